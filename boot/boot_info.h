@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stdint.h>
+
+#include "khocore/types.h"
+
+/// What every boot protocol ends in: the one description of the machine that the kernel starts
+/// from. Filled by reading only; nothing outside the kernel's image is written before `KernelMain`
+/// has decided what memory it may use.
+
+namespace boot {
+
+enum class MemoryType : uint32_t {  ///< the e820 numbers, because x86 passes them on
+  kRam = 1,
+  kReserved = 2,
+  kAcpi = 3,
+  kNvs = 4,
+  kUnusable = 5,
+};
+
+struct MemoryRegion {
+  khocore::PhysRange range;
+  MemoryType type;
+};
+
+struct BootInfo {
+  static constexpr size_t kMaxRegions = 256;
+  static constexpr size_t kMaxCommandLine = 2048;
+
+  const char* protocol;        ///< "pvh", "linux" (bzImage and Image), "efi"
+  khocore::PhysAddr parameters;  ///< hvm_start_info, boot_params or device tree, as passed
+
+  /// The machine's memory as firmware or the device tree describes it, in its order, unchecked.
+  MemoryRegion regions[kMaxRegions];
+  size_t region_count;
+  size_t regions_dropped;  ///< regions that found no room in `regions`
+
+  khocore::PhysRange image;   ///< this kernel in memory, zero-initialized data included
+  khocore::PhysRange initrd;  ///< empty when there is none
+  khocore::PhysAddr rsdp;     ///< ACPI root pointer, or null
+  khocore::PhysRange device_tree;  ///< empty on machines without
+
+  /// What the boot protocol handed over besides: memory that must stay until it has been read.
+  khocore::PhysRange keep[8];
+  size_t keep_count;
+
+  /// Kexec HandOver as the protocol carries it; empty ranges when this is a cold boot.
+  khocore::PhysRange kho_root;
+  khocore::PhysRange kho_scratch;
+
+  char command_line[kMaxCommandLine];  ///< always terminated
+  bool command_line_truncated;
+};
+
+}  // namespace boot
+
+/// Where every boot protocol ends. `info` is in the kernel's own image and stays.
+[[noreturn]] void KernelMain(const boot::BootInfo& info);

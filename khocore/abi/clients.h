@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// The blobs of the clients that Linux 7.2 and khorig share, and those of khorig alone.
+///
+/// kexec-metadata (Linux include/linux/kho/abi/kexec_metadata.h): a packed struct.
+///
+/// memblock (Linux include/linux/kho/abi/memblock.h): a fragment, u64 values CPU-native
+///     / { compatible = "memblock-v1";
+///         <name> { compatible = "reserve-mem-v1"; start = <u64>; size = <u64>; }; };
+///
+/// khorig: a fragment
+///     / { compatible = "khorig-v1";
+///         archive { preserved-data; blob-size; };       the cpio archive with the next kernel
+///         log { preserved-data; blob-size; };           the console log ring, `LogHeader` first
+///         stores { preserved-data; blob-size = 4096; }; fragments of named stores:
+///             / { compatible = "khorig-stores-v1";
+///                 <name> { compatible = "khorig-store-v1"; vmalloc = <struct Vmalloc>;
+///                          size = <u64 bytes>; };
+///                 more { preserved-data; blob-size = 4096; }; };   next fragment when one is full
+///         <any> { preserved-data; blob-size; };         what a scenario links
+///     };
+///
+/// The store "ledger" holds the `LedgerEntry` of every page that was preserved when the ledger was
+/// made, in the order of their keys in the radix tree. Its own pages, its chunks and the fragments
+/// written after it are not in it.
+
+namespace khocore::abi {
+
+inline constexpr char kMetadataClient[] = "kexec-metadata";
+inline constexpr uint32_t kMetadataVersion = 1;
+struct __attribute__((packed)) KexecMetadata {
+  uint32_t version;
+  char previous_release[65];
+  uint32_t kexec_count;
+};
+static_assert(sizeof(KexecMetadata) == 73);
+static_assert(offsetof(KexecMetadata, kexec_count) == 69);
+
+inline constexpr char kMemblockClient[] = "memblock";
+inline constexpr char kMemblockCompatible[] = "memblock-v1";
+inline constexpr char kReserveMemCompatible[] = "reserve-mem-v1";
+
+inline constexpr char kKhorigClient[] = "khorig";
+inline constexpr char kKhorigCompatible[] = "khorig-v1";
+inline constexpr char kStoresCompatible[] = "khorig-stores-v1";
+inline constexpr char kStoreCompatible[] = "khorig-store-v1";
+
+/// Head of the log ring; `capacity` bytes of text follow. `written` counts all bytes ever written,
+/// so the newest byte is at (written - 1) % capacity.
+struct LogHeader {
+  uint64_t magic;  ///< `kLogMagic`
+  uint64_t capacity;
+  uint64_t written;
+  uint64_t reserved;
+};
+static_assert(sizeof(LogHeader) == 32);
+inline constexpr uint64_t kLogMagic = 0x676f6c2d67726f6b;  // "korg-log"
+
+struct LedgerEntry {
+  uint64_t page;  ///< physical address
+  uint64_t hash;  ///< XXH64 of the page, seed 0
+};
+static_assert(sizeof(LedgerEntry) == 16);
+
+inline constexpr char kLedgerStore[] = "ledger";
+
+}  // namespace khocore::abi

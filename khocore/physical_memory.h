@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "khocore/result.h"
+#include "khocore/types.h"
+
+namespace khocore {
+
+/// RAM as the caller can reach it: a few windows of physical addresses, each with the place where
+/// its bytes are visible. In a kernel that is its direct map, in a test a buffer, in a fuzzer the
+/// input. khocore reaches physical memory through this class only, so an address that another
+/// kernel wrote can at worst be answered with `kOutsideRam`.
+///
+/// Windows do not overlap, are added once at start-up, and their bytes belong to the caller.
+class PhysicalMemory {
+ public:
+  static constexpr size_t kMaxWindows = 64;
+
+  /// Adds a window; touching windows that are contiguous in both spaces are merged.
+  /// Errors: `kNoSpace` when there are `kMaxWindows` windows, `kOverlap` with an earlier window,
+  /// `kOutsideRam` when the range is empty or wraps.
+  Status AddWindow(PhysRange range, void* bytes);
+
+  /// Removes all windows.
+  void Clear() { count_ = 0; }
+
+  /// The bytes of `range`, or null when it does not lie inside one window.
+  void* Find(PhysRange range) const {
+    for (size_t i = 0; i < count_; ++i) {
+      if (windows_[i].range.Contains(range)) {
+        return windows_[i].bytes + (range.begin - windows_[i].range.begin);
+      }
+    }
+    return nullptr;
+  }
+
+  /// As `Find`, with `kOutsideRam` in place of null.
+  Result<void*> Map(PhysRange range) const {
+    void* bytes = Find(range);
+    if (bytes == nullptr) return Error{ErrorCode::kOutsideRam, range.begin, range.size};
+    return bytes;
+  }
+
+  /// The windows in the order of their addresses, `index < window_count()`.
+  PhysRange window(size_t index) const { return windows_[index].range; }
+  size_t window_count() const { return count_; }
+
+ private:
+  struct Window {
+    PhysRange range;
+    uint8_t* bytes;
+  };
+  Window windows_[kMaxWindows];
+  size_t count_ = 0;
+};
+
+}  // namespace khocore

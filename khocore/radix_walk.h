@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "khocore/function_ref.h"
+#include "khocore/physical_memory.h"
+#include "khocore/result.h"
+#include "khocore/types.h"
+
+namespace khocore {
+
+/// Callbacks of `WalkRadix`. An error ends the walk and becomes its result.
+struct RadixVisitor {
+  /// A node page, before anything in it is read. `level` counts down from the root to 0, the leaf.
+  FunctionRef<Status(PageFrame node, unsigned level)> node;
+  /// A preserved block, in the order of the keys. Well-formed (order in range, aligned) but not
+  /// checked against RAM.
+  FunctionRef<Status(Block block)> block;
+};
+
+/// Walks a radix tree that another kernel may have written. Bounded by depth; the tree itself is
+/// not changed. Errors: `kRadixNull`, `kUnaligned` and `kOutsideRam` for a node pointer,
+/// `kRadixCycle` for a node that is its own ancestor, `kOrderRange` for a key with no valid order
+/// bit, and what the callbacks return.
+Status WalkRadix(const PhysicalMemory& memory, PhysAddr root, const RadixVisitor& visitor);
+
+}  // namespace khocore

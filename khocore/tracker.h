@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "khocore/page_source.h"
+#include "khocore/physical_memory.h"
+#include "khocore/result.h"
+#include "khocore/types.h"
+
+namespace khocore {
+
+/// The radix tree of preserved blocks that this kernel hands to the next one
+/// (`abi/radix.h` has the layout). One bit per block; blocks are never merged, so the next kernel
+/// gets each back with the order it was preserved with.
+///
+/// Node pages come from the page source and lie outside scratch. They are not preserved
+/// themselves: the next kernel walks the tree before it allocates outside scratch.
+class Tracker {
+ public:
+  static constexpr unsigned kMaxOrder = 30;
+
+  /// Allocates the root node. `memory` and `pages` outlive the tracker.
+  /// Errors: `kOutOfMemory`, `kOutsideRam` when a page of the source is not in `memory`.
+  static Result<Tracker> Create(const PhysicalMemory& memory, PageSource& pages);
+
+  /// Marks a block. Errors: `kOrderRange`, `kUnaligned`, `kOutsideRam`, `kAlreadyPreserved` (the
+  /// very same block), `kOutOfMemory`; on error the tree is as before, node for node.
+  Status Preserve(Block block);
+
+  /// The exact inverse of `Preserve`. Errors: `kNotPreserved`, `kOrderRange`, `kUnaligned`.
+  Status Unpreserve(Block block);
+
+  /// Preserves a page-aligned range as the fewest aligned blocks, front to back (as Linux's
+  /// kho_preserve_pages does). Errors: as `Preserve`; on error none of it is preserved.
+  Status PreserveRange(PhysRange range);
+  /// The exact inverse of `PreserveRange` with the same range. Errors: `kNotPreserved` before
+  /// anything is changed.
+  Status UnpreserveRange(PhysRange range);
+
+  bool IsPreserved(Block block) const;
+
+  /// What `preserved-memory-map` holds.
+  PageFrame root() const { return root_; }
+  uint64_t node_count() const { return node_count_; }
+  uint64_t block_count() const { return block_count_; }
+  uint64_t page_count() const { return page_count_; }
+
+  /// Gives all node pages back. The tracker must not be used afterwards.
+  void Destroy();
+
+ private:
+  friend class Result<Tracker>;
+  Tracker() = default;
+
+  const PhysicalMemory* memory_ = nullptr;
+  PageSource* pages_ = nullptr;
+  PageFrame root_;
+  uint64_t node_count_ = 0;
+  uint64_t block_count_ = 0;
+  uint64_t page_count_ = 0;
+};
+
+}  // namespace khocore
