@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Rules for kernel images.
+
+    load("//toolchain:kernel.bzl", "kernel_archive", "kernel_binary", "kernel_image")
+
+    kernel_binary(
+        name = "kernel",
+        deps = ["//kernel/core", ...],
+    )
+
+    kernel_image(
+        name = "khorig-arm64",
+        kernel = ":kernel",
+        platform = "//toolchain/platforms:arm64_none",
+    )
+
+    kernel_archive(
+        name = "khorig-arm64-archive",
+        image = ":khorig-arm64",
+        out = "khorig-arm64.cpio",
+    )
+
+One `bazel build //...` then makes `khorig-arm64.elf` (with symbols and debug information),
+`khorig-arm64.bin` (the image in Linux's boot format) and `khorig-arm64.cpio` (the archive for the
+initrd).
+
+The kernel's parts are plain `cc_library` targets. What exists for one architecture only chooses its
+files with `select` on //toolchain:x86_64_none, //toolchain:arm64_none and //toolchain:host, and what
+cannot exist on the host has `target_compatible_with = ["@platforms//os:none"]`. A library whose
+objects nobody refers to (entry code, linker-section records) needs `alwayslink = True`.
+"""
+
+load("@system//:defs.bzl", "CXXFILT", "PYTHON")
+
+_LINKER_SCRIPTS = {
+    "//toolchain:arm64_none": "//kernel/arch/arm64:kernel.ld",
+    "//toolchain:x86_64_none": "//kernel/arch/x86_64:kernel.ld",
+}
+
+def kernel_binary(name, **kwargs):
+    """A `cc_binary` for bare metal, laid out by kernel/arch/<arch>/kernel.ld.
+
+    Args:
+      name: of the target.
+      **kwargs: `srcs`, `deps` and whatever else `cc_binary` takes.
+    """
+    native.cc_binary(
+        name = name,
+        additional_linker_inputs = select(dict(
+            {setting: [script] for setting, script in _LINKER_SCRIPTS.items()},
+            **{"//conditions:default": []}
+        )),
+        linkopts = select(dict(
+            {
+                setting: ["-Wl,-T,$(location %s)" % script]
+                for setting, script in _LINKER_SCRIPTS.items()
+            },
+            **{"//conditions:default": []}
+        )),
+        linkstatic = True,
+        # There is no malloc; without this Bazel links its default one.
+        malloc = "//toolchain:no_malloc",
+        target_compatible_with = ["@platforms//os:none"],
+        **kwargs
+    )
+
+KernelImageInfo = provider(
+    doc = "The files of one kernel image.",
+    fields = {
+        "bin": "the image in Linux's boot format",
+        "elf": "the same with symbols and debug information",
+    },
+)
+
+def _platform_transition_impl(_settings, attributes):
+    return {"//command_line_option:platforms": str(attributes.platform)}
+
+_platform_transition = transition(
+    implementation = _platform_transition_impl,
+    inputs = [],
+    outputs = ["//command_line_option:platforms"],
+)
+
+def _kernel_image_impl(ctx):
+    kernel = ctx.attr.kernel[0][DefaultInfo].files.to_list()[0]
+    elf = ctx.actions.declare_file(ctx.label.name + ".elf")
+    image = ctx.actions.declare_file(ctx.label.name + ".bin")
+    arguments = ctx.actions.args()
+    arguments.add(ctx.file._make_image)
+    arguments.add("--cxxfilt", CXXFILT)
+    arguments.add("--kernel", kernel)
+    arguments.add("--elf", elf)
+    arguments.add("--image", image)
+    ctx.actions.run(
+        executable = PYTHON,
+        arguments = [arguments],
+        inputs = [kernel, ctx.file._make_image],
+        outputs = [elf, image],
+        mnemonic = "KernelImage",
+        progress_message = "Making image %s" % image.short_path,
+    )
+    files = [elf, image]
+    return [
+        DefaultInfo(files = depset(files), runfiles = ctx.runfiles(files = files)),
+        KernelImageInfo(bin = image, elf = elf),
+    ]
+
+kernel_image = rule(
+    implementation = _kernel_image_impl,
+    attrs = {
+        "kernel": attr.label(cfg = _platform_transition, mandatory = True),
+        "platform": attr.label(mandatory = True),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+        "_make_image": attr.label(
+            allow_single_file = True,
+            default = "//toolchain:make_image.py",
+        ),
+    },
+    doc = "Builds a kernel for `platform` and makes `<name>.elf` and `<name>.bin` of it.",
+)
+
+def _kernel_archive_impl(ctx):
+    image = ctx.attr.image[KernelImageInfo].bin
+    arguments = ctx.actions.args()
+    arguments.add(ctx.file._make_archive)
+    arguments.add(ctx.outputs.out)
+    arguments.add("kernel=" + image.path)
+    ctx.actions.run(
+        executable = PYTHON,
+        arguments = [arguments],
+        inputs = [image, ctx.file._make_archive],
+        outputs = [ctx.outputs.out],
+        mnemonic = "KernelArchive",
+        progress_message = "Packing %s" % ctx.outputs.out.short_path,
+    )
+    files = [ctx.outputs.out]
+    return [DefaultInfo(files = depset(files), runfiles = ctx.runfiles(files = files))]
+
+kernel_archive = rule(
+    implementation = _kernel_archive_impl,
+    attrs = {
+        "image": attr.label(mandatory = True, providers = [KernelImageInfo]),
+        "out": attr.output(mandatory = True),
+        "_make_archive": attr.label(
+            allow_single_file = True,
+            default = "//toolchain:make_archive.py",
+        ),
+    },
+    doc = "Packs a kernel image as `kernel` into the cpio archive that a run gets as initrd.",
+)

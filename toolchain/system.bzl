@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The repository @system: compilers and libraries of the machine.
+
+Everything that is missing is named at once, with the command that mends it.
+"""
+
+_PROGRAMS = {
+    "AR": "/usr/bin/ar",
+    "CLANG": "/usr/bin/clang-19",
+    "CLANG_FORMAT": "/usr/bin/clang-format-19",
+    "CLANG_TIDY": "/usr/bin/clang-tidy-19",
+    "CXXFILT": "/usr/bin/c++filt",
+    "LLD": "/usr/bin/ld.lld-19",
+    "MYPY": "/usr/bin/mypy",
+    "NM": "/usr/bin/nm",
+    "OBJCOPY": "/usr/bin/objcopy",
+    "OBJDUMP": "/usr/bin/objdump",
+    "PYTHON": "/usr/bin/python3",
+    "QEMU_ARM64": "/usr/bin/qemu-system-aarch64",
+    "QEMU_X86_64": "/usr/bin/qemu-system-x86_64",
+    "SHELLCHECK": "/usr/bin/shellcheck",
+    "STRIP": "/usr/bin/strip",
+}
+
+_HOST_LIBRARIES = "/usr/lib/x86_64-linux-gnu/"
+_ARM64_LIBRARIES = "/khorig/sysroot-arm64/usr/lib/aarch64-linux-gnu/"
+
+_HEADERS = ["fdt.h", "libfdt.h", "libfdt_env.h", "xxhash.h"]
+_GTEST_LIBRARIES = ["libgmock.a", "libgtest.a", "libgtest_main.a"]
+
+_PYTHON_MODULES = [
+    "capstone",
+    "click",
+    "elftools",
+    "hypothesis",
+    "jinja2",
+    "libarchive",
+    "libfdt",
+    "numpy",
+    "psutil",
+    "pytest",
+    "rich",
+    "xxhash",
+    "zstandard",
+]
+
+_BUILD = """\
+# Written by //toolchain:system.bzl.
+package(
+    default_visibility = ["//visibility:public"],
+    features = ["-parse_headers"],
+)
+
+exports_files(["headers.cppmap"])
+
+cc_library(
+    name = "libfdt",
+    srcs = select({
+        "@khorig//toolchain:arm64_none": ["arm64/libfdt.a"],
+        "//conditions:default": ["x86_64/libfdt.a"],
+    }),
+    hdrs = ["include/fdt.h", "include/libfdt.h", "include/libfdt_env.h"],
+    includes = ["include"],
+)
+
+# Used as a header alone, so that the kernel can have it, too; vector units are off limits there.
+cc_library(
+    name = "xxhash",
+    hdrs = ["include/xxhash.h"],
+    defines = ["XXH_INLINE_ALL"] + select({
+        "@khorig//toolchain:host": [],
+        "//conditions:default": ["XXH_VECTOR=0"],
+    }),
+    includes = ["include"],
+)
+
+# The headers are the compiler's own, below /usr/include.
+cc_library(
+    name = "gtest",
+    srcs = ["x86_64/libgmock.a", "x86_64/libgtest.a"],
+    linkopts = ["-lpthread"],
+)
+
+cc_library(
+    name = "gtest_main",
+    srcs = ["x86_64/libgtest_main.a"],
+    deps = [":gtest"],
+)
+"""
+
+# Says to the layering check that system headers are there for everybody.
+_MODULE_MAP = """\
+module "crosstool" [system] {
+%s
+}
+"""
+
+def _include_directories(repository, clang):
+    """Where clang looks for the host's system headers, in its order."""
+    result = repository.execute(
+        [clang, "-no-canonical-prefixes", "-E", "-x", "c++", "-std=c++20", "-v", "/dev/null"],
+    )
+    lines = [line.strip() for line in result.stderr.splitlines()]
+    if "End of search list." not in lines:
+        fail("%s does not say where its headers are:\n%s" % (clang, result.stderr))
+    first = lines.index("#include <...> search starts here:") + 1
+    paths = [repository.path(line) for line in lines[first:lines.index("End of search list.")]]
+    return [path for path in paths if path.exists]
+
+def _missing_modules(repository):
+    """Python modules that cannot be found by the interpreter all scripts use."""
+    script = "import importlib.util, sys\nfor name in sys.argv[1:]:\n" + \
+             "    if importlib.util.find_spec(name) is None: print(name)\n"
+    result = repository.execute([_PROGRAMS["PYTHON"], "-c", script] + _PYTHON_MODULES)
+    return ["Python module " + name for name in result.stdout.splitlines()]
+
+def _system_repository_impl(repository):
+    cache = repository.os.environ.get("XDG_CACHE_HOME")
+    if not cache:
+        cache = repository.os.environ.get("HOME", "/root") + "/.cache"
+    files = {"include/" + name: "/usr/include/" + name for name in _HEADERS}
+    files["x86_64/libfdt.a"] = _HOST_LIBRARIES + "libfdt.a"
+    files["arm64/libfdt.a"] = cache + _ARM64_LIBRARIES + "libfdt.a"
+    for name in _GTEST_LIBRARIES:
+        files["x86_64/" + name] = _HOST_LIBRARIES + name
+
+    needed = _PROGRAMS.values() + files.values() + ["/usr/include/gtest/gtest.h"]
+    missing = [path for path in needed if not repository.path(path).exists]
+    if _PROGRAMS["PYTHON"] not in missing:
+        missing += _missing_modules(repository)
+    if missing:
+        fail("\n\nMissing on this machine:\n  %s\nMend it with: scripts/setup\n" %
+             "\n  ".join(missing))
+
+    for name, path in files.items():
+        repository.symlink(path, name)
+    constants = ["%s = %r" % (name, path) for name, path in _PROGRAMS.items()]
+    directories = _include_directories(repository, _PROGRAMS["CLANG"])
+    constants.append("INCLUDE_DIRECTORIES = %r" %
+                     [str(path) for d in directories for path in (d, d.realpath)])
+    modules = ["  module \"%s\" { umbrella \"%s\" }" % (d, d.realpath) for d in directories]
+    repository.file("headers.cppmap", _MODULE_MAP % "\n".join(modules))
+    repository.file("defs.bzl", "\n".join(constants) + "\n")
+    repository.file("WORKSPACE", "workspace(name = \"%s\")\n" % repository.name)
+    repository.file("BUILD", _BUILD)
+
+system_repository = repository_rule(
+    implementation = _system_repository_impl,
+    environ = ["HOME", "XDG_CACHE_HOME"],
+    local = True,
+    doc = "Finds the machine's tools and libraries; fails with a list of what is missing.",
+)
