@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Python tests.
+
+    load("//toolchain:pytest.bzl", "khorig_pytest")
+
+    khorig_pytest(
+        name = "fdt_test",
+        size = "small",
+        srcs = ["fdt_test.py"],
+        data = [":khorig"],  # a filegroup of the modules under test
+    )
+"""
+
+def khorig_pytest(name, srcs, data = [], **kwargs):
+    """Runs pytest on `srcs` with Debian's Python and the package in qemu/ on its path.
+
+    A test runs at the root of the tree and finds there what `data` names, built files below their
+    folder (`kernel/khorig-arm64.bin`). What it writes to $TEST_UNDECLARED_OUTPUTS_DIR is kept; its
+    temporary folder has a short name, so that sockets fit into it. `--test_filter=EXPRESSION` is
+    pytest's `-k`. No test at all is a failure.
+
+    Args:
+      name: of the target.
+      srcs: the test files; other Python files they import go to `data`.
+      data: everything else the tests read.
+      **kwargs: `size`, `timeout`, `tags` and whatever else a test takes.
+    """
+    native.sh_test(
+        name = name,
+        srcs = ["//toolchain:run_pytest.sh"],
+        args = ["$(rootpath %s)" % source for source in srcs],
+        data = srcs + data + ["//:pytest_configuration", "//toolchain:run_pytest.py"],
+        **kwargs
+    )

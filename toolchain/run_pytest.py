@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs pytest inside a Bazel test: the files given as arguments, at the root of the runfiles.
+
+The environment is Bazel's test encyclopedia's: XML_OUTPUT_FILE gets the JUnit report,
+TESTBRIDGE_TEST_ONLY is the filter.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from types import FrameType
+
+import pytest
+
+
+def terminate(number: int, _frame: FrameType | None) -> None:
+    """Makes a timeout unwind, so that fixtures end what they started."""
+    sys.exit(128 + number)
+
+
+def main(files: list[str]) -> int:
+    """Returns pytest's exit status."""
+    os.environ["PYTHONPATH"] = os.path.abspath("qemu")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, os.environ["PYTHONPATH"])
+    signal.signal(signal.SIGTERM, terminate)
+    options = ["-p", "no:cacheprovider"]
+    if "XML_OUTPUT_FILE" in os.environ:
+        options.append(f"--junitxml={os.environ['XML_OUTPUT_FILE']}")
+    if "TESTBRIDGE_TEST_ONLY" in os.environ:
+        options += ["-k", os.environ["TESTBRIDGE_TEST_ONLY"]]
+    # TEST_TMPDIR is too long for the path of a socket.
+    with tempfile.TemporaryDirectory(prefix="khorig.", dir="/tmp") as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        return int(pytest.main([*options, f"--basetemp={folder}/pytest", *files]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
