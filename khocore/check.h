@@ -22,10 +22,18 @@ struct HandoverSummary {
 
 /// Walks everything that hangs from the root page and checks every rule of the ABI: root page,
 /// radix tree, blocks against RAM, scratch and each other, links and fragments. Blocks are claimed
-/// in `frames`, whose RAM frames are `kFree` and whose scratch frames are marked.
+/// in `frames`, whose free RAM is `kFree` and whose scratch frames are exactly those of `scratch`.
 ///
 /// `report` gets each finding and returns whether to go on. Parts that hang behind a broken one are
-/// not walked. Returns the counts of what could be walked.
+/// not walked; links are not followed when the tree is broken, because it is then unknown what is
+/// preserved. Returns the counts of what could be walked.
+///
+/// `where` of a finding is the bad address itself: of the root page, node, block (its first bad
+/// page), blob or fragment. For a link that is malformed it is the address of the link's node.
+///
+/// Neither time nor memory depends on how the tree or the fragments are linked: a page is visited
+/// once, because it is marked in `frames` with the bit of scratch, where neither a node nor a
+/// fragment may lie. The marks are gone when the function returns.
 HandoverSummary CheckHandover(const PhysicalMemory& memory, PhysAddr root, const Scratch& scratch,
                               FrameTable& frames, FunctionRef<bool(const Error&)> report);
 

@@ -16,8 +16,9 @@ inline constexpr unsigned kMaxFragmentDepth = 64;
 /// Writes one fragment: a flattened device tree of at most one page. Open, write front to back,
 /// close; nobody else is involved, so any number of fragments can be written at the same time.
 ///
-/// A full page fails with `kNoSpace`; the caller then closes this fragment, or drops it, and goes
-/// on in another one. A writer that goes out of scope unclosed gives its page back.
+/// A full page fails with `kNoSpace`; the caller then goes back to a position where the fragment
+/// was whole, closes it and goes on in another one, or drops it. Room to close is always kept. A
+/// writer that goes out of scope unclosed gives its page back.
 class FragmentWriter {
  public:
   /// Takes a page from `pages`. `status()` tells whether that worked; all three outlive the writer.
@@ -30,6 +31,9 @@ class FragmentWriter {
   /// The first error so far; every later call returns it again, so a caller may check once.
   Status status() const { return status_; }
 
+  // Errors of all these: `kNoSpace`, `kFdtStructure` when there is no node to end, when a property
+  // follows a subnode, or after `Close`.
+
   Status BeginNode(const char* name);
   Status EndNode();
   Status Property(const char* name, Span<const uint8_t> value);
@@ -40,23 +44,39 @@ class FragmentWriter {
   /// is a page) or a plain blob.
   Status Link(const char* name, PhysAddr data, uint64_t size);
 
+  /// A point between two calls that `Rewind` can come back to.
+  struct Position {
+    uint32_t struct_bytes = 0;
+    uint32_t string_bytes = 0;
+    unsigned depth = 0;
+    bool after_subnode = false;
+  };
+  Position position() const;
+  /// Takes back all that was written since `position`, and a `kNoSpace` with it.
+  void Rewind(const Position& position);
+
   /// Finishes the tree, preserves the page and returns it; the page now belongs to the tracker's
-  /// owner. Errors: `kNoSpace` and what `Tracker::Preserve` says; the page is then given back.
+  /// owner. Errors: the first error so far, `kFdtStructure` when a node is still open or the
+  /// fragment was closed before, and what `Tracker::Preserve` says; the page is then given back.
   Result<PageFrame> Close();
 
  private:
   Status Check(int fdt_error);
+  bool IsOpen();
+  void Drop();
 
-  const PhysicalMemory& memory_;
   PageSource& pages_;
   Tracker& tracker_;
   Status status_ = Ok{};
   PageFrame page_;
   void* fdt_ = nullptr;
+  unsigned depth_ = 0;  ///< open nodes below the root
+  bool after_subnode_ = false;
 };
 
 /// A fragment that another kernel may have written, checked as a whole when opened: afterwards
-/// libfdt's read functions are safe on it.
+/// libfdt's read functions are safe on it. `where` of an error about a node is the address of that
+/// node in the structure block.
 class FragmentReader {
  public:
   FragmentReader() = default;
@@ -82,14 +102,19 @@ class FragmentReader {
   Result<PhysRange> Link(int node) const;
 
   /// Calls `visit` for every direct subnode of `parent`; an error ends the loop and is returned.
+  /// Errors of its own: `kFdtStructure`.
   Status ForEachSubnode(int parent, FunctionRef<Status(int node, const char* name)> visit) const;
+
+  /// The physical address of a node.
+  PhysAddr NodeAddress(int node) const;
 
  private:
   PhysAddr address_;
   const void* fdt_ = nullptr;
 };
 
-/// Whether the bytes at `address` start with the FDT magic. False outside RAM.
+/// Whether a link's blob is meant as a fragment: it begins on a page boundary with the FDT magic,
+/// and it is a page or says to be no more than one. False outside RAM.
 bool LooksLikeFragment(const PhysicalMemory& memory, PhysRange blob);
 
 }  // namespace khocore

@@ -35,32 +35,40 @@ class FrameTable {
 
   bool Covers(Block block) const;
   FrameState state(PageFrame frame) const;  ///< `kNotRam` outside the table
-  bool is_head(PageFrame frame) const;
-  bool in_scratch(PageFrame frame) const;
-  Order order(PageFrame head) const;  ///< the order of the block that starts at `head`
+  bool is_head(PageFrame frame) const;      ///< false outside the table
+  bool in_scratch(PageFrame frame) const;   ///< false outside the table
+  Order order(PageFrame head) const;        ///< the order of the block that starts at `head`
 
-  /// Marks all frames of `block`, whatever they were. The block must be covered by the table.
+  /// Marks all frames of `block`, whatever they were; whether they lie in scratch stays. The block
+  /// must be covered by the table.
   void Set(Block block, FrameState state);
-  /// Marks frames as lying in scratch; their state stays. Frames outside the table are passed over.
+  /// Marks the frames that `range` touches as lying in scratch; their state stays. Frames outside
+  /// the table are passed over.
   void SetScratch(PhysRange range);
+  /// The exact inverse.
+  void ClearScratch(PhysRange range);
 
-  /// Marks an incoming preserved block. All its frames must be `kFree` or `kAllocated`-free RAM,
-  /// that is: not claimed before and outside scratch.
+  /// Marks an incoming preserved block, whose frames must all be `kFree` and outside scratch.
   /// Errors: `kOrderRange`, `kUnaligned`, `kOutsideRam` (not covered, or a frame that is
-  /// `kNotRam`), `kInsideScratch`, `kOverlap`. Nothing is marked on error.
+  /// `kNotRam`), `kInsideScratch`, `kOverlap` (a frame in use, or claimed before); `where` is the
+  /// first such frame, `found` the address of the block. Nothing is marked on error.
   Status ClaimPreserved(Block block);
 
   /// Takes a preserved block into use: every page once, only if it was preserved, and with the
-  /// order it was preserved with. The frames become `kAllocated`.
-  /// Errors: `kOutsideRam`, `kNotPreserved` (free, allocated by this kernel, or not the first frame
-  /// of a block), `kAlreadyRestored` is reported by callers that know; `kOverlap` when a tail frame
-  /// does not belong to the block (nothing is changed).
+  /// order it was preserved with. The frames become `kAllocated`, so a second time fails.
+  /// Errors: `kOutsideRam`, `kNotPreserved` (free, in use, restored before, or not the first frame
+  /// of a block), `kOverlap` when a tail frame does not belong to the block. Nothing is changed on
+  /// error.
   Result<Order> Restore(PageFrame head);
 
   /// The number of frames in a state.
   uint64_t Count(FrameState state) const;
 
  private:
+  uint8_t* At(PageFrame frame) const { return bytes_.data + (frame - first_); }
+  bool Contains(PageFrame frame) const { return frame - first_ < bytes_.size; }
+  Span<uint8_t> Frames(PhysRange range) const;
+
   PageFrame first_;
   Span<uint8_t> bytes_;
 };

@@ -11,6 +11,7 @@ template <typename R, typename... Arguments>
 class FunctionRef<R(Arguments...)> {
  public:
   template <typename F>
+    requires(!__is_same(__remove_cvref(F), FunctionRef))
   FunctionRef(F&& callable)  // NOLINT: meant to convert
       : object_(const_cast<void*>(static_cast<const void*>(&callable))),
         call_([](void* object, Arguments... arguments) -> R {

@@ -19,8 +19,8 @@ class Incoming {
   /// Checks the whole handover (see `CheckHandover`) and claims every preserved block in `frames`.
   /// Errors: the first finding of the check. `frames` then holds a partial claim and must be made
   /// anew by the caller.
-  static Result<Incoming> Open(const PhysicalMemory& memory, PhysAddr root,
-                               const Scratch& scratch, FrameTable& frames);
+  static Result<Incoming> Open(const PhysicalMemory& memory, PhysAddr root, const Scratch& scratch,
+                               FrameTable& frames);
 
   /// The blob of a client of the root. Errors: `kNotFound`.
   Result<PhysRange> Find(const char* client) const;

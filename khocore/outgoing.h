@@ -14,10 +14,11 @@ namespace khocore {
 /// the state is complete as soon as the last client was added.
 class Outgoing {
  public:
+  Outgoing() = default;
+
   /// Writes an empty root with the tracker's map pointer and preserves its page. The arguments
   /// outlive the object. Errors: `kOutOfMemory`, and what `Tracker::Preserve` says.
-  static Result<Outgoing> Create(const PhysicalMemory& memory, PageSource& pages,
-                                 Tracker& tracker);
+  static Result<Outgoing> Create(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker);
 
   /// Adds the subnode `name` with `preserved-data` and `blob-size`. The caller preserves the blob.
   /// Errors: `kNoSpace` (the root is as before), `kBlobSizeRange` (zero), `kAlreadyPreserved` when
@@ -30,10 +31,9 @@ class Outgoing {
   PageFrame root() const { return root_; }
 
  private:
-  friend class Result<Outgoing>;
-  Outgoing() = default;
   void* fdt_ = nullptr;
   PageFrame root_;
+  bool has_names_ = false;  ///< whether the strings block has the names of a client's properties
 };
 
 }  // namespace khocore

@@ -48,7 +48,7 @@ class PhysicalMemory {
  private:
   struct Window {
     PhysRange range;
-    uint8_t* bytes;
+    uint8_t* bytes = nullptr;
   };
   Window windows_[kMaxWindows];
   size_t count_ = 0;

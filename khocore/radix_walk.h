@@ -21,6 +21,16 @@ struct RadixVisitor {
 /// not changed. Errors: `kRadixNull`, `kUnaligned` and `kOutsideRam` for a node pointer,
 /// `kRadixCycle` for a node that is its own ancestor, `kOrderRange` for a key with no valid order
 /// bit, and what the callbacks return.
+///
+/// `where` of an error is the address of the node; `found` of `kOrderRange` is the key.
+///
+/// A node that hangs in two places is visited twice, so a tree that shares nodes can take a time
+/// exponential in its depth: a caller that does not trust the tree refuses known nodes in `node`.
 Status WalkRadix(const PhysicalMemory& memory, PhysAddr root, const RadixVisitor& visitor);
+
+/// As above, but an error, found or returned by a callback, is given to `broken`. When that returns
+/// `Ok`, the walk goes on behind the node, key or block.
+Status WalkRadix(const PhysicalMemory& memory, PhysAddr root, const RadixVisitor& visitor,
+                 FunctionRef<Status(const Error& error)> broken);
 
 }  // namespace khocore

@@ -10,37 +10,36 @@ namespace khocore {
 /// Why an operation failed. Each code has a stable name, see `ErrorName()`; the names are what
 /// refusals print and what the host matches, so they are never reused for another meaning.
 enum class ErrorCode : uint8_t {
-  kOutOfMemory,          ///< the page source has no page left
-  kNoSpace,              ///< the fragment's page is full
-  kNotFound,             ///< no such client, node or property
-  kNotPreserved,         ///< the block is not in the tracker, or with another order
-  kAlreadyPreserved,     ///< the same block is in the tracker already
-  kAlreadyRestored,      ///< the block was restored before
-  kOutsideRam,           ///< a range is not wholly inside RAM
-  kInsideScratch,        ///< a range that must outlive the jump overlaps scratch
-  kUnaligned,            ///< an address is not aligned to its size
-  kOverlap,              ///< two blocks claim the same page
-  kOrderRange,           ///< a radix key without a valid order bit
-  kRadixNull,            ///< the memory map pointer is zero
-  kRadixCycle,           ///< a radix node is reached twice
-  kFdtMagic,             ///< no FDT magic
-  kFdtTotalSize,         ///< totalsize is smaller than the header or larger than a page
-  kFdtStructure,         ///< libfdt's full check rejects the blob
-  kCompatibleMissing,    ///< the root has no `compatible` property
-  kCompatibleMismatch,   ///< `compatible` is another string than the one expected
-  kMapMissing,           ///< `preserved-memory-map` is absent
-  kPropertySize,         ///< a property has another length than the ABI says
-  kDataMissing,          ///< `preserved-data` is absent
-  kBlobSizeMissing,      ///< `blob-size` is absent
-  kBlobSizeRange,        ///< `blob-size` is zero, or reaches beyond the preserved memory
-  kBlobNotPreserved,     ///< a blob or the root page lies in pages nobody preserved
-  kFragmentCycle,        ///< a fragment is reached twice
-  kFragmentDepth,        ///< fragments are nested deeper than `kMaxFragmentDepth`
-  kVmallocChain,         ///< a vmalloc chunk chain is cyclic or disagrees with its page count
-  kScratchLength,        ///< the scratch array is empty or no multiple of 16 bytes
-  kScratchUnaligned,     ///< a scratch area is not aligned to `kScratchAlignment`
-  kScratchOverlap,       ///< two scratch areas overlap
-  kCount,                ///< number of codes, not an error
+  kOutOfMemory,         ///< the page source has no page left
+  kNoSpace,             ///< the fragment's page is full
+  kNotFound,            ///< no such client, node or property
+  kNotPreserved,        ///< the block is not in the tracker, or with another order
+  kAlreadyPreserved,    ///< the same block is in the tracker already
+  kOutsideRam,          ///< a range is not wholly inside RAM
+  kInsideScratch,       ///< a range that must outlive the jump overlaps scratch
+  kUnaligned,           ///< an address is not aligned to its size
+  kOverlap,             ///< two blocks claim the same page
+  kOrderRange,          ///< a radix key without a valid order bit
+  kRadixNull,           ///< the memory map pointer is zero
+  kRadixCycle,          ///< a radix node is reached twice
+  kFdtMagic,            ///< no FDT magic
+  kFdtTotalSize,        ///< totalsize is smaller than the header or larger than a page
+  kFdtStructure,        ///< libfdt's full check rejects the blob
+  kCompatibleMissing,   ///< the root has no `compatible` property
+  kCompatibleMismatch,  ///< `compatible` is another string than the one expected
+  kMapMissing,          ///< `preserved-memory-map` is absent
+  kPropertySize,        ///< a property has another length than the ABI says
+  kDataMissing,         ///< `preserved-data` is absent
+  kBlobSizeMissing,     ///< `blob-size` is absent
+  kBlobSizeRange,       ///< `blob-size` is zero, or reaches beyond the preserved memory
+  kBlobNotPreserved,    ///< a blob or the root page lies in pages nobody preserved
+  kFragmentCycle,       ///< a fragment is reached twice
+  kFragmentDepth,       ///< fragments are nested deeper than `kMaxFragmentDepth`
+  kVmallocChain,        ///< a vmalloc chunk chain is cyclic or disagrees with its page count
+  kScratchLength,       ///< the scratch array is empty or no multiple of 16 bytes
+  kScratchUnaligned,    ///< a scratch area is not aligned to `kScratchAlignment`
+  kScratchOverlap,      ///< two scratch areas overlap
+  kCount,               ///< number of codes, not an error
 };
 
 /// Stable lower-case name of a code, such as "fdt-magic". Static storage.
@@ -59,7 +58,7 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  constexpr Result(T value) : ok_(true), value_(value), error_{} {}      // NOLINT
+  constexpr Result(T value) : ok_(true), value_(value), error_{} {}       // NOLINT
   constexpr Result(Error error) : ok_(false), value_{}, error_(error) {}  // NOLINT
 
   constexpr bool ok() const { return ok_; }
@@ -83,11 +82,11 @@ struct Ok {};
 using Status = Result<Ok>;
 
 /// Returns from the enclosing function with the error of `expression`, if it has one.
-#define KHOCORE_RETURN_IF_ERROR(expression)                              \
-  do {                                                                   \
+#define KHOCORE_RETURN_IF_ERROR(expression)                               \
+  do {                                                                    \
     if (const auto khocore_status = (expression); !khocore_status.ok()) { \
-      return khocore_status.error();                                     \
-    }                                                                    \
+      return khocore_status.error();                                      \
+    }                                                                     \
   } while (0)
 
 }  // namespace khocore

@@ -27,6 +27,7 @@ class Scratch {
   bool Contains(PhysRange range) const;  ///< `range` lies inside one area
 
   PhysRange area(size_t index) const { return areas_[index]; }
+  Span<const PhysRange> areas() const { return {areas_, count_}; }
   size_t area_count() const { return count_; }
   uint64_t bytes() const;  ///< the sum of all areas
 

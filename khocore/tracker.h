@@ -18,19 +18,23 @@ class Tracker {
  public:
   static constexpr unsigned kMaxOrder = 30;
 
+  Tracker() = default;
+
   /// Allocates the root node. `memory` and `pages` outlive the tracker.
   /// Errors: `kOutOfMemory`, `kOutsideRam` when a page of the source is not in `memory`.
   static Result<Tracker> Create(const PhysicalMemory& memory, PageSource& pages);
 
-  /// Marks a block. Errors: `kOrderRange`, `kUnaligned`, `kOutsideRam`, `kAlreadyPreserved` (the
-  /// very same block), `kOutOfMemory`; on error the tree is as before, node for node.
+  /// Marks a block. Errors: `kOrderRange`, `kUnaligned`, `kOutsideRam` (of the block, or of a page
+  /// of the source), `kAlreadyPreserved` (the very same block), `kOutOfMemory`; on error the tree
+  /// is as before, node for node.
   Status Preserve(Block block);
 
   /// The exact inverse of `Preserve`. Errors: `kNotPreserved`, `kOrderRange`, `kUnaligned`.
   Status Unpreserve(Block block);
 
   /// Preserves a page-aligned range as the fewest aligned blocks, front to back (as Linux's
-  /// kho_preserve_pages does). Errors: as `Preserve`; on error none of it is preserved.
+  /// kho_preserve_pages does). Errors: as `Preserve`; on error none of it is preserved, but node
+  /// pages that were added stay in the tree, empty.
   Status PreserveRange(PhysRange range);
   /// The exact inverse of `PreserveRange` with the same range. Errors: `kNotPreserved` before
   /// anything is changed.
@@ -48,12 +52,18 @@ class Tracker {
   void Destroy();
 
  private:
-  friend class Result<Tracker>;
-  Tracker() = default;
+  uint64_t* Node(PageFrame page) const;
+  Result<uint64_t*> AllocateNode(PageFrame* page);
+  uint64_t* FindLeaf(uint64_t key) const;
+  Result<uint64_t*> MakeLeaf(uint64_t key);
+  void FreeNodes(PageFrame page, unsigned level);
 
   const PhysicalMemory* memory_ = nullptr;
   PageSource* pages_ = nullptr;
   PageFrame root_;
+  /// The leaf that was used last, because neighbouring blocks share it. Nodes stay where they are.
+  uint64_t* last_leaf_ = nullptr;
+  uint64_t last_leaf_number_ = 0;
   uint64_t node_count_ = 0;
   uint64_t block_count_ = 0;
   uint64_t page_count_ = 0;

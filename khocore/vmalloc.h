@@ -12,19 +12,22 @@
 namespace khocore {
 
 /// Writes the list of `blocks`, all of one order, as a chain of chunk pages in Linux's vmalloc form
-/// and preserves blocks and chunk pages. Errors: `kOutOfMemory`, and what `Tracker::Preserve` says; on error nothing stays
-/// preserved and no page is lost.
+/// and preserves blocks and chunk pages. A list without blocks has no chunk. Errors:
+/// `kVmallocChain` when the pages do not fit `total_pages`, `kOutOfMemory`, `kOrderRange`, and what
+/// `Tracker::Preserve` says; on error nothing stays preserved and no page is lost.
 Result<abi::Vmalloc> PreserveVmalloc(const PhysicalMemory& memory, PageSource& pages,
                                      Tracker& tracker, Span<const PageFrame> blocks, Order order);
 
-/// The exact inverse: unpreserves blocks and chunk pages and gives the chunk pages back.
-/// Errors: `kVmallocChain`, `kNotPreserved`.
+/// The exact inverse: unpreserves blocks and chunk pages and gives the chunk pages back. Errors: as
+/// `WalkVmalloc`, and `kNotPreserved`, both before anything is changed.
 Status UnpreserveVmalloc(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker,
                          const abi::Vmalloc& vmalloc);
 
 /// Walks a chain that another kernel may have written; `visit` gets every block in order, `chunk`
-/// every chunk page before it is read. Errors: `kVmallocChain` (cycle, or more or fewer pages than
-/// `total_pages`), `kUnaligned`, `kOutsideRam`, `kOrderRange`, and what the callbacks return.
+/// every chunk page before it is read. A last chunk without blocks is accepted, because Linux
+/// writes one after a full chunk. Errors: `kVmallocChain` (cycle, more or fewer pages than
+/// `total_pages`, a chunk behind one that is not full; `where` is the chunk), `kUnaligned` and
+/// `kOutsideRam` (of a chunk or block), `kOrderRange`, and what the callbacks return.
 Status WalkVmalloc(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc,
                    FunctionRef<Status(Block block)> visit,
                    FunctionRef<Status(PageFrame chunk)> chunk);

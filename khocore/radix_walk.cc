@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "khocore/radix_walk.h"
+
+#include "khocore/abi/radix.h"
+#include "khocore/radix_key.h"
+
+namespace khocore {
+namespace {
+
+class Walk {
+ public:
+  Walk(const PhysicalMemory& memory, const RadixVisitor& visitor,
+       FunctionRef<Status(const Error&)> broken)
+      : memory_(memory), visitor_(visitor), broken_(broken) {}
+
+  /// `prefix` is the part of the keys that the tables above have decided.
+  Status Node(PhysAddr address, unsigned level, uint64_t prefix) {
+    const Status entered = Enter(address, level);
+    if (!entered.ok()) return broken_(entered.error());
+    const auto* words = static_cast<const uint64_t*>(memory_.Find({address, kPageSize}));
+    return level == 0 ? Leaf(address, words, prefix) : Table(words, level, prefix);
+  }
+
+ private:
+  Status Enter(PhysAddr address, unsigned level) {
+    if (address.is_null()) return Error{ErrorCode::kRadixNull, address};
+    if (!address.IsAligned(kPageSize)) {
+      return Error{ErrorCode::kUnaligned, address, address.raw(), kPageSize};
+    }
+    if (memory_.Find({address, kPageSize}) == nullptr) {
+      return Error{ErrorCode::kOutsideRam, address, kPageSize};
+    }
+    const PageFrame node = PageFrame::Containing(address);
+    for (unsigned above = level + 1; above < abi::kRadixLevels; ++above) {
+      if (path_[above] == node) return Error{ErrorCode::kRadixCycle, address, level, above};
+    }
+    path_[level] = node;
+    return visitor_.node(node, level);
+  }
+
+  Status Table(const uint64_t* slots, unsigned level, uint64_t prefix) {
+    for (uint64_t i = 0; i < abi::kRadixTableEntries; ++i) {
+      if (slots[i] == 0) continue;
+      const uint64_t below = prefix << abi::kRadixTableLog2 | i;
+      KHOCORE_RETURN_IF_ERROR(Node(PhysAddr::FromRaw(slots[i]), level - 1, below));
+    }
+    return Ok{};
+  }
+
+  Status Leaf(PhysAddr address, const uint64_t* words, uint64_t prefix) {
+    for (uint64_t i = 0; i < abi::kRadixBitmapBits / 64; ++i) {
+      for (uint64_t bits = words[i]; bits != 0; bits &= bits - 1) {
+        const uint64_t bit = i * 64 + static_cast<uint64_t>(__builtin_ctzll(bits));
+        const Status visited = Key(address, prefix << abi::kRadixBitmapLog2 | bit);
+        if (!visited.ok()) KHOCORE_RETURN_IF_ERROR(broken_(visited.error()));
+      }
+    }
+    return Ok{};
+  }
+
+  Status Key(PhysAddr leaf, uint64_t key) {
+    Block block;
+    if (!DecodeRadixKey(key, &block)) return Error{ErrorCode::kOrderRange, leaf, key};
+    return visitor_.block(block);
+  }
+
+  const PhysicalMemory& memory_;
+  const RadixVisitor& visitor_;
+  FunctionRef<Status(const Error&)> broken_;
+  PageFrame path_[abi::kRadixLevels];
+};
+
+}  // namespace
+
+Status WalkRadix(const PhysicalMemory& memory, PhysAddr root, const RadixVisitor& visitor) {
+  const auto stop = [](const Error& error) -> Status { return error; };
+  return WalkRadix(memory, root, visitor, stop);
+}
+
+Status WalkRadix(const PhysicalMemory& memory, PhysAddr root, const RadixVisitor& visitor,
+                 FunctionRef<Status(const Error& error)> broken) {
+  return Walk(memory, visitor, broken).Node(root, abi::kRadixLevels - 1, 0);
+}
+
+}  // namespace khocore

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "khocore/tracker.h"
+
+#include "khocore/abi/radix.h"
+#include "khocore/radix_key.h"
+
+namespace khocore {
+namespace {
+
+constexpr unsigned kTopLevel = abi::kRadixLevels - 1;
+
+constexpr uint64_t LeafNumber(uint64_t key) { return key >> abi::kRadixBitmapLog2; }
+constexpr uint64_t BitMask(uint64_t key) { return uint64_t{1} << (key & 63); }
+constexpr uint64_t BitWord(uint64_t key) { return RadixBit(key) / 64; }
+
+inline Status CheckShape(Block block) {
+  if (block.order.log2() > Tracker::kMaxOrder) {
+    return Error{ErrorCode::kOrderRange, block.begin(), block.order.log2(), Tracker::kMaxOrder};
+  }
+  if (!block.IsAligned()) {
+    return Error{ErrorCode::kUnaligned, block.begin(), block.begin().raw(), block.bytes()};
+  }
+  return Ok{};
+}
+
+Status CheckRange(PhysRange range) {
+  if (!range.begin.IsAligned(kPageSize) || range.size % kPageSize != 0) {
+    return Error{ErrorCode::kUnaligned, range.begin, range.size, kPageSize};
+  }
+  if (range.Wraps()) return Error{ErrorCode::kOutsideRam, range.begin, range.size};
+  return Ok{};
+}
+
+/// The first of the fewest aligned blocks that make up `range`.
+Block FirstBlock(PhysRange range) {
+  const PageFrame frame = PageFrame::Containing(range.begin);
+  unsigned order = 63 - static_cast<unsigned>(__builtin_clzll(range.size >> kPageShift));
+  if (frame.number() != 0) {
+    const unsigned alignment = static_cast<unsigned>(__builtin_ctzll(frame.number()));
+    if (alignment < order) order = alignment;
+  }
+  if (order > Tracker::kMaxOrder) order = Tracker::kMaxOrder;
+  return {frame, Order::FromLog2(order)};
+}
+
+/// Calls `visit` for each block of `range`, front to back, until one returns false.
+template <typename Visit>
+void ForEachBlock(PhysRange range, Visit visit) {
+  while (range.size != 0) {
+    const Block block = FirstBlock(range);
+    if (!visit(block)) return;
+    range = {block.end(), range.size - block.bytes()};
+  }
+}
+
+}  // namespace
+
+Result<Tracker> Tracker::Create(const PhysicalMemory& memory, PageSource& pages) {
+  Tracker tracker;
+  tracker.memory_ = &memory;
+  tracker.pages_ = &pages;
+  const Result<uint64_t*> root = tracker.AllocateNode(&tracker.root_);
+  if (!root.ok()) return root.error();
+  tracker.node_count_ = 1;
+  return tracker;
+}
+
+Status Tracker::Preserve(Block block) {
+  KHOCORE_RETURN_IF_ERROR(CheckShape(block));
+  if (block.frame.number() >= kRadixFrames ||
+      memory_->Find({block.begin(), block.bytes()}) == nullptr) {
+    return Error{ErrorCode::kOutsideRam, block.begin(), block.bytes()};
+  }
+  const uint64_t key = RadixKey(block);
+  uint64_t* leaf = FindLeaf(key);
+  if (leaf == nullptr) {
+    const Result<uint64_t*> made = MakeLeaf(key);
+    if (!made.ok()) return made.error();
+    leaf = made.value();
+  }
+  last_leaf_ = leaf;
+  last_leaf_number_ = LeafNumber(key);
+  uint64_t& word = leaf[BitWord(key)];
+  if ((word & BitMask(key)) != 0) {
+    return Error{ErrorCode::kAlreadyPreserved, block.begin(), block.order.log2()};
+  }
+  word |= BitMask(key);
+  ++block_count_;
+  page_count_ += block.order.pages();
+  return Ok{};
+}
+
+Status Tracker::Unpreserve(Block block) {
+  KHOCORE_RETURN_IF_ERROR(CheckShape(block));
+  if (!IsPreserved(block)) {
+    return Error{ErrorCode::kNotPreserved, block.begin(), block.order.log2()};
+  }
+  const uint64_t key = RadixKey(block);
+  FindLeaf(key)[BitWord(key)] &= ~BitMask(key);
+  --block_count_;
+  page_count_ -= block.order.pages();
+  return Ok{};
+}
+
+bool Tracker::IsPreserved(Block block) const {
+  if (!CheckShape(block).ok() || block.frame.number() >= kRadixFrames) return false;
+  const uint64_t key = RadixKey(block);
+  const uint64_t* leaf = FindLeaf(key);
+  return leaf != nullptr && (leaf[BitWord(key)] & BitMask(key)) != 0;
+}
+
+Status Tracker::PreserveRange(PhysRange range) {
+  KHOCORE_RETURN_IF_ERROR(CheckRange(range));
+  Status status = Ok{};
+  uint64_t done = 0;
+  ForEachBlock(range, [&](Block block) {
+    status = Preserve(block);
+    if (status.ok()) done += block.bytes();
+    return status.ok();
+  });
+  if (status.ok()) return status;
+  // The whole range is walked again, because only as a whole it splits into the same blocks.
+  uint64_t left = done;
+  ForEachBlock(range, [&](Block block) {
+    if (left == 0) return false;
+    left -= block.bytes();
+    return Unpreserve(block).ok();
+  });
+  return status;
+}
+
+Status Tracker::UnpreserveRange(PhysRange range) {
+  KHOCORE_RETURN_IF_ERROR(CheckRange(range));
+  Status status = Ok{};
+  ForEachBlock(range, [&](Block block) {
+    if (IsPreserved(block)) return true;
+    status = Error{ErrorCode::kNotPreserved, block.begin(), block.order.log2()};
+    return false;
+  });
+  if (!status.ok()) return status;
+  ForEachBlock(range, [&](Block block) { return Unpreserve(block).ok(); });
+  return Ok{};
+}
+
+void Tracker::Destroy() {
+  FreeNodes(root_, kTopLevel);
+  *this = Tracker();
+}
+
+uint64_t* Tracker::Node(PageFrame page) const {
+  return static_cast<uint64_t*>(memory_->Find({page.address(), kPageSize}));
+}
+
+Result<uint64_t*> Tracker::AllocateNode(PageFrame* page) {
+  const Result<PageFrame> allocated = pages_->AllocatePage();
+  if (!allocated.ok()) return allocated.error();
+  *page = allocated.value();
+  uint64_t* node = Node(*page);
+  if (node != nullptr) return node;
+  pages_->FreePage(*page);
+  return Error{ErrorCode::kOutsideRam, page->address(), kPageSize};
+}
+
+uint64_t* Tracker::FindLeaf(uint64_t key) const {
+  if (last_leaf_ != nullptr && last_leaf_number_ == LeafNumber(key)) return last_leaf_;
+  uint64_t* node = Node(root_);
+  for (unsigned level = kTopLevel; level > 0; --level) {
+    const uint64_t below = node[RadixSlot(key, level)];
+    if (below == 0) return nullptr;
+    node = Node(PageFrame::Containing(PhysAddr::FromRaw(below)));
+  }
+  return node;
+}
+
+Result<uint64_t*> Tracker::MakeLeaf(uint64_t key) {
+  unsigned level = kTopLevel;
+  uint64_t* slot = nullptr;
+  for (uint64_t* node = Node(root_);; --level) {
+    slot = &node[RadixSlot(key, level)];
+    if (*slot == 0) break;
+    node = Node(PageFrame::Containing(PhysAddr::FromRaw(*slot)));
+  }
+
+  // The missing branch is built from the leaf up and hung into the tree as the last step, so a
+  // failure leaves no trace.
+  PageFrame made[kTopLevel];
+  uint64_t* leaf = nullptr;
+  for (unsigned i = 0; i < level; ++i) {
+    const Result<uint64_t*> node = AllocateNode(&made[i]);
+    if (!node.ok()) {
+      while (i > 0) pages_->FreePage(made[--i]);
+      return node.error();
+    }
+    if (i == 0) {
+      leaf = node.value();
+    } else {
+      node.value()[RadixSlot(key, i)] = made[i - 1].address().raw();
+    }
+  }
+  *slot = made[level - 1].address().raw();
+  node_count_ += level;
+  return leaf;
+}
+
+void Tracker::FreeNodes(PageFrame page, unsigned level) {
+  const uint64_t* node = Node(page);
+  for (uint64_t i = 0; level > 0 && i < abi::kRadixTableEntries; ++i) {
+    if (node[i] != 0) FreeNodes(PageFrame::Containing(PhysAddr::FromRaw(node[i])), level - 1);
+  }
+  pages_->FreePage(page);
+}
+
+}  // namespace khocore

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "khocore/vmalloc.h"
+
+namespace khocore {
+namespace {
+
+constexpr Order kOnePage = Order::FromLog2(0);
+
+abi::VmallocChunk* ChunkAt(const PhysicalMemory& memory, PhysAddr address) {
+  return static_cast<abi::VmallocChunk*>(memory.Find({address, kPageSize}));
+}
+
+/// More pages than this cannot be listed without naming one twice.
+uint64_t RamPages(const PhysicalMemory& memory) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < memory.window_count(); ++i) bytes += memory.window(i).size;
+  return bytes >> kPageShift;
+}
+
+Status CheckHead(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc) {
+  const PhysAddr first = PhysAddr::FromRaw(vmalloc.first);
+  if (vmalloc.order > Tracker::kMaxOrder) {
+    return Error{ErrorCode::kOrderRange, first, vmalloc.order, Tracker::kMaxOrder};
+  }
+  const uint64_t block_pages = Order::FromLog2(vmalloc.order).pages();
+  const uint64_t limit = RamPages(memory);
+  if (vmalloc.total_pages % block_pages != 0 || vmalloc.total_pages > limit) {
+    return Error{ErrorCode::kVmallocChain, first, vmalloc.total_pages, limit};
+  }
+  return Ok{};
+}
+
+Status CheckBlock(const PhysicalMemory& memory, Block block, uint64_t address) {
+  const PhysAddr begin = PhysAddr::FromRaw(address);
+  if (!begin.IsAligned(block.bytes())) {
+    return Error{ErrorCode::kUnaligned, begin, address, block.bytes()};
+  }
+  if (memory.Find({begin, block.bytes()}) == nullptr) {
+    return Error{ErrorCode::kOutsideRam, begin, block.bytes()};
+  }
+  return Ok{};
+}
+
+Status CheckChunk(const PhysicalMemory& memory, PhysAddr chunk) {
+  if (!chunk.IsAligned(kPageSize)) {
+    return Error{ErrorCode::kUnaligned, chunk, chunk.raw(), kPageSize};
+  }
+  if (memory.Find({chunk, kPageSize}) == nullptr) {
+    return Error{ErrorCode::kOutsideRam, chunk, kPageSize};
+  }
+  return Ok{};
+}
+
+/// The blocks of one list, and how much of it has been preserved.
+struct Writer {
+  const PhysicalMemory& memory;
+  PageSource& pages;
+  Tracker& tracker;
+  Span<const PageFrame> blocks;
+  Order order;
+  PhysAddr first;
+  uint64_t preserved = 0;
+
+  Status WriteChunks();
+  Status PreserveBlocks();
+  void Undo();
+};
+
+/// Chunk pages, preserved and filled. From the last chunk to the first, so that each can be linked
+/// to the one behind it.
+Status Writer::WriteChunks() {
+  for (size_t end = blocks.size; end > 0;) {
+    const size_t begin = (end - 1) / abi::kVmallocChunkEntries * abi::kVmallocChunkEntries;
+    const Result<PageFrame> page = pages.AllocatePage();
+    if (!page.ok()) return page.error();
+    const PhysAddr address = page.value().address();
+    abi::VmallocChunk* chunk = ChunkAt(memory, address);
+    const Status status = chunk == nullptr ? Error{ErrorCode::kOutsideRam, address, kPageSize}
+                                           : tracker.Preserve({page.value(), kOnePage});
+    if (!status.ok()) {
+      pages.FreePage(page.value());
+      return status;
+    }
+    chunk->next = first.raw();
+    for (size_t i = begin; i < end; ++i) chunk->blocks[i - begin] = blocks[i].address().raw();
+    first = address;
+    end = begin;
+  }
+  return Ok{};
+}
+
+Status Writer::PreserveBlocks() {
+  for (; preserved < blocks.size; ++preserved) {
+    KHOCORE_RETURN_IF_ERROR(tracker.Preserve({blocks[preserved], order}));
+  }
+  return Ok{};
+}
+
+void Writer::Undo() {
+  while (preserved > 0) (void)tracker.Unpreserve({blocks[--preserved], order});
+  while (!first.is_null()) {
+    const PageFrame page = PageFrame::Containing(first);
+    first = PhysAddr::FromRaw(ChunkAt(memory, first)->next);
+    (void)tracker.Unpreserve({page, kOnePage});
+    pages.FreePage(page);
+  }
+}
+
+}  // namespace
+
+Result<abi::Vmalloc> PreserveVmalloc(const PhysicalMemory& memory, PageSource& pages,
+                                     Tracker& tracker, Span<const PageFrame> blocks, Order order) {
+  if (order.log2() > Tracker::kMaxOrder) {
+    return Error{ErrorCode::kOrderRange, PhysAddr(), order.log2(), Tracker::kMaxOrder};
+  }
+  const uint64_t total = blocks.size * order.pages();
+  if (blocks.size > UINT32_MAX >> order.log2()) {
+    return Error{ErrorCode::kVmallocChain, PhysAddr(), total, UINT32_MAX};
+  }
+  Writer writer{memory, pages, tracker, blocks, order, PhysAddr()};
+  Status status = writer.WriteChunks();
+  if (status.ok()) status = writer.PreserveBlocks();
+  if (!status.ok()) {
+    writer.Undo();
+    return status.error();
+  }
+  const bool huge = order.log2() > 0;
+  return abi::Vmalloc{
+      .first = writer.first.raw(),
+      .total_pages = static_cast<uint32_t>(total),
+      .flags = static_cast<uint16_t>(abi::kVmallocFlagAlloc | (huge ? abi::kVmallocFlagHuge : 0)),
+      .order = static_cast<uint16_t>(order.log2()),
+  };
+}
+
+Status UnpreserveVmalloc(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker,
+                         const abi::Vmalloc& vmalloc) {
+  const auto check_block = [&](Block block) -> Status {
+    if (tracker.IsPreserved(block)) return Ok{};
+    return Error{ErrorCode::kNotPreserved, block.begin(), block.order.log2()};
+  };
+  const auto check_chunk = [&](PageFrame page) { return check_block({page, kOnePage}); };
+  KHOCORE_RETURN_IF_ERROR(WalkVmalloc(memory, vmalloc, check_block, check_chunk));
+
+  for (PhysAddr at = PhysAddr::FromRaw(vmalloc.first); !at.is_null();) {
+    const PageFrame page = PageFrame::Containing(at);
+    const abi::VmallocChunk* chunk = ChunkAt(memory, at);
+    for (uint32_t i = 0; i < abi::kVmallocChunkEntries && chunk->blocks[i] != 0; ++i) {
+      const PageFrame frame = PageFrame::Containing(PhysAddr::FromRaw(chunk->blocks[i]));
+      (void)tracker.Unpreserve({frame, Order::FromLog2(vmalloc.order)});
+    }
+    at = PhysAddr::FromRaw(chunk->next);
+    (void)tracker.Unpreserve({page, kOnePage});
+    pages.FreePage(page);
+  }
+  return Ok{};
+}
+
+Status WalkVmalloc(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc,
+                   FunctionRef<Status(Block block)> visit,
+                   FunctionRef<Status(PageFrame chunk)> chunk) {
+  KHOCORE_RETURN_IF_ERROR(CheckHead(memory, vmalloc));
+  const Order order = Order::FromLog2(vmalloc.order);
+  uint64_t left = vmalloc.total_pages >> vmalloc.order;
+  PhysAddr at = PhysAddr::FromRaw(vmalloc.first);
+  PhysAddr last = at;
+  bool full = true;
+  while (!at.is_null()) {
+    const Error chain{ErrorCode::kVmallocChain, at, vmalloc.total_pages - (left << order.log2()),
+                      vmalloc.total_pages};
+    if (!full) return chain;
+    KHOCORE_RETURN_IF_ERROR(CheckChunk(memory, at));
+    KHOCORE_RETURN_IF_ERROR(chunk(PageFrame::Containing(at)));
+    const abi::VmallocChunk* entries = ChunkAt(memory, at);
+    uint32_t i = 0;
+    for (; i < abi::kVmallocChunkEntries && entries->blocks[i] != 0; ++i) {
+      const uint64_t address = entries->blocks[i];
+      const Block block{PageFrame::Containing(PhysAddr::FromRaw(address)), order};
+      if (left == 0) return chain;
+      KHOCORE_RETURN_IF_ERROR(CheckBlock(memory, block, address));
+      KHOCORE_RETURN_IF_ERROR(visit(block));
+      --left;
+    }
+    full = i == abi::kVmallocChunkEntries;
+    last = at;
+    at = PhysAddr::FromRaw(entries->next);
+  }
+  if (left == 0) return Ok{};
+  return Error{ErrorCode::kVmallocChain, last, vmalloc.total_pages - (left << order.log2()),
+               vmalloc.total_pages};
+}
+
+}  // namespace khocore
