@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "boot/boot_info.h"
+#include "boot/device_tree.h"
+#include "kernel/arch/arch.h"
+#include "kernel/arch/arm64/console.h"
+#include "kernel/arch/arm64/machine.h"
+#include "kernel/arch/arm64/mmu.h"
+#include "kernel/core/print.h"
+
+extern "C" {
+extern char __image_begin[], __image_end[];
+}
+
+namespace boot {
+namespace {
+
+using khocore::PhysAddr;
+
+constinit BootInfo info{};
+
+constexpr auto kPrintNote = [](const char* text) { core::Print("device tree: %s\n", text); };
+
+/// Reads the device tree at `address`. entry.S has mapped 2 MiB and more from there on.
+void ReadDeviceTree(PhysAddr address) {
+  if (!arch::MapRam({address, DeviceTree::kMaxSize}).ok()) {
+    kPrintNote("it lies where no memory can be; ignored");
+    return;
+  }
+  const auto tree =
+      DeviceTree::Open(reinterpret_cast<const void*>(address.raw()), DeviceTree::kMaxSize);
+  if (!tree.ok()) {
+    core::Print("device tree: %s at 0x%lx; ignored\n", khocore::ErrorName(tree.error().code),
+                address.raw());
+    return;
+  }
+  arch::this_machine = arch::ReadMachine(tree.value(), kPrintNote);
+  const khocore::PhysRange console = arch::this_machine.console;
+  if (console.size != 0 && arch::MapDevice(console).ok()) arch::UseConsole(console.begin);
+  ReadBootInfo(tree.value(), address, &info, kPrintNote);
+}
+
+}  // namespace
+
+/// Called by entry.S at the linked address, with `image` the physical address of the image.
+extern "C" [[noreturn]] void ImageMain(uint64_t device_tree, uint64_t image) {
+  info.protocol = "linux";
+  info.parameters = PhysAddr::FromRaw(device_tree);
+  info.image = {PhysAddr::FromRaw(image), static_cast<uint64_t>(__image_end - __image_begin)};
+  ReadDeviceTree(PhysAddr::FromRaw(device_tree));
+  KernelMain(info);
+}
+
+}  // namespace boot

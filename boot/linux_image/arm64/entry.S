@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+#include "kernel/arch/arm64/asm_macros.h"
+
+// Entry of the Linux boot protocol: MMU off, x0 = device tree, EL1 or EL2, anywhere in memory at
+// 2 MiB alignment. What is written before the MMU is on lies between __early_begin and __early_end
+// alone; only there can the caches and memory disagree.
+
+.section .text.entry, "ax"
+.globl image_entry
+image_entry:
+  msr daifset, #0xf
+  mov x19, x0
+  load_address x1, exception_vectors
+  load_address x2, __exception_stack_end
+  test_el2 x3
+  b.ne 1f
+  mov x3, #(1 << 31)      // RW alone: a kernel that ran with VHE leaves E2H and TGE set
+  msr hcr_el2, x3
+  isb
+  mov x3, #0x33ff         // no traps of floating point, which libfdt uses
+  msr cptr_el2, x3
+  msr vbar_el2, x1
+  b 2f
+1:
+  mov x3, #(3 << 20)
+  msr cpacr_el1, x3
+  msr vbar_el1, x1
+2:
+  mmu_off x3, x4
+  // The kernel runs on SP_EL0, so an exception finds a good stack whatever became of that.
+  msr spsel, #1
+  mov sp, x2
+  msr spsel, #0
+
+  load_address x0, __early_begin
+  load_address x1, __early_end
+  mov sp, x1
+  clean_range x0, x1, x2, x3
+  load_address x0, __image_begin
+  mov x20, x0
+  mov x1, x19
+  bl BuildEarlyMap
+  mov x21, x0
+  // Lines that were fetched while memory was written past the cache.
+  load_address x0, __early_begin
+  load_address x1, __early_end
+  clean_range x0, x1, x2, x3
+
+  mmu_on x21, x2, x3
+  ldr x0, =entry_mapped
+  br x0
+
+// From here on at the address the image is linked at.
+entry_mapped:
+  load_address x0, exception_vectors
+  write_el vbar, x0, x1
+  isb
+  load_address x0, __exception_stack_end
+  msr spsel, #1
+  mov sp, x0
+  msr spsel, #0
+  load_address x0, __stack_end
+  mov sp, x0
+  load_address x0, __bss_begin
+  load_address x1, __bss_end
+3:
+  stp xzr, xzr, [x0]
+  stp xzr, xzr, [x0, #16]
+  stp xzr, xzr, [x0, #32]
+  stp xzr, xzr, [x0, #48]
+  add x0, x0, #64
+  cmp x0, x1
+  b.lo 3b
+  mov x29, xzr
+  mov x30, xzr
+  mov x0, x19
+  mov x1, x20
+  bl ImageMain
+  .ltorg

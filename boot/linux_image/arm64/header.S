@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+// The 64 bytes that make the flat image one that a loader of Linux kernels takes (Linux
+// Documentation/arch/arm64/booting.rst, section 4).
+
+.section .text.header, "ax"
+.globl image_header
+image_header:
+  b image_entry
+  .long 0
+  .quad 0                                // text_offset: at the 2 MiB-aligned base itself
+  .quad __image_size                     // with zero-initialized data
+  .quad (1 << 1) | (1 << 3)              // little-endian, 4 KiB pages, anywhere in memory
+  .quad 0, 0, 0
+  .ascii "ARM\x64"
+  .long 0

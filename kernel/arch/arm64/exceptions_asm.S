@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+
+#include "kernel/arch/arm64/asm_macros.h"
+
+// The kernel runs on SP_EL0 and exceptions on the EL's own stack pointer, so an exception never
+// depends on the stack it interrupts. An exception within the handler (the second group) starts on
+// the lower half of that stack.
+
+#define FRAME_BYTES 304   // struct ExceptionFrame
+#define NESTED_OFFSET 8192
+
+.macro handler number
+  sub sp, sp, #FRAME_BYTES
+  stp x0, x1, [sp]
+  mov x0, #\number
+  b save_registers
+.endm
+
+.section .text.vectors, "ax"
+.balign 2048
+.globl exception_vectors
+exception_vectors:
+.irp number, 0, 1, 2, 3
+  .balign 128
+  handler \number
+.endr
+.irp number, 4, 5, 6, 7
+  .balign 128
+  msr tpidrro_el0, x0
+  load_address x0, __exception_stack_end
+  sub x0, x0, #NESTED_OFFSET
+  mov sp, x0
+  mrs x0, tpidrro_el0
+  handler \number
+.endr
+.irp number, 8, 9, 10, 11, 12, 13, 14, 15
+  .balign 128
+  handler \number
+.endr
+  .balign 128
+
+save_registers:
+  stp x2, x3, [sp, #16]
+  stp x4, x5, [sp, #32]
+  stp x6, x7, [sp, #48]
+  stp x8, x9, [sp, #64]
+  stp x10, x11, [sp, #80]
+  stp x12, x13, [sp, #96]
+  stp x14, x15, [sp, #112]
+  stp x16, x17, [sp, #128]
+  stp x18, x19, [sp, #144]
+  stp x20, x21, [sp, #160]
+  stp x22, x23, [sp, #176]
+  stp x24, x25, [sp, #192]
+  stp x26, x27, [sp, #208]
+  stp x28, x29, [sp, #224]
+  mrs x1, sp_el0
+  stp x30, x1, [sp, #240]
+  read_el x1, elr
+  read_el x2, spsr
+  stp x1, x2, [sp, #256]
+  read_el x1, esr
+  read_el x2, far
+  stp x1, x2, [sp, #272]
+  str x0, [sp, #288]
+  mov x0, sp
+  mov x29, xzr
+  mov x30, xzr
+  bl HandleException

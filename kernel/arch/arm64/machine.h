@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stdint.h>
+
+#include "boot/device_tree.h"
+#include "khocore/types.h"
+
+namespace arch {
+
+/// The devices that the kernel itself uses or has to switch off, as the device tree names them.
+struct Machine {
+  enum class Gic : uint8_t { kNone, kV2, kV3 };
+
+  khocore::PhysRange console;  ///< PL011 that stdout-path names, or empty
+  Gic gic = Gic::kNone;
+  khocore::PhysRange gic_distributor;
+  khocore::PhysRange gic_cpu;  ///< version 2: the CPU interface
+  khocore::PhysRange pci;  ///< configuration space (ECAM) of buses from `pci_first_bus`, or empty
+  unsigned pci_first_bus = 0;
+};
+
+/// Reads the devices from `tree`; tells `note` what is there and cannot be used.
+Machine ReadMachine(const boot::DeviceTree& tree, boot::Note note);
+
+/// The machine this kernel runs on. Empty until boot code has filled it in.
+extern Machine this_machine;
+
+}  // namespace arch
