@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "boot/boot_info.h"
+#include "boot/linux_image/x86_64/read_boot_params.h"
+#include "kernel/arch/arch.h"
+#include "kernel/arch/x86_64/start.h"
+#include "kernel/core/panic.h"
+
+namespace {
+
+constinit boot::BootInfo info{};
+
+}  // namespace
+
+/// Called by entry.S with the address of the boot_params.
+extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
+  using khocore::PhysAddr;
+  using khocore::PhysRange;
+  arch::InstallExceptionHandlers();
+  info.image = arch::ImageInMemory();
+
+  const PhysRange where{PhysAddr::FromRaw(boot_params), sizeof(arch::BootParams)};
+  if (!arch::MapRam(where).ok()) core::Panic("boot_params at 0x%lx", boot_params);
+  const auto* params = reinterpret_cast<const arch::BootParams*>(boot_params);
+
+  auto map = [](PhysRange range) -> const void* {
+    if (!arch::CoveredByRam(info, range) || !arch::MapRam(range).ok()) return nullptr;
+    return reinterpret_cast<const void*>(range.begin.raw());
+  };
+  auto note = [](const char* text, uint64_t value) { arch::PrintIgnored(text, value); };
+  boot::ReadBootParams(*params, boot_params, arch::BootReader(map, note), &info);
+  KernelMain(info);
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "boot/linux_image/x86_64/read_boot_params.h"
+
+namespace boot {
+
+namespace {
+
+using arch::BootParams;
+using arch::BootReader;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+
+/// Longer chains are taken for cycles. Linux makes chains of about five nodes.
+constexpr unsigned kMaxSetupData = 64;
+/// Linux's largest node holds random numbers or an EFI map; a device tree is below 2 MiB.
+constexpr uint32_t kMaxSetupDataBytes = 2 << 20;
+
+uint64_t Join(uint32_t high, uint32_t low) { return uint64_t{high} << 32 | low; }
+
+PhysRange Range(uint64_t begin, uint64_t size) { return {PhysAddr::FromRaw(begin), size}; }
+
+void ReadMemoryMap(const BootParams& params, const BootReader& reader, BootInfo* info) {
+  size_t count = params.e820_entries;
+  if (count > BootParams::kMaxE820Entries) {
+    reader.Ignore("boot_params has too many memory regions:", count);
+    count = BootParams::kMaxE820Entries;
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const arch::E820Entry& entry = params.e820[i];
+    arch::AddRegion(info, entry.address, entry.size, entry.type);
+  }
+}
+
+void ReadExtendedMemoryMap(uint64_t payload, uint32_t length, const BootReader& reader,
+                           BootInfo* info) {
+  for (uint32_t at = 0; length - at >= sizeof(arch::E820Entry); at += sizeof(arch::E820Entry)) {
+    arch::E820Entry entry;
+    if (!reader.Read(payload + at, &entry)) return;
+    arch::AddRegion(info, entry.address, entry.size, entry.type);
+  }
+}
+
+void ReadKho(uint64_t payload, uint32_t length, const BootReader& reader, BootInfo* info) {
+  arch::KhoData kho;
+  if (length < sizeof(kho) || !reader.Read(payload, &kho)) {
+    reader.Ignore("handover node is too short at", payload);
+    return;
+  }
+  if (info->kho_root.size != 0) {
+    reader.Ignore("second handover node at", payload);
+    return;
+  }
+  info->kho_root = Range(kho.fdt_address, kho.fdt_size);
+  info->kho_scratch = Range(kho.scratch_address, kho.scratch_size);
+}
+
+void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
+  uint64_t address = first;
+  for (unsigned i = 0; address != 0; ++i) {
+    arch::SetupData node;
+    if (i == kMaxSetupData) {
+      reader.Ignore("setup_data is a cycle, stopped at", address);
+      return;
+    }
+    if (!reader.Read(address, &node)) {
+      reader.Ignore("setup_data outside RAM at", address);
+      return;
+    }
+    const uint64_t payload = address + sizeof(node);
+    if (node.length > kMaxSetupDataBytes || reader.Find(payload, node.length) == nullptr) {
+      reader.Ignore("setup_data of impossible length at", address);
+    } else {
+      arch::Keep(info, Range(address, sizeof(node) + node.length), reader);
+      if (node.type == arch::kSetupDataE820) {
+        ReadExtendedMemoryMap(payload, node.length, reader, info);
+      } else if (node.type == arch::kSetupDataKho) {
+        ReadKho(payload, node.length, reader, info);
+      }
+    }
+    address = node.next;
+  }
+}
+
+void ReadInitrd(const BootParams& params, const BootReader& reader, BootInfo* info) {
+  const PhysRange initrd = Range(Join(params.ramdisk_image_high, params.header.ramdisk_image),
+                                 Join(params.ramdisk_size_high, params.header.ramdisk_size));
+  if (initrd.size == 0) return;
+  if (reader.Find(initrd.begin.raw(), initrd.size) == nullptr) {
+    reader.Ignore("initrd outside RAM at", initrd.begin.raw());
+    return;
+  }
+  info->initrd = initrd;
+}
+
+}  // namespace
+
+void ReadBootParams(const BootParams& params, uint64_t address, const BootReader& reader,
+                    BootInfo* info) {
+  info->protocol = "linux";
+  info->parameters = PhysAddr::FromRaw(address);
+  info->rsdp = PhysAddr::FromRaw(params.acpi_rsdp);
+  ReadMemoryMap(params, reader, info);
+  arch::Keep(info, Range(address, sizeof(params)), reader);
+  ReadSetupData(params.header.setup_data, reader, info);
+  const uint64_t command_line = Join(params.command_line_high, params.header.command_line);
+  if (command_line != 0) arch::ReadCommandLine(info, command_line, reader);
+  ReadInitrd(params, reader, info);
+}
+
+}  // namespace boot

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "boot/boot_info.h"
+#include "boot/pvh/x86_64/read_start_info.h"
+#include "kernel/arch/arch.h"
+#include "kernel/arch/x86_64/start.h"
+#include "kernel/core/panic.h"
+
+namespace {
+
+constinit boot::BootInfo info{};
+
+}  // namespace
+
+/// Called by entry.S with the address of the hvm_start_info.
+extern "C" [[noreturn]] void PvhBoot(uint64_t start_info) {
+  arch::InstallExceptionHandlers();
+  info.image = arch::ImageInMemory();
+
+  // QEMU's structures lie in its option ROM, which is no RAM; but all are mapped from the start.
+  auto map = [](khocore::PhysRange range) -> const void* {
+    constexpr khocore::PhysRange kMapped{khocore::PhysAddr(), uint64_t{4} << 30};
+    if (!kMapped.Contains(range)) return nullptr;
+    return reinterpret_cast<const void*>(range.begin.raw());
+  };
+  auto note = [](const char* text, uint64_t value) { arch::PrintIgnored(text, value); };
+  if (!boot::ReadStartInfo(start_info, arch::BootReader(map, note), &info)) {
+    core::Panic("no hvm_start_info at 0x%lx", start_info);
+  }
+  KernelMain(info);
+}

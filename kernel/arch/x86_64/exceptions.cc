@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/x86_64/exceptions.h"
+
+#include "kernel/arch/arch.h"
+#include "kernel/arch/x86_64/image_layout.h"
+#include "kernel/arch/x86_64/io.h"
+#include "kernel/core/panic.h"
+#include "kernel/core/print.h"
+
+extern "C" {
+extern const uint8_t __exception_stubs[];
+extern uint64_t __gdt[6];  ///< start.S; the last two words are the TSS descriptor
+}
+
+namespace arch {
+
+namespace {
+
+constexpr uint16_t kCodeSelector = 0x10;
+constexpr uint16_t kTssSelector = 0x20;
+constexpr size_t kTssDescriptor = kTssSelector / 8;
+
+struct Gate {
+  uint16_t offset_low;
+  uint16_t selector;
+  uint8_t stack;  ///< number in the TSS's interrupt stack table
+  uint8_t type;
+  uint16_t offset_middle;
+  uint32_t offset_high;
+  uint32_t reserved;
+};
+static_assert(sizeof(Gate) == 16);
+
+struct __attribute__((packed)) TaskState {
+  uint32_t reserved0;
+  uint64_t privileged_stack[3];
+  uint64_t reserved1;
+  uint64_t interrupt_stack[7];  ///< number n is element n - 1
+  uint64_t reserved2;
+  uint16_t reserved3;
+  uint16_t io_map;
+};
+static_assert(sizeof(TaskState) == 104);
+
+struct __attribute__((packed)) TablePointer {
+  uint16_t limit;
+  uint64_t base;
+};
+
+// Every exception gets a stack of its own, so that a smashed or exhausted kernel stack still
+// prints; those that may interrupt the handler of another get a second one.
+constexpr uint8_t kExceptionStack = 1;
+constexpr uint8_t kNestedStack = 2;
+constexpr size_t kStackBytes = 8 << 10;
+alignas(16) uint8_t exception_stack[kStackBytes];
+alignas(16) uint8_t nested_stack[kStackBytes];
+
+Gate gates[kExceptionVectors];
+TaskState task_state;
+
+constexpr unsigned kNmi = 2;
+constexpr unsigned kDoubleFault = 8;
+constexpr unsigned kPageFault = 14;
+constexpr unsigned kMachineCheck = 18;
+
+constexpr const char* kNames[kExceptionVectors] = {
+    "#DE divide error",
+    "#DB debug",
+    "NMI",
+    "#BP breakpoint",
+    "#OF overflow",
+    "#BR bound range",
+    "#UD invalid opcode",
+    "#NM no FPU",
+    "#DF double fault",
+    "coprocessor overrun",
+    "#TS invalid TSS",
+    "#NP segment not present",
+    "#SS stack segment",
+    "#GP general protection",
+    "#PF page fault",
+    "vector 15",
+    "#MF x87 error",
+    "#AC alignment check",
+    "#MC machine check",
+    "#XM SIMD error",
+    "#VE virtualization",
+    "#CP control protection",
+    "vector 22",
+    "vector 23",
+    "vector 24",
+    "vector 25",
+    "vector 26",
+    "vector 27",
+    "#HV hypervisor injection",
+    "#VC VMM communication",
+    "#SX security",
+    "vector 31",
+};
+
+/// CR2 as it was when the exception came; printing may not disturb it.
+uint64_t fault_address;
+
+void PrintPageFault(uint64_t error_code) {
+  constexpr uint64_t kProtection = 1, kWrite = 2, kUser = 4, kReserved = 8, kFetch = 16;
+  const char* access = error_code & kFetch ? "fetch" : error_code & kWrite ? "write" : "read";
+  const char* cause = error_code & kReserved     ? "reserved bit set in an entry"
+                      : error_code & kProtection ? "not allowed by the entry"
+                                                 : "not mapped";
+  core::PrintConsole("  page fault: %s of 0x%016lx, %s%s\n", access, fault_address, cause,
+                     error_code & kUser ? ", user" : "");
+}
+
+void PrintRegisters(const void* registers) {
+  const Registers& r = *static_cast<const Registers*>(registers);
+  core::PrintConsole("  rax %016lx  rbx %016lx  rcx %016lx\n", r.rax, r.rbx, r.rcx);
+  core::PrintConsole("  rdx %016lx  rsi %016lx  rdi %016lx\n", r.rdx, r.rsi, r.rdi);
+  core::PrintConsole("  rbp %016lx  rsp %016lx  r8  %016lx\n", r.rbp, r.rsp, r.r8);
+  core::PrintConsole("  r9  %016lx  r10 %016lx  r11 %016lx\n", r.r9, r.r10, r.r11);
+  core::PrintConsole("  r12 %016lx  r13 %016lx  r14 %016lx\n", r.r12, r.r13, r.r14);
+  core::PrintConsole("  r15 %016lx  rip %016lx  rflags %08lx\n", r.r15, r.rip, r.rflags);
+  core::PrintConsole("  cr0 %016lx  cr2 %016lx  cr3 %016lx\n", ReadCr0(), fault_address, ReadCr3());
+  core::PrintConsole("  cr4 %016lx  cs %04lx  ss %04lx  vector %lu  error code 0x%lx\n", ReadCr4(),
+                     r.cs, r.ss, r.vector, r.error_code);
+  if (r.vector == kPageFault) PrintPageFault(r.error_code);
+}
+
+bool InStackGuard(uint64_t address) {
+  return address >= reinterpret_cast<uint64_t>(__stack_guard) &&
+         address < reinterpret_cast<uint64_t>(__stack_begin);
+}
+
+void FillGate(unsigned vector) {
+  const uint64_t stub =
+      reinterpret_cast<uint64_t>(__exception_stubs) + vector * kExceptionStubBytes;
+  constexpr uint8_t kInterruptGate = 0x8e;
+  const bool nested = vector == kNmi || vector == kDoubleFault || vector == kMachineCheck;
+  gates[vector] = Gate{.offset_low = static_cast<uint16_t>(stub),
+                       .selector = kCodeSelector,
+                       .stack = nested ? kNestedStack : kExceptionStack,
+                       .type = kInterruptGate,
+                       .offset_middle = static_cast<uint16_t>(stub >> 16),
+                       .offset_high = static_cast<uint32_t>(stub >> 32),
+                       .reserved = 0};
+}
+
+void LoadTaskState() {
+  task_state.interrupt_stack[kExceptionStack - 1] =
+      reinterpret_cast<uint64_t>(exception_stack + kStackBytes);
+  task_state.interrupt_stack[kNestedStack - 1] =
+      reinterpret_cast<uint64_t>(nested_stack + kStackBytes);
+  task_state.io_map = sizeof(TaskState);
+  const uint64_t base = reinterpret_cast<uint64_t>(&task_state);
+  constexpr uint64_t kPresentAvailableTss = 0x89;
+  __gdt[kTssDescriptor] = (sizeof(TaskState) - 1) | (base & 0xffffff) << 16 |
+                          kPresentAvailableTss << 40 | (base >> 24 & 0xff) << 56;
+  __gdt[kTssDescriptor + 1] = base >> 32;
+  asm volatile("ltr %0" : : "r"(kTssSelector) : "memory");
+}
+
+}  // namespace
+
+void HandleException(const Registers* registers) {
+  fault_address = ReadCr2();
+  const char* what = kNames[registers->vector % kExceptionVectors];
+  if (registers->vector == kPageFault && InStackGuard(fault_address)) what = "stack overflow";
+  core::PanicFromException(what, registers->rip, registers->rbp, PrintRegisters, registers);
+}
+
+void InstallExceptionHandlers() {
+  LoadTaskState();
+  for (unsigned vector = 0; vector < kExceptionVectors; ++vector) FillGate(vector);
+  const TablePointer pointer{sizeof(gates) - 1, reinterpret_cast<uint64_t>(gates)};
+  asm volatile("lidt %0" : : "m"(pointer) : "memory");
+}
+
+void WalkStack(uint64_t frame_pointer, unsigned limit, void (*visit)(uint64_t pc)) {
+  // A frame is the caller's frame pointer and the return address above it.
+  constexpr uint64_t kFrameBytes = 16;
+  const uint64_t begin = reinterpret_cast<uint64_t>(__stack_begin);
+  const uint64_t end = reinterpret_cast<uint64_t>(__stack_end) - kFrameBytes;
+  uint64_t lowest = begin;
+  for (unsigned i = 0; i < limit; ++i) {
+    if (frame_pointer < lowest || frame_pointer > end || frame_pointer % 8 != 0) return;
+    const uint64_t* frame = reinterpret_cast<const uint64_t*>(frame_pointer);
+    visit(frame[1]);
+    lowest = frame_pointer + kFrameBytes;
+    frame_pointer = frame[0];
+  }
+}
+
+}  // namespace arch

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stdint.h>
+
+#include "khocore/types.h"
+
+namespace arch {
+
+/// Where the running image was loaded.
+khocore::PhysAddr LoadAddress();
+
+/// The physical address of something in the running image.
+khocore::PhysAddr PhysicalOf(const void* image_address);
+
+/// Makes the identity map around `page` executable: the last thing before code that leaves the
+/// kernel is called there. `page` is mapped.
+void AllowExecution(khocore::PhysAddr page);
+
+}  // namespace arch

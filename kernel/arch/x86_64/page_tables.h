@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "khocore/function_ref.h"
+
+namespace arch {
+
+// Bits of an entry (Intel SDM volume 3, 5.5; AMD APM volume 2, 5.3).
+inline constexpr uint64_t kPresent = 1;
+inline constexpr uint64_t kWritable = 1 << 1;
+inline constexpr uint64_t kWriteThrough = 1 << 3;
+inline constexpr uint64_t kCacheDisable = 1 << 4;
+inline constexpr uint64_t kLargePage = 1 << 7;
+inline constexpr uint64_t kNoExecute = uint64_t{1} << 63;
+inline constexpr uint64_t kTableAddress = 0x000ffffffffff000;
+
+inline constexpr size_t kTableEntries = 512;
+inline constexpr uint64_t kLargePageSize = uint64_t{2} << 20;
+/// What the first tables map one to one; firmware and devices of a PC lie below.
+inline constexpr uint64_t kEarlyMapEnd = uint64_t{4} << 30;
+
+/// Level of an entry that maps a page of 4 KiB or 2 MiB.
+enum class Leaf : unsigned { kPage = 1, kLargePage = 2 };
+
+/// A tree of page tables with four or five levels. It reads and writes the tables through a window:
+/// the table at physical address `p` is visible at `p + window`. Code and data of this class are
+/// position-independent, because the first tree is built before the kernel runs at its own address.
+class PageTables {
+ public:
+  /// Returns the physical address of a zeroed page, or 0 when there is none left.
+  using NewTable = khocore::FunctionRef<uint64_t()>;
+
+  /// `root` is the physical address of the topmost table, zeroed or in use.
+  PageTables(uint64_t root, unsigned levels, uint64_t window)
+      : root_(root), levels_(levels), window_(window) {}
+
+  uint64_t root() const { return root_; }
+
+  /// Maps one page, replacing what was there, and makes the tables on the way. `flags` are the
+  /// entry's bits besides the address and `kLargePage`. False when `new_table` has no page.
+  bool Map(uint64_t virtual_address, uint64_t physical, Leaf leaf, uint64_t flags,
+           NewTable new_table);
+
+  /// The entry that maps `virtual_address` at `leaf`'s level, or null when the tables end above.
+  uint64_t* Find(uint64_t virtual_address, Leaf leaf);
+
+ private:
+  uint64_t* Table(uint64_t physical) { return reinterpret_cast<uint64_t*>(physical + window_); }
+  uint64_t* Slot(uint64_t table, uint64_t virtual_address, unsigned level) {
+    return Table(table) + (virtual_address >> (12 + 9 * (level - 1)) & (kTableEntries - 1));
+  }
+
+  uint64_t root_;
+  unsigned levels_;
+  uint64_t window_;
+};
+
+/// Where the tables of the running kernel come from: zero-initialized memory of its image.
+struct TablePool {
+  static constexpr size_t kEarlyPages = 16;  ///< at most 15 go into the early map
+  static constexpr size_t kRunningPages = 64;
+  static constexpr size_t kPages = kEarlyPages + kRunningPages;
+
+  alignas(4096) uint64_t pages[kPages][kTableEntries];
+  size_t used;
+};
+
+/// Builds the first tables in `pool`: the image at its virtual address, and one to one the first
+/// 4 GiB and the image where it was loaded, all of it read, write and execute. Called before the
+/// kernel runs at its own address. Returns the physical address of the topmost table.
+extern "C" uint64_t BuildEarlyMap(TablePool* pool, uint64_t load_address, uint64_t image_base,
+                                  unsigned levels);
+
+}  // namespace arch
