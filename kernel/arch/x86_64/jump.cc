@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <string.h>
+
+#include "kernel/arch/arch.h"
+#include "kernel/arch/x86_64/io.h"
+#include "kernel/arch/x86_64/mmu.h"
+#include "kernel/arch/x86_64/page_tables.h"
+#include "kernel/arch/x86_64/relocate.h"
+#include "kernel/core/panic.h"
+
+namespace arch {
+
+using khocore::AlignDown;
+using khocore::kPageSize;
+using khocore::PageSource;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Result;
+using khocore::Span;
+
+namespace {
+
+constexpr size_t kMaxCopies = kPageSize / sizeof(RelocatorCopy);
+/// What is mapped whatever the segments are: firmware's tables and data of a PC lie below.
+constexpr uint64_t kAlwaysMapped = uint64_t{4} << 30;
+/// Room above the stack pointer, for a next kernel that looks for a return address.
+constexpr uint64_t kAboveStack = 64;
+
+/// Builds the tables that the relocator runs on and the next kernel starts on: one to one, read,
+/// write and execute, everything below 4 GiB and 2 MiB around each piece above.
+class IdentityMap {
+ public:
+  explicit IdentityMap(PageSource& pages) : pages_(pages), tables_(0, PagingLevels(), 0) {}
+
+  bool Start() {
+    tables_ = PageTables(NewTable(), PagingLevels(), 0);
+    return tables_.root() != 0 && Map({PhysAddr(), kAlwaysMapped});
+  }
+
+  bool Map(PhysRange range) {
+    auto new_table = [this] { return NewTable(); };
+    const uint64_t end = range.end().raw();
+    for (uint64_t at = AlignDown(range.begin.raw(), kLargePageSize); at < end;
+         at += kLargePageSize) {
+      if (!tables_.Map(at, at, Leaf::kLargePage, kPresent | kWritable, new_table)) return false;
+    }
+    return true;
+  }
+
+  uint64_t root() const { return tables_.root(); }
+
+ private:
+  uint64_t NewTable() {
+    const Result<khocore::PageFrame> page = pages_.AllocatePage();
+    return page.ok() ? page.value().address().raw() : 0;
+  }
+
+  PageSource& pages_;
+  PageTables tables_;
+};
+
+bool MapSegments(Span<const Segment> segments, IdentityMap& map) {
+  for (const Segment& segment : segments) {
+    if (!map.Map({segment.source, segment.bytes}) || !map.Map(segment.destination)) return false;
+  }
+  return true;
+}
+
+void FillCopies(Span<const Segment> segments, RelocatorCopy* copies) {
+  for (size_t i = 0; i < segments.size; ++i) {
+    const Segment& segment = segments[i];
+    copies[i] = {segment.source.raw(), segment.destination.begin.raw(), segment.bytes,
+                 segment.destination.size - segment.bytes};
+  }
+}
+
+/// What a plan needs beside its page tables, a page each.
+struct ControlPages {
+  PhysAddr code;
+  PhysAddr copies;
+  PhysAddr stack;
+};
+
+Result<ControlPages> TakeControlPages(PageSource& pages) {
+  ControlPages taken;
+  PhysAddr* const wanted[] = {&taken.code, &taken.copies, &taken.stack};
+  for (PhysAddr* page : wanted) {
+    const Result<khocore::PageFrame> frame = pages.AllocatePage();
+    if (!frame.ok()) return frame.error();
+    *page = frame.value().address();
+  }
+  return taken;
+}
+
+template <typename T>
+T* Direct(PhysAddr address) {
+  return reinterpret_cast<T*>(address.raw());
+}
+
+}  // namespace
+
+Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters,
+                             PageSource& pages) {
+  KHORIG_CHECK(segments.size <= kMaxCopies);
+  const Result<ControlPages> taken = TakeControlPages(pages);
+  if (!taken.ok()) return taken.error();
+  const ControlPages& control = taken.value();
+
+  IdentityMap map(pages);
+  bool mapped = map.Start() && MapSegments(segments, map);
+  const PhysAddr used[] = {control.code, control.copies, control.stack};
+  for (const PhysAddr page : used) {
+    mapped = mapped && map.Map({page, kPageSize});
+  }
+  if (!mapped) return khocore::Error{khocore::ErrorCode::kOutOfMemory, PhysAddr()};
+
+  const size_t code_bytes = static_cast<size_t>(__relocator_end - __relocator_begin);
+  KHORIG_CHECK(code_bytes <= kPageSize);
+  auto* code = Direct<uint8_t>(control.code);
+  memcpy(code, __relocator_begin, code_bytes);
+  FillCopies(segments, Direct<RelocatorCopy>(control.copies));
+  const RelocatorData data{
+      .gdt = (control.code + static_cast<uint64_t>(__relocator_gdt - __relocator_begin)).raw(),
+      .page_tables = map.root(),
+      .stack = (control.stack + (kPageSize - kAboveStack)).raw(),
+      .copies = control.copies.raw(),
+      .copy_count = segments.size,
+      .entry = entry.raw(),
+      .parameters = parameters.raw()};
+  memcpy(code + (__relocator_data - __relocator_begin), &data, sizeof(data));
+  return JumpPlan{control.code};
+}
+
+void Jump(const JumpPlan& plan) {
+  AllowExecution(plan.control);
+  reinterpret_cast<void (*)()>(plan.control.raw())();
+  __builtin_unreachable();
+}
+
+}  // namespace arch

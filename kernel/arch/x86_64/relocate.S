@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+
+/*
+ * Runs from a copy in a control page, outside everything that it overwrites, at an address that is
+ * mapped one to one both by the kernel's tables and by its own. Takes leave of the kernel (tables,
+ * stack, GDT, IDT) before it copies, because the copy may overwrite it. struct RelocatorData in
+ * relocate.h describes the words behind the code.
+ *
+ * The next kernel finds what Linux's 64-bit boot protocol asks for: %rsi = boot_params, the other
+ * general registers 0, selectors 0x10 and 0x18 in flat segments, interrupts off, a stack with room
+ * above it.
+ */
+
+#define CR0_VALUE 0x80000031 /* PG NE ET PE */
+#define CR4_KEEP 0x1020      /* LA57, PAE */
+#define CODE_SELECTOR 0x10
+#define DATA_SELECTOR 0x18
+
+  .section .text.relocate, "ax"
+  .code64
+  .balign 16
+  .global __relocator_begin
+__relocator_begin:
+  cli
+  cld
+  mov page_tables(%rip), %rax
+  mov %rax, %cr3
+  mov stack(%rip), %rsp
+  pushq $0
+  popfq
+
+  lgdt gdt_pointer(%rip)
+  lidt no_idt(%rip)
+  lea 1f(%rip), %rax
+  pushq $CODE_SELECTOR
+  pushq %rax
+  lretq
+1:
+  mov $DATA_SELECTOR, %eax
+  mov %eax, %ds
+  mov %eax, %es
+  mov %eax, %ss
+  mov %eax, %fs
+  mov %eax, %gs
+
+  mov $CR0_VALUE, %eax
+  mov %rax, %cr0
+  mov %cr4, %rax
+  and $CR4_KEEP, %eax
+  mov %rax, %cr4
+
+  mov copies(%rip), %rbx
+  mov copy_count(%rip), %rbp
+  xor %eax, %eax
+2:
+  test %rbp, %rbp
+  jz 3f
+  mov (%rbx), %rsi
+  mov 8(%rbx), %rdi
+  mov 16(%rbx), %rdx
+  mov %rdx, %rcx
+  shr $3, %rcx
+  rep movsq
+  mov %edx, %ecx
+  and $7, %ecx
+  rep movsb
+  mov 24(%rbx), %rdx
+  mov %rdx, %rcx
+  shr $3, %rcx
+  rep stosq
+  mov %edx, %ecx
+  and $7, %ecx
+  rep stosb
+  add $32, %rbx
+  dec %rbp
+  jmp 2b
+
+3:
+  mov parameters(%rip), %rsi
+  xor %ebx, %ebx
+  xor %ecx, %ecx
+  xor %edx, %edx
+  xor %edi, %edi
+  xor %r8d, %r8d
+  xor %r9d, %r9d
+  xor %r10d, %r10d
+  xor %r11d, %r11d
+  xor %r12d, %r12d
+  xor %r13d, %r13d
+  xor %r14d, %r14d
+  xor %r15d, %r15d
+  jmp *entry(%rip)
+
+  .balign 8
+  .global __relocator_gdt
+__relocator_gdt:
+  .quad 0
+  .quad 0
+  .quad 0x00af9b000000ffff
+  .quad 0x00cf93000000ffff
+gdt_end:
+no_idt:
+  .word 0
+  .quad 0
+  .balign 8
+  .skip 6
+gdt_pointer:
+  .word gdt_end - __relocator_gdt - 1
+  /* struct RelocatorData; its first word is the pointer's other half. */
+  .global __relocator_data
+__relocator_data:
+gdt: .quad 0
+page_tables: .quad 0
+stack: .quad 0
+copies: .quad 0
+copy_count: .quad 0
+entry: .quad 0
+parameters: .quad 0
+  .global __relocator_end
+__relocator_end:
+
+  .section .note.GNU-stack, "", @progbits
