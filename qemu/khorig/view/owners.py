@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who each preserved page belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from khorig.view.blocks import Blocks, BoolArray, Int64Array
+from khorig.view.clients import LEDGER_STORE, STORES_PATH, Clients
+from khorig.view.handover import Handover
+from khorig.view.layout import GEOMETRY_4K, Geometry
+from khorig.view.memory import PhysRange
+
+_NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A page with two owners."""
+
+    frame: int
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A page that an owner claims although nobody preserved it."""
+
+    frame: int
+    owner: str
+
+
+class Owners:
+    """The owner of every preserved page, as the handover's own structures tell it."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        """`blocks` are disjoint and inside RAM."""
+        self.frames: Int64Array = np.sort(blocks.page_frames())
+        self.names: list[str] = []
+        self.clashes: list[Clash] = []
+        self.strays: list[Stray] = []
+        self._ids: npt.NDArray[np.int32] = np.full(len(self.frames), _NOBODY, dtype=np.int32)
+        self._offsets: Int64Array = np.zeros(len(self.frames), dtype=np.int64)
+
+    def claim(self, frames: Int64Array, owner: str) -> None:
+        """Says that the pages `frames`, in this sequence, belong to `owner`. The first of two
+        owners keeps a page; pages nobody preserved are noted."""
+        if not len(frames):
+            return
+        at = np.searchsorted(self.frames, frames)
+        known = np.zeros(len(frames), dtype=np.bool_)
+        inside = at < len(self.frames)
+        known[inside] = self.frames[at[inside]] == frames[inside]
+        if not known.all():
+            self.strays.append(Stray(int(frames[~known][0]), owner))
+        at = at[known]
+        taken = self._ids[at] != _NOBODY
+        if taken.any():
+            first = int(at[taken][0])
+            name = self.names[int(self._ids[first])]
+            self.clashes.append(Clash(int(self.frames[first]), name, owner))
+        self.names.append(owner)
+        free = at[~taken]
+        self._ids[free] = len(self.names) - 1
+        self._offsets[free] = np.flatnonzero(known)[~taken]
+
+    def name(self, frame: int) -> str:
+        """Whom a page belongs to, with its place: "khorig/stores/db0 page 4". "" for a page that
+        is not preserved, "nobody" for one that no owner claims."""
+        at = int(np.searchsorted(self.frames, frame))
+        if at == len(self.frames) or self.frames[at] != frame:
+            return ""
+        if self._ids[at] == _NOBODY:
+            return "nobody"
+        name = self.names[int(self._ids[at])]
+        many = int(np.count_nonzero(self._ids == self._ids[at])) > 1
+        return f"{name} page {self._offsets[at]}" if many else name
+
+    def pages_of(self, *owners: str) -> Int64Array:
+        """The page frames of some owners, ascending."""
+        ids = [i for i, name in enumerate(self.names) if name in owners]
+        mine: BoolArray = np.isin(self._ids, ids)
+        return self.frames[mine]
+
+    @property
+    def unowned(self) -> Int64Array:
+        """The preserved pages that no owner claims."""
+        nobodys: BoolArray = self._ids == _NOBODY
+        return self.frames[nobodys]
+
+
+def find_owners(
+    handover: Handover, clients: Clients, geometry: Geometry = GEOMETRY_4K
+) -> Owners:
+    """Assigns every preserved page. The names are paths in the handover: "root", "fragment
+    /khorig/stores", "khorig/archive", "khorig/stores/db0", "memblock/mem0"."""
+    owners = Owners(handover.blocks)
+
+    def claim_area(area: PhysRange, owner: str) -> None:
+        frames = _pages(area, geometry)
+        gap = handover.index.first_gap(frames.start, len(frames))
+        if gap is not None:
+            # Of an area that is not preserved as a whole nothing is claimed: it may be of any size.
+            owners.strays.append(Stray(gap, owner))
+        else:
+            owners.claim(np.arange(frames.start, frames.stop, dtype=np.int64), owner)
+
+    for fragment in handover.fragments:
+        name = f"fragment {fragment.path}" if fragment.path else "root"
+        claim_area(PhysRange(fragment.address, geometry.page_size), name)
+    for link in handover.blobs:
+        claim_area(link.blob, link.path.lstrip("/"))
+    for reserved in clients.reserved:
+        claim_area(reserved.area, f"memblock/{reserved.name}")
+    for store in clients.stores.values():
+        name = _store_name(store.name)
+        chunks = [chunk >> geometry.page_shift for chunk in store.vmalloc.chunks]
+        owners.claim(np.array(chunks, dtype=np.int64), f"{name} chunk")
+        owners.claim(store.vmalloc.blocks.page_frames(), name)
+    return owners
+
+
+def _pages(area: PhysRange, geometry: Geometry) -> range:
+    """The page frames that an area touches."""
+    return range(area.begin >> geometry.page_shift, -(-area.end >> geometry.page_shift))
+
+
+def _store_name(store: str) -> str:
+    return f"{STORES_PATH.lstrip('/')}/{store}"
+
+
+LEDGER_OWNERS = (_store_name(LEDGER_STORE), f"{_store_name(LEDGER_STORE)} chunk")

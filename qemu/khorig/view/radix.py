@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The radix tree of preserved blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from khorig.view.blocks import Blocks, BoolArray, Int64Array
+from khorig.view.errors import Problem, Problems
+from khorig.view.layout import GEOMETRY_4K, Geometry
+from khorig.view.memory import OutsideRam, PhysicalMemory
+
+Uint64Array = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class RadixNode:
+    """One page of the tree."""
+
+    address: int
+    level: int  # 0 is a leaf
+    prefix: int  # the bits of the key that lead here
+
+
+@dataclass(frozen=True, eq=False)
+class RadixTree:
+    """What hangs from `preserved-memory-map`."""
+
+    root: int
+    geometry: Geometry
+    nodes: tuple[RadixNode, ...]  # each once; from the root down, within a level by key
+    keys: Uint64Array  # ascending, those with a valid order bit
+    blocks: Blocks  # of `keys`, not checked against RAM
+    problems: tuple[Problem, ...]
+
+
+class _Reader:
+    """One walk, level by level, over a tree that may be anything."""
+
+    def __init__(self, memory: PhysicalMemory, geometry: Geometry) -> None:
+        self.memory = memory
+        self.geometry = geometry
+        self.problems = Problems()
+        self.nodes: list[RadixNode] = []
+        self._seen: set[int] = set()
+
+    def admit(self, address: int, level: int, prefix: int, pointer: int) -> bool:
+        """Whether the page at `address`, which the word at `pointer` names, is a node that can be
+        read, and for the first time."""
+        if address % self.geometry.page_size:
+            self.problems.add("unaligned", pointer, f"radix node at {address:#018x}, not a page")
+        elif not any(
+            r.contains(address, self.geometry.page_size) for r in self.memory.ranges
+        ):
+            self.problems.add("outside-ram", pointer, f"radix node at {address:#018x}")
+        elif address in self._seen:
+            self.problems.add("radix-cycle", pointer, f"node {address:#018x} is reached twice")
+        else:
+            self._seen.add(address)
+            self.nodes.append(RadixNode(address, level, prefix))
+            return True
+        return False
+
+    def page(self, node: RadixNode) -> memoryview:
+        return self.memory.view(node.address, self.geometry.page_size)
+
+    def children(self, parents: list[RadixNode], level: int) -> list[RadixNode]:
+        """The nodes of `level` that the tables above it point to."""
+        first = len(self.nodes)
+        for parent in parents:
+            slots = np.frombuffer(self.page(parent), dtype="<u8")
+            for slot in np.flatnonzero(slots):
+                prefix = (parent.prefix << self.geometry.table_log2) | int(slot)
+                self.admit(int(slots[slot]), level, prefix, parent.address + 8 * int(slot))
+        return self.nodes[first:]
+
+    def keys(self, leaves: list[RadixNode]) -> Uint64Array:
+        """The keys of all bits that are set, those without a valid order bit left out."""
+        parts: list[Uint64Array] = [np.empty(0, dtype=np.uint64)]
+        for leaf in leaves:
+            bits = np.unpackbits(np.frombuffer(self.page(leaf), dtype=np.uint8), bitorder="little")
+            base = leaf.prefix << self.geometry.bitmap_log2
+            found = np.flatnonzero(bits).astype(np.uint64)
+            if base >> (self.geometry.order_0_bit + 1):
+                if len(found):
+                    self.problems.add(
+                        "order-range",
+                        leaf.address,
+                        f"{len(found)} keys from {base | int(found[0]):#x} on have a bit above "
+                        f"that of order 0 ({self.geometry.order_0_bit})",
+                    )
+                continue
+            if base == 0 and len(found) and found[0] == 0:
+                self.problems.add("order-range", leaf.address, "key 0 has no order bit")
+                found = found[1:]
+            parts.append(found | np.uint64(base))
+        return np.concatenate(parts)
+
+
+def blocks_of_keys(keys: Uint64Array, geometry: Geometry) -> Blocks:
+    """The blocks that keys with a valid order bit stand for."""
+    # A key has at most 53 bits, so a double holds it and its exponent is its highest set bit.
+    width = np.frexp(keys.astype(np.float64))[1].astype(np.int64)
+    orders = geometry.order_0_bit + 1 - width
+    numbers = keys.astype(np.int64) - np.left_shift(np.int64(1), width - 1)
+    return Blocks(np.left_shift(numbers, orders), orders)
+
+
+def decode_radix(
+    memory: PhysicalMemory, root: int, geometry: Geometry = GEOMETRY_4K
+) -> RadixTree:
+    """Reads the whole tree. Never raises for what is in memory: problems are collected, and what
+    hangs behind one is left out. Bounded by the pages of RAM, since no node is read twice.
+
+    Ids: "radix-null", "unaligned", "outside-ram", "radix-cycle", "order-range".
+    """
+    reader = _Reader(memory, geometry)
+    keys: Uint64Array = np.empty(0, dtype=np.uint64)
+    if root == 0:
+        reader.problems.add("radix-null", 0, "the memory map pointer is 0")
+    elif reader.admit(root, geometry.levels - 1, 0, root):
+        level_nodes = list(reader.nodes)
+        for level in range(geometry.levels - 2, -1, -1):
+            level_nodes = reader.children(level_nodes, level)
+        keys = reader.keys(level_nodes)
+    return RadixTree(
+        root=root,
+        geometry=geometry,
+        nodes=tuple(reader.nodes),
+        keys=keys,
+        blocks=blocks_of_keys(keys, geometry),
+        problems=tuple(reader.problems.items),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SoundBlocks:
+    """The blocks of a tree that lie in RAM and do not overlap."""
+
+    blocks: Blocks
+    problems: tuple[Problem, ...]
+
+
+def sound_blocks(tree: RadixTree, memory: PhysicalMemory) -> SoundBlocks:
+    """Separates the blocks that can be worked with from the others.
+
+    Ids: "outside-ram", "overlap".
+    """
+    shift = tree.geometry.page_shift
+    problems = Problems()
+
+    def say(blocks: Blocks, bad: BoolArray, id: str, text: str) -> Blocks:
+        rejected = blocks.select(bad)
+        for frame, order in zip(rejected.frames[: Problems.LIMIT], rejected.orders):
+            problems.add(id, int(frame) << shift, f"preserved block of order {order} {text}")
+        return blocks.select(~bad)
+
+    blocks = tree.blocks
+    blocks = say(blocks, ~blocks.inside(memory.ranges, shift), "outside-ram", "is not inside RAM")
+    blocks = say(blocks, blocks.overlapping(), "overlap", "starts inside another preserved block")
+    return SoundBlocks(blocks, tuple(problems.items))

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The scratch array."""
+
+from __future__ import annotations
+
+import struct
+from typing import Sequence
+
+from khorig.view.errors import DecodeError, Problem
+from khorig.view.layout import GEOMETRY_4K, Geometry
+from khorig.view.memory import PhysicalMemory, PhysRange, read_bytes
+
+ELEMENT = struct.Struct("<QQ")  # address, size
+MAX_AREAS = 64  # khorig's limit; Linux has one per memory node and two more
+
+
+def read_scratch(memory: PhysicalMemory, array: PhysRange) -> tuple[PhysRange, ...]:
+    """The areas in the array, in its order, not yet checked (see `check_scratch`).
+
+    Raises DecodeError: "scratch-length", "outside-ram".
+    """
+    count, rest = divmod(array.size, ELEMENT.size)
+    if rest or not 1 <= count <= MAX_AREAS:
+        raise DecodeError(
+            "scratch-length",
+            array.begin,
+            f"{array.size} bytes, expected 1 to {MAX_AREAS} elements of {ELEMENT.size}",
+        )
+    raw = read_bytes(memory, array.begin, array.size)
+    return tuple(PhysRange(begin, size) for begin, size in ELEMENT.iter_unpack(raw))
+
+
+def check_scratch(
+    memory: PhysicalMemory, areas: Sequence[PhysRange], geometry: Geometry = GEOMETRY_4K
+) -> list[Problem]:
+    """Ids: "scratch-length" (no area), "outside-ram", "scratch-unaligned", "scratch-overlap"."""
+    problems = []
+    if not areas:
+        problems.append(Problem("scratch-length", 0, "there is no scratch area"))
+    for i, area in enumerate(areas):
+        unit = geometry.scratch_alignment
+        if not area.size or area.begin % unit or area.size % unit:
+            text = f"area {i} {area} is not made of whole {unit:#x} bytes"
+            problems.append(Problem("scratch-unaligned", area.begin, text))
+        if not any(r.contains(area.begin, area.size) for r in memory.ranges):
+            problems.append(Problem("outside-ram", area.begin, f"scratch area {i} {area}"))
+        for j, other in enumerate(areas[:i]):
+            if area.overlaps(other.begin, other.size):
+                text = f"areas {j} {other} and {i} {area} overlap"
+                problems.append(Problem("scratch-overlap", area.begin, text))
+    return problems
