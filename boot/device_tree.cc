@@ -40,7 +40,10 @@ Result<DeviceTree> DeviceTree::Open(const void* blob, uint64_t limit) {
   if (size < sizeof(fdt_header) || size > most) {
     return Error{ErrorCode::kFdtTotalSize, where, size, most};
   }
-  if (fdt_check_full(blob, size) != 0) return Error{ErrorCode::kFdtStructure, where, size};
+  // Before version 17 the header does not say how long the structure is.
+  if (fdt_version(blob) < 17 || fdt_check_full(blob, size) != 0) {
+    return Error{ErrorCode::kFdtStructure, where, size};
+  }
   DeviceTree tree;
   tree.blob_ = blob;
   tree.size_ = size;

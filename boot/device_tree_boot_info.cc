@@ -135,6 +135,7 @@ void ReadBootInfo(const DeviceTree& tree, PhysAddr address, BootInfo* info, Note
   ReadCommandLine(tree, chosen, info, note);
   ReadInitrd(tree, chosen, info, note);
   ReadHandover(tree, chosen, cells, info, note);
+  if (info->kho_scratch.size != 0) Keep(info->kho_scratch, info);
 }
 
 }  // namespace boot

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <string.h>
+
+#include "kernel/arch/arch.h"
+#include "kernel/arch/arm64/jump_plan.h"
+#include "kernel/arch/arm64/mmu.h"
+#include "kernel/core/panic.h"
+
+extern "C" {
+extern char relocate_begin[], relocate_end[];
+}
+
+namespace arch {
+
+using khocore::AlignDown;
+using khocore::Error;
+using khocore::kPageSize;
+using khocore::PageFrame;
+using khocore::PageSource;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Result;
+using khocore::Span;
+
+namespace {
+
+/// The three pages: plan, code and level 1 table.
+constexpr unsigned kControlPages = 3;
+
+PhysRange PageAt(PhysAddr address) { return {address, kPageSize}; }
+
+template <typename T>
+T* Direct(PhysAddr address) {
+  return reinterpret_cast<T*>(address.raw());
+}
+
+/// Maps every gigabyte that `range` touches.
+void MapGigabytes(uint64_t* table, PhysRange range) {
+  if (range.size == 0) return;
+  for (uint64_t at = AlignDown(range.begin.raw(), kGigabyte); at < range.end().raw();
+       at += kGigabyte) {
+    table[at / kGigabyte] = TransitionEntry(PhysAddr::FromRaw(at));
+  }
+}
+
+void FillPlan(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters, Plan* plan) {
+  auto* const table = Direct<uint64_t>(PhysAddr::FromRaw(plan->table));
+  plan->entry = entry.raw();
+  plan->parameters = parameters.raw();
+  for (const Segment& segment : segments) {
+    KHORIG_CHECK(segment.bytes <= segment.destination.size);
+    plan->copies[plan->copy_count++] = {segment.source.raw(), segment.bytes,
+                                        segment.destination.begin.raw(), segment.destination.size};
+    MapGigabytes(table, {segment.source, segment.bytes});
+    MapGigabytes(table, segment.destination);
+  }
+}
+
+}  // namespace
+
+Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters,
+                             PageSource& pages) {
+  KHORIG_CHECK(segments.size <= Plan::kMaxCopies);
+  PageFrame frames[kControlPages];
+  for (unsigned i = 0; i < kControlPages; ++i) {
+    const Result<PageFrame> page = pages.AllocatePage();
+    if (!page.ok()) {
+      while (i-- != 0) pages.FreePage(frames[i]);
+      return page.error();
+    }
+    frames[i] = page.value();
+  }
+  const PhysAddr control = frames[0].address();
+  const PhysAddr code = frames[1].address();
+  const PhysAddr table = frames[2].address();
+  memcpy(Direct<char>(code), relocate_begin, static_cast<size_t>(relocate_end - relocate_begin));
+  auto* const plan = Direct<Plan>(control);
+  plan->table = table.raw();
+  plan->code = code.raw();
+  FillPlan(segments, entry, parameters, plan);
+  for (const PageFrame frame : frames) {
+    MapGigabytes(Direct<uint64_t>(table), PageAt(frame.address()));
+  }
+  return JumpPlan{control};
+}
+
+void Jump(const JumpPlan& plan) {
+  const PhysAddr code = PhysAddr::FromRaw(Direct<Plan>(plan.control)->code);
+  const PhysAddr table = PhysAddr::FromRaw(Direct<Plan>(plan.control)->table);
+  asm volatile("msr daifset, #0xf" ::: "memory");
+  // The code runs with the MMU off for a moment and is fetched from memory then.
+  CleanToMemory(PageAt(plan.control));
+  CleanToMemory(PageAt(code));
+  CleanToMemory(PageAt(table));
+  asm volatile("ic iallu; dsb sy; isb" ::: "memory");
+  MakeExecutable(code);
+  using Relocate = void (*)(uint64_t plan);
+  reinterpret_cast<Relocate>(code.raw() + RELOCATE_ENTRY)(plan.control.raw());
+  __builtin_unreachable();
+}
+
+}  // namespace arch
