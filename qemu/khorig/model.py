@@ -128,9 +128,10 @@ class Statistics:
 class Judge(Protocol):
     """Decides from events and guest memory. Called from one thread, in the order things happen.
 
-    What it reports in on_event and on_stop ends the run at once, except findings that the run is
-    better off collecting: those it keeps for finish(). An exception that escapes is a bug of the rig
-    and makes the run INFRA.
+    What it reports in on_event and on_stop ends the run at once; what can wait is reported by
+    finish(). The engine itself reports the guest's own words (`fail`, `mismatch`, `error`, `panic`),
+    `refused`, the order of generations and stops, and the exit status. An EventFieldError that
+    escapes is a finding, any other exception a bug of the rig that makes the run INFRA.
     """
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
@@ -159,7 +160,8 @@ class RunSpec:
     memory: int = 256 << 20  # bytes
     seed: int = 0x5EED0001
     timeout_s: float = 60.0
-    fault: str | None = None
+    fault: str | None = None  # a deliberate defect of the kernel, by its name there
+    tamper: str | None = None  # what the host does to guest memory, by its name in khorig.tamper
     stops: tuple[str, ...] = ("sealed", "entry", "restored")
     extra_options: tuple[str, ...] = ()  # more guest command line, "name=value"
     extra_qemu: tuple[str, ...] = ()
@@ -170,13 +172,13 @@ class RunSpec:
 
     @property
     def id(self) -> str:
-        """Unique within a session: "handover/x86_64-q35", plus ":fault" and memory when not
-        default."""
+        """For people: "handover/x86_64-q35", with what else is not the default."""
         name = f"{self.scenario}/{self.arch}-{self.machine}"
         if self.memory != RunSpec.memory:
             name += f"-{self.memory >> 20}M"
-        if self.fault:
-            name += f"-{self.fault}"
+        for part in (self.fault, self.tamper):
+            if part:
+                name += f"-{part}"
         return name
 
 
@@ -204,6 +206,9 @@ class RunResult:
     wall_s: float  # from starting QEMU to the verdict
     qemu: str  # version
     exit_status: int | None
+    console_tail: Sequence[str] = ()  # the last lines of text, events left out
+    recorded: str = ""  # what came of doing a failed run again to record it, or ""
+    id: str = ""  # unique within the session; the folder of the artifacts below its own
     directory: str = ""  # artifacts, absolute
     rerun: str = ""  # the command that does it again
 

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`khorig list`"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from khorig.build_outputs import find_elf
+from khorig.faults import FAULTS
+from khorig.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES
+from khorig.scenarios import read_scenarios
+
+
+@click.command("list", short_help="List scenarios, machines and defects.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def list_command(as_json: bool) -> None:
+    """List what `khorig run` can be told. Scenarios are read from the built kernel; nothing is
+    booted."""
+    scenarios = {
+        scenario.name: scenario.summary
+        for arch in ARCHITECTURES
+        for scenario in read_scenarios(find_elf(arch))
+    }
+    machines = {
+        machine.name: f"{machine.arch}: {machine.summary}"
+        + ("  (default)" if machine.name in DEFAULT_MACHINES else "")
+        for machine in MACHINES
+    }
+    groups = {"scenarios": scenarios, "machines": machines, "faults": FAULTS}
+    if as_json:
+        click.echo(json.dumps(groups, indent=1))
+        return
+    for title, entries in groups.items():
+        click.echo(f"{title}:")
+        for name, summary in entries.items():
+            click.echo(f"  {name:<24} {summary}")

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which renderer suits where the output goes."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+from khorig.render.plain import PlainRenderer
+from khorig.render.renderer import Renderer
+
+
+def renderer_for(stream: TextIO, verbose: bool) -> Renderer:
+    """Live on a terminal; plain lines anywhere else, in CI, and when colours are not wanted."""
+    environment = os.environ
+    plain = not stream.isatty() or environment.get("TERM") == "dumb"
+    if plain or environment.get("CI") or environment.get("NO_COLOR"):
+        return PlainRenderer(stream, verbose)
+    from khorig.render.live import LiveRenderer
+
+    return LiveRenderer(stream, verbose)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`khorig run`"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from khorig import exit_codes
+from khorig.artifacts import default_out
+from khorig.build_outputs import find_elf
+from khorig.cli.near import unknown
+from khorig.cli.types import NameOf, Seed, Size
+from khorig.faults import FAULTS
+from khorig.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machine
+from khorig.model import RunSpec
+
+_STOPS = ("sealed", "entry", "restored")
+
+
+@click.command(
+    short_help="Run scenarios and print a verdict for each.",
+    context_settings={"auto_envvar_prefix": "KHORIG"},
+)
+@click.option("--arch", type=NameOf("arch", ARCHITECTURES), help="Only machines of these architectures.")
+@click.option(
+    "--machine",
+    type=NameOf("machine", [*(m.name for m in MACHINES), "all"]),
+    help=f"Machines, with commas, or 'all'.  [default: {','.join(DEFAULT_MACHINES)}]",
+)
+@click.option("--scenario", multiple=True, default=["handover"], show_default=True,
+         help="What the guest does; may be repeated. 'khorig list' knows them all.")
+@click.option("--generations", type=click.IntRange(1, 1 << 20), default=RunSpec.generations,
+         show_default=True, help="Kernels in a row, the first included.")
+@click.option("--mem", type=Size(), default="256M", show_default=True, help="RAM of the guest.")
+@click.option("--seed", type=Seed(), default=f"{RunSpec.seed:#x}", show_default=True,
+         help="Decides every random choice; 'random' picks one.")
+@click.option("--fault", type=NameOf("fault", tuple(FAULTS)), help="A deliberate defect of the kernel.")
+@click.option("--stops", type=NameOf("stop", [*_STOPS, "none"]), default=",".join(_STOPS),
+         help="Where the host looks at guest memory.  [default: all]")
+@click.option("--append", multiple=True, metavar="NAME=VALUE",
+         help="More of the guest's command line; may be repeated.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=RunSpec.timeout_s,
+         show_default=True, help="Seconds that one run may take.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
+         help="Folder for artifacts.  [default: out]")
+@click.option("--keep", is_flag=True, help="Keep guest RAM at every stop even when a run passes.")
+@click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True,
+         help="Runs side by side.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the guest's console as it comes.")
+@click.option("--json", is_flag=True, help="Print results.json; everything else to stderr.")
+@click.pass_obj
+def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
+    """Boot, hand over and check, once for each machine and scenario.
+
+    \b
+    What follows '--' goes to QEMU. Each run leaves its console, events, QEMU's arguments and words,
+    and its verdict in a folder below out/latest; a failed one guest RAM at every stop, too.
+
+    \b
+      khorig run --machine all --mem 128M
+      khorig run --scenario chain --generations 100 --machine virt
+      khorig run --scenario handover --append megabytes=128 --keep
+      khorig run --machine q35 -- -d int,cpu_reset -D qemu.log
+    """
+    specs = _specs(options, extra_qemu)
+    return _session(specs, options)
+
+
+def _machines(archs: tuple[str, ...] | None, names: tuple[str, ...] | None) -> list[Machine]:
+    everything = names is not None and "all" in names
+    wanted = DEFAULT_MACHINES if names is None else names
+    chosen = [
+        machine
+        for machine in MACHINES
+        if (everything or machine.name in wanted) and (archs is None or machine.arch in archs)
+    ]
+    if not chosen:
+        text = f"{','.join(names or ())} is not a machine of {','.join(archs or ())}"
+        raise click.UsageError(text)
+    return chosen
+
+
+def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[RunSpec]:
+    machines = _machines(options["arch"], options["machine"])
+    for arch in dict.fromkeys(machine.arch for machine in machines):
+        _check_scenarios(arch, options["scenario"])
+    faults = options["fault"] or (None,)
+    return [
+        RunSpec(
+            arch=machine.arch,
+            machine=machine.name,
+            scenario=scenario,
+            generations=options["generations"],
+            memory=options["mem"],
+            seed=options["seed"],
+            timeout_s=options["timeout"],
+            fault=fault,
+            stops=tuple(stop for stop in options["stops"] if stop != "none"),
+            extra_options=options["append"],
+            extra_qemu=extra_qemu,
+        )
+        for scenario, machine, fault in itertools.product(options["scenario"], machines, faults)
+    ]
+
+
+def _check_scenarios(arch: str, names: tuple[str, ...]) -> None:
+    from khorig.scenarios import read_scenarios
+
+    known = [scenario.name for scenario in read_scenarios(find_elf(arch))]
+    for name in names:
+        if name not in known:
+            raise unknown("scenario", name, known)
+
+
+def _session(specs: list[RunSpec], options: dict[str, Any]) -> int:
+    from khorig.cancellation import Cancellation
+    from khorig.cli.output import renderer_for
+    from khorig.render.documents import results_document
+    from khorig.session import Session
+    from khorig.verdict.judge import HandoverJudge
+
+    cancellation = Cancellation()
+    cancellation.install()
+    people = sys.stderr if options["json"] else sys.stdout
+    session = Session(
+        options["out"] or default_out(),
+        HandoverJudge,
+        lambda spec: (),
+        cancellation,
+        [renderer_for(people, options["verbose"])],
+        keep=options["keep"],
+    )
+    results = session.run_all(specs, options["jobs"])
+    if options["json"]:
+        click.echo(results_document(results), nl=False)
+    if cancellation.signal_number is not None:
+        return exit_codes.SIGNAL + cancellation.signal_number
+    return exit_codes.exit_code(results)

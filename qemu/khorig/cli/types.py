@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Values of options."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, Sequence
+
+import click
+
+from khorig.cli.near import unknown
+
+
+class NameOf(click.ParamType):
+    """One of some names, or several with commas between them."""
+
+    name = "name"
+
+    def __init__(self, kind: str, known: Sequence[str]) -> None:
+        self._kind = kind
+        self._known = known
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        names = tuple(part for part in str(value).split(",") if part)
+        for name in names:
+            if name not in self._known:
+                raise unknown(self._kind, name, self._known)
+        return names
+
+    def get_metavar(self, param: click.Parameter) -> str:
+        return self._kind.upper()
+
+
+class Size(click.ParamType):
+    """Bytes: "64M", "1G", "65536K"; a plain number is MiB, as in QEMU."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+)([KMGkmg]?)(?:i?[bB])?", str(value))
+        if match is None or int(match.group(1)) == 0:
+            self.fail(f"'{value}' is no size; try 256M or 1G", param, ctx)
+        shift = {"k": 10, "m": 20, "g": 30, "": 20}[match.group(2).lower()]
+        return int(match.group(1)) << shift
+
+
+class Seed(click.ParamType):
+    """A 64-bit number, decimal or 0x, or "random"."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if value == "random":
+            return secrets.randbits(32)
+        try:
+            seed = value if isinstance(value, int) else int(str(value), 0)
+        except ValueError:
+            self.fail(f"'{value}' is no number", param, ctx)
+        if not 0 <= seed < 1 << 64:
+            self.fail("a seed has 64 bits", param, ctx)
+        return seed

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""virt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from khorig.guest_ram import RamRegion
+from khorig.machines.machine import Machine
+
+_RAM_BEGIN = 1 << 30
+
+
+@dataclass(frozen=True)
+class Arm64(Machine):
+    """QEMU's machine for virtual Arm guests: all RAM in one piece from 1 GiB on."""
+
+    arch = "arm64"
+    binary = "qemu-system-aarch64"
+    package = "qemu-system-arm"
+    host_cpus = ("aarch64", "arm64")
+    kernel_suffix = ".bin"  # an ELF would get no device tree
+    pc_pattern = re.compile(r"\bPC=([0-9a-f]+)")
+    frame_pattern = re.compile(r"\bX29=([0-9a-f]+)")
+
+    def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
+        return [RamRegion(_RAM_BEGIN, ram_bytes, 0)]
+
+    def arguments(self, accel: str) -> list[str]:
+        # Without dtb-randomness=off QEMU puts other seeds into the device tree in every run.
+        cpu = "host" if accel == "kvm" else "max"
+        machine = f"{self.name},accel={accel},memory-backend=ram,dtb-randomness=off"
+        return [
+            *("-machine", machine),
+            *("-cpu", cpu),
+            *("-semihosting-config", "enable=on,target=native"),
+        ]

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the rig must know of a machine that QEMU emulates."""
+
+from __future__ import annotations
+
+import abc
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from khorig.guest_ram import RamRegion
+from khorig.model import MachineFacts
+
+
+@dataclass(frozen=True)
+class Machine(abc.ABC):
+    """One machine. A subclass per architecture; everything that differs between architectures is
+    asked here and nowhere else."""
+
+    name: str  # as QEMU's -machine calls it
+    max_ram: int  # bytes that the machine can address with the CPU chosen here
+    summary: str
+
+    arch: ClassVar[str]
+    binary: ClassVar[str]  # of QEMU
+    package: ClassVar[str]  # Debian's, which has it
+    host_cpus: ClassVar[tuple[str, ...]]  # `uname -m` of hosts whose KVM runs this architecture
+    kernel_suffix: ClassVar[str]  # of the image that QEMU's -kernel loads
+    pc_pattern: ClassVar[re.Pattern[str]]  # in `info registers`
+    frame_pattern: ClassVar[re.Pattern[str]]
+
+    @property
+    def id(self) -> str:
+        """ "x86_64-q35" """
+        return f"{self.arch}-{self.name}"
+
+    @abc.abstractmethod
+    def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
+        """Where the RAM of `ram_bytes` lies and at which offset of its backing file, ascending.
+        Checked against `info mtree -f` of QEMU 7.2."""
+
+    @abc.abstractmethod
+    def arguments(self, accel: str) -> list[str]:
+        """QEMU's arguments for machine, CPU and the device through which the guest ends QEMU.
+        `accel` is "tcg" or "kvm". The RAM backend has the id "ram"."""
+
+    def facts(self, ram_bytes: int) -> MachineFacts:
+        """The same for a judge."""
+        return MachineFacts(self.arch, self.name, ram_bytes)
+
+    def refuses(self, ram_bytes: int) -> str | None:
+        """Why this machine cannot have that much RAM, or None when it can."""
+        if ram_bytes > self.max_ram:
+            return f"{self.name} has at most {self.max_ram >> 30} GiB of RAM"
+        return None

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""q35, pc and microvm."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from khorig.guest_ram import RamRegion
+from khorig.machines.machine import Machine
+
+_FOUR_GIB = 4 << 30
+
+
+@dataclass(frozen=True)
+class X86_64(Machine):
+    """A PC. RAM that does not fit below the PCI hole continues at 4 GiB."""
+
+    split_from: int = 0  # bytes of RAM from which on the machine splits it
+    split_at: int = 0  # bytes that then stay below 4 GiB
+
+    arch = "x86_64"
+    binary = "qemu-system-x86_64"
+    package = "qemu-system-x86"
+    host_cpus = ("x86_64",)
+    kernel_suffix = ".elf"  # direct boot by its PVH note
+    pc_pattern = re.compile(r"\b[RE]IP=([0-9a-f]+)")
+    frame_pattern = re.compile(r"\b[RE]BP=([0-9a-f]+)")
+
+    def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
+        low = self.split_at if ram_bytes >= self.split_from else ram_bytes
+        regions = [RamRegion(0, low, 0)]
+        if ram_bytes > low:
+            regions.append(RamRegion(_FOUR_GIB, ram_bytes - low, low))
+        return regions
+
+    def arguments(self, accel: str) -> list[str]:
+        # All features that TCG has: a kernel has to cope with what real CPUs offer, 5-level paging
+        # included.
+        cpu = "host" if accel == "kvm" else "max"
+        return [
+            *("-machine", f"{self.name},accel={accel},memory-backend=ram"),
+            *("-cpu", cpu),
+            *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+        ]

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command that does a run again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from khorig.build_outputs import Images, source_root
+from khorig.machines.machine import Machine
+from khorig.model import RunSpec
+from khorig.qemu_command import standalone_command
+
+
+def rerun_command(spec: RunSpec) -> str:
+    """For a shell in the checkout."""
+    words = ["scripts/khorig", "run"]
+    words += ["--machine", spec.machine, "--scenario", spec.scenario]
+    words += ["--generations", str(spec.generations), "--mem", f"{spec.memory >> 10}K"]
+    words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
+    if spec.fault:
+        words += ["--fault", spec.fault]
+    if spec.tamper:
+        words += ["--tamper", spec.tamper]
+    if spec.stops != RunSpec.stops:
+        words += ["--stops", ",".join(spec.stops) or "none"]
+    for option in spec.extra_options:
+        words += ["--append", option]
+    if spec.extra_qemu:
+        words += ["--", *spec.extra_qemu]
+    return shlex.join(words)
+
+
+def write_rerun_script(path: Path, spec: RunSpec, machine: Machine, images: Images) -> None:
+    """Writes an executable script that does the run again with the rig; its comment has the same
+    machine without the rig."""
+    root = source_root() or Path.cwd()
+    path.write_text(
+        "#!/bin/sh\n"
+        "# Without the rig, console on this terminal:\n"
+        f"# {standalone_command(machine, spec, images)}\n"
+        f"cd {shlex.quote(os.fspath(root))} || exit\n"
+        f'exec {rerun_command(spec)} "$@"\n'
+    )
+    path.chmod(0o755)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs, one after the other or side by side, with one folder for what they leave."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+from khorig.artifacts import new_folder, new_session_folder, write_whole
+from khorig.build_outputs import Images, find_images
+from khorig.cancellation import Cancellation
+from khorig.errors import InfraError
+from khorig.journal import Journal
+from khorig.machines import Machine, machine_named
+from khorig.model import Finding, Judge, RunResult, RunSpec, StopHook, Verdict
+from khorig.render.documents import results_document, verdict_document
+from khorig.render.junit import junit_document
+from khorig.render.ktap import ktap_document
+from khorig.render.renderer import Renderer
+from khorig.rerun import rerun_command, write_rerun_script
+from khorig.run import Run
+from khorig.run_result import ResultBuilder, skipped_result
+
+JudgeFactory = Callable[[RunSpec], Judge]
+HookFactory = Callable[[RunSpec], Sequence[StopHook]]
+
+_TICK_S = 0.5
+
+
+class Session:
+    """Owns a folder below `out`. After each run the folder is complete as far as it goes:
+    results.json, junit.xml, results.ktap and a folder for each run.
+
+    A run that did not pass is done once more with guest RAM kept at every stop, in the subfolder
+    `recorded`: runs depend on nothing but their inputs, so the second one shows what led to the end
+    of the first, and passing runs need not pay for copies nobody looks at. The RAM at the end of the
+    first is kept anyhow.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        judges: JudgeFactory,
+        hooks: HookFactory,
+        cancellation: Cancellation,
+        renderers: Sequence[Renderer] = (),
+        keep: bool = False,
+        record: bool = True,
+    ) -> None:
+        """`keep` keeps guest RAM at every stop of every run; `record` does failed runs again.
+        Raises InfraError when there can be no folder."""
+        self.folder = new_session_folder(out)
+        self.results: list[RunResult] = []
+        self._judges = judges
+        self._hooks = hooks
+        self._cancellation = cancellation
+        self._renderers = renderers
+        self._keep = keep
+        self._record = record
+        self._lock = threading.Lock()
+
+    def run_all(self, specs: Sequence[RunSpec], jobs: int = 1) -> list[RunResult]:
+        """Does all runs, `jobs` at a time; after a cancellation the rest is skipped. Raises
+        InfraError when the results cannot be written."""
+        started_s = time.monotonic()
+        for renderer in self._renderers:
+            renderer.begin(specs)
+        try:
+            with ThreadPoolExecutor(max_workers=jobs) as pool:
+                pending = futures = [pool.submit(self.run, spec) for spec in specs]
+                while pending:
+                    pending = list(wait(pending, _TICK_S).not_done)
+                    self._tick()
+                results = [future.result() for future in futures]
+        finally:
+            for renderer in self._renderers:
+                renderer.end(self.results, self.folder, time.monotonic() - started_s)
+        return results
+
+    def run(self, spec: RunSpec) -> RunResult:
+        """Does one run, whatever happens to it. Raises InfraError when the folder cannot be
+        written."""
+        try:
+            result = self._run(spec)
+            self._finish(result)
+        except OSError as error:
+            raise InfraError(f"{error.filename or self.folder}: {error.strerror}") from error
+        return result
+
+    def _run(self, spec: RunSpec) -> RunResult:
+        machine = machine_named(spec.machine)
+        reason = machine.refuses(spec.memory)
+        if (number := self._cancellation.signal_number) is not None:
+            reason = f"not begun: interrupted by {signal.Signals(number).name}"
+        if reason is not None:
+            result = skipped_result(spec, Finding("skip", reason, verdict=Verdict.SKIP))
+            result.id = spec.id
+            return result
+        folder = new_folder(self.folder, spec.id)
+        try:
+            images = find_images(machine)
+        except InfraError as error:
+            what, evidence = error.what, error.evidence
+            finding = Finding("infrastructure", what, evidence=evidence, verdict=Verdict.INFRA)
+            result = skipped_result(spec, finding)
+        else:
+            write_rerun_script(folder / "rerun.sh", spec, machine, images)
+            result = self._run_in(folder, spec, machine, images, self._keep)
+        result.id = str(folder.relative_to(self.folder))
+        result.directory = str(folder)
+        result.rerun = rerun_command(spec)
+        return result
+
+    def _run_in(
+        self, folder: Path, spec: RunSpec, machine: Machine, images: Images, keep: bool
+    ) -> RunResult:
+        builder = ResultBuilder(spec)
+        show = functools.partial(self._show, spec)
+        with Journal(folder / "events.jsonl", builder, show) as journal:
+            Run(
+                spec,
+                machine,
+                images,
+                self._judges(spec),
+                self._hooks(spec),
+                folder,
+                journal,
+                self._cancellation,
+                keep,
+            ).execute()
+        result = builder.result()
+        broken = result.verdict in (Verdict.FAIL, Verdict.CRASH, Verdict.HANG)
+        if broken and self._record and not keep and self._cancellation.signal_number is None:
+            result.recorded = self._do_again(folder / "recorded", result, machine, images)
+        return result
+
+    def _do_again(
+        self, folder: Path, first: RunResult, machine: Machine, images: Images
+    ) -> str:
+        folder.mkdir()
+        again = self._run_in(folder, first.spec, machine, images, keep=True)
+        write_whole(folder / "verdict.json", verdict_document(again))
+        if again.verdict is first.verdict and again.cause == first.cause:
+            return "the same once more; guest RAM at every stop is in recorded/"
+        outcome = f"{again.verdict.value}: {again.cause}" if again.cause else again.verdict.value
+        return f"NOT the same once more, but {outcome}; guest RAM at every stop is in recorded/"
+
+    def _tick(self) -> None:
+        with self._lock:
+            for renderer in self._renderers:
+                renderer.tick()
+
+    def _show(self, spec: RunSpec, record: Mapping[str, Any]) -> None:
+        with self._lock:
+            for renderer in self._renderers:
+                renderer.record(spec, record)
+
+    def _finish(self, result: RunResult) -> None:
+        with self._lock:
+            self.results.append(result)
+            if result.directory:
+                write_whole(Path(result.directory) / "verdict.json", verdict_document(result))
+            for name, document in (
+                ("results.json", results_document),
+                ("junit.xml", junit_document),
+                ("results.ktap", ktap_document),
+            ):
+                write_whole(self.folder / name, document(self.results))
+            for renderer in self._renderers:
+                renderer.result(result)
+
