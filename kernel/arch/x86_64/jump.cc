@@ -10,7 +10,6 @@
 
 namespace arch {
 
-using khocore::AlignDown;
 using khocore::kPageSize;
 using khocore::PageSource;
 using khocore::PhysAddr;
@@ -39,12 +38,10 @@ class IdentityMap {
 
   bool Map(PhysRange range) {
     auto new_table = [this] { return NewTable(); };
-    const uint64_t end = range.end().raw();
-    for (uint64_t at = AlignDown(range.begin.raw(), kLargePageSize); at < end;
-         at += kLargePageSize) {
-      if (!tables_.Map(at, at, Leaf::kLargePage, kPresent | kWritable, new_table)) return false;
-    }
-    return true;
+    const uint64_t begin = khocore::AlignDown(range.begin.raw(), kLargePageSize);
+    const uint64_t end = khocore::AlignUp(range.end().raw(), kLargePageSize);
+    return tables_.Map(begin, begin, end - begin, Leaf::kLargePage, kPresent | kWritable,
+                       new_table);
   }
 
   uint64_t root() const { return tables_.root(); }

@@ -10,7 +10,7 @@
 /// early map reach 62 GiB of contiguous RAM or more above 4 GiB, and less when RAM is scattered:
 /// each GiB that is touched costs one page, each 512 GiB another.
 extern "C" {
-arch::TablePool __table_pool;
+__attribute__((section(".bss.tables"))) arch::TablePool __table_pool;
 /// Written by start.S.
 extern const uint64_t __load_address;
 }
@@ -23,6 +23,7 @@ using khocore::ErrorCode;
 using khocore::Ok;
 using khocore::PhysAddr;
 using khocore::PhysRange;
+using khocore::Span;
 using khocore::Status;
 
 const uint64_t kImageBase = 0xffffffff80000000;
@@ -32,8 +33,8 @@ namespace {
 uint64_t ImageAddress(const void* p) { return reinterpret_cast<uint64_t>(p); }
 
 constexpr auto kNewTableFromPool = []() -> uint64_t {
-  if (__table_pool.used == TablePool::kPages) return 0;
-  return PhysicalOf(__table_pool.pages[__table_pool.used++]).raw();
+  const uint64_t* table = __table_pool.Take();
+  return table == nullptr ? 0 : PhysicalOf(table).raw();
 };
 
 PageTables RunningTables() {
@@ -49,23 +50,39 @@ uint64_t AddressLimit() {
   return uint64_t{1} << (bits < kIdentityBits ? bits : kIdentityBits);
 }
 
+/// Maps the 2 MiB pages that are not mapped yet, and adds `flags` to those that are. Returns
+/// whether an entry in use was changed.
+bool MapEntries(Span<uint64_t> entries, uint64_t begin, uint64_t flags, uint64_t no_execute) {
+  bool changed = false;
+  uint64_t at = begin;
+  for (uint64_t& entry : entries) {
+    if (entry & kPresent) {
+      changed = changed || (entry & flags) != flags;
+      entry |= flags;
+    } else {
+      entry = at | flags | kPresent | kWritable | kLargePage | no_execute;
+    }
+    at += kLargePageSize;
+  }
+  return changed;
+}
+
 Status MapIdentity(PhysRange range, uint64_t flags) {
   const uint64_t limit = AddressLimit();
   if (range.Wraps() || range.end().raw() > limit) {
     return khocore::Error{ErrorCode::kOutsideRam, range.begin, range.size, limit};
   }
   PageTables tables = RunningTables();
-  const uint64_t new_flags = flags | kPresent | kWritable | NoExecuteBit();
+  const uint64_t no_execute = NoExecuteBit();
   bool changed = false;
   const uint64_t end = AlignUp(range.end().raw(), kLargePageSize);
-  for (uint64_t at = AlignDown(range.begin.raw(), kLargePageSize); at < end; at += kLargePageSize) {
-    uint64_t* entry = tables.Find(at, Leaf::kLargePage);
-    if (entry != nullptr && (*entry & kPresent) != 0) {
-      changed = changed || (*entry & flags) != flags;
-      *entry |= flags;
-    } else if (!tables.Map(at, at, Leaf::kLargePage, new_flags, kNewTableFromPool)) {
-      return khocore::Error{ErrorCode::kOutOfMemory, PhysAddr::FromRaw(at)};
-    }
+  for (uint64_t at = AlignDown(range.begin.raw(), kLargePageSize); at < end;) {
+    Span<uint64_t> entries = tables.Make(at, Leaf::kLargePage, kNewTableFromPool);
+    if (entries.size == 0) return khocore::Error{ErrorCode::kOutOfMemory, PhysAddr::FromRaw(at)};
+    const uint64_t wanted = (end - at) / kLargePageSize;
+    if (entries.size > wanted) entries.size = wanted;
+    changed = MapEntries(entries, at, flags, no_execute) || changed;
+    at += entries.size * kLargePageSize;
   }
   // The CPU never remembers that something is not mapped, so new entries need no flush.
   if (changed) WriteCr3(ReadCr3());
@@ -74,26 +91,31 @@ Status MapIdentity(PhysRange range, uint64_t flags) {
 
 void ProtectImagePages(PageTables& tables) {
   const uint64_t no_execute = NoExecuteBit();
-  for (uint64_t at = kImageBase; at < kImageBase + kImageMaxSize; at += khocore::kPageSize) {
-    uint64_t* entry = tables.Find(at, Leaf::kPage);
-    const uint64_t physical = *entry & kTableAddress;
+  uint64_t at = kImageBase;
+  for (uint64_t& entry : tables.Find(kImageBase, Leaf::kPage)) {
+    const uint64_t physical = entry & kTableAddress;
     if (at >= ImageAddress(__image_end) || at == ImageAddress(__stack_guard)) {
-      *entry = 0;
+      entry = 0;
     } else if (at < ImageAddress(__text_end)) {
-      *entry = physical | kPresent;
+      entry = physical | kPresent;
     } else if (at < ImageAddress(__rodata_end)) {
-      *entry = physical | kPresent | no_execute;
+      entry = physical | kPresent | no_execute;
     } else {
-      *entry = physical | kPresent | kWritable | no_execute;
+      entry = physical | kPresent | kWritable | no_execute;
     }
+    at += khocore::kPageSize;
   }
 }
 
 /// The early map had to be executable one to one, because the CPU came from there.
 void ForbidExecution(PageTables& tables, uint64_t begin, uint64_t end) {
   const uint64_t no_execute = NoExecuteBit();
-  for (uint64_t at = begin; at < end; at += kLargePageSize) {
-    *tables.Find(at, Leaf::kLargePage) |= no_execute;
+  for (uint64_t at = begin; at < end;) {
+    for (uint64_t& entry : tables.Find(at, Leaf::kLargePage)) {
+      if (at >= end) break;
+      entry |= no_execute;
+      at += kLargePageSize;
+    }
   }
 }
 
@@ -107,7 +129,7 @@ PhysAddr PhysicalOf(const void* image_address) {
 
 void AllowExecution(PhysAddr page) {
   PageTables tables = RunningTables();
-  *tables.Find(page.raw(), Leaf::kLargePage) &= ~kNoExecute;
+  tables.Find(page.raw(), Leaf::kLargePage)[0] &= ~kNoExecute;
   WriteCr3(ReadCr3());
 }
 

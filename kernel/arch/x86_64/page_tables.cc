@@ -1,55 +1,74 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/page_tables.h"
 
+#include <string.h>
+
 namespace arch {
 
-bool PageTables::Map(uint64_t virtual_address, uint64_t physical, Leaf leaf, uint64_t flags,
-                     NewTable new_table) {
+using khocore::Span;
+
+khocore::Span<uint64_t> PageTables::Make(uint64_t virtual_address, Leaf leaf, NewTable new_table) {
   const unsigned last = static_cast<unsigned>(leaf);
-  uint64_t table = root_;
+  uint64_t* table = Table(root_);
   for (unsigned level = levels_; level > last; --level) {
-    uint64_t* slot = Slot(table, virtual_address, level);
-    if ((*slot & kPresent) == 0) {
+    uint64_t& entry = table[Index(virtual_address, level)];
+    if ((entry & kPresent) == 0) {
       const uint64_t page = new_table();
-      if (page == 0) return false;
-      *slot = page | kPresent | kWritable;
+      if (page == 0) return {};
+      entry = page | kPresent | kWritable;
     }
-    table = *slot & kTableAddress;
+    table = Table(entry & kTableAddress);
   }
-  const uint64_t large = leaf == Leaf::kLargePage ? kLargePage : 0;
-  *Slot(table, virtual_address, last) = physical | flags | large;
+  const size_t first = Index(virtual_address, last);
+  return {table + first, kTableEntries - first};
+}
+
+khocore::Span<uint64_t> PageTables::Find(uint64_t virtual_address, Leaf leaf) {
+  const unsigned last = static_cast<unsigned>(leaf);
+  uint64_t* table = Table(root_);
+  for (unsigned level = levels_; level > last; --level) {
+    const uint64_t entry = table[Index(virtual_address, level)];
+    if ((entry & kPresent) == 0 || (entry & kLargePage) != 0) return {};
+    table = Table(entry & kTableAddress);
+  }
+  const size_t first = Index(virtual_address, last);
+  return {table + first, kTableEntries - first};
+}
+
+bool PageTables::Map(uint64_t virtual_address, uint64_t physical, uint64_t bytes, Leaf leaf,
+                     uint64_t flags, NewTable new_table) {
+  const uint64_t leaf_bytes = leaf == Leaf::kLargePage ? kLargePageSize : khocore::kPageSize;
+  const uint64_t leaf_flags = leaf == Leaf::kLargePage ? flags | kLargePage : flags;
+  for (uint64_t offset = 0; offset < bytes;) {
+    const Span<uint64_t> entries = Make(virtual_address + offset, leaf, new_table);
+    if (entries.size == 0) return false;
+    for (uint64_t& entry : entries) {
+      if (offset == bytes) break;
+      entry = (physical + offset) | leaf_flags;
+      offset += leaf_bytes;
+    }
+  }
   return true;
 }
 
-uint64_t* PageTables::Find(uint64_t virtual_address, Leaf leaf) {
-  const unsigned last = static_cast<unsigned>(leaf);
-  uint64_t table = root_;
-  for (unsigned level = levels_; level > last; --level) {
-    const uint64_t entry = *Slot(table, virtual_address, level);
-    if ((entry & kPresent) == 0 || (entry & kLargePage) != 0) return nullptr;
-    table = entry & kTableAddress;
-  }
-  return Slot(table, virtual_address, last);
+uint64_t* TablePool::Take() {
+  if (used == kPages) return nullptr;
+  uint64_t* table = pages[used++];
+  memset(table, 0, sizeof(pages[0]));
+  return table;
 }
 
 uint64_t BuildEarlyMap(TablePool* pool, uint64_t load_address, uint64_t image_base,
                        unsigned levels) {
-  auto new_table = [pool]() -> uint64_t {
-    if (pool->used == TablePool::kPages) return 0;
-    return reinterpret_cast<uint64_t>(pool->pages[pool->used++]);
-  };
+  pool->used = 0;
+  auto new_table = [pool] { return reinterpret_cast<uint64_t>(pool->Take()); };
   PageTables tables(new_table(), levels, 0);
   constexpr uint64_t kFlags = kPresent | kWritable;
-  for (uint64_t at = 0; at < kEarlyMapEnd; at += kLargePageSize) {
-    tables.Map(at, at, Leaf::kLargePage, kFlags, new_table);
-  }
-  for (uint64_t offset = 0; offset < kLargePageSize; offset += 4096) {
-    tables.Map(image_base + offset, load_address + offset, Leaf::kPage, kFlags, new_table);
-  }
-  const uint64_t first = load_address & ~(kLargePageSize - 1);
-  for (uint64_t at = first; at < load_address + kLargePageSize; at += kLargePageSize) {
-    tables.Map(at, at, Leaf::kLargePage, kFlags, new_table);
-  }
+  tables.Map(0, 0, kEarlyMapEnd, Leaf::kLargePage, kFlags, new_table);
+  tables.Map(image_base, load_address, kLargePageSize, Leaf::kPage, kFlags, new_table);
+  const uint64_t begin = khocore::AlignDown(load_address, kLargePageSize);
+  const uint64_t end = khocore::AlignUp(load_address + kLargePageSize, kLargePageSize);
+  tables.Map(begin, begin, end - begin, Leaf::kLargePage, kFlags, new_table);
   return tables.root();
 }
 

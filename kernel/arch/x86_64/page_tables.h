@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "khocore/function_ref.h"
+#include "khocore/types.h"
 
 namespace arch {
 
@@ -39,33 +40,42 @@ class PageTables {
 
   uint64_t root() const { return root_; }
 
-  /// Maps one page, replacing what was there, and makes the tables on the way. `flags` are the
-  /// entry's bits besides the address and `kLargePage`. False when `new_table` has no page.
-  bool Map(uint64_t virtual_address, uint64_t physical, Leaf leaf, uint64_t flags,
+  /// Maps `bytes` from `virtual_address` on to `physical`, replacing what was there, and makes the
+  /// tables on the way. All three are multiples of the leaf's size. `flags` are the entries' bits
+  /// besides the address and `kLargePage`. False when `new_table` has no page.
+  bool Map(uint64_t virtual_address, uint64_t physical, uint64_t bytes, Leaf leaf, uint64_t flags,
            NewTable new_table);
 
-  /// The entry that maps `virtual_address` at `leaf`'s level, or null when the tables end above.
-  uint64_t* Find(uint64_t virtual_address, Leaf leaf);
+  /// The entries from the one that maps `virtual_address` at the leaf's level to the last of its
+  /// table, and the tables on the way to it. Empty when `new_table` has no page.
+  khocore::Span<uint64_t> Make(uint64_t virtual_address, Leaf leaf, NewTable new_table);
+
+  /// As `Make`, but empty when there is no such table.
+  khocore::Span<uint64_t> Find(uint64_t virtual_address, Leaf leaf);
 
  private:
-  uint64_t* Table(uint64_t physical) { return reinterpret_cast<uint64_t*>(physical + window_); }
-  uint64_t* Slot(uint64_t table, uint64_t virtual_address, unsigned level) {
-    return Table(table) + (virtual_address >> (12 + 9 * (level - 1)) & (kTableEntries - 1));
+  static size_t Index(uint64_t virtual_address, unsigned level) {
+    return virtual_address >> (12 + 9 * (level - 1)) & (kTableEntries - 1);
   }
+  uint64_t* Table(uint64_t physical) { return reinterpret_cast<uint64_t*>(physical + window_); }
 
   uint64_t root_;
   unsigned levels_;
   uint64_t window_;
 };
 
-/// Where the tables of the running kernel come from: zero-initialized memory of its image.
+/// Where the tables of the running kernel come from: memory of its image. It is zeroed as it is
+/// taken and not with the rest of the image, most of it being left alone.
 struct TablePool {
   static constexpr size_t kEarlyPages = 16;  ///< at most 15 go into the early map
   static constexpr size_t kRunningPages = 64;
   static constexpr size_t kPages = kEarlyPages + kRunningPages;
 
+  /// A zeroed table, or null when none is left.
+  uint64_t* Take();
+
   alignas(4096) uint64_t pages[kPages][kTableEntries];
-  size_t used;
+  size_t used;  ///< `BuildEarlyMap` sets it first
 };
 
 /// Builds the first tables in `pool`: the image at its virtual address, and one to one the first
