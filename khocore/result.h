@@ -49,7 +49,7 @@ const char* ErrorName(ErrorCode code);
 /// `expected` hold whatever the code compares (sizes, addresses, property lengths), else 0.
 struct Error {
   ErrorCode code;
-  PhysAddr where;
+  PhysAddr where = PhysAddr();
   uint64_t found = 0;
   uint64_t expected = 0;
 };

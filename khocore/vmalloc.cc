@@ -51,65 +51,34 @@ Status CheckChunk(const PhysicalMemory& memory, PhysAddr chunk) {
   return Ok{};
 }
 
-/// The blocks of one list, and how much of it has been preserved.
-struct Writer {
-  const PhysicalMemory& memory;
-  PageSource& pages;
-  Tracker& tracker;
-  Span<const PageFrame> blocks;
-  Order order;
-  PhysAddr first;
-  uint64_t preserved = 0;
-
-  Status WriteChunks();
-  Status PreserveBlocks();
-  void Undo();
-};
-
-/// Chunk pages, preserved and filled. From the last chunk to the first, so that each can be linked
-/// to the one behind it.
-Status Writer::WriteChunks() {
-  for (size_t end = blocks.size; end > 0;) {
-    const size_t begin = (end - 1) / abi::kVmallocChunkEntries * abi::kVmallocChunkEntries;
-    const Result<PageFrame> page = pages.AllocatePage();
-    if (!page.ok()) return page.error();
-    const PhysAddr address = page.value().address();
-    abi::VmallocChunk* chunk = ChunkAt(memory, address);
-    const Status status = chunk == nullptr ? Error{ErrorCode::kOutsideRam, address, kPageSize}
-                                           : tracker.Preserve({page.value(), kOnePage});
-    if (!status.ok()) {
-      pages.FreePage(page.value());
-      return status;
-    }
-    chunk->next = first.raw();
-    for (size_t i = begin; i < end; ++i) chunk->blocks[i - begin] = blocks[i].address().raw();
-    first = address;
-    end = begin;
-  }
-  return Ok{};
-}
-
-Status Writer::PreserveBlocks() {
-  for (; preserved < blocks.size; ++preserved) {
-    KHOCORE_RETURN_IF_ERROR(tracker.Preserve({blocks[preserved], order}));
-  }
-  return Ok{};
-}
-
-void Writer::Undo() {
-  while (preserved > 0) (void)tracker.Unpreserve({blocks[--preserved], order});
+void FreeChunks(const PhysicalMemory& memory, PageSource& pages, PhysAddr first) {
   while (!first.is_null()) {
     const PageFrame page = PageFrame::Containing(first);
     first = PhysAddr::FromRaw(ChunkAt(memory, first)->next);
-    (void)tracker.Unpreserve({page, kOnePage});
     pages.FreePage(page);
   }
 }
 
+/// A new chunk with `blocks`, in front of the chain that starts at `next`.
+Result<PhysAddr> WriteChunk(const PhysicalMemory& memory, PageSource& pages,
+                            Span<const PageFrame> blocks, PhysAddr next) {
+  const Result<PageFrame> page = pages.AllocatePage();
+  if (!page.ok()) return page.error();
+  const PhysAddr address = page.value().address();
+  abi::VmallocChunk* chunk = ChunkAt(memory, address);
+  if (chunk == nullptr) {
+    pages.FreePage(page.value());
+    return Error{ErrorCode::kOutsideRam, address, kPageSize};
+  }
+  chunk->next = next.raw();
+  for (size_t i = 0; i < blocks.size; ++i) chunk->blocks[i] = blocks[i].address().raw();
+  return address;
+}
+
 }  // namespace
 
-Result<abi::Vmalloc> PreserveVmalloc(const PhysicalMemory& memory, PageSource& pages,
-                                     Tracker& tracker, Span<const PageFrame> blocks, Order order) {
+Result<abi::Vmalloc> WriteVmalloc(const PhysicalMemory& memory, PageSource& pages,
+                                  Span<const PageFrame> blocks, Order order) {
   if (order.log2() > Tracker::kMaxOrder) {
     return Error{ErrorCode::kOrderRange, PhysAddr(), order.log2(), Tracker::kMaxOrder};
   }
@@ -117,43 +86,48 @@ Result<abi::Vmalloc> PreserveVmalloc(const PhysicalMemory& memory, PageSource& p
   if (blocks.size > UINT32_MAX >> order.log2()) {
     return Error{ErrorCode::kVmallocChain, PhysAddr(), total, UINT32_MAX};
   }
-  Writer writer{memory, pages, tracker, blocks, order, PhysAddr()};
-  Status status = writer.WriteChunks();
-  if (status.ok()) status = writer.PreserveBlocks();
-  if (!status.ok()) {
-    writer.Undo();
-    return status.error();
+  // From the last chunk to the first, so that each can be linked to the one behind it.
+  PhysAddr first;
+  for (size_t end = blocks.size; end > 0;) {
+    const size_t begin = (end - 1) / abi::kVmallocChunkEntries * abi::kVmallocChunkEntries;
+    const Result<PhysAddr> chunk =
+        WriteChunk(memory, pages, {blocks.data + begin, end - begin}, first);
+    if (!chunk.ok()) {
+      FreeChunks(memory, pages, first);
+      return chunk.error();
+    }
+    first = chunk.value();
+    end = begin;
   }
   const bool huge = order.log2() > 0;
   return abi::Vmalloc{
-      .first = writer.first.raw(),
+      .first = first.raw(),
       .total_pages = static_cast<uint32_t>(total),
       .flags = static_cast<uint16_t>(abi::kVmallocFlagAlloc | (huge ? abi::kVmallocFlagHuge : 0)),
       .order = static_cast<uint16_t>(order.log2()),
   };
 }
 
-Status UnpreserveVmalloc(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker,
-                         const abi::Vmalloc& vmalloc) {
-  const auto check_block = [&](Block block) -> Status {
-    if (tracker.IsPreserved(block)) return Ok{};
-    return Error{ErrorCode::kNotPreserved, block.begin(), block.order.log2()};
+Status PreserveVmalloc(const PhysicalMemory& memory, Tracker& tracker,
+                       const abi::Vmalloc& vmalloc) {
+  uint64_t preserved = 0;
+  const auto preserve = [&](Block block) -> Status {
+    KHOCORE_RETURN_IF_ERROR(tracker.Preserve(block));
+    ++preserved;
+    return Ok{};
   };
-  const auto check_chunk = [&](PageFrame page) { return check_block({page, kOnePage}); };
-  KHOCORE_RETURN_IF_ERROR(WalkVmalloc(memory, vmalloc, check_block, check_chunk));
-
-  for (PhysAddr at = PhysAddr::FromRaw(vmalloc.first); !at.is_null();) {
-    const PageFrame page = PageFrame::Containing(at);
-    const abi::VmallocChunk* chunk = ChunkAt(memory, at);
-    for (uint32_t i = 0; i < abi::kVmallocChunkEntries && chunk->blocks[i] != 0; ++i) {
-      const PageFrame frame = PageFrame::Containing(PhysAddr::FromRaw(chunk->blocks[i]));
-      (void)tracker.Unpreserve({frame, Order::FromLog2(vmalloc.order)});
-    }
-    at = PhysAddr::FromRaw(chunk->next);
-    (void)tracker.Unpreserve({page, kOnePage});
-    pages.FreePage(page);
-  }
-  return Ok{};
+  const Status status = WalkVmalloc(memory, vmalloc, preserve,
+                                    [&](PageFrame chunk) { return preserve({chunk, kOnePage}); });
+  if (status.ok()) return status;
+  // The same walk again meets the same blocks and chunks in the same order.
+  const auto unpreserve = [&](Block block) -> Status {
+    if (preserved == 0) return status;
+    --preserved;
+    return tracker.Unpreserve(block);
+  };
+  (void)WalkVmalloc(memory, vmalloc, unpreserve,
+                    [&](PageFrame chunk) { return unpreserve({chunk, kOnePage}); });
+  return status;
 }
 
 Status WalkVmalloc(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc,

@@ -11,17 +11,16 @@
 
 namespace khocore {
 
-/// Writes the list of `blocks`, all of one order, as a chain of chunk pages in Linux's vmalloc form
-/// and preserves blocks and chunk pages. A list without blocks has no chunk. Errors:
-/// `kVmallocChain` when the pages do not fit `total_pages`, `kOutOfMemory`, `kOrderRange`, and what
-/// `Tracker::Preserve` says; on error nothing stays preserved and no page is lost.
-Result<abi::Vmalloc> PreserveVmalloc(const PhysicalMemory& memory, PageSource& pages,
-                                     Tracker& tracker, Span<const PageFrame> blocks, Order order);
+/// Writes the list of `blocks`, all of one order, as a chain of chunk pages in Linux's vmalloc
+/// form. Nothing is preserved yet. A list without blocks has no chunk. Errors: `kVmallocChain` when
+/// the pages do not fit `total_pages`, `kOutOfMemory`, `kOutsideRam`, `kOrderRange`; on error no
+/// page is lost.
+Result<abi::Vmalloc> WriteVmalloc(const PhysicalMemory& memory, PageSource& pages,
+                                  Span<const PageFrame> blocks, Order order);
 
-/// The exact inverse: unpreserves blocks and chunk pages and gives the chunk pages back. Errors: as
-/// `WalkVmalloc`, and `kNotPreserved`, both before anything is changed.
-Status UnpreserveVmalloc(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker,
-                         const abi::Vmalloc& vmalloc);
+/// Preserves the blocks and the chunk pages of a chain where they lie. Errors: as `WalkVmalloc`,
+/// and what `Tracker::Preserve` says; on error nothing of it stays preserved.
+Status PreserveVmalloc(const PhysicalMemory& memory, Tracker& tracker, const abi::Vmalloc& vmalloc);
 
 /// Walks a chain that another kernel may have written; `visit` gets every block in order, `chunk`
 /// every chunk page before it is read. A last chunk without blocks is accepted, because Linux

@@ -29,8 +29,11 @@ bool ConsoleTryGet(char* byte);
 
 // ---- cpu.cc
 
-/// Virtual time in nanoseconds since reset, as the CPU counts it. Under QEMU's `-icount shift=0` one
-/// unit is one instruction of the guest (on arm64 with the grain of the generic timer).
+/// RAM below this is left to firmware and start-up code (1 MiB on x86_64, 0 elsewhere).
+extern const uint64_t kFirstUsable;
+
+/// Virtual time in nanoseconds since reset, as the CPU counts it. Under QEMU's `-icount shift=0`
+/// one unit is one instruction of the guest (on arm64 with the grain of the generic timer).
 uint64_t Counter();
 /// A hint for polling loops.
 void Pause();
@@ -90,10 +93,10 @@ struct Segment {
 struct ImageHeader {
   uint64_t payload_offset;  ///< where in the file the loaded part starts
   uint64_t payload_bytes;
-  uint64_t memory_bytes;    ///< with zero-initialized data and work space
-  uint64_t alignment;       ///< of the load address, a power of two
+  uint64_t memory_bytes;  ///< with zero-initialized data and work space
+  uint64_t alignment;     ///< of the load address, a power of two
   uint64_t minimum_address;
-  uint64_t entry_offset;    ///< of the entry from the load address
+  uint64_t entry_offset;  ///< of the entry from the load address
 };
 /// Reads and checks the header of the image in `file`, untrusted bytes. `*why` tells in words what
 /// is wrong ("no HdrS at 0x202", ...) when it returns false.
@@ -101,10 +104,10 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
 
 /// What the next kernel is told.
 struct NextBoot {
-  const boot::BootInfo* info;      ///< this kernel's machine, passed on
+  const boot::BootInfo* info;               ///< this kernel's machine, passed on
   khocore::Span<const uint8_t> image_file;  ///< x86 copies its setup header from here
   const char* command_line;
-  khocore::PhysRange initrd;       ///< where it will lie, or empty
+  khocore::PhysRange initrd;  ///< where it will lie, or empty
   khocore::PhysAddr kho_root;
   khocore::Span<const khocore::PhysRange> scratch;  ///< the areas, for the array
 };

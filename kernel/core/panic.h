@@ -18,9 +18,9 @@ namespace core {
 }  // namespace core
 
 /// A bug of the kernel itself, never for foreign bytes.
-#define KHORIG_CHECK(condition)                                                      \
-  do {                                                                               \
-    if (!(condition)) {                                                              \
-      ::core::Panic("check failed: %s (%s:%d)", #condition, __FILE__, __LINE__);     \
-    }                                                                                \
+#define KHORIG_CHECK(condition)                                                  \
+  do {                                                                           \
+    if (!(condition)) {                                                          \
+      ::core::Panic("check failed: %s (%s:%d)", #condition, __FILE__, __LINE__); \
+    }                                                                            \
   } while (0)

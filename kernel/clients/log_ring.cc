@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/clients/log_ring.h"
+
+#include "kernel/core/generation.h"
+#include "kernel/core/log.h"
+#include "kernel/core/print.h"
+
+namespace clients {
+namespace {
+
+using khocore::Error;
+using khocore::ErrorCode;
+using khocore::Ok;
+using khocore::PhysRange;
+using khocore::Result;
+using khocore::Status;
+using khocore::abi::kLogMagic;
+using khocore::abi::LogHeader;
+
+constexpr char kNode[] = "log";
+constexpr khocore::Order kRingOrder = khocore::Order::FromLog2(2);
+constexpr int kLinesShown = 2;
+
+/// Where the last `lines` lines of the ring begin, counted as `LogHeader::written` counts.
+uint64_t TailOf(const LogHeader& header, const char* text, int lines) {
+  const uint64_t oldest = header.written > header.capacity ? header.written - header.capacity : 0;
+  uint64_t at = header.written;
+  while (at > oldest) {
+    if (text[(at - 1) % header.capacity] == '\n' && lines-- == 0) break;
+    --at;
+  }
+  return at;
+}
+
+}  // namespace
+
+LogHeader* LogRing::header() const { return core::Direct<LogHeader>(range_.begin); }
+
+void LogRing::Create(core::Generation& generation) {
+  const khocore::PageFrame block =
+      core::Require(generation.memory.allocator.Allocate(kRingOrder), "log ring");
+  range_ = {block.address(), kRingOrder.bytes()};
+  *header() = {kLogMagic, range_.size - sizeof(LogHeader), 0, 0};
+  core::UseLogRing(header());
+}
+
+Status LogRing::Restore(core::Generation& generation) {
+  const Result<PhysRange> link = generation.FindLink(kNode);
+  if (!link.ok()) return link.error();
+  range_ = link.value();
+  KHOCORE_RETURN_IF_ERROR(generation.RestoreRange(range_));
+  if (range_.size <= sizeof(LogHeader) || header()->magic != kLogMagic ||
+      header()->capacity != range_.size - sizeof(LogHeader)) {
+    return Error{ErrorCode::kBlobSizeRange, range_.begin, range_.size};
+  }
+  return Ok{};
+}
+
+void LogRing::Adopt() {
+  const LogHeader& ring = *header();
+  const char* text = reinterpret_cast<const char*>(header() + 1);
+  core::PrintConsole("the previous generation's last lines:\n");
+  for (uint64_t at = TailOf(ring, text, kLinesShown); at < ring.written; ++at) {
+    core::PrintConsole("%c", text[at % ring.capacity]);
+  }
+  core::UseLogRing(header());
+}
+
+Status LogRing::Preserve(core::Generation& generation) {
+  return generation.tracker.PreserveRange(range_);
+}
+
+Status LogRing::Serialize(khocore::FragmentWriter& top) const {
+  return top.Link(kNode, range_.begin, range_.size);
+}
+
+}  // namespace clients

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace core {
+
+/// XXH64 with seed 0.
+uint64_t Hash(const void* bytes, size_t size);
+
+}  // namespace core

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/core/kexec.h"
+
+#include <string.h>
+
+#include "kernel/core/cpio.h"
+#include "kernel/core/event.h"
+#include "kernel/core/generation.h"
+#include "kernel/core/print.h"
+#include "kernel/core/region_set.h"
+
+namespace core {
+namespace {
+
+using arch::Segment;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Span;
+
+constexpr PhysAddr kNoLimit = PhysAddr::FromRaw(~uint64_t{0});
+
+PhysAddr AddressOf(const void* bytes) {
+  return PhysAddr::FromRaw(reinterpret_cast<uint64_t>(bytes));
+}
+
+/// Finds places in scratch that do not overlap each other.
+class Placer {
+ public:
+  explicit Placer(Generation& generation) : random_(generation.random) {
+    const khocore::Scratch& scratch = generation.memory.scratch;
+    for (size_t i = 0; i < scratch.area_count(); ++i) areas_.Add(scratch.area(i));
+  }
+
+  /// A random place; ends the machine when nothing fits.
+  PhysRange Place(const char* what, uint64_t size, uint64_t alignment, uint64_t minimum) {
+    const uint64_t bytes = khocore::AlignUp(size, khocore::kPageSize);
+    PhysAddr place = areas_.FindHole(bytes, alignment, taken_, RandomStart(minimum), kNoLimit);
+    if (place.is_null()) {
+      place = areas_.FindHole(bytes, alignment, taken_, PhysAddr::FromRaw(minimum), kNoLimit);
+    }
+    if (place.is_null()) {
+      EndWithError(RequestError::kUsage, "scratch-too-small",
+                   "the %s needs %lu bytes in one piece, more than scratch has", what, bytes);
+    }
+    taken_.Add({place, bytes});
+    return {place, bytes};
+  }
+
+ private:
+  PhysAddr RandomStart(uint64_t minimum) {
+    uint64_t offset = random_.Below(areas_.bytes());
+    for (const PhysRange& area : areas_) {
+      const PhysAddr at = area.begin + (offset < area.size ? offset : 0);
+      if (offset < area.size && at.raw() >= minimum) return at;
+      offset -= offset < area.size ? 0 : area.size;
+    }
+    return PhysAddr::FromRaw(minimum);
+  }
+
+  Random& random_;
+  RegionSet areas_;
+  RegionSet taken_;
+};
+
+/// This kernel's command line with the number of the next generation in place of its own.
+const char* NextCommandLine(const Generation& generation) {
+  static char line[boot::BootInfo::kMaxCommandLine];
+  size_t length = 0;
+  for (const char* at = generation.info.command_line; *at != '\0';) {
+    const char* end = at;
+    while (*end != '\0' && *end != ' ') ++end;
+    const auto token = static_cast<size_t>(end - at);
+    if (token != 0 && strncmp(at, "generation=", 11) != 0 && length + token + 1 < sizeof(line)) {
+      memcpy(line + length, at, token);
+      line[length + token] = ' ';
+      length += token + 1;
+    }
+    at = *end == '\0' ? end : end + 1;
+  }
+  FormatTo(line + length, sizeof(line) - length, "generation=%u",
+           generation.options.generation + 1);
+  return line;
+}
+
+Span<const uint8_t> FindFile(const Generation& generation, const char* name, bool required) {
+  Span<const uint8_t> file;
+  const Span<const uint8_t> archive = generation.archive.bytes();
+  const CpioResult result = FindInCpio(archive, name, &file);
+  if (result == CpioResult::kFound) return file;
+  if (required || result != CpioResult::kNoSuchFile) {
+    EndWithError(RequestError::kUsage, "archive", "%s: %s", name,
+                 archive.size == 0 ? "there is no archive (initrd)" : CpioResultName(result));
+  }
+  return {};
+}
+
+const char* CommandLineOf(const Generation& generation) {
+  const Span<const uint8_t> file = FindFile(generation, "cmdline", false);
+  if (file.size == 0) return NextCommandLine(generation);
+  static char line[boot::BootInfo::kMaxCommandLine];
+  if (file.size >= sizeof(line)) {
+    EndWithError(RequestError::kUsage, "archive", "cmdline: longer than %lu bytes",
+                 sizeof(line) - 1);
+  }
+  memcpy(line, file.data, file.size);
+  line[file.size] = '\0';
+  if (line[file.size - 1] == '\n') line[file.size - 1] = '\0';
+  return line;
+}
+
+Segment PlaceKernel(Placer& placer, Span<const uint8_t> file, const arch::ImageHeader& header) {
+  return {"kernel", AddressOf(file.data) + header.payload_offset, header.payload_bytes,
+          placer.Place("kernel", header.memory_bytes, header.alignment, header.minimum_address)};
+}
+
+Segment BuildParameterSegment(Generation& generation, Placer& placer, const arch::NextBoot& next) {
+  const uint64_t size = arch::ParametersSize(next);
+  PhysRange place =
+      placer.Place("parameters", size, arch::kParametersAlignment, arch::kFirstUsable);
+  if (generation.Armed(Fault::kSegmentOutsideScratch)) place = generation.fault_target;
+  const PhysRange buffer =
+      Require(generation.memory.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
+  memset(Direct<void>(buffer.begin), 0, buffer.size);
+  Require(arch::BuildParameters(next, {Direct<uint8_t>(buffer.begin), size}, place.begin),
+          "parameters");
+  return {"parameters", buffer.begin, size, place};
+}
+
+void ReportSegments(const NextKernel& kernel) {
+  Event event("segments");
+  event.Begin("list", '[');
+  for (size_t i = 0; i < kernel.segment_count; ++i) {
+    const Segment& segment = kernel.segments[i];
+    event.ItemBegin('[')
+        .ItemText(segment.name)
+        .Item(segment.destination.begin.raw())
+        .Item(segment.destination.size)
+        .End(']');
+  }
+  event.End(']').Hex("entry", kernel.entry.raw());
+}
+
+}  // namespace
+
+NextKernel LoadNextKernel(Generation& generation) {
+  const Span<const uint8_t> file = FindFile(generation, "kernel", true);
+  const Span<const uint8_t> initrd = FindFile(generation, "initrd", false);
+  arch::ImageHeader header;
+  const char* why = "";
+  if (!arch::ReadImageHeader(file, &header, &why)) {
+    EndWithError(RequestError::kUsage, "image", "kernel: %s", why);
+  }
+  Placer placer(generation);
+  NextKernel next;
+  const auto add = [&next](const Segment& segment) {
+    next.segments[next.segment_count++] = segment;
+  };
+  add(PlaceKernel(placer, file, header));
+  next.entry = next.segments[0].destination.begin + header.entry_offset;
+  arch::NextBoot boot{.info = &generation.info,
+                      .image_file = file,
+                      .command_line = CommandLineOf(generation),
+                      .initrd = {},
+                      .kho_root = generation.outgoing.root().address(),
+                      .scratch = generation.memory.scratch.areas()};
+  if (initrd.size != 0) {
+    const PhysRange place =
+        placer.Place("initrd", initrd.size, khocore::kPageSize, arch::kFirstUsable);
+    boot.initrd = {place.begin, initrd.size};
+    add({"initrd", AddressOf(initrd.data), initrd.size, place});
+  }
+  add(BuildParameterSegment(generation, placer, boot));
+  next.parameters = next.segments[next.segment_count - 1].destination.begin;
+  next.plan = Require(arch::PrepareJump({next.segments, next.segment_count}, next.entry,
+                                        next.parameters, generation.memory.allocator),
+                      "jump");
+  ReportSegments(next);
+  return next;
+}
+
+}  // namespace core

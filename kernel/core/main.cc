@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "boot/boot_info.h"
+#include "kernel/arch/arch.h"
+#include "kernel/clients/generation_record.h"
+#include "kernel/clients/ledger.h"
+#include "kernel/core/event.h"
+#include "kernel/core/generation.h"
+#include "kernel/core/kexec.h"
+#include "kernel/core/log.h"
+#include "kernel/core/print.h"
+#include "kernel/core/scenario.h"
+#include "kernel/core/seal.h"
+#include "kernel/core/stop.h"
+#include "kernel/core/version.h"
+
+namespace core {
+namespace {
+
+using khocore::FragmentReader;
+using khocore::PhysRange;
+using khocore::Result;
+
+Options options;
+Memory memory;
+
+void ReadOptions(const boot::BootInfo& info) {
+  const OptionError error = ParseOptions(info.command_line, &options);
+  SetEventGeneration(options.generation);
+  Event("boot")
+      .Text("arch", arch::kName)
+      .Text("version", kVersion)
+      .Text("protocol", info.protocol)
+      .Begin("image", '[')
+      .Item(info.image.begin.raw())
+      .Item(info.image.end().raw())
+      .End(']')
+      .Hex("parameters", info.parameters.raw())
+      .Bool("handover", info.kho_root.size != 0);
+  Print("%s on %s, generation %u of %u, booted by %s\n", kRelease, arch::kName, options.generation,
+        options.generations, info.protocol);
+  if (error.text != nullptr || info.command_line_truncated) {
+    EndWithError(RequestError::kUsage, "command-line", "'%s': %s", error.token,
+                 error.text != nullptr ? error.text : "the command line is too long");
+  }
+}
+
+const Scenario& ChooseScenario() {
+  const Scenario* scenario = FindScenario(options.scenario);
+  if (scenario == nullptr) {
+    Print("scenarios:\n");
+    ListScenarios();
+    EndWithError(RequestError::kUsage, "scenario", "'%s': no such scenario", options.scenario);
+  }
+  return *scenario;
+}
+
+[[noreturn]] void Finish() {
+  const bool failed = HasFailed();
+  Event("done").Text("status", failed ? "fail" : "pass");
+  arch::Exit(failed ? arch::ExitStatus::kFail : arch::ExitStatus::kPass);
+}
+
+void RestoreClients(Generation& generation, const Scenario& scenario) {
+  Phase phase("restore");
+  khocore::Incoming& incoming = generation.memory.incoming;
+  Require(generation.RestoreObsolete(incoming.root().address()), "root");
+  const uint32_t jumps = Require(clients::RestoreGenerationRecord(generation), "record");
+  if (jumps + 1 != generation.options.generation) {
+    KHORIG_FAIL("record", "%u jumps recorded, this is generation %u", jumps,
+                generation.options.generation);
+  }
+  const PhysRange top = Require(incoming.Find(khocore::abi::kKhorigClient), "khorig");
+  generation.incoming_top = Require(generation.RestoreFragment(top.begin), "khorig");
+  Require(generation.archive.Restore(generation), "archive");
+  Require(generation.log_ring.Restore(generation), "log");
+  Require(generation.reserved_memory.Restore(generation), "memblock");
+  Require(generation.stores.Restore(generation), "stores");
+  scenario.restore(generation);
+  phase.End(generation.restored.blocks, generation.restored.pages);
+  if (generation.restored.pages != incoming.summary().pages ||
+      generation.restored.blocks != incoming.summary().blocks) {
+    KHORIG_FAIL("restore", "%lu blocks with %lu pages of %lu with %lu were taken back",
+                generation.restored.blocks, generation.restored.pages, incoming.summary().blocks,
+                incoming.summary().pages);
+  }
+}
+
+void TakeOver(Generation& generation, const Scenario& scenario) {
+  RestoreClients(generation, scenario);
+  Phase verify("verify");
+  clients::VerifyLedger(generation);
+  generation.reserved_memory.Verify(generation);
+  verify.End();
+  Event("restored")
+      .Number("blocks", generation.restored.blocks)
+      .Number("pages", generation.restored.pages)
+      .Number("bytes", generation.restored.pages * khocore::kPageSize)
+      .Number("stores", generation.stores.count())
+      .Number("fragments", memory.incoming.summary().fragments)
+      .Number("depth", memory.incoming.summary().fragment_depth);
+  if (options.stop_at_restored) {
+    Event("stop").Text("at", "restored");
+    WaitForHost();
+  }
+  if (options.fault == Fault::kPanicAfterRestore) {
+    *reinterpret_cast<volatile uint64_t*>(uint64_t{0x123} << 40) = 0;
+  }
+  generation.ReleaseObsolete();
+  generation.log_ring.Adopt();
+}
+
+void StartAnew(Generation& generation, const Scenario& scenario) {
+  if (options.generation != 1 && !scenario.expects_refusal) {
+    KHORIG_FAIL("handover", "generation %u found nothing to take over", options.generation);
+    Finish();
+  }
+  Phase phase("create");
+  generation.archive.Take(generation);
+  generation.log_ring.Create(generation);
+  generation.reserved_memory.Create(generation);
+  scenario.create(generation);
+  phase.End();
+}
+
+[[noreturn]] void JumpTo(Generation& generation, const NextKernel& next) {
+  if (generation.Armed(Fault::kWriteAfterSeal)) {
+    *Direct<volatile uint8_t>(generation.fault_target.begin) ^= 1;
+  }
+  while (generation.Armed(Fault::kHangBeforeJump)) arch::Pause();
+  Event("jump").Hex("to", next.entry.raw());
+  arch::Quiesce([](const char* what, unsigned count) {
+    Event("quiesce").Text("what", what).Number("count", count);
+  });
+  arch::Jump(next.plan);
+}
+
+[[noreturn]] void Run(const boot::BootInfo& info) {
+  const uint64_t entered = arch::Counter();
+  ReadOptions(info);
+  uint64_t waited = 0;
+  if (options.stop_at_entry) {
+    Event("stop").Text("at", "entry");
+    waited = WaitForHost();
+  }
+  SetUpMemory(info, options, &memory);
+  ReportPhase("early-boot", arch::Counter() - entered - waited, 0, 0);
+  ReportMemory(memory);
+
+  const Scenario& scenario = ChooseScenario();
+  static Generation generation(info, options, memory);
+  memory.allocator.SetRandom(&generation.random);
+  if (memory.has_incoming) {
+    TakeOver(generation, scenario);
+  } else {
+    StartAnew(generation, scenario);
+  }
+  if (generation.is_last()) Finish();
+  Seal(generation, scenario);
+  JumpTo(generation, LoadAndStop(generation));
+}
+
+}  // namespace
+}  // namespace core
+
+[[noreturn]] void KernelMain(const boot::BootInfo& info) {
+  arch::InstallExceptionHandlers();
+  arch::ProtectImage();
+  core::Run(info);
+}

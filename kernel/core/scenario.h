@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "kernel/core/generation.h"
+
+namespace core {
+
+/// What a run does in each of its generations. Registered with `KHORIG_SCENARIO`; the host lists
+/// scenarios from the linker section without booting, reading the two strings.
+///
+/// A generation calls either `create` (a cold boot) or `restore` (a handover), then `preserve`
+/// unless it is the last one. What goes wrong is said with `KHORIG_FAIL` or ended by `Require`.
+struct Scenario {
+  const char* name;
+  const char* summary;
+  /// Makes the state of the first generation.
+  void (*create)(Generation& generation);
+  /// Takes back what `preserve` of the previous generation handed over, without writing to it.
+  void (*restore)(Generation& generation);
+  /// Preserves the state; may write fragments and add links to them.
+  void (*preserve)(Generation& generation);
+  /// Whether a generation after the first is expected to refuse its handover.
+  bool expects_refusal;
+};
+
+#define KHORIG_SCENARIO(identifier) \
+  __attribute__((section(".khorig.scenarios"), used)) const ::core::Scenario identifier
+
+/// The scenario of that name, or null.
+const Scenario* FindScenario(const char* name);
+
+/// Prints the names and summaries of all scenarios.
+void ListScenarios();
+
+}  // namespace core

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/scenarios/blocks.h"
+
+#include "kernel/core/content.h"
+#include "kernel/core/event.h"
+#include "kernel/core/stop.h"
+
+namespace scenarios {
+namespace {
+
+using clients::Stores;
+using core::Generation;
+using core::Require;
+using khocore::Block;
+using khocore::FrameState;
+using khocore::Ok;
+using khocore::Order;
+using khocore::PageFrame;
+using khocore::PhysAddr;
+using khocore::Result;
+using khocore::Status;
+
+/// How many blocks of each order make 64 MiB.
+constexpr uint64_t kBlocksAt64[] = {1000, 512, 256, 128, 64, 32, 24, 16, 8, 4, 4};
+constexpr unsigned kOrders = sizeof(kBlocksAt64) / sizeof(kBlocksAt64[0]);
+constexpr uint64_t kEntriesPerPage = khocore::kPageSize / sizeof(uint64_t);
+
+uint64_t BlocksOf(unsigned order, uint64_t megabytes) {
+  const uint64_t share = kBlocksAt64[order] * megabytes / 64;
+  return share == 0 ? 1 : share;
+}
+
+/// The orders of all blocks still to be allocated, drawn at random.
+class OrderBag {
+ public:
+  explicit OrderBag(uint64_t megabytes) {
+    for (unsigned order = 0; order < kOrders; ++order) {
+      left_[order] = BlocksOf(order, megabytes);
+      total_ += left_[order];
+    }
+  }
+  uint64_t total() const { return total_; }
+  Order Draw(core::Random& random) {
+    uint64_t number = random.Below(total_--);
+    unsigned order = 0;
+    for (; number >= left_[order]; ++order) number -= left_[order];
+    --left_[order];
+    return Order::FromLog2(order);
+  }
+
+ private:
+  uint64_t left_[kOrders];
+  uint64_t total_ = 0;
+};
+
+uint64_t Encode(Block block) { return block.begin().raw() | block.order.log2(); }
+
+Block Decode(uint64_t entry) {
+  return {PageFrame::Containing(PhysAddr::FromRaw(entry)),
+          Order::FromLog2(static_cast<unsigned>(entry & (khocore::kPageSize - 1)))};
+}
+
+/// Calls `visit(entry, number)` with each listed block; `visit` may change the entry.
+template <typename Visit>
+void ForEachListed(Generation& generation, Visit visit) {
+  const Stores::Store* store = generation.stores.Find(kBlocksStore);
+  if (store == nullptr) Require(Status(khocore::Error{khocore::ErrorCode::kNotFound}), "blocks");
+  const uint64_t count = store->size / sizeof(uint64_t);
+  Require(generation.stores.ForEachPage(generation, *store,
+                                        [&](PageFrame page, uint64_t index) -> Status {
+                                          auto* entries = core::Direct<uint64_t>(page.address());
+                                          for (uint64_t i = 0; i < kEntriesPerPage; ++i) {
+                                            const uint64_t number = index * kEntriesPerPage + i;
+                                            if (number < count)
+                                              KHOCORE_RETURN_IF_ERROR(visit(entries[i], number));
+                                          }
+                                          return Ok{};
+                                        }),
+          "blocks");
+}
+
+void CheckContent(const Generation& generation, Block block, uint64_t number) {
+  for (uint64_t i = 0; i < block.order.pages(); ++i) {
+    if (core::HasContent(block.frame + i, generation.options.seed, static_cast<uint32_t>(number),
+                         i)) {
+      continue;
+    }
+    KHORIG_FAIL("blocks", "block %lu of order %u: page 0x%lx lost its content", number,
+                block.order.log2(), (block.frame + i).address().raw());
+    return;
+  }
+}
+
+}  // namespace
+
+void CreateBlocks(Generation& generation, uint64_t megabytes) {
+  OrderBag bag(megabytes);
+  Require(generation.stores.Create(generation, kBlocksStore, bag.total() * sizeof(uint64_t)),
+          "blocks");
+  ForEachListed(generation, [&](uint64_t& entry, uint64_t number) -> Status {
+    const Order order = bag.Draw(generation.random);
+    const Result<PageFrame> head = generation.memory.allocator.Allocate(order);
+    if (!head.ok()) {
+      core::EndWithError(core::RequestError::kNoMemory, "no-memory",
+                         "no free block of order %u for block %lu; %lu pages are free",
+                         order.log2(), number, generation.memory.allocator.free_pages());
+    }
+    const Block block{head.value(), order};
+    entry = Encode(block);
+    core::FillContent({block.begin(), block.bytes()}, generation.options.seed,
+                      static_cast<uint32_t>(number));
+    return Ok{};
+  });
+}
+
+void RestoreBlocks(Generation& generation) {
+  uint64_t blocks = 0;
+  uint64_t pages = 0;
+  core::Phase phase("restore-blocks");
+  ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
+    const Block block = Decode(entry);
+    const Result<Order> order = generation.RestoreBlock(block.frame);
+    if (!order.ok()) return order.error();
+    ++blocks;
+    pages += order.value().pages();
+    return Ok{};
+  });
+  phase.End(blocks, pages);
+  ForEachListed(generation, [&](uint64_t entry, uint64_t number) -> Status {
+    const Block block = Decode(entry);
+    CheckContent(generation, block, number);
+    if (generation.options.fault == core::Fault::kTailNotRestored && block.order.log2() == 3) {
+      generation.memory.frames.Set({block.frame + (block.order.pages() - 1), Order()},
+                                   FrameState::kPreserved);
+    }
+    return Ok{};
+  });
+}
+
+void PreserveBlocks(Generation& generation) {
+  uint64_t blocks = 0;
+  uint64_t pages = 0;
+  core::Phase phase("preserve-blocks");
+  ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
+    const Block block = Decode(entry);
+    KHOCORE_RETURN_IF_ERROR(generation.tracker.Preserve(block));
+    generation.fault_target = {block.begin(), block.bytes()};
+    ++blocks;
+    pages += block.order.pages();
+    return Ok{};
+  });
+  phase.End(blocks, pages);
+}
+
+}  // namespace scenarios

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "kernel/core/generation.h"
+
+namespace scenarios {
+
+/// A set of blocks of all orders with content from the seed. Its list is the store "blocks": one
+/// u64 per block, the physical address with the order in the low bits. Block number n has the
+/// content of owner n.
+inline constexpr char kBlocksStore[] = "blocks";
+
+/// Allocates about `megabytes` MiB in blocks of orders 0 to 10, in random order, fills them and
+/// lists them. At 64 MiB there are 2048 blocks.
+void CreateBlocks(core::Generation& generation, uint64_t megabytes);
+/// Takes every listed block back and checks its content; a difference is a `fail` event.
+void RestoreBlocks(core::Generation& generation);
+/// Preserves every listed block.
+void PreserveBlocks(core::Generation& generation);
+
+}  // namespace scenarios

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "khocore/types.h"
+
+namespace scenarios {
+
+/// The tree of fragments that the scenario `recursion` writes, as the seed decides it
+/// (docs/scenarios.md has the rules; the host builds the same tree from them).
+class FragmentTree {
+ public:
+  static constexpr uint64_t kDefaultCount = 1200;
+  static constexpr uint64_t kSpine = 12;     ///< fragments 0 to 11 are each other's only chain
+  static constexpr uint64_t kMaxDepth = 24;  ///< levels, the root being 1
+  static constexpr uint64_t kMaxChildren = 8;
+  static constexpr uint64_t kMaxPayload = 1024;  ///< bytes, exclusive
+
+  FragmentTree() = default;
+  /// `storage` has `BytesFor(count)` bytes and outlives the tree.
+  FragmentTree(uint64_t seed, uint64_t count, void* storage);
+  static uint64_t BytesFor(uint64_t count) { return count * sizeof(Node); }
+
+  uint64_t count() const { return count_; }
+  /// 0 stands for none: the root is nobody's child.
+  uint64_t first_child(uint64_t id) const { return nodes_[id].first_child; }
+  uint64_t next_sibling(uint64_t id) const { return nodes_[id].next_sibling; }
+
+  /// Where a fragment lies; frame 0 while it is not written.
+  khocore::PageFrame page(uint64_t id) const { return nodes_[id].page; }
+  void set_page(uint64_t id, khocore::PageFrame page) { nodes_[id].page = page; }
+
+  /// Writes a fragment's payload to `bytes`, which has room for `kMaxPayload`. Returns its length.
+  size_t Payload(uint64_t id, uint8_t* bytes) const;
+
+ private:
+  struct Node {
+    khocore::PageFrame page;
+    uint32_t first_child;
+    uint32_t next_sibling;
+    uint16_t depth;
+    uint16_t children;
+  };
+
+  uint64_t seed_ = 0;
+  uint64_t count_ = 0;
+  Node* nodes_ = nullptr;
+};
+
+}  // namespace scenarios

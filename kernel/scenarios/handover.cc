@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/core/content.h"
+#include "kernel/core/event.h"
+#include "kernel/core/print.h"
+#include "kernel/core/scenario.h"
+#include "kernel/scenarios/blocks.h"
+
+namespace scenarios {
+namespace {
+
+using clients::Stores;
+using core::Generation;
+using core::Require;
+using khocore::Ok;
+using khocore::PageFrame;
+using khocore::Status;
+
+/// Every generation leaves a store of its own, of a size that is no whole number of pages.
+struct StoreName {
+  char text[Stores::kMaxName];
+  explicit StoreName(uint32_t generation) {
+    core::FormatTo(text, sizeof(text), "generation-%u", generation);
+  }
+};
+
+uint64_t SizeOfStore(uint32_t generation) { return 300000 + 12345 * uint64_t{generation}; }
+
+void LeaveStore(Generation& generation) {
+  const StoreName name(generation.options.generation);
+  const Stores::Store* store = Require(
+      generation.stores.Create(generation, name.text, SizeOfStore(generation.options.generation)),
+      name.text);
+  Require(generation.stores.ForEachPage(generation, *store,
+                                        [&](PageFrame page, uint64_t index) -> Status {
+                                          core::FillPage(page, generation.options.seed,
+                                                         core::ContentOwner(name.text), index);
+                                          return Ok{};
+                                        }),
+          name.text);
+}
+
+void CheckStore(Generation& generation, uint32_t of) {
+  const StoreName name(of);
+  const Stores::Store* store = generation.stores.Find(name.text);
+  if (store == nullptr || store->size != SizeOfStore(of)) {
+    KHORIG_FAIL("stores", "%s is missing or has another size", name.text);
+    return;
+  }
+  Require(
+      generation.stores.ForEachPage(generation, *store,
+                                    [&](PageFrame page, uint64_t index) -> Status {
+                                      if (!core::HasContent(page, generation.options.seed,
+                                                            core::ContentOwner(name.text), index)) {
+                                        KHORIG_FAIL("stores", "%s: page 0x%lx lost its content",
+                                                    name.text, page.address().raw());
+                                      }
+                                      return Ok{};
+                                    }),
+      name.text);
+}
+
+uint64_t Megabytes(const Generation& generation) {
+  if (generation.options.megabytes != 0) return generation.options.megabytes;
+  const uint64_t free = generation.memory.allocator.free_pages() * khocore::kPageSize >> 20;
+  return free >= 96 ? 64 : free / 4;
+}
+
+void Create(Generation& generation) { CreateBlocks(generation, Megabytes(generation)); }
+
+void Restore(Generation& generation) {
+  RestoreBlocks(generation);
+  for (uint32_t of = 1; of < generation.options.generation; ++of) CheckStore(generation, of);
+}
+
+void Preserve(Generation& generation) {
+  LeaveStore(generation);
+  PreserveBlocks(generation);
+}
+
+KHORIG_SCENARIO(handover) = {
+    .name = "handover",
+    .summary = "64 MiB in 2048 blocks of all orders, stores, log; every generation checks all",
+    .create = Create,
+    .restore = Restore,
+    .preserve = Preserve,
+    .expects_refusal = false};
+
+}  // namespace
+}  // namespace scenarios

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <string.h>
+
+#include "kernel/core/event.h"
+#include "kernel/core/print.h"
+#include "kernel/core/scenario.h"
+#include "kernel/scenarios/fragment_tree.h"
+#include "khocore/abi/handover.h"
+
+namespace scenarios {
+namespace {
+
+using core::Generation;
+using core::Require;
+using khocore::FragmentReader;
+using khocore::FragmentWriter;
+using khocore::Ok;
+using khocore::Order;
+using khocore::PageFrame;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Result;
+using khocore::Span;
+using khocore::Status;
+
+constexpr char kLink[] = "tree";
+constexpr char kCompatible[] = "khorig-tree-v1";
+constexpr char kId[] = "id";
+constexpr char kPayload[] = "payload";
+
+FragmentTree tree;
+
+struct NodeName {
+  char text[16];
+  explicit NodeName(uint64_t id) { core::FormatTo(text, sizeof(text), "f%lu", id); }
+};
+
+void Plan(Generation& generation) {
+  const uint64_t wanted = generation.options.fragments;
+  const uint64_t count = wanted != 0 ? wanted : FragmentTree::kDefaultCount;
+  const PhysRange storage = Require(
+      generation.memory.allocator.AllocateRange(FragmentTree::BytesFor(count), khocore::kPageSize),
+      "tree");
+  tree = FragmentTree(generation.options.seed, count, core::Direct<void>(storage.begin));
+}
+
+Status WriteNode(Generation& generation, uint64_t id) {
+  FragmentWriter writer(generation.memory.physical, generation.memory.allocator, generation.tracker,
+                        kCompatible);
+  uint8_t payload[FragmentTree::kMaxPayload];
+  const size_t length = tree.Payload(id, payload);
+  (void)writer.PropertyU64(kId, id);
+  (void)writer.Property(kPayload, {payload, length});
+  for (uint64_t child = tree.first_child(id); child != 0; child = tree.next_sibling(child)) {
+    (void)writer.Link(NodeName(child).text, tree.page(child).address(), khocore::kPageSize);
+  }
+  const Result<PageFrame> page = writer.Close();
+  if (!page.ok()) return page.error();
+  tree.set_page(id, page.value());
+  return Ok{};
+}
+
+void CheckNode(const FragmentReader& reader, uint64_t expected_id) {
+  const uint64_t id = Require(reader.PropertyU64(reader.root(), kId), kId);
+  const Span<const uint8_t> found = Require(reader.Property(reader.root(), kPayload), kPayload);
+  uint8_t payload[FragmentTree::kMaxPayload];
+  const size_t length = tree.Payload(expected_id, payload);
+  if (id == expected_id && found.size == length && memcmp(found.data, payload, length) == 0) return;
+  KHORIG_FAIL("tree", "fragment at 0x%lx is not number %lu as it was written",
+              reader.address().raw(), expected_id);
+}
+
+/// Takes back one fragment and learns where its children lie.
+Status RestoreNode(Generation& generation, uint64_t id) {
+  const PageFrame page = tree.page(id);
+  const Result<FragmentReader> fragment =
+      FragmentReader::Open(generation.memory.physical, page.address());
+  if (!fragment.ok()) return fragment.error();
+  const FragmentReader& reader = fragment.value();
+  const Result<Order> order = generation.RestoreBlock(page);
+  if (!order.ok()) return order.error();
+  CheckNode(reader, id);
+  for (uint64_t child = tree.first_child(id); child != 0; child = tree.next_sibling(child)) {
+    const Result<int> node = reader.Subnode(reader.root(), NodeName(child).text);
+    if (!node.ok()) return node.error();
+    const Result<PhysRange> link = reader.Link(node.value());
+    if (!link.ok()) return link.error();
+    tree.set_page(child, PageFrame::Containing(link.value().begin));
+  }
+  return Ok{};
+}
+
+void Create(Generation& generation) { Plan(generation); }
+
+void Restore(Generation& generation) {
+  Plan(generation);
+  tree.set_page(0, PageFrame::Containing(Require(generation.FindLink(kLink), kLink).begin));
+  // Parents have lower numbers than their children, so every page is known when its turn comes.
+  for (uint64_t id = 0; id < tree.count(); ++id) Require(RestoreNode(generation, id), kLink);
+}
+
+void Preserve(Generation& generation) {
+  // Children have higher numbers than their parents, so a link's target is always there already.
+  for (uint64_t id = tree.count(); id-- > 0;) {
+    if (tree.page(id).number() == 0) {
+      Require(WriteNode(generation, id), kLink);
+    } else {
+      Require(generation.tracker.Preserve({tree.page(id), Order()}), kLink);
+    }
+  }
+  Require(generation.AddLink(kLink, {tree.page(0).address(), khocore::kPageSize}), kLink);
+}
+
+KHORIG_SCENARIO(recursion) = {
+    .name = "recursion",
+    .summary = "a tree of 1200 fragments, at least 12 deep, each a page; compared node by node",
+    .create = Create,
+    .restore = Restore,
+    .preserve = Preserve,
+    .expects_refusal = false};
+
+}  // namespace
+}  // namespace scenarios
