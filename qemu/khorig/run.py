@@ -170,7 +170,7 @@ class Run:
             except EventFieldError as error:
                 findings = [self._finding("protocol", str(error))]
         if vm.serial.total_bytes > _MAX_CONSOLE:
-            findings.append(self._finding("console", f"more than {_MAX_CONSOLE >> 20} MiB of output"))
+            findings.append(self._finding("console", f"more than {_MAX_CONSOLE} bytes of output"))
         self._add(*findings)
         return bool(findings)
 
@@ -218,7 +218,9 @@ class Run:
     def _on_exit(self, vm: Vm, status: int) -> int:
         self._emit("exit", status=status)
         if status in exit_status.MEANINGS:
-            if status != self._spec.expected_status and not self._words.explain(status):
+            expected = self._spec.expected_status
+            explained = expected == exit_status.PASS and self._words.explain(status)
+            if status != expected and not explained:
                 verdict = Verdict.CRASH if status == exit_status.PANIC else Verdict.FAIL
                 what = f"the guest ended with status {status} ({exit_status.MEANINGS[status]})"
                 self._add(self._finding("exit-status", what, verdict))

@@ -49,10 +49,11 @@ class Sequence:
         """What is missing, after the guest has ended."""
         if self._spec.expected_status != exit_status.PASS:
             return []
-        findings = self._missing_stops()
+        findings = []
         if self.generation != self._spec.generations:
             wanted = f"generation {self.generation} of {self._spec.generations}"
             findings.append(self._wrong(f"the run ended in {wanted}"))
+        findings += self._missing_stops()
         if self._done is None:
             findings.append(self._wrong("the run ended without 'done'"))
         elif self._done != "pass":

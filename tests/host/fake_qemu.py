@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Stands in for QEMU: plays what $FAKE_QEMU says, a JSON list of [action, argument]:
+
+    say TEXT       a line on the console          raw TEXT      console bytes as they are
+    stop           wait for the byte `g`          poke [O, HEX] write guest RAM at an offset
+    event [N, D]   a QMP event                    stderr TEXT   a line on stderr
+    exit N         end with that status           kill N        die of that signal
+    sleep S        do nothing for S seconds       hang          registers stay as they are
+    busy S         registers change for S seconds, nothing is said
+    version V      what the greeting says, before anything else
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+
+
+class FakeQemu:
+    def __init__(self) -> None:
+        arguments = " ".join(sys.argv)
+        wires = dict(re.findall(r"socket,id=(\w+),fd=(\d+)", arguments))
+        self.console = socket.socket(fileno=int(wires["console"]))
+        self.qmp = socket.socket(fileno=int(wires["qmp"]))
+        ram = re.search(r"mem-path=(\S+)", arguments)
+        assert ram is not None
+        self.ram = os.open(ram.group(1), os.O_RDWR)
+        self.script = json.loads(os.environ["FAKE_QEMU"])
+        self.version = [7, 2, 22]
+        self.frozen = threading.Event()
+        self.running = threading.Event()
+
+    def tell(self, message: object) -> None:
+        self.qmp.sendall(json.dumps(message).encode() + b"\r\n")
+
+    def serve_qmp(self) -> None:
+        stream = self.qmp.makefile("r")
+        for line in stream:
+            request = json.loads(line)
+            command = request["execute"]
+            result: object = {}
+            if command == "human-monitor-command":
+                moving = 0 if self.frozen.is_set() else time.monotonic_ns()
+                text = request["arguments"]["command-line"]
+                result = f"RIP={0x1000:016x} RBP={0x2000:016x} RAX={moving:016x}"
+                if text.startswith("x "):
+                    result = f"0000000000002000: 0x{0:016x} 0x{0x1234:016x}"
+            elif command == "query-cpus-fast":
+                result = [{"thread-id": os.getpid()}]
+            self.tell({"return": result})
+            if command == "cont":
+                self.running.set()
+
+    def play(self) -> None:
+        if self.script and self.script[0][0] == "version":
+            self.version = self.script.pop(0)[1]
+        keys = ("major", "minor", "micro")
+        self.tell({"QMP": {"version": {"qemu": dict(zip(keys, self.version))}}})
+        threading.Thread(target=self.serve_qmp, daemon=True).start()
+        self.running.wait()
+        for action, argument in self.script:
+            self.do(action, argument)
+        os._exit(0)
+
+    def do(self, action: str, argument: object) -> None:
+        if action == "say":
+            self.console.sendall(str(argument).encode() + b"\r\n")
+        elif action == "raw":
+            self.console.sendall(str(argument).encode("latin-1"))
+        elif action == "stop":
+            while self.console.recv(1) not in (b"g", b""):
+                pass
+        elif action == "poke":
+            offset, data = argument  # type: ignore[misc]
+            os.pwrite(self.ram, bytes.fromhex(data), offset)
+        elif action == "event":
+            name, data = argument  # type: ignore[misc]
+            self.tell({"event": name, "data": data, "timestamp": {}})
+        elif action == "stderr":
+            print(argument, file=sys.stderr, flush=True)
+        elif action == "exit":
+            os._exit(int(str(argument)))
+        elif action == "kill":
+            os.kill(os.getpid(), int(str(argument)))
+            signal.pause()
+        elif action in ("sleep", "busy"):
+            time.sleep(float(str(argument)))
+        elif action == "hang":
+            self.frozen.set()
+            time.sleep(3600)
+
+
+if __name__ == "__main__":
+    if "--version" in sys.argv:
+        print("QEMU emulator version 7.2.22")
+    else:
+        FakeQemu().play()
