@@ -160,9 +160,12 @@ void ReserveScratch(const Options& options, Memory* memory) {
     uint64_t size = options.scratch_sizes[i];
     if (size == 0) size = DefaultScratchSize(*memory, i == 0);
     size = khocore::AlignUp(size, khocore::abi::kScratchAlignment);
-    const PhysAddr place =
-        layout.ram.FindHole(size, khocore::abi::kScratchAlignment, layout.used,
-                            PhysAddr::FromRaw(arch::kFirstUsable), i == 0 ? kLowLimit : kNoLimit);
+    const auto find = [size](PhysAddr limit) {
+      return layout.ram.FindHole(size, khocore::abi::kScratchAlignment, layout.used,
+                                 PhysAddr::FromRaw(arch::kFirstUsable), limit);
+    };
+    PhysAddr place = find(i == 0 ? kLowLimit : kNoLimit);
+    if (place.is_null()) place = find(kNoLimit);  // a machine may have no low memory at all
     if (place.is_null() || !memory->scratch.Add({place, size}).ok()) {
       EndWithError(RequestError::kNoMemory, "no-memory",
                    "no room for the %s scratch area: %lu MiB in one piece of %lu MiB RAM",

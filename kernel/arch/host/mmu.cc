@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/arch.h"
+#include "kernel/arch/host/machine.h"
+
+namespace arch {
+
+const uint64_t kImageBase = 0;
+
+void ProtectImage() {}
+
+/// RAM is mapped before the kernel starts; anything else does not exist.
+khocore::Status MapRam(khocore::PhysRange range) {
+  const khocore::PhysRange ram{khocore::PhysAddr::FromRaw(host::kRamBase), host::kRamSize};
+  if (ram.Contains(range)) return khocore::Ok{};
+  return khocore::Error{khocore::ErrorCode::kOutsideRam, range.begin, range.size};
+}
+
+khocore::Status MapDevice(khocore::PhysRange range) {
+  return khocore::Error{khocore::ErrorCode::kOutsideRam, range.begin, range.size};
+}
+
+}  // namespace arch

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/arch.h"
+
+namespace arch {
+
+/// A process has no devices of its own.
+void Quiesce(void (*)(const char* what, unsigned count)) {}
+
+}  // namespace arch
