@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -43,14 +44,20 @@ class Owners:
         self.names: list[str] = []
         self.clashes: list[Clash] = []
         self.strays: list[Stray] = []
+        self._labels: dict[str, Callable[[int], str]] = {}
         self._ids: npt.NDArray[np.int32] = np.full(len(self.frames), _NOBODY, dtype=np.int32)
         self._offsets: Int64Array = np.zeros(len(self.frames), dtype=np.int64)
 
-    def claim(self, frames: Int64Array, owner: str) -> None:
+    def claim(
+        self, frames: Int64Array, owner: str, label: Callable[[int], str] | None = None
+    ) -> None:
         """Says that the pages `frames`, in this sequence, belong to `owner`. The first of two
-        owners keeps a page; pages nobody preserved are noted."""
+        owners keeps a page; pages nobody preserved are noted. `label` names a page by its place in
+        the sequence, where "owner page n" would not do."""
         if not len(frames):
             return
+        if label:
+            self._labels[owner] = label
         at = np.searchsorted(self.frames, frames)
         known = np.zeros(len(frames), dtype=np.bool_)
         inside = at < len(self.frames)
@@ -77,6 +84,8 @@ class Owners:
         if self._ids[at] == _NOBODY:
             return "nobody"
         name = self.names[int(self._ids[at])]
+        if name in self._labels:
+            return self._labels[name](int(self._offsets[at]))
         many = int(np.count_nonzero(self._ids == self._ids[at])) > 1
         return f"{name} page {self._offsets[at]}" if many else name
 
@@ -94,10 +103,14 @@ class Owners:
 
 
 def find_owners(
-    handover: Handover, clients: Clients, geometry: Geometry = GEOMETRY_4K
+    handover: Handover,
+    clients: Clients,
+    listed: Blocks | None = None,
+    geometry: Geometry = GEOMETRY_4K,
 ) -> Owners:
     """Assigns every preserved page. The names are paths in the handover: "root", "fragment
-    /khorig/stores", "khorig/archive", "khorig/stores/db0", "memblock/mem0"."""
+    /khorig/stores", "khorig/archive", "khorig/stores/db0", "memblock/mem0"; and "block 17" for
+    those in the list `listed`."""
     owners = Owners(handover.blocks)
 
     def claim_area(area: PhysRange, owner: str) -> None:
@@ -121,7 +134,21 @@ def find_owners(
         chunks = [chunk >> geometry.page_shift for chunk in store.vmalloc.chunks]
         owners.claim(np.array(chunks, dtype=np.int64), f"{name} chunk")
         owners.claim(store.vmalloc.blocks.page_frames(), name)
+    if listed is not None:
+        owners.claim(listed.page_frames(), "block", _block_label(listed))
     return owners
+
+
+def _block_label(blocks: Blocks) -> Callable[[int], str]:
+    ends = np.cumsum(blocks.counts)
+
+    def label(offset: int) -> str:
+        number = int(np.searchsorted(ends, offset, side="right"))
+        order = int(blocks.orders[number])
+        page = offset - (int(ends[number]) - (1 << order))
+        return f"block {number} (order {order}) page {page}"
+
+    return label
 
 
 def _pages(area: PhysRange, geometry: Geometry) -> range:

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The verdict over a run: a conjunction of clauses, each of which has to be evaluated."""
+
+from __future__ import annotations
+
+from typing import Callable, Mapping
+
+from khorig.exit_status import PASS
+from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
+from khorig.verdict.clauses import Clauses
+from khorig.verdict.entry_clauses import ENTRY_CLAUSES
+from khorig.verdict.guest_facts import GuestFacts
+from khorig.verdict.restored_clauses import RESTORED_CLAUSES
+from khorig.verdict.sealed_clauses import SEALED_CLAUSES
+from khorig.verdict.sealed_state import SealedState, take_sealed_state
+from khorig.verdict.stop import Stop
+from khorig.view.errors import DecodeError
+from khorig.view.layout import GEOMETRY_4K
+from khorig.view.memory import RamMemory
+
+ClauseTable = Mapping[str, Callable[[Stop, SealedState], list[Finding]]]
+
+_TABLES: Mapping[str, ClauseTable] = {
+    "sealed": SEALED_CLAUSES,
+    "entry": ENTRY_CLAUSES,
+    "restored": RESTORED_CLAUSES,
+}
+
+
+class HandoverJudge:
+    """The Judge of a chain of handovers (see khorig.model.Judge).
+
+    At `sealed` everything handed over is read, hashed and checked against what the guest says of
+    it; at `entry` and `restored` of the next generation it must still be all that, bit for bit.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self._geometry = GEOMETRY_4K
+        self._clauses = Clauses()
+        self._facts: dict[int, GuestFacts] = {}
+        self._sealed: SealedState | None = None
+        self._statistics = Statistics()
+        if spec.expected_status == PASS:
+            self._expect()
+
+    @property
+    def statistics(self) -> Statistics:
+        """See khorig.model.Judge."""
+        return self._statistics
+
+    def on_event(self, event: GuestEvent) -> list[Finding]:
+        """Takes in what the guest says; nothing is decided before a stop. Raises
+        EventFieldError."""
+        self._facts.setdefault(event.generation, GuestFacts()).take(event)
+        return []
+
+    def on_stop(self, context: StopContext) -> list[Finding]:
+        """See khorig.model.Judge. Raises EventFieldError."""
+        stop = Stop(
+            generation=context.generation,
+            at=context.at,
+            event=context.event,
+            arch=context.machine.arch,
+            memory=RamMemory(context.ram),
+            facts=self._facts.setdefault(context.generation, GuestFacts()),
+            geometry=self._geometry,
+        )
+        if context.at == "sealed":
+            return self._on_sealed(stop)
+        sealed = self._sealed
+        if sealed is None or sealed.generation != stop.generation - 1:
+            return []
+        self._statistics.pages_compared += len(sealed.hashes.frames)
+        return self._evaluate(stop, sealed)
+
+    def finish(self, exit_status: int | None) -> list[Finding]:
+        """See khorig.model.Judge."""
+        return [
+            Finding(
+                "missing-clause",
+                f"clause '{name}, generation {generation}' was never evaluated",
+                generation=generation,
+            )
+            for name, generation in self._clauses.missing()
+        ]
+
+    def _expect(self) -> None:
+        """Every clause that this run is to evaluate, in the order of the run."""
+        spec = self._spec
+        if "sealed" not in spec.stops:
+            return  # nothing to compare with
+        for generation in range(1, spec.generations + 1):
+            stops = []
+            if generation > 1:
+                stops.append("entry")
+                if generation not in spec.expected_refusals:
+                    stops.append("restored")
+            if generation < spec.generations:
+                stops.append("sealed")
+            for at in stops:
+                for name in _TABLES[at] if at in spec.stops else ():
+                    self._clauses.expect(name, generation)
+
+    def _on_sealed(self, stop: Stop) -> list[Finding]:
+        self._sealed = None
+        if stop.facts.memory is None:
+            return [stop.finding("handover", "there was no 'memory' event before this stop")]
+        try:
+            sealed = take_sealed_state(
+                stop.memory,
+                stop.event.address("root"),
+                stop.generation,
+                stop.facts.memory.scratch,
+                stop.geometry,
+            )
+        except DecodeError as error:
+            self._clauses.evaluated("handover", stop.generation)
+            return [stop.finding_of("handover", error.problem, "root")]
+        self._sealed = sealed
+        self._count(sealed)
+        return self._evaluate(stop, sealed)
+
+    def _evaluate(self, stop: Stop, sealed: SealedState) -> list[Finding]:
+        findings: list[Finding] = []
+        for name, check in _TABLES[stop.at].items():
+            findings += check(stop, sealed)
+            self._clauses.evaluated(name, stop.generation)
+        return findings
+
+    def _count(self, sealed: SealedState) -> None:
+        """Keeps the largest values over all generations."""
+        counted = self._statistics
+        handover = sealed.handover
+        pages = handover.blocks.page_count
+        counted.preserved_blocks = max(counted.preserved_blocks, len(handover.blocks))
+        counted.preserved_pages = max(counted.preserved_pages, pages)
+        counted.preserved_bytes = counted.preserved_pages << self._geometry.page_shift
+        counted.fragments = max(counted.fragments, len(handover.fragments))
+        counted.fragment_depth = max(counted.fragment_depth, handover.depth)
+        counted.radix_nodes = max(counted.radix_nodes, len(handover.tree.nodes))

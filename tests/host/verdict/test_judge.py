@@ -1,0 +1,459 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The judge over a whole run: one clean, and one broken for every clause."""
+
+from __future__ import annotations
+
+import struct
+from typing import Callable
+
+import pytest
+
+from khorig.model import EventFieldError, Finding, RunSpec
+from khorig.verdict.judge import HandoverJudge
+from verdict.fake_guest import (
+    ALLOCATED,
+    ARRAY,
+    FREE,
+    KHO_DATA,
+    PARAMETERS,
+    TABLE,
+    TAIL,
+    FakeGuest,
+    sealed_guest,
+)
+from view.handover_image import PAGE, RAM, SCRATCH
+
+
+def first(findings: list[Finding], clause: str, address: int | None, owner: str) -> Finding:
+    """The first finding, which must be of this clause, place and owner."""
+    assert findings
+    finding = findings[0]
+    expected = "" if address is None else f"{address:#018x}"
+    assert (finding.clause, finding.where, finding.owner) == (clause, expected, owner), finding
+    return finding
+
+
+def block_of(guest: FakeGuest, order: int) -> int:
+    return next(at for at, o in guest.image.blocks if o == order)
+
+
+def test_clean_run() -> None:
+    guest = sealed_guest()
+    assert guest.first_generation() == []
+    assert guest.enters() == []
+    assert guest.restores() == []
+    assert guest.judge.finish(33) == []
+    counted = guest.judge.statistics
+    assert counted.preserved_blocks == len(guest.image.blocks)
+    assert counted.preserved_bytes == counted.preserved_pages * PAGE
+    assert (counted.fragments, counted.fragment_depth) == (6, 5)
+    assert counted.radix_nodes == len(guest.image.nodes)
+    assert counted.pages_compared == 2 * counted.preserved_pages
+
+
+def test_nothing_is_kept_of_guest_memory() -> None:
+    """Views that outlive a stop would keep the memory of a machine that is gone."""
+    guest = sealed_guest()
+    guest.first_generation()
+    guest.image.ram.write(block_of(guest, 4), b"x")
+    guest.enters()
+    guest.restores()
+    guest.image.ram.close()
+
+
+def test_every_missing_clause_is_named() -> None:
+    guest = sealed_guest()
+    assert guest.first_generation() == []
+    missing = [f.what for f in guest.judge.finish(33)]
+    assert missing == [
+        f"clause '{name}, generation 2' was never evaluated"
+        for name in (
+            "hand-off",
+            "radix tree",
+            "entry hashes",
+            "restored hashes",
+            "restored frames",
+            "restored counts",
+            "inherited scratch",
+        )
+    ]
+    assert len(HandoverJudge(guest.spec).finish(None)) == len(missing) + 8
+
+
+@pytest.mark.parametrize(
+    "spec, count",
+    [
+        (RunSpec("x86_64", "q35", generations=1), 0),
+        (RunSpec("x86_64", "q35", generations=2, expected_status=41), 0),
+        (RunSpec("x86_64", "q35", generations=2, stops=("entry",)), 0),
+        (RunSpec("x86_64", "q35", generations=2, stops=("sealed",)), 8),
+        (RunSpec("x86_64", "q35", generations=2, expected_refusals={2: "fdt-magic"}), 11),
+        (RunSpec("x86_64", "q35", generations=3), 30),
+    ],
+)
+def test_what_is_expected_of_a_run(spec: RunSpec, count: int) -> None:
+    assert len(HandoverJudge(spec).finish(33)) == count
+
+
+# ---- sealed
+
+
+def test_root_not_preserved() -> None:
+    guest = sealed_guest()
+    guest.image.blocks.remove((guest.image.root, 0))
+    guest.image.finish()
+    finding = first(guest.first_generation(), "handover", guest.image.root, "root")
+    assert "blob-not-preserved" in finding.what
+
+
+def test_no_root_at_all() -> None:
+    guest = sealed_guest()
+    guest.image.ram.write(guest.image.root, b"nothing")
+    finding = first(guest.first_generation(), "handover", guest.image.root, "root")
+    assert "fdt-magic" in finding.what
+    assert guest.enters() == []  # nothing to compare with, and that is named in the end:
+    assert guest.judge.finish(33)[0].what.startswith("clause 'scratch, generation 1' was never")
+
+
+def test_node_in_scratch() -> None:
+    guest = sealed_guest()
+    at = SCRATCH[0].end - PAGE
+    leaf = guest.image.nodes[-1]
+    guest.image.ram.write(at, guest.image.ram.read(leaf, PAGE))
+    for node in guest.image.nodes:
+        for slot in range(node, node + PAGE, 8):
+            if guest.image.ram.read_u64(slot) == leaf:
+                guest.image.write_u64(slot, at)
+    findings = guest.first_generation()
+    assert findings[0].clause == "scratch" and findings[0].where == f"{at:#018x}"
+    assert findings[0].owner.startswith("radix node of level 0")
+    assert "inside-scratch" in findings[0].what
+
+
+def test_block_in_scratch() -> None:
+    guest = sealed_guest()
+    guest.image.preserve(SCRATCH[0].end - PAGE, 0)
+    guest.image.finish()
+    finding = first(guest.first_generation(), "scratch", SCRATCH[0].end - PAGE, "nobody")
+    assert "inside-scratch" in finding.what
+
+
+def test_node_in_a_block() -> None:
+    guest = sealed_guest()
+    node = guest.image.nodes[-1]
+    guest.image.set_key(1 << 52 | node >> 12)
+    findings = guest.first_generation()
+    assert findings[0].clause == "scratch" and findings[0].where == f"{node:#018x}"
+    assert "overlap" in findings[0].what
+
+
+@pytest.mark.parametrize(
+    "area, id",
+    [((SCRATCH[0].begin, PAGE), "scratch-unaligned"), ((RAM.end, 4 << 20), "outside-ram")],
+)
+def test_bad_scratch(area: tuple[int, int], id: str) -> None:
+    guest = sealed_guest()
+    guest.boots(1)
+    frames = {"table": hex(TABLE), "first": RAM.begin // PAGE, "count": RAM.size // PAGE}
+    guest.says("memory", 1, frames=frames, scratch=[[hex(area[0]), hex(area[1])]])
+    guest.says("segments", 1, list=guest.segments, entry=guest.segments[0][1])
+    finding = guest.stops("sealed", 1, **guest.stop_fields)[0]
+    assert finding.clause == "scratch" and id in finding.what
+
+
+def test_segment_on_a_preserved_page() -> None:
+    guest = sealed_guest()
+    target = block_of(guest, 3)
+    guest.segments.append(["parameters", hex(target - PAGE), hex(2 * PAGE)])
+    findings = guest.first_generation()
+    assert findings[0].clause == "segments"
+    assert "'parameters'" in findings[0].what and "run over" in findings[0].what
+    assert findings[0].where and findings[0].owner
+
+
+def test_segment_outside_scratch_but_harmless() -> None:
+    guest = sealed_guest()
+    guest.segments.append(["initrd", hex(RAM.end - PAGE), hex(PAGE)])
+    first(guest.first_generation(), "segments", RAM.end - PAGE, "")
+
+
+def test_segments_that_overlap_and_entry() -> None:
+    guest = sealed_guest()
+    guest.segments.append(["more", hex(SCRATCH[0].begin + 0xF000), hex(PAGE)])
+    first(guest.first_generation(), "segments", SCRATCH[0].begin + 0xF000, "")
+    guest = sealed_guest()
+    guest.segments[0][1] = hex(SCRATCH[0].begin + PAGE)
+    guest.boots(1)
+    guest.has_memory(1)
+    guest.says("segments", 1, list=guest.segments, entry=hex(SCRATCH[0].begin))
+    findings = guest.stops("sealed", 1, **guest.stop_fields)
+    assert "entry" in first(findings, "segments", SCRATCH[0].begin, "").what
+
+
+@pytest.mark.parametrize("field", ["blocks", "pages", "nodes"])
+@pytest.mark.parametrize("change", [-1, 1])
+def test_counts(field: str, change: int) -> None:
+    guest = sealed_guest()
+    guest.stop_fields[field] += change
+    assert field in first(guest.first_generation(), "counts", None, "").what
+
+
+def test_preserved_for_nobody() -> None:
+    guest = sealed_guest()
+    lost = guest.image.allocate()
+    guest.image.preserve(lost, 0)
+    guest.image.finish()
+    first(guest.first_generation(), "owners", lost, "nobody")
+
+
+def test_two_owners() -> None:
+    guest = FakeGuest()
+    page = next(at for at, o in guest.image.blocks if o == 3)
+    guest.image.clients["twin"] = guest.image.link(page, 5)
+    guest.seal()
+    finding = first(guest.first_generation(), "owners", page, "twin")
+    assert "khorig/archive" in finding.what
+
+
+@pytest.mark.parametrize(
+    "offset, value, text",
+    [
+        (0, FREE | 4, "free head of order 4"),
+        (0, ALLOCATED | 3, "head of order 3"),
+        (0, 0x60 | 4, "preserved head"),
+        (5, ALLOCATED, "head of order 0"),
+        (15, FREE | TAIL, "free tail"),
+        (7, 0x80 | ALLOCATED | TAIL, "scratch"),
+        (9, 0, "not ram"),
+    ],
+)
+def test_allocator_disagrees(offset: int, value: int, text: str) -> None:
+    guest = sealed_guest()
+    block = block_of(guest, 4)
+    page = block + offset * PAGE
+    guest.image.ram.write(TABLE + (page - RAM.begin) // PAGE, bytes([value]))
+    finding = first(guest.first_generation(), "sealed frames", page, f"memblock/mem0 page {offset}")
+    assert text in finding.what
+
+
+def test_tree_on_a_free_page() -> None:
+    guest = sealed_guest()
+    node = guest.image.nodes[2]
+    guest.image.ram.write(TABLE + (node - RAM.begin) // PAGE, bytes([FREE]))
+    finding = guest.first_generation()[0]
+    assert finding.clause == "sealed frames" and finding.owner.startswith("radix node of level 3")
+
+
+def ledger_entry(guest: FakeGuest, number: int) -> int:
+    """Address of an entry of the ledger, in the ledger's pages that follow each other."""
+    return guest.ledger_store + 16 * number
+
+
+def test_ledger_hash() -> None:
+    guest = sealed_guest()
+    guest.image.write_u64(ledger_entry(guest, 3) + 8, 0x1234)
+    page, hash = guest.ledger[3]
+    findings = guest.first_generation()
+    assert findings[0].clause == "ledger" and findings[0].where == f"{page:#018x}"
+    assert "0x0000000000001234" in findings[0].what and f"{hash:#018x}" in findings[0].what
+    assert findings[0].owner
+
+
+def test_content_changed_before_the_stop() -> None:
+    guest = sealed_guest()
+    block = block_of(guest, 4)
+    guest.image.ram.write(block + 3 * PAGE + 100, b"\xff" * 9)
+    first(guest.first_generation(), "ledger", block + 3 * PAGE, "memblock/mem0 page 3")
+
+
+def test_ledger_page_that_is_not_preserved() -> None:
+    guest = sealed_guest()
+    guest.image.write_u64(ledger_entry(guest, 0), RAM.end - PAGE)
+    finding = first(guest.first_generation(), "ledger", RAM.end - PAGE, "")
+    assert "not preserved" in finding.what
+
+
+def test_ledger_order() -> None:
+    guest = sealed_guest()
+    for number, (page, hash) in ((4, guest.ledger[5]), (5, guest.ledger[4])):
+        guest.image.ram.write(ledger_entry(guest, number), struct.pack("<QQ", page, hash))
+    assert "order of the keys" in guest.first_generation()[0].what
+
+
+def test_page_that_the_ledger_lacks() -> None:
+    guest = FakeGuest()
+    hidden = block_of(guest, 4)
+    guest.left_out.add(hidden)
+    guest.seal()
+    first(guest.first_generation(), "ledger", hidden, "memblock/mem0 page 0")
+
+
+def test_ledger_count_and_absence() -> None:
+    guest = sealed_guest()
+    guest.stop_fields["ledger_pages"] += 1
+    first(guest.first_generation(), "ledger", None, "")
+    guest = FakeGuest()
+    guest.seal()
+    guest.image.clients.pop("khorig")
+    guest.image.finish()
+    assert "ledger" in {f.clause for f in guest.first_generation()}
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_kexec_count(count: int) -> None:
+    guest = sealed_guest()
+    record = next(a for a, o in guest.image.blocks if guest.image.ram.read(a, 5) == b"\1\0\0\0k")
+    guest.image.ram.write(record + 69, struct.pack("<I", count))
+    first(guest.first_generation(), "record", record, "kexec-metadata")
+
+
+def test_events_that_are_missing() -> None:
+    guest = sealed_guest()
+    findings = guest.stops("sealed", 1, **guest.stop_fields)
+    assert "'memory' event" in first(findings, "handover", None, "").what
+    guest = sealed_guest()
+    guest.has_memory(1)
+    assert "'segments' event" in guest.stops("sealed", 1, **guest.stop_fields)[0].what
+
+
+@pytest.mark.parametrize(
+    "kind, fields",
+    [
+        ("boot", {"parameters": 5}),
+        ("memory", {"frames": {"table": "0x1", "first": 0, "count": "3"}, "scratch": []}),
+        ("memory", {"frames": [], "scratch": []}),
+        ("memory", {"frames": {"table": "0x1", "first": 0, "count": 3}, "scratch": [["0x1"]]}),
+        ("segments", {"list": [[1, "0x1", "0x1"]], "entry": "0x1"}),
+        ("segments", {"list": [["a", "0x1", "-1"]], "entry": "0x1"}),
+        ("segments", {"list": {}, "entry": "0x1"}),
+    ],
+)
+def test_events_that_are_no_events(kind: str, fields: dict[str, object]) -> None:
+    with pytest.raises(EventFieldError):
+        FakeGuest().says(kind, 1, **fields)
+
+
+# ---- entry
+
+
+def entry_findings(change: Callable[[FakeGuest], None]) -> tuple[FakeGuest, list[Finding]]:
+    guest = sealed_guest()
+    assert guest.first_generation() == []
+    change(guest)
+    return guest, guest.enters()
+
+
+def test_one_byte_of_a_preserved_page() -> None:
+    guest = sealed_guest()
+    page = block_of(guest, 4) + 2 * PAGE
+    assert guest.first_generation() == []
+    byte = guest.image.ram.read(page + 0x123, 1)[0]
+    guest.image.ram.write(page + 0x123, bytes([byte ^ 1]))
+    finding = first(guest.enters(), "entry hashes", page, "memblock/mem0 page 2")
+    assert finding.generation == 2 and finding.stop == "entry"
+
+
+def test_bytes_of_a_fragment_are_shown() -> None:
+    guest, findings = entry_findings(lambda g: g.image.write_u64(g.image.root + 0x800, 0xABCD))
+    finding = first(findings, "entry hashes", guest.image.root, "root")
+    assert f"{guest.image.root + 0x800:#018x}: 0x0000000000000000 before, " in finding.evidence[0]
+    assert "0x000000000000abcd now" in finding.evidence[0]
+
+
+def test_other_pages_are_named() -> None:
+    def change(guest: FakeGuest) -> None:
+        for page in range(12):
+            guest.image.ram.write(block_of(guest, 4) + page * PAGE, b"1234")
+
+    _, findings = entry_findings(change)
+    assert len(findings) == 1
+    assert "11 other pages differ as well:" in findings[0].evidence
+    assert any("memblock/mem0 page 6" in line for line in findings[0].evidence)
+
+
+def test_tree_changed() -> None:
+    guest, findings = entry_findings(lambda g: g.image.ram.write(g.image.nodes[-1] + 9, b"\1"))
+    assert findings[0].clause == "radix tree"
+    assert findings[0].where == f"{guest.image.nodes[-1]:#018x}"
+    assert findings[0].owner.startswith("radix node of level 0")
+
+
+@pytest.mark.parametrize(
+    "address, data, text",
+    [
+        (KHO_DATA, struct.pack("<Q", RAM.begin + PAGE), "the root handed over"),
+        (ARRAY + 8, struct.pack("<Q", 8 << 20), "the scratch array"),
+        (KHO_DATA + 24, struct.pack("<Q", 16), "the scratch array"),
+        (KHO_DATA + 24, struct.pack("<Q", 17), "scratch-length"),
+        (KHO_DATA + 16, struct.pack("<Q", RAM.end), "outside-ram"),
+        (PARAMETERS + 0x250, bytes(8), "carry no handover"),
+    ],
+)
+def test_handoff(address: int, data: bytes, text: str) -> None:
+    _, findings = entry_findings(lambda g: g.image.ram.write(address, data))
+    assert findings[0].clause == "hand-off" and text in findings[0].what
+
+
+# ---- restored
+
+
+def restored_findings(change: Callable[[FakeGuest], None]) -> list[Finding]:
+    guest = sealed_guest()
+    assert guest.first_generation() + guest.enters() == []
+    change(guest)
+    return guest.restores()
+
+
+def test_tail_that_was_not_restored() -> None:
+    guest = sealed_guest()
+    assert guest.first_generation() + guest.enters() == []
+    page = block_of(guest, 4) + 15 * PAGE
+    guest.image.ram.write(TABLE + (page - RAM.begin) // PAGE, bytes([0x60 | TAIL]))
+    finding = first(guest.restores(), "restored frames", page, "memblock/mem0 page 15")
+    assert "preserved tail" in finding.what and "expected allocated tail" in finding.what
+
+
+def test_page_changed_by_the_new_kernel() -> None:
+    findings = restored_findings(lambda g: g.image.ram.write(block_of(g, 3), b"abc"))
+    assert findings[0].clause == "restored hashes" and findings[0].owner == "khorig/archive page 0"
+
+
+@pytest.mark.parametrize("name", ["blocks", "pages", "bytes", "stores", "fragments", "depth"])
+def test_restored_counts(name: str) -> None:
+    def change(guest: FakeGuest) -> None:
+        guest.restored_fields[name] += 1
+
+    findings = restored_findings(change)
+    assert name in first(findings, "restored counts", None, "").what
+
+
+def test_nodes_may_be_reused_after_the_walk() -> None:
+    assert restored_findings(lambda g: g.image.ram.write(g.image.nodes[3], b"reused")) == []
+
+
+def test_scratch_is_inherited() -> None:
+    guest = sealed_guest()
+    assert guest.first_generation() + guest.enters() == []
+    frames = {"table": hex(TABLE), "first": RAM.begin // PAGE, "count": RAM.size // PAGE}
+    area = [hex(SCRATCH[0].begin), hex(SCRATCH[0].size)]
+    guest.says("memory", 2, frames=frames, scratch=[area])
+    guest.says("restored", 2, **guest.restored_fields)
+    first(guest.stops("restored", 2), "inherited scratch", SCRATCH[0].begin, "scratch")
+
+
+def test_restored_without_words() -> None:
+    guest = sealed_guest()
+    assert guest.first_generation() + guest.enters() == []
+    clauses = [f.clause for f in guest.stops("restored", 2)]
+    assert clauses == ["restored frames", "restored counts", "inherited scratch"]
+
+
+def test_frame_table_outside_ram() -> None:
+    guest = sealed_guest()
+    assert guest.first_generation() + guest.enters() == []
+    frames = {"table": hex(RAM.end), "first": 0, "count": 5}
+    scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]
+    guest.says("memory", 2, frames=frames, scratch=scratch)
+    guest.says("restored", 2, **guest.restored_fields)
+    findings = guest.stops("restored", 2)
+    first(findings, "restored frames", RAM.end, "frame table")

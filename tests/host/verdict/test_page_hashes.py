@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Hashes of pages, and what is said of a page that changed."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import xxhash
+
+from khorig.verdict.byte_differences import describe_change
+from khorig.verdict.page_hashes import hash_pages
+from khorig.view.memory import OutsideRam, PhysRange
+from view.handover_image import MIB, PAGE, RAM, HandoverImage
+
+STEP = 0x9E3779B97F4A7C15
+
+
+def frames(*addresses: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.array([a >> 12 for a in addresses], dtype=np.int64)
+
+
+def test_hash_of_an_empty_page() -> None:
+    """XXH64 of 4096 zero bytes with seed 0, by the reference implementation."""
+    hashes = hash_pages(HandoverImage(scratch=()).memory, frames(RAM.end - PAGE))
+    assert hashes.values.tolist() == [xxhash.xxh64(bytes(PAGE), seed=0).intdigest()]
+
+
+def test_runs_and_gaps() -> None:
+    image = HandoverImage()
+    addresses = [RAM.begin + n * PAGE for n in (3, 4, 5, 9, 11, 12)]
+    for number, address in enumerate(addresses):
+        image.ram.write(address, bytes([number]) * PAGE)
+    hashes = hash_pages(image.memory, frames(*addresses))
+    assert hashes.values.tolist() == [
+        xxhash.xxh64_intdigest(bytes([n]) * PAGE) for n in range(6)
+    ]
+    assert hashes.of(addresses[3] >> 12) == int(hashes.values[3])
+    with pytest.raises(KeyError):
+        hashes.of(RAM.begin + 6 * PAGE >> 12)
+    image.ram.write(addresses[4] + 4095, b"\xff")
+    again = hash_pages(image.memory, hashes.frames)
+    assert hashes.differing(again).tolist() == [addresses[4] >> 12]
+
+
+def test_no_pages_and_pages_outside() -> None:
+    image = HandoverImage()
+    assert len(hash_pages(image.memory, frames()).values) == 0
+    with pytest.raises(OutsideRam):
+        hash_pages(image.memory, frames(RAM.end))
+
+
+def test_speed() -> None:
+    """16,384 pages belong to the budget of a stop, about 15 ms on an idle machine; the limit here
+    leaves room for a busy one."""
+    image = HandoverImage(ram=(PhysRange(RAM.begin, 64 * MIB),))
+    image.ram.write(RAM.begin, bytes(64 * MIB))
+    every = np.arange(RAM.begin >> 12, (RAM.begin >> 12) + 16384, dtype=np.int64)
+    begin = time.perf_counter()
+    hash_pages(image.memory, every)
+    assert time.perf_counter() - begin < 0.15
+
+
+# ---- what changed
+
+
+def page(base: int) -> bytes:
+    words = [(base + i * STEP) % (1 << 64) for i in range(512)]
+    return np.array(words, dtype="<u8").tobytes()
+
+
+def test_copy_from_before() -> None:
+    before = bytes(PAGE)
+    now = bytearray(before)
+    now[64:72] = b"\xff" * 8
+    lines = describe_change(0x5000, before, bytes(now))
+    assert lines[0] == (
+        "0x0000000000005040: 0x0000000000000000 before, 0xffffffffffffffff now"
+    )
+    assert lines[1].startswith("1 words differ, within 8 bytes")
+
+
+def test_word_against_the_formula() -> None:
+    now = bytearray(page(0x1234))
+    now[8 * 100] ^= 1
+    expected = (0x1234 + 100 * STEP) % (1 << 64)
+    lines = describe_change(0x7000, None, bytes(now))
+    assert lines[0] == (
+        f"{0x7000 + 800:#018x}: {expected:#018x} by the content formula, {expected ^ 1:#018x} now"
+    )
+
+
+def test_zeroed_part_and_limit() -> None:
+    now = page(5)[:2048] + bytes(8) + page(5)[2056:3000] + bytes(1096)
+    lines = describe_change(0, None, now)
+    assert len(lines) == 5
+    assert "words differ, within" in lines[-1]
+
+
+def test_content_of_another_page() -> None:
+    assert describe_change(0, None, page(77)) == (
+        "all words follow the content formula: it is the content of another page",
+    )
+
+
+def test_no_formula() -> None:
+    assert describe_change(0, None, bytes(PAGE)) == ("they are all zero now",)
+    assert describe_change(0, None, b"\1" * PAGE)[0].endswith("0x0101010101010101 now")
+    noise = np.random.default_rng(3).bytes(PAGE)
+    assert describe_change(0, None, noise)[0].startswith("they start with ")
