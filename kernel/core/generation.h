@@ -3,6 +3,7 @@
 
 #include "boot/boot_info.h"
 #include "kernel/clients/archive.h"
+#include "kernel/clients/kho_test.h"
 #include "kernel/clients/log_ring.h"
 #include "kernel/clients/reserved_memory.h"
 #include "kernel/clients/stores.h"
@@ -47,6 +48,7 @@ struct Generation {
   khocore::FragmentReader incoming_top;  ///< the `khorig` fragment handed over, if any
 
   clients::Archive archive;
+  clients::KhoTest kho_test;
   clients::LogRing log_ring;
   clients::ReservedMemory reserved_memory;
   clients::Stores stores;

@@ -94,18 +94,49 @@ Span<const uint8_t> FindFile(const Generation& generation, const char* name, boo
   return {};
 }
 
-const char* CommandLineOf(const Generation& generation) {
-  const Span<const uint8_t> file = FindFile(generation, "cmdline", false);
-  if (file.size == 0) return NextCommandLine(generation);
+const char* CopyCommandLine(const char* name, Span<const uint8_t> text) {
   static char line[boot::BootInfo::kMaxCommandLine];
-  if (file.size >= sizeof(line)) {
-    EndWithError(RequestError::kUsage, "archive", "cmdline: longer than %lu bytes",
+  if (text.size >= sizeof(line)) {
+    EndWithError(RequestError::kUsage, "archive", "%s: longer than %lu bytes", name,
                  sizeof(line) - 1);
   }
-  memcpy(line, file.data, file.size);
-  line[file.size] = '\0';
-  if (line[file.size - 1] == '\n') line[file.size - 1] = '\0';
+  memcpy(line, text.data, text.size);
+  line[text.size] = '\0';
+  if (text.size != 0 && line[text.size - 1] == '\n') line[text.size - 1] = '\0';
   return line;
+}
+
+/// What the next kernel is started with, as the archive says it (docs/abi.md).
+struct NextFiles {
+  Span<const uint8_t> kernel;
+  Span<const uint8_t> initrd;
+  const char* command_line;
+};
+
+/// `hop` names the kernel's file in its first line, the command line in its second. The archive
+/// itself goes on as initrd: it is one for the whole chain.
+NextFiles FilesOfHop(const Generation& generation, const char* name, Span<const uint8_t> hop) {
+  size_t length = 0;
+  while (length < hop.size && hop[length] != '\n') ++length;
+  char kernel[64];
+  if (length >= sizeof(kernel) || length == hop.size) {
+    EndWithError(RequestError::kUsage, "archive", "%s: no file name in the first line", name);
+  }
+  memcpy(kernel, hop.data, length);
+  kernel[length] = '\0';
+  const Span<const uint8_t> rest{hop.data + length + 1, hop.size - length - 1};
+  return {FindFile(generation, kernel, true), generation.archive.bytes(),
+          CopyCommandLine(name, rest)};
+}
+
+NextFiles FindNextFiles(const Generation& generation) {
+  char name[24];
+  FormatTo(name, sizeof(name), "hops/%u", generation.options.generation + 1);
+  const Span<const uint8_t> hop = FindFile(generation, name, false);
+  if (hop.size != 0) return FilesOfHop(generation, name, hop);
+  const Span<const uint8_t> line = FindFile(generation, "cmdline", false);
+  return {FindFile(generation, "kernel", true), FindFile(generation, "initrd", false),
+          line.size != 0 ? CopyCommandLine("cmdline", line) : NextCommandLine(generation)};
 }
 
 Segment PlaceKernel(Placer& placer, Span<const uint8_t> file, const arch::ImageHeader& header) {
@@ -143,8 +174,9 @@ void ReportSegments(const NextKernel& kernel) {
 }  // namespace
 
 NextKernel LoadNextKernel(Generation& generation) {
-  const Span<const uint8_t> file = FindFile(generation, "kernel", true);
-  const Span<const uint8_t> initrd = FindFile(generation, "initrd", false);
+  const NextFiles files = FindNextFiles(generation);
+  const Span<const uint8_t> file = files.kernel;
+  const Span<const uint8_t> initrd = files.initrd;
   arch::ImageHeader header;
   const char* why = "";
   if (!arch::ReadImageHeader(file, &header, &why)) {
@@ -159,7 +191,7 @@ NextKernel LoadNextKernel(Generation& generation) {
   next.entry = next.segments[0].destination.begin + header.entry_offset;
   arch::NextBoot boot{.info = &generation.info,
                       .image_file = file,
-                      .command_line = CommandLineOf(generation),
+                      .command_line = files.command_line,
                       .initrd = {},
                       .kho_root = generation.outgoing.root().address(),
                       .scratch = generation.memory.scratch.areas()};

@@ -63,11 +63,21 @@ const Scenario& ChooseScenario() {
 void RestoreClients(Generation& generation, const Scenario& scenario) {
   Phase phase("restore");
   khocore::Incoming& incoming = generation.memory.incoming;
-  Require(generation.RestoreObsolete(incoming.root().address()), "root");
+  if (scenario.relays) {
+    // Its page stays: the root of the next handover is made from it.
+    Require(generation.RestoreRange({incoming.root().address(), khocore::kPageSize}), "root");
+  } else {
+    Require(generation.RestoreObsolete(incoming.root().address()), "root");
+  }
   const uint32_t jumps = Require(clients::RestoreGenerationRecord(generation), "record");
   if (jumps + 1 != generation.options.generation) {
     KHORIG_FAIL("record", "%u jumps recorded, this is generation %u", jumps,
                 generation.options.generation);
+  }
+  if (scenario.relays) {
+    scenario.restore(generation);
+    phase.End(generation.restored.blocks, generation.restored.pages);
+    return;
   }
   const PhysRange top = Require(incoming.Find(khocore::abi::kKhorigClient), "khorig");
   generation.incoming_top = Require(generation.RestoreFragment(top.begin), "khorig");
@@ -106,7 +116,11 @@ void TakeOver(Generation& generation, const Scenario& scenario) {
     *reinterpret_cast<volatile uint64_t*>(uint64_t{0x123} << 40) = 0;
   }
   generation.ReleaseObsolete();
-  generation.log_ring.Adopt();
+  if (scenario.relays) {
+    generation.log_ring.Create(generation);
+  } else {
+    generation.log_ring.Adopt();
+  }
 }
 
 void StartAnew(Generation& generation, const Scenario& scenario) {

@@ -59,6 +59,7 @@ bool RegionSet::Remove(PhysRange range) {
       ++index;
       continue;
     }
+    // What stays on either side does not overlap any more and is passed over by the loop.
     EraseAt(index);
     if (range.end() < whole.end() && !InsertAt(index, Between(range.end(), whole.end()))) {
       return false;
@@ -66,7 +67,6 @@ bool RegionSet::Remove(PhysRange range) {
     if (whole.begin < range.begin && !InsertAt(index, Between(whole.begin, range.begin))) {
       return false;
     }
-    ++index;
   }
   return true;
 }

@@ -21,10 +21,16 @@ struct Scenario {
   void (*preserve)(Generation& generation);
   /// Whether a generation after the first is expected to refuse its handover.
   bool expects_refusal;
+  /// Whether the next kernel may be a foreign one, and the previous one too: what was handed over
+  /// and not restored goes on as it came, and nothing of khorig's own but the generation record
+  /// and reserved memory is added.
+  bool relays = false;
 };
 
-#define KHORIG_SCENARIO(identifier) \
-  __attribute__((section(".khorig.scenarios"), used)) const ::core::Scenario identifier
+// AddressSanitizer would put red zones between the records of the section.
+#define KHORIG_SCENARIO(identifier)                                           \
+  __attribute__((section(".khorig.scenarios"), used, no_sanitize("address"))) \
+  const ::core::Scenario identifier
 
 /// The scenario of that name, or null.
 const Scenario* FindScenario(const char* name);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/core/seal.h"
 
+#include "kernel/clients/foreign.h"
 #include "kernel/clients/generation_record.h"
 #include "kernel/clients/ledger.h"
 #include "kernel/core/event.h"
 #include "kernel/core/log.h"
 #include "kernel/core/stop.h"
 #include "khocore/abi/clients.h"
+#include "khocore/abi/kho_test.h"
 
 namespace core {
 namespace {
@@ -49,15 +51,18 @@ PageSource& TrackerPages(Generation& generation) {
 
 void PreserveAll(Generation& generation, const Scenario& scenario) {
   scenario.preserve(generation);
+  Require(generation.reserved_memory.Preserve(generation), "memblock");
+  if (scenario.relays) return Require(clients::PreserveForeign(generation), "foreign");
   Require(generation.archive.Preserve(generation), "archive");
   Require(generation.log_ring.Preserve(generation), "log");
-  Require(generation.reserved_memory.Preserve(generation), "memblock");
   Require(generation.stores.Preserve(generation), "stores");
 }
 
-void WriteFragments(Generation& generation) {
+void WriteFragments(Generation& generation, const Scenario& scenario) {
   Require(generation.reserved_memory.Serialize(generation), "memblock");
   Require(clients::SerializeGenerationRecord(generation, generation.options.generation), "record");
+  Require(generation.kho_test.Serialize(generation), khocore::abi::kKhoTestClient);
+  if (scenario.relays) return Require(clients::AddForeignClients(generation), "foreign");
   FragmentWriter top(generation.memory.physical, generation.memory.allocator, generation.tracker,
                      khocore::abi::kKhorigCompatible);
   Require(generation.archive.Serialize(top), "archive");
@@ -85,15 +90,17 @@ void Seal(Generation& generation, const Scenario& scenario) {
   serialize.Suspend();
 
   FreezeLog();
-  Phase ledger("ledger");
-  generation.ledger_entries = Require(clients::WriteLedger(generation), "ledger");
-  ledger.End();
+  if (!scenario.relays) {
+    Phase ledger("ledger");
+    generation.ledger_entries = Require(clients::WriteLedger(generation), "ledger");
+    ledger.End();
+  }
 
   // The root page changes with every client, so it is not in the ledger.
   serialize.Resume();
   generation.outgoing = Require(
       khocore::Outgoing::Create(memory.physical, memory.allocator, generation.tracker), "root");
-  WriteFragments(generation);
+  WriteFragments(generation, scenario);
   serialize.End(generation.tracker.block_count(), generation.tracker.page_count());
   if (generation.Armed(Fault::kRootNotPreserved)) {
     Require(generation.tracker.Unpreserve({generation.outgoing.root(), Order()}), "fault");
