@@ -10,6 +10,7 @@ namespace arch {
 
 extern const char kName[] = "arm64";
 extern const uint64_t kFirstUsable = 0;
+extern const unsigned kLinuxChecksumBits = 16;
 
 uint64_t Counter() {
   constexpr uint64_t kNanosecondsPerSecond = 1'000'000'000;

@@ -19,7 +19,8 @@ void ReadConsole(const DeviceTree& tree, Machine* machine, Note note) {
   if (path == nullptr) return;
   // A path or an alias, and behind a colon the line's settings.
   const char* const colon = strchr(path, ':');
-  const int node = tree.Find(path, colon != nullptr ? colon - path : strlen(path));
+  const int node =
+      tree.Find(path, colon != nullptr ? static_cast<size_t>(colon - path) : strlen(path));
   if (node < 0 || !tree.IsCompatible(node, "arm,pl011") ||
       !tree.DeviceRange(node, 0, &machine->console)) {
     note("/chosen/stdout-path: no PL011 with an address; console stays");

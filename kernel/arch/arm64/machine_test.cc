@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/arm64/machine.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "boot/guarded_bytes.h"
+#include "boot/test_tree.h"
+
+namespace arch {
+namespace {
+
+using boot::DeviceTree;
+using boot::TestTree;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+
+PhysRange Range(uint64_t begin, uint64_t size) { return {PhysAddr::FromRaw(begin), size}; }
+
+struct Outcome {
+  Machine machine;
+  std::vector<std::string> notes;
+};
+
+Outcome Read(const TestTree& source) {
+  Outcome outcome;
+  const auto tree = DeviceTree::Open(source.blob(), source.size());
+  EXPECT_TRUE(tree.ok());
+  if (tree.ok()) {
+    outcome.machine =
+        ReadMachine(tree.value(), [&](const char* text) { outcome.notes.push_back(text); });
+  }
+  return outcome;
+}
+
+/// The devices of QEMU's virt machine.
+TestTree VirtTree(const char* gic, const char* stdout_path) {
+  TestTree tree;
+  tree.Node("/aliases").String("/aliases", "serial0", "/pl011@9000000");
+  tree.Node("/chosen").String("/chosen", "stdout-path", stdout_path);
+  tree.Node("/pl011@9000000").String("/pl011@9000000", "compatible", "arm,pl011");
+  tree.Cells("/pl011@9000000", "reg", {0, 0x9000000, 0, 0x1000});
+  tree.Node("/intc@8000000").String("/intc@8000000", "compatible", gic);
+  tree.Cells("/intc@8000000", "reg", {0, 0x8000000, 0, 0x10000, 0, 0x8010000, 0, 0x20000});
+  tree.Node("/pcie@10000000").String("/pcie@10000000", "compatible", "pci-host-ecam-generic");
+  tree.Cells("/pcie@10000000", "reg", {0x40, 0x10000000, 0, 0x10000000});
+  tree.Cells("/pcie@10000000", "bus-range", {4, 255});
+  return tree.Pack();
+}
+
+TEST(ReadMachine, ReadsQemusVirt) {
+  const Outcome outcome = Read(VirtTree("arm,cortex-a15-gic", "/pl011@9000000"));
+  EXPECT_TRUE(outcome.notes.empty());
+  EXPECT_EQ(outcome.machine.console, Range(0x9000000, 0x1000));
+  EXPECT_EQ(outcome.machine.gic, Machine::Gic::kV2);
+  EXPECT_EQ(outcome.machine.gic_distributor, Range(0x8000000, 0x10000));
+  EXPECT_EQ(outcome.machine.gic_cpu, Range(0x8010000, 0x20000));
+  EXPECT_EQ(outcome.machine.pci, Range(0x4010000000, 0x10000000));
+  EXPECT_EQ(outcome.machine.pci_first_bus, 4u);
+}
+
+TEST(ReadMachine, ReadsGicVersion3) {
+  const Outcome outcome = Read(VirtTree("arm,gic-v3", "/pl011@9000000"));
+  EXPECT_EQ(outcome.machine.gic, Machine::Gic::kV3);
+  EXPECT_EQ(outcome.machine.gic_distributor, Range(0x8000000, 0x10000));
+}
+
+TEST(ReadMachine, FollowsAliasAndSettings) {
+  for (const char* const path : {"serial0", "serial0:115200n8", "/pl011@9000000:115200"}) {
+    EXPECT_EQ(Read(VirtTree("arm,gic-v3", path)).machine.console, Range(0x9000000, 0x1000)) << path;
+  }
+}
+
+TEST(ReadMachine, LeavesTheConsoleForWhatIsNoPl011) {
+  for (const char* const path : {"", ":", "serial1", "/nobody", "/intc@8000000"}) {
+    const Outcome outcome = Read(VirtTree("arm,gic-v3", path));
+    EXPECT_EQ(outcome.machine.console.size, 0u) << path;
+    EXPECT_EQ(outcome.notes.size(), 1u) << path;
+  }
+}
+
+TEST(ReadMachine, SaysWhatItCannotReach) {
+  TestTree tree;
+  tree.Node("/gic").String("/gic", "compatible", "arm,cortex-a15-gic");
+  tree.Cells("/gic", "reg", {0, 0x8000000, 0, 0x10000});  // no CPU interface
+  tree.Node("/pci").String("/pci", "compatible", "pci-host-ecam-generic");
+  const Outcome outcome = Read(tree);
+  EXPECT_EQ(outcome.machine.gic, Machine::Gic::kNone);
+  EXPECT_EQ(outcome.machine.pci.size, 0u);
+  EXPECT_EQ(outcome.notes.size(), 2u);
+}
+
+TEST(ReadMachine, PassesDisabledDevicesOver) {
+  TestTree tree;
+  tree.Node("/b").String("/b", "compatible", "arm,gic-v3");
+  tree.Cells("/b", "reg", {0, 0x2000, 0, 0x1000});
+  tree.Node("/a").String("/a", "compatible", "arm,gic-v3").String("/a", "status", "disabled");
+  tree.Cells("/a", "reg", {0, 0x1000, 0, 0x1000});  // libfdt adds in front of /b
+  EXPECT_EQ(Read(tree).machine.gic_distributor, Range(0x2000, 0x1000));
+}
+
+TEST(ReadMachine, FindsNothingInAnEmptyTree) {
+  const Outcome outcome = Read(TestTree());
+  EXPECT_TRUE(outcome.notes.empty());
+  EXPECT_EQ(outcome.machine.gic, Machine::Gic::kNone);
+  EXPECT_EQ(outcome.machine.console.size, 0u);
+  EXPECT_EQ(outcome.machine.pci.size, 0u);
+}
+
+TEST(ReadMachine, IgnoresBusNumbersOutOfRange) {
+  TestTree wide;
+  wide.Node("/pci").String("/pci", "compatible", "pci-host-ecam-generic");
+  wide.Cells("/pci", "reg", {0, 0x10000000, 0, 0x100000}).Cells("/pci", "bus-range", {256, 300});
+  EXPECT_EQ(Read(wide).machine.pci_first_bus, 0u);
+}
+
+TEST(ReadMachine, StaysInsideADamagedTree) {
+  const TestTree tree = VirtTree("arm,cortex-a15-gic", "serial0:115200n8");
+  const std::string whole(static_cast<const char*>(tree.blob()), tree.size());
+  std::minstd_rand random(1);
+  for (int i = 0; i < 20000; ++i) {
+    std::string damaged = whole;
+    for (unsigned n = random() % 4 + 1; n != 0; --n) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    boot::GuardedBytes guarded(damaged.data(), damaged.size());
+    const auto opened = DeviceTree::Open(guarded.data(), guarded.size());
+    if (opened.ok()) (void)ReadMachine(opened.value(), [](const char*) {});
+  }
+}
+
+}  // namespace
+}  // namespace arch
