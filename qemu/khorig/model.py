@@ -102,6 +102,7 @@ class StopContext:
     event: GuestEvent
     ram: GuestRam
     machine: MachineFacts
+    boot: GuestEvent | None = None  # the first event of this generation
 
 
 class StopHook(Protocol):

@@ -83,6 +83,7 @@ class Run:
         self._ending_by_s: float | None = None
         self._shutdown = ""
         self._root = ""
+        self._boot: GuestEvent | None = None
         self._version = ""
         self._status: int | None = None
         self._tail: tuple[str, ...] = ()
@@ -176,6 +177,8 @@ class Run:
 
     def _on_event(self, vm: Vm, watch: ProgressWatch, event: GuestEvent) -> list[Finding]:
         findings = self._sequence.on_event(event)
+        if event.kind == "boot":
+            self._boot = event
         if event.kind in ("panic", "error"):
             self._ending_by_s = time.monotonic() + _LAST_WORDS_S
         self._add(*self._words.on_event(event))
@@ -192,7 +195,12 @@ class Run:
         self._root = str(event.fields.get("root", self._root))
         started_s = time.monotonic()
         context = StopContext(
-            event.generation, at, event, vm.ram, self._machine.facts(self._spec.memory)
+            event.generation,
+            at,
+            event,
+            vm.ram,
+            self._machine.facts(self._spec.memory),
+            self._boot,
         )
         findings = self._judge.on_stop(context)
         host_ms = round((time.monotonic() - started_s) * 1000, 3)

@@ -13,6 +13,7 @@ from khorig.verdict.ledger import check_ledger
 from khorig.verdict.sealed_state import SealedState
 from khorig.verdict.stop import Stop
 from khorig.view.memory import PhysRange
+from khorig.view.placement import check_placement
 from khorig.view.scratch import check_scratch
 
 _MOST = 6  # findings of a kind
@@ -30,28 +31,16 @@ def check_structure(stop: Stop, sealed: SealedState) -> list[Finding]:
     return findings
 
 
-def check_placement(stop: Stop, sealed: SealedState) -> list[Finding]:
+def check_places(stop: Stop, sealed: SealedState) -> list[Finding]:
     """Scratch is well-formed, and no block or node lies in it; no node lies in a block."""
-    clause = "scratch"
     findings = [
-        stop.finding_of(clause, problem, "scratch")
+        stop.finding_of("scratch", problem, "scratch")
         for problem in check_scratch(stop.memory, sealed.scratch, stop.geometry)
     ]
-    shift = stop.geometry.page_shift
-    for node in sealed.handover.tree.nodes:
-        frame = node.address >> shift
-        name = sealed.node_name(frame, stop.geometry)
-        if any(a.overlaps(node.address, stop.geometry.page_size) for a in sealed.scratch):
-            what = f"inside-scratch: a node of the radix tree lies at {node.address:#018x}"
-            findings.append(stop.finding(clause, what, node.address, name))
-        if sealed.handover.index.find(frame):
-            what = f"overlap: the node at {node.address:#018x} lies inside a preserved block"
-            findings.append(stop.finding(clause, what, node.address, name))
-    blocks = sealed.handover.blocks
-    inside = blocks.select(blocks.touching(sealed.scratch, shift))
-    for frame, order in zip(inside.frames[:_MOST].tolist(), inside.orders.tolist()):
-        what = f"inside-scratch: preserved block {frame << shift:#018x} of order {order}"
-        findings.append(stop.finding(clause, what, frame << shift, sealed.owners.name(frame)))
+    for problem in check_placement(sealed.handover, sealed.scratch, stop.geometry):
+        frame = problem.address >> stop.geometry.page_shift
+        owner = sealed.node_name(frame, stop.geometry) or sealed.owners.name(frame)
+        findings.append(stop.finding_of("scratch", problem, owner))
     return findings[:_MOST]
 
 
@@ -144,7 +133,7 @@ def check_record(stop: Stop, sealed: SealedState) -> list[Finding]:
 # In the order of what is most likely the cause of the others.
 SEALED_CLAUSES: Mapping[str, Callable[[Stop, SealedState], list[Finding]]] = {
     "handover": check_structure,
-    "scratch": check_placement,
+    "scratch": check_places,
     "segments": check_segments,
     "owners": check_owners,
     "counts": check_counts,

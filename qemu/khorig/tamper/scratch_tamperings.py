@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Damage to the scratch array and to what the boot protocol says of it."""
+
+from __future__ import annotations
+
+from khorig.tamper.tampering import Tampering
+from khorig.tamper.target import CannotTamper, Target
+from khorig.view.scratch import ELEMENT
+
+
+def _length(target: Target, size: int) -> str:
+    field = target.handoff.scratch_size
+    target.ram.write(field.address, field.encode(size))
+    return f"the scratch array has {size} bytes instead of {field.value}"
+
+
+def _odd(target: Target) -> str:
+    return _length(target, target.handoff.scratch_size.value - 1)
+
+
+def _empty(target: Target) -> str:
+    return _length(target, 0)
+
+
+def _array_beyond_ram(target: Target) -> str:
+    field = target.handoff.scratch
+    target.ram.write(field.address, field.encode(target.end_of_ram))
+    return f"the scratch array lies at {target.end_of_ram:#018x}, beyond RAM"
+
+
+def _area(target: Target, index: int, begin: int, size: int) -> str:
+    address = target.handoff.scratch.value + index * ELEMENT.size
+    target.ram.write(address, ELEMENT.pack(begin, size))
+    return f"scratch area {index} is {begin:#018x}+{size:#x}"
+
+
+def _last(target: Target) -> int:
+    return len(target.scratch) - 1
+
+
+def _begin_unaligned(target: Target) -> str:
+    area = target.scratch[-1]
+    unit = target.geometry.page_size
+    return _area(target, _last(target), area.begin + unit, area.size)
+
+
+def _size_unaligned(target: Target) -> str:
+    area = target.scratch[-1]
+    return _area(target, _last(target), area.begin, area.size - target.geometry.page_size)
+
+
+def _area_empty(target: Target) -> str:
+    return _area(target, _last(target), target.scratch[-1].begin, 0)
+
+
+def _area_beyond_ram(target: Target) -> str:
+    unit = target.geometry.scratch_alignment
+    begin = -(-target.end_of_ram // unit) * unit
+    return _area(target, _last(target), begin, unit)
+
+
+def _overlap(target: Target) -> str:
+    if len(target.scratch) < 2:
+        raise CannotTamper("there is only one scratch area")
+    area = target.scratch[0]
+    return _area(target, _last(target), area.begin, area.size)
+
+
+SCRATCH_TAMPERINGS = (
+    Tampering("scratch-odd", "scratch-length", _odd),
+    Tampering("scratch-empty", "scratch-length", _empty),
+    Tampering("scratch-array-beyond-ram", "outside-ram", _array_beyond_ram),
+    Tampering("scratch-begin-unaligned", "scratch-unaligned", _begin_unaligned),
+    Tampering("scratch-size-unaligned", "scratch-unaligned", _size_unaligned),
+    Tampering("scratch-area-empty", "scratch-unaligned", _area_empty),
+    Tampering("scratch-area-beyond-ram", "outside-ram", _area_beyond_ram),
+    Tampering("scratch-overlap", "scratch-overlap", _overlap),
+)

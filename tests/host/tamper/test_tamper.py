@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Each tampering breaks what its name says: the reader finds its cause, and no other before it."""
+
+from __future__ import annotations
+
+import struct
+
+import libfdt
+import numpy as np
+import pytest
+
+from khorig.model import GuestEvent, MachineFacts, StopContext
+from khorig.tamper.catalogue import TAMPERINGS
+from khorig.tamper.hook import TamperHook, find_target
+from khorig.tamper.tampering import Tampering
+from khorig.tamper.target import CannotTamper
+from khorig.verdict.page_hashes import hash_pages
+from khorig.view.clients import decode_clients
+from khorig.view.errors import DecodeError
+from khorig.view.handoff import find_handoff
+from khorig.view.handover import decode_handover
+from khorig.view.placement import check_placement
+from khorig.view.scratch import check_scratch, read_scratch
+from verdict.fake_guest import ARRAY, PARAMETERS, FakeGuest, sealed_guest
+from view.handover_image import PAGE, RAM, SCRATCH, HandoverImage
+
+# Images fill memory from below; scratch lies above what they have.
+EVERY_FRAME = np.arange(RAM.begin >> 12, SCRATCH[1].end >> 12, dtype=np.int64)
+
+
+def name_of(tampering: object) -> str:
+    assert isinstance(tampering, Tampering)
+    return tampering.name
+
+
+def causes(image: HandoverImage, arch: str = "x86_64") -> list[str]:
+    """What a reader finds wrong, in the order in which it reads."""
+    memory = image.memory
+    handoff = find_handoff(memory, arch, PARAMETERS)
+    assert handoff
+    try:
+        scratch = read_scratch(memory, handoff.scratch_array)
+        found = check_scratch(memory, scratch)
+        root = handoff.root.value
+        if any(a.overlaps(root, PAGE) for a in scratch):
+            return ["inside-scratch"]
+        handover = decode_handover(memory, root)
+        found += handover.problems
+        found += check_placement(handover, scratch)
+        found += decode_clients(memory, handover).problems
+        return [problem.id for problem in found]
+    except DecodeError as error:
+        return [error.problem.id]
+
+
+def context(guest: FakeGuest, at: str = "entry", generation: int = 2) -> StopContext:
+    event = GuestEvent("stop", generation, 0, 0.0, {"at": at})
+    machine = MachineFacts("x86_64", "q35", RAM.size)
+    boot = GuestEvent("boot", generation, 0, 0.0, {"parameters": hex(PARAMETERS)})
+    return StopContext(generation, at, event, guest.image.ram, machine, boot)
+
+
+def test_untouched() -> None:
+    assert causes(sealed_guest().image) == []
+
+
+def test_there_are_enough() -> None:
+    assert len(TAMPERINGS) >= 40
+    assert len({t.cause for t in TAMPERINGS.values()}) >= 20
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS.values(), ids=name_of)
+def test_cause(tampering: Tampering) -> None:
+    guest = sealed_guest()
+    lines = TamperHook(tampering)(context(guest))
+    assert len(lines) == 1 and lines[0].startswith(tampering.name + ": ")
+    found = causes(guest.image)
+    if tampering.name == "map-in-scratch":
+        # Scratch is empty here, so the tree without the root page is found first.
+        assert found == ["blob-not-preserved"] + ["blob-not-preserved"] * 3 + ["inside-scratch"]
+    elif tampering.name == "node-in-scratch":
+        assert tampering.cause in found
+    else:
+        assert found[0] == tampering.cause
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS.values(), ids=name_of)
+def test_nothing_else_is_touched(tampering: Tampering) -> None:
+    """Only pages of structure, of the hand-off, or such as nobody uses are written."""
+    guest = sealed_guest()
+    image = guest.image
+    before = hash_pages(image.memory, EVERY_FRAME)
+    TamperHook(tampering)(context(guest))
+    changed = before.differing(hash_pages(image.memory, EVERY_FRAME))
+    structure = set(image.nodes) | {ARRAY, PARAMETERS + PAGE}
+    handover = decode_handover(sealed_guest().image.memory, image.root)
+    structure |= {f.address for f in handover.fragments}
+    for address in (changed << 12).tolist():
+        used = any(a <= address < a + (PAGE << o) for a, o in image.allocated)
+        assert address in structure or not used, f"{address:#x}"
+        assert address in structure or not any(s.contains(address, 1) for s in SCRATCH)
+
+
+@pytest.mark.parametrize("at, generation", [("sealed", 2), ("entry", 1), ("entry", 3)])
+def test_other_stops_are_left_alone(at: str, generation: int) -> None:
+    guest = sealed_guest()
+    assert TamperHook(TAMPERINGS["magic"])(context(guest, at, generation)) == []
+    assert causes(guest.image) == []
+
+
+def test_device_tree() -> None:
+    """On arm64 the hand-off's numbers are cells of the device tree."""
+    image = sealed_guest().image
+    fdt = libfdt.FdtSw()
+    fdt.finish_reservemap()
+    fdt.begin_node("")
+    fdt.property_u32("#address-cells", 2)
+    fdt.property_u32("#size-cells", 2)
+    fdt.begin_node("chosen")
+    fdt.property("linux,kho-fdt", struct.pack(">QQ", image.root, PAGE))
+    fdt.property("linux,kho-scratch", struct.pack(">QQ", ARRAY, 32))
+    fdt.end_node()
+    fdt.end_node()
+    image.ram.write(PARAMETERS, bytes(fdt.as_fdt().as_bytearray()))
+    assert causes(image, "arm64") == []
+    for name in ("scratch-odd", "anchor-unaligned", "scratch-overlap"):
+        target = find_target(image.ram, "arm64", PARAMETERS)
+        handoff = target.handoff
+        TAMPERINGS[name].apply(target)
+        assert causes(image, "arm64")[0] == TAMPERINGS[name].cause
+        image.ram.write(handoff.scratch_size.address, handoff.scratch_size.encode(32))
+        image.ram.write(handoff.root.address, handoff.root.encode(image.root))
+
+
+def test_no_handover() -> None:
+    guest = sealed_guest()
+    guest.image.write_u64(PARAMETERS + 0x250, 0)
+    with pytest.raises(CannotTamper):
+        TamperHook(TAMPERINGS["magic"])(context(guest))
+
+
+def test_what_is_needed_is_missing() -> None:
+    image = HandoverImage()
+    guest = FakeGuest()
+    guest.image = image
+    image.finish()
+    guest.write_handoff()
+    for name in ("size-zero", "nested-size-zero", "blocks-overlap"):
+        with pytest.raises(CannotTamper):
+            TamperHook(TAMPERINGS[name])(context(guest))
