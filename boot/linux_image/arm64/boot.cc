@@ -22,6 +22,10 @@ constexpr auto kPrintNote = [](const char* text) { core::Print("device tree: %s\
 
 /// Reads the device tree at `address`. entry.S has mapped 2 MiB and more from there on.
 void ReadDeviceTree(PhysAddr address) {
+  if (address.is_null()) {
+    kPrintNote("none was passed");
+    return;
+  }
   if (!arch::MapRam({address, DeviceTree::kMaxSize}).ok()) {
     kPrintNote("it lies where no memory can be; ignored");
     return;

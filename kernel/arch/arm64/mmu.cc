@@ -191,9 +191,9 @@ extern "C" uint64_t BuildEarlyMap(uint64_t image, uint64_t device_tree) {
   // The pool is larger than what these take, and what cannot be mapped is not touched later.
   (void)MapIdentity(map, {PhysAddr::FromRaw(image), image_bytes},
                     Attributes(kNormal, Rights::kAll));
+  (void)MapIdentity(map, {kDefaultConsole, kPageSize}, Attributes(kDevice, Rights::kReadWrite));
   (void)MapIdentity(map, {PhysAddr::FromRaw(device_tree), kGrainSize},
                     Attributes(kNormal, Rights::kReadWrite));
-  (void)MapIdentity(map, {kDefaultConsole, kPageSize}, Attributes(kDevice, Rights::kReadWrite));
   return Address(&map->level1);
 }
 
