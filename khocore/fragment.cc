@@ -12,9 +12,6 @@ namespace {
 constexpr int kPageBytes = static_cast<int>(kPageSize);
 constexpr Order kOnePage = Order::FromLog2(0);
 
-/// What `Close` needs for each open node, and for the end of the tree.
-constexpr uint32_t kTagBytes = sizeof(fdt32_t);
-
 }  // namespace
 
 FragmentWriter::FragmentWriter(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker,
@@ -59,7 +56,10 @@ Status FragmentWriter::EndNode() {
 Status FragmentWriter::Property(const char* name, Span<const uint8_t> value) {
   if (!IsOpen()) return status_;
   if (after_subnode_) return Check(-FDT_ERR_BADSTATE);
-  if (value.size > kPageSize) return Check(-FDT_ERR_NOSPACE);
+  // Too long a name makes libfdt 1.6 write in front of the page; too long a value does not fit int.
+  if (strlen(name) >= kPageSize - UsedBytes() || value.size > kPageSize) {
+    return Check(-FDT_ERR_NOSPACE);
+  }
   return Check(fdt_property(fdt_, name, value.data, static_cast<int>(value.size)));
 }
 
@@ -80,22 +80,6 @@ Status FragmentWriter::Link(const char* name, PhysAddr data, uint64_t size) {
   return EndNode();
 }
 
-FragmentWriter::Position FragmentWriter::position() const {
-  if (fdt_ == nullptr) return {};
-  return {fdt_size_dt_struct(fdt_), fdt_size_dt_strings(fdt_), depth_, after_subnode_};
-}
-
-void FragmentWriter::Rewind(const Position& position) {
-  if (fdt_ == nullptr) return;
-  // While libfdt writes, the structure block grows upwards and the strings block downwards from the
-  // end of the page, so both are cut off by their sizes.
-  fdt_set_size_dt_struct(fdt_, position.struct_bytes);
-  fdt_set_size_dt_strings(fdt_, position.string_bytes);
-  depth_ = position.depth;
-  after_subnode_ = position.after_subnode;
-  if (!status_.ok() && status_.error().code == ErrorCode::kNoSpace) status_ = Ok{};
-}
-
 Result<PageFrame> FragmentWriter::Close() {
   if (!IsOpen()) {
     Drop();
@@ -106,7 +90,7 @@ Result<PageFrame> FragmentWriter::Close() {
   } else {
     int error = fdt_end_node(fdt_);
     if (error == 0) error = fdt_finish(fdt_);
-    if (error != 0) status_ = Error{ErrorCode::kFdtStructure, page_.address()};
+    (void)Check(error);
   }
   if (status_.ok()) status_ = tracker_.Preserve({page_, kOnePage});
   if (!status_.ok()) {
@@ -118,17 +102,16 @@ Result<PageFrame> FragmentWriter::Close() {
 }
 
 Status FragmentWriter::Check(int fdt_error) {
-  if (fdt_error == 0) {
-    const uint32_t used =
-        fdt_off_dt_struct(fdt_) + fdt_size_dt_struct(fdt_) + fdt_size_dt_strings(fdt_);
-    if (used + (depth_ + 2) * kTagBytes > kPageSize) fdt_error = -FDT_ERR_NOSPACE;
-  }
   if (fdt_error == -FDT_ERR_NOSPACE) {
     status_ = Error{ErrorCode::kNoSpace, page_.address(), 0, kPageSize};
   } else if (fdt_error != 0) {
     status_ = Error{ErrorCode::kFdtStructure, page_.address()};
   }
   return status_;
+}
+
+uint64_t FragmentWriter::UsedBytes() const {
+  return uint64_t{fdt_off_dt_struct(fdt_)} + fdt_size_dt_struct(fdt_) + fdt_size_dt_strings(fdt_);
 }
 
 bool FragmentWriter::IsOpen() {
@@ -159,9 +142,9 @@ Result<FragmentReader> FragmentReader::Open(const PhysicalMemory& memory, PhysAd
   }
   const Result<void*> whole = memory.Map({address, size});
   if (!whole.ok()) return whole.error();
-  const int error = fdt_check_full(reader.fdt_, size);
-  if (error != 0) {
-    return Error{ErrorCode::kFdtStructure, address, static_cast<uint64_t>(-error)};
+  // Before version 16 a node had its whole path for a name.
+  if (fdt_version(reader.fdt_) < 16 || fdt_check_full(reader.fdt_, size) != 0) {
+    return Error{ErrorCode::kFdtStructure, address, size};
   }
   return reader;
 }
@@ -219,13 +202,9 @@ Result<PhysRange> FragmentReader::Link(int node) const {
 
 Status FragmentReader::ForEachSubnode(int parent,
                                       FunctionRef<Status(int node, const char* name)> visit) const {
-  int node = fdt_first_subnode(fdt_, parent);
-  for (; node >= 0; node = fdt_next_subnode(fdt_, node)) {
-    const char* name = fdt_get_name(fdt_, node, nullptr);
-    if (name == nullptr) return Error{ErrorCode::kFdtStructure, NodeAddress(node)};
-    KHOCORE_RETURN_IF_ERROR(visit(node, name));
+  for (int node = fdt_first_subnode(fdt_, parent); node >= 0; node = fdt_next_subnode(fdt_, node)) {
+    KHOCORE_RETURN_IF_ERROR(visit(node, fdt_get_name(fdt_, node, nullptr)));
   }
-  if (node != -FDT_ERR_NOTFOUND) return Error{ErrorCode::kFdtStructure, NodeAddress(parent)};
   return Ok{};
 }
 

@@ -16,9 +16,8 @@ inline constexpr unsigned kMaxFragmentDepth = 64;
 /// Writes one fragment: a flattened device tree of at most one page. Open, write front to back,
 /// close; nobody else is involved, so any number of fragments can be written at the same time.
 ///
-/// A full page fails with `kNoSpace`; the caller then goes back to a position where the fragment
-/// was whole, closes it and goes on in another one, or drops it. Room to close is always kept. A
-/// writer that goes out of scope unclosed gives its page back.
+/// A full page fails with `kNoSpace`; the caller then drops this fragment, writes it again with
+/// less and goes on in another one. A writer that goes out of scope unclosed gives its page back.
 class FragmentWriter {
  public:
   /// Takes a page from `pages`. `status()` tells whether that worked; all three outlive the writer.
@@ -44,17 +43,6 @@ class FragmentWriter {
   /// is a page) or a plain blob.
   Status Link(const char* name, PhysAddr data, uint64_t size);
 
-  /// A point between two calls that `Rewind` can come back to.
-  struct Position {
-    uint32_t struct_bytes = 0;
-    uint32_t string_bytes = 0;
-    unsigned depth = 0;
-    bool after_subnode = false;
-  };
-  Position position() const;
-  /// Takes back all that was written since `position`, and a `kNoSpace` with it.
-  void Rewind(const Position& position);
-
   /// Finishes the tree, preserves the page and returns it; the page now belongs to the tracker's
   /// owner. Errors: the first error so far, `kFdtStructure` when a node is still open or the
   /// fragment was closed before, and what `Tracker::Preserve` says; the page is then given back.
@@ -63,6 +51,7 @@ class FragmentWriter {
  private:
   Status Check(int fdt_error);
   bool IsOpen();
+  uint64_t UsedBytes() const;
   void Drop();
 
   PageSource& pages_;
@@ -102,7 +91,6 @@ class FragmentReader {
   Result<PhysRange> Link(int node) const;
 
   /// Calls `visit` for every direct subnode of `parent`; an error ends the loop and is returned.
-  /// Errors of its own: `kFdtStructure`.
   Status ForEachSubnode(int parent, FunctionRef<Status(int node, const char* name)> visit) const;
 
   /// The physical address of a node.

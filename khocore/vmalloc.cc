@@ -135,33 +135,30 @@ Status WalkVmalloc(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc,
                    FunctionRef<Status(PageFrame chunk)> chunk) {
   KHOCORE_RETURN_IF_ERROR(CheckHead(memory, vmalloc));
   const Order order = Order::FromLog2(vmalloc.order);
-  uint64_t left = vmalloc.total_pages >> vmalloc.order;
+  uint64_t pages = 0;
+  const auto disagrees = [&](PhysAddr where) {
+    return Error{ErrorCode::kVmallocChain, where, pages, vmalloc.total_pages};
+  };
   PhysAddr at = PhysAddr::FromRaw(vmalloc.first);
   PhysAddr last = at;
   bool full = true;
-  while (!at.is_null()) {
-    const Error chain{ErrorCode::kVmallocChain, at, vmalloc.total_pages - (left << order.log2()),
-                      vmalloc.total_pages};
-    if (!full) return chain;
+  for (; !at.is_null(); last = at, at = PhysAddr::FromRaw(ChunkAt(memory, at)->next)) {
+    if (!full) return disagrees(at);
     KHOCORE_RETURN_IF_ERROR(CheckChunk(memory, at));
     KHOCORE_RETURN_IF_ERROR(chunk(PageFrame::Containing(at)));
-    const abi::VmallocChunk* entries = ChunkAt(memory, at);
+    const uint64_t* entries = ChunkAt(memory, at)->blocks;
     uint32_t i = 0;
-    for (; i < abi::kVmallocChunkEntries && entries->blocks[i] != 0; ++i) {
-      const uint64_t address = entries->blocks[i];
-      const Block block{PageFrame::Containing(PhysAddr::FromRaw(address)), order};
-      if (left == 0) return chain;
-      KHOCORE_RETURN_IF_ERROR(CheckBlock(memory, block, address));
+    for (; i < abi::kVmallocChunkEntries && entries[i] != 0; ++i) {
+      const Block block{PageFrame::Containing(PhysAddr::FromRaw(entries[i])), order};
+      pages += order.pages();
+      if (pages > vmalloc.total_pages) return disagrees(at);
+      KHOCORE_RETURN_IF_ERROR(CheckBlock(memory, block, entries[i]));
       KHOCORE_RETURN_IF_ERROR(visit(block));
-      --left;
     }
     full = i == abi::kVmallocChunkEntries;
-    last = at;
-    at = PhysAddr::FromRaw(entries->next);
   }
-  if (left == 0) return Ok{};
-  return Error{ErrorCode::kVmallocChain, last, vmalloc.total_pages - (left << order.log2()),
-               vmalloc.total_pages};
+  if (pages != vmalloc.total_pages) return disagrees(last);
+  return Ok{};
 }
 
 }  // namespace khocore

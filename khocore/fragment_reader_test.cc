@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <gtest/gtest.h>
+#include <libfdt.h>
+#include <string.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "khocore/fragment.h"
+#include "khocore/test_machine.h"
+
+namespace khocore {
+namespace {
+
+constexpr uint64_t kAt = TestMachine::kFree;
+
+/// Fragments that libfdt alone has written, as Linux writes them.
+class FragmentReaderTest : public testing::Test {
+ protected:
+  void* Fdt(uint64_t address = kAt) { return machine_.At(address); }
+
+  /// An open tree with only a compatible string.
+  void Begin(uint64_t address = kAt, int size = kPageSize) {
+    fdt_ = Fdt(address);
+    ASSERT_EQ(fdt_create(fdt_, size), 0);
+    ASSERT_EQ(fdt_finish_reservemap(fdt_), 0);
+    ASSERT_EQ(fdt_begin_node(fdt_, ""), 0);
+    ASSERT_EQ(fdt_property_string(fdt_, "compatible", "x-v1"), 0);
+  }
+  void End() {
+    ASSERT_EQ(fdt_end_node(fdt_), 0);
+    ASSERT_EQ(fdt_finish(fdt_), 0);
+  }
+  void Put(const char* name, const std::string& bytes) {
+    ASSERT_EQ(fdt_property(fdt_, name, bytes.data(), static_cast<int>(bytes.size())), 0);
+  }
+  static std::string U64(uint64_t value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+  Result<FragmentReader> Open(uint64_t address = kAt) {
+    return FragmentReader::Open(machine_.memory, Addr(address));
+  }
+  uint64_t NodeAt(int node) { return kAt + fdt_off_dt_struct(Fdt()) + static_cast<uint64_t>(node); }
+
+  TestMachine machine_;
+  void* fdt_ = nullptr;
+};
+
+TEST_F(FragmentReaderTest, RefusesAddresses) {
+  EXPECT_ERROR(Open(kAt + 4), ErrorCode::kUnaligned, kAt + 4);
+  EXPECT_ERROR(Open(TestMachine::kEnd), ErrorCode::kOutsideRam, TestMachine::kEnd);
+  EXPECT_ERROR(Open(TestMachine::kEnd - 32), ErrorCode::kOutsideRam, TestMachine::kEnd - 32);
+  EXPECT_ERROR(Open(~uint64_t{7}), ErrorCode::kOutsideRam, ~uint64_t{7});
+  EXPECT_ERROR(Open(0), ErrorCode::kOutsideRam, 0u);
+}
+
+TEST_F(FragmentReaderTest, RefusesOtherMagic) {
+  const auto zero = Open();
+  EXPECT_ERROR(zero, ErrorCode::kFdtMagic, kAt);
+  EXPECT_EQ(zero.error().found, 0u);
+  EXPECT_EQ(zero.error().expected, 0xd00dfeedu);
+  Begin();
+  // Still being written: libfdt keeps another magic until the end.
+  EXPECT_ERROR(Open(), ErrorCode::kFdtMagic, kAt);
+  End();
+  EXPECT_TRUE(Open().ok());
+}
+
+TEST_F(FragmentReaderTest, RefusesTotalSizes) {
+  Begin();
+  End();
+  const uint32_t good = fdt_totalsize(Fdt());
+  for (const uint32_t size : {0u, 39u, 4097u, 0x80000000u, 0xffffffffu}) {
+    fdt_set_totalsize(Fdt(), size);
+    const auto reader = Open();
+    EXPECT_ERROR(reader, ErrorCode::kFdtTotalSize, kAt);
+    EXPECT_EQ(reader.error().found, size);
+  }
+  // In the range, but not what is there.
+  for (const uint32_t size : {40u, good - 1}) {
+    fdt_set_totalsize(Fdt(), size);
+    EXPECT_ERROR(Open(), ErrorCode::kFdtStructure, kAt);
+  }
+  fdt_set_totalsize(Fdt(), kPageSize);
+  EXPECT_TRUE(Open().ok()) << "room behind the strings is fine";
+}
+
+TEST_F(FragmentReaderTest, MayLieAnywhereWithinRam) {
+  Begin();
+  End();
+  const uint32_t size = fdt_totalsize(Fdt());
+  const uint64_t last = TestMachine::kEnd - AlignUp(size, 8);
+  memcpy(machine_.At(last), Fdt(), size);
+  EXPECT_TRUE(Open(last).ok());
+  fdt_set_totalsize(Fdt(last), size + 8);
+  EXPECT_ERROR(Open(last), ErrorCode::kOutsideRam, last);
+}
+
+TEST_F(FragmentReaderTest, AcceptsWhatTheReadWriteFunctionsMake) {
+  Begin();
+  End();
+  ASSERT_EQ(fdt_open_into(Fdt(), Fdt(), kPageSize), 0);
+  const int node = fdt_add_subnode(Fdt(), 0, "n");
+  ASSERT_GT(node, 0);
+  ASSERT_EQ(fdt_setprop_string(Fdt(), node, "s", "v"), 0);
+  const auto reader = Open();
+  ASSERT_OK(reader);
+  EXPECT_STREQ(reader.value().PropertyString(node, "s").value(), "v");
+  EXPECT_EQ(reader.value().address(), Addr(kAt));
+  EXPECT_EQ(reader.value().fdt(), Fdt());
+}
+
+TEST_F(FragmentReaderTest, RefusesBrokenStructures) {
+  const auto broken = [this](const std::function<void(void*)>& change) {
+    Begin();
+    Put("n", U64(1));
+    End();
+    ASSERT_OK(Open());
+    change(Fdt());
+    EXPECT_ERROR(Open(), ErrorCode::kFdtStructure, kAt);
+  };
+  broken([](void* fdt) { fdt_set_version(fdt, 15); });
+  broken([](void* fdt) { fdt_set_last_comp_version(fdt, 99); });
+  broken([](void* fdt) { fdt_set_off_dt_struct(fdt, 4096); });
+  broken([](void* fdt) { fdt_set_off_dt_strings(fdt, 0xfffffff0); });
+  broken([](void* fdt) { fdt_set_off_mem_rsvmap(fdt, 0xfffffff8); });
+  broken([](void* fdt) { fdt_set_size_dt_struct(fdt, 8); });
+  broken([](void* fdt) { fdt_set_size_dt_strings(fdt, 0); });
+  broken([](void* fdt) {  // an unknown tag in place of the root's end
+    auto* bytes = static_cast<uint8_t*>(fdt) + fdt_off_dt_struct(fdt);
+    bytes[fdt_size_dt_struct(fdt) - 5] = 0x7f;
+  });
+  broken([](void* fdt) {  // a property name beyond the strings
+    auto* bytes = static_cast<uint8_t*>(fdt) + fdt_off_dt_struct(fdt);
+    bytes[8 + 4 + 4 + 3] = 0xf0;
+  });
+  broken([](void* fdt) {  // a property longer than the tree
+    auto* bytes = static_cast<uint8_t*>(fdt) + fdt_off_dt_struct(fdt);
+    bytes[8 + 4 + 2] = 0x20;
+  });
+}
+
+TEST_F(FragmentReaderTest, ReadsUnalignedNumbers) {
+  Begin();
+  Put("a", U64(0x1122334455667788));
+  Put("b", U64(0x99aabbccddeeff00));
+  Put("pad", std::string(4, 'x'));
+  Put("c", U64(0x0102030405060708));
+  End();
+  const auto reader = Open();
+  ASSERT_OK(reader);
+  int unaligned = 0;
+  for (const auto& [name, want] : {std::pair<const char*, uint64_t>{"a", 0x1122334455667788},
+                                   {"b", 0x99aabbccddeeff00},
+                                   {"c", 0x0102030405060708}}) {
+    const auto bytes = reader.value().Property(0, name);
+    ASSERT_OK(bytes);
+    unaligned += reinterpret_cast<uintptr_t>(bytes.value().data) % 8 != 0;
+    EXPECT_EQ(reader.value().PropertyU64(0, name).value(), want);
+  }
+  EXPECT_GT(unaligned, 0);
+}
+
+TEST_F(FragmentReaderTest, NamesWhatIsNotThere) {
+  Begin();
+  Put("short", "1234567");
+  Put("long", "123456789");
+  Put("empty", "");
+  Put("open", "abc");
+  Put("closed", std::string("ab\0cd", 5));
+  End();
+  const FragmentReader reader = Open().value();
+  EXPECT_EQ(reader.root(), 0);
+  EXPECT_ERROR(reader.Subnode(0, "n"), ErrorCode::kNotFound, NodeAt(0));
+  EXPECT_ERROR(reader.Property(0, "p"), ErrorCode::kNotFound, NodeAt(0));
+  EXPECT_ERROR(reader.PropertyU64(0, "p"), ErrorCode::kNotFound, NodeAt(0));
+  EXPECT_ERROR(reader.PropertyString(0, "p"), ErrorCode::kNotFound, NodeAt(0));
+  EXPECT_ERROR(reader.PropertyU64(0, "short"), ErrorCode::kPropertySize, NodeAt(0));
+  const auto length = reader.PropertyU64(0, "long");
+  EXPECT_ERROR(length, ErrorCode::kPropertySize, NodeAt(0));
+  EXPECT_EQ(length.error().found, 9u);
+  EXPECT_EQ(length.error().expected, 8u);
+  EXPECT_EQ(reader.Property(0, "empty").value().size, 0u);
+  EXPECT_ERROR(reader.PropertyString(0, "empty"), ErrorCode::kPropertySize, NodeAt(0));
+  EXPECT_ERROR(reader.PropertyString(0, "open"), ErrorCode::kPropertySize, NodeAt(0));
+  EXPECT_STREQ(reader.PropertyString(0, "closed").value(), "ab");
+  // A node number that is none.
+  EXPECT_EQ(reader.Property(3, "p").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(reader.Subnode(100000, "n").error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(FragmentReaderTest, ChecksLinks) {
+  struct Case {
+    const char* name;
+    const char* data;  // null: absent
+    const char* size;
+    ErrorCode code;
+  };
+  const char kEight[] = "12345678";
+  const char kZero[9] = {};
+  const Case kCases[] = {
+      {"none", nullptr, nullptr, ErrorCode::kDataMissing},
+      {"no-data", nullptr, kEight, ErrorCode::kDataMissing},
+      {"no-size", kEight, nullptr, ErrorCode::kBlobSizeMissing},
+      {"short-data", "1234", kEight, ErrorCode::kPropertySize},
+      {"short-size", kEight, "1234", ErrorCode::kPropertySize},
+      {"empty-size", kEight, "", ErrorCode::kPropertySize},
+      {"zero-size", kEight, kZero, ErrorCode::kBlobSizeRange},
+  };
+  Begin();
+  for (const Case& c : kCases) {
+    ASSERT_EQ(fdt_begin_node(fdt_, c.name), 0);
+    const auto put = [&](const char* property, const char* bytes) {
+      if (bytes != nullptr) Put(property, std::string(bytes, bytes == kZero ? 8 : strlen(bytes)));
+    };
+    put("preserved-data", c.data);
+    put("blob-size", c.size);
+    ASSERT_EQ(fdt_end_node(fdt_), 0);
+  }
+  End();
+  const FragmentReader reader = Open().value();
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const int node = reader.Subnode(0, c.name).value();
+    EXPECT_EQ(reader.NodeAddress(node).raw(), NodeAt(node));
+    EXPECT_ERROR(reader.Link(node), c.code, NodeAt(node));
+  }
+}
+
+TEST_F(FragmentReaderTest, VisitsDirectSubnodesUntilAnError) {
+  Begin();
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_EQ(fdt_begin_node(fdt_, name), 0);
+    ASSERT_EQ(fdt_begin_node(fdt_, "below"), 0);
+    ASSERT_EQ(fdt_end_node(fdt_), 0);
+    ASSERT_EQ(fdt_end_node(fdt_), 0);
+  }
+  End();
+  const FragmentReader reader = Open().value();
+  std::string names;
+  const auto visit = [&](int node, const char* name) -> Status {
+    EXPECT_EQ(reader.Subnode(0, name).value(), node);
+    names += name;
+    if (names == "ab") return Error{ErrorCode::kOverlap, Addr(7)};
+    return Ok{};
+  };
+  EXPECT_ERROR(reader.ForEachSubnode(0, visit), ErrorCode::kOverlap, 7u);
+  names = "x";
+  ASSERT_OK(reader.ForEachSubnode(0, visit));
+  EXPECT_EQ(names, "xabc");
+  ASSERT_OK(reader.ForEachSubnode(reader.Subnode(reader.Subnode(0, "a").value(), "below").value(),
+                                  visit));
+  EXPECT_EQ(names, "xabc");
+  ASSERT_OK(reader.ForEachSubnode(2, visit));  // no node
+  EXPECT_EQ(names, "xabc");
+}
+
+TEST_F(FragmentReaderTest, TellsFragmentsFromOtherBlobs) {
+  const auto looks = [this](uint64_t at, uint64_t size) {
+    return LooksLikeFragment(machine_.memory, {Addr(at), size});
+  };
+  EXPECT_FALSE(looks(kAt, kPageSize));  // no magic
+  Begin();
+  End();
+  const uint32_t used = fdt_totalsize(Fdt());
+  EXPECT_TRUE(looks(kAt, kPageSize));
+  EXPECT_TRUE(looks(kAt, used));
+  EXPECT_TRUE(looks(kAt, 3 * kPageSize));  // a generous blob with a small tree
+  EXPECT_FALSE(looks(kAt, 39));            // no room for a header
+  memcpy(machine_.At(kAt + 0x1008), Fdt(), used);
+  EXPECT_FALSE(looks(kAt + 0x1008, kPageSize));  // not on a page boundary
+  fdt_set_totalsize(Fdt(), kPageSize + 1);
+  EXPECT_TRUE(looks(kAt, kPageSize));       // a page that says it is larger is a broken fragment
+  EXPECT_FALSE(looks(kAt, 2 * kPageSize));  // a large tree is a plain blob
+  EXPECT_FALSE(looks(TestMachine::kEnd, kPageSize));
+}
+
+}  // namespace
+}  // namespace khocore

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <gtest/gtest.h>
+#include <libfdt.h>
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "khocore/fragment.h"
+#include "khocore/test_machine.h"
+
+namespace khocore {
+namespace {
+
+constexpr uint64_t kFree = TestMachine::kFree;
+
+Span<const uint8_t> Bytes(const std::vector<uint8_t>& bytes) {
+  return {bytes.data(), bytes.size()};
+}
+
+class FragmentWriterTest : public testing::Test {
+ protected:
+  FragmentWriterTest() : tracker_(Tracker::Create(machine_.memory, machine_.pages).value()) {
+    // So that closing needs no more nodes, except where a test wants it to.
+    EXPECT_TRUE(tracker_.Preserve(BlockAt(TestMachine::kPages, 0)).ok());
+    idle_ = machine_.pages.out();
+  }
+  std::optional<FragmentWriter>& Open(const char* compatible = "x-v1") {
+    writer_.emplace(machine_.memory, machine_.pages, tracker_, compatible);
+    return writer_;
+  }
+  FragmentReader Read(PageFrame page) {
+    const Result<FragmentReader> reader = FragmentReader::Open(machine_.memory, page.address());
+    EXPECT_TRUE(reader.ok()) << Describe(reader);
+    return reader.value();
+  }
+
+  TestMachine machine_;
+  Tracker tracker_;
+  std::optional<FragmentWriter> writer_;
+  std::set<uint64_t> idle_;  ///< pages that are out when no fragment is
+};
+
+TEST_F(FragmentWriterTest, WritesWhatAReaderReads) {
+  auto& writer = Open("khorig-v1");
+  ASSERT_OK(writer->Property("bytes", Bytes({1, 2, 3})));
+  ASSERT_OK(writer->BeginNode("outer"));
+  ASSERT_OK(writer->PropertyU64("number", 0x1122334455667788));
+  ASSERT_OK(writer->BeginNode("inner"));
+  ASSERT_OK(writer->PropertyString("text", "hello"));
+  ASSERT_OK(writer->EndNode());
+  ASSERT_OK(writer->EndNode());
+  ASSERT_OK(writer->Link("blob", Addr(0x12345000), 0x678));
+  const Result<PageFrame> page = writer->Close();
+  ASSERT_OK(page);
+  EXPECT_TRUE(tracker_.IsPreserved({page.value(), Order::FromLog2(0)}));
+
+  const FragmentReader reader = Read(page.value());
+  EXPECT_STREQ(reader.PropertyString(0, "compatible").value(), "khorig-v1");
+  EXPECT_EQ(reader.Property(0, "bytes").value().size, 3u);
+  const int outer = reader.Subnode(0, "outer").value();
+  EXPECT_EQ(reader.PropertyU64(outer, "number").value(), 0x1122334455667788u);
+  const int inner = reader.Subnode(outer, "inner").value();
+  EXPECT_STREQ(reader.PropertyString(inner, "text").value(), "hello");
+  const PhysRange link = reader.Link(reader.Subnode(0, "blob").value()).value();
+  EXPECT_EQ(link, (PhysRange{Addr(0x12345000), 0x678}));
+}
+
+TEST_F(FragmentWriterTest, NumbersAreCpuNative) {
+  auto& writer = Open();
+  ASSERT_OK(writer->PropertyU64("n", 0x0102030405060708));
+  const Result<PageFrame> page = writer->Close();
+  ASSERT_OK(page);
+  const Span<const uint8_t> bytes = Read(page.value()).Property(0, "n").value();
+  const uint64_t value = 0x0102030405060708;
+  EXPECT_EQ(memcmp(bytes.data, &value, 8), 0);
+  EXPECT_EQ(bytes[0], 8);  // the machines khorig knows are little-endian
+}
+
+TEST_F(FragmentWriterTest, ManyAreWrittenAtOnce) {
+  FragmentWriter a(machine_.memory, machine_.pages, tracker_, "a-v1");
+  FragmentWriter b(machine_.memory, machine_.pages, tracker_, "b-v1");
+  ASSERT_OK(a.PropertyU64("n", 1));
+  ASSERT_OK(b.PropertyU64("n", 2));
+  const Result<PageFrame> page_a = a.Close();
+  ASSERT_OK(page_a);
+  ASSERT_OK(b.Link("a", page_a.value().address(), kPageSize));
+  const Result<PageFrame> page_b = b.Close();
+  ASSERT_OK(page_b);
+  EXPECT_EQ(Read(page_a.value()).PropertyU64(0, "n").value(), 1u);
+  EXPECT_EQ(Read(page_b.value()).PropertyU64(0, "n").value(), 2u);
+}
+
+// Header 48 (with padding), reservations 16, root 8, compatible "x-v1" 12 + 8, "fill" 12 + n, ends
+// 8, strings "compatible" 11 and "fill" 5: 128 + n bytes.
+constexpr size_t kFill = kPageSize - 128;
+
+TEST_F(FragmentWriterTest, FillsAPageToTheLastByte) {
+  auto& writer = Open();
+  ASSERT_OK(writer->Property("fill", Bytes(std::vector<uint8_t>(kFill, 0xaa))));
+  const Result<PageFrame> page = writer->Close();
+  ASSERT_OK(page);
+  const FragmentReader reader = Read(page.value());
+  EXPECT_EQ(fdt_totalsize(reader.fdt()), kPageSize);
+  EXPECT_EQ(reader.Property(0, "fill").value().size, kFill);
+  const FragmentReader again = Read(page.value());
+  EXPECT_STREQ(again.PropertyString(0, "compatible").value(), "x-v1");
+}
+
+TEST_F(FragmentWriterTest, OneByteMoreIsNoSpace) {
+  for (const size_t size : {kFill + 1, size_t{kPageSize}, size_t{kPageSize} + 1, ~size_t{0}}) {
+    auto& writer = Open();
+    const std::vector<uint8_t> bytes(kPageSize + 1);
+    const uint64_t page = *machine_.pages.out().rbegin();
+    (void)writer->Property("fill", {bytes.data(), size});
+    EXPECT_ERROR(writer->Close(), ErrorCode::kNoSpace, page * kPageSize);
+    EXPECT_EQ(machine_.pages.out(), idle_);
+  }
+}
+
+TEST_F(FragmentWriterTest, EveryCallReportsNoSpace) {
+  const auto fill = [](FragmentWriter& writer) {
+    const std::vector<uint8_t> bytes(kFill, 0xaa);
+    ASSERT_OK(writer.Property("fill", Bytes(bytes)));
+  };
+  const std::vector<std::function<Status(FragmentWriter&)>> calls = {
+      [](FragmentWriter& w) { return w.BeginNode("n"); },
+      [](FragmentWriter& w) { return w.Property("p", {}); },
+      [](FragmentWriter& w) { return w.PropertyU64("p", 1); },
+      [](FragmentWriter& w) { return w.PropertyString("p", ""); },
+      [](FragmentWriter& w) { return w.Link("l", Addr(kFree), 1); },
+  };
+  for (const auto& call : calls) {
+    auto& writer = Open();
+    fill(*writer);
+    Status status = call(*writer);
+    // A tag or two may still find the room that closing needs.
+    while (status.ok()) status = call(*writer);
+    EXPECT_EQ(status.error().code, ErrorCode::kNoSpace);
+    // Every later call says so again, and the fragment cannot be closed by accident.
+    EXPECT_EQ(writer->EndNode().error().code, ErrorCode::kNoSpace);
+    EXPECT_EQ(writer->PropertyU64("q", 1).error().code, ErrorCode::kNoSpace);
+    EXPECT_EQ(writer->status().error().code, ErrorCode::kNoSpace);
+    EXPECT_EQ(writer->Close().error().code, ErrorCode::kNoSpace);
+    writer.reset();
+    EXPECT_EQ(machine_.pages.out(), idle_);
+  }
+}
+
+TEST_F(FragmentWriterTest, RefusesUnbalancedNodes) {
+  EXPECT_EQ(Open()->EndNode().error().code, ErrorCode::kFdtStructure);
+  ASSERT_OK(Open()->BeginNode("n"));
+  EXPECT_EQ(writer_->Close().error().code, ErrorCode::kFdtStructure);
+  ASSERT_OK(Open()->Link("l", Addr(0), 1));
+  EXPECT_EQ(writer_->PropertyU64("late", 1).error().code, ErrorCode::kFdtStructure);
+  writer_.reset();
+  EXPECT_EQ(machine_.pages.out(), idle_);
+}
+
+TEST_F(FragmentWriterTest, IsOverAfterClose) {
+  auto& writer = Open();
+  const Result<PageFrame> page = writer->Close();
+  ASSERT_OK(page);
+  EXPECT_ERROR(writer->Close(), ErrorCode::kFdtStructure, page.value().address().raw());
+  EXPECT_EQ(writer->BeginNode("n").error().code, ErrorCode::kFdtStructure);
+  writer.reset();
+  EXPECT_EQ(machine_.pages.out().count(page.value().number()), 1u);
+  EXPECT_STREQ(Read(page.value()).PropertyString(0, "compatible").value(), "x-v1");
+}
+
+TEST_F(FragmentWriterTest, DroppedWriterGivesItsPageBack) {
+  ASSERT_OK(Open()->BeginNode("n"));
+  EXPECT_EQ(machine_.pages.out().size(), idle_.size() + 1);
+  writer_.reset();
+  EXPECT_EQ(machine_.pages.out(), idle_);
+}
+
+TEST_F(FragmentWriterTest, LongNamesAreNoSpace) {
+  const std::string name(kPageSize, 'n');
+  EXPECT_EQ(Open(name.c_str())->status().error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(Open()->BeginNode(name.c_str()).error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(Open()->PropertyU64(name.c_str(), 1).error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(Open()->Link(name.c_str(), Addr(0), 1).error().code, ErrorCode::kNoSpace);
+}
+
+TEST_F(FragmentWriterTest, PageOutsideRam) {
+  TestPages outside(machine_.memory, {Addr(0x7000), kPageSize});
+  FragmentWriter writer(machine_.memory, outside, tracker_, "x-v1");
+  EXPECT_ERROR(writer.status(), ErrorCode::kOutsideRam, 0x7000u);
+  EXPECT_ERROR(writer.Link("l", Addr(0), 1), ErrorCode::kOutsideRam, 0x7000u);
+  EXPECT_ERROR(writer.Close(), ErrorCode::kOutsideRam, 0x7000u);
+  EXPECT_TRUE(outside.out().empty());
+}
+
+TEST_F(FragmentWriterTest, PageThatIsPreservedAlready) {
+  auto& writer = Open();
+  const uint64_t page = *machine_.pages.out().rbegin() * kPageSize;
+  ASSERT_OK(tracker_.Preserve(BlockAt(page, 0)));
+  EXPECT_ERROR(writer->Close(), ErrorCode::kAlreadyPreserved, page);
+  EXPECT_EQ(machine_.pages.out(), idle_);
+}
+
+TEST(FragmentWriterAllocationTest, EveryFailureGivesEverythingBack) {
+  for (uint64_t call = 0;; ++call) {
+    TestMachine machine;
+    Tracker tracker = Tracker::Create(machine.memory, machine.pages).value();
+    const auto pages_before = TreePages(machine, tracker.root());
+    machine.pages.FailAt(call);
+    FragmentWriter writer(machine.memory, machine.pages, tracker, "x-v1");
+    (void)writer.Link("l", Addr(kFree), 1);
+    const Result<PageFrame> page = writer.Close();
+    if (page.ok()) {
+      EXPECT_EQ(call, 6u);  // the fragment and five nodes
+      return;
+    }
+    EXPECT_ERROR(page, ErrorCode::kOutOfMemory, 0u);
+    EXPECT_EQ(machine.pages.out().size(), 1u);
+    EXPECT_EQ(TreePages(machine, tracker.root()), pages_before);
+  }
+}
+
+}  // namespace
+}  // namespace khocore
