@@ -63,12 +63,14 @@ def _compare(
     wrong = wrong[np.argsort(frames[wrong], kind="stable")]
 
     def line(at: int) -> str:
-        block = int(np.searchsorted(heads, at, side="right")) - 1
+        shift = stop.geometry.page_shift
+        number = int(np.searchsorted(heads, at, side="right")) - 1
+        block = f"{int(blocks.frames[number]) << shift:#018x}, order {int(blocks.orders[number])}"
+        kind = "preserved block" if number < len(sealed.handover.blocks) else "radix node"
+        is_as = f"{FrameByte(int(found[at]))}, expected {FrameByte(int(expected[at]))}"
         return (
-            f"frame {int(frames[at]) << stop.geometry.page_shift:#018x} of the preserved block "
-            f"{int(blocks.frames[block]) << stop.geometry.page_shift:#018x}, order "
-            f"{int(blocks.orders[block])}: the allocator has it as "
-            f"{FrameByte(int(found[at]))}, expected {FrameByte(int(expected[at]))}"
+            f"frame {int(frames[at]) << shift:#018x} of the {kind} {block}: "
+            f"the allocator has it as {is_as}"
         )
 
     others = tuple(line(int(at)) for at in wrong[1 : 1 + _OTHERS])

@@ -39,8 +39,10 @@ def _compare(
         f"{int(found[i]):#018x} now"
         for i in changed[:_LINES]
     ]
-    span = int(changed[-1] - changed[0] + 1) * _WORD
-    lines.append(f"{len(changed)} words differ, within {span} bytes; {_summary(found[changed])}")
+    if len(changed) > 1:
+        span = int(changed[-1] - changed[0] + 1) * _WORD
+        summary = _summary(found[changed])
+        lines.append(f"{len(changed)} words differ, within {span} bytes; {summary}")
     return tuple(lines)
 
 

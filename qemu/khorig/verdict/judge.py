@@ -123,7 +123,7 @@ class HandoverJudge:
 
     def _evaluate(self, stop: Stop, sealed: SealedState) -> list[Finding]:
         findings: list[Finding] = []
-        for name, check in _TABLES[stop.at].items():
+        for name, check in _TABLES.get(stop.at, {}).items():
             findings += check(stop, sealed)
             self._clauses.evaluated(name, stop.generation)
         return findings
