@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks the rules of this tree that no other tool knows.
+
+Usage: house_rules.py FILE...
+
+Prints `file:line: rule` for each breach and ends with status 1 when there is any.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+MAX_LINES = 400
+LICENSE = "SPDX-License-Identifier: BSD-3-Clause"
+CODE = {".cc", ".h", ".S", ".ld", ".py", ".bzl", ".sh", ".cppmap"}
+CXX = {".cc", ".h"}
+ARCHITECTURE = re.compile(r"__(x86_64|amd64|aarch64|arm|i386)__")
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
+
+Breach = tuple[int, str]
+
+
+def check_license(path: Path, lines: list[str]) -> Iterator[Breach]:
+    """The license is on the first line, or on the second of a script."""
+    first = 1 if lines and lines[0].startswith("#!") else 0
+    if len(lines) <= first or LICENSE not in lines[first]:
+        yield first + 1, f"starts with '{LICENSE}'"
+
+
+def check_length(path: Path, lines: list[str]) -> Iterator[Breach]:
+    """A file has one purpose."""
+    if len(lines) > MAX_LINES:
+        yield MAX_LINES + 1, f"has at most {MAX_LINES} lines, not {len(lines)}"
+
+
+def check_pragma_once(path: Path, lines: list[str]) -> Iterator[Breach]:
+    """Headers say `#pragma once`."""
+    if path.suffix == ".h" and "#pragma once" not in lines[:3]:
+        yield 2, "a header says #pragma once on its second line"
+
+
+def check_architecture(path: Path, lines: list[str]) -> Iterator[Breach]:
+    """Bazel chooses the architecture, not the preprocessor."""
+    if path.suffix in CXX and "arch" not in path.parts and path.parts[0] != "boot":
+        for number, line in enumerate(lines, 1):
+            if ARCHITECTURE.search(line):
+                yield number, "asks for the architecture outside arch/ and boot/"
+
+
+def check_unfinished(path: Path, lines: list[str]) -> Iterator[Breach]:
+    """What is in the tree is finished."""
+    for number, line in enumerate(lines, 1):
+        if UNFINISHED.search(line):
+            yield number, "is not finished"
+
+
+RULES: list[Callable[[Path, list[str]], Iterator[Breach]]] = [
+    check_license,
+    check_length,
+    check_pragma_once,
+    check_architecture,
+    check_unfinished,
+]
+
+
+def is_code(path: Path) -> bool:
+    """Whether the rules are for this file: code by its name, or a script."""
+    if path.suffix in CODE or path.name in ("BUILD", "WORKSPACE"):
+        return True
+    return not path.suffix and path.is_file() and path.read_bytes().startswith(b"#!")
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit status."""
+    breaches = 0
+    for path in filter(is_code, map(Path, arguments)):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for rule in RULES:
+            for number, text in rule(path, lines):
+                print(f"{path}:{number}: {text}")
+                breaches += 1
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
