@@ -35,6 +35,9 @@ extern const uint64_t kFirstUsable;
 /// Virtual time in nanoseconds since reset, as the CPU counts it. Under QEMU's `-icount shift=0`
 /// one unit is one instruction of the guest (on arm64 with the grain of the generic timer).
 uint64_t Counter();
+/// How wide Linux's csum_partial folds a buffer's sum before it adds the sum of those before: 32 or
+/// 16 bits.
+extern const unsigned kLinuxChecksumBits;
 /// A hint for polling loops.
 void Pause();
 /// Stops this CPU with interrupts off.

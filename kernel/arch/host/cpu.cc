@@ -9,6 +9,7 @@ namespace arch {
 
 const char kName[] = "host";
 const uint64_t kFirstUsable = 0;
+const unsigned kLinuxChecksumBits = 32;
 
 /// Nanoseconds of the host's monotonic clock; nothing here counts instructions.
 uint64_t Counter() {
