@@ -17,7 +17,7 @@ def rerun_command(spec: RunSpec) -> str:
     """For a shell in the checkout."""
     words = ["scripts/khorig", "run"]
     words += ["--machine", spec.machine, "--scenario", spec.scenario]
-    words += ["--generations", str(spec.generations), "--mem", f"{spec.memory >> 10}K"]
+    words += ["--generations", str(spec.generations), "--mem", _size(spec.memory)]
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
     if spec.fault:
         words += ["--fault", spec.fault]
@@ -30,6 +30,10 @@ def rerun_command(spec: RunSpec) -> str:
     if spec.extra_qemu:
         words += ["--", *spec.extra_qemu]
     return shlex.join(words)
+
+
+def _size(count: int) -> str:
+    return f"{count >> 10}K" if count % (1 << 20) else f"{count >> 20}M"
 
 
 def write_rerun_script(path: Path, spec: RunSpec, machine: Machine, images: Images) -> None:

@@ -245,7 +245,7 @@ class Run:
         limit = f"{self._spec.timeout_s:g} s"
         where = watch.where(self._images.elf)
         if watch.quiet_s > self._spec.timeout_s / 2:
-            what = f"silent for {watch.quiet_s:.1f} s when the {limit} of the run were over"
+            what = f"silent for more than half of the run when its {limit} were over"
             self._add(self._finding("progress", what, Verdict.HANG, where))
         else:
             what = f"not finished in {limit}, though the guest was getting on; raise --timeout"
@@ -257,17 +257,26 @@ class Run:
                 return False
         except QmpClosed:  # its exit is the next thing that happens
             return False
-        what = f"no progress: silent for {watch.quiet_s:.1f} s, and the CPU runs in a circle"
-        self._add(self._finding("progress", what, Verdict.HANG, watch.where(self._images.elf)))
+        silence = f"silent for {watch.quiet_s:.1f} s"
+        self._add(
+            self._finding(
+                "progress",
+                "no progress: the guest says nothing and runs in a circle",
+                Verdict.HANG,
+                (*watch.where(self._images.elf), silence),
+            )
+        )
         return True
 
     def _settle(self) -> None:
-        """After the guest's end: what is missing."""
+        """After the guest's end: what is missing, unless something else ended the run early and
+        explains it."""
         self._add(*self._words.finish())
-        complete = self._status is not None
-        missing = self._sequence.finish() if complete else []
-        missing += self._judge.finish(self._status)
-        if complete or not self._findings:
+        if self._status is None and not self._findings:
+            what = f"the guest did not end within {_LAST_WORDS_S:g} s of its last words"
+            self._add(self._finding("exit-status", what))
+        missing = self._sequence.finish() + self._judge.finish(self._status)
+        if not self._findings:
             self._add(*missing)
 
     def _save_image(self, vm: Vm, at: str) -> None:

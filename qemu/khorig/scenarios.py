@@ -10,7 +10,9 @@ from typing import Any
 
 from khorig.errors import InfraError
 
-_SECTION = ".khorig.scenarios"  # kernel/core/scenario.h
+# The linker script puts these around the records (kernel/core/scenario.h).
+_BEGIN = "__scenarios_begin"
+_END = "__scenarios_end"
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class ScenarioInfo:
 
 
 def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
-    """All scenarios, by name. Each is an object in the section, and its first two words point to
-    its name and its summary. Raises InfraError when the list is empty or cannot be read: a list that
+    """All scenarios, by name. Each is an object between the two symbols, and its first two words
+    point to its name and its summary. Raises InfraError when the list is empty or cannot be read: a list that
     lost its scenarios must not look like one that has none."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
@@ -39,25 +41,36 @@ def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
 
 
 def _read(elf: Any) -> list[ScenarioInfo]:
-    index = elf.get_section_index(_SECTION)
     symbols = elf.get_section_by_name(".symtab")
-    if index is None or symbols is None:
-        raise ValueError(f"no section {_SECTION}" if index is None else "no symbols")
-    section = elf.get_section(index)
+    if symbols is None:
+        raise ValueError("no symbols")
+    begin, end = (_address(symbols, name) for name in (_BEGIN, _END))
     scenarios = []
     for symbol in symbols.iter_symbols():
-        if symbol["st_shndx"] != index or symbol["st_info"]["type"] != "STT_OBJECT":
-            continue
-        record = section.data()[symbol["st_value"] - section["sh_addr"] :]
-        name, summary = struct.unpack_from("<QQ", record)
-        scenarios.append(ScenarioInfo(_string(elf, name), _string(elf, summary)))
+        address = symbol["st_value"]
+        if begin <= address < end and symbol["st_info"]["type"] == "STT_OBJECT":
+            name, summary = struct.unpack("<QQ", _bytes(elf, address)[:16])
+            scenarios.append(ScenarioInfo(_string(elf, name), _string(elf, summary)))
     return scenarios
 
 
-def _string(elf: Any, address: int) -> str:
+def _address(symbols: Any, name: str) -> int:
+    found = symbols.get_symbol_by_name(name)
+    if not found:
+        raise ValueError(f"no symbol {name}")
+    return int(found[0]["st_value"])
+
+
+def _bytes(elf: Any, address: int) -> bytes:
+    """What follows an address in the file."""
     for segment in elf.iter_segments():
         offset = address - segment["p_vaddr"]
         if segment["p_type"] == "PT_LOAD" and 0 <= offset < segment["p_filesz"]:
             data: bytes = segment.data()
-            return data[offset : data.index(b"\0", offset)].decode("utf-8")
-    raise ValueError(f"no string at {address:#x}")
+            return data[offset:]
+    raise ValueError(f"nothing at {address:#x}")
+
+
+def _string(elf: Any, address: int) -> str:
+    data = _bytes(elf, address)
+    return data[: data.index(b"\0")].decode("utf-8")

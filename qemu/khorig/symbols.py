@@ -25,11 +25,12 @@ class Symbols:
             try:
                 elf = ELFFile(stream)
                 section = elf.get_section_by_name(".symbols")
-                loads = [s for s in elf.iter_segments() if s["p_type"] == "PT_LOAD"]
-                if section is not None and loads:
-                    base = min(int(s["p_vaddr"]) for s in loads)
-                    self._end = max(int(s["p_vaddr"] + s["p_memsz"]) for s in loads)
-                    self._read(section.data(), base)
+                symbols = elf.get_section_by_name(".symtab")
+                begin = symbols and symbols.get_symbol_by_name("__image_begin")
+                end = symbols and symbols.get_symbol_by_name("__text_end")
+                if section is not None and begin and end:
+                    self._end = int(end[0]["st_value"])
+                    self._read(section.data(), int(begin[0]["st_value"]))
             except (ELFError, struct.error):
                 self._addresses = []
 

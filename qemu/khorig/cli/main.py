@@ -79,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str], extra: tuple[str, ...]) -> int:
     try:
+        if extra and "run" not in words:
+            raise click.UsageError("only 'run' takes arguments for QEMU")
         status = cli.main(words, prog_name="khorig", standalone_mode=False, obj=extra)
     except click.ClickException as error:
         error.show()

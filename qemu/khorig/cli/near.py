@@ -13,5 +13,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> click.UsageError:
     """The error for a name that is none of `known`, with the nearest one if one is near."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(names)
-    return click.UsageError(f"no {kind} '{name}'; {hint}")
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return click.UsageError(f"no {kind} '{name}'.{hint} There are: {', '.join(names)}.")

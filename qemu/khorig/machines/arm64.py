@@ -30,7 +30,7 @@ class Arm64(Machine):
     def arguments(self, accel: str) -> list[str]:
         # Without dtb-randomness=off QEMU puts other seeds into the device tree in every run.
         cpu = "host" if accel == "kvm" else "max"
-        machine = f"{self.name},accel={accel},memory-backend=ram,dtb-randomness=off"
+        machine = f"{self.name},accel={accel},memory-backend=ram,gic-version=3,dtb-randomness=off"
         return [
             *("-machine", machine),
             *("-cpu", cpu),

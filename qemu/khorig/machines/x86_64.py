@@ -18,6 +18,7 @@ class X86_64(Machine):
 
     split_from: int = 0  # bytes of RAM from which on the machine splits it
     split_at: int = 0  # bytes that then stay below 4 GiB
+    properties: str = ""  # more of QEMU's -machine
 
     arch = "x86_64"
     binary = "qemu-system-x86_64"
@@ -39,7 +40,7 @@ class X86_64(Machine):
         # included.
         cpu = "host" if accel == "kvm" else "max"
         return [
-            *("-machine", f"{self.name},accel={accel},memory-backend=ram"),
+            *("-machine", f"{self.name},accel={accel},memory-backend=ram{self.properties}"),
             *("-cpu", cpu),
             *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
         ]

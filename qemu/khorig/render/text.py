@@ -38,7 +38,7 @@ def size(count: int) -> str:
 
 def result_lines(result: RunResult) -> list[str]:
     """The whole of what is printed about a run; the first line starts with the verdict."""
-    head = f" {result.verdict.value:<5}{machine_label(result.spec):<16}"
+    head = f" {result.verdict.value:<5} {machine_label(result.spec):<15} "
     head += f"{scenario_label(result.spec):<10} "
     if result.verdict is Verdict.PASS:
         return [head + _proven(result), *_cost_line(result)]

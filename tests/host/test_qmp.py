@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The QMP client against a server that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from khorig.errors import InfraError
+from khorig.journal import Journal
+from khorig.qmp import Qmp, QmpClosed
+
+
+class Server:
+    """The other end, with all answers given in advance."""
+
+    def __init__(self, folder: Path) -> None:
+        ours, self.theirs = socket.socketpair()
+        self.path = folder / "qmp.jsonl"
+        self.qmp = Qmp(ours, Journal(self.path), 0.2)
+
+    def says(self, *messages: object) -> None:
+        for message in messages:
+            self.theirs.sendall(json.dumps(message).encode() + b"\r\n")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    yield Server(tmp_path)
+
+
+_GREETING = {"QMP": {"version": {"qemu": {"major": 8, "minor": 1, "micro": 3}}}}
+
+
+def test_the_greeting_has_the_version(server: Server) -> None:
+    server.says(_GREETING, {"return": {}})
+    assert server.qmp.handshake() == "8.1.3"
+    assert json.loads(server.theirs.recv(999)) == {"execute": "qmp_capabilities"}
+
+
+def test_events_among_answers_are_not_lost(server: Server) -> None:
+    stop = {"event": "STOP", "timestamp": {}}
+    down = {"event": "SHUTDOWN", "data": {"reason": "guest-reset"}}
+    server.says(stop, {"return": {"a": 1}}, down)
+    assert server.qmp.execute("x", b=2) == {"a": 1}
+    events = server.qmp.receive()
+    assert [(e.name, e.data) for e in events] == [("STOP", {}), ("SHUTDOWN", {"reason": "guest-reset"})]
+    assert server.qmp.receive() == []
+
+
+def test_everything_is_journalled(server: Server) -> None:
+    server.says({"event": "RESET"}, {"return": {}})
+    server.qmp.execute("cont")
+    kinds = [set(json.loads(line)) - {"s"} for line in server.path.open()]
+    assert kinds == [{"sent"}, {"received"}, {"received"}]
+
+
+def test_messages_may_come_in_pieces(server: Server) -> None:
+    text = json.dumps({"event": "RESET"}).encode() + b"\n"
+    server.theirs.send(text[:7])
+    assert server.qmp.receive() == []
+    server.theirs.send(text[7:])
+    assert [event.name for event in server.qmp.receive()] == ["RESET"]
+
+
+def test_a_refused_command_says_why(server: Server) -> None:
+    server.says({"error": {"class": "GenericError", "desc": "no such device"}})
+    with pytest.raises(InfraError, match="no such device"):
+        server.qmp.execute("device_add")
+
+
+def test_silence_is_an_error(server: Server) -> None:
+    with pytest.raises(InfraError, match="did not answer"):
+        server.qmp.execute("cont")
+
+
+def test_a_closed_connection_is_an_error_at_once(server: Server) -> None:
+    server.theirs.close()
+    with pytest.raises(QmpClosed):
+        server.qmp.execute("cont")
+    with pytest.raises(QmpClosed):
+        server.qmp.handshake()
+    assert server.qmp.receive() == [] and server.qmp.closed
+
+
+def test_garbage_is_kept_and_skipped(server: Server) -> None:
+    server.theirs.sendall(b"\xff not json\n[1]\n")
+    server.says({"return": 7})
+    assert server.qmp.execute("x") == 7
+    assert "garbled" in server.path.read_text()

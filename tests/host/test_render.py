@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What people and machines get to read."""
+
+from __future__ import annotations
+
+import io
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from khorig import exit_codes
+from khorig.model import Finding, Phase, RunResult, RunSpec, Statistics, Verdict
+from khorig.render.documents import results_document, verdict_document
+from khorig.render.junit import junit_document
+from khorig.render.ktap import ktap_document
+from khorig.render.live import LiveRenderer
+from khorig.render.plain import PlainRenderer
+from khorig.render.renderer import Renderer
+from khorig.render.text import result_lines, size
+
+_NASTY = "page \x1b[31m0x1000\x00 & <b> differs \ud7ff"
+
+
+def _result(verdict: Verdict, what: str = _NASTY) -> RunResult:
+    spec = RunSpec("x86_64", "q35")
+    phases = [
+        Phase(1, "serialize", 400_000),
+        Phase(2, "relocate", 300_000),
+        Phase(2, "early-boot", 200_000),
+        Phase(2, "restore", 128_000, 10, 1000),
+        Phase(1, "preserve", 64_000, 10, 1000),
+    ]
+    finding = Finding(
+        "page-hash", what, where="0x1000", owner="store 'a' page 4", generation=2, stop="entry",
+        evidence=tuple(f"line {i}" for i in range(40)), verdict=verdict,
+    )  # fmt: skip
+    return RunResult(
+        spec=spec,
+        verdict=verdict,
+        findings=[] if verdict is Verdict.PASS else [finding] * 20,
+        generations=3,
+        statistics=Statistics(2048, 16384, 64 << 20, 12, 3, 40, 65536),
+        phases=phases,
+        wall_s=0.412,
+        qemu="7.2.22",
+        exit_status=33,
+        console_tail=[f"console {i}" for i in range(40)],
+        recorded="the same once more",
+        id="handover/x86_64-q35",
+        directory="/somewhere/out/handover/x86_64-q35",
+        rerun="scripts/khorig run --machine q35",
+    )
+
+
+_ALL = [_result(verdict) for verdict in Verdict]
+
+
+def test_a_pass_says_what_was_proven_and_what_it_cost() -> None:
+    text = "\n".join(result_lines(_result(Verdict.PASS)))
+    for words in (
+        "PASS", "x86_64/q35", "handover", "3 generations", "0.41 s", "16384 pages", "2048 blocks",
+        "64 MiB", "12 fragments, depth 3", "1.03 M instructions", "serialize 0.40 M",
+        "quiesce+relocate 0.30 M", "early boot 0.20 M", "restore 0.13 M", "preserve 64/page",
+        "restore 128/page",
+    ):  # fmt: skip
+        assert words in text
+
+
+@pytest.mark.parametrize("verdict", [v for v in Verdict if v not in (Verdict.PASS, Verdict.SKIP)])
+def test_a_failure_says_it_all_in_30_lines(verdict: Verdict) -> None:
+    lines = result_lines(_result(verdict))
+    assert len(lines) < 30
+    assert lines[0].startswith(f" {verdict.value} ")
+    assert "generation 2 of 3 at entry" in lines[0]
+    assert "0x1000" in lines[1] and lines[1].startswith("  what")
+    assert any("store 'a' page 4" in line for line in lines)
+    assert lines[-1] == "  rerun  scripts/khorig run --machine q35"
+    assert all(char.isprintable() for line in lines for char in line)
+
+
+def test_results_have_the_agreed_fields() -> None:
+    document = json.loads(results_document(_ALL))
+    assert list(document) == ["runs"]
+    for run, verdict in zip(document["runs"], Verdict):
+        assert list(run) == [
+            "id", "arch", "machine", "scenario", "verdict", "cause", "generations",
+            "preserved_blocks", "preserved_bytes", "fragments", "fragment_depth", "wall_s",
+            "qemu", "seed",
+        ]  # fmt: skip
+        assert run["verdict"] == verdict.value
+        assert (run["cause"] == "") == (verdict is Verdict.PASS)
+
+
+def test_a_verdict_has_its_findings() -> None:
+    document = json.loads(verdict_document(_result(Verdict.FAIL)))
+    assert document["findings"][0]["owner"] == "store 'a' page 4"
+    assert document["spec"]["seed"] == RunSpec.seed
+
+
+def test_ktap_has_a_plan_and_a_point_for_each_run() -> None:
+    lines = ktap_document(_ALL).splitlines()
+    assert lines[:2] == ["KTAP version 1", f"1..{len(_ALL)}"]
+    points = [line for line in lines if line.startswith(("ok ", "not ok "))]
+    numbers = [int(line.removeprefix("not ").split()[1]) for line in points]
+    assert numbers == list(range(1, len(_ALL) + 1))
+    by_verdict = dict(zip(Verdict, points))
+    assert by_verdict[Verdict.PASS] == "ok 1 handover/x86_64-q35"
+    assert by_verdict[Verdict.SKIP].startswith("ok 2 handover/x86_64-q35 # SKIP page")
+    assert by_verdict[Verdict.FAIL].startswith("not ok 3 handover/x86_64-q35 # page")
+    assert " # TIMEOUT page" in by_verdict[Verdict.HANG]
+    assert " # ERROR page" in by_verdict[Verdict.INFRA]
+    assert all(line.startswith(("#", "ok", "not ok", "KTAP", "1..")) for line in lines)
+    assert lines[-1] == "# Totals: pass:1 fail:4 skip:1"
+
+
+def test_junit_can_be_read_back() -> None:
+    suite = ET.fromstring(junit_document(_ALL).encode())[0]
+    counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
+    assert counts == {"tests": "6", "failures": "3", "errors": "1", "skipped": "1"}
+    details = [[child.tag for child in case if child.tag != "properties"] for case in suite]
+    assert details == [
+        ["system-out"], ["skipped"], ["failure"], ["failure"], ["failure"], ["error"],
+    ]  # fmt: skip
+    message = suite[2].find("failure")
+    assert message is not None and "& <b> differs" in str(message.get("message"))
+
+
+def test_sizes_are_for_people() -> None:
+    assert [size(n) for n in (1, 4096, 64 << 20, 6 << 30, 3 << 29)] == [
+        "1 B", "4 KiB", "64 MiB", "6 GiB", "1.5 GiB",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "verdicts, code",
+    [
+        ([Verdict.PASS, Verdict.PASS], 0),
+        ([Verdict.PASS, Verdict.SKIP], 0),
+        ([Verdict.PASS, Verdict.FAIL], 1),
+        ([Verdict.CRASH], 1),
+        ([Verdict.INFRA, Verdict.FAIL], 1),
+        ([Verdict.INFRA, Verdict.PASS], 3),
+        ([Verdict.SKIP], 4),
+        ([], 4),
+        ([Verdict.FAIL, Verdict.HANG, Verdict.INFRA], 124),
+    ],
+)
+def test_the_worst_run_decides(verdicts: list[Verdict], code: int) -> None:
+    assert exit_codes.exit_code([_result(verdict) for verdict in verdicts]) == code
+
+
+@pytest.mark.parametrize("kind", [PlainRenderer, LiveRenderer])
+def test_a_session_is_shown(kind: type[PlainRenderer] | type[LiveRenderer]) -> None:
+    stream = io.StringIO()
+    renderer: Renderer = kind(stream, verbose=True)
+    spec = RunSpec("x86_64", "q35")
+    renderer.begin([spec])
+    renderer.tick()
+    event = {"ev": "boot", "gen": 1, "t": 0}
+    renderer.record(spec, {"s": 0.1, "ev": "guest", "event": event})
+    renderer.record(spec, {"s": 0.2, "ev": "console", "text": "hello \x1b[2J"})
+    renderer.record(spec, {"s": 0.3, "ev": "stop", "gen": 1, "at": "sealed", "host_ms": 1.0})
+    renderer.record(spec, {"s": 0.4, "ev": "verdict", "verdict": "PASS"})
+    renderer.result(_result(Verdict.PASS))
+    renderer.end([_result(Verdict.PASS)], Path("/out/now"), 0.5)
+    text = stream.getvalue()
+    assert "hello ?[2J" in text
+    assert "sealed looked at" in text
+    assert "1 runs: 1 passed, 0 failed, 0 skipped, 0 infra" in text
+    assert "seed 0x5eed0001" in text
+
+
+def test_a_long_silence_names_what_is_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("khorig.render.plain._HEARTBEAT_S", 0.0)
+    stream = io.StringIO()
+    renderer = PlainRenderer(stream)
+    spec = RunSpec("arm64", "virt")
+    renderer.begin([spec])
+    renderer.record(spec, {"s": 0.0, "ev": "start"})
+    renderer.tick()
+    assert "0/1 done  running: arm64/virt handover" in stream.getvalue()

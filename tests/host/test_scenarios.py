@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Scenarios are read from the ELF, and a list that cannot be read is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from khorig.errors import InfraError
+from khorig.scenarios import ScenarioInfo, read_scenarios
+from tiny_kernel import build_elf
+
+
+def test_all_scenarios_are_listed_by_name(tmp_path: Path) -> None:
+    elf = tmp_path / "k.elf"
+    build_elf(elf, {"zebra": "last", "chain": "many generations"})
+    assert read_scenarios(elf) == [
+        ScenarioInfo("chain", "many generations"),
+        ScenarioInfo("zebra", "last"),
+    ]
+
+
+def test_an_empty_list_is_an_error(tmp_path: Path) -> None:
+    elf = tmp_path / "k.elf"
+    build_elf(elf, {})
+    with pytest.raises(InfraError, match="has no scenarios"):
+        read_scenarios(elf)
+
+
+def test_missing_bounds_are_an_error(tmp_path: Path) -> None:
+    elf = tmp_path / "k.elf"
+    build_elf(elf, {"chain": "x"}, bounds=False)
+    with pytest.raises(InfraError, match="no symbol __scenarios_begin"):
+        read_scenarios(elf)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x7fELF", b"MZ" * 100])
+def test_what_is_no_elf_is_an_error(tmp_path: Path, data: bytes) -> None:
+    elf = tmp_path / "k.elf"
+    elf.write_bytes(data)
+    with pytest.raises(InfraError, match="cannot be read"):
+        read_scenarios(elf)
+
+
+def test_a_cut_elf_is_an_error(tmp_path: Path) -> None:
+    elf = tmp_path / "k.elf"
+    build_elf(elf, {"chain": "x"})
+    whole = elf.read_bytes()
+    for size in range(0, len(whole), len(whole) // 40):
+        elf.write_bytes(whole[:size])
+        with pytest.raises(InfraError):
+            read_scenarios(elf)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InfraError, match="cannot be read"):
+        read_scenarios(tmp_path / "none.elf")
