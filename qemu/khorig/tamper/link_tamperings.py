@@ -112,10 +112,10 @@ LINK_TAMPERINGS = (
     Tampering("size-huge", "blob-size-range", _size_huge),
     Tampering("nested-size-zero", "blob-size-range", _nested_size_zero),
     Tampering("data-missing", "data-missing", _data_missing),
-    Tampering("data-beyond-ram", "blob-not-preserved", _beyond_ram),
+    Tampering("data-beyond-ram", "outside-ram", _beyond_ram),
     Tampering("blob-not-preserved", "blob-not-preserved", _not_preserved),
     Tampering("fragment-to-itself", "fragment-cycle", _to_itself),
     Tampering("fragment-to-root", "fragment-cycle", _to_root),
-    Tampering("fragment-totalsize", "fdt-totalsize", _totalsize),
+    Tampering("fragment-totalsize", "fdt-total-size", _totalsize),
     Tampering("fragment-too-deep", "fragment-depth", _too_deep),
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Damage to the anchor and to the root page."""
+"""Damage to the root page."""
 
 from __future__ import annotations
 
@@ -58,12 +58,6 @@ def _not_preserved(target: Target) -> str:
     return f"the root page {_root(target):#018x} is not preserved"
 
 
-def _anchor(target: Target, value: int, what: str) -> str:
-    field = target.handoff.root
-    target.ram.write(field.address, field.encode(value))
-    return f"the anchor is {value:#018x}, {what}"
-
-
 def _scratch_end(target: Target) -> int:
     """The last page of scratch, where the next kernel puts nothing this early."""
     return target.scratch[-1].end - target.geometry.page_size
@@ -75,9 +69,9 @@ def _map_root(target: Target) -> int:
 
 ROOT_TAMPERINGS = (
     Tampering("magic", "fdt-magic", _magic),
-    Tampering("totalsize-short", "fdt-totalsize", lambda t: _totalsize(t, 39)),
+    Tampering("totalsize-short", "fdt-total-size", lambda t: _totalsize(t, 39)),
     Tampering(
-        "totalsize-long", "fdt-totalsize", lambda t: _totalsize(t, t.geometry.page_size + 1)
+        "totalsize-long", "fdt-total-size", lambda t: _totalsize(t, t.geometry.page_size + 1)
     ),
     Tampering("structure", "fdt-structure", _structure),
     Tampering("compatible-older", "compatible-mismatch", _compatible),
@@ -90,12 +84,6 @@ ROOT_TAMPERINGS = (
     Tampering("map-unaligned", "unaligned", lambda t: _map(t, _map_root(t) + 8, "unaligned")),
     Tampering("map-beyond-ram", "outside-ram", lambda t: _map(t, t.end_of_ram, "beyond RAM")),
     Tampering("map-in-scratch", "inside-scratch", lambda t: _map(t, _scratch_end(t), "in scratch")),
-    # The root page read as a table: its first word, an FDT's magic, is no page's address.
-    Tampering("map-is-root", "unaligned", lambda t: _map(t, _root(t), "the root page itself")),
+    Tampering("map-is-root", "overlap", lambda t: _map(t, _root(t), "the root page itself")),
     Tampering("root-not-preserved", "blob-not-preserved", _not_preserved),
-    Tampering("anchor-unaligned", "unaligned", lambda t: _anchor(t, _root(t) + 8, "unaligned")),
-    Tampering("anchor-beyond-ram", "outside-ram", lambda t: _anchor(t, t.end_of_ram, "beyond RAM")),
-    Tampering(
-        "anchor-in-scratch", "inside-scratch", lambda t: _anchor(t, _scratch_end(t), "in scratch")
-    ),
 )

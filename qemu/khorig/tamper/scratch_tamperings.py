@@ -1,31 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Damage to the scratch array and to what the boot protocol says of it."""
+"""Damage to the scratch array."""
 
 from __future__ import annotations
 
 from khorig.tamper.tampering import Tampering
 from khorig.tamper.target import CannotTamper, Target
 from khorig.view.scratch import ELEMENT
-
-
-def _length(target: Target, size: int) -> str:
-    field = target.handoff.scratch_size
-    target.ram.write(field.address, field.encode(size))
-    return f"the scratch array has {size} bytes instead of {field.value}"
-
-
-def _odd(target: Target) -> str:
-    return _length(target, target.handoff.scratch_size.value - 1)
-
-
-def _empty(target: Target) -> str:
-    return _length(target, 0)
-
-
-def _array_beyond_ram(target: Target) -> str:
-    field = target.handoff.scratch
-    target.ram.write(field.address, field.encode(target.end_of_ram))
-    return f"the scratch array lies at {target.end_of_ram:#018x}, beyond RAM"
 
 
 def _area(target: Target, index: int, begin: int, size: int) -> str:
@@ -67,9 +47,6 @@ def _overlap(target: Target) -> str:
 
 
 SCRATCH_TAMPERINGS = (
-    Tampering("scratch-odd", "scratch-length", _odd),
-    Tampering("scratch-empty", "scratch-length", _empty),
-    Tampering("scratch-array-beyond-ram", "outside-ram", _array_beyond_ram),
     Tampering("scratch-begin-unaligned", "scratch-unaligned", _begin_unaligned),
     Tampering("scratch-size-unaligned", "scratch-unaligned", _size_unaligned),
     Tampering("scratch-area-empty", "scratch-unaligned", _area_empty),

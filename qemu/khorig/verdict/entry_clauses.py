@@ -13,10 +13,12 @@ from khorig.view.errors import DecodeError
 from khorig.view.handoff import find_handoff
 from khorig.view.scratch import read_scratch
 
+HANDOFF_CLAUSE = "hand-off"
+
 
 def check_handoff(stop: Stop, sealed: SealedState) -> list[Finding]:
     """The boot protocol leads to the very root and the very scratch areas that were sealed."""
-    clause = "hand-off"
+    clause = HANDOFF_CLAUSE
     parameters = stop.facts.parameters
     if parameters is None:
         return [stop.finding(clause, "there was no 'boot' event before this stop")]
@@ -52,7 +54,7 @@ def check_pages(stop: Stop, sealed: SealedState) -> list[Finding]:
 
 
 ENTRY_CLAUSES: Mapping[str, Callable[[Stop, SealedState], list[Finding]]] = {
-    "hand-off": check_handoff,
+    HANDOFF_CLAUSE: check_handoff,
     "radix tree": check_tree,
     "entry hashes": check_pages,
 }

@@ -8,7 +8,7 @@ from typing import Callable, Mapping
 from khorig.exit_status import PASS
 from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
 from khorig.verdict.clauses import Clauses
-from khorig.verdict.entry_clauses import ENTRY_CLAUSES
+from khorig.verdict.entry_clauses import ENTRY_CLAUSES, HANDOFF_CLAUSE
 from khorig.verdict.guest_facts import GuestFacts
 from khorig.verdict.restored_clauses import RESTORED_CLAUSES
 from khorig.verdict.sealed_clauses import SEALED_CLAUSES
@@ -99,8 +99,18 @@ class HandoverJudge:
             if generation < spec.generations:
                 stops.append("sealed")
             for at in stops:
-                for name in _TABLES[at] if at in spec.stops else ():
+                for name in self._table(at, generation) if at in spec.stops else ():
                     self._clauses.expect(name, generation)
+
+    def _table(self, at: str, generation: int) -> ClauseTable:
+        """The clauses of a stop. The hand-off to a generation that is to refuse it may be what the
+        host itself has damaged."""
+        damaged = generation in self._spec.expected_refusals and at == "entry"
+        return {
+            name: check
+            for name, check in _TABLES.get(at, {}).items()
+            if not (damaged and name == HANDOFF_CLAUSE)
+        }
 
     def _on_sealed(self, stop: Stop) -> list[Finding]:
         self._sealed = None
@@ -123,7 +133,7 @@ class HandoverJudge:
 
     def _evaluate(self, stop: Stop, sealed: SealedState) -> list[Finding]:
         findings: list[Finding] = []
-        for name, check in _TABLES.get(stop.at, {}).items():
+        for name, check in self._table(stop.at, stop.generation).items():
             findings += check(stop, sealed)
             self._clauses.evaluated(name, stop.generation)
         return findings

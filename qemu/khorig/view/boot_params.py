@@ -18,7 +18,13 @@ _MAX_NODES = 64
 
 def find_in_boot_params(memory: PhysicalMemory, boot_params: int) -> Handoff | None:
     """See find_handoff."""
-    at = int.from_bytes(read_bytes(memory, boot_params + _SETUP_DATA_POINTER, 8), "little")
+    first = read_bytes(memory, boot_params + _SETUP_DATA_POINTER, 8)
+    return find_in_setup_data(memory, int.from_bytes(first, "little"))
+
+
+def find_in_setup_data(memory: PhysicalMemory, first: int) -> Handoff | None:
+    """Walks the list of setup_data from its node `first` on, which is 0 for an empty list."""
+    at = first
     for _ in range(_MAX_NODES):
         if at == 0:
             return None

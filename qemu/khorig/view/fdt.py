@@ -43,14 +43,14 @@ def read_fdt(memory: PhysicalMemory, address: int, limit: int) -> bytearray:
     """The blob at `address`, as long as its own totalsize says, but at most `limit` bytes; checked
     as a whole, so that libfdt is safe on it.
 
-    Raises DecodeError: "outside-ram", "fdt-magic", "fdt-totalsize", "fdt-structure".
+    Raises DecodeError: "outside-ram", "fdt-magic", "fdt-total-size", "fdt-structure".
     """
     magic, size = struct.unpack(">2I", read_bytes(memory, address, 8))
     if magic != MAGIC:
         raise DecodeError("fdt-magic", address, f"magic {magic:#010x}, expected {MAGIC:#010x}")
     if not HEADER_SIZE <= size <= limit:
         raise DecodeError(
-            "fdt-totalsize", address, f"totalsize {size}, expected {HEADER_SIZE} to {limit}"
+            "fdt-total-size", address, f"totalsize {size}, expected {HEADER_SIZE} to {limit}"
         )
     blob = bytearray(read_bytes(memory, address, size))
     error = libfdt.fdt_check_full(blob, size)

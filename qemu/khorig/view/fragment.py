@@ -85,7 +85,7 @@ def open_fragment(
 ) -> Fragment:
     """Reads the fragment at `address`.
 
-    Raises DecodeError: "unaligned", "outside-ram", "fdt-magic", "fdt-totalsize", "fdt-structure".
+    Raises DecodeError: "unaligned", "outside-ram", "fdt-magic", "fdt-total-size", "fdt-structure".
     """
     if address % FRAGMENT_ALIGNMENT:
         raise DecodeError("unaligned", address, f"fragment {path or 'root'} is not 8-byte aligned")

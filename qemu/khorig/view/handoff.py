@@ -21,6 +21,6 @@ def find_handoff(memory: PhysicalMemory, arch: str, parameters: int) -> Handoff 
     with. None when they carry no handover.
 
     Raises DecodeError: "outside-ram", "setup-data" (x86_64: a broken list), "fdt-magic",
-    "fdt-totalsize", "fdt-structure", "property-size" (arm64). KeyError for an unknown `arch`.
+    "fdt-total-size", "fdt-structure", "property-size" (arm64). KeyError for an unknown `arch`.
     """
     return _FINDERS[arch](memory, parameters)

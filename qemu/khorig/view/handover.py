@@ -116,6 +116,8 @@ class _Links:
         shift = self.geometry.page_shift
         first = link.blob.begin >> shift
         count = (link.blob.end + self.geometry.page_size - 1 >> shift) - first
+        if not any(r.contains(link.blob.begin, 1) for r in self.memory.ranges):
+            raise DecodeError("outside-ram", link.blob.begin, f"the blob of {link.path}")
         gap = self.index.first_gap(first, count)
         if gap == first:
             raise DecodeError(
@@ -162,7 +164,7 @@ def decode_handover(
     """
     root = open_root(memory, root_address, geometry)
     map_pointer = u64_property(root.tree, MAP_PROPERTY, "map-missing", root_address)
-    tree = decode_radix(memory, map_pointer, geometry)
+    tree = decode_radix(memory, map_pointer, geometry, taken=root_address)
     sound = sound_blocks(tree, memory)
     index = BlockIndex(sound.blocks)
     links = _Links(memory, index, geometry)

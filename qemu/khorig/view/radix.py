@@ -40,9 +40,10 @@ class RadixTree:
 class _Reader:
     """One walk, level by level, over a tree that may be anything."""
 
-    def __init__(self, memory: PhysicalMemory, geometry: Geometry) -> None:
+    def __init__(self, memory: PhysicalMemory, geometry: Geometry, taken: int | None) -> None:
         self.memory = memory
         self.geometry = geometry
+        self._taken = taken
         self.problems = Problems()
         self.nodes: list[RadixNode] = []
         self._seen: set[int] = set()
@@ -56,6 +57,8 @@ class _Reader:
             r.contains(address, self.geometry.page_size) for r in self.memory.ranges
         ):
             self.problems.add("outside-ram", pointer, f"radix node at {address:#018x}")
+        elif address == self._taken:
+            self.problems.add("overlap", pointer, f"node {address:#018x} is the handover's root")
         elif address in self._seen:
             self.problems.add("radix-cycle", pointer, f"node {address:#018x} is reached twice")
         else:
@@ -119,14 +122,18 @@ def blocks_of_keys(keys: Uint64Array, geometry: Geometry) -> Blocks:
 
 
 def decode_radix(
-    memory: PhysicalMemory, root: int, geometry: Geometry = GEOMETRY_4K
+    memory: PhysicalMemory,
+    root: int,
+    geometry: Geometry = GEOMETRY_4K,
+    taken: int | None = None,
 ) -> RadixTree:
     """Reads the whole tree. Never raises for what is in memory: problems are collected, and what
-    hangs behind one is left out. Bounded by the pages of RAM, since no node is read twice.
+    hangs behind one is left out. Bounded by the pages of RAM, since no node is read twice. `taken`
+    is a page that cannot be a node: the root of the handover.
 
-    Ids: "radix-null", "unaligned", "outside-ram", "radix-cycle", "order-range".
+    Ids: "radix-null", "unaligned", "outside-ram", "overlap", "radix-cycle", "order-range".
     """
-    reader = _Reader(memory, geometry)
+    reader = _Reader(memory, geometry, taken)
     keys: Uint64Array = np.empty(0, dtype=np.uint64)
     if root == 0:
         reader.problems.add("radix-null", 0, "the memory map pointer is 0")

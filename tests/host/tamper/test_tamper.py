@@ -9,9 +9,10 @@ import libfdt
 import numpy as np
 import pytest
 
-from khorig.model import GuestEvent, MachineFacts, StopContext
+from khorig.model import GuestEvent, MachineFacts, RunSpec, StopContext
 from khorig.tamper.catalogue import TAMPERINGS
-from khorig.tamper.hook import TamperHook, find_target
+from khorig.tamper.handoff_tamperings import HANDOFF_TAMPERINGS, HandoffTampering
+from khorig.tamper.hook import TamperHook, find_handoff_target, find_target, hooks_for
 from khorig.tamper.tampering import Tampering
 from khorig.tamper.target import CannotTamper
 from khorig.verdict.page_hashes import hash_pages
@@ -29,7 +30,7 @@ EVERY_FRAME = np.arange(RAM.begin >> 12, SCRATCH[1].end >> 12, dtype=np.int64)
 
 
 def name_of(tampering: object) -> str:
-    assert isinstance(tampering, Tampering)
+    assert isinstance(tampering, (Tampering, HandoffTampering))
     return tampering.name
 
 
@@ -54,10 +55,18 @@ def causes(image: HandoverImage, arch: str = "x86_64") -> list[str]:
 
 
 def context(guest: FakeGuest, at: str = "entry", generation: int = 2) -> StopContext:
-    event = GuestEvent("stop", generation, 0, 0.0, {"at": at})
+    event = GuestEvent("stop", generation, 0, 0.0, {"at": at, "root": hex(guest.image.root)})
     machine = MachineFacts("x86_64", "q35", RAM.size)
     boot = GuestEvent("boot", generation, 0, 0.0, {"parameters": hex(PARAMETERS)})
     return StopContext(generation, at, event, guest.image.ram, machine, boot)
+
+
+def tamper(guest: FakeGuest, tampering: Tampering | HandoffTampering) -> list[str]:
+    """Lets the hook see the stops of a run up to the entry of the second generation."""
+    hook = TamperHook(tampering)
+    lines = hook(context(guest, "entry", 1))
+    lines += hook(context(guest, "sealed", 1))
+    return lines + hook(context(guest))
 
 
 def test_untouched() -> None:
@@ -65,14 +74,14 @@ def test_untouched() -> None:
 
 
 def test_there_are_enough() -> None:
-    assert len(TAMPERINGS) >= 40
+    assert len(TAMPERINGS) == 49
     assert len({t.cause for t in TAMPERINGS.values()}) >= 20
 
 
 @pytest.mark.parametrize("tampering", TAMPERINGS.values(), ids=name_of)
-def test_cause(tampering: Tampering) -> None:
+def test_cause(tampering: Tampering | HandoffTampering) -> None:
     guest = sealed_guest()
-    lines = TamperHook(tampering)(context(guest))
+    lines = tamper(guest, tampering)
     assert len(lines) == 1 and lines[0].startswith(tampering.name + ": ")
     found = causes(guest.image)
     if tampering.name == "map-in-scratch":
@@ -85,12 +94,12 @@ def test_cause(tampering: Tampering) -> None:
 
 
 @pytest.mark.parametrize("tampering", TAMPERINGS.values(), ids=name_of)
-def test_nothing_else_is_touched(tampering: Tampering) -> None:
+def test_nothing_else_is_touched(tampering: Tampering | HandoffTampering) -> None:
     """Only pages of structure, of the hand-off, or such as nobody uses are written."""
     guest = sealed_guest()
     image = guest.image
     before = hash_pages(image.memory, EVERY_FRAME)
-    TamperHook(tampering)(context(guest))
+    tamper(guest, tampering)
     changed = before.differing(hash_pages(image.memory, EVERY_FRAME))
     structure = set(image.nodes) | {ARRAY, PARAMETERS + PAGE}
     handover = decode_handover(sealed_guest().image.memory, image.root)
@@ -101,10 +110,11 @@ def test_nothing_else_is_touched(tampering: Tampering) -> None:
         assert address in structure or not any(s.contains(address, 1) for s in SCRATCH)
 
 
+@pytest.mark.parametrize("name", ["magic", "scratch-odd"])
 @pytest.mark.parametrize("at, generation", [("sealed", 2), ("entry", 1), ("entry", 3)])
-def test_other_stops_are_left_alone(at: str, generation: int) -> None:
+def test_other_stops_are_left_alone(at: str, generation: int, name: str) -> None:
     guest = sealed_guest()
-    assert TamperHook(TAMPERINGS["magic"])(context(guest, at, generation)) == []
+    assert TamperHook(TAMPERINGS[name])(context(guest, at, generation)) == []
     assert causes(guest.image) == []
 
 
@@ -123,13 +133,28 @@ def test_device_tree() -> None:
     fdt.end_node()
     image.ram.write(PARAMETERS, bytes(fdt.as_fdt().as_bytearray()))
     assert causes(image, "arm64") == []
-    for name in ("scratch-odd", "anchor-unaligned", "scratch-overlap"):
-        target = find_target(image.ram, "arm64", PARAMETERS)
-        handoff = target.handoff
-        TAMPERINGS[name].apply(target)
-        assert causes(image, "arm64")[0] == TAMPERINGS[name].cause
-        image.ram.write(handoff.scratch_size.address, handoff.scratch_size.encode(32))
-        image.ram.write(handoff.root.address, handoff.root.encode(image.root))
+    for tampering in HANDOFF_TAMPERINGS:
+        target = find_handoff_target(image.ram, "arm64", image.root)
+        tampering.apply(target)
+        assert causes(image, "arm64")[0] == tampering.cause
+        for field in (target.handoff.root, target.handoff.scratch, target.handoff.scratch_size):
+            target.set(field, field.value)
+    assert causes(image, "arm64") == []
+    find_target(image.ram, "arm64", PARAMETERS)
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "arm64"])
+def test_no_handoff_in_memory(arch: str) -> None:
+    image = sealed_guest().image
+    with pytest.raises(CannotTamper):
+        find_handoff_target(image.ram, arch, image.root + PAGE)
+
+
+def test_hooks_for_a_run() -> None:
+    assert hooks_for(RunSpec("x86_64", "q35")) == []
+    assert len(hooks_for(RunSpec("x86_64", "q35", tamper="magic"))) == 1
+    with pytest.raises(KeyError):
+        hooks_for(RunSpec("x86_64", "q35", tamper="magik"))
 
 
 def test_no_handover() -> None:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The next kernel's parameters while they still wait for the jump."""
+
+from __future__ import annotations
+
+import struct
+from typing import Callable, Iterator, Mapping
+
+import numpy as np
+
+from khorig.tamper.target import CannotTamper
+from khorig.view.boot_params import find_in_setup_data
+from khorig.view.device_tree import find_in_device_tree
+from khorig.view.errors import DecodeError
+from khorig.view.fdt import MAGIC_BYTES
+from khorig.view.handoff_fields import Handoff
+from khorig.view.memory import PhysicalMemory, read_bytes
+
+_PAGE = 4096
+_LARGEST_TREE = 2 << 20  # bytes of a device tree
+_SETUP_KEXEC_KHO = struct.pack("<II", 10, 32)  # type and length of the node of setup_data
+
+
+def find_handoff_source(memory: PhysicalMemory, arch: str, root: int) -> Handoff:
+    """The copy that is going to be the next kernel's hand-off, found by the address of the root
+    in it. Only between the loading of the next kernel and the jump. Raises CannotTamper."""
+    for found in _SEARCHES[arch](memory, root):
+        if found is not None and found.root.value == root:
+            return found
+    raise CannotTamper(f"no parameters with the root {root:#018x} are in memory")
+
+
+def _search_setup_data(memory: PhysicalMemory, root: int) -> Iterator[Handoff | None]:
+    for at in _find(memory, struct.pack("<Q", root), key=0):
+        node = at - 16
+        try:
+            if read_bytes(memory, node + 8, 8) == _SETUP_KEXEC_KHO:
+                yield find_in_setup_data(memory, node)
+        except DecodeError:
+            continue
+
+
+def _search_device_trees(memory: PhysicalMemory, root: int) -> Iterator[Handoff | None]:
+    for at in _find(memory, struct.pack(">Q", root), key=1):
+        last = at - at % _PAGE
+        for page in range(last, max(last - _LARGEST_TREE, -1), -_PAGE):
+            try:
+                if read_bytes(memory, page, 4) == MAGIC_BYTES:
+                    yield find_in_device_tree(memory, page)
+            except DecodeError:
+                break
+
+
+def _find(memory: PhysicalMemory, pattern: bytes, key: int) -> Iterator[int]:
+    """Where the bytes are, at multiples of 4. Word `key` of the pattern is the one that is rare."""
+    wanted = np.frombuffer(pattern, dtype="<u4")[key]
+    for area in memory.ranges:
+        words = np.frombuffer(memory.view(area.begin, area.size), dtype="<u4")
+        hits = np.flatnonzero(words == wanted) * 4 + (area.begin - 4 * key)
+        del words
+        for at in hits.tolist():
+            if area.contains(at, len(pattern)) and read_bytes(memory, at, len(pattern)) == pattern:
+                yield at
+
+
+_SEARCHES: Mapping[str, Callable[[PhysicalMemory, int], Iterator[Handoff | None]]] = {
+    "x86_64": _search_setup_data,
+    "arm64": _search_device_trees,
+}
