@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Says how a `bazel test` went, from Bazel's build event file and the tests' JUnit reports.
 
-Usage: test_summary.py EVENTS
+Usage: summarize_tests.py EVENTS
 
 One line per target, then what failed and why, what was skipped and why, and last of all
 `N passed, N failed, N skipped`, counted in test cases. A target that did not come as far as a report

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every rule is broken once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import house_rules
+
+LICENSE = "SPDX-License-Identifier: BSD-3-Clause"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "breach"),
+    [
+        ("a.cc", f"// {LICENSE}\nint x;\n", None),
+        ("a.cc", "int x;\n", "a.cc:1: starts with"),
+        ("a.cc", "", "a.cc:1: starts with"),
+        ("script", f"#!/bin/sh\n# {LICENSE}\n", None),
+        ("script", "#!/bin/sh\n:\n", "script:2: starts with"),
+        ("words.md", "no license\n", None),
+        ("a.h", f"// {LICENSE}\n#pragma once\n", None),
+        ("a.h", f"// {LICENSE}\nint x;\n", "a.h:2: a header says"),
+        ("a.py", f"# {LICENSE}\n" + "x = 1\n" * 399, None),
+        ("a.py", f"# {LICENSE}\n" + "x = 1\n" * 400, "a.py:401: has at most 400 lines, not 401"),
+        ("kernel/a.cc", f"// {LICENSE}\n#ifdef __x86_64__\n", "kernel/a.cc:2: asks for"),
+        ("kernel/arch/host/a.cc", f"// {LICENSE}\n#ifdef __x86_64__\n", None),
+        ("boot/pvh/a.cc", f"// {LICENSE}\n#ifdef __aarch64__\n", None),
+        ("a.py", f"# {LICENSE}\n# TO" "DO: more\n", "a.py:2: is not finished"),
+    ],
+)
+def test_rule(
+    name: str,
+    text: str,
+    breach: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+    assert house_rules.main([name]) == (0 if breach is None else 1)
+    output = capsys.readouterr().out
+    assert output == "" if breach is None else output.startswith(breach)
