@@ -3,22 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Sequence
-
 from khorig.guest_ram import GuestRam
-from khorig.model import RunSpec, StopContext, StopHook
-from khorig.tamper.catalogue import TAMPERINGS
+from khorig.model import StopContext
 from khorig.tamper.handoff_source import find_handoff_source
 from khorig.tamper.handoff_tamperings import HandoffTampering, HandoffTarget
 from khorig.tamper.tampering import Tampering
 from khorig.tamper.target import CannotTamper, Target
 from khorig.view.handoff import find_handoff
+from khorig.view.handoff_fields import Handoff
 from khorig.view.handover import decode_handover
 from khorig.view.layout import GEOMETRY_4K
 from khorig.view.memory import RamMemory
 from khorig.view.scratch import read_scratch
 
-VICTIM = 2  # the generation that gets the damaged handover
+GENERATION = 2  # the one that gets the damaged handover
 
 
 def find_target(ram: GuestRam, arch: str, parameters: int) -> Target:
@@ -46,29 +44,29 @@ def find_handoff_target(ram: GuestRam, arch: str, root: int) -> HandoffTarget:
 
 
 class TamperHook:
-    """The StopHook that applies one tampering, once: before the jump to the victim, or at its
-    entry."""
+    """The StopHook that applies one tampering, once: before the jump to the generation that gets
+    the damaged handover, or at its entry."""
 
     def __init__(self, tampering: Tampering | HandoffTampering) -> None:
         self._tampering = tampering
+        self.handoff: Handoff | None = None  # as it was before the damage
 
     def __call__(self, context: StopContext) -> list[str]:
         """See khorig.model.StopHook. Raises CannotTamper, EventFieldError, DecodeError."""
         arch, now = context.machine.arch, (context.at, context.generation)
         tampering = self._tampering
         if isinstance(tampering, HandoffTampering):
-            if now != ("sealed", VICTIM - 1):
+            if now != ("sealed", GENERATION - 1):
                 return []
             root = context.event.address("root")
-            line = tampering.apply(find_handoff_target(context.ram, arch, root))
+            waiting = find_handoff_target(context.ram, arch, root)
+            self.handoff = waiting.handoff
+            line = tampering.apply(waiting)
         else:
-            if now != ("entry", VICTIM) or context.boot is None:
+            if now != ("entry", GENERATION) or context.boot is None:
                 return []
             parameters = context.boot.address("parameters")
-            line = tampering.apply(find_target(context.ram, arch, parameters))
+            target = find_target(context.ram, arch, parameters)
+            self.handoff = target.handoff
+            line = tampering.apply(target)
         return [f"{tampering.name}: {line}"]
-
-
-def hooks_for(spec: RunSpec) -> Sequence[StopHook]:
-    """What a run's `tamper` asks for. Raises KeyError for an unknown name."""
-    return [TamperHook(TAMPERINGS[spec.tamper])] if spec.tamper else []

@@ -9,10 +9,10 @@ import libfdt
 import numpy as np
 import pytest
 
-from khorig.model import GuestEvent, MachineFacts, RunSpec, StopContext
+from khorig.model import GuestEvent, MachineFacts, StopContext
 from khorig.tamper.catalogue import TAMPERINGS
 from khorig.tamper.handoff_tamperings import HANDOFF_TAMPERINGS, HandoffTampering
-from khorig.tamper.hook import TamperHook, find_handoff_target, find_target, hooks_for
+from khorig.tamper.hook import TamperHook, find_handoff_target, find_target
 from khorig.tamper.tampering import Tampering
 from khorig.tamper.target import CannotTamper
 from khorig.verdict.page_hashes import hash_pages
@@ -20,6 +20,7 @@ from khorig.view.clients import decode_clients
 from khorig.view.errors import DecodeError
 from khorig.view.handoff import find_handoff
 from khorig.view.handover import decode_handover
+from khorig.view.memory import PhysRange
 from khorig.view.placement import check_placement
 from khorig.view.scratch import check_scratch, read_scratch
 from verdict.fake_guest import ARRAY, PARAMETERS, FakeGuest, sealed_guest
@@ -143,18 +144,20 @@ def test_device_tree() -> None:
     find_target(image.ram, "arm64", PARAMETERS)
 
 
+@pytest.mark.parametrize("name", ["scratch-odd", "scratch-size-unaligned"])
+def test_the_undamaged_handoff_is_known(name: str) -> None:
+    guest = sealed_guest()
+    hook = TamperHook(TAMPERINGS[name])
+    for at, generation in (("sealed", 1), ("entry", 2)):
+        hook(context(guest, at, generation))
+    assert hook.handoff and hook.handoff.scratch_array == PhysRange(ARRAY, 32)
+
+
 @pytest.mark.parametrize("arch", ["x86_64", "arm64"])
 def test_no_handoff_in_memory(arch: str) -> None:
     image = sealed_guest().image
     with pytest.raises(CannotTamper):
         find_handoff_target(image.ram, arch, image.root + PAGE)
-
-
-def test_hooks_for_a_run() -> None:
-    assert hooks_for(RunSpec("x86_64", "q35")) == []
-    assert len(hooks_for(RunSpec("x86_64", "q35", tamper="magic"))) == 1
-    with pytest.raises(KeyError):
-        hooks_for(RunSpec("x86_64", "q35", tamper="magik"))
 
 
 def test_no_handover() -> None:
