@@ -69,7 +69,9 @@ class HandoverJudge:
         if context.at == "sealed":
             return self._on_sealed(stop)
         sealed = self._sealed
-        if sealed is None or sealed.generation != stop.generation - 1:
+        if context.at not in _TABLES or sealed is None:
+            return []
+        if sealed.generation != stop.generation - 1:
             return []
         self._statistics.pages_compared += len(sealed.hashes.frames)
         return self._evaluate(stop, sealed)
@@ -108,7 +110,7 @@ class HandoverJudge:
         damaged = generation in self._spec.expected_refusals and at == "entry"
         return {
             name: check
-            for name, check in _TABLES.get(at, {}).items()
+            for name, check in _TABLES[at].items()
             if not (damaged and name == HANDOFF_CLAUSE)
         }
 

@@ -95,6 +95,14 @@ def test_what_is_expected_of_a_run(spec: RunSpec, count: int) -> None:
     assert len(HandoverJudge(spec).finish(33)) == count
 
 
+def test_other_stops_decide_nothing() -> None:
+    guest = sealed_guest()
+    guest.first_generation()
+    guest.boots(2)
+    assert guest.stops("refused", 2) == []
+    assert guest.judge.statistics.pages_compared == 0
+
+
 # ---- sealed
 
 
