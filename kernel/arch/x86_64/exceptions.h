@@ -13,7 +13,7 @@ struct Registers {
   uint64_t error_code;  ///< 0 where the CPU pushes none
   uint64_t rip, cs, rflags, rsp, ss;
 };
-static_assert(sizeof(Registers) == 22 * 8);
+static_assert(sizeof(Registers) == 22 * sizeof(uint64_t));
 
 inline constexpr unsigned kExceptionVectors = 32;
 inline constexpr size_t kExceptionStubBytes = 16;

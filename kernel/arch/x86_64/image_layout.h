@@ -8,7 +8,6 @@ extern "C" {
 extern const uint8_t __image_begin[];  ///< text, read and execute
 extern const uint8_t __text_end[];     ///< constants, read
 extern const uint8_t __rodata_end[];   ///< data, read and write
-extern const uint8_t __data_end[];     ///< zero-initialized data, not in the file
 extern const uint8_t __image_end[];
 extern const uint8_t __stack_guard[];  ///< a page that is never mapped, then the stack
 extern const uint8_t __stack_begin[];
