@@ -7,6 +7,7 @@ from typing import Callable, Mapping
 
 from khorig.exit_status import PASS
 from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
+from khorig.verdict import churn, recursion
 from khorig.verdict.clauses import Clauses
 from khorig.verdict.entry_clauses import ENTRY_CLAUSES, HANDOFF_CLAUSE
 from khorig.verdict.guest_facts import GuestFacts
@@ -24,6 +25,11 @@ _TABLES: Mapping[str, ClauseTable] = {
     "sealed": SEALED_CLAUSES,
     "entry": ENTRY_CLAUSES,
     "restored": RESTORED_CLAUSES,
+}
+# What else must hold at `sealed`, for scenarios whose state the seed alone decides.
+_SCENARIO_TABLES: Mapping[str, ClauseTable] = {
+    "recursion": {recursion.CLAUSE: recursion.check_fragment_tree},
+    "churn": {churn.CLAUSE: churn.check_churn},
 }
 
 
@@ -65,6 +71,7 @@ class HandoverJudge:
             memory=RamMemory(context.ram),
             facts=self._facts.setdefault(context.generation, GuestFacts()),
             geometry=self._geometry,
+            spec=self._spec,
         )
         if context.at == "sealed":
             return self._on_sealed(stop)
@@ -108,11 +115,14 @@ class HandoverJudge:
         """The clauses of a stop. The hand-off to a generation that is to refuse it may be what the
         host itself has damaged."""
         damaged = generation in self._spec.expected_refusals and at == "entry"
-        return {
+        table = {
             name: check
             for name, check in _TABLES[at].items()
             if not (damaged and name == HANDOFF_CLAUSE)
         }
+        if at == "sealed":
+            table.update(_SCENARIO_TABLES.get(self._spec.scenario, {}))
+        return table
 
     def _on_sealed(self, stop: Stop) -> list[Finding]:
         self._sealed = None

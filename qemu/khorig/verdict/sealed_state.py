@@ -9,14 +9,21 @@ from typing import Mapping
 import numpy as np
 
 from khorig.verdict.page_hashes import PageHashes, hash_pages
-from khorig.view.block_list import BLOCKS_STORE, read_block_list
-from khorig.view.blocks import Blocks
 from khorig.view.clients import LEDGER_STORE, Clients, LedgerArray, decode_clients, read_ledger
 from khorig.view.errors import DecodeError, Problem
 from khorig.view.handover import Handover, decode_handover
 from khorig.view.layout import Geometry
 from khorig.view.memory import PhysicalMemory, PhysRange, read_bytes
 from khorig.view.owners import Owners, find_owners
+from khorig.view.scenario_blocks import (
+    BLOCKS_STORE,
+    CHURN_STORE,
+    ChurnModel,
+    OwnedBlocks,
+    blocks_of_model,
+    read_block_list,
+    read_churn_model,
+)
 
 _MAX_COPIES = 2048  # pages: structure is small, and its bytes are what people want to see
 
@@ -29,9 +36,9 @@ class SealedState:
     scratch: tuple[PhysRange, ...]
     handover: Handover
     clients: Clients
-    listed: Blocks | None  # the scenario's list of blocks
+    churn: ChurnModel | None  # of the scenario of that name
     ledger: LedgerArray | None
-    problems: tuple[Problem, ...]  # of reading clients, list and ledger
+    problems: tuple[Problem, ...]  # of reading clients and stores
     owners: Owners
     hashes: PageHashes  # of every preserved page
     node_hashes: PageHashes  # of the tree's pages, which nobody preserves
@@ -57,16 +64,20 @@ def take_sealed_state(
     handover = decode_handover(memory, root, geometry)
     clients = decode_clients(memory, handover, geometry)
     problems = list(clients.problems)
-    listed: Blocks | None = None
+    scenario: list[OwnedBlocks] = []
     ledger: LedgerArray | None = None
+    churn: ChurnModel | None = None
     try:
-        if store := clients.stores.get(BLOCKS_STORE):
-            listed = read_block_list(memory, store, geometry)
         if store := clients.stores.get(LEDGER_STORE):
             ledger = read_ledger(memory, store, geometry)
+        if store := clients.stores.get(BLOCKS_STORE):
+            scenario.append(OwnedBlocks("block", read_block_list(memory, store, geometry)))
+        if store := clients.stores.get(CHURN_STORE):
+            churn = read_churn_model(memory, store, geometry)
+            scenario.append(OwnedBlocks("churn block", blocks_of_model(churn, geometry)))
     except DecodeError as error:
         problems.append(error.problem)
-    owners = find_owners(handover, clients, listed, geometry)
+    owners = find_owners(handover, clients, scenario, geometry)
     nodes = sorted(n.address >> geometry.page_shift for n in handover.tree.nodes)
     structure = nodes + [f.address >> geometry.page_shift for f in handover.fragments]
     return SealedState(
@@ -74,7 +85,7 @@ def take_sealed_state(
         scratch=scratch,
         handover=handover,
         clients=clients,
-        listed=listed,
+        churn=churn,
         ledger=ledger,
         problems=tuple(problems),
         owners=owners,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from khorig.model import Finding, GuestEvent
+from khorig.model import Finding, GuestEvent, RunSpec
 from khorig.verdict.guest_facts import GuestFacts
 from khorig.view.errors import Problem
 from khorig.view.layout import Geometry
@@ -23,6 +23,7 @@ class Stop:
     memory: PhysicalMemory
     facts: GuestFacts  # of this generation
     geometry: Geometry
+    spec: RunSpec
 
     def finding(
         self,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
+from typing import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from khorig.view.clients import LEDGER_STORE, STORES_PATH, Clients
 from khorig.view.handover import Handover
 from khorig.view.layout import GEOMETRY_4K, Geometry
 from khorig.view.memory import PhysRange
+from khorig.view.scenario_blocks import OwnedBlocks
 
 _NOBODY = -1
 
@@ -105,12 +106,12 @@ class Owners:
 def find_owners(
     handover: Handover,
     clients: Clients,
-    listed: Blocks | None = None,
+    scenario: Sequence[OwnedBlocks] = (),
     geometry: Geometry = GEOMETRY_4K,
 ) -> Owners:
     """Assigns every preserved page. The names are paths in the handover: "root", "fragment
     /khorig/stores", "khorig/archive", "khorig/stores/db0", "memblock/mem0"; and "block 17" for
-    those in the list `listed`."""
+    those of a `scenario`."""
     owners = Owners(handover.blocks)
 
     def claim_area(area: PhysRange, owner: str) -> None:
@@ -134,19 +135,20 @@ def find_owners(
         chunks = [chunk >> geometry.page_shift for chunk in store.vmalloc.chunks]
         owners.claim(np.array(chunks, dtype=np.int64), f"{name} chunk")
         owners.claim(store.vmalloc.blocks.page_frames(), name)
-    if listed is not None:
-        owners.claim(listed.page_frames(), "block", _block_label(listed))
+    for owned in scenario:
+        owners.claim(owned.blocks.page_frames(), owned.owner, _block_label(owned))
     return owners
 
 
-def _block_label(blocks: Blocks) -> Callable[[int], str]:
+def _block_label(owned: OwnedBlocks) -> Callable[[int], str]:
+    blocks = owned.blocks
     ends = np.cumsum(blocks.counts)
 
     def label(offset: int) -> str:
         number = int(np.searchsorted(ends, offset, side="right"))
         order = int(blocks.orders[number])
         page = offset - (int(ends[number]) - (1 << order))
-        return f"block {number} (order {order}) page {page}"
+        return f"{owned.owner} {number} (order {order}) page {page}"
 
     return label
 

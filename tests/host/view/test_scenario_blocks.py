@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The list of blocks and the model of the scenarios, as stores."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from khorig.view.clients import Store, decode_clients
+from khorig.view.errors import DecodeError
+from khorig.view.handover import decode_handover
+from khorig.view.owners import find_owners
+from khorig.view.scenario_blocks import OwnedBlocks, read_block_list, read_churn_model
+from view.handover_image import MIB, PAGE, RAM, FdtValue, HandoverImage
+
+
+def with_store(image: HandoverImage, content: bytes) -> Store:
+    pages = [
+        image.preserved_page(content[at : at + PAGE]) for at in range(0, len(content) or 1, PAGE)
+    ]
+    vmalloc = image.vmalloc(pages)
+    node: FdtValue = {
+        "compatible": "khorig-store-v1",
+        "vmalloc": vmalloc,
+        "size": len(content),
+    }
+    stores = image.fragment({"compatible": "khorig-stores-v1", "s": node})
+    top = image.fragment({"compatible": "khorig-v1", "stores": image.link(stores)})
+    image.clients["khorig"] = image.link(top)
+    clients = decode_clients(image.memory, decode_handover(image.memory, image.finish()))
+    return clients.stores["s"]
+
+
+def test_block_list_and_its_owners() -> None:
+    image = HandoverImage()
+    blocks = [(image.preserved_block(order), order) for order in (0, 3, 1, 9)]
+    store = with_store(image, b"".join(struct.pack("<Q", at | order) for at, order in blocks))
+    listed = read_block_list(image.memory, store)
+    assert [(f << 12, o) for f, o in zip(listed.frames.tolist(), listed.orders.tolist())] == blocks
+    handover = decode_handover(image.memory, image.root)
+    clients = decode_clients(image.memory, handover)
+    owners = find_owners(handover, clients, [OwnedBlocks("block", listed)])
+    assert owners.name(blocks[0][0] >> 12) == "block 0 (order 0) page 0"
+    assert owners.name((blocks[1][0] >> 12) + 7) == "block 1 (order 3) page 7"
+    assert owners.name(blocks[3][0] >> 12) == "block 3 (order 9) page 0"
+    assert not len(owners.unowned)
+
+
+@pytest.mark.parametrize(
+    "raw, text",
+    [
+        (b"1234567", "not whole entries"),
+        (struct.pack("<Q", 1 << 63), "0x8000000000000000"),
+        (struct.pack("<Q", RAM.begin | 38), "order 38"),
+        (struct.pack("<2Q", RAM.begin, RAM.end), "block 1 at 0x0000000044000000 is not inside RAM"),
+        (struct.pack("<2Q", RAM.begin | 4, RAM.begin + PAGE), "block 1 at 0x0000000040001000 over"),
+    ],
+)
+def test_broken_block_lists(raw: bytes, text: str) -> None:
+    image = HandoverImage()
+    with pytest.raises(DecodeError) as caught:
+        read_block_list(image.memory, with_store(image, raw))
+    assert caught.value.problem.id == "block-list" and text in caught.value.problem.text
+
+
+def test_empty_block_list() -> None:
+    image = HandoverImage()
+    assert len(read_block_list(image.memory, with_store(image, b""))) == 0
+
+
+@pytest.mark.parametrize(
+    "region, size", [(RAM.begin + 8, 1024), (RAM.end - MIB, 1024), (RAM.begin, 1023)]
+)
+def test_broken_churn_models(region: int, size: int) -> None:
+    image = HandoverImage()
+    with pytest.raises(DecodeError) as caught:
+        read_churn_model(image.memory, with_store(image, struct.pack("<Q", region) + bytes(size)))
+    assert caught.value.problem.id == "churn-model"
