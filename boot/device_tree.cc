@@ -11,19 +11,70 @@ using khocore::ErrorCode;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Result;
-using khocore::Span;
 
 namespace {
 
-constexpr size_t kCellBytes = 4;
+constexpr size_t kCellBytes = sizeof(uint32_t);
 
-uint64_t ReadCells(const uint8_t* bytes, unsigned cells) {
+uint64_t ReadCells(const uint8_t* bytes, uint64_t cells) {
   uint64_t value = 0;
   for (unsigned i = 0; i < cells * kCellBytes; ++i) value = value << 8 | bytes[i];
   return value;
 }
 
 }  // namespace
+
+const char* FirstString(PropertyValue value) {
+  if (value.size == 0 || memchr(value.data, '\0', value.size) == nullptr) return nullptr;
+  return reinterpret_cast<const char*>(value.data);
+}
+
+bool HasString(PropertyValue value, const char* text, size_t length) {
+  while (value.size > length) {
+    const void* const found = memchr(value.data, '\0', value.size);
+    if (found == nullptr) return false;
+    const auto* const end = static_cast<const uint8_t*>(found);
+    const auto bytes = static_cast<size_t>(end - value.data);
+    if (bytes == length && memcmp(value.data, text, length) == 0) return true;
+    value = {end + 1, value.size - bytes - 1};
+  }
+  return false;
+}
+
+bool ReadNumber(PropertyValue value, uint64_t* number) {
+  if (value.size != kCellBytes && value.size != 2 * kCellBytes) return false;
+  *number = ReadCells(value.data, value.size / kCellBytes);
+  return true;
+}
+
+bool ReadRange(PropertyValue list, CellCounts cells, size_t index, PhysRange* range) {
+  if (!cells.AreValid()) return false;
+  if (list.size % cells.bytes() != 0 || index >= list.size / cells.bytes()) return false;
+  const uint8_t* const at = list.data + index * cells.bytes();
+  *range = {PhysAddr::FromRaw(ReadCells(at, cells.address)),
+            ReadCells(at + cells.address * kCellBytes, cells.size)};
+  return true;
+}
+
+bool TreeNode::IsEnabled() const {
+  return status.data == nullptr || HasString(status, "okay") || HasString(status, "ok");
+}
+
+bool TreeNode::IsIn(const char* wanted) const {
+  return parent != nullptr && parent->IsInRoot() && strcmp(wanted, parent->name) == 0;
+}
+
+bool TreeNode::Reg(size_t index, PhysRange* range) const {
+  return parent != nullptr && ReadRange(reg, parent->child_cells, index, range);
+}
+
+bool TreeNode::DeviceReg(size_t index, PhysRange* range) const {
+  // An empty `ranges` says that the addresses below a bus are those above it.
+  for (const TreeNode* bus = parent; bus != nullptr && bus->parent != nullptr; bus = bus->parent) {
+    if (bus->ranges.data == nullptr || bus->ranges.size != 0) return false;
+  }
+  return Reg(index, range);
+}
 
 Result<DeviceTree> DeviceTree::Open(const void* blob, uint64_t limit) {
   const auto raw = reinterpret_cast<uint64_t>(blob);
@@ -50,87 +101,22 @@ Result<DeviceTree> DeviceTree::Open(const void* blob, uint64_t limit) {
   return tree;
 }
 
-int DeviceTree::Find(const char* path) const { return Find(path, strlen(path)); }
-
-int DeviceTree::Find(const char* path, size_t length) const {
-  const int node = fdt_path_offset_namelen(blob_, path, static_cast<int>(length));
-  return node < 0 ? -1 : node;
+PropertyValue DeviceTree::Property(int node, const char* name) const {
+  return Property(node, name, strlen(name));
 }
 
-int DeviceTree::FindCompatible(int after, const char* name) const {
-  const int node = fdt_node_offset_by_compatible(blob_, after, name);
-  return node < 0 ? -1 : node;
+PropertyValue DeviceTree::Property(int node, const char* name, size_t length) const {
+  int size = 0;
+  const void* const bytes = fdt_getprop_namelen(blob_, node, name, static_cast<int>(length), &size);
+  if (bytes == nullptr || size < 0) return {};
+  return {static_cast<const uint8_t*>(bytes), static_cast<size_t>(size)};
 }
 
-int DeviceTree::FirstChild(int parent) const {
-  const int node = fdt_first_subnode(blob_, parent);
-  return node < 0 ? -1 : node;
-}
-
-int DeviceTree::NextChild(int node) const {
-  const int next = fdt_next_subnode(blob_, node);
-  return next < 0 ? -1 : next;
-}
-
-bool DeviceTree::IsEnabled(int node) const {
-  if (Property(node, "status").data == nullptr) return true;
-  const char* const status = String(node, "status");
-  return status != nullptr && (strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0);
-}
-
-bool DeviceTree::IsCompatible(int node, const char* name) const {
-  return fdt_node_check_compatible(blob_, node, name) == 0;
-}
-
-Span<const uint8_t> DeviceTree::Property(int node, const char* name) const {
-  int length = 0;
-  const void* const bytes = fdt_getprop(blob_, node, name, &length);
-  if (bytes == nullptr || length < 0) return {};
-  return {static_cast<const uint8_t*>(bytes), static_cast<size_t>(length)};
-}
-
-const char* DeviceTree::String(int node, const char* name) const {
-  const Span<const uint8_t> bytes = Property(node, name);
-  if (bytes.size == 0 || memchr(bytes.data, '\0', bytes.size) == nullptr) return nullptr;
-  return reinterpret_cast<const char*>(bytes.data);
-}
-
-bool DeviceTree::Number(int node, const char* name, uint64_t* value) const {
-  const Span<const uint8_t> bytes = Property(node, name);
-  if (bytes.size != kCellBytes && bytes.size != 2 * kCellBytes) return false;
-  *value = ReadCells(bytes.data, static_cast<unsigned>(bytes.size / kCellBytes));
-  return true;
-}
-
-bool DeviceTree::ChildCells(int node, CellCounts* cells) const {
-  const int address = fdt_address_cells(blob_, node);
-  const int size = fdt_size_cells(blob_, node);
-  if (address < 1 || address > 2 || size < 1 || size > 2) return false;
-  *cells = {static_cast<unsigned>(address), static_cast<unsigned>(size)};
-  return true;
-}
-
-bool DeviceTree::RangeAt(int node, const char* name, CellCounts cells, size_t index,
-                         PhysRange* range) const {
-  const Span<const uint8_t> bytes = Property(node, name);
-  const size_t entry = (cells.address + cells.size) * kCellBytes;
-  if (bytes.size % entry != 0 || index >= bytes.size / entry) return false;
-  const uint8_t* const at = bytes.data + index * entry;
-  *range = {PhysAddr::FromRaw(ReadCells(at, cells.address)),
-            ReadCells(at + cells.address * kCellBytes, cells.size)};
-  return true;
-}
-
-bool DeviceTree::DeviceRange(int node, size_t index, PhysRange* range) const {
-  const int parent = fdt_parent_offset(blob_, node);
+CellCounts DeviceTree::RootCells() const {
   CellCounts cells;
-  if (parent < 0 || !ChildCells(parent, &cells)) return false;
-  // An empty `ranges` says that the addresses below a bus are those above it.
-  for (int bus = parent; bus > 0; bus = fdt_parent_offset(blob_, bus)) {
-    const Span<const uint8_t> ranges = Property(bus, "ranges");
-    if (ranges.data == nullptr || ranges.size != 0) return false;
-  }
-  return RangeAt(node, "reg", cells, index, range);
+  (void)ReadNumber(Property(0, "#address-cells"), &cells.address);
+  (void)ReadNumber(Property(0, "#size-cells"), &cells.size);
+  return cells;
 }
 
 }  // namespace boot

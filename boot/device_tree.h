@@ -11,13 +11,54 @@
 
 namespace boot {
 
-/// Gets a line of text about something in the device tree that was not used, and why.
-using Note = khocore::FunctionRef<void(const char* text)>;
+/// The value of a property, of any length. `data` is null when there is no such property.
+using PropertyValue = khocore::Span<const uint8_t>;
 
-/// How many 32-bit cells an address and a size take in a `reg` property.
+/// The first string in `value`, or null when it has no terminator.
+const char* FirstString(PropertyValue value);
+/// Whether one of the strings in `value` is the first `length` bytes of `text`.
+bool HasString(PropertyValue value, const char* text, size_t length);
+/// The same for a literal.
+template <size_t kSize>
+bool HasString(PropertyValue value, const char (&text)[kSize]) {
+  return HasString(value, text, kSize - 1);
+}
+/// A number of one or two cells. False for any other length.
+bool ReadNumber(PropertyValue value, uint64_t* number);
+
+/// How many 32-bit cells an address and a size take in a list of ranges.
 struct CellCounts {
-  unsigned address = 0;
-  unsigned size = 0;
+  uint64_t address = 2;  ///< the defaults of the specification
+  uint64_t size = 1;
+
+  bool AreValid() const { return address >= 1 && address <= 2 && size >= 1 && size <= 2; }
+  size_t bytes() const { return (address + size) * sizeof(uint32_t); }
+};
+/// Entry `index` of a list of ranges. False behind the end of the list, for a list that is no
+/// multiple of an entry, and for counts that are not valid.
+bool ReadRange(PropertyValue list, CellCounts cells, size_t index, khocore::PhysRange* range);
+
+/// A node as a walk sees it: where it is, and the properties that tell what it is.
+struct TreeNode {
+  const TreeNode* parent;  ///< null for the root
+  int offset;
+  const char* name;
+  PropertyValue compatible;
+  PropertyValue device_type;
+  PropertyValue status;
+  PropertyValue reg;
+  PropertyValue ranges;
+  CellCounts child_cells;  ///< of the lists in nodes below this one; may be anything
+
+  /// False when there is a `status` and it is neither "okay" nor "ok".
+  bool IsEnabled() const;
+  /// Whether this node lies directly below the root, or below the root's child `name`.
+  bool IsInRoot() const { return parent != nullptr && parent->parent == nullptr; }
+  bool IsIn(const char* name) const;
+  /// Entry `index` of `reg` as it stands there.
+  bool Reg(size_t index, khocore::PhysRange* range) const;
+  /// The same as the CPU sees it: false as well when a bus above the node translates addresses.
+  bool DeviceReg(size_t index, khocore::PhysRange* range) const;
 };
 
 /// A device tree that firmware or another kernel wrote: untrusted, checked as a whole when opened
@@ -26,6 +67,8 @@ class DeviceTree {
  public:
   /// The boot protocol's own bound.
   static constexpr uint64_t kMaxSize = uint64_t{2} << 20;
+  /// Nodes deeper than this are not visited; the root has depth 0.
+  static constexpr unsigned kMaxDepth = 15;
 
   DeviceTree() = default;
 
@@ -36,40 +79,23 @@ class DeviceTree {
   const void* blob() const { return blob_; }
   uint64_t size() const { return size_; }  ///< totalsize, free room included
 
-  /// The node at `path`, absolute or an alias, or -1.
-  int Find(const char* path) const;
-  /// The same with the path in the first `length` bytes of `path`.
-  int Find(const char* path, size_t length) const;
-  /// The first node after `after` (-1 for the start) that is compatible with `name`, or -1.
-  int FindCompatible(int after, const char* name) const;
-  /// Direct subnodes: the first one of `parent`, and the one after `node`, or -1.
-  int FirstChild(int parent) const;
-  int NextChild(int node) const;
+  /// Visits every node once, parents before children. One pass, because libfdt starts at the root
+  /// for each question about a single node, which costs a boot millions of instructions.
+  void Walk(khocore::FunctionRef<void(const TreeNode& node)> visit) const;
 
-  /// False when `status` is there and is neither "okay" nor "ok".
-  bool IsEnabled(int node) const;
-  bool IsCompatible(int node, const char* name) const;
-  /// An empty span when there is no such property, or nothing in it.
-  khocore::Span<const uint8_t> Property(int node, const char* name) const;
-  /// The first string of a property, or null when it is absent or not terminated.
-  const char* String(int node, const char* name) const;
-  /// A property of one or two cells. False when it is absent or has another length.
-  bool Number(int node, const char* name, uint64_t* value) const;
-
-  /// The cell counts of the children of `node`. False when they are not 1 or 2 each.
-  bool ChildCells(int node, CellCounts* cells) const;
-  /// Entry `index` of a property that is a list of ranges. False behind the end of the list, and
-  /// for a list that is no multiple of an entry.
-  bool RangeAt(int node, const char* name, CellCounts cells, size_t index,
-               khocore::PhysRange* range) const;
-  /// Entry `index` of `reg` of a device, as the CPU sees it. False when there is none or when a bus
-  /// above the device translates addresses.
-  bool DeviceRange(int node, size_t index, khocore::PhysRange* range) const;
+  /// A property of the node at the offset `node`; -1 for one that is not there. The second form
+  /// takes the name from the first `length` bytes of `name`.
+  PropertyValue Property(int node, const char* name) const;
+  PropertyValue Property(int node, const char* name, size_t length) const;
+  CellCounts RootCells() const;
 
  private:
   const void* blob_ = nullptr;
   uint64_t size_ = 0;
 };
+
+/// Gets a line of text about something in the device tree that was not used, and why.
+using Note = khocore::FunctionRef<void(const char* text)>;
 
 /// Fills `info` with what the tree says about memory, reservations, command line, initrd and
 /// handover, and with the tree itself at physical address `address`, which must also be kept. What

@@ -14,7 +14,6 @@ using khocore::AlignUp;
 using khocore::kPageSize;
 using khocore::PhysAddr;
 using khocore::PhysRange;
-using khocore::Span;
 
 namespace {
 
@@ -27,23 +26,12 @@ void AddRegion(PhysRange range, MemoryType type, BootInfo* info) {
   info->regions[info->region_count++] = {range, type};
 }
 
-void AddRanges(const DeviceTree& tree, int node, CellCounts cells, MemoryType type,
-               BootInfo* info) {
+void AddReg(const TreeNode& node, MemoryType type, BootInfo* info) {
   PhysRange range;
-  for (size_t i = 0; tree.RangeAt(node, "reg", cells, i, &range); ++i) {
-    AddRegion(range, type, info);
-  }
+  for (size_t i = 0; node.Reg(i, &range); ++i) AddRegion(range, type, info);
 }
 
-void ReadMemory(const DeviceTree& tree, CellCounts cells, BootInfo* info) {
-  for (int node = tree.FirstChild(0); node >= 0; node = tree.NextChild(node)) {
-    const char* const type = tree.String(node, "device_type");
-    if (type == nullptr || strcmp(type, "memory") != 0 || !tree.IsEnabled(node)) continue;
-    AddRanges(tree, node, cells, MemoryType::kRam, info);
-  }
-}
-
-void ReadReservations(const DeviceTree& tree, BootInfo* info, Note note) {
+void ReadReservations(const DeviceTree& tree, BootInfo* info) {
   const int count = fdt_num_mem_rsv(tree.blob());
   for (int i = 0; i < count; ++i) {
     uint64_t begin = 0;
@@ -51,21 +39,31 @@ void ReadReservations(const DeviceTree& tree, BootInfo* info, Note note) {
     if (fdt_get_mem_rsv(tree.blob(), i, &begin, &size) != 0) break;
     AddRegion({PhysAddr::FromRaw(begin), size}, MemoryType::kReserved, info);
   }
-  const int parent = tree.Find("/reserved-memory");
-  if (parent < 0) return;
-  CellCounts cells;
-  if (!tree.ChildCells(parent, &cells)) {
-    note("/reserved-memory: its cell counts are not 1 or 2; ignored");
-    return;
-  }
-  for (int node = tree.FirstChild(parent); node >= 0; node = tree.NextChild(node)) {
-    if (tree.IsEnabled(node)) AddRanges(tree, node, cells, MemoryType::kReserved, info);
-  }
+}
+
+/// Memory and reserved memory. Returns the offset of /chosen, or -1.
+int ReadNodes(const DeviceTree& tree, BootInfo* info, Note note) {
+  int chosen = -1;
+  tree.Walk([&](const TreeNode& node) {
+    if (node.IsInRoot()) {
+      if (strcmp(node.name, "chosen") == 0) chosen = node.offset;
+      if (strcmp(node.name, "reserved-memory") == 0 && !node.child_cells.AreValid()) {
+        note("/reserved-memory: its cell counts are not 1 or 2; ignored");
+      }
+      if (HasString(node.device_type, "memory") && node.IsEnabled()) {
+        AddReg(node, MemoryType::kRam, info);
+      }
+    } else if (node.IsIn("reserved-memory") && node.IsEnabled()) {
+      AddReg(node, MemoryType::kReserved, info);
+    }
+  });
+  return chosen;
 }
 
 void ReadCommandLine(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
-  if (tree.Property(chosen, "bootargs").size == 0) return;
-  const char* const text = tree.String(chosen, "bootargs");
+  const PropertyValue value = tree.Property(chosen, "bootargs");
+  if (value.size == 0) return;
+  const char* const text = FirstString(value);
   if (text == nullptr) {
     note("/chosen/bootargs: not terminated; ignored");
     return;
@@ -79,8 +77,8 @@ void ReadCommandLine(const DeviceTree& tree, int chosen, BootInfo* info, Note no
 void ReadInitrd(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
   uint64_t begin = 0;
   uint64_t end = 0;
-  const bool has_begin = tree.Number(chosen, "linux,initrd-start", &begin);
-  const bool has_end = tree.Number(chosen, "linux,initrd-end", &end);
+  const bool has_begin = ReadNumber(tree.Property(chosen, "linux,initrd-start"), &begin);
+  const bool has_end = ReadNumber(tree.Property(chosen, "linux,initrd-end"), &end);
   if (!has_begin && !has_end) return;
   if (!has_begin || !has_end || end < begin) {
     note("/chosen/linux,initrd-start and -end: no range; ignored");
@@ -90,21 +88,20 @@ void ReadInitrd(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
 }
 
 /// Both properties or none, one range each: that is how Linux reads them, too.
-void ReadHandover(const DeviceTree& tree, int chosen, CellCounts cells, BootInfo* info, Note note) {
-  constexpr const char* kNames[2] = {"linux,kho-fdt", "linux,kho-scratch"};
-  PhysRange ranges[2];
-  size_t found = 0;
-  size_t good = 0;
-  for (size_t i = 0; i < 2; ++i) {
-    const Span<const uint8_t> bytes = tree.Property(chosen, kNames[i]);
-    found += bytes.data != nullptr ? 1 : 0;
-    if (bytes.size != (cells.address + cells.size) * sizeof(uint32_t)) continue;
-    good += tree.RangeAt(chosen, kNames[i], cells, 0, &ranges[i]) && ranges[i].size != 0 ? 1 : 0;
-  }
-  if (good == 2) {
-    info->kho_root = ranges[0];
-    info->kho_scratch = ranges[1];
-  } else if (found != 0) {
+void ReadHandover(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
+  const CellCounts cells = tree.RootCells();
+  const PropertyValue root = tree.Property(chosen, "linux,kho-fdt");
+  const PropertyValue scratch = tree.Property(chosen, "linux,kho-scratch");
+  if (root.data == nullptr && scratch.data == nullptr) return;
+  const auto read = [cells](PropertyValue value, PhysRange* range) {
+    return value.size == cells.bytes() && ReadRange(value, cells, 0, range) && range->size != 0;
+  };
+  PhysRange root_range;
+  PhysRange scratch_range;
+  if (read(root, &root_range) && read(scratch, &scratch_range)) {
+    info->kho_root = root_range;
+    info->kho_scratch = scratch_range;
+  } else {
     note("/chosen/linux,kho-fdt and -scratch: not one range each; handover ignored");
   }
 }
@@ -123,18 +120,16 @@ void ReadBootInfo(const DeviceTree& tree, PhysAddr address, BootInfo* info, Note
   info->parameters = address;
   info->device_tree = {address, tree.size()};
   Keep(info->device_tree, info);
-  CellCounts cells;
-  if (!tree.ChildCells(0, &cells)) {
+  if (!tree.RootCells().AreValid()) {
     note("/: its cell counts are not 1 or 2; device tree ignored");
     return;
   }
-  ReadMemory(tree, cells, info);
-  ReadReservations(tree, info, note);
-  const int chosen = tree.Find("/chosen");
+  ReadReservations(tree, info);
+  const int chosen = ReadNodes(tree, info, note);
   if (chosen < 0) return;
   ReadCommandLine(tree, chosen, info, note);
   ReadInitrd(tree, chosen, info, note);
-  ReadHandover(tree, chosen, cells, info, note);
+  ReadHandover(tree, chosen, info, note);
   if (info->kho_scratch.size != 0) Keep(info->kho_scratch, info);
 }
 

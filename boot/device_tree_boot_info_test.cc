@@ -60,13 +60,15 @@ TEST(ReadBootInfo, ReadsEverything) {
   const BootInfo& info = *outcome.info;
   EXPECT_TRUE(outcome.notes.empty());
   ASSERT_EQ(info.region_count, 4u);
-  EXPECT_EQ(info.regions[0].range, Range(0x40000000, 0x80000000));
-  EXPECT_EQ(info.regions[0].type, MemoryType::kRam);
-  EXPECT_EQ(info.regions[1].range, Range(0x100000000, 0x10000000));
-  EXPECT_EQ(info.regions[2].range, Range(0x44000000, 0x1000));
-  EXPECT_EQ(info.regions[2].type, MemoryType::kReserved);
-  EXPECT_EQ(info.regions[3].range, Range(0x50000000, 0x2000));
-  EXPECT_EQ(info.regions[3].type, MemoryType::kReserved);
+  // Reservations of the header, then the nodes, which libfdt has added in front of each other.
+  EXPECT_EQ(info.regions[0].range, Range(0x44000000, 0x1000));
+  EXPECT_EQ(info.regions[0].type, MemoryType::kReserved);
+  EXPECT_EQ(info.regions[1].range, Range(0x50000000, 0x2000));
+  EXPECT_EQ(info.regions[1].type, MemoryType::kReserved);
+  EXPECT_EQ(info.regions[2].range, Range(0x40000000, 0x80000000));
+  EXPECT_EQ(info.regions[2].type, MemoryType::kRam);
+  EXPECT_EQ(info.regions[3].range, Range(0x100000000, 0x10000000));
+  EXPECT_EQ(info.regions[3].type, MemoryType::kRam);
   EXPECT_STREQ(info.command_line, "scenario=chain seed=7");
   EXPECT_FALSE(info.command_line_truncated);
   EXPECT_EQ(info.initrd, Range(0x46000000, 0x1234));

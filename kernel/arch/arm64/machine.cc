@@ -7,63 +7,103 @@ namespace arch {
 
 using boot::DeviceTree;
 using boot::Note;
+using boot::TreeNode;
 using khocore::PhysRange;
 
 constinit Machine this_machine;
 
 namespace {
 
-void ReadConsole(const DeviceTree& tree, Machine* machine, Note note) {
-  const int chosen = tree.Find("/chosen");
-  const char* const path = chosen < 0 ? nullptr : tree.String(chosen, "stdout-path");
-  if (path == nullptr) return;
-  // A path or an alias, and behind a colon the line's settings.
-  const char* const colon = strchr(path, ':');
-  const int node =
-      tree.Find(path, colon != nullptr ? static_cast<size_t>(colon - path) : strlen(path));
-  if (node < 0 || !tree.IsCompatible(node, "arm,pl011") ||
-      !tree.DeviceRange(node, 0, &machine->console)) {
-    note("/chosen/stdout-path: no PL011 with an address; console stays");
+/// What a walk finds out about consoles, to be put together afterwards: the nodes come in any
+/// order.
+class ConsoleFinder {
+ public:
+  void Visit(const TreeNode& node) {
+    if (node.IsInRoot() && strcmp(node.name, "chosen") == 0) chosen_ = node.offset;
+    if (node.IsInRoot() && strcmp(node.name, "aliases") == 0) aliases_ = node.offset;
+    if (count_ == kMost || !boot::HasString(node.compatible, "arm,pl011")) return;
+    Console& console = consoles_[count_];
+    if (WritePath(node, console.path) && node.DeviceReg(0, &console.registers)) ++count_;
   }
-}
 
-/// The first enabled node compatible with one of the names, or -1.
-int FindDevice(const DeviceTree& tree, const char* name) {
-  int node = tree.FindCompatible(-1, name);
-  while (node >= 0 && !tree.IsEnabled(node)) node = tree.FindCompatible(node, name);
-  return node;
-}
-
-void ReadGic(const DeviceTree& tree, Machine* machine, Note note) {
-  if (const int node = FindDevice(tree, "arm,gic-v3"); node >= 0) {
-    machine->gic = Machine::Gic::kV3;
-    if (tree.DeviceRange(node, 0, &machine->gic_distributor)) return;
-  }
-  constexpr const char* kVersion2[] = {"arm,cortex-a15-gic", "arm,gic-400"};
-  for (const char* const name : kVersion2) {
-    const int node = FindDevice(tree, name);
-    if (node < 0) continue;
-    machine->gic = Machine::Gic::kV2;
-    if (tree.DeviceRange(node, 0, &machine->gic_distributor) &&
-        tree.DeviceRange(node, 1, &machine->gic_cpu)) {
-      return;
+  /// The registers of the console that stdout-path names. Empty when there is no such property;
+  /// tells `note` when it cannot be followed.
+  PhysRange Find(const DeviceTree& tree, Note note) const {
+    const char* path = boot::FirstString(tree.Property(chosen_, "stdout-path"));
+    if (path == nullptr) return {};
+    // Behind a colon are the line's settings. What does not start with a slash is an alias.
+    size_t length = Length(path);
+    if (*path != '/') {
+      path = boot::FirstString(tree.Property(aliases_, path, length));
+      length = path != nullptr ? Length(path) : 0;
     }
+    for (size_t i = 0; i < count_; ++i) {
+      const Console& console = consoles_[i];
+      if (length != 0 && strlen(console.path) == length &&
+          memcmp(console.path, path, length) == 0) {
+        return console.registers;
+      }
+    }
+    note("/chosen/stdout-path: no PL011; the console stays");
+    return {};
   }
-  if (machine->gic == Machine::Gic::kNone) return;
-  note("interrupt controller: no usable reg; it is left as it is");
-  machine->gic = Machine::Gic::kNone;
+
+ private:
+  static constexpr size_t kMost = 8;
+  static constexpr size_t kPathBytes = 96;
+  struct Console {
+    char path[kPathBytes];
+    PhysRange registers;
+  };
+
+  static size_t Length(const char* path) {
+    const char* const colon = strchr(path, ':');
+    return colon != nullptr ? static_cast<size_t>(colon - path) : strlen(path);
+  }
+
+  /// From the end to the front, then moved to the front. False when it does not fit.
+  static bool WritePath(const TreeNode& node, char* path) {
+    size_t at = kPathBytes - 1;
+    path[at] = '\0';
+    for (const TreeNode* part = &node; part->parent != nullptr; part = part->parent) {
+      const size_t length = strlen(part->name);
+      if (length + 1 > at) return false;
+      at -= length + 1;
+      path[at] = '/';
+      memcpy(path + at + 1, part->name, length);
+    }
+    memmove(path, path + at, kPathBytes - at);
+    return true;
+  }
+
+  Console consoles_[kMost];
+  size_t count_ = 0;
+  int chosen_ = -1;
+  int aliases_ = -1;
+};
+
+void ReadGic(const TreeNode& node, Machine* machine, Note note) {
+  const bool is_v3 = boot::HasString(node.compatible, "arm,gic-v3");
+  const bool is_v2 = boot::HasString(node.compatible, "arm,cortex-a15-gic") ||
+                     boot::HasString(node.compatible, "arm,gic-400");
+  if (!is_v3 && !is_v2) return;
+  if (!node.DeviceReg(0, &machine->gic_distributor) ||
+      (is_v2 && !node.DeviceReg(1, &machine->gic_cpu))) {
+    note("interrupt controller: no usable reg; it is left as it is");
+    return;
+  }
+  machine->gic = is_v3 ? Machine::Gic::kV3 : Machine::Gic::kV2;
 }
 
-void ReadPci(const DeviceTree& tree, Machine* machine, Note note) {
-  const int node = FindDevice(tree, "pci-host-ecam-generic");
-  if (node < 0) return;
-  if (!tree.DeviceRange(node, 0, &machine->pci)) {
+void ReadPci(const DeviceTree& tree, const TreeNode& node, Machine* machine, Note note) {
+  if (!boot::HasString(node.compatible, "pci-host-ecam-generic")) return;
+  if (!node.DeviceReg(0, &machine->pci)) {
     note("PCI host: no usable reg; bus mastering is left as it is");
     return;
   }
   // Bus numbers are a byte each; the pair reads as first << 32 | last.
   uint64_t buses = 0;
-  if (tree.Number(node, "bus-range", &buses) && buses >> 32 < 256) {
+  if (boot::ReadNumber(tree.Property(node.offset, "bus-range"), &buses) && buses >> 32 < 256) {
     machine->pci_first_bus = static_cast<unsigned>(buses >> 32);
   }
 }
@@ -72,9 +112,14 @@ void ReadPci(const DeviceTree& tree, Machine* machine, Note note) {
 
 Machine ReadMachine(const DeviceTree& tree, Note note) {
   Machine machine;
-  ReadConsole(tree, &machine, note);
-  ReadGic(tree, &machine, note);
-  ReadPci(tree, &machine, note);
+  ConsoleFinder consoles;
+  tree.Walk([&](const TreeNode& node) {
+    consoles.Visit(node);
+    if (node.compatible.data == nullptr || !node.IsEnabled()) return;
+    if (machine.gic == Machine::Gic::kNone) ReadGic(node, &machine, note);
+    if (machine.pci.size == 0) ReadPci(tree, node, &machine, note);
+  });
+  machine.console = consoles.Find(tree, note);
   return machine;
 }
 

@@ -75,11 +75,34 @@ TEST(ReadMachine, FollowsAliasAndSettings) {
 }
 
 TEST(ReadMachine, LeavesTheConsoleForWhatIsNoPl011) {
-  for (const char* const path : {"", ":", "serial1", "/nobody", "/intc@8000000"}) {
+  for (const char* const path : {"", ":", "serial1", "/nobody", "/intc@8000000", "/pl011@900000"}) {
     const Outcome outcome = Read(VirtTree("arm,gic-v3", path));
     EXPECT_EQ(outcome.machine.console.size, 0u) << path;
     EXPECT_EQ(outcome.notes.size(), 1u) << path;
   }
+}
+
+TEST(ReadMachine, FindsTheConsoleAmongSeveralBelowABus) {
+  TestTree tree(1, 1);
+  tree.Node("/soc").Node("/chosen").Bytes("/soc", "ranges", "");
+  tree.Cells("/soc", "#address-cells", {1}).Cells("/soc", "#size-cells", {1});
+  for (uint32_t at = 9; at >= 1; --at) {  // one more than are looked at; libfdt adds in front
+    const std::string path = "/soc/uart@" + std::to_string(at);
+    tree.Node(path).String(path, "compatible", "arm,pl011").Cells(path, "reg", {at << 12, 0x1000});
+  }
+  tree.String("/chosen", "stdout-path", "/soc/uart@2");
+  EXPECT_EQ(Read(tree).machine.console, Range(0x2000, 0x1000));
+}
+
+TEST(ReadMachine, LeavesAPathThatIsTooLongAlone) {
+  TestTree tree;
+  const std::string path = "/" + std::string(120, 'u');
+  tree.Node("/chosen").String("/chosen", "stdout-path", path);
+  tree.Node(path).String(path, "compatible", "arm,pl011");
+  tree.Cells(path, "reg", {0, 0x1000, 0, 0x1000});
+  const Outcome outcome = Read(tree);
+  EXPECT_EQ(outcome.machine.console.size, 0u);
+  EXPECT_EQ(outcome.notes.size(), 1u);
 }
 
 TEST(ReadMachine, SaysWhatItCannotReach) {
@@ -100,6 +123,16 @@ TEST(ReadMachine, PassesDisabledDevicesOver) {
   tree.Node("/a").String("/a", "compatible", "arm,gic-v3").String("/a", "status", "disabled");
   tree.Cells("/a", "reg", {0, 0x1000, 0, 0x1000});  // libfdt adds in front of /b
   EXPECT_EQ(Read(tree).machine.gic_distributor, Range(0x2000, 0x1000));
+}
+
+TEST(ReadMachine, TakesTheFirstInterruptController) {
+  TestTree tree;
+  for (const uint32_t at : {2, 1}) {
+    const std::string path = "/gic@" + std::to_string(at);
+    tree.Node(path).String(path, "compatible", "arm,gic-v3");
+    tree.Cells(path, "reg", {0, at << 12, 0, 0x1000});
+  }
+  EXPECT_EQ(Read(tree).machine.gic_distributor, Range(0x1000, 0x1000));
 }
 
 TEST(ReadMachine, FindsNothingInAnEmptyTree) {

@@ -121,9 +121,9 @@ void DropOldReservations(const BootInfo& info, TreeEditor* editor) {
 void SetRange(int chosen, const char* name, CellCounts cells, PhysRange range, TreeEditor* editor) {
   uint8_t bytes[16];
   size_t at = 0;
-  const auto put = [&](uint64_t value, unsigned count) {
+  const auto put = [&](uint64_t value, uint64_t count) {
     if (count == 1 && value >> 32 != 0) editor->Check(-FDT_ERR_BADNCELLS);
-    for (unsigned i = count * 4; i-- != 0;) bytes[at++] = static_cast<uint8_t>(value >> 8 * i);
+    for (uint64_t i = count * 4; i-- != 0;) bytes[at++] = static_cast<uint8_t>(value >> 8 * i);
   };
   put(range.begin.raw(), cells.address);
   put(range.size, cells.size);
@@ -171,8 +171,8 @@ Status BuildParameters(const NextBoot& next, Span<uint8_t> buffer, PhysAddr dest
   if (!tree.ok()) {
     return Error{ErrorCode::kFdtStructure, next.info->device_tree.begin, tree.error().found};
   }
-  CellCounts cells;
-  if (!tree.value().ChildCells(0, &cells)) {
+  const CellCounts cells = tree.value().RootCells();
+  if (!cells.AreValid()) {
     return Error{ErrorCode::kFdtStructure, next.info->device_tree.begin};
   }
   const uint64_t array_bytes = ArrayBytes(next);
