@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Mapping, Protocol, Sequence
 
 from khorig.guest_ram import GuestRam
@@ -170,11 +171,23 @@ class RunSpec:
     # Generations that must refuse their handover, with the cause ("fdt-magic") of each. A cold boot
     # in such a generation is expected, in every other it fails.
     expected_refusals: Mapping[int, str] = field(default_factory=dict)
+    # Which kernel runs in each generation, "khorig" or what khorig.linux calls one. Empty when all
+    # are khorig's own.
+    kernels: tuple[str, ...] = ()
+    linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
+    extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
+
+    def stops_of(self, generation: int) -> tuple[str, ...]:
+        """Where a generation stops. A Linux has no first line of its own to stop at."""
+        if not self.kernels or self.kernels[generation - 1] == "khorig":
+            return self.stops
+        return tuple(stop for stop in self.stops if stop != "entry")
 
     @property
     def id(self) -> str:
         """For people: "handover/x86_64-q35", with what else is not the default."""
-        name = f"{self.scenario}/{self.arch}-{self.machine}"
+        what = "+".join(Path(kernel).name for kernel in self.kernels) or self.scenario
+        name = f"{what}/{self.arch}-{self.machine}"
         if self.memory != RunSpec.memory:
             name += f"-{self.memory >> 20}M"
         for part in (self.fault, self.tamper):

@@ -23,6 +23,10 @@ class Wiring:
 
 def guest_command_line(spec: RunSpec, with_stops: bool = True) -> str:
     """What the first kernel is told (docs/abi.md)."""
+    if spec.kernels:
+        from khorig.linux.chain import command_line
+
+        return command_line(spec, 1, with_stops)
     words = [
         f"scenario={spec.scenario}",
         f"generations={spec.generations}",

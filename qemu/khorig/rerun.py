@@ -15,9 +15,8 @@ from khorig.qemu_command import standalone_command
 
 def rerun_command(spec: RunSpec) -> str:
     """For a shell in the checkout."""
-    words = ["scripts/khorig", "run"]
-    words += ["--machine", spec.machine, "--scenario", spec.scenario]
-    words += ["--generations", str(spec.generations), "--mem", _size(spec.memory)]
+    words = ["scripts/khorig", *(("linux",) if spec.kernels else ()), "run"]
+    words += ["--machine", spec.machine, *_what(spec), "--mem", _size(spec.memory)]
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
     if spec.fault:
         words += ["--fault", spec.fault]
@@ -30,6 +29,17 @@ def rerun_command(spec: RunSpec) -> str:
     if spec.extra_qemu:
         words += ["--", *spec.extra_qemu]
     return shlex.join(words)
+
+
+def _what(spec: RunSpec) -> list[str]:
+    if not spec.kernels:
+        return ["--scenario", spec.scenario, "--generations", str(spec.generations)]
+    words = ["--chain", ",".join(spec.kernels)]
+    for option in spec.linux_options:
+        words += ["--linux-append", option]
+    if spec.extra_initrd:
+        words += ["--initrd", spec.extra_initrd]
+    return words
 
 
 def _size(count: int) -> str:

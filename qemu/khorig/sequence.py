@@ -6,7 +6,7 @@ from __future__ import annotations
 from khorig import exit_status
 from khorig.model import Finding, GuestEvent, RunSpec, Verdict
 
-_STOP_ORDER = ("entry", "restored", "sealed")
+STOPS = ("entry", "refused", "restored", "sealed")  # in the order that a generation has them
 
 
 class Sequence:
@@ -79,16 +79,17 @@ class Sequence:
         if event.generation > self._spec.generations:
             findings.append(self._wrong(f"only {self._spec.generations} generations were asked for"))
         handover = event.fields.get("handover")
-        if handover is not (event.generation > 1):
+        refusing = event.generation in self._spec.expected_refusals
+        if handover is not (event.generation > 1) and not refusing:
             found = "found a handover" if handover else "found no handover"
             findings.append(self._wrong(f"generation {event.generation} {found} at boot"))
         return findings
 
     def _on_stop(self, event: GuestEvent) -> list[Finding]:
         at = event.text("at")
-        if at not in self._spec.stops:
+        if at not in self._spec.stops_of(self.generation):
             return [self._wrong(f"the guest stopped at '{at}', which nobody asked for")]
-        later = _STOP_ORDER[_STOP_ORDER.index(at) :] if at in _STOP_ORDER else ()
+        later = STOPS[STOPS.index(at) :] if at in STOPS else ()
         if any(seen in later for seen in self._stops):
             return [self._wrong(f"stop '{at}' came after stop '{self._stops[-1]}'")]
         self._stops.append(at)
@@ -122,14 +123,15 @@ class Sequence:
         if self._spec.expected_status != exit_status.PASS or self.generation == 0:
             return []
         expected = {"entry"}
-        if self.generation > 1 and self.generation not in self._refused:
-            expected.add("restored")
+        if self.generation > 1:
+            expected.add("refused" if self.generation in self._refused else "restored")
         if self.generation < self._spec.generations:
             expected.add("sealed")
+        stops = self._spec.stops_of(self.generation)
         missing = [
             at
-            for at in _STOP_ORDER
-            if at in expected and at in self._spec.stops and at not in self._stops
+            for at in STOPS
+            if at in expected and at in stops and at not in self._stops
         ]
         return [
             self._wrong(f"generation {self.generation} never stopped at '{at}'") for at in missing

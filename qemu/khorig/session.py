@@ -32,6 +32,14 @@ HookFactory = Callable[[RunSpec], Sequence[StopHook]]
 _TICK_S = 0.5
 
 
+def _images(spec: RunSpec, machine: Machine, folder: Path) -> Images:
+    if not spec.kernels:
+        return find_images(machine)
+    from khorig.linux.chain import make_images
+
+    return make_images(spec, machine, folder)
+
+
 class Session:
     """Owns a folder below `out`. After each run the folder is complete as far as it goes:
     results.json, junit.xml, results.ktap and a folder for each run.
@@ -103,7 +111,7 @@ class Session:
             return result
         folder = new_folder(self.folder, spec.id)
         try:
-            images = find_images(machine)
+            images = _images(spec, machine, folder)
         except InfraError as error:
             what, evidence = error.what, error.evidence
             finding = Finding("infrastructure", what, evidence=evidence, verdict=Verdict.INFRA)

@@ -10,6 +10,7 @@ import click
 
 from khorig import __version__, exit_codes
 from khorig.cli.doctor import doctor
+from khorig.cli.linux import linux
 from khorig.cli.listing import list_command
 from khorig.cli.near import unknown
 from khorig.cli.run import run
@@ -28,6 +29,7 @@ khorig checks from guest memory whether anything was lost.
   khorig run --fault write-after-seal a defect that must be found
   khorig run -- -d int -D int.log     more arguments for QEMU
   khorig test                         all tests
+  khorig linux build                  real Linux as a peer; then: khorig linux run
   khorig list                         scenarios, machines and defects
   khorig doctor                       what is missing, and what mends it
 """
@@ -63,6 +65,7 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(linux)
 cli.add_command(list_command)
 cli.add_command(doctor)
 

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`khorig linux`"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from khorig import exit_codes
+from khorig.artifacts import default_out
+from khorig.cli.types import NameOf, Seed, Size
+from khorig.linux.peer import ARCHITECTURES, VERSIONS, list_peers
+from khorig.machines import DEFAULT_MACHINES, MACHINES
+from khorig.model import RunSpec
+
+_TIMEOUT_S = 300.0
+
+
+@click.group(short_help="Real Linux on either side of the jump.")
+def linux() -> None:
+    """Real Linux on either side of the jump: build peers, run chains with them.
+
+    \b
+      khorig linux build                               7.3 and 7.2 for both architectures, once
+      khorig linux build --source ~/linux --arch arm64 your own tree
+      khorig linux run --chain linux-7.3,khorig,linux-7.3
+      khorig linux run --kernel ~/linux/arch/x86/boot/bzImage --machine q35
+      khorig linux table                               every pair of kernels, one verdict each
+    """
+
+
+@linux.command(short_help="Build Linux peers into the cache.")
+@click.option("--version", "versions", type=NameOf("version", lambda: VERSIONS), help="[default: all]")
+@click.option("--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="[default: all]")
+@click.option("--source", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="A clean source tree of your own in place of Debian's.")
+@click.option("--jobs", "-j", type=click.IntRange(1), default=2, show_default=True)
+def build(
+    versions: tuple[str, ...] | None,
+    arch: tuple[str, ...] | None,
+    source: Path | None,
+    jobs: int,
+) -> int:
+    """Build Linux with KHO, LUO and its test module, in a tiny configuration.
+
+    Debian's linux-source comes from the system's own mirror into a folder of our own; nothing of the
+    system is changed. What is in the cache is not built again.
+    """
+    from khorig.linux.build import Builder
+    from khorig.linux.source import DebianSource, OwnSource, Source
+
+    sources: list[Source] = [DebianSource(version) for version in versions or VERSIONS]
+    if source is not None:
+        sources = [OwnSource(source)]
+    for one in sources:
+        for name in arch or ARCHITECTURES:
+            peer = Builder(one, name, jobs, click.echo).build()
+            click.echo(f"{peer.name} ({peer.release}) for {name}: {peer.image}")
+        one.forget()
+    return exit_codes.PASS
+
+
+@linux.command("list", short_help="List the built peers.")
+def list_command() -> int:
+    """List the built peers."""
+    for peer in list_peers():
+        click.echo(f"{peer.name:<12} {peer.release:<10} {peer.arch:<7} {peer.image}")
+    return exit_codes.PASS
+
+
+def _common(command: Any) -> Any:
+    """The options that runs and the table share."""
+    for option in (
+        click.option("--json", is_flag=True, help="Print results.json; everything else to stderr."),
+        click.option("--verbose", "-v", is_flag=True, help="Show the guest's console as it comes."),
+        click.option("--keep", is_flag=True, help="Keep guest RAM at every stop."),
+        click.option("--out", type=click.Path(file_okay=False, path_type=Path),
+                     help="Folder for artifacts.  [default: out]"),
+        click.option("--timeout", type=click.FloatRange(0, min_open=True), default=_TIMEOUT_S,
+                     show_default=True, help="Seconds that one run may take."),
+        click.option("--seed", type=Seed(), default=f"{RunSpec.seed:#x}", show_default=True,
+                     help="Decides every random choice."),
+        click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM."),
+        click.option("--stops", type=NameOf("stop", lambda: (*RunSpec.stops, "none")),
+                     default="sealed,entry,restored", help="Where the host looks.  [default: all]"),
+        click.option("--machine", type=NameOf("machine", lambda: [m.name for m in MACHINES]),
+                     default=",".join(DEFAULT_MACHINES), show_default=True),
+    ):
+        command = option(command)
+    return command
+
+
+@linux.command(short_help="Run a chain of kernels and print a verdict.")
+@click.option("--chain", default="linux-7.3,khorig,linux-7.3", show_default=True,
+              help="Kernels in the order of their boots: khorig, linux-VERSION, or an image's path; "
+              "'linux' is the one of --kernel.")
+@click.option("--kernel", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="A Linux image with KHO: it takes the place of every Linux in the chain.")
+@click.option("--initrd", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="More of a Linux's user space, as cpio; unpacked over the rig's own.")
+@click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
+@click.option("--linux-append", multiple=True, metavar="NAME=VALUE", help="For each Linux.")
+@_common
+@click.pass_obj
+def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
+    """Run a chain of kernels, each handing over to the next, and print a verdict.
+
+    The verdict says what Linux said, its own test_kho included, and what was seen in memory.
+    """
+    names = [name for name in options["chain"].split(",") if name]
+    if options["kernel"]:
+        path = str(options["kernel"].resolve())
+        names = [path if name.startswith("linux") else name for name in names]
+    return _session([_spec(options, tuple(names), name, extra_qemu)
+                     for name in options["machine"]], options)
+
+
+@linux.command(short_help="Every pair of kernels on both architectures.")
+@_common
+@click.pass_obj
+def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
+    """Run {linux-7.2, linux-7.3, khorig} x {linux-7.2, linux-7.3, khorig} on every machine asked for
+    and print the table."""
+    from khorig.linux.table import KERNELS, render_table
+
+    specs = [
+        _spec(options, (first, second), machine, extra_qemu)
+        for machine in options["machine"]
+        for first in KERNELS
+        for second in KERNELS
+    ]
+    return _session(specs, options, render_table)
+
+
+def _spec(
+    options: dict[str, Any], kernels: tuple[str, ...], machine: str, extra_qemu: tuple[str, ...]
+) -> RunSpec:
+    if len(kernels) < 2:
+        raise click.UsageError("a chain has at least two kernels")
+    for name in kernels:
+        if name != "khorig" and not name.startswith("linux-") and "/" not in name:
+            raise click.UsageError(f"'{name}' is no kernel; khorig, linux-VERSION or a path")
+    return RunSpec(
+        arch=next(m.arch for m in MACHINES if m.name == machine),
+        machine=machine,
+        scenario="relay",
+        generations=len(kernels),
+        memory=options["mem"],
+        seed=options["seed"],
+        timeout_s=options["timeout"],
+        stops=tuple(stop for stop in options["stops"] if stop != "none"),
+        extra_options=tuple(options.get("append", ())),
+        extra_qemu=extra_qemu,
+        kernels=kernels,
+        linux_options=tuple(options.get("linux_append", ())),
+        extra_initrd=str(options["initrd"].resolve()) if options.get("initrd") else "",
+    )
+
+
+def _session(specs: list[RunSpec], options: dict[str, Any], summary: Any = None) -> int:
+    from khorig.cancellation import Cancellation
+    from khorig.cli.output import renderer_for
+    from khorig.linux.judge import LinuxJudge
+    from khorig.render.documents import results_document
+    from khorig.session import Session
+
+    cancellation = Cancellation()
+    cancellation.install()
+    people = sys.stderr if options["json"] else sys.stdout
+    session = Session(
+        options["out"] or default_out(),
+        LinuxJudge,
+        lambda spec: (),
+        cancellation,
+        [renderer_for(people, options["verbose"])],
+        keep=options["keep"],
+        record=False,
+    )
+    results = session.run_all(specs)
+    if summary is not None:
+        click.echo(summary(results), file=people)
+    if options["json"]:
+        click.echo(results_document(results), nl=False)
+    if cancellation.signal_number is not None:
+        return exit_codes.SIGNAL + cancellation.signal_number
+    return exit_codes.exit_code(results)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Builds a Linux for the rig."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import xxhash
+
+from khorig.errors import InfraError
+from khorig.linux.peer import (
+    CROSS_PREFIX,
+    IMAGE_PATH,
+    IMAGE_TARGET,
+    KERNEL_ARCH,
+    Peer,
+    cache_directory,
+    list_peers,
+    write_peer,
+)
+from khorig.linux.source import Say, Source
+
+_CONFIG = Path(__file__).parent / "config"
+_RECIPE = 1  # counted up when the steps below change
+_REPORT_S = 10.0
+_NEEDED = {
+    "make": "make",
+    "flex": "flex",
+    "bison": "bison",
+    "bc": "bc",
+    "/usr/include/libelf.h": "libelf-dev",
+    "/usr/include/openssl/opensslv.h": "libssl-dev",
+    CROSS_PREFIX["x86_64"] + "gcc": "gcc",
+    CROSS_PREFIX["arm64"] + "gcc": "gcc-aarch64-linux-gnu",
+}
+
+
+def missing_packages() -> list[str]:
+    """Debian packages that a build needs and this machine lacks."""
+    return [
+        package
+        for program, package in _NEEDED.items()
+        if not (Path(program).exists() if program.startswith("/") else shutil.which(program))
+    ]
+
+
+class Builder:
+    """Builds one source for one architecture, unless the same was built before."""
+
+    def __init__(self, source: Source, arch: str, jobs: int, say: Say) -> None:
+        """`say` gets lines for people, and while it takes long one every ten seconds."""
+        self._source = source
+        self._arch = arch
+        self._jobs = jobs
+        self._say = say
+
+    def build(self) -> Peer:
+        """The built kernel, from the cache when it is there. Raises InfraError."""
+        if missing := missing_packages():
+            command = f"apt-get install --no-install-recommends {' '.join(missing)}"
+            raise InfraError("packages for building Linux are missing", (command,))
+        key = self._key()
+        kept = cache_directory() / "peers" / key
+        for peer in list_peers():
+            if peer.directory == kept:
+                return peer
+        objects = cache_directory() / "objects" / key
+        shutil.rmtree(kept, ignore_errors=True)
+        objects.mkdir(parents=True, exist_ok=True)
+        started_s = time.monotonic()
+        peer = self._build(self._source.tree(self._say), objects, kept)
+        shutil.rmtree(objects)
+        self._say(f"{peer.name} for {self._arch}: {time.monotonic() - started_s:.0f} s")
+        return peer
+
+    def _key(self) -> str:
+        digest = xxhash.xxh64(f"{_RECIPE} {self._arch} {self._source.identity(self._say)}")
+        for path in self._fragments():
+            digest.update(path.read_bytes())
+        compiler = [CROSS_PREFIX[self._arch] + "gcc", "-v"]
+        digest.update(subprocess.run(compiler, capture_output=True, check=False).stderr)
+        return f"{self._source.name}-{self._arch}-{digest.hexdigest()}"
+
+    def _fragments(self) -> list[Path]:
+        return [_CONFIG / "common.config", _CONFIG / f"{self._arch}.config"]
+
+    def _build(self, tree: Path, objects: Path, kept: Path) -> Peer:
+        log = objects / "build.log"
+        make = [
+            *("make", f"ARCH={KERNEL_ARCH[self._arch]}", f"O={objects}", f"-j{self._jobs}"),
+            f"CROSS_COMPILE={CROSS_PREFIX[self._arch]}",
+        ]
+        merge = [str(tree / "scripts/kconfig/merge_config.sh"), "-m", "-O", str(objects)]
+        fragments = map(str, self._fragments())
+        self._run([*make, "tinyconfig"], tree, log)
+        self._run([*merge, str(objects / ".config"), *fragments], tree, log)
+        self._run([*make, "olddefconfig"], tree, log)
+        self._check_config(objects / ".config")
+        self._run([*make, IMAGE_TARGET[self._arch]], tree, log)
+        self._run([*make, "headers"], tree, log)
+        kept.mkdir(parents=True)
+        shutil.copy(objects / IMAGE_PATH[self._arch], kept / IMAGE_TARGET[self._arch])
+        shutil.copy(objects / ".config", kept / "config")
+        shutil.copytree(objects / "usr/include", kept / "include")
+        shutil.copytree(tree / "tools/include/nolibc", kept / "include", dirs_exist_ok=True)
+        release = (objects / "include/config/kernel.release").read_text().strip()
+        peer = Peer(self._arch, self._source.name, release, kept)
+        write_peer(peer)
+        return peer
+
+    def _check_config(self, config: Path) -> None:
+        """Options that olddefconfig dropped would be missed much later."""
+        have = set(config.read_text().splitlines())
+        for path in self._fragments():
+            for line in path.read_text().splitlines():
+                wanted = re.fullmatch(r"CONFIG_\w+=y", line)
+                if wanted and line not in have:
+                    raise InfraError(f"this Linux has no {line} ({path.name})")
+
+    def _run(self, words: list[str], tree: Path, log: Path) -> None:
+        what = f"{self._source.name} for {self._arch}"
+        with log.open("ab") as sink:
+            process = subprocess.Popen(
+                words,
+                cwd=tree,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                process_group=0,
+                preexec_fn=_as_background,
+            )
+            try:
+                self._wait(process, what, log)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait()
+                raise
+        if process.returncode:
+            tail = tuple(log.read_text(errors="replace").splitlines()[-12:])
+            raise InfraError(f"building {what} failed; the log is {log}", tail)
+
+    def _wait(self, process: subprocess.Popen[bytes], what: str, log: Path) -> None:
+        while True:
+            try:
+                process.wait(_REPORT_S)
+                return
+            except subprocess.TimeoutExpired:
+                compiled = log.read_bytes().count(b"\n  CC ")
+                self._say(f"{what}: {compiled} files compiled")
+
+
+def _as_background() -> None:
+    os.nice(19)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What each kernel of a chain has to say, and from whom."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from khorig.linux.chain import KHORIG, RESERVED_NAME, is_linux, session_action
+from khorig.model import Finding, GuestEvent, RunSpec
+
+_FOUND = "KHO: found kexec handover data"
+_RESTORED = "test_kho: KHO restore succeeded"
+_REVIVED = f"Revived memory reservation '{RESERVED_NAME}' from KHO"
+
+
+@dataclass
+class _Expected:
+    """A thing that must be said in a generation. A regular expression for log lines."""
+
+    generation: int
+    clause: str
+    pattern: str
+    met: bool = False
+
+
+@dataclass
+class Expectations:
+    """Collects what was said and names what was not."""
+
+    spec: RunSpec
+    _logs: list[_Expected] = field(default_factory=list)
+    _events: list[_Expected] = field(default_factory=list)
+    _releases: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        pending = not is_linux(self.spec.kernels[0])  # test_kho's folios are on their way
+        for generation, name in enumerate(self.spec.kernels, 1):
+            refused = generation in self.spec.expected_refusals
+            if is_linux(name):
+                pending = self._expect_linux(generation, pending and not refused, refused)
+            elif generation > 1 and not refused and pending:
+                self._events.append(_Expected(generation, "kho_test", "kho_test"))
+
+    def take(self, event: GuestEvent) -> None:
+        """Takes an event in. Raises EventFieldError."""
+        generation = event.generation
+        if event.kind == "boot":
+            self._on_boot(event)
+        if event.kind == "kernel-log":
+            text = event.text("text")
+            for expected in self._logs:
+                if expected.generation == generation and re.search(expected.pattern, text):
+                    expected.met = True
+        for expected in self._events:
+            if expected.generation == generation and expected.pattern == event.kind:
+                expected.met = expected.met or event.fields.get("ok") is True
+
+    def finish(self) -> list[Finding]:
+        """One finding for each thing that was not said."""
+        return [
+            Finding(e.clause, f"generation {e.generation} never said: {e.pattern}",
+                    generation=e.generation)
+            for e in (*self._logs, *self._events)
+            if not e.met
+        ]
+
+    def _expect_linux(self, generation: int, pending: bool, refused: bool) -> bool:
+        """Returns whether test folios are on their way after this Linux."""
+        self._events.append(_Expected(generation, "reserve_mem", "reserved"))
+        if generation == 1 or refused:
+            return True
+        self._logs.append(_Expected(generation, "linux handover", re.escape(_FOUND)))
+        self._logs.append(_Expected(generation, "linux reserve_mem", re.escape(_REVIVED)))
+        if pending:
+            self._logs.append(_Expected(generation, "linux test_kho", re.escape(_RESTORED)))
+        if session_action(self.spec, generation) == "retrieve":
+            self._events.append(_Expected(generation, "liveupdate", "liveupdate"))
+        return not pending  # a module that restored makes no new folios
+
+    def _on_boot(self, event: GuestEvent) -> None:
+        """Who ran before is known once it has said its version."""
+        generation = event.generation
+        names = self.spec.kernels
+        if not 0 < generation <= len(names):
+            return
+        version = event.text("version")
+        mine = version if is_linux(names[generation - 1]) else f"{KHORIG}-{version}"
+        self._releases[generation] = mine
+        before = self._releases.get(generation - 1)
+        if before is None or not is_linux(names[generation - 1]):
+            return
+        if generation in self.spec.expected_refusals:
+            return
+        pattern = re.escape(f"exec from: {before} (count {generation - 1})")
+        self._logs.append(_Expected(generation, "linux record", pattern))

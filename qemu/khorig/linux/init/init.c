@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* /init of a Linux peer: says what it got, checks it, and hands over to the next kernel. Built with
+   the kernel's own nolibc; the rig reads what it says on the console. */
+
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+
+#include "command_line.h"
+#include "say.h"
+
+#include "content.h"
+#include "kernel_log.h"
+#include "liveupdate.h"
+#include "next.h"
+#include "reserved.h"
+
+/* Exit codes of docs/abi.md. */
+enum { STATUS_PASS = 33, STATUS_FAIL = 35 };
+
+static void mount_all(void) {
+  static const struct {
+    const char *type, *at;
+  } mounts[] = {{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"debugfs", "/debug"}};
+  for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+    mkdir(mounts[i].at, 0755);
+    mount(mounts[i].type, mounts[i].at, mounts[i].type, 0, NULL);
+  }
+}
+
+/* Ends QEMU with a status: by isa-debug-exit or by semihosting, whichever the machine has. */
+static void end_machine(int status) {
+#if defined(__x86_64__)
+  int port = open("/dev/port", O_RDWR);
+  char value = (char)(status >> 1);
+  lseek(port, 0xf4, SEEK_SET);
+  write(port, &value, 1);
+#elif defined(__aarch64__)
+  unsigned long block[2] = {0x20026, (unsigned long)status};
+  register unsigned long operation __asm__("x0") = 0x18;
+  register unsigned long argument __asm__("x1") = (unsigned long)block;
+  __asm__ volatile("hlt #0xf000" : : "r"(operation), "r"(argument) : "memory");
+#endif
+  reboot(LINUX_REBOOT_CMD_POWER_OFF);
+}
+
+static void say_boot(int handover) {
+  struct utsname name;
+  uname(&name);
+  say_begin("boot");
+  say_text("arch", name.machine);
+  say_text("version", name.release);
+  say_text("protocol", "init");
+  say_bool("handover", handover);
+  say_end();
+}
+
+/* The host looks at memory and then types one g. */
+static void stop_at(const char *name) {
+  if (!option_has("khorig.stops=", name)) return;
+  say_begin("stop");
+  say_text("at", name);
+  say_end();
+  char byte = 0;
+  while (byte != 'g' && read(0, &byte, 1) == 1) {
+  }
+}
+
+static void raw_console(void) {
+  int console = open("/dev/console", O_RDWR);
+  if (console < 0) return;
+  for (int i = 0; i < 3; i++) dup2(console, i);
+  /* TCGETS, TCSETS: no line discipline, so that a byte is read as it comes, and no echo. */
+  unsigned char termios[64] = {0};
+  if (ioctl(0, 0x5401, termios) < 0) return;
+  unsigned int modes;
+  memcpy(&modes, termios + 12, sizeof(modes));
+  modes &= ~0xaU; /* ICANON, ECHO */
+  memcpy(termios + 12, &modes, sizeof(modes));
+  ioctl(0, 0x5402, termios);
+}
+
+static void finish(void) {
+  report_kernel_log();
+  say_begin("done");
+  say_text("status", failed ? "fail" : "pass");
+  say_end();
+  end_machine(failed ? STATUS_FAIL : STATUS_PASS);
+}
+
+int main(void) {
+  mount_all();
+  raw_console();
+  read_file("/proc/cmdline", command_line, sizeof(command_line));
+  generation = strtoul(option("khorig.generation=", NULL), NULL, 10);
+  unsigned long last = strtoul(option("khorig.generations=", NULL), NULL, 10);
+  int handover = access("/debug/kho/in/fdt", F_OK) == 0;
+  say_boot(handover);
+  report_kernel_log();
+  use_reserved_memory(!handover);
+  use_liveupdate();
+  stop_at("restored");
+  if (generation < last && load_next() == 0) {
+    report_kernel_log();
+    stop_at("sealed");
+    jump();
+  }
+  finish();
+  for (;;) poll(NULL, 0, -1);
+}

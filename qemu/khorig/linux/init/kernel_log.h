@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the kernel itself said: the lines that a verdict needs, as events. */
+#pragma once
+
+static const char *const wanted[] = {
+    "KHO", "kho", "liveupdate", "luo", "reserve", "kexec", "WARNING:", "BUG:", "Bad page", "Oops",
+};
+
+static int is_wanted(const char *text) {
+  for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+    if (strstr(text, wanted[i]) && !strstr(text, "ommand line:")) return 1;
+  }
+  return 0;
+}
+
+/* Reads /dev/kmsg from where the last call ended. A record is "level,number,time,-;text\n...". */
+static void report_kernel_log(void) {
+  static int log = -1;
+  static char record[2048];
+  if (log < 0) log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+  if (log < 0) {
+    FAIL_ERRNO("log", "/dev/kmsg");
+    return;
+  }
+  ssize_t got;
+  while ((got = read(log, record, sizeof(record) - 1)) > 0 || (got < 0 && errno == EPIPE)) {
+    if (got < 0) continue;
+    record[got] = '\0';
+    char *text = strchr(record, ';');
+    if (!text) continue;
+    char *end = strchr(++text, '\n');
+    if (end) *end = '\0';
+    if (!is_wanted(text)) continue;
+    say_begin("kernel-log");
+    say_text("text", text);
+    say_end();
+  }
+}

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The verdict over a chain with real Linux in it."""
+
+from __future__ import annotations
+
+from khorig.linux.chain import is_linux
+from khorig.linux.expectations import Expectations
+from khorig.linux.relay_clauses import check_relayed
+from khorig.linux.snapshot import Snapshot, take_snapshot
+from khorig.linux.words import LinuxWords
+from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
+from khorig.verdict.guest_facts import GuestFacts
+from khorig.verdict.page_changes import compare_pages
+from khorig.verdict.page_hashes import PageHashes
+from khorig.verdict.sealed_state import SealedState, take_sealed_state
+from khorig.verdict.stop import Stop
+from khorig.view.errors import DecodeError
+from khorig.view.handoff import find_handoff
+from khorig.view.layout import GEOMETRY_4K
+from khorig.view.memory import RamMemory
+from khorig.view.scratch import read_scratch
+
+
+class LinuxJudge:
+    """The Judge of a chain in which some kernels are Linux (see khorig.model.Judge).
+
+    Three witnesses have to agree: what Linux says of the handover, its own checkers included; what
+    khorig says when it takes one over; and guest memory, hashed before the jump and after it.
+    """
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self._expectations = Expectations(spec)
+        self._words = LinuxWords(spec)
+        self._facts: dict[int, GuestFacts] = {}
+        self._before: Snapshot | None = None  # of all memory, taken in a Linux before it jumps
+        self._sealed: SealedState | None = None  # what the last khorig handed over
+        self._arrived: SealedState | None = None  # what this khorig was handed
+        self._statistics = Statistics()
+
+    @property
+    def statistics(self) -> Statistics:
+        """See khorig.model.Judge."""
+        return self._statistics
+
+    def on_event(self, event: GuestEvent) -> list[Finding]:
+        """See khorig.model.Judge. Raises EventFieldError."""
+        if not self._is_linux(event.generation):
+            self._facts.setdefault(event.generation, GuestFacts()).take(event)
+        self._expectations.take(event)
+        return self._words.take(event)
+
+    def on_stop(self, context: StopContext) -> list[Finding]:
+        """See khorig.model.Judge. Raises EventFieldError."""
+        stop = Stop(
+            spec=self._spec,
+            generation=context.generation,
+            at=context.at,
+            event=context.event,
+            arch=context.machine.arch,
+            memory=RamMemory(context.ram),
+            facts=self._facts.setdefault(context.generation, GuestFacts()),
+            geometry=GEOMETRY_4K,
+        )
+        if self._is_linux(context.generation):
+            return self._on_linux(stop, context)
+        if context.at == "entry":
+            return self._on_entry(stop)
+        if context.at == "restored":
+            return self._compare(stop, self._arrived, "restored hashes")
+        if context.at == "sealed":
+            return self._on_sealed(stop)
+        return []
+
+    def finish(self, exit_status: int | None) -> list[Finding]:
+        """See khorig.model.Judge."""
+        return self._expectations.finish()
+
+    def _is_linux(self, generation: int) -> bool:
+        names = self._spec.kernels
+        return 0 < generation <= len(names) and is_linux(names[generation - 1])
+
+    def _on_linux(self, stop: Stop, context: StopContext) -> list[Finding]:
+        if stop.at == "sealed":
+            self._before = take_snapshot(context.ram, stop.generation)
+            return []
+        findings = self._reserved_only(stop) if stop.at == "restored" else []
+        self._sealed = None
+        return findings
+
+    def _reserved_only(self, stop: Stop) -> list[Finding]:
+        """By now a Linux has taken back and freed what it knows; reserved memory has to stay."""
+        if self._sealed is None:
+            return []
+        names = [n for n in self._sealed.owners.names if n.startswith("memblock/")]
+        frames = self._sealed.owners.pages_of(*names)
+        hashes = self._sealed.hashes
+        keep = [i for i, frame in enumerate(hashes.frames) if frame in set(frames.tolist())]
+        return self._compare(stop, self._sealed, "linux hashes", PageHashes(
+            hashes.frames[keep], hashes.values[keep]
+        ))
+
+    def _on_entry(self, stop: Stop) -> list[Finding]:
+        """khorig's first words: find what it was handed, by the boot protocol alone, and compare it
+        with what was there before the jump."""
+        sealed, before = self._sealed, self._before
+        self._sealed = self._before = self._arrived = None
+        if stop.generation == 1 or stop.facts.parameters is None:
+            return []
+        try:
+            handoff = find_handoff(stop.memory, stop.arch, stop.facts.parameters)
+            if handoff is None:
+                what = "the boot parameters carry no handover"
+                return [stop.finding("hand-off", what, stop.facts.parameters)]
+            scratch = read_scratch(stop.memory, handoff.scratch_array)
+            arrived = take_sealed_state(
+                stop.memory, handoff.root.value, stop.generation - 1, scratch, stop.geometry
+            )
+        except DecodeError as error:
+            return [stop.finding_of("hand-off", error.problem, "root")]
+        self._arrived = arrived
+        self._count(arrived)
+        findings = [
+            stop.finding_of("handover", problem)
+            for problem in (*arrived.handover.problems, *arrived.problems)
+        ]
+        if before is not None:
+            findings += before.compare(stop, arrived)
+        elif sealed is not None:
+            findings += self._compare(stop, sealed, "entry hashes")
+        return findings
+
+    def _on_sealed(self, stop: Stop) -> list[Finding]:
+        if stop.facts.memory is None:
+            return [stop.finding("handover", "there was no 'memory' event before this stop")]
+        try:
+            self._sealed = take_sealed_state(
+                stop.memory,
+                stop.event.address("root"),
+                stop.generation,
+                stop.facts.memory.scratch,
+                stop.geometry,
+            )
+        except DecodeError as error:
+            return [stop.finding_of("handover", error.problem, "root")]
+        self._count(self._sealed)
+        findings = [stop.finding_of("handover", p) for p in self._sealed.handover.problems]
+        if self._arrived is not None:
+            findings += check_relayed(stop, self._arrived, self._sealed)
+            findings += self._compare(stop, self._arrived, "relayed hashes", _kept(
+                self._arrived, self._sealed
+            ))
+        return findings
+
+    def _compare(
+        self,
+        stop: Stop,
+        state: SealedState | None,
+        clause: str,
+        hashes: PageHashes | None = None,
+    ) -> list[Finding]:
+        if state is None:
+            return []
+        hashes = state.hashes if hashes is None else hashes
+        self._statistics.pages_compared += len(hashes.frames)
+        return compare_pages(stop, state, hashes, clause)
+
+    def _count(self, state: SealedState) -> None:
+        counted = self._statistics
+        handover = state.handover
+        counted.preserved_blocks = max(counted.preserved_blocks, len(handover.blocks))
+        counted.preserved_pages = max(counted.preserved_pages, handover.blocks.page_count)
+        counted.preserved_bytes = counted.preserved_pages << GEOMETRY_4K.page_shift
+        counted.fragments = max(counted.fragments, len(handover.fragments))
+        counted.fragment_depth = max(counted.fragment_depth, handover.depth)
+        counted.radix_nodes = max(counted.radix_nodes, len(handover.tree.nodes))
+
+
+def _kept(arrived: SealedState, sealed: SealedState) -> PageHashes:
+    """The hashes of the pages that arrived and are handed on."""
+    import numpy as np
+
+    both = np.isin(arrived.hashes.frames, sealed.hashes.frames)
+    return PageHashes(arrived.hashes.frames[both], arrived.hashes.values[both])

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A Linux that was built for the rig."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from khorig.errors import InfraError
+
+_DESCRIPTION = "peer.json"
+
+# Who is called what: by Linux's makefiles, by GNU's compilers, and the file to boot.
+KERNEL_ARCH = {"x86_64": "x86_64", "arm64": "arm64"}
+CROSS_PREFIX = {"x86_64": "x86_64-linux-gnu-", "arm64": "aarch64-linux-gnu-"}
+IMAGE_TARGET = {"x86_64": "bzImage", "arm64": "Image"}
+IMAGE_PATH = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image"}
+
+ARCHITECTURES = tuple(KERNEL_ARCH)
+VERSIONS = ("7.3", "7.2")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One built kernel with the headers that its user space needs."""
+
+    arch: str
+    name: str  # "linux-7.3": what a chain calls it
+    release: str  # "7.3.4"
+    directory: Path
+
+    @property
+    def image(self) -> Path:
+        """What QEMU and kexec load."""
+        return self.directory / IMAGE_TARGET[self.arch]
+
+    @property
+    def headers(self) -> Path:
+        """nolibc and the kernel's headers for user space."""
+        return self.directory / "include"
+
+
+def cache_directory() -> Path:
+    """Where built kernels are kept; not created here."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "khorig" / "linux"
+
+
+def write_peer(peer: Peer) -> None:
+    """Makes the peer complete: one without a description is not listed."""
+    description = {**asdict(peer), "directory": peer.directory.name}
+    (peer.directory / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+
+
+def list_peers() -> list[Peer]:
+    """All complete peers, the newest build of each first."""
+    found: list[tuple[float, Peer]] = []
+    for path in cache_directory().glob(f"peers/*/{_DESCRIPTION}"):
+        try:
+            fields = json.loads(path.read_text())
+            peer = Peer(fields["arch"], fields["name"], fields["release"], path.parent)
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+        if peer.image.is_file():
+            found.append((path.stat().st_mtime, peer))
+    return [peer for _, peer in sorted(found, key=lambda item: item[0], reverse=True)]
+
+
+def find_peer(arch: str, name: str) -> Peer:
+    """The newest build called `name`. Raises InfraError with the command that builds it."""
+    for peer in list_peers():
+        if (peer.arch, peer.name) == (arch, name):
+            return peer
+    version = name.removeprefix("linux-")
+    raise InfraError(
+        f"{name} for {arch} is not built",
+        (f"build it: scripts/khorig linux build --version {version} --arch {arch}",),
+    )

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the source of a Linux comes from."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Callable, Protocol
+
+import xxhash
+
+from khorig.errors import InfraError
+from khorig.linux.peer import cache_directory
+
+Say = Callable[[str], None]
+
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_SUITE = "trixie-backports"
+_MIRROR_QUERY = ("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
+
+
+class Source(Protocol):
+    """A Linux source tree that may have to be fetched first."""
+
+    name: str  # "linux-7.3"
+
+    def identity(self, say: Say) -> str:
+        """What decides the content. Raises InfraError."""
+
+    def tree(self, say: Say) -> Path:
+        """The unpacked tree, clean. Raises InfraError."""
+
+    def forget(self) -> None:
+        """Removes what `tree` unpacked."""
+
+
+def command(words: list[str], what: str, cwd: Path | None = None) -> str:
+    """What a program prints. Raises InfraError with its last words."""
+    try:
+        done = subprocess.run(
+            words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise InfraError(f"{what}: {words[0]} cannot be started: {error.strerror}") from error
+    if done.returncode:
+        tail = tuple((done.stdout + done.stderr).strip().splitlines()[-6:])
+        raise InfraError(f"{what}: {words[0]} ended with status {done.returncode}", tail)
+    return done.stdout
+
+
+class DebianSource:
+    """Debian's package linux-source-VERSION, from the system's own mirror, by an apt of our own
+    with its own sources, lists and cache: nothing of the system is changed."""
+
+    def __init__(self, version: str) -> None:
+        """`version` such as "7.3"."""
+        self.name = f"linux-{version}"
+        self._package = f"linux-source-{version}"
+        self._root = cache_directory() / "apt"
+        self._tree = cache_directory() / "tree" / self._package
+
+    def identity(self, say: Say) -> str:
+        """Package and Debian version: a mirror never has two of the same."""
+        return self._fetch(say).name
+
+    def tree(self, say: Say) -> Path:
+        """See Source."""
+        package = self._fetch(say)
+        if self._tree.is_dir():
+            return self._tree
+        say(f"unpacking {package.name}")
+        unpacking = self._tree.with_suffix(".part")
+        shutil.rmtree(unpacking, ignore_errors=True)
+        (unpacking / "tree").mkdir(parents=True)
+        command(["dpkg-deb", "-x", str(package), str(unpacking)], "unpacking")
+        archive = unpacking / "usr" / "src" / f"{self._package}.tar.xz"
+        words = ["tar", "-xJf", str(archive), "-C", str(unpacking / "tree")]
+        command([*words, "--strip-components=1"], "unpacking")
+        (unpacking / "tree").rename(self._tree)
+        shutil.rmtree(unpacking)
+        return self._tree
+
+    def forget(self) -> None:
+        """See Source. The package stays."""
+        shutil.rmtree(self._tree, ignore_errors=True)
+
+    def _apt(self, *words: str, cwd: Path | None = None) -> str:
+        root = self._root
+        options = {
+            "Dir::Etc::sourcelist": root / "sources.list",
+            "Dir::Etc::sourceparts": "-",
+            "Dir::State::lists": root / "lists",
+            "Dir::Cache": root / "cache",
+            "Dir::Cache::archives": root / "cache" / "archives",
+            "APT::Sandbox::User": "root",
+        }
+        settings = [word for name in options for word in ("-o", f"{name}={options[name]}")]
+        return command(["apt-get", "-q", *settings, *words], "Debian's mirror", cwd)
+
+    def _fetch(self, say: Say) -> Path:
+        archives = self._root / "cache" / "archives"
+        kept = sorted(archives.glob(f"{self._package}_*.deb"))
+        if kept:
+            return kept[-1]
+        for folder in (self._root / "lists" / "partial", archives / "partial"):
+            folder.mkdir(parents=True, exist_ok=True)
+        line = f"deb [signed-by={_KEYRING}] {_mirror()} {_SUITE} main\n"
+        (self._root / "sources.list").write_text(line)
+        say(f"downloading {self._package}")
+        self._apt("update")
+        self._apt("download", self._package, cwd=archives)
+        kept = sorted(archives.glob(f"{self._package}_*.deb"))
+        if not kept:
+            raise InfraError(f"apt downloaded no {self._package}")
+        return kept[-1]
+
+
+class OwnSource:
+    """A source tree that the user has. It is only read; its objects go elsewhere."""
+
+    def __init__(self, directory: Path) -> None:
+        """The tree must be clean, as `make mrproper` leaves it."""
+        self._directory = directory.resolve()
+        self.name = f"linux-{directory.resolve().name}"
+
+    def identity(self, say: Say) -> str:
+        """A digest over names, sizes and times of all files."""
+        if not (self._directory / "kernel" / "liveupdate").is_dir():
+            raise InfraError(f"{self._directory} is no Linux source with Kexec HandOver")
+        say(f"reading {self._directory}")
+        digest = xxhash.xxh64()
+        for path in sorted(self._directory.rglob("*")):
+            if ".git" not in path.parts and path.is_file():
+                state = path.stat()
+                digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n")
+        return f"{self._directory} {digest.hexdigest()}"
+
+    def tree(self, say: Say) -> Path:
+        """See Source."""
+        return self._directory
+
+    def forget(self) -> None:
+        """The user's tree stays."""
+
+
+def _mirror() -> str:
+    """The URI of the system's own archive of Debian."""
+    uris = set(command(list(_MIRROR_QUERY), "apt").split())
+    for uri in sorted(uris):
+        if uri.rstrip("/").endswith("/debian"):
+            return uri
+    raise InfraError("apt knows no archive of Debian", tuple(sorted(uris)))
