@@ -13,6 +13,7 @@ from khorig.errors import InfraError
 # The linker script puts these around the records (kernel/core/scenario.h).
 _BEGIN = "__scenarios_begin"
 _END = "__scenarios_end"
+_RECORD = struct.Struct("<QQ24x?")
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,13 @@ class ScenarioInfo:
 
     name: str
     summary: str
+    expects_refusal: bool  # of the handover, which the host then has to damage
 
 
 def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
-    """All scenarios, by name. Each is an object between the two symbols, and its first two words
-    point to its name and its summary. Raises InfraError when the list is empty or cannot be read: a list that
-    lost its scenarios must not look like one that has none."""
+    """All scenarios, by name. Each is an object between the two symbols: its name, its summary,
+    three functions and a flag. Raises InfraError when the list is empty or cannot be read: a list
+    that lost its scenarios must not look like one that has none."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
@@ -49,8 +51,9 @@ def _read(elf: Any) -> list[ScenarioInfo]:
     for symbol in symbols.iter_symbols():
         address = symbol["st_value"]
         if begin <= address < end and symbol["st_info"]["type"] == "STT_OBJECT":
-            name, summary = struct.unpack("<QQ", _bytes(elf, address)[:16])
-            scenarios.append(ScenarioInfo(_string(elf, name), _string(elf, summary)))
+            name, summary, refusal = _RECORD.unpack(_bytes(elf, address)[: _RECORD.size])
+            info = ScenarioInfo(_string(elf, name), _string(elf, summary), refusal)
+            scenarios.append(info)
     return scenarios
 
 

@@ -15,8 +15,8 @@ def test_all_scenarios_are_listed_by_name(tmp_path: Path) -> None:
     elf = tmp_path / "k.elf"
     build_elf(elf, {"zebra": "last", "chain": "many generations"})
     assert read_scenarios(elf) == [
-        ScenarioInfo("chain", "many generations"),
-        ScenarioInfo("zebra", "last"),
+        ScenarioInfo("chain", "many generations", False),
+        ScenarioInfo("zebra", "last", False),
     ]
 
 

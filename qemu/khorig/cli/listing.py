@@ -18,6 +18,8 @@ from khorig.scenarios import read_scenarios
 def list_command(as_json: bool) -> None:
     """List what `khorig run` can be told. Scenarios are read from the built kernel; nothing is
     booted."""
+    from khorig.tamper.catalogue import TAMPERINGS
+
     scenarios = {
         scenario.name: scenario.summary
         for arch in ARCHITECTURES
@@ -28,7 +30,15 @@ def list_command(as_json: bool) -> None:
         + ("  (default)" if machine.name in DEFAULT_MACHINES else "")
         for machine in MACHINES
     }
-    groups = {"scenarios": scenarios, "machines": machines, "faults": FAULTS}
+    tamperings = {
+        name: f"must be refused as {tampering.cause}" for name, tampering in TAMPERINGS.items()
+    }
+    groups = {
+        "scenarios": scenarios,
+        "machines": machines,
+        "faults": FAULTS,
+        "tamperings": tamperings,
+    }
     if as_json:
         click.echo(json.dumps(groups, indent=1))
         return

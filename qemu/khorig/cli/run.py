@@ -18,39 +18,90 @@ from khorig.cli.types import NameOf, Seed, Size
 from khorig.faults import FAULTS
 from khorig.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machine
 from khorig.model import RunSpec
-
-_STOPS = ("sealed", "entry", "restored")
+from khorig.sequence import STOPS
+from khorig.tampered import known_tamperings, tamper_hooks, tampered
 
 
 @click.command(
     short_help="Run scenarios and print a verdict for each.",
     context_settings={"auto_envvar_prefix": "KHORIG"},
 )
-@click.option("--arch", type=NameOf("arch", ARCHITECTURES), help="Only machines of these architectures.")
+@click.option(
+    "--arch",
+    type=NameOf("arch", lambda: ARCHITECTURES),
+    help="Only machines of these architectures.",
+)
 @click.option(
     "--machine",
-    type=NameOf("machine", [*(m.name for m in MACHINES), "all"]),
+    type=NameOf("machine", lambda: (*(m.name for m in MACHINES), "all")),
     help=f"Machines, with commas, or 'all'.  [default: {','.join(DEFAULT_MACHINES)}]",
 )
-@click.option("--scenario", multiple=True, default=["handover"], show_default=True,
-         help="What the guest does; may be repeated. 'khorig list' knows them all.")
-@click.option("--generations", type=click.IntRange(1, 1 << 20), default=RunSpec.generations,
-         show_default=True, help="Kernels in a row, the first included.")
+@click.option(
+    "--scenario",
+    multiple=True,
+    default=["handover"],
+    show_default=True,
+    help="What the guest does; may be repeated. 'khorig list' knows them all.",
+)
+@click.option(
+    "--generations",
+    type=click.IntRange(1, 1 << 20),
+    default=RunSpec.generations,
+    show_default=True,
+    help="Kernels in a row, the first included.",
+)
 @click.option("--mem", type=Size(), default="256M", show_default=True, help="RAM of the guest.")
-@click.option("--seed", type=Seed(), default=f"{RunSpec.seed:#x}", show_default=True,
-         help="Decides every random choice; 'random' picks one.")
-@click.option("--fault", type=NameOf("fault", tuple(FAULTS)), help="A deliberate defect of the kernel.")
-@click.option("--stops", type=NameOf("stop", [*_STOPS, "none"]), default=",".join(_STOPS),
-         help="Where the host looks at guest memory.  [default: all]")
-@click.option("--append", multiple=True, metavar="NAME=VALUE",
-         help="More of the guest's command line; may be repeated.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=RunSpec.timeout_s,
-         show_default=True, help="Seconds that one run may take.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-         help="Folder for artifacts.  [default: out]")
+@click.option(
+    "--seed",
+    type=Seed(),
+    default=f"{RunSpec.seed:#x}",
+    show_default=True,
+    help="Decides every random choice; 'random' picks one.",
+)
+@click.option(
+    "--fault",
+    type=NameOf("fault", lambda: tuple(FAULTS)),
+    help="A deliberate defect of the kernel.",
+)
+@click.option(
+    "--tamper",
+    type=NameOf("tampering", lambda: (*known_tamperings(), "all")),
+    help="How the host damages what scenario 'refuse' hands over.  [default: all]",
+)
+@click.option(
+    "--stops",
+    type=NameOf("stop", lambda: (*STOPS, "none")),
+    default=",".join(RunSpec.stops),
+    show_default=True,
+    help="Where the host looks at guest memory.",
+)
+@click.option(
+    "--append",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="More of the guest's command line; may be repeated.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=RunSpec.timeout_s,
+    show_default=True,
+    help="Seconds that one run may take.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for artifacts.  [default: out]",
+)
 @click.option("--keep", is_flag=True, help="Keep guest RAM at every stop even when a run passes.")
-@click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True,
-         help="Runs side by side.")
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Runs side by side.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Show the guest's console as it comes.")
 @click.option("--json", is_flag=True, help="Print results.json; everything else to stderr.")
 @click.pass_obj
@@ -87,34 +138,50 @@ def _machines(archs: tuple[str, ...] | None, names: tuple[str, ...] | None) -> l
 
 def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[RunSpec]:
     machines = _machines(options["arch"], options["machine"])
-    for arch in dict.fromkeys(machine.arch for machine in machines):
-        _check_scenarios(arch, options["scenario"])
+    refusing = _check_scenarios({machine.arch for machine in machines}, options)
     faults = options["fault"] or (None,)
-    return [
-        RunSpec(
-            arch=machine.arch,
-            machine=machine.name,
-            scenario=scenario,
-            generations=options["generations"],
-            memory=options["mem"],
-            seed=options["seed"],
-            timeout_s=options["timeout"],
-            fault=fault,
-            stops=tuple(stop for stop in options["stops"] if stop != "none"),
-            extra_options=options["append"],
-            extra_qemu=extra_qemu,
-        )
-        for scenario, machine, fault in itertools.product(options["scenario"], machines, faults)
-    ]
+    specs = []
+    for scenario in options["scenario"]:
+        tampers = _tampers(options["tamper"]) if scenario in refusing else (None,)
+        for machine, fault, tamper in itertools.product(machines, faults, tampers):
+            spec = RunSpec(
+                arch=machine.arch,
+                machine=machine.name,
+                scenario=scenario,
+                generations=options["generations"],
+                memory=options["mem"],
+                seed=options["seed"],
+                timeout_s=options["timeout"],
+                fault=fault,
+                stops=tuple(stop for stop in options["stops"] if stop != "none"),
+                extra_options=options["append"],
+                extra_qemu=extra_qemu,
+            )
+            specs.append(tampered(spec, tamper) if tamper else spec)
+    return specs
 
 
-def _check_scenarios(arch: str, names: tuple[str, ...]) -> None:
+def _tampers(names: tuple[str, ...] | None) -> tuple[str, ...]:
+    return known_tamperings() if names is None or "all" in names else names
+
+
+def _check_scenarios(archs: set[str], options: dict[str, Any]) -> set[str]:
+    """Raises UsageError for a scenario that a kernel lacks. Returns those that are there to refuse
+    a damaged handover."""
     from khorig.scenarios import read_scenarios
 
-    known = [scenario.name for scenario in read_scenarios(find_elf(arch))]
-    for name in names:
-        if name not in known:
-            raise unknown("scenario", name, known)
+    refusing = set()
+    for arch in archs:
+        known = {scenario.name: scenario for scenario in read_scenarios(find_elf(arch))}
+        for name in options["scenario"]:
+            if name not in known:
+                raise unknown("scenario", name, known)
+            if known[name].expects_refusal:
+                refusing.add(name)
+            elif options["tamper"]:
+                text = f"scenario '{name}' does not expect a damaged handover; 'refuse' does"
+                raise click.UsageError(text)
+    return refusing
 
 
 def _session(specs: list[RunSpec], options: dict[str, Any]) -> int:
@@ -130,7 +197,7 @@ def _session(specs: list[RunSpec], options: dict[str, Any]) -> int:
     session = Session(
         options["out"] or default_out(),
         HandoverJudge,
-        lambda spec: (),
+        tamper_hooks,
         cancellation,
         [renderer_for(people, options["verbose"])],
         keep=options["keep"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import click
 
@@ -17,7 +17,8 @@ class NameOf(click.ParamType):
 
     name = "name"
 
-    def __init__(self, kind: str, known: Sequence[str]) -> None:
+    def __init__(self, kind: str, known: Callable[[], Sequence[str]]) -> None:
+        """`known` is asked when there is a name to check."""
         self._kind = kind
         self._known = known
 
@@ -26,8 +27,8 @@ class NameOf(click.ParamType):
     ) -> tuple[str, ...]:
         names = tuple(part for part in str(value).split(",") if part)
         for name in names:
-            if name not in self._known:
-                raise unknown(self._kind, name, self._known)
+            if name not in self._known():
+                raise unknown(self._kind, name, self._known())
         return names
 
     def get_metavar(self, param: click.Parameter) -> str:
