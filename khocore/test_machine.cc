@@ -70,6 +70,12 @@ std::string TestMachine::Page(uint64_t address) {
   return std::string(reinterpret_cast<const char*>(At(address)), kPageSize);
 }
 
+void TestMachine::Freeze() { ASSERT_EQ(mprotect(mapping_ + kGuard, kSize, PROT_READ), 0); }
+
+void TestMachine::Thaw() {
+  ASSERT_EQ(mprotect(mapping_ + kGuard, kSize, PROT_READ | PROT_WRITE), 0);
+}
+
 FrameTable TestMachine::NewFrames() {
   std::vector<uint8_t>& bytes = frame_bytes_.emplace_back(kSize / kPageSize, 0xff);
   FrameTable frames(FrameAt(kBase), {bytes.data(), bytes.size()});

@@ -60,6 +60,10 @@ class TestMachine {
   void WriteU64(uint64_t address, uint64_t value);
   std::string Page(uint64_t address);
 
+  /// Makes RAM read-only, so that whoever writes to it crashes, and writable again.
+  void Freeze();
+  void Thaw();
+
   /// The frame table of a kernel that has just started: all RAM free, scratch marked.
   FrameTable NewFrames();
 
