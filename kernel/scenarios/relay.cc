@@ -38,7 +38,7 @@ KHORIG_SCENARIO(relay) = {
     .create = Create,
     .restore = Restore,
     .preserve = Preserve,
-    .expects_refusal = false,
+    .expects_refusal = true,
     .relays = true};
 
 }  // namespace

@@ -49,6 +49,7 @@ def build(
     Debian's linux-source comes from the system's own mirror into a folder of our own; nothing of the
     system is changed. What is in the cache is not built again.
     """
+    from khorig.linux.archive import build_init
     from khorig.linux.build import Builder
     from khorig.linux.source import DebianSource, OwnSource, Source
 
@@ -58,6 +59,7 @@ def build(
     for one in sources:
         for name in arch or ARCHITECTURES:
             peer = Builder(one, name, jobs, click.echo).build()
+            build_init(peer)
             click.echo(f"{peer.name} ({peer.release}) for {name}: {peer.image}")
         one.forget()
     return exit_codes.PASS

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Mapping
@@ -22,36 +24,49 @@ _FLAGS = (
 )
 
 
-def build_init(peer: Peer) -> Path:
-    """The user space of a Linux peer, one static program, built once for each version of it.
-    Raises InfraError."""
+def build_init(peer: Peer) -> bytes:
+    """The user space of a Linux peer, one static program. Kept in the cache where that can be
+    written. Raises InfraError."""
     digest = xxhash.xxh64(f"{peer.directory.name} {_FLAGS}")
     for source in sorted(_SOURCES.iterdir()):
         digest.update(source.read_bytes())
     path = cache_directory() / "init" / f"{peer.arch}-{digest.hexdigest()}"
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    compiler = command(["clang-19", "-print-resource-dir"], "the init of a Linux peer").strip()
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    program = _compile_init(peer)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole_bytes(path, program)
+    return program
+
+
+def _compile_init(peer: Peer) -> bytes:
+    what = "the init of a Linux peer"
+    compiler = command(["clang-19", "-print-resource-dir"], what).strip()
+    with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "init"
         words = ["clang-19", f"--target={_TARGET[peer.arch]}", *_FLAGS]
         words += ["-isystem", f"{compiler}/include", "-I", str(peer.headers)]
         words += ["-include", "nolibc.h", str(_SOURCES / "init.c"), "-o", str(program)]
-        command(words, "the init of a Linux peer")
-        os.replace(program, path)
-    return path
+        command(words, what)
+        return program.read_bytes()
+
+
+def write_whole_bytes(path: Path, data: bytes) -> None:
+    """Writes a file so that nobody ever sees a part of it. Raises OSError."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as sink:
+        sink.write(data)
+    os.replace(sink.name, path)
 
 
 def write_archive(path: Path, members: Mapping[str, bytes], folders: tuple[str, ...]) -> None:
     """Writes a cpio archive (newc) at `path`, the same bytes for the same members."""
     import libarchive
-    from libarchive.entry import FileType
 
     with libarchive.file_writer(str(path), "cpio_newc") as writer:
         for name in folders:
             writer.add_file_from_memory(
-                name, 0, b"", filetype=FileType.DIRECTORY, permission=0o755, mtime=0
+                name, 0, b"", filetype=stat.S_IFDIR, permission=0o755, mtime=0
             )
         for name, data in members.items():
             writer.add_file_from_memory(name, len(data), data, permission=0o755, mtime=0)

@@ -97,7 +97,7 @@ def make_images(spec: RunSpec, machine: Machine, folder: Path) -> Images:
     files = {name: image_of(spec, name) for name in dict.fromkeys(spec.kernels)}
     members: dict[str, bytes] = {}
     if any(map(is_linux, spec.kernels)):
-        members["init"] = build_init(_headers_for(spec)).read_bytes()
+        members["init"] = build_init(_headers_for(spec))
     places = {name: f"images/{number}" for number, name in enumerate(files)}
     for name in dict.fromkeys(spec.kernels[1:]):
         members[places[name]] = _read(files[name])

@@ -44,6 +44,18 @@ static void end_machine(int status) {
   reboot(LINUX_REBOOT_CMD_POWER_OFF);
 }
 
+/* Whether the boot protocol offered a handover, taken or not. */
+static int was_offered(void) {
+  char path[96], type[32];
+  if (access("/sys/firmware/devicetree/base/chosen/linux,kho-fdt", F_OK) == 0) return 1;
+  for (int i = 0; i < 16; i++) {
+    snprintf(path, sizeof(path), "/sys/kernel/boot_params/setup_data/%d/type", i);
+    if (read_file(path, type, sizeof(type)) <= 0) return 0;
+    if (strtoul(type, NULL, 0) == 10) return 1; /* SETUP_KEXEC_KHO */
+  }
+  return 0;
+}
+
 static void say_boot(int handover) {
   struct utsname name;
   uname(&name);
@@ -95,8 +107,10 @@ int main(void) {
   generation = strtoul(option("khorig.generation=", NULL), NULL, 10);
   unsigned long last = strtoul(option("khorig.generations=", NULL), NULL, 10);
   int handover = access("/debug/kho/in/fdt", F_OK) == 0;
-  say_boot(handover);
+  int offered = handover || was_offered();
+  say_boot(offered);
   report_kernel_log();
+  if (offered && !handover) say_refused();
   use_reserved_memory(!handover);
   use_liveupdate();
   stop_at("restored");

@@ -6,6 +6,37 @@ static const char *const wanted[] = {
     "KHO", "kho", "liveupdate", "luo", "reserve", "kexec", "WARNING:", "BUG:", "Bad page", "Oops",
 };
 
+/* Why a handover was refused, by what Linux says of it; the first that is found. */
+static const struct {
+  const char *says, *cause;
+} refusals[] = {
+    {"is incompatible with", "compatible-mismatch"},
+    {"handover FDT", "fdt-structure"},
+    {"failed to get preserved memory map", "map-missing"},
+    {"failed to mark the scratch region", "scratch"},
+    {"failed to memremap", "outside-ram"},
+    {"disabling KHO revival", "refused"},
+    {"KEXEC_HANDOVER not set", "not-supported"},
+};
+static size_t refusal = sizeof(refusals) / sizeof(refusals[0]);
+static char refusal_text[256];
+
+static void look_for_refusal(const char *text) {
+  for (size_t i = 0; i < refusal; i++) {
+    if (!strstr(text, refusals[i].says)) continue;
+    refusal = i;
+    snprintf(refusal_text, sizeof(refusal_text), "%s", text);
+  }
+}
+
+static void say_refused(void) {
+  int known = refusal < sizeof(refusals) / sizeof(refusals[0]);
+  say_begin("refused");
+  say_text("cause", known ? refusals[refusal].cause : "silent");
+  say_text("text", known ? refusal_text : "Linux says nothing about it");
+  say_end();
+}
+
 static int is_wanted(const char *text) {
   for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
     if (strstr(text, wanted[i]) && !strstr(text, "ommand line:")) return 1;
@@ -31,6 +62,7 @@ static void report_kernel_log(void) {
     char *end = strchr(++text, '\n');
     if (end) *end = '\0';
     if (!is_wanted(text)) continue;
+    look_for_refusal(text);
     say_begin("kernel-log");
     say_text("text", text);
     say_end();

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Chains with real Linux, for tests."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+from typing import Any, Sequence
+
+import pytest
+
+from khorig.cancellation import Cancellation
+from khorig.linux.judge import LinuxJudge
+from khorig.linux.peer import list_peers
+from khorig.machines import MACHINES
+from khorig.model import RunResult, RunSpec, StopHook, Verdict
+from khorig.render.text import result_lines
+from khorig.session import Session
+
+GIB = 1 << 30
+
+ONE_OF_EACH = pytest.mark.parametrize("machine", ["q35", "virt"])
+
+
+def arch_of(machine: str) -> str:
+    """The architecture of a machine."""
+    return next(known.arch for known in MACHINES if known.name == machine)
+
+
+def use_own_cache() -> None:
+    """Bazel gives tests a home of their own; the peers are in the user's."""
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    os.environ.setdefault("XDG_CACHE_HOME", os.path.join(home, ".cache"))
+
+
+class Chains:
+    """Runs chains and keeps what they leave below one folder."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def run(
+        self, machine: str, kernels: Sequence[str], hooks: Sequence[StopHook] = (), **spec: Any
+    ) -> RunResult:
+        """One run; skipped, with the command that mends it, when a kernel of it is not built."""
+        arch = arch_of(machine)
+        built = {peer.name for peer in list_peers() if peer.arch == arch}
+        for name in kernels:
+            if name.startswith("linux-") and name not in built:
+                version = name.removeprefix("linux-")
+                command = f"scripts/khorig linux build --version {version} --arch {arch}"
+                pytest.skip(f"{name} for {arch} is not built; build it: {command}")
+        session = Session(self._out, LinuxJudge, lambda spec: hooks, Cancellation(), record=False)
+        values = {"memory": GIB, "seed": 0x5EED0001, "timeout_s": 300.0, **spec}
+        return session.run(
+            RunSpec(
+                arch=arch,
+                machine=machine,
+                scenario="relay",
+                generations=len(kernels),
+                kernels=tuple(kernels),
+                **values,
+            )
+        )
+
+
+def expect_pass(result: RunResult) -> None:
+    """Fails with what a user would be told."""
+    if result.verdict is not Verdict.PASS:
+        pytest.fail("\n".join(result_lines(result)), pytrace=False)

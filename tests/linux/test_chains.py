@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every pair of kernels, and longer chains."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from peers import GIB, ONE_OF_EACH, Chains, expect_pass
+from khorig.linux.table import KERNELS
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("pair", itertools.product(KERNELS, KERNELS), ids="-".join)
+def test_every_kernel_hands_over_to_every_kernel(
+    chains: Chains, machine: str, pair: tuple[str, str]
+) -> None:
+    expect_pass(chains.run(machine, pair))
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize(
+    "kernels",
+    [
+        ("khorig", "linux-7.3", "khorig"),
+        ("linux-7.2", "khorig", "linux-7.3", "khorig", "linux-7.2"),
+        ("linux-7.3", "khorig", "khorig", "linux-7.3"),
+        ("linux-7.3", "khorig") * 5,
+    ],
+    ids=lambda kernels: "-".join(kernels),
+)
+def test_a_chain_keeps_everything(
+    chains: Chains, machine: str, kernels: tuple[str, ...]
+) -> None:
+    expect_pass(chains.run(machine, kernels))
+
+
+@pytest.mark.parametrize(
+    ("machine", "spec"),
+    [
+        ("q35", {"memory": 6 * GIB}),
+        ("q35", {"extra_qemu": ("-cpu", "max,la57=off")}),
+        ("q35", {"extra_qemu": ("-smp", "2")}),
+        ("microvm", {}),
+        ("virt", {"extra_qemu": ("-machine", "gic-version=2")}),
+        ("virt", {"extra_qemu": ("-machine", "virtualization=on")}),
+        ("virt", {"extra_qemu": ("-smp", "2")}),
+    ],
+    ids=["q35-6G", "q35-4-level", "q35-2-cpus", "microvm", "virt-gicv2", "virt-el2", "virt-2-cpus"],
+)
+def test_machines(chains: Chains, machine: str, spec: dict[str, object]) -> None:
+    expect_pass(chains.run(machine, ("linux-7.3", "khorig", "linux-7.3"), **spec))
