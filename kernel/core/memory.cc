@@ -7,6 +7,7 @@
 #include "kernel/core/event.h"
 #include "kernel/core/print.h"
 #include "kernel/core/region_set.h"
+#include "kernel/core/stop.h"
 #include "khocore/abi/scratch.h"
 
 namespace core {
@@ -199,6 +200,10 @@ void SetUpMemory(const boot::BootInfo& info, const Options& options, Memory* mem
     const Status taken = TakeHandover(info, memory);
     if (!taken.ok()) {
       Refuse(taken.error());
+      if (options.stop_at_refused) {
+        Event("stop").Text("at", "refused");
+        WaitForHost();
+      }
       layout.used = before;
     }
   }

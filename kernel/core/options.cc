@@ -43,6 +43,8 @@ bool ParseStops(Text value, Options* options) {
     const Text stop = value.Take(',');
     if (stop.Is("entry")) {
       options->stop_at_entry = true;
+    } else if (stop.Is("refused")) {
+      options->stop_at_refused = true;
     } else if (stop.Is("restored")) {
       options->stop_at_restored = true;
     } else if (stop.Is("sealed")) {

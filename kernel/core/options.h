@@ -36,6 +36,7 @@ struct Options {
   uint32_t generations = 1;
   uint64_t seed = 1;
   bool stop_at_entry = false;
+  bool stop_at_refused = false;
   bool stop_at_restored = false;
   bool stop_at_sealed = false;
   Fault fault = Fault::kNone;

@@ -61,6 +61,7 @@ void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, khocore::F
     });
     i = end;
   }
+  all_pages_ = free_pages_;
 }
 
 void PageAllocator::Link(Block block) {
@@ -95,17 +96,26 @@ void PageAllocator::InsertAndMerge(Block block) {
   Link(block);
 }
 
+unsigned PageAllocator::ChooseList(unsigned order) {
+  unsigned lists[kMaxOrder + 1];
+  unsigned count = 0;
+  for (; order <= kMaxOrder; ++order) {
+    if (lists_[order].first != kNone) lists[count++] = order;
+  }
+  if (count == 0) return kMaxOrder + 1;
+  const bool plenty = free_pages_ > all_pages_ / 8 * 7;
+  return lists[random_ != nullptr && plenty ? random_->Below(count) : 0];
+}
+
 Result<PageFrame> PageAllocator::Allocate(Order order) {
   if (order.log2() > kMaxOrder) return Error{ErrorCode::kOrderRange, PhysAddr(), order.log2()};
-  unsigned found = order.log2();
-  while (found <= kMaxOrder && lists_[found].first == kNone) ++found;
+  const unsigned found = ChooseList(order.log2());
   if (found > kMaxOrder) return Error{ErrorCode::kOutOfMemory, PhysAddr(), order.bytes()};
   const bool oldest = random_ != nullptr && (random_->Next() & 1) != 0;
   const PageFrame head = oldest ? lists_[found].last : lists_[found].first;
   Unlink({head, Order::FromLog2(found)});
-  while (found > order.log2()) {
-    --found;
-    const Order half = Order::FromLog2(found);
+  for (unsigned split = found; split > order.log2(); --split) {
+    const Order half = Order::FromLog2(split - 1);
     Link({head + half.pages(), half});
   }
   frames_->Set({head, order}, FrameState::kAllocated);

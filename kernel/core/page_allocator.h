@@ -21,7 +21,9 @@ class PageAllocator : public khocore::PageSource {
   /// allocator. Call once.
   void Initialize(const khocore::PhysicalMemory& memory, khocore::FrameTable& frames);
 
-  /// From here on the choice among free blocks of a size is random, decided by `random`.
+  /// From here on `random` decides which free block is used: the oldest or the newest of the best
+  /// size, and while nearly all memory is free, of any size that is large enough. So small states
+  /// are spread over all of a large machine, and large ones still fit into a small one.
   void SetRandom(Random* random) { random_ = random; }
 
   /// A block, owned by the caller until `Free`. Its content is whatever was there before.
@@ -58,6 +60,8 @@ class PageAllocator : public khocore::PageSource {
   Links* LinksOf(khocore::PageFrame frame) const;
   void Link(khocore::Block block);
   void Unlink(khocore::Block block);
+  /// The order of the list to take a block of `order` from, above `kMaxOrder` when there is none.
+  unsigned ChooseList(unsigned order);
   void InsertAndMerge(khocore::Block block);
   bool IsFreeHead(khocore::PageFrame frame, unsigned order) const;
 
@@ -65,6 +69,7 @@ class PageAllocator : public khocore::PageSource {
   khocore::FrameTable* frames_ = nullptr;
   Random* random_ = nullptr;
   List lists_[kMaxOrder + 1];
+  uint64_t all_pages_ = 0;  ///< free at the start
   uint64_t free_pages_ = 0;
 };
 

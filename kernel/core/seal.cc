@@ -111,6 +111,7 @@ NextKernel LoadAndStop(Generation& generation) {
   Phase load("load");
   const NextKernel next = LoadNextKernel(generation);
   load.End();
+  if (!generation.options.stop_at_sealed) return next;
   const khocore::Tracker& tracker = generation.tracker;
   Event("stop")
       .Text("at", "sealed")
@@ -120,7 +121,7 @@ NextKernel LoadAndStop(Generation& generation) {
       .Number("nodes", tracker.node_count())
       .Number("ledger_pages", generation.ledger_entries)
       .Number("free_pages", generation.memory.allocator.free_pages());
-  if (generation.options.stop_at_sealed) WaitForHost();
+  WaitForHost();
   return next;
 }
 

@@ -30,28 +30,11 @@ uint64_t BlocksOf(unsigned order, uint64_t megabytes) {
   return share == 0 ? 1 : share;
 }
 
-/// The orders of all blocks still to be allocated, drawn at random.
-class OrderBag {
- public:
-  explicit OrderBag(uint64_t megabytes) {
-    for (unsigned order = 0; order < kOrders; ++order) {
-      left_[order] = BlocksOf(order, megabytes);
-      total_ += left_[order];
-    }
-  }
-  uint64_t total() const { return total_; }
-  Order Draw(core::Random& random) {
-    uint64_t number = random.Below(total_--);
-    unsigned order = 0;
-    for (; number >= left_[order]; ++order) number -= left_[order];
-    --left_[order];
-    return Order::FromLog2(order);
-  }
-
- private:
-  uint64_t left_[kOrders];
-  uint64_t total_ = 0;
-};
+uint64_t BlocksOf(uint64_t megabytes) {
+  uint64_t total = 0;
+  for (unsigned order = 0; order < kOrders; ++order) total += BlocksOf(order, megabytes);
+  return total;
+}
 
 uint64_t Encode(Block block) { return block.begin().raw() | block.order.log2(); }
 
@@ -94,18 +77,22 @@ void CheckContent(const Generation& generation, Block block, uint64_t number) {
 }  // namespace
 
 void CreateBlocks(Generation& generation, uint64_t megabytes) {
-  OrderBag bag(megabytes);
-  Require(generation.stores.Create(generation, kBlocksStore, bag.total() * sizeof(uint64_t)),
-          "blocks");
+  Require(
+      generation.stores.Create(generation, kBlocksStore, BlocksOf(megabytes) * sizeof(uint64_t)),
+      "blocks");
+  // The large ones first: afterwards memory may be too scattered for them.
+  unsigned order = kOrders - 1;
+  uint64_t left = BlocksOf(order, megabytes);
   ForEachListed(generation, [&](uint64_t& entry, uint64_t number) -> Status {
-    const Order order = bag.Draw(generation.random);
-    const Result<PageFrame> head = generation.memory.allocator.Allocate(order);
+    while (left == 0) left = BlocksOf(--order, megabytes);
+    --left;
+    const Result<PageFrame> head = generation.memory.allocator.Allocate(Order::FromLog2(order));
     if (!head.ok()) {
       core::EndWithError(core::RequestError::kNoMemory, "no-memory",
-                         "no free block of order %u for block %lu; %lu pages are free",
-                         order.log2(), number, generation.memory.allocator.free_pages());
+                         "no free block of order %u for block %lu; %lu pages are free", order,
+                         number, generation.memory.allocator.free_pages());
     }
-    const Block block{head.value(), order};
+    const Block block{head.value(), Order::FromLog2(order)};
     entry = Encode(block);
     core::FillContent({block.begin(), block.bytes()}, generation.options.seed,
                       static_cast<uint32_t>(number));
@@ -144,7 +131,9 @@ void PreserveBlocks(Generation& generation) {
   ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
     const Block block = Decode(entry);
     KHOCORE_RETURN_IF_ERROR(generation.tracker.Preserve(block));
-    generation.fault_target = {block.begin(), block.bytes()};
+    if (block.bytes() > generation.fault_target.size) {
+      generation.fault_target = {block.begin(), block.bytes()};
+    }
     ++blocks;
     pages += block.order.pages();
     return Ok{};

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs of the real kernel, for tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Sequence
+
+import pytest
+
+from khorig.cancellation import Cancellation
+from khorig.machines import MACHINES
+from khorig.model import RunResult, RunSpec, StopHook, Verdict
+from khorig.render.text import result_lines
+from khorig.session import Session
+from khorig.verdict.judge import HandoverJudge
+
+MIB = 1 << 20
+GIB = 1 << 30
+SEED = 0x5EED0001
+
+# One machine of each architecture for what does not depend on the machine.
+ONE_OF_EACH = pytest.mark.parametrize("machine", ["q35", "virt"])
+ALL_MACHINES = pytest.mark.parametrize("machine", [machine.name for machine in MACHINES])
+
+
+class Guest:
+    """Runs scenarios and keeps what they leave below one folder."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def run(
+        self,
+        machine: str,
+        scenario: str,
+        hooks: Sequence[StopHook] = (),
+        record: bool = False,
+        **spec: Any,
+    ) -> RunResult:
+        """One run on the machine of that name; `spec` are fields of RunSpec."""
+        arch = next(known.arch for known in MACHINES if known.name == machine)
+        session = Session(
+            self._out, HandoverJudge, lambda spec: hooks, Cancellation(), record=record
+        )
+        values = {"memory": 256 * MIB, "seed": SEED, "timeout_s": 60.0, **spec}
+        return session.run(RunSpec(arch=arch, machine=machine, scenario=scenario, **values))
+
+
+def events(result: RunResult, kind: str) -> list[dict[str, Any]]:
+    """The guest's own events of one kind, in order."""
+    lines = (Path(result.directory) / "events.jsonl").read_text().splitlines()
+    records = map(json.loads, lines)
+    found = [record["event"] for record in records if record["ev"] == "guest"]
+    return [event for event in found if event["ev"] == kind]
+
+
+def expect_pass(result: RunResult) -> None:
+    """Fails with what a user would be told."""
+    if result.verdict is not Verdict.PASS:
+        pytest.fail("\n".join(result_lines(result)), pytrace=False)

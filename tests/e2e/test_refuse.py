@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A damaged handover is refused with its cause; nothing is touched, nothing crashes, and the next
+kernel starts cold."""
+
+from __future__ import annotations
+
+import pytest
+
+from guest import MIB, ONE_OF_EACH, Guest, events, expect_pass
+from khorig.model import Verdict
+from khorig.tamper.catalogue import TAMPERINGS
+from khorig.tamper.hook import TamperHook
+from untouched import Untouched
+
+STOPS = ("sealed", "entry", "refused", "restored")
+
+
+@pytest.mark.parametrize("name", sorted(TAMPERINGS))
+@ONE_OF_EACH
+def test_refused_with_its_cause(guest: Guest, machine: str, name: str) -> None:
+    tampering = TAMPERINGS[name]
+    untouched = Untouched(TamperHook(tampering))
+    result = guest.run(
+        machine,
+        "refuse",
+        hooks=[untouched],
+        generations=2,
+        memory=64 * MIB,
+        tamper=name,
+        stops=STOPS,
+        expected_refusals={2: tampering.cause},
+    )
+    expect_pass(result)
+    assert untouched.compared, "the guest never stopped at 'refused'"
+    assert untouched.touched == [], "written outside scratch before the refusal"
+    refused = events(result, "refused")
+    assert [event["cause"] for event in refused] == [tampering.cause]
+
+
+@ONE_OF_EACH
+def test_an_undamaged_handover_is_not_refused(guest: Guest, machine: str) -> None:
+    """The control: a scenario that expects a refusal fails without one."""
+    result = guest.run(
+        machine, "refuse", generations=2, memory=64 * MIB, expected_refusals={2: "fdt-magic"}
+    )
+    assert result.verdict is Verdict.FAIL
+    assert "generation 2 took a handover that it had to refuse (fdt-magic)" in result.cause
