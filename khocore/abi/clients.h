@@ -25,8 +25,8 @@
 ///     };
 ///
 /// The store "ledger" holds the `LedgerEntry` of every page that was preserved when the ledger was
-/// made, in the order of their keys in the radix tree. Its own pages, its chunks and the fragments
-/// written after it are not in it.
+/// made, in the order of their keys in the radix tree. Its own pages and chunks are not in it, nor
+/// what is preserved after it: the fragments written then, the generation record, the root.
 
 namespace khocore::abi {
 

@@ -8,6 +8,7 @@ from typing import Callable, Iterator
 
 import libfdt
 
+from khorig.errors import InfraError
 from khorig.guest_ram import GuestRam
 from khorig.view.fragment import Fragment
 from khorig.view.handoff_fields import Handoff
@@ -18,8 +19,8 @@ from khorig.view.memory import PhysRange
 _BIGGEST_GAP = 1024  # frames; a gap of this size between preserved blocks is RAM, not firmware's
 
 
-class CannotTamper(Exception):
-    """The handover lacks what a tampering needs."""
+class CannotTamper(InfraError):
+    """The handover lacks what a tampering needs; that says nothing about the guest."""
 
 
 @dataclass(frozen=True, eq=False)

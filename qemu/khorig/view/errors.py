@@ -31,17 +31,19 @@ class Problems:
 
     LIMIT = 64
 
+    @property
+    def full(self) -> bool:
+        """Whether there are so many that going on makes no sense."""
+        return len(self.items) >= self.LIMIT
+
     def __init__(self) -> None:
         self.items: list[Problem] = []
-        self.dropped = 0
 
     def add(self, id: str, address: int, text: str) -> None:
-        """Keeps a problem, or only counts it when there are many already."""
+        """Keeps a problem, unless there are many already."""
         self.keep(Problem(id, address, text))
 
     def keep(self, problem: Problem) -> None:
         """As `add`, for a problem that exists."""
-        if len(self.items) < self.LIMIT:
+        if not self.full:
             self.items.append(problem)
-        else:
-            self.dropped += 1

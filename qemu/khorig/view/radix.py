@@ -76,6 +76,8 @@ class _Reader:
         for parent in parents:
             slots = np.frombuffer(self.page(parent), dtype="<u8")
             for slot in np.flatnonzero(slots):
+                if self.problems.full:
+                    return self.nodes[first:]
                 prefix = (parent.prefix << self.geometry.table_log2) | int(slot)
                 self.admit(int(slots[slot]), level, prefix, parent.address + 8 * int(slot))
         return self.nodes[first:]
@@ -128,8 +130,8 @@ def decode_radix(
     taken: int | None = None,
 ) -> RadixTree:
     """Reads the whole tree. Never raises for what is in memory: problems are collected, and what
-    hangs behind one is left out. Bounded by the pages of RAM, since no node is read twice. `taken`
-    is a page that cannot be a node: the root of the handover.
+    hangs behind one is left out. Bounded by the pages of RAM, since no node is read twice, and by
+    the number of problems. `taken` is a page that cannot be a node: the root of the handover.
 
     Ids: "radix-null", "unaligned", "outside-ram", "overlap", "radix-cycle", "order-range".
     """

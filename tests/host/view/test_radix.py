@@ -252,6 +252,19 @@ def test_problems_are_bounded() -> None:
     assert 0 < len(problems) <= 64
 
 
+def test_garbage_is_given_up_soon() -> None:
+    """Tables full of bad pointers, reached through good ones, must not be walked to the end."""
+    image = HandoverImage()
+    image.write_tree()
+    for table in range(512):
+        page = image.allocate()
+        image.ram.write(page, struct.pack("<512Q", *range(1, 513)))
+        image.write_u64(image.nodes[0] + 8 * table, page)
+    begin = time.perf_counter()
+    assert len(decode_radix(image.memory, image.nodes[0]).problems) == 64
+    assert time.perf_counter() - begin < 0.3
+
+
 def test_speed() -> None:
     """The budget of a stop: 64 MiB in 2,000 blocks within a few ms, 100,000 blocks within a second;
     the limits here leave room for a busy machine."""
