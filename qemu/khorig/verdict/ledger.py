@@ -10,12 +10,11 @@ from khorig.verdict.sealed_state import SealedState
 from khorig.verdict.stop import Stop
 from khorig.view.blocks import BoolArray, Int64Array
 from khorig.view.clients import LedgerArray
-from khorig.view.owners import LEDGER_OWNERS
+from khorig.view.owners import FRAGMENT_OWNER, LEDGER_OWNERS
 
 CLAUSE = "ledger"
 # What is preserved after the ledger was made: the structure that leads to everything, and itself.
-_LATER = ("root", "kexec-metadata", *LEDGER_OWNERS)
-_LATER_PREFIX = "fragment "
+_LATER = ("root", "kexec-metadata", FRAGMENT_OWNER, *LEDGER_OWNERS)
 
 
 def check_ledger(stop: Stop, sealed: SealedState) -> list[Finding]:
@@ -69,8 +68,7 @@ def _check_pages(
 
 
 def _check_complete(stop: Stop, sealed: SealedState, pages: Int64Array) -> list[Finding]:
-    names = [n for n in sealed.owners.names if n in _LATER or n.startswith(_LATER_PREFIX)]
-    later = sealed.owners.pages_of(*names)
+    later = sealed.owners.pages_of(*_LATER)
     absent = np.setdiff1d(sealed.owners.frames, np.union1d(pages, later))
     if not len(absent):
         return []

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Iterable, Sequence
 
@@ -93,32 +94,30 @@ class Blocks:
 
 
 class BlockIndex:
-    """Finds the block that a page frame lies in. The blocks are disjoint."""
+    """Finds the block that a page frame lies in. The blocks are disjoint. Asked once per link, so
+    it keeps plain lists: an array would cost more than the search."""
 
     def __init__(self, blocks: Blocks) -> None:
         sequence = np.argsort(blocks.frames, kind="stable")
-        self._frames = blocks.frames[sequence]
-        self._ends = self._frames + blocks.counts[sequence]
-        self._orders = blocks.orders[sequence]
+        frames = blocks.frames[sequence]
+        self._frames: list[int] = frames.tolist()
+        self._ends: list[int] = (frames + blocks.counts[sequence]).tolist()
+        self._orders: list[int] = blocks.orders[sequence].tolist()
 
     def find(self, frame: int) -> tuple[int, int] | None:
         """(first frame, order) of the block with `frame`, or None."""
-        i = int(np.searchsorted(self._frames, frame, side="right")) - 1
+        i = bisect_right(self._frames, frame) - 1
         if i >= 0 and frame < self._ends[i]:
-            return int(self._frames[i]), int(self._orders[i])
+            return self._frames[i], self._orders[i]
         return None
-
-    def covers(self, frame: int, count: int) -> bool:
-        """Whether all of `count` frames from `frame` on lie in blocks."""
-        return self.first_gap(frame, count) is None
 
     def first_gap(self, frame: int, count: int) -> int | None:
         """The first of `count` frames from `frame` on that lies in no block, or None."""
         end = frame + count
-        i = int(np.searchsorted(self._frames, frame, side="right")) - 1
+        i = bisect_right(self._frames, frame) - 1
         while frame < end:
             if i < 0 or i >= len(self._frames) or not self._frames[i] <= frame < self._ends[i]:
                 return frame
-            frame = int(self._ends[i])
+            frame = self._ends[i]
             i += 1
         return None

@@ -19,6 +19,7 @@ class Fragment:
 
     path: str  # "" for the root page, "/khorig/stores" for a fragment linked from a fragment
     address: int
+    size: int  # bytes, its totalsize
     depth: int  # the root page is 1
     tree: FdtNode
 
@@ -90,4 +91,4 @@ def open_fragment(
     if address % FRAGMENT_ALIGNMENT:
         raise DecodeError("unaligned", address, f"fragment {path or 'root'} is not 8-byte aligned")
     blob = read_fdt(memory, address, geometry.page_size)
-    return Fragment(path, address, depth, parse_fdt(blob, address))
+    return Fragment(path, address, len(blob), depth, parse_fdt(blob, address))

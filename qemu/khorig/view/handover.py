@@ -168,7 +168,7 @@ def decode_handover(
     sound = sound_blocks(tree, memory)
     index = BlockIndex(sound.blocks)
     links = _Links(memory, index, geometry)
-    if not index.covers(root_address >> geometry.page_shift, 1):
+    if index.find(root_address >> geometry.page_shift) is None:
         links.problems.add("blob-not-preserved", root_address, "the root page is not preserved")
     links.follow(root)
     return Handover(

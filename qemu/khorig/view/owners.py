@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from khorig.view.blocks import Blocks, BoolArray, Int64Array
 from khorig.view.clients import LEDGER_STORE, STORES_PATH, Clients
+from khorig.view.fragment import Fragment
 from khorig.view.handover import Handover
 from khorig.view.layout import GEOMETRY_4K, Geometry
 from khorig.view.memory import PhysRange
 from khorig.view.scenario_blocks import OwnedBlocks
 
+FRAGMENT_OWNER = "fragment"  # of all of them; the path follows
 _NOBODY = -1
 
 
@@ -69,8 +71,8 @@ class Owners:
         taken = self._ids[at] != _NOBODY
         if taken.any():
             first = int(at[taken][0])
-            name = self.names[int(self._ids[first])]
-            self.clashes.append(Clash(int(self.frames[first]), name, owner))
+            frame = int(self.frames[first])
+            self.clashes.append(Clash(frame, self.name(frame), owner))
         self.names.append(owner)
         free = at[~taken]
         self._ids[free] = len(self.names) - 1
@@ -123,9 +125,8 @@ def find_owners(
         else:
             owners.claim(np.arange(frames.start, frames.stop, dtype=np.int64), owner)
 
-    for fragment in handover.fragments:
-        name = f"fragment {fragment.path}" if fragment.path else "root"
-        claim_area(PhysRange(fragment.address, geometry.page_size), name)
+    claim_area(PhysRange(handover.root.address, geometry.page_size), "root")
+    _claim_fragments(owners, handover.fragments[1:], geometry)
     for link in handover.blobs:
         claim_area(link.blob, link.path.lstrip("/"))
     for reserved in clients.reserved:
@@ -138,6 +139,18 @@ def find_owners(
     for owned in scenario:
         owners.claim(owned.blocks.page_frames(), owned.owner, _block_label(owned))
     return owners
+
+
+def _claim_fragments(
+    owners: Owners, fragments: Sequence[Fragment], geometry: Geometry
+) -> None:
+    """All at once: there may be thousands, each in a page of its own."""
+    places: dict[int, str] = {}
+    for fragment in fragments:
+        for frame in _pages(PhysRange(fragment.address, fragment.size), geometry):
+            places.setdefault(frame, f"{FRAGMENT_OWNER} {fragment.path}")
+    names = list(places.values())
+    owners.claim(np.array(list(places), dtype=np.int64), FRAGMENT_OWNER, names.__getitem__)
 
 
 def _block_label(owned: OwnedBlocks) -> Callable[[int], str]:
