@@ -103,6 +103,8 @@ def _common(command: Any) -> Any:
               help="A Linux image with KHO: it takes the place of every Linux in the chain.")
 @click.option("--initrd", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="More of a Linux's user space, as cpio; unpacked over the rig's own.")
+@click.option("--tamper", metavar="NAME[,NAME]|all",
+              help="Damage the first handover; the second kernel must refuse it by name.")
 @click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
 @click.option("--linux-append", multiple=True, metavar="NAME=VALUE", help="For each Linux.")
 @_common
@@ -116,8 +118,25 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     if options["kernel"]:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
-    return _session([_spec(options, tuple(names), name, extra_qemu)
-                     for name in options["machine"]], options)
+    specs = [_spec(options, tuple(names), name, extra_qemu) for name in options["machine"]]
+    if options["tamper"]:
+        specs = _damaged(specs, options["tamper"])
+    return _session(specs, options)
+
+
+def _damaged(specs: list[RunSpec], wanted: str) -> list[RunSpec]:
+    from khorig.cli.near import unknown
+    from khorig.linux.refusals import damaged, refusals_of
+
+    runs = []
+    for spec in specs:
+        known = refusals_of(spec.kernels[1])
+        names = known if wanted == "all" else tuple(wanted.split(","))
+        for name in names:
+            if name not in known:
+                raise unknown("tampering", name, known)
+            runs.append(damaged(spec, name))
+    return runs
 
 
 @linux.command(short_help="Every pair of kernels on both architectures.")
@@ -166,6 +185,7 @@ def _session(specs: list[RunSpec], options: dict[str, Any], summary: Any = None)
     from khorig.cancellation import Cancellation
     from khorig.cli.output import renderer_for
     from khorig.linux.judge import LinuxJudge
+    from khorig.linux.refusals import refusal_hooks
     from khorig.render.documents import results_document
     from khorig.session import Session
 
@@ -175,7 +195,7 @@ def _session(specs: list[RunSpec], options: dict[str, Any], summary: Any = None)
     session = Session(
         options["out"] or default_out(),
         LinuxJudge,
-        lambda spec: (),
+        refusal_hooks,
         cancellation,
         [renderer_for(people, options["verbose"])],
         keep=options["keep"],

@@ -9,6 +9,7 @@ from typing import Sequence
 import click
 
 from khorig import __version__, exit_codes
+from khorig.cli.bench import bench
 from khorig.cli.doctor import doctor
 from khorig.cli.linux import linux
 from khorig.cli.listing import list_command
@@ -66,6 +67,7 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(linux)
+cli.add_command(bench)
 cli.add_command(list_command)
 cli.add_command(doctor)
 

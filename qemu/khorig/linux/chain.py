@@ -58,7 +58,9 @@ def command_line(spec: RunSpec, generation: int, with_stops: bool = True) -> str
 def _linux_words(spec: RunSpec, generation: int) -> list[str]:
     words = [
         f"console={_CONSOLE[spec.arch]}",
-        *("earlycon", "nokaslr", "panic=-1", "kho=on", "liveupdate=on", "retain_initrd"),
+        *("earlycon", "panic=-1", "kho=on", "liveupdate=on", "retain_initrd"),
+        # The same seed is to give the same run; who wants addresses at random says so.
+        *(() if "kaslr" in spec.linux_options else ("nokaslr",)),
         f"reserve_mem={RESERVED_BYTES >> 10}K:4096:{RESERVED_NAME}",
         f"khorig.generation={generation}",
         f"khorig.generations={spec.generations}",
