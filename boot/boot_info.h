@@ -17,6 +17,9 @@ enum class MemoryType : uint32_t {  ///< the e820 numbers, because x86 passes th
   kAcpi = 3,
   kNvs = 4,
   kUnusable = 5,
+  /// Memory of UEFI's runtime services. Of the numbers that ACPI leaves to OEMs; a kernel that does
+  /// not know it leaves the memory alone, which is all that is asked for.
+  kRuntimeServices = 0xf0000001,
 };
 
 struct MemoryRegion {
@@ -28,7 +31,7 @@ struct BootInfo {
   static constexpr size_t kMaxRegions = 256;
   static constexpr size_t kMaxCommandLine = 2048;
 
-  const char* protocol;        ///< "pvh", "linux" (bzImage and Image), "efi"
+  const char* protocol;        ///< "pvh", "linux" (bzImage and Image), "efi" (those by an EFI loader)
   khocore::PhysAddr parameters;  ///< hvm_start_info, boot_params or device tree, as passed
 
   /// The machine's memory as firmware or the device tree describes it, in its order, unchecked.

@@ -11,6 +11,11 @@
 
 namespace boot {
 
+/// `compatible` of a reserved range that belongs to UEFI's runtime services.
+inline constexpr char kRuntimeServicesCompatible[] = "khorig,efi-runtime-services";
+/// The property of /chosen by which Linux and khorig know that an EFI loader started them.
+inline constexpr char kEfiSystemTable[] = "linux,uefi-system-table";
+
 /// The value of a property, of any length. `data` is null when there is no such property.
 using PropertyValue = khocore::Span<const uint8_t>;
 
@@ -99,7 +104,8 @@ using Note = khocore::FunctionRef<void(const char* text)>;
 
 /// Fills `info` with what the tree says about memory, reservations, command line, initrd and
 /// handover, and with the tree itself at physical address `address`, which must also be kept. What
-/// cannot be used is left out and told to `note`. Leaves `protocol` and `image` alone.
+/// cannot be used is left out and told to `note`. Leaves `image` alone, and `protocol` unless an EFI
+/// loader wrote the tree.
 void ReadBootInfo(const DeviceTree& tree, khocore::PhysAddr address, BootInfo* info, Note note);
 
 }  // namespace boot

@@ -54,7 +54,8 @@ int ReadNodes(const DeviceTree& tree, BootInfo* info, Note note) {
         AddReg(node, MemoryType::kRam, info);
       }
     } else if (node.IsIn("reserved-memory") && node.IsEnabled()) {
-      AddReg(node, MemoryType::kReserved, info);
+      const bool firmware = HasString(node.compatible, kRuntimeServicesCompatible);
+      AddReg(node, firmware ? MemoryType::kRuntimeServices : MemoryType::kReserved, info);
     }
   });
   return chosen;
@@ -127,6 +128,7 @@ void ReadBootInfo(const DeviceTree& tree, PhysAddr address, BootInfo* info, Note
   ReadReservations(tree, info);
   const int chosen = ReadNodes(tree, info, note);
   if (chosen < 0) return;
+  if (tree.Property(chosen, kEfiSystemTable).size != 0) info->protocol = "efi";
   ReadCommandLine(tree, chosen, info, note);
   ReadInitrd(tree, chosen, info, note);
   ReadHandover(tree, chosen, info, note);

@@ -11,9 +11,12 @@ _PROGRAMS = {
     "CLANG_TIDY": "/usr/bin/clang-tidy-19",
     "CXXFILT": "/usr/bin/c++filt",
     "LLD": "/usr/bin/ld.lld-19",
+    "MCOPY": "/usr/bin/mcopy",
+    "MKFS_FAT": "/usr/sbin/mkfs.fat",
     "MYPY": "/usr/bin/mypy",
     "NM": "/usr/bin/nm",
     "OBJCOPY": "/usr/bin/objcopy",
+    "OBJCOPY_ARM64": "/usr/bin/aarch64-linux-gnu-objcopy",
     "OBJDUMP": "/usr/bin/objdump",
     "PYTHON": "/usr/bin/python3",
     "QEMU_ARM64": "/usr/bin/qemu-system-aarch64",
@@ -23,7 +26,20 @@ _PROGRAMS = {
 }
 
 _HOST_LIBRARIES = "/usr/lib/x86_64-linux-gnu/"
-_ARM64_LIBRARIES = "/khorig/sysroot-arm64/usr/lib/aarch64-linux-gnu/"
+_ARM64_SYSROOT = "/khorig/sysroot-arm64"
+_ARM64_LIBRARIES = _ARM64_SYSROOT + "/usr/lib/aarch64-linux-gnu/"
+
+# GNU-EFI: what starts and relocates an application, and the layout that its linker script gives it.
+_EFI_FILES = {
+    "efi/arm64/crt0.o": _ARM64_SYSROOT + "/usr/lib/crt0-efi-aarch64.o",
+    "efi/arm64/efi.lds": _ARM64_SYSROOT + "/usr/lib/elf_aarch64_efi.lds",
+    "efi/arm64/libgnuefi.a": _ARM64_SYSROOT + "/usr/lib/libgnuefi.a",
+    "efi/arm64/include": _ARM64_SYSROOT + "/usr/include/efi",
+    "efi/x86_64/crt0.o": "/usr/lib/crt0-efi-x86_64.o",
+    "efi/x86_64/efi.lds": "/usr/lib/elf_x86_64_efi.lds",
+    "efi/x86_64/libgnuefi.a": "/usr/lib/libgnuefi.a",
+    "efi/x86_64/include": "/usr/include/efi",
+}
 
 _HEADERS = ["fdt.h", "libfdt.h", "libfdt_env.h", "xxhash.h"]
 _GTEST_LIBRARIES = ["libgmock.a", "libgtest.a", "libgtest_main.a"]
@@ -53,9 +69,40 @@ package(
 
 exports_files(["headers.cppmap"])
 
+exports_files(glob([
+    "efi/*/crt0.o",
+    "efi/*/efi.lds",
+]))
+
+# The headers of UEFI. On x86_64 its functions have Microsoft's calling convention.
+[cc_library(
+    name = "efi_headers_" + arch,
+    hdrs = glob(["efi/%s/include/**/*.h" % arch]),
+    defines = ["GNU_EFI_USE_MS_ABI"] if arch == "x86_64" else [],
+    includes = ["efi/%s/include" % arch],
+) for arch in ["arm64", "x86_64"]]
+
+alias(
+    name = "efi_headers",
+    actual = select({
+        "@khorig//toolchain:arm64_efi": ":efi_headers_arm64",
+        "//conditions:default": ":efi_headers_x86_64",
+    }),
+)
+
+# What crt0 calls.
+cc_library(
+    name = "efi_relocate",
+    srcs = select({
+        "@khorig//toolchain:arm64_efi": ["efi/arm64/libgnuefi.a"],
+        "//conditions:default": ["efi/x86_64/libgnuefi.a"],
+    }),
+)
+
 cc_library(
     name = "libfdt",
     srcs = select({
+        "@khorig//toolchain:arm64_efi": ["arm64/libfdt.a"],
         "@khorig//toolchain:arm64_none": ["arm64/libfdt.a"],
         "//conditions:default": ["x86_64/libfdt.a"],
     }),
@@ -123,6 +170,8 @@ def _system_repository_impl(repository):
     files["arm64/libfdt.a"] = cache + _ARM64_LIBRARIES + "libfdt.a"
     for name in _GTEST_LIBRARIES:
         files["x86_64/" + name] = _HOST_LIBRARIES + name
+    for name, path in _EFI_FILES.items():
+        files[name] = cache + path if path.startswith(_ARM64_SYSROOT) else path
 
     needed = _PROGRAMS.values() + files.values() + ["/usr/include/gtest/gtest.h"]
     missing = [path for path in needed if not repository.path(path).exists]

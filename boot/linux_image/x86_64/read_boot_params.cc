@@ -96,7 +96,7 @@ void ReadInitrd(const BootParams& params, const BootReader& reader, BootInfo* in
 
 void ReadBootParams(const BootParams& params, uint64_t address, const BootReader& reader,
                     BootInfo* info) {
-  info->protocol = "linux";
+  info->protocol = params.efi.loader_signature == arch::kEfiLoader64 ? "efi" : "linux";
   info->parameters = PhysAddr::FromRaw(address);
   info->rsdp = PhysAddr::FromRaw(params.acpi_rsdp);
   ReadMemoryMap(params, reader, info);

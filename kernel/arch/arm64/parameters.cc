@@ -37,9 +37,21 @@ constexpr uint64_t kArrayAlignment = 16;
 
 /// What says where things of an earlier kernel lie, or is good for one boot only.
 constexpr const char* kDropped[] = {
-    "linux,initrd-start", "linux,initrd-end",       "linux,kho-fdt",
-    "linux,kho-scratch",  "linux,elfcorehdr",       "linux,usable-memory-range",
-    "kaslr-seed",         "linux,ima-kexec-buffer", "rng-seed",
+    "linux,initrd-start",
+    "linux,initrd-end",
+    "linux,kho-fdt",
+    "linux,kho-scratch",
+    "linux,elfcorehdr",
+    "linux,usable-memory-range",
+    "kaslr-seed",
+    "linux,ima-kexec-buffer",
+    "rng-seed",
+    // No kernel after the first one has the firmware.
+    boot::kEfiSystemTable,
+    "linux,uefi-mmap-start",
+    "linux,uefi-mmap-size",
+    "linux,uefi-mmap-desc-size",
+    "linux,uefi-mmap-desc-ver",
 };
 
 Result<DeviceTree> OpenTree(const BootInfo& info) {

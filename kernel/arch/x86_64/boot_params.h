@@ -64,6 +64,20 @@ inline constexpr uint16_t kExtendedFlagFiveLevel = 1 << 5;
 /// "No number assigned to this boot loader".
 inline constexpr uint8_t kLoaderTypeUnassigned = 0xff;
 
+/// What an EFI loader leaves. All zero when there was none.
+struct __attribute__((packed)) EfiInfo {
+  uint32_t loader_signature;  ///< `kEfiLoader64`
+  uint32_t system_table;
+  uint32_t descriptor_size;
+  uint32_t descriptor_version;
+  uint32_t memory_map;
+  uint32_t memory_map_size;
+  uint32_t system_table_high;
+  uint32_t memory_map_high;
+};
+static_assert(sizeof(EfiInfo) == 32);
+inline constexpr uint32_t kEfiLoader64 = 0x34364c45;  // "EL64"
+
 /// The "zero page".
 struct __attribute__((packed)) BootParams {
   static constexpr size_t kMaxE820Entries = 128;
@@ -74,7 +88,9 @@ struct __attribute__((packed)) BootParams {
   uint32_t ramdisk_image_high;
   uint32_t ramdisk_size_high;
   uint32_t command_line_high;
-  uint8_t unused3[0x1e8 - 0xcc];
+  uint8_t unused3[0x1c0 - 0xcc];
+  EfiInfo efi;
+  uint8_t unused8[0x1e8 - 0x1e0];
   uint8_t e820_entries;
   uint8_t unused4[0x1ef - 0x1e9];
   uint8_t sentinel;  ///< 0 from a loader that cleared what it did not fill in
@@ -86,6 +102,7 @@ struct __attribute__((packed)) BootParams {
 };
 static_assert(sizeof(BootParams) == 4096);
 static_assert(offsetof(BootParams, header) == kSetupHeaderOffset);
+static_assert(offsetof(BootParams, efi) == 0x1c0);
 static_assert(offsetof(BootParams, e820) == 0x2d0);
 
 /// A node of the list that `SetupHeader::setup_data` starts; `length` bytes follow.

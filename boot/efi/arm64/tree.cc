@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "boot/efi/arm64/tree.h"
+
+#include <libfdt.h>
+#include <string.h>
+
+#include "kernel/core/print.h"
+
+namespace efi {
+
+using boot::BootInfo;
+using boot::CellCounts;
+using boot::DeviceTree;
+using boot::MemoryRegion;
+using boot::MemoryType;
+using khocore::Error;
+using khocore::ErrorCode;
+using khocore::Ok;
+using khocore::PhysRange;
+using khocore::Span;
+using khocore::Status;
+
+namespace {
+
+constexpr uint64_t kRangeBytes = 16;
+/// A node for a reserved range: its name, three properties and their padding.
+constexpr uint64_t kNodeBytes = 128;
+/// More than what is new in /chosen and the heads of new nodes take, with the names of properties.
+constexpr uint64_t kOtherBytes = 2048;
+
+/// Writes changes into a tree and remembers the first error.
+class Editor {
+ public:
+  Editor(Span<uint8_t> buffer, CellCounts cells) : fdt_(buffer.data), cells_(cells) {}
+
+  /// Takes a result of libfdt; returns it.
+  int Check(int result) {
+    if (error_ == 0 && result < 0) error_ = result;
+    return result;
+  }
+  int error() const { return error_; }
+  void* fdt() { return fdt_; }
+  CellCounts cells() const { return cells_; }
+
+  /// The direct subnode `name`, made when it is missing.
+  int Subnode(int parent, const char* name) {
+    const int node = fdt_subnode_offset(fdt_, parent, name);
+    return Check(node != -FDT_ERR_NOTFOUND ? node : fdt_add_subnode(fdt_, parent, name));
+  }
+  void SetU32(int node, const char* name, uint32_t value) {
+    Check(fdt_setprop_u32(fdt_, node, name, value));
+  }
+  void SetU64(int node, const char* name, uint64_t value) {
+    Check(fdt_setprop_u64(fdt_, node, name, value));
+  }
+  void SetString(int node, const char* name, const char* value) {
+    Check(fdt_setprop_string(fdt_, node, name, value));
+  }
+  void AppendRange(int node, PhysRange range) {
+    AppendCells(node, range.begin.raw(), cells_.address);
+    AppendCells(node, range.size, cells_.size);
+  }
+
+ private:
+  void AppendCells(int node, uint64_t value, uint64_t count) {
+    if (count == 2) {
+      Check(fdt_appendprop_u64(fdt_, node, "reg", value));
+    } else if (value >> 32 == 0) {
+      Check(fdt_appendprop_u32(fdt_, node, "reg", static_cast<uint32_t>(value)));
+    } else {
+      Check(-FDT_ERR_BADNCELLS);
+    }
+  }
+
+  void* fdt_;
+  CellCounts cells_;
+  int error_ = 0;
+};
+
+/// The first node that describes memory, or a negative number.
+int FindMemory(const void* fdt) {
+  constexpr char kMemory[] = "memory";
+  return fdt_node_offset_by_prop_value(fdt, -1, "device_type", kMemory, sizeof(kMemory));
+}
+
+/// The firmware has put things into memory since it wrote the tree, so its map counts instead.
+void ReplaceMemory(const BootInfo& info, Editor* editor) {
+  for (int node = FindMemory(editor->fdt()); node >= 0; node = FindMemory(editor->fdt())) {
+    if (editor->Check(fdt_del_node(editor->fdt(), node)) < 0) return;
+  }
+  for (int i = fdt_num_mem_rsv(editor->fdt()); i-- > 0;) {
+    editor->Check(fdt_del_mem_rsv(editor->fdt(), i));
+  }
+  const int memory = editor->Subnode(0, "memory");
+  if (memory < 0) return;
+  editor->SetString(memory, "device_type", "memory");
+  for (size_t i = 0; i < info.region_count; ++i) {
+    const MemoryRegion& region = info.regions[i];
+    if (region.type == MemoryType::kRam) editor->AppendRange(memory, region.range);
+  }
+}
+
+void ReserveRuntimeServices(const BootInfo& info, Editor* editor) {
+  const int parent = editor->Subnode(0, "reserved-memory");
+  if (parent < 0) return;
+  editor->SetU32(parent, "#address-cells", static_cast<uint32_t>(editor->cells().address));
+  editor->SetU32(parent, "#size-cells", static_cast<uint32_t>(editor->cells().size));
+  editor->Check(fdt_setprop_empty(editor->fdt(), parent, "ranges"));
+  for (size_t i = 0; i < info.region_count; ++i) {
+    const MemoryRegion& region = info.regions[i];
+    if (region.type != MemoryType::kRuntimeServices) continue;
+    char name[48];
+    core::FormatTo(name, sizeof(name), "efi-runtime-services@%lx", region.range.begin.raw());
+    const int node = editor->Subnode(parent, name);
+    if (node < 0) return;
+    editor->SetString(node, "compatible", boot::kRuntimeServicesCompatible);
+    editor->AppendRange(node, region.range);
+    editor->Check(fdt_setprop_empty(editor->fdt(), node, "no-map"));
+  }
+}
+
+void WriteChosen(const arch::NextBoot& next, const Firmware& firmware, Editor* editor) {
+  const int chosen = editor->Subnode(0, "chosen");
+  if (chosen < 0) return;
+  const MemoryMap& map = firmware.map;
+  editor->SetString(chosen, "bootargs", next.command_line);
+  editor->SetU64(chosen, "linux,initrd-start", next.initrd.begin.raw());
+  editor->SetU64(chosen, "linux,initrd-end", next.initrd.end().raw());
+  editor->SetU64(chosen, boot::kEfiSystemTable, firmware.system_table);
+  editor->SetU64(chosen, "linux,uefi-mmap-start", reinterpret_cast<uint64_t>(map.buffer.data));
+  editor->SetU32(chosen, "linux,uefi-mmap-size", static_cast<uint32_t>(map.bytes));
+  editor->SetU32(chosen, "linux,uefi-mmap-desc-size", static_cast<uint32_t>(map.descriptor_size));
+  editor->SetU32(chosen, "linux,uefi-mmap-desc-ver", map.version);
+}
+
+}  // namespace
+
+uint64_t TreeSize(uint64_t tree_bytes, const char* command_line) {
+  const uint64_t bytes = tree_bytes + strlen(command_line) + kOtherBytes +
+                         BootInfo::kMaxRegions * (kNodeBytes + kRangeBytes);
+  return bytes < DeviceTree::kMaxSize ? bytes : DeviceTree::kMaxSize;
+}
+
+Status BuildTree(const DeviceTree& tree, const arch::NextBoot& next, const Firmware& firmware,
+                 Span<uint8_t> buffer) {
+  const CellCounts cells = tree.RootCells();
+  if (!cells.AreValid()) return Error{ErrorCode::kFdtStructure, {}};
+  Editor editor(buffer, cells);
+  editor.Check(fdt_open_into(tree.blob(), buffer.data, static_cast<int>(buffer.size)));
+  if (editor.error() == 0) ReplaceMemory(*next.info, &editor);
+  if (editor.error() == 0) ReserveRuntimeServices(*next.info, &editor);
+  if (editor.error() == 0) WriteChosen(next, firmware, &editor);
+  if (editor.error() == 0) editor.Check(fdt_pack(buffer.data));
+  if (editor.error() == 0) return Ok{};
+  const bool full = editor.error() == -FDT_ERR_NOSPACE;
+  return Error{full ? ErrorCode::kNoSpace : ErrorCode::kFdtStructure, {}, buffer.size};
+}
+
+}  // namespace efi

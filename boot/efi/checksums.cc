@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "boot/efi/checksums.h"
+
+#include <string.h>
+
+namespace efi {
+
+using khocore::Span;
+
+namespace {
+
+constexpr size_t kDigits = 16;
+constexpr size_t kNameAt = kDigits + 2;
+
+bool ReadDigits(const uint8_t* digits, uint64_t* value) {
+  *value = 0;
+  for (size_t i = 0; i < kDigits; ++i) {
+    const uint8_t c = digits[i];
+    unsigned digit = 0;
+    if (c >= '0' && c <= '9') {
+      digit = c - '0';
+    } else if (c >= 'a' && c <= 'f') {
+      digit = c - 'a' + 10;
+    } else {
+      return false;
+    }
+    *value = *value << 4 | digit;
+  }
+  return true;
+}
+
+}  // namespace
+
+Listing FindChecksum(Span<const uint8_t> list, const char* name, uint64_t* checksum) {
+  const size_t name_length = strlen(name);
+  for (size_t at = 0; at < list.size;) {
+    size_t end = at;
+    while (end < list.size && list.data[end] != '\n') ++end;
+    const size_t length = end - at;
+    uint64_t value = 0;
+    if (length <= kNameAt || !ReadDigits(list.data + at, &value) ||
+        list.data[at + kDigits] != ' ') {
+      return Listing::kMalformed;
+    }
+    if (length - kNameAt == name_length &&
+        memcmp(list.data + at + kNameAt, name, name_length) == 0) {
+      *checksum = value;
+      return Listing::kListed;
+    }
+    at = end + 1;
+  }
+  return Listing::kNotListed;
+}
+
+}  // namespace efi

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "boot/boot_info.h"
+#include "boot/efi/memory_map.h"
+#include "boot/efi/services.h"
+#include "kernel/arch/arch.h"
+#include "khocore/result.h"
+#include "khocore/types.h"
+
+/// What differs between architectures: x86_64/ and arm64/ implement every name here. The kernel is
+/// entered by Linux's boot protocol of the architecture, with boot_params or a device tree that say
+/// in the protocol's own words that an EFI loader made them.
+
+namespace efi {
+
+/// Finds what the firmware says of the machine besides memory, and fills in `rsdp` or `device_tree`
+/// of `info`. Returns null, or in words what the kernel needs and the firmware does not have.
+const char* FindMachine(const EFI_SYSTEM_TABLE& system, boot::BootInfo* info);
+
+/// Bytes that `BuildKernelParameters` needs at most, however many regions memory turns out to have.
+uint64_t KernelParametersSize(const arch::NextBoot& boot);
+
+/// Writes what the kernel is told into the pages at `place`. Uses no service of the firmware.
+/// Errors: `kNoSpace`, `kFdtStructure`.
+khocore::Status BuildKernelParameters(const arch::NextBoot& boot, const MemoryMap& map,
+                                      const EFI_SYSTEM_TABLE& system, khocore::PhysRange place);
+
+/// Enters the kernel with interrupts off and everything in `loaded` written back to memory, where
+/// the kernel sees it with its caches off.
+[[noreturn]] void EnterKernel(khocore::PhysAddr entry, khocore::PhysAddr parameters,
+                              khocore::Span<const khocore::PhysRange> loaded);
+
+}  // namespace efi

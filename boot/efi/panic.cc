@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/core/panic.h"
+
+#include <stdarg.h>
+
+#include "kernel/arch/arch.h"
+#include "kernel/core/event.h"
+#include "kernel/core/print.h"
+
+namespace core {
+
+/// In the loader exceptions are the firmware's business, and a bug has no backtrace: there is no
+/// table of symbols.
+void Panic(const char* format, ...) {
+  struct Bounded {
+    char text[256];
+    size_t length;
+  } bounded{};
+  const Sink put = [](void* context, char byte) {
+    auto* target = static_cast<Bounded*>(context);
+    if (target->length + 1 < sizeof(target->text)) target->text[target->length++] = byte;
+  };
+  va_list arguments;
+  va_start(arguments, format);
+  Format(put, &bounded, format, arguments);
+  va_end(arguments);
+  Event("panic").Text("text", bounded.text);
+  arch::Exit(arch::ExitStatus::kPanic);
+}
+
+}  // namespace core
