@@ -106,7 +106,7 @@ def _common(command: Any) -> Any:
 @click.option("--tamper", metavar="NAME[,NAME]|all",
               help="Damage the first handover; the second kernel must refuse it by name.")
 @click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
-@click.option("--linux-append", multiple=True, metavar="NAME=VALUE", help="For each Linux.")
+@click.option("--linux-append", multiple=True, metavar="NAME=VALUE", help="For each Linux; with N: in front only for that generation.")
 @_common
 @click.pass_obj
 def run(extra_qemu: tuple[str, ...], **options: Any) -> int:

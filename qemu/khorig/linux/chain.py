@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Sequence
 
 import xxhash
 
@@ -52,7 +53,20 @@ def command_line(spec: RunSpec, generation: int, with_stops: bool = True) -> str
     stops = ",".join(spec.stops_of(generation)) if with_stops else ""
     if stops:
         words.append(f"khorig.stops={stops}" if linux else f"stops={stops}")
-    return " ".join([*words, *(spec.linux_options if linux else spec.extra_options)])
+    options = spec.linux_options if linux else spec.extra_options
+    return " ".join([*words, *_options_of(options, generation)])
+
+
+def _options_of(options: Sequence[str], generation: int) -> list[str]:
+    """"3:reserve_mem=4M:4096:late" is for generation 3 alone."""
+    chosen = []
+    for option in options:
+        number, _, rest = option.partition(":")
+        if not number.isdigit():
+            chosen.append(option)
+        elif int(number) == generation:
+            chosen.append(rest)
+    return chosen
 
 
 def _linux_words(spec: RunSpec, generation: int) -> list[str]:

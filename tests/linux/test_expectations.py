@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What Linux has to say, without a Linux."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from khorig.guest_ram import GuestRam, RamRegion
+from khorig.linux.chain import command_line, content_state, session_action
+from khorig.linux.expectations import Expectations
+from khorig.linux.snapshot import take_snapshot
+from khorig.linux.words import LinuxWords
+from khorig.model import GuestEvent, RunSpec
+
+LINUX_KHORIG_LINUX = ("linux-7.3", "khorig", "linux-7.3")
+
+
+def spec_of(*kernels: str, **fields: Any) -> RunSpec:
+    return RunSpec("x86_64", "q35", kernels=kernels, generations=len(kernels), **fields)
+
+
+def event(kind: str, generation: int, **fields: Any) -> GuestEvent:
+    return GuestEvent(kind, generation, 0, 0.0, {"ev": kind, **fields})
+
+
+def a_good_run() -> list[GuestEvent]:
+    """Linux 7.3.4, khorig, Linux 7.3.4."""
+    log = [
+        "KHO: found kexec handover data.",
+        "KHO: exec from: khorig-0.1.0 (count 2)",
+        "Revived memory reservation 'reference' from KHO",
+        "test_kho: KHO restore succeeded",
+    ]
+    return [
+        event("boot", 1, version="7.3.4"),
+        event("reserved", 1, ok=True),
+        event("boot", 2, version="0.1.0"),
+        event("kho_test", 2, ok=True),
+        event("boot", 3, version="7.3.4"),
+        *(event("kernel-log", 3, text=text) for text in log),
+        event("reserved", 3, ok=True),
+        event("liveupdate", 3, ok=True),
+    ]
+
+
+def test_a_good_run_meets_every_expectation() -> None:
+    expectations = Expectations(spec_of(*LINUX_KHORIG_LINUX))
+    for one in a_good_run():
+        expectations.take(one)
+    assert expectations.finish() == []
+
+
+@pytest.mark.parametrize(
+    ("left_out", "clause"),
+    [
+        (1, "reserve_mem"), (3, "kho_test"), (5, "linux handover"), (6, "linux record"),
+        (7, "linux reserve_mem"), (8, "linux test_kho"), (9, "reserve_mem"), (10, "liveupdate"),
+    ],
+)
+def test_whatever_was_not_said_is_named(left_out: int, clause: str) -> None:
+    expectations = Expectations(spec_of(*LINUX_KHORIG_LINUX))
+    for number, one in enumerate(a_good_run()):
+        if number != left_out:
+            expectations.take(one)
+    assert [finding.clause for finding in expectations.finish()] == [clause]
+
+
+def test_the_wrong_release_before_is_found() -> None:
+    expectations = Expectations(spec_of("khorig", "linux-7.3"))
+    expectations.take(event("boot", 1, version="0.1.0"))
+    expectations.take(event("boot", 2, version="7.3.4"))
+    expectations.take(event("kernel-log", 2, text="KHO: exec from: 7.3.4 (count 1)"))
+    assert "linux record" in [finding.clause for finding in expectations.finish()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["WARNING: mm/page_alloc.c:1 at x", "BUG: Bad page state", "test_kho: KHO restore failed",
+     "KHO: disabling KHO revival"],
+)
+def test_bad_words_are_always_on(text: str) -> None:
+    words = LinuxWords(spec_of("linux-7.3", "linux-7.3"))
+    assert words.take(event("kernel-log", 2, text=text))
+    assert not words.take(event("kernel-log", 2, text="KHO: found kexec handover data."))
+
+
+def test_an_expected_refusal_is_no_bad_word() -> None:
+    words = LinuxWords(spec_of("khorig", "linux-7.3", expected_refusals={2: "refused"}))
+    assert not words.take(event("kernel-log", 2, text="KHO: disabling KHO revival"))
+
+
+def test_the_first_two_linuxes_share_the_session() -> None:
+    spec = spec_of("khorig", "linux-7.3", "khorig", "linux-7.2", "linux-7.3")
+    actions = [session_action(spec, generation) for generation in range(1, 6)]
+    assert actions == ["", "create", "", "retrieve", ""]
+
+
+def test_command_lines_carry_the_generation() -> None:
+    spec = spec_of(*LINUX_KHORIG_LINUX, linux_options=("mitigations=off",))
+    assert "khorig.generation=3" in command_line(spec, 3)
+    assert command_line(spec, 3).endswith("mitigations=off")
+    assert "generation=2 generations=3" in command_line(spec, 2)
+    assert "reserve_mem" not in command_line(spec, 2)
+
+
+def test_an_option_may_be_for_one_generation() -> None:
+    spec = spec_of(*LINUX_KHORIG_LINUX, linux_options=("3:kho=off", "quiet"))
+    assert command_line(spec, 1).endswith(" quiet") and "kho=off" not in command_line(spec, 1)
+    assert command_line(spec, 3).endswith("kho=off quiet")
+
+
+def test_content_differs_by_owner_and_seed() -> None:
+    assert len({content_state(s, owner) for s in (1, 2) for owner in ("a", "b")}) == 4
+
+
+def test_a_snapshot_has_every_page_that_is_not_empty() -> None:
+    memory = bytearray(4 << 20)
+    memory[0x3000:0x3004] = b"abcd"
+    memory[0x3FFFFF] = 1
+    snapshot = take_snapshot(GuestRam(memoryview(memory), [RamRegion(0, len(memory), 0)]), 1)
+    assert sorted(snapshot.hashes) == [3, 0x3FF]
+    before = snapshot.hashes[3]
+    memory[0x3000] = 0x62
+    again = take_snapshot(GuestRam(memoryview(memory), [RamRegion(0, len(memory), 0)]), 1)
+    assert again.hashes[3] != before
