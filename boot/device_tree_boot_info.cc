@@ -88,18 +88,19 @@ void ReadInitrd(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
   info->initrd = {PhysAddr::FromRaw(begin), end - begin};
 }
 
-/// Both properties or none, one range each: that is how Linux reads them, too.
+/// Both properties or none, one range each: that is how Linux reads them, too. An empty scratch
+/// array is for the kernel to refuse: ignored here, the loss of what was preserved would go unsaid.
 void ReadHandover(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
   const CellCounts cells = tree.RootCells();
   const PropertyValue root = tree.Property(chosen, "linux,kho-fdt");
   const PropertyValue scratch = tree.Property(chosen, "linux,kho-scratch");
   if (root.data == nullptr && scratch.data == nullptr) return;
   const auto read = [cells](PropertyValue value, PhysRange* range) {
-    return value.size == cells.bytes() && ReadRange(value, cells, 0, range) && range->size != 0;
+    return value.size == cells.bytes() && ReadRange(value, cells, 0, range);
   };
   PhysRange root_range;
   PhysRange scratch_range;
-  if (read(root, &root_range) && read(scratch, &scratch_range)) {
+  if (read(root, &root_range) && read(scratch, &scratch_range) && root_range.size != 0) {
     info->kho_root = root_range;
     info->kho_scratch = scratch_range;
   } else {

@@ -181,8 +181,7 @@ TEST(ReadBootInfo, IgnoresAHandoverThatIsNotOneRangeEach) {
   const std::initializer_list<uint32_t> twice = {0, 0x1000, 0, 0x1000, 0, 0x2000, 0, 0x1000};
   const std::initializer_list<uint32_t> cut = {0, 0x1000, 0};
   const std::initializer_list<uint32_t> one_cell = {0x1000, 0x1000};
-  const std::initializer_list<uint32_t> empty = {0, 0x1000, 0, 0};
-  for (const auto& bad : {twice, cut, one_cell, empty, std::initializer_list<uint32_t>{}}) {
+  for (const auto& bad : {twice, cut, one_cell, std::initializer_list<uint32_t>{}}) {
     for (const bool first : {false, true}) {
       const Outcome outcome = first ? ReadHandover(bad, good) : ReadHandover(good, bad);
       EXPECT_EQ(outcome.info->kho_root, PhysRange());
@@ -192,6 +191,15 @@ TEST(ReadBootInfo, IgnoresAHandoverThatIsNotOneRangeEach) {
   }
   EXPECT_TRUE(ReadHandover({}, {}).notes.empty());
   EXPECT_NE(ReadHandover(good, good).info->kho_root, PhysRange());
+}
+
+TEST(ReadBootInfo, PassesAnEmptyScratchArrayOnToBeRefused) {
+  const std::initializer_list<uint32_t> good = {0, 0x1000, 0, 0x1000};
+  const std::initializer_list<uint32_t> empty = {0, 0x1000, 0, 0};
+  const Outcome passed_on = ReadHandover(good, empty);
+  EXPECT_NE(passed_on.info->kho_root, PhysRange());
+  EXPECT_EQ(passed_on.info->kho_scratch.size, 0u);
+  EXPECT_EQ(ReadHandover(empty, good).info->kho_root, PhysRange());
 }
 
 /// Opens and reads `bytes`, which may be anything, without leaving them.
