@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+from khorig import exit_status
 from khorig.artifacts import new_folder, new_session_folder, write_whole
 from khorig.build_outputs import Images, find_images
 from khorig.cancellation import Cancellation
@@ -142,10 +143,14 @@ class Session:
                 keep,
             ).execute()
         result = builder.result()
-        broken = result.verdict in (Verdict.FAIL, Verdict.CRASH, Verdict.HANG)
-        if broken and self._record and not keep and self._cancellation.signal_number is None:
+        if self._record and not keep and self._worth_recording(result):
             result.recorded = self._do_again(folder / "recorded", result, machine, images)
         return result
+
+    def _worth_recording(self, result: RunResult) -> bool:
+        broken = result.verdict in (Verdict.FAIL, Verdict.CRASH, Verdict.HANG)
+        refused = result.exit_status in (exit_status.NO_MEMORY, exit_status.USAGE)
+        return broken and not refused and self._cancellation.signal_number is None
 
     def _do_again(
         self, folder: Path, first: RunResult, machine: Machine, images: Images

@@ -29,6 +29,7 @@ def _result(verdict: Verdict, what: str = _NASTY) -> RunResult:
         Phase(2, "relocate", 300_000),
         Phase(2, "early-boot", 200_000),
         Phase(2, "restore", 128_000, 10, 1000),
+        Phase(2, "take-back", 86_400, 10, 1000),
         Phase(1, "preserve", 64_000, 10, 1000),
     ]
     finding = Finding(
@@ -61,8 +62,8 @@ def test_a_pass_says_what_was_proven_and_what_it_cost() -> None:
     for words in (
         "PASS", "x86_64/q35", "handover", "3 generations", "0.41 s", "16384 pages", "2048 blocks",
         "64 MiB", "12 fragments, depth 3", "1.03 M instructions", "serialize 0.40 M",
-        "quiesce+relocate 0.30 M", "early boot 0.20 M", "restore 0.13 M", "preserve 64/page",
-        "restore 128/page",
+        "quiesce+relocate 0.30 M", "early boot 0.20 M", "restore 0.13 M", "preserve 64.0 instructions a page",
+        "restore 86.4 instructions a page", "65536 page hashes compared",
     ):  # fmt: skip
         assert words in text
 
@@ -167,7 +168,7 @@ def test_a_session_is_shown(kind: type[PlainRenderer] | type[LiveRenderer]) -> N
     text = stream.getvalue()
     assert "hello ?[2J" in text
     assert "sealed looked at" in text
-    assert "1 runs: 1 passed, 0 failed, 0 skipped, 0 infra" in text
+    assert "1 run: 1 passed, 0 failed, 0 skipped, 0 infra" in text
     assert "seed 0x5eed0001" in text
 
 

@@ -11,6 +11,10 @@ from typing import ClassVar
 from khorig.guest_ram import RamRegion
 from khorig.model import MachineFacts
 
+# The kernel is loaded at 2 MiB. With less than this QEMU or the firmware fails before the kernel can
+# say that it has too little.
+_MIN_RAM = 8 << 20
+
 
 @dataclass(frozen=True)
 class Machine(abc.ABC):
@@ -50,6 +54,8 @@ class Machine(abc.ABC):
 
     def refuses(self, ram_bytes: int) -> str | None:
         """Why this machine cannot have that much RAM, or None when it can."""
+        if ram_bytes < _MIN_RAM:
+            return f"no kernel can be loaded into less than {_MIN_RAM >> 20} MiB of RAM"
         if ram_bytes > self.max_ram:
             return f"{self.name} has at most {self.max_ram >> 30} GiB of RAM"
         return None

@@ -15,6 +15,9 @@ JUMP_PHASES = (
     ("restore", "restore"),
 )
 
+# What is paid for every page that is handed over.
+PAGE_PHASES = (("preserve", "preserve"), ("take-back", "restore"))
+
 
 def jump_cost(phases: Sequence[Phase]) -> dict[str, int]:
     """Instructions of each part of the most expensive jump; only parts that the run had."""

@@ -24,6 +24,7 @@ _STYLES = {
     "INFRA": "bold magenta",
 }
 _REFRESH_S = 0.1
+_LABEL = 9  # columns
 
 
 class LiveRenderer:
@@ -53,7 +54,7 @@ class LiveRenderer:
             self._running[key] = _doing(spec, record, self._running.get(key, "starting QEMU"))
         if self._verbose and (text := verbose_text(record)) is not None:
             self._console.print(Text(f"{machine_label(spec):<16}{text}", style="dim"))
-        if time.monotonic() - self._drawn_s >= _REFRESH_S:
+        if record["ev"] == "verdict" or time.monotonic() - self._drawn_s >= _REFRESH_S:
             self._draw()
 
     def tick(self) -> None:
@@ -65,8 +66,8 @@ class LiveRenderer:
             text = Text(line)
             if number == 0:
                 text.stylize(_STYLES[result.verdict.value], 1, 1 + len(result.verdict.value))
-            elif line.startswith("  "):
-                text.stylize("dim", 0, 9)
+            elif line[2:3] != " ":  # a label; lines without one are indented further
+                text.stylize("dim", 0, _LABEL)
             self._console.print(text)
 
     def end(self, results: Sequence[RunResult], folder: Path, wall_s: float) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Sequence
 
 from khorig.model import Finding, RunResult, RunSpec, Verdict
-from khorig.render.costs import cost_per_page, jump_cost
+from khorig.render.costs import PAGE_PHASES, cost_per_page, jump_cost
 
 _EVIDENCE_LINES = 10
 _LOG_LINES = 6
@@ -41,7 +41,7 @@ def result_lines(result: RunResult) -> list[str]:
     head = f" {result.verdict.value:<5} {machine_label(result.spec):<15} "
     head += f"{scenario_label(result.spec):<10} "
     if result.verdict is Verdict.PASS:
-        return [head + _proven(result), *_cost_line(result)]
+        return [head + _proven(result), *_cost_lines(result)]
     if result.verdict is Verdict.SKIP:
         return [head + result.cause]
     return [head + _place(result), *_failure_lines(result)]
@@ -53,7 +53,7 @@ def summary_lines(results: Sequence[RunResult], folder: Path, wall_s: float) -> 
     failed = counts[Verdict.FAIL] + counts[Verdict.CRASH] + counts[Verdict.HANG]
     seeds = ", ".join(dict.fromkeys(f"{r.spec.seed:#x}" for r in results))
     return [
-        f"{len(results)} runs: {counts[Verdict.PASS]} passed, {failed} failed, "
+        f"{_plural(len(results), 'run')}: {counts[Verdict.PASS]} passed, {failed} failed, "
         f"{counts[Verdict.SKIP]} skipped, {counts[Verdict.INFRA]} infra   {wall_s:.1f} s"
         f"   seed {seeds}",
         f"results  {relative(folder)}/results.json  junit.xml  results.ktap",
@@ -71,27 +71,34 @@ def relative(path: Path) -> str:
 def _proven(result: RunResult) -> str:
     statistics = result.statistics
     return (
-        f"{result.generations} generations  {result.wall_s:.2f} s  "
-        f"{statistics.preserved_pages} pages in {statistics.preserved_blocks} blocks "
-        f"({size(statistics.preserved_bytes)})  "
-        f"{statistics.fragments} fragments, depth {statistics.fragment_depth}  "
-        f"{statistics.pages_compared} page hashes compared"
+        f"{_plural(result.generations, 'generation')}  {result.wall_s:.2f} s  "
+        f"{size(statistics.preserved_bytes)} in {_plural(statistics.preserved_pages, 'page')}, "
+        f"{_plural(statistics.preserved_blocks, 'block')}; "
+        f"{_plural(statistics.fragments, 'fragment')}, depth {statistics.fragment_depth}"
     )
 
 
-def _cost_line(result: RunResult) -> list[str]:
-    parts = jump_cost(result.phases)
-    if not parts:
-        return []
-    split = ", ".join(f"{label} {_count(cost)}" for label, cost in parts.items())
-    words = [f"jump {_count(sum(parts.values()))} instructions: {split}"]
-    for name in ("preserve", "restore"):
-        if (cost := cost_per_page(result.phases, name)) is not None:
-            words.append(f"{name} {cost:.0f}/page")
-    return ["      " + "   ".join(words)]
+def _cost_lines(result: RunResult) -> list[str]:
+    lines = []
+    if parts := jump_cost(result.phases):
+        split = ", ".join(f"{label} {_instructions(cost)}" for label, cost in parts.items())
+        lines.append(f"jump {_instructions(sum(parts.values()))} instructions: {split}")
+    words = []
+    for phase, label in PAGE_PHASES:
+        if (cost := cost_per_page(result.phases, phase)) is not None:
+            words.append(f"{label} {cost:.1f} instructions a page")
+    if compared := result.statistics.pages_compared:
+        words.append(f"{compared} page hashes compared")
+    if words:
+        lines.append(", ".join(words))
+    return ["       " + line for line in lines]
 
 
-def _count(instructions: int) -> str:
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _instructions(instructions: int) -> str:
     return f"{instructions / 1e6:.2f} M" if instructions >= 10_000 else str(instructions)
 
 
@@ -112,7 +119,8 @@ def _failure_lines(result: RunResult) -> list[str]:
         lines.append(_line("where", finding.where))
     if finding.owner:
         lines.append(_line("owner", finding.owner))
-    lines += _block("proof", finding.evidence[:_EVIDENCE_LINES])
+    proof = [line for line in finding.evidence if line not in finding.what]
+    lines += _block("proof", proof[:_EVIDENCE_LINES])
     lines += _block("also", _others(result.findings[1:]))
     if finding.verdict is not Verdict.INFRA:
         lines += _block("log", [line for line in result.console_tail if line][-_LOG_LINES:])
