@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import signal
@@ -184,10 +185,13 @@ class Run:
         self._add(*self._words.on_event(event))
         findings += self._judge.on_event(event)
         if event.kind == "stop" and not findings:
-            findings = self._on_stop(vm, event)
-            if not findings:
-                watch.restart()
-                vm.serial.send(b"g")
+            with contextlib.suppress(QmpClosed):  # QEMU died; its exit is the next thing to happen
+                vm.pause()
+                findings = self._on_stop(vm, event)
+                if not findings:
+                    watch.restart()
+                    vm.serial.send(b"g")
+                    vm.resume()
         return findings
 
     def _on_stop(self, vm: Vm, event: GuestEvent) -> list[Finding]:

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The engine with real QEMUs and real kernels, and with everything that can go wrong with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+import pytest
+from khorig.build_outputs import find_images
+from khorig.cancellation import Cancellation
+from khorig.kvm_probe import probe_kvm
+from khorig.machines import MACHINES, Machine, machine_named
+from khorig.model import RunResult, RunSpec, StopContext, StopHook, Verdict
+from khorig.session import Session
+from khorig.verdict.judge import HandoverJudge
+
+_MIB = 1 << 20
+_GIB = 1 << 30
+_ALL = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: str(machine.name))
+_BOTH = pytest.mark.parametrize("machine", ["q35", "virt"])
+
+Runner = Callable[..., RunResult]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Runner:
+    """Does one run of a machine by name."""
+
+    def runner(name: str, hooks: Sequence[StopHook] = (), **spec: Any) -> RunResult:
+        machine = machine_named(name)
+        session = Session(
+            tmp_path, HandoverJudge, lambda spec: hooks, Cancellation(),
+            keep=spec.pop("keep", False), record=spec.pop("record", False),
+        )  # fmt: skip
+        return session.run(RunSpec(machine.arch, machine.name, **spec))
+
+    return runner
+
+
+def _records(result: RunResult) -> list[dict[str, Any]]:
+    path = Path(result.directory) / "events.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@_ALL
+@pytest.mark.parametrize("size", [128 * _MIB, 2816 * _MIB, 3072 * _MIB, 3584 * _MIB, 6 * _GIB])
+def test_ram_lies_where_this_qemu_puts_it(machine: Machine, size: int) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        file.truncate(size)
+        backend = f"memory-backend-file,id=ram,size={size},share=on,mem-path={file.name}"
+        said = subprocess.run(
+            [
+                *(machine.binary, *machine.arguments("tcg"), "-m", f"{size >> 20}M"),
+                *("-object", backend, "-nodefaults", "-display", "none", "-S"),
+                *("-monitor", "stdio"),
+            ],
+            input="info mtree -f\nquit\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout
+    view = next(part for part in said.split("FlatView #") if 'AS "memory"' in part)
+    found = re.findall(r"([0-9a-f]{16})-([0-9a-f]{16}) \(prio \d+, ram\): ram(?: @(\S+))?", view)
+    assert found
+    regions = machine.ram_regions(size)
+    for first, last, offset in found:
+        gpa, end = int(first, 16), int(last, 16) + 1
+        home = next(r for r in regions if r.gpa <= gpa and end <= r.end)
+        assert gpa - home.gpa + home.offset == int(offset or "0", 16)
+    # Firmware may hide a little below 1 MiB; all else has to be there.
+    assert sum(int(last, 16) + 1 - int(first, 16) for first, last, _ in found) >= size - _MIB
+
+
+@_ALL
+def test_a_handover_passes_and_leaves_nothing(run: Runner, machine: Machine) -> None:
+    before = set(os.listdir("/dev/shm"))
+    result = run(machine.name)
+    assert (result.verdict, result.findings) == (Verdict.PASS, [])
+    assert (result.generations, result.exit_status) == (3, 33)
+    assert result.statistics.preserved_blocks >= 2000
+    assert result.statistics.preserved_bytes >= 64 * _MIB
+    names = {phase.name for phase in result.phases}
+    assert names >= {"create", "serialize", "relocate", "early-boot", "restore", "preserve"}
+    assert set(os.listdir("/dev/shm")) == before
+
+
+@_BOTH
+def test_the_same_seed_is_the_same_run(run: Runner, machine: str) -> None:
+    def told(result: RunResult) -> list[Any]:
+        """All that the guest said, without time: how long it waits at stops depends on the host."""
+        events = [r["event"] for r in _records(result) if r["ev"] == "guest"]
+        return [
+            {k: v for k, v in event.items() if k not in ("t", "ns")}
+            for event in events
+            if event["ev"] not in ("quiesce",)
+        ]
+
+    first, again, other = run(machine, seed=7), run(machine, seed=7), run(machine, seed=8)
+    assert told(first) == told(again)
+    assert told(first) != told(other)
+
+
+@_BOTH
+def test_a_panic_is_seen_within_a_second(run: Runner, machine: str) -> None:
+    result = run(machine, fault="panic-after-restore")
+    assert result.verdict is Verdict.CRASH
+    assert result.cause.startswith("panic: ")
+    assert any("backtrace" in line for line in result.findings[0].evidence)
+    records = _records(result)
+    said = next(r["s"] for r in records if r.get("event", {}).get("ev") == "panic")
+    ended = next(r["s"] for r in records if r["ev"] == "exit")
+    assert ended - said < 1.0
+
+
+@_BOTH
+def test_a_hang_is_seen_and_says_where(run: Runner, machine: str) -> None:
+    result = run(machine, fault="hang-before-jump")
+    assert result.verdict is Verdict.HANG
+    assert any("JumpTo" in line for line in result.findings[0].evidence)
+    assert "gen1.end.ram.zst" in os.listdir(result.directory)
+
+
+_TRIPLE_FAULT = """
+.section .note, "a"
+.long 4, 4, 18
+.asciz "Xen"
+.long _start
+.text
+.global _start
+_start: lidt empty
+        ud2
+empty:  .word 0
+        .long 0
+"""
+
+
+def test_a_triple_fault_is_a_crash_within_a_second(
+    run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elf = tmp_path / "khorig-x86_64.elf"
+    subprocess.run(
+        [
+            *("clang-19", "--target=i386-linux-gnu", "-nostdlib", "-static", "-no-pie"),
+            *("--ld-path=/usr/bin/ld.lld-19", "-x", "assembler", "-", "-o", str(elf)),
+            "-Wl,-Ttext=0x200000",
+        ],
+        input=_TRIPLE_FAULT,
+        text=True,
+        check=True,
+    )
+    (tmp_path / "khorig-x86_64.cpio").write_bytes(bytes(512))
+    monkeypatch.setenv("KHORIG_BUILD", str(tmp_path))
+    result = run("microvm")
+    assert result.verdict is Verdict.CRASH
+    assert "triple fault" in result.cause
+    resumed = next(r["s"] for r in _records(result) if r.get("name") == "RESUME")
+    assert result.wall_s - resumed < 1.0
+
+
+@_BOTH
+def test_qemu_that_is_killed_is_infra(run: Runner, machine: str, tmp_path: Path) -> None:
+    def kill(context: StopContext) -> list[str]:
+        log = next(tmp_path.glob("latest/handover/*/events.jsonl"))
+        records = map(json.loads, log.read_text().splitlines())
+        os.kill(next(r["pid"] for r in records if r["ev"] == "qemu"), signal.SIGKILL)
+        return ["killed QEMU"]
+
+    result = run(machine, hooks=[kill])
+    assert result.verdict is Verdict.INFRA
+    assert result.cause == "QEMU was killed by SIGKILL"
+    assert _records(result)[-1]["ev"] == "verdict"
+
+
+@_BOTH
+def test_a_device_that_qemu_lacks_is_infra_in_its_words(run: Runner, machine: str) -> None:
+    result = run(machine, extra_qemu=("-device", "no-such-device"))
+    assert result.verdict is Verdict.INFRA
+    assert "'no-such-device' is not a valid device model name" in result.cause
+
+
+@_ALL
+def test_too_little_ram_is_said_by_the_kernel(run: Runner, machine: Machine) -> None:
+    assert run(machine.name, memory=16 * _MIB, expected_status=39).verdict is Verdict.PASS
+    result = run(machine.name, memory=16 * _MIB, record=True)
+    assert (result.verdict, result.exit_status) == (Verdict.FAIL, 39)
+    assert "16 MiB" in result.cause or "15 MiB" in result.cause or "14 MiB" in result.cause
+    assert result.recorded == ""
+
+
+@_BOTH
+def test_an_option_nobody_knows_is_said_by_the_kernel(run: Runner, machine: str) -> None:
+    result = run(machine, extra_options=("bogus=1",))
+    assert (result.verdict, result.exit_status) == (Verdict.FAIL, 41)
+    assert "bogus=1" in result.cause
+
+
+@_BOTH
+def test_guest_ram_can_be_kept_at_every_stop(run: Runner, machine: str) -> None:
+    result = run(machine, generations=2, memory=64 * _MIB, keep=True)
+    assert result.verdict is Verdict.PASS
+    images = sorted(path.name for path in Path(result.directory).glob("*.ram.zst"))
+    assert images == [
+        "gen1.entry.ram.zst", "gen1.sealed.ram.zst", "gen2.end.ram.zst", "gen2.entry.ram.zst",
+        "gen2.restored.ram.zst",
+    ]  # fmt: skip
+    folder = Path(result.directory)
+    sidecar = json.loads((folder / "gen1.sealed.json").read_text())
+    region = machine_named(machine).ram_regions(64 * _MIB)[0]
+    assert sidecar["ram_map"] == [[hex(region.gpa), hex(region.size), hex(region.offset)]]
+    raw = subprocess.run(
+        ["zstd", "-dcq", folder / "gen1.sealed.ram.zst"], capture_output=True, check=True
+    ).stdout
+    root = int(sidecar["root"], 16) - region.gpa + region.offset
+    assert raw[root : root + 4].hex() == "d00dfeed"  # the root is a flattened device tree
+
+
+@_BOTH
+def test_the_kernel_runs_without_the_rig_too(run: Runner, machine: str) -> None:
+    result = run(machine)
+    script = (Path(result.directory) / "rerun.sh").read_text()
+    command = next(line[2:] for line in script.splitlines() if line.startswith("# qemu-system"))
+    alone = subprocess.run(
+        shlex.split(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    assert alone.returncode == 33
+    assert b'"ev":"done"' in alone.stdout
+
+
+def test_kvm_is_tried_and_never_breaks_anything() -> None:
+    find_images(machine_named("q35"))
+    assert isinstance(probe_kvm(), str)
