@@ -121,8 +121,9 @@ void PrintRegisters(const void* registers) {
     const char* const fault = FaultName(frame.esr, &level);
     core::PrintConsole(", %s", fault);
     if (level >= 0) core::PrintConsole(" level %d", level);
-    if (IsDataAbort(frame.esr))
+    if (IsDataAbort(frame.esr)) {
       core::PrintConsole((frame.esr & kWrite) != 0 ? ", write" : ", read");
+    }
   }
   core::PrintConsole(")  far %016lx\n", frame.far);
 }

@@ -13,7 +13,6 @@ extern char relocate_begin[], relocate_end[];
 namespace arch {
 
 using khocore::AlignDown;
-using khocore::Error;
 using khocore::kPageSize;
 using khocore::PageFrame;
 using khocore::PageSource;

@@ -55,8 +55,9 @@ unsigned StopGic(const Machine& machine) {
   const PhysAddr control = machine.gic_distributor.begin + kDistributorControl;
   unsigned running = 0;
   if (machine.gic == Machine::Gic::kV2) {
-    if (MapDevice(machine.gic_cpu).ok())
+    if (MapDevice(machine.gic_cpu).ok()) {
       running += ClearBits(machine.gic_cpu.begin + kCpuControl, kGroups);
+    }
   } else {
     // ICC_IGRPEN1_EL1; the boot protocol promises system registers where there is a GICv3.
     running += KHORIG_READ_REGISTER(s3_0_c12_c12_7) & 1;
