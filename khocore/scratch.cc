@@ -21,15 +21,16 @@ Result<Scratch> Scratch::Read(const PhysicalMemory& memory, PhysRange array) {
     memcpy(&entry, static_cast<const uint8_t*>(bytes.value()) + offset, kEntry);
     const PhysRange area{PhysAddr::FromRaw(entry.address), entry.size};
     KHOCORE_RETURN_IF_ERROR(scratch.Add(area));
-    if (memory.Find(area) == nullptr) {
+    if (area.size != 0 && memory.Find(area) == nullptr) {
       return Error{ErrorCode::kOutsideRam, area.begin, area.size};
     }
   }
+  if (scratch.bytes() == 0) return Error{ErrorCode::kScratchLength, array.begin, 0, kEntry};
   return scratch;
 }
 
 Status Scratch::Add(PhysRange area) {
-  if (!area.begin.IsAligned(abi::kScratchAlignment) || area.size == 0 ||
+  if (!area.begin.IsAligned(abi::kScratchAlignment) ||
       area.size % abi::kScratchAlignment != 0) {
     return Error{ErrorCode::kScratchUnaligned, area.begin, area.size, abi::kScratchAlignment};
   }

@@ -16,7 +16,8 @@ class Scratch {
   /// Reads the array of `abi::ScratchArea` at `array`, whose size in bytes the boot protocol gave.
   /// Errors: `kScratchLength` (empty, no multiple of 16, more than `kMaxAreas`), `kOutsideRam` (the
   /// array or an area), `kScratchUnaligned` (start or size not a multiple of
-  /// `abi::kScratchAlignment`, or an empty area), `kScratchOverlap`.
+  /// `abi::kScratchAlignment`), `kScratchOverlap`. Single areas may be empty: Linux hands over such
+  /// a one where all memory is low memory. All of them empty is `kScratchLength`.
   static Result<Scratch> Read(const PhysicalMemory& memory, PhysRange array);
 
   /// Adds an area, as the first kernel of a chain does. Errors: as `Read` for a single area;

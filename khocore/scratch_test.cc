@@ -88,13 +88,23 @@ TEST_F(ScratchTest, RefusesAnArrayOutsideRam) {
   EXPECT_ERROR(Scratch::Read(machine_.memory, {Addr(0), 16}), ErrorCode::kOutsideRam, 0u);
 }
 
-TEST_F(ScratchTest, RefusesUnalignedAndEmptyAreas) {
+TEST_F(ScratchTest, RefusesUnalignedAreas) {
   const uint64_t base = TestMachine::kBase;
   EXPECT_ERROR(Read({{base + 0x1000, 4 * kMiB}}), ErrorCode::kScratchUnaligned, base + 0x1000);
   EXPECT_ERROR(Read({{base, 4 * kMiB + 0x1000}}), ErrorCode::kScratchUnaligned, base);
   EXPECT_ERROR(Read({{base, 2 * kMiB}}), ErrorCode::kScratchUnaligned, base);
-  EXPECT_ERROR(Read({{base, 4 * kMiB}, {base + 4 * kMiB, 0}}), ErrorCode::kScratchUnaligned,
-               base + 4 * kMiB);
+}
+
+TEST_F(ScratchTest, TakesEmptyAreasButNotThemAlone) {
+  const uint64_t base = TestMachine::kBase;
+  const Result<Scratch> scratch = Read({{base, 4 * kMiB}, {base, 0}, {base + 4 * kMiB, 0}});
+  ASSERT_TRUE(scratch.ok());
+  EXPECT_EQ(scratch.value().area_count(), 3u);
+  EXPECT_EQ(scratch.value().bytes(), 4 * kMiB);
+  EXPECT_FALSE(scratch.value().Overlaps({Addr(base + 4 * kMiB), khocore::kPageSize}));
+  const Result<Scratch> empty = Read({{base, 0}, {base + 4 * kMiB, 0}});
+  ASSERT_FALSE(empty.ok());
+  EXPECT_EQ(empty.error().code, ErrorCode::kScratchLength);
 }
 
 TEST_F(ScratchTest, RefusesAreasOutsideRam) {

@@ -29,10 +29,6 @@ def _size_unaligned(target: Target) -> str:
     return _area(target, _last(target), area.begin, area.size - target.geometry.page_size)
 
 
-def _area_empty(target: Target) -> str:
-    return _area(target, _last(target), target.scratch[-1].begin, 0)
-
-
 def _area_beyond_ram(target: Target) -> str:
     unit = target.geometry.scratch_alignment
     begin = -(-target.end_of_ram // unit) * unit
@@ -49,7 +45,6 @@ def _overlap(target: Target) -> str:
 SCRATCH_TAMPERINGS = (
     Tampering("scratch-begin-unaligned", "scratch-unaligned", _begin_unaligned),
     Tampering("scratch-size-unaligned", "scratch-unaligned", _size_unaligned),
-    Tampering("scratch-area-empty", "scratch-unaligned", _area_empty),
     Tampering("scratch-area-beyond-ram", "outside-ram", _area_beyond_ram),
     Tampering("scratch-overlap", "scratch-overlap", _overlap),
 )

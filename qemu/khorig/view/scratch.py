@@ -33,16 +33,16 @@ def read_scratch(memory: PhysicalMemory, array: PhysRange) -> tuple[PhysRange, .
 def check_scratch(
     memory: PhysicalMemory, areas: Sequence[PhysRange], geometry: Geometry = GEOMETRY_4K
 ) -> list[Problem]:
-    """Ids: "scratch-length" (no area), "outside-ram", "scratch-unaligned", "scratch-overlap"."""
+    """Ids: "scratch-length" (no area, or nothing but empty ones; Linux has single empty ones), "outside-ram", "scratch-unaligned", "scratch-overlap"."""
     problems = []
-    if not areas:
+    if not any(area.size for area in areas):
         problems.append(Problem("scratch-length", 0, "there is no scratch area"))
     for i, area in enumerate(areas):
         unit = geometry.scratch_alignment
-        if not area.size or area.begin % unit or area.size % unit:
+        if area.begin % unit or area.size % unit:
             text = f"area {i} {area} is not made of whole {unit:#x} bytes"
             problems.append(Problem("scratch-unaligned", area.begin, text))
-        if not any(r.contains(area.begin, area.size) for r in memory.ranges):
+        if area.size and not any(r.contains(area.begin, area.size) for r in memory.ranges):
             problems.append(Problem("outside-ram", area.begin, f"scratch area {i} {area}"))
         for j, other in enumerate(areas[:i]):
             if area.overlaps(other.begin, other.size):
