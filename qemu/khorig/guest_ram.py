@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -38,9 +39,13 @@ class GuestRam:
     firmware's ROM shadow (0xc0000 to 0xfffff) is not in the file.
     """
 
-    def __init__(self, buffer: memoryview, regions: Sequence[RamRegion]) -> None:
-        """`regions` lie inside `buffer` (else ValueError) and are given in ascending order."""
+    def __init__(
+        self, buffer: memoryview, regions: Sequence[RamRegion], file: int | None = None
+    ) -> None:
+        """`regions` lie inside `buffer` (else ValueError) and are given in ascending order. `file`
+        is a descriptor of the backing file, where there is one."""
         self._buffer = buffer
+        self._file = file
         self.regions: tuple[RamRegion, ...] = tuple(regions)
         for region in self.regions:
             if region.offset < 0 or region.offset + region.size > len(buffer):
@@ -62,6 +67,17 @@ class GuestRam:
     def contains(self, gpa: int, size: int = 1) -> bool:
         """Whether a range is wholly inside one region."""
         return any(r.gpa <= gpa and gpa + size <= r.end for r in self.regions if size >= 0)
+
+    def written(self, gpa: int, size: int) -> bool:
+        """Whether any of a range may have been written: reading a page that was not would give it
+        memory. Raises OutsideRam."""
+        offset = self.offset(gpa, size)
+        if self._file is None:
+            return True
+        try:
+            return os.lseek(self._file, offset, os.SEEK_DATA) < offset + size
+        except OSError:  # ENXIO: nothing but a hole follows
+            return False
 
     def view(self, gpa: int, size: int) -> memoryview:
         """The live bytes of a range, not copied. Release it before the run ends: a view that is

@@ -59,7 +59,7 @@ class RamFile:
 
     def guest_ram(self, regions: Sequence[RamRegion]) -> GuestRam:
         """The file by guest-physical address; valid until this object is left."""
-        ram = GuestRam(memoryview(self._map), regions)
+        ram = GuestRam(memoryview(self._map), regions, self.fileno())
         self._open.append(ram)
         return ram
 

@@ -17,7 +17,7 @@ from khorig.verdict.stop import Stop
 from khorig.view.blocks import Int64Array
 
 _PAGE = 4096
-_CHUNK = 2 << 20  # bytes looked at in one go; most of RAM is empty
+_CHUNK = 256 << 10  # bytes looked at in one go; most of RAM was never written
 
 # What Linux writes between the last word of its user space and the jump: the orchestrator
 # serializes its sessions on the way down.
@@ -70,6 +70,8 @@ def take_snapshot(ram: GuestRam, generation: int) -> Snapshot:
     for region in ram.regions:
         for begin in range(region.gpa, region.end, _CHUNK):
             size = min(_CHUNK, region.end - begin)
+            if not ram.written(begin, size):
+                continue
             with ram.view(begin, size) as view:
                 for at in _used_pages(view, size):
                     page = view[int(at) * _PAGE : (int(at) + 1) * _PAGE]

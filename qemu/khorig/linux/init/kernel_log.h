@@ -3,7 +3,7 @@
 #pragma once
 
 static const char *const wanted[] = {
-    "KHO", "kho", "liveupdate", "luo", "reserve", "kexec", "WARNING:", "BUG:", "Bad page", "Oops",
+    "KHO", "kho", "liveupdate", "luo", "Revived", "reserve_mem", "kexec", "WARNING:", "BUG:", "Bad page", "Oops",
 };
 
 /* Why a handover was refused, by what Linux says of it; the first that is found. */
