@@ -42,12 +42,6 @@ class Blocks:
         """Pages of all blocks."""
         return int(self.counts.sum())
 
-    def same_as(self, other: Blocks) -> bool:
-        """Whether the blocks and their sequence are equal."""
-        return np.array_equal(self.frames, other.frames) and np.array_equal(
-            self.orders, other.orders
-        )
-
     def select(self, mask: BoolArray) -> Blocks:
         """The blocks where `mask` is true, in their sequence."""
         return Blocks(self.frames[mask], self.orders[mask])

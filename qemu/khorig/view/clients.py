@@ -118,15 +118,6 @@ def decode_log(memory: PhysicalMemory, blob: PhysRange) -> LogRing:
     return LogRing(header, PhysRange(header.end, capacity), written)
 
 
-def read_log(memory: PhysicalMemory, ring: LogRing) -> bytes:
-    """The text in the ring, oldest byte first. Raises OutsideRam."""
-    raw = read_bytes(memory, ring.text.begin, ring.text.size)
-    if ring.written <= ring.text.size:
-        return raw[: ring.written]
-    turn = ring.written % ring.text.size
-    return raw[turn:] + raw[:turn]
-
-
 class _ClientReader:
     """Reads the state of each client, and goes on after a broken one."""
 

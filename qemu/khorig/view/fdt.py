@@ -26,10 +26,6 @@ class FdtNode:
     properties: Mapping[str, bytes]
     children: tuple[FdtNode, ...]
 
-    def child(self, name: str) -> FdtNode | None:
-        """The first subnode of that name."""
-        return next((c for c in self.children if c.name == name), None)
-
     def walk(self, path: str = "") -> Iterator[tuple[str, FdtNode]]:
         """This node and all below it, each with its path ("" for the root, "/a/b")."""
         pending = [(path, self)]

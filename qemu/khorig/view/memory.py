@@ -28,8 +28,8 @@ class PhysRange:
         return self.begin <= begin and begin + size <= self.end
 
     def overlaps(self, begin: int, size: int) -> bool:
-        """Whether the two share a byte."""
-        return self.begin < begin + size and begin < self.end
+        """Whether the two share a byte; an empty range shares none."""
+        return max(self.begin, begin) < min(self.end, begin + size)
 
     def __str__(self) -> str:
         return f"[{self.begin:#018x}, {self.end:#018x})"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from khorig.view.blocks import Blocks, BoolArray, Int64Array
 from khorig.view.errors import Problem, Problems
 from khorig.view.layout import GEOMETRY_4K, Geometry
-from khorig.view.memory import OutsideRam, PhysicalMemory
+from khorig.view.memory import PhysicalMemory
 
 Uint64Array = npt.NDArray[np.uint64]
 

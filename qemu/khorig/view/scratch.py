@@ -33,7 +33,9 @@ def read_scratch(memory: PhysicalMemory, array: PhysRange) -> tuple[PhysRange, .
 def check_scratch(
     memory: PhysicalMemory, areas: Sequence[PhysRange], geometry: Geometry = GEOMETRY_4K
 ) -> list[Problem]:
-    """Ids: "scratch-length" (no area, or nothing but empty ones; Linux has single empty ones), "outside-ram", "scratch-unaligned", "scratch-overlap"."""
+    """Ids: "scratch-length" (no area, or only empty ones: Linux hands over an empty global area when
+    all memory is low memory), "outside-ram", "scratch-unaligned", "scratch-overlap".
+    """
     problems = []
     if not any(area.size for area in areas):
         problems.append(Problem("scratch-length", 0, "there is no scratch area"))

@@ -175,3 +175,16 @@ def sealed_guest() -> FakeGuest:
     guest = FakeGuest()
     guest.seal()
     return guest
+
+
+def first(findings: list[Finding], clause: str, address: int | None, owner: str) -> Finding:
+    """The first finding, which must be of this clause, place and owner."""
+    assert findings
+    finding = findings[0]
+    expected = "" if address is None else f"{address:#018x}"
+    assert (finding.clause, finding.where, finding.owner) == (clause, expected, owner), finding
+    return finding
+
+
+def block_of(guest: FakeGuest, order: int) -> int:
+    return next(at for at, o in guest.image.blocks if o == order)

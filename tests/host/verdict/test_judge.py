@@ -1,40 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The judge over a whole run: one clean, and one broken for every clause."""
+"""The judge over a whole run, and at `sealed`: one clean run, and one broken for every clause."""
 
 from __future__ import annotations
 
 import struct
-from typing import Callable
 
 import pytest
 
-from khorig.model import EventFieldError, Finding, RunSpec
+from khorig.model import EventFieldError, RunSpec
 from khorig.verdict.judge import HandoverJudge
 from verdict.fake_guest import (
     ALLOCATED,
-    ARRAY,
     FREE,
-    KHO_DATA,
-    PARAMETERS,
     TABLE,
     TAIL,
     FakeGuest,
+    block_of,
+    first,
     sealed_guest,
 )
 from view.handover_image import PAGE, RAM, SCRATCH
-
-
-def first(findings: list[Finding], clause: str, address: int | None, owner: str) -> Finding:
-    """The first finding, which must be of this clause, place and owner."""
-    assert findings
-    finding = findings[0]
-    expected = "" if address is None else f"{address:#018x}"
-    assert (finding.clause, finding.where, finding.owner) == (clause, expected, owner), finding
-    return finding
-
-
-def block_of(guest: FakeGuest, order: int) -> int:
-    return next(at for at, o in guest.image.blocks if o == order)
 
 
 def test_clean_run() -> None:
@@ -339,129 +324,3 @@ def test_events_that_are_missing() -> None:
 def test_events_that_are_no_events(kind: str, fields: dict[str, object]) -> None:
     with pytest.raises(EventFieldError):
         FakeGuest().says(kind, 1, **fields)
-
-
-# ---- entry
-
-
-def entry_findings(change: Callable[[FakeGuest], None]) -> tuple[FakeGuest, list[Finding]]:
-    guest = sealed_guest()
-    assert guest.first_generation() == []
-    change(guest)
-    return guest, guest.enters()
-
-
-def test_one_byte_of_a_preserved_page() -> None:
-    guest = sealed_guest()
-    page = block_of(guest, 4) + 2 * PAGE
-    assert guest.first_generation() == []
-    byte = guest.image.ram.read(page + 0x123, 1)[0]
-    guest.image.ram.write(page + 0x123, bytes([byte ^ 1]))
-    finding = first(guest.enters(), "entry hashes", page, "memblock/mem0 page 2")
-    assert finding.generation == 2 and finding.stop == "entry"
-
-
-def test_bytes_of_a_fragment_are_shown() -> None:
-    guest, findings = entry_findings(lambda g: g.image.write_u64(g.image.root + 0x800, 0xABCD))
-    finding = first(findings, "entry hashes", guest.image.root, "root")
-    assert f"{guest.image.root + 0x800:#018x}: 0x0000000000000000 before, " in finding.evidence[0]
-    assert "0x000000000000abcd now" in finding.evidence[0]
-
-
-def test_other_pages_are_named() -> None:
-    def change(guest: FakeGuest) -> None:
-        for page in range(12):
-            guest.image.ram.write(block_of(guest, 4) + page * PAGE, b"1234")
-
-    _, findings = entry_findings(change)
-    assert len(findings) == 1
-    assert "11 other pages differ as well:" in findings[0].evidence
-    assert any("memblock/mem0 page 6" in line for line in findings[0].evidence)
-
-
-def test_tree_changed() -> None:
-    guest, findings = entry_findings(lambda g: g.image.ram.write(g.image.nodes[-1] + 9, b"\1"))
-    assert findings[0].clause == "radix tree"
-    assert findings[0].where == f"{guest.image.nodes[-1]:#018x}"
-    assert findings[0].owner.startswith("radix node of level 0")
-
-
-@pytest.mark.parametrize(
-    "address, data, text",
-    [
-        (KHO_DATA, struct.pack("<Q", RAM.begin + PAGE), "the root handed over"),
-        (ARRAY + 8, struct.pack("<Q", 8 << 20), "the scratch array"),
-        (KHO_DATA + 24, struct.pack("<Q", 16), "the scratch array"),
-        (KHO_DATA + 24, struct.pack("<Q", 17), "scratch-length"),
-        (KHO_DATA + 16, struct.pack("<Q", RAM.end), "outside-ram"),
-        (PARAMETERS + 0x250, bytes(8), "carry no handover"),
-    ],
-)
-def test_handoff(address: int, data: bytes, text: str) -> None:
-    _, findings = entry_findings(lambda g: g.image.ram.write(address, data))
-    assert findings[0].clause == "hand-off" and text in findings[0].what
-
-
-# ---- restored
-
-
-def restored_findings(change: Callable[[FakeGuest], None]) -> list[Finding]:
-    guest = sealed_guest()
-    assert guest.first_generation() + guest.enters() == []
-    change(guest)
-    return guest.restores()
-
-
-def test_tail_that_was_not_restored() -> None:
-    guest = sealed_guest()
-    assert guest.first_generation() + guest.enters() == []
-    page = block_of(guest, 4) + 15 * PAGE
-    guest.image.ram.write(TABLE + (page - RAM.begin) // PAGE, bytes([0x60 | TAIL]))
-    finding = first(guest.restores(), "restored frames", page, "memblock/mem0 page 15")
-    assert "preserved tail" in finding.what and "expected allocated tail" in finding.what
-
-
-def test_page_changed_by_the_new_kernel() -> None:
-    findings = restored_findings(lambda g: g.image.ram.write(block_of(g, 3), b"abc"))
-    assert findings[0].clause == "restored hashes" and findings[0].owner == "khorig/archive page 0"
-
-
-@pytest.mark.parametrize("name", ["blocks", "pages", "bytes", "stores", "fragments", "depth"])
-def test_restored_counts(name: str) -> None:
-    def change(guest: FakeGuest) -> None:
-        guest.restored_fields[name] += 1
-
-    findings = restored_findings(change)
-    assert name in first(findings, "restored counts", None, "").what
-
-
-def test_nodes_may_be_reused_after_the_walk() -> None:
-    assert restored_findings(lambda g: g.image.ram.write(g.image.nodes[3], b"reused")) == []
-
-
-def test_scratch_is_inherited() -> None:
-    guest = sealed_guest()
-    assert guest.first_generation() + guest.enters() == []
-    frames = {"table": hex(TABLE), "first": RAM.begin // PAGE, "count": RAM.size // PAGE}
-    area = [hex(SCRATCH[0].begin), hex(SCRATCH[0].size)]
-    guest.says("memory", 2, frames=frames, scratch=[area])
-    guest.says("restored", 2, **guest.restored_fields)
-    first(guest.stops("restored", 2), "inherited scratch", SCRATCH[0].begin, "scratch")
-
-
-def test_restored_without_words() -> None:
-    guest = sealed_guest()
-    assert guest.first_generation() + guest.enters() == []
-    clauses = [f.clause for f in guest.stops("restored", 2)]
-    assert clauses == ["restored frames", "restored counts", "inherited scratch"]
-
-
-def test_frame_table_outside_ram() -> None:
-    guest = sealed_guest()
-    assert guest.first_generation() + guest.enters() == []
-    frames = {"table": hex(RAM.end), "first": 0, "count": 5}
-    scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]
-    guest.says("memory", 2, frames=frames, scratch=scratch)
-    guest.says("restored", 2, **guest.restored_fields)
-    findings = guest.stops("restored", 2)
-    first(findings, "restored frames", RAM.end, "frame table")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from khorig.view.clients import Clients, decode_clients, read_ledger, read_log, read_store
+from khorig.view.clients import Clients, decode_clients, read_ledger, read_store
 from khorig.view.errors import DecodeError
 from khorig.view.handover import decode_handover
 from khorig.view.owners import Owners, find_owners
@@ -44,7 +44,8 @@ def test_typical() -> None:
     assert clients.metadata.previous_release == "khorig"
     assert [r.name for r in clients.reserved] == ["mem0"]
     assert clients.archive and clients.archive.size == 8 * PAGE - 100
-    assert clients.log and read_log(image.memory, clients.log) == LOG_TEXT
+    assert clients.log and clients.log.written == len(LOG_TEXT)
+    assert image.ram.read(clients.log.text.begin, len(LOG_TEXT)) == LOG_TEXT
     assert {n: s.size for n, s in clients.stores.items()} == {
         "db0": 5 * PAGE - 7,
         "db1": 12 * PAGE,
@@ -149,7 +150,7 @@ def test_log_ring_of_any_length(text: bytes) -> None:
     image.clients["khorig"] = image.link(khorig)
     clients, _ = read(image)
     assert clients.log and clients.log.written == len(text)
-    assert read_log(image.memory, clients.log) == text[-100:]
+    assert (clients.log.text.begin, clients.log.text.size) == (log + 32, 100)
 
 
 @pytest.mark.parametrize(
@@ -244,5 +245,3 @@ def test_mutated_clients_never_raise(data: st.DataObject) -> None:
     assert len(owners.frames) == handover.blocks.page_count
     for store in clients.stores.values():
         assert len(read_store(image.memory, store)) == store.size
-    if clients.log:
-        read_log(image.memory, clients.log)

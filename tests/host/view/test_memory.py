@@ -52,4 +52,5 @@ def test_ranges() -> None:
     assert area.contains(0x1000, 0x1000) and not area.contains(0x1000, 0x1001)
     assert area.overlaps(0x1FFF, 1) and not area.overlaps(0x2000, 1)
     assert area.overlaps(0, 1 << 64) and not area.overlaps(0, 0x1000)
+    assert not area.overlaps(0x1800, 0) and not PhysRange(0x1800, 0).overlaps(0x1000, 0x1000)
     assert str(area) == "[0x0000000000001000, 0x0000000000002000)"
