@@ -100,6 +100,7 @@ void TakeOver(Generation& generation, const Scenario& scenario) {
   Phase verify("verify");
   clients::VerifyLedger(generation);
   generation.reserved_memory.Verify(generation);
+  scenario.verify(generation);
   verify.End();
   Event("restored")
       .Number("blocks", generation.restored.blocks)

@@ -13,8 +13,10 @@ inline constexpr char kBlocksStore[] = "blocks";
 /// Allocates about `megabytes` MiB in blocks of orders 0 to 10, the large ones first, fills them and
 /// lists them. At 64 MiB there are 2048 blocks.
 void CreateBlocks(core::Generation& generation, uint64_t megabytes);
-/// Takes every listed block back and checks its content; a difference is a `fail` event.
+/// Takes every listed block back.
 void RestoreBlocks(core::Generation& generation);
+/// Checks the content of every listed block; a difference is a `fail` event.
+void VerifyBlocks(core::Generation& generation);
 /// Preserves every listed block.
 void PreserveBlocks(core::Generation& generation);
 

@@ -16,20 +16,22 @@ void CreateFew(core::Generation& generation) {
 KHORIG_SCENARIO(chain) = {
     .name = "chain",
     .summary = "the same small state through many generations; no page may leak",
+    .expects_refusal = false,
     .create = CreateFew,
     .restore = RestoreBlocks,
-    .preserve = PreserveBlocks,
-    .expects_refusal = false};
+    .verify = VerifyBlocks,
+    .preserve = PreserveBlocks};
 
 /// The host damages the handover of the first generation; the second must refuse it and start
 /// anew.
 KHORIG_SCENARIO(refuse) = {
     .name = "refuse",
     .summary = "a handover that the host damages; the next generation must refuse it",
+    .expects_refusal = true,
     .create = CreateFew,
     .restore = RestoreBlocks,
-    .preserve = PreserveBlocks,
-    .expects_refusal = true};
+    .verify = VerifyBlocks,
+    .preserve = PreserveBlocks};
 
 }  // namespace
 }  // namespace scenarios

@@ -67,8 +67,8 @@ uint64_t Megabytes(const Generation& generation) {
 
 void Create(Generation& generation) { CreateBlocks(generation, Megabytes(generation)); }
 
-void Restore(Generation& generation) {
-  RestoreBlocks(generation);
+void Verify(Generation& generation) {
+  VerifyBlocks(generation);
   for (uint32_t of = 1; of < generation.options.generation; ++of) CheckStore(generation, of);
 }
 
@@ -80,10 +80,11 @@ void Preserve(Generation& generation) {
 KHORIG_SCENARIO(handover) = {
     .name = "handover",
     .summary = "64 MiB in 2048 blocks of all orders, stores, log; every generation checks all",
+    .expects_refusal = false,
     .create = Create,
-    .restore = Restore,
-    .preserve = Preserve,
-    .expects_refusal = false};
+    .restore = RestoreBlocks,
+    .verify = Verify,
+    .preserve = Preserve};
 
 }  // namespace
 }  // namespace scenarios

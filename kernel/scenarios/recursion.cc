@@ -79,7 +79,6 @@ Status RestoreNode(Generation& generation, uint64_t id) {
   const FragmentReader& reader = fragment.value();
   const Result<Order> order = generation.RestoreBlock(page);
   if (!order.ok()) return order.error();
-  CheckNode(reader, id);
   for (uint64_t child = tree.first_child(id); child != 0; child = tree.next_sibling(child)) {
     const Result<int> node = reader.Subnode(reader.root(), NodeName(child).text);
     if (!node.ok()) return node.error();
@@ -99,6 +98,14 @@ void Restore(Generation& generation) {
   for (uint64_t id = 0; id < tree.count(); ++id) Require(RestoreNode(generation, id), kLink);
 }
 
+void Verify(Generation& generation) {
+  for (uint64_t id = 0; id < tree.count(); ++id) {
+    CheckNode(
+        Require(FragmentReader::Open(generation.memory.physical, tree.page(id).address()), kLink),
+        id);
+  }
+}
+
 void Preserve(Generation& generation) {
   // Children have higher numbers than their parents, so a link's target is always there already.
   for (uint64_t id = tree.count(); id-- > 0;) {
@@ -114,10 +121,11 @@ void Preserve(Generation& generation) {
 KHORIG_SCENARIO(recursion) = {
     .name = "recursion",
     .summary = "a tree of 1200 fragments, at least 12 deep, each a page; compared node by node",
+    .expects_refusal = false,
     .create = Create,
     .restore = Restore,
-    .preserve = Preserve,
-    .expects_refusal = false};
+    .verify = Verify,
+    .preserve = Preserve};
 
 }  // namespace
 }  // namespace scenarios

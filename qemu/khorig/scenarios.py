@@ -13,7 +13,7 @@ from khorig.errors import InfraError
 # The linker script puts these around the records (kernel/core/scenario.h).
 _BEGIN = "__scenarios_begin"
 _END = "__scenarios_end"
-_RECORD = struct.Struct("<QQ24x?")
+_RECORD = struct.Struct("<QQ?")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ScenarioInfo:
 
 def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
     """All scenarios, by name. Each is an object between the two symbols: its name, its summary,
-    three functions and a flag. Raises InfraError when the list is empty or cannot be read: a list
+    a flag, and what only the kernel reads. Raises InfraError when the list is empty or cannot be read: a list
     that lost its scenarios must not look like one that has none."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile

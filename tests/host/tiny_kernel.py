@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 _SOURCE = """
-struct Scenario { const char *name, *summary; void (*work[3])(void); _Bool expects_refusal; };
+struct Scenario { const char *name, *summary; _Bool expects_refusal; void (*work[4])(void); };
 #define SCENARIO(id, text) \\
   __attribute__((section("scenarios"), used)) static const struct Scenario id = {#id, text};
 %s
