@@ -174,6 +174,9 @@ class RunSpec:
     # Which kernel runs in each generation, "khorig" or what khorig.linux calls one. Empty when all
     # are khorig's own.
     kernels: tuple[str, ...] = ()
+    # Whether virtual time is counted in instructions, so that a run depends on nothing but its
+    # inputs. A Linux takes several times as long that way.
+    counted: bool = True
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
 

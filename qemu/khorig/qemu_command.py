@@ -47,7 +47,7 @@ def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list
         machine.binary,
         *machine.arguments(accel),
         *("-m", f"{spec.memory >> 10}K"),
-        *(clock if accel == "tcg" else []),
+        *(clock if accel == "tcg" and spec.counted else []),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-kernel", str(images.kernel), "-initrd", str(images.archive)),
     ]

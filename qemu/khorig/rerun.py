@@ -37,6 +37,8 @@ def _what(spec: RunSpec) -> list[str]:
     words = ["--chain", ",".join(spec.kernels)]
     for option in spec.linux_options:
         words += ["--linux-append", option]
+    if spec.counted:
+        words.append("--count")
     if spec.extra_initrd:
         words += ["--initrd", spec.extra_initrd]
     return words

@@ -60,6 +60,7 @@ class Chains:
                 scenario="relay",
                 generations=len(kernels),
                 kernels=tuple(kernels),
+                counted=False,
                 **values,
             )
         )

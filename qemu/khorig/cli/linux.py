@@ -81,6 +81,8 @@ def _common(command: Any) -> Any:
         click.option("--keep", is_flag=True, help="Keep guest RAM at every stop."),
         click.option("--out", type=click.Path(file_okay=False, path_type=Path),
                      help="Folder for artifacts.  [default: out]"),
+        click.option("--count", is_flag=True, help="Count virtual time in instructions: the same "
+                     "seed then gives the same run, at several times the wall time."),
         click.option("--timeout", type=click.FloatRange(0, min_open=True), default=_TIMEOUT_S,
                      show_default=True, help="Seconds that one run may take."),
         click.option("--seed", type=Seed(), default=f"{RunSpec.seed:#x}", show_default=True,
@@ -176,6 +178,7 @@ def _spec(
         extra_options=tuple(options.get("append", ())),
         extra_qemu=extra_qemu,
         kernels=kernels,
+        counted=options["count"],
         linux_options=tuple(options.get("linux_append", ())),
         extra_initrd=str(options["initrd"].resolve()) if options.get("initrd") else "",
     )
