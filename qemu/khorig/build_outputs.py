@@ -18,6 +18,7 @@ class Images:
     kernel: Path  # for QEMU's -kernel
     archive: Path  # for QEMU's -initrd: the next kernel, as cpio
     elf: Path  # with symbols
+    volume: Path | None = None  # what UEFI firmware starts from; None when QEMU loads the kernel
 
 
 def source_root() -> Path | None:
@@ -53,6 +54,12 @@ def find_images(machine: Machine) -> Images:
         archive=_find(stem + ".cpio"),
         elf=_find(stem + ".elf"),
     )
+
+
+def find_volume(arch: str) -> Path:
+    """The FAT volume with the EFI loader and what it loads. Raises InfraError when it is not
+    built."""
+    return _find(f"khorig-{arch}.esp")
 
 
 def _find(name: str) -> Path:

@@ -151,6 +151,9 @@ class Judge(Protocol):
         """Valid at any time, complete after finish()."""
 
 
+BOOTS = ("direct", "uefi")  # how the first kernel of a run is started
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One run: one VM from its first instruction to its verdict."""
@@ -171,6 +174,7 @@ class RunSpec:
     # Generations that must refuse their handover, with the cause ("fdt-magic") of each. A cold boot
     # in such a generation is expected, in every other it fails.
     expected_refusals: Mapping[int, str] = field(default_factory=dict)
+    boot: str = "direct"  # or "uefi": by the machine's firmware and the EFI loader
     # Which kernel runs in each generation, "khorig" or what khorig.linux calls one. Empty when all
     # are khorig's own.
     kernels: tuple[str, ...] = ()
@@ -193,7 +197,8 @@ class RunSpec:
         name = f"{what}/{self.arch}-{self.machine}"
         if self.memory != RunSpec.memory:
             name += f"-{self.memory >> 20}M"
-        for part in (self.fault, self.tamper):
+        boot = "" if self.boot == RunSpec.boot else self.boot
+        for part in (boot, self.fault, self.tamper):
             if part:
                 name += f"-{part}"
         return name

@@ -42,15 +42,30 @@ def guest_command_line(spec: RunSpec, with_stops: bool = True) -> str:
 def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list[str]:
     # Virtual time is counted in instructions, so that a run depends on nothing but its inputs;
     # sleep=off skips the time in which the guest waits for a timer.
-    clock = ["-icount", "shift=0,sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
+    shift = machine.icount_shift(spec.boot)
+    clock = ["-icount", f"shift={shift},sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
     return [
         machine.binary,
         *machine.arguments(accel),
         *("-m", f"{spec.memory >> 10}K"),
         *(clock if accel == "tcg" and spec.counted else []),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-kernel", str(images.kernel), "-initrd", str(images.archive)),
+        *_start(machine, images),
     ]
+
+
+def _start(machine: Machine, images: Images) -> list[str]:
+    if images.volume is None:
+        return ["-kernel", str(images.kernel), "-initrd", str(images.archive)]
+    assert machine.firmware is not None
+    return machine.firmware.arguments(images.volume)
+
+
+def _append(spec: RunSpec, images: Images, with_stops: bool) -> list[str]:
+    """The command line, unless it is a file on the volume."""
+    if images.volume is not None:
+        return []
+    return ["-append", guest_command_line(spec, with_stops)]
 
 
 def qemu_argv(
@@ -60,7 +75,7 @@ def qemu_argv(
     backend = f"memory-backend-file,id=ram,size={spec.memory},share=on"
     return [
         *_common(machine, spec, images, accel),
-        *("-append", guest_command_line(spec)),
+        *_append(spec, images, with_stops=True),
         *("-object", f"{backend},mem-path=/proc/self/fd/{wiring.ram}"),
         *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,fd={wiring.qmp}", "-mon", "chardev=qmp,mode=control"),
@@ -70,12 +85,13 @@ def qemu_argv(
 
 
 def standalone_command(machine: Machine, spec: RunSpec, images: Images) -> str:
-    """The same machine for a person without the rig: console on stdio, no stops. For a shell."""
+    """The same machine for a person without the rig: console on stdio, no stops. For a shell. From
+    UEFI the command line is what it was, and the guest waits at its stops for a `g`."""
     backend = f"memory-backend-ram,id=ram,size={spec.memory}"
     return shlex.join(
         [
             *_common(machine, spec, images, "tcg"),
-            *("-append", guest_command_line(spec, with_stops=False)),
+            *_append(spec, images, with_stops=False),
             *("-object", backend, "-serial", "stdio"),
             *spec.extra_qemu,
         ]

@@ -18,6 +18,8 @@ def rerun_command(spec: RunSpec) -> str:
     words = ["scripts/khorig", *(("linux",) if spec.kernels else ()), "run"]
     words += ["--machine", spec.machine, *_what(spec), "--mem", _size(spec.memory)]
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
+    if spec.boot != RunSpec.boot:
+        words += ["--boot", spec.boot]
     if spec.fault:
         words += ["--fault", spec.fault]
     if spec.tamper:

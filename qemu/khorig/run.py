@@ -16,6 +16,7 @@ from khorig import exit_status
 from khorig.build_outputs import Images
 from khorig.cancellation import Cancellation
 from khorig.errors import InfraError, Interrupted
+from khorig.firmware_words import FirmwareWords
 from khorig.guest_words import GuestWords
 from khorig.journal import Journal
 from khorig.machines.machine import Machine
@@ -81,6 +82,7 @@ class Run:
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
         self._words = GuestWords(spec)
+        self._firmware = FirmwareWords(spec)
         self._ending_by_s: float | None = None
         self._shutdown = ""
         self._root = ""
@@ -160,6 +162,7 @@ class Run:
         if isinstance(happening, ConsoleLine):
             self._emit("console", text=happening.text)
             self._words.on_text(happening.text)
+            findings = self._firmware.on_text(happening.text)
         elif isinstance(happening, GarbledLine):
             self._emit("garbled", text=happening.text, why=happening.why)
             self._add(self._garbled(happening))
@@ -180,6 +183,7 @@ class Run:
         findings = self._sequence.on_event(event)
         if event.kind == "boot":
             self._boot = event
+            self._firmware.on_boot()
         if event.kind in ("panic", "error"):
             self._ending_by_s = time.monotonic() + _LAST_WORDS_S
         self._add(*self._words.on_event(event))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+from khorig.machines import machine_named
 from khorig.model import Finding, Phase, RunResult, RunSpec, Statistics, Verdict
 
 
@@ -13,6 +14,7 @@ class ResultBuilder:
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
+        self._shift = machine_named(spec.machine).icount_shift(spec.boot)
         self._findings: list[Finding] = []
         self._phases: list[Phase] = []
         self._verdict: Mapping[str, Any] | None = None
@@ -35,10 +37,12 @@ class ResultBuilder:
         if kind == "jump":
             self._jump_ns = now
         elif kind == "boot" and self._jump_ns is not None:
-            self._phases.append(Phase(generation, "relocate", now - self._jump_ns))
+            instructions = (now - self._jump_ns) >> self._shift
+            self._phases.append(Phase(generation, "relocate", instructions))
         elif kind == "phase":
             counts = [event.get(name, 0) for name in ("ns", "blocks", "pages")]
             if isinstance(event.get("name"), str) and all(isinstance(c, int) for c in counts):
+                counts[0] >>= self._shift
                 self._phases.append(Phase(generation, event["name"], *counts))
 
     def result(self) -> RunResult:

@@ -19,6 +19,7 @@ from khorig.errors import InfraError
 from khorig.journal import Journal
 from khorig.machines import Machine, machine_named
 from khorig.model import Finding, Judge, RunResult, RunSpec, StopHook, Verdict
+from khorig.qemu_command import guest_command_line
 from khorig.render.documents import results_document, verdict_document
 from khorig.render.junit import junit_document
 from khorig.render.ktap import ktap_document
@@ -26,6 +27,7 @@ from khorig.render.renderer import Renderer
 from khorig.rerun import rerun_command, write_rerun_script
 from khorig.run import Run
 from khorig.run_result import ResultBuilder, skipped_result
+from khorig.uefi_volume import make_uefi_images
 
 JudgeFactory = Callable[[RunSpec], Judge]
 HookFactory = Callable[[RunSpec], Sequence[StopHook]]
@@ -34,6 +36,8 @@ _TICK_S = 0.5
 
 
 def _images(spec: RunSpec, machine: Machine, folder: Path) -> Images:
+    if spec.boot == "uefi":
+        return make_uefi_images(machine, guest_command_line(spec), folder)
     if not spec.kernels:
         return find_images(machine)
     from khorig.linux.chain import make_images
@@ -103,7 +107,7 @@ class Session:
 
     def _run(self, spec: RunSpec) -> RunResult:
         machine = machine_named(spec.machine)
-        reason = machine.refuses(spec.memory)
+        reason = machine.refuses(spec.memory, spec.boot)
         if (number := self._cancellation.signal_number) is not None:
             reason = f"not begun: interrupted by {signal.Signals(number).name}"
         if reason is not None:

@@ -71,6 +71,11 @@ def _print(check: Check) -> None:
 def _checks() -> Iterator[Check]:
     for binary, machine in {machine.binary: machine for machine in MACHINES}.items():
         yield _check_qemu(binary, machine)
+    for firmware in dict.fromkeys(m.firmware for m in MACHINES if m.firmware):
+        missing = firmware.missing()
+        found = "installed" if missing is None else f"{missing} is not installed"
+        mend = f"apt-get install {firmware.package}"
+        yield Check(f"UEFI {firmware.package}", found, missing is None, mend, needed=False)
     for module, package in _MODULES.items():
         there = importlib.util.find_spec(module) is not None
         found = "installed" if there else "not installed"

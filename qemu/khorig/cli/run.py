@@ -17,7 +17,7 @@ from khorig.cli.near import unknown
 from khorig.cli.types import NameOf, Seed, Size
 from khorig.faults import FAULTS
 from khorig.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machine
-from khorig.model import RunSpec
+from khorig.model import BOOTS, RunSpec
 from khorig.sequence import STOPS
 from khorig.tampered import known_tamperings, tamper_hooks, tampered
 
@@ -35,6 +35,13 @@ from khorig.tampered import known_tamperings, tamper_hooks, tampered
     "--machine",
     type=NameOf("machine", lambda: (*(m.name for m in MACHINES), "all")),
     help=f"Machines, with commas, or 'all'.  [default: {','.join(DEFAULT_MACHINES)}]",
+)
+@click.option(
+    "--boot",
+    type=NameOf("boot", lambda: BOOTS),
+    default=RunSpec.boot,
+    show_default=True,
+    help="How the first kernel is started: direct by QEMU, uefi by firmware; or both, with a comma.",
 )
 @click.option(
     "--scenario",
@@ -143,7 +150,8 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[RunSpec
     specs = []
     for scenario in options["scenario"]:
         tampers = _tampers(options["tamper"]) if scenario in refusing else (None,)
-        for machine, fault, tamper in itertools.product(machines, faults, tampers):
+        choices = itertools.product(machines, options["boot"], faults, tampers)
+        for machine, boot, fault, tamper in choices:
             spec = RunSpec(
                 arch=machine.arch,
                 machine=machine.name,
@@ -153,6 +161,7 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[RunSpec
                 seed=options["seed"],
                 timeout_s=options["timeout"],
                 fault=fault,
+                boot=boot,
                 stops=tuple(stop for stop in options["stops"] if stop != "none"),
                 extra_options=options["append"],
                 extra_qemu=extra_qemu,

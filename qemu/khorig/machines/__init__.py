@@ -32,6 +32,7 @@ MACHINES: tuple[Machine, ...] = (
         "PC without PCI, qboot",
         split_from=0xC000_0000,
         split_at=0xC000_0000,
+        has_firmware=False,
     ),
     Arm64("virt", 255 * _GIB, "Arm virtual machine, device tree"),
 )

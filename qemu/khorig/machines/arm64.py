@@ -5,11 +5,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
+from khorig.firmware import Firmware
 from khorig.guest_ram import RamRegion
 from khorig.machines.machine import Machine
 
 _RAM_BEGIN = 1 << 30
+
+_AAVMF = Firmware(
+    code=Path("/usr/share/AAVMF/AAVMF_CODE.fd"),
+    variables=Path("/usr/share/AAVMF/AAVMF_VARS.fd"),
+    package="qemu-efi-aarch64",
+    loader="EFI/BOOT/BOOTAA64.EFI",
+    # Without acpi=off the firmware keeps the device tree to itself; without a menu that is shown for
+    # no time it waits 5 s for a key.
+    extra=("-machine", "acpi=off", "-boot", "menu=on,splash-time=0"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,3 +48,8 @@ class Arm64(Machine):
             *("-cpu", cpu),
             *("-semihosting-config", "enable=on,target=native"),
         ]
+
+    @property
+    def firmware(self) -> Firmware | None:
+        """See Machine."""
+        return _AAVMF

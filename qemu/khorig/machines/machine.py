@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+from khorig.firmware import Firmware
 from khorig.guest_ram import RamRegion
 from khorig.model import MachineFacts
 
@@ -48,14 +49,26 @@ class Machine(abc.ABC):
         """QEMU's arguments for machine, CPU and the device through which the guest ends QEMU.
         `accel` is "tcg" or "kvm". The RAM backend has the id "ram"."""
 
+    @property
+    @abc.abstractmethod
+    def firmware(self) -> Firmware | None:
+        """The machine's UEFI firmware, or None when there is none for it."""
+
+    def icount_shift(self, boot: str) -> int:
+        """Log2 of the virtual nanoseconds that one instruction takes in a run that starts so."""
+        return self.firmware.icount_shift if boot == "uefi" and self.firmware else 0
+
     def facts(self, ram_bytes: int) -> MachineFacts:
         """The same for a judge."""
         return MachineFacts(self.arch, self.name, ram_bytes)
 
-    def refuses(self, ram_bytes: int) -> str | None:
-        """Why this machine cannot have that much RAM, or None when it can."""
+    def refuses(self, ram_bytes: int, boot: str = "direct") -> str | None:
+        """Why this machine cannot have that much RAM or cannot be started so, or None when it
+        can."""
         if ram_bytes < _MIN_RAM:
             return f"no kernel can be loaded into less than {_MIN_RAM >> 20} MiB of RAM"
         if ram_bytes > self.max_ram:
             return f"{self.name} has at most {self.max_ram >> 30} GiB of RAM"
+        if boot == "uefi" and self.firmware is None:
+            return f"there is no UEFI firmware for {self.name}"
         return None

@@ -5,11 +5,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
+from khorig.firmware import Firmware
 from khorig.guest_ram import RamRegion
 from khorig.machines.machine import Machine
 
 _FOUR_GIB = 4 << 30
+
+_OVMF = Firmware(
+    code=Path("/usr/share/OVMF/OVMF_CODE_4M.fd"),
+    variables=Path("/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    package="ovmf",
+    loader="EFI/BOOT/BOOTX64.EFI",
+    # It polls for a TPM for more than a second of virtual time, in steps of 30 us.
+    icount_shift=6,
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,7 @@ class X86_64(Machine):
     split_from: int = 0  # bytes of RAM from which on the machine splits it
     split_at: int = 0  # bytes that then stay below 4 GiB
     properties: str = ""  # more of QEMU's -machine
+    has_firmware: bool = True
 
     arch = "x86_64"
     binary = "qemu-system-x86_64"
@@ -44,3 +56,8 @@ class X86_64(Machine):
             *("-cpu", cpu),
             *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
         ]
+
+    @property
+    def firmware(self) -> Firmware | None:
+        """See Machine."""
+        return _OVMF if self.has_firmware else None

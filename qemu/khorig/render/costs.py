@@ -36,6 +36,11 @@ def jump_cost(phases: Sequence[Phase]) -> dict[str, int]:
     return {label: worst[name] for name, label in JUMP_PHASES if name in worst}
 
 
+def start_cost(phases: Sequence[Phase]) -> dict[str, int]:
+    """Instructions before the first kernel: of the firmware and of the loader, if there were any."""
+    return {phase.name: phase.instructions for phase in phases if phase.generation == 0}
+
+
 def cost_per_page(phases: Sequence[Phase], name: str) -> float | None:
     """Instructions a page in all phases of that name, or None when there was none."""
     chosen = [phase for phase in phases if phase.name == name and phase.pages]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Sequence
 
 from khorig.model import Finding, RunResult, RunSpec, Verdict
-from khorig.render.costs import PAGE_PHASES, cost_per_page, jump_cost
+from khorig.render.costs import PAGE_PHASES, cost_per_page, jump_cost, start_cost
 
 _EVIDENCE_LINES = 10
 _LOG_LINES = 6
@@ -16,8 +16,10 @@ _WIDTH = 160
 
 
 def machine_label(spec: RunSpec) -> str:
-    """ "x86_64/q35", with the memory when it is not the default."""
+    """ "x86_64/q35", with the way it starts and the memory when they are not the default."""
     label = f"{spec.arch}/{spec.machine}"
+    if spec.boot != RunSpec.boot:
+        label += f" {spec.boot}"
     return label if spec.memory == RunSpec.memory else f"{label} {size(spec.memory)}"
 
 
@@ -83,6 +85,9 @@ def _cost_lines(result: RunResult) -> list[str]:
     if parts := jump_cost(result.phases):
         split = ", ".join(f"{label} {_instructions(cost)}" for label, cost in parts.items())
         lines.append(f"jump {_instructions(sum(parts.values()))} instructions: {split}")
+    if start := start_cost(result.phases):
+        split = ", ".join(f"{name} {_instructions(cost)}" for name, cost in start.items())
+        lines.append(f"before the first kernel: {split}")
     words = []
     for phase, label in PAGE_PHASES:
         if (cost := cost_per_page(result.phases, phase)) is not None:
