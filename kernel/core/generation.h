@@ -6,6 +6,7 @@
 #include "kernel/clients/kho_test.h"
 #include "kernel/clients/log_ring.h"
 #include "kernel/clients/reserved_memory.h"
+#include "kernel/clients/runtime_services.h"
 #include "kernel/clients/stores.h"
 #include "kernel/core/memory.h"
 #include "kernel/core/options.h"
@@ -51,6 +52,7 @@ struct Generation {
   clients::KhoTest kho_test;
   clients::LogRing log_ring;
   clients::ReservedMemory reserved_memory;
+  clients::RuntimeServices runtime_services;
   clients::Stores stores;
   Link links[kMaxLinks] = {};
   size_t link_count = 0;

@@ -84,6 +84,7 @@ void RestoreClients(Generation& generation, const Scenario& scenario) {
   Require(generation.archive.Restore(generation), "archive");
   Require(generation.log_ring.Restore(generation), "log");
   Require(generation.reserved_memory.Restore(generation), "memblock");
+  Require(generation.runtime_services.Restore(generation), "runtime-services");
   Require(generation.stores.Restore(generation), "stores");
   scenario.restore(generation);
   phase.End(generation.restored.blocks, generation.restored.pages);
@@ -101,6 +102,7 @@ void TakeOver(Generation& generation, const Scenario& scenario) {
   clients::VerifyLedger(generation);
   generation.reserved_memory.Verify(generation);
   scenario.verify(generation);
+  generation.runtime_services.Verify(generation);
   verify.End();
   Event("restored")
       .Number("blocks", generation.restored.blocks)
@@ -133,6 +135,7 @@ void StartAnew(Generation& generation, const Scenario& scenario) {
   generation.archive.Take(generation);
   generation.log_ring.Create(generation);
   generation.reserved_memory.Create(generation);
+  generation.runtime_services.Record(generation);
   scenario.create(generation);
   phase.End();
 }

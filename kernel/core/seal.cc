@@ -67,6 +67,7 @@ void WriteFragments(Generation& generation, const Scenario& scenario) {
                      khocore::abi::kKhorigCompatible);
   Require(generation.archive.Serialize(top), "archive");
   Require(generation.log_ring.Serialize(top), "log");
+  Require(generation.runtime_services.Serialize(generation, top), "runtime-services");
   Require(generation.stores.Serialize(generation, top), "stores");
   for (size_t i = 0; i < generation.link_count; ++i) {
     const Generation::Link& link = generation.links[i];

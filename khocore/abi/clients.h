@@ -21,6 +21,8 @@
 ///                 <name> { compatible = "khorig-store-v1"; vmalloc = <struct Vmalloc>;
 ///                          size = <u64 bytes>; };
 ///                 more { preserved-data; blob-size = 4096; }; };   next fragment when one is full
+///         runtime-services { preserved-data; blob-size = 4096; };   only after a start by UEFI:
+///             / { compatible = "khorig-runtime-services-v1"; regions = <RuntimeRegion>*; };
 ///         <any> { preserved-data; blob-size; };         what a scenario links
 ///     };
 ///
@@ -65,6 +67,16 @@ struct LedgerEntry {
   uint64_t hash;  ///< XXH64 of the page, seed 0
 };
 static_assert(sizeof(LedgerEntry) == 16);
+
+inline constexpr char kRuntimeServicesCompatible[] = "khorig-runtime-services-v1";
+
+/// A region of the firmware's runtime services, as the first kernel found it.
+struct RuntimeRegion {
+  uint64_t begin;  ///< physical address
+  uint64_t size;   ///< bytes
+  uint64_t hash;   ///< XXH64 of them, seed 0
+};
+static_assert(sizeof(RuntimeRegion) == 24);
 
 inline constexpr char kLedgerStore[] = "ledger";
 

@@ -12,6 +12,7 @@ from khorig.verdict.clauses import Clauses
 from khorig.verdict.entry_clauses import ENTRY_CLAUSES, HANDOFF_CLAUSE
 from khorig.verdict.guest_facts import GuestFacts
 from khorig.verdict.restored_clauses import RESTORED_CLAUSES
+from khorig.verdict.runtime_services import CLAUSE, RuntimeServices
 from khorig.verdict.sealed_clauses import SEALED_CLAUSES
 from khorig.verdict.sealed_state import SealedState, take_sealed_state
 from khorig.verdict.stop import Stop
@@ -47,6 +48,7 @@ class HandoverJudge:
         self._facts: dict[int, GuestFacts] = {}
         self._sealed: SealedState | None = None
         self._statistics = Statistics()
+        self._firmware = RuntimeServices() if spec.boot == "uefi" else None
         if spec.expected_status == PASS:
             self._expect()
 
@@ -59,7 +61,7 @@ class HandoverJudge:
         """Takes in what the guest says; nothing is decided before a stop. Raises
         EventFieldError."""
         self._facts.setdefault(event.generation, GuestFacts()).take(event)
-        return []
+        return self._firmware.take(event) if self._firmware else []
 
     def on_stop(self, context: StopContext) -> list[Finding]:
         """See khorig.model.Judge. Raises EventFieldError."""
@@ -73,10 +75,20 @@ class HandoverJudge:
             geometry=self._geometry,
             spec=self._spec,
         )
-        if context.at == "sealed":
+        return [*self._check_firmware(stop), *self._check_handover(stop)]
+
+    def _check_firmware(self, stop: Stop) -> list[Finding]:
+        """The first kernel names the regions after its `entry`."""
+        if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
+            return []
+        self._clauses.evaluated(CLAUSE, stop.generation)
+        return self._firmware.check(stop)
+
+    def _check_handover(self, stop: Stop) -> list[Finding]:
+        if stop.at == "sealed":
             return self._on_sealed(stop)
         sealed = self._sealed
-        if context.at not in _TABLES or sealed is None:
+        if stop.at not in _TABLES or sealed is None:
             return []
         if sealed.generation != stop.generation - 1:
             return []
@@ -107,6 +119,8 @@ class HandoverJudge:
                     stops.append("restored")
             if generation < spec.generations:
                 stops.append("sealed")
+            if self._firmware is not None and set(stops) & set(spec.stops):
+                self._clauses.expect(CLAUSE, generation)
             for at in stops:
                 for name in self._table(at, generation) if at in spec.stops else ():
                     self._clauses.expect(name, generation)
