@@ -5,11 +5,19 @@
 #include "kernel/core/event.h"
 
 namespace core {
+namespace {
+
+constexpr int kPausesPerLook = 100;
+
+}  // namespace
 
 uint64_t WaitForHost() {
   const uint64_t started = arch::Counter();
   char byte = 0;
-  while (!arch::ConsoleTryGet(&byte) || byte != 'g') arch::Pause();
+  // Each look at the port takes a lock that the emulator needs to bring the byte; so few of them.
+  while (!arch::ConsoleTryGet(&byte) || byte != 'g') {
+    for (int i = 0; i < kPausesPerLook; ++i) arch::Pause();
+  }
   return arch::Counter() - started;
 }
 
