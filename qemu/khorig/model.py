@@ -191,10 +191,14 @@ class RunSpec:
         return tuple(stop for stop in self.stops if stop != "entry")
 
     @property
+    def what(self) -> str:
+        """The scenario, or which kernels in a row."""
+        return "+".join(Path(kernel).name for kernel in self.kernels) or self.scenario
+
+    @property
     def id(self) -> str:
         """For people: "handover/x86_64-q35", with what else is not the default."""
-        what = "+".join(Path(kernel).name for kernel in self.kernels) or self.scenario
-        name = f"{what}/{self.arch}-{self.machine}"
+        name = f"{self.what}/{self.arch}-{self.machine}"
         if self.memory != RunSpec.memory:
             name += f"-{self.memory >> 20}M"
         boot = "" if self.boot == RunSpec.boot else self.boot

@@ -26,7 +26,7 @@ def machine_label(spec: RunSpec) -> str:
 def scenario_label(spec: RunSpec) -> str:
     """ "handover", with the defect or the tampering when there is one."""
     extra = [part for part in (spec.fault, spec.tamper) if part]
-    return f"{spec.scenario}[{','.join(extra)}]" if extra else spec.scenario
+    return f"{spec.what}[{','.join(extra)}]" if extra else spec.what
 
 
 def size(count: int) -> str:
@@ -82,15 +82,16 @@ def _proven(result: RunResult) -> str:
 
 def _cost_lines(result: RunResult) -> list[str]:
     lines = []
-    if parts := jump_cost(result.phases):
+    phases = result.phases if result.spec.counted else ()  # else it is time, and the host's
+    if parts := jump_cost(phases):
         split = ", ".join(f"{label} {_instructions(cost)}" for label, cost in parts.items())
         lines.append(f"jump {_instructions(sum(parts.values()))} instructions: {split}")
-    if start := start_cost(result.phases):
+    if start := start_cost(phases):
         split = ", ".join(f"{name} {_instructions(cost)}" for name, cost in start.items())
         lines.append(f"before the first kernel: {split}")
     words = []
     for phase, label in PAGE_PHASES:
-        if (cost := cost_per_page(result.phases, phase)) is not None:
+        if (cost := cost_per_page(phases, phase)) is not None:
             words.append(f"{label} {cost:.1f} instructions a page")
     if compared := result.statistics.pages_compared:
         words.append(f"{compared} page hashes compared")

@@ -92,6 +92,9 @@ static void raw_console(void) {
   ioctl(0, 0x5402, termios);
 }
 
+/* From here on only errors may come between our lines; they are in the log all the same. */
+static void quiet_kernel(void) { syscall(__NR_syslog, 8, NULL, 4); /* CONSOLE_LEVEL */ }
+
 static void finish(void) {
   report_kernel_log();
   say_begin("done");
@@ -103,6 +106,7 @@ static void finish(void) {
 int main(void) {
   mount_all();
   raw_console();
+  quiet_kernel();
   read_file("/proc/cmdline", command_line, sizeof(command_line));
   generation = strtoul(option("khorig.generation=", NULL), NULL, 10);
   unsigned long last = strtoul(option("khorig.generations=", NULL), NULL, 10);

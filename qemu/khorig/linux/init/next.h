@@ -56,6 +56,7 @@ static void jump(void) {
   say_begin("jump");
   say_hex("to", 0);
   say_end();
+  ioctl(1, 0x5409, 1); /* TCSBRK: waits until the last word is out */
   reboot(LINUX_REBOOT_CMD_KEXEC);
   FAIL_ERRNO("reboot", "LINUX_REBOOT_CMD_KEXEC");
 }
