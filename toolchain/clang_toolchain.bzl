@@ -119,7 +119,11 @@ def _config_impl(ctx):
         sanitize = ["-fsanitize=address,undefined"]
         features += [
             _flags("asan", [
-                (_COMPILE, sanitize + ["-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]),
+                (_COMPILE, sanitize + [
+                    "-O1",
+                    "-fno-sanitize-recover=all",
+                    "-fno-omit-frame-pointer",
+                ]),
                 (_LINK, sanitize),
             ]),
             _flags("fuzzer_coverage", [(_COMPILE, ["-fsanitize=fuzzer-no-link"])]),
