@@ -38,9 +38,12 @@ void ReadOptions(const boot::BootInfo& info) {
       .Bool("handover", info.kho_root.size != 0);
   Print("%s on %s, generation %u of %u, booted by %s\n", kRelease, arch::kName, options.generation,
         options.generations, info.protocol);
-  if (error.text != nullptr || info.command_line_truncated) {
-    EndWithError(RequestError::kUsage, "command-line", "'%s': %s", error.token,
-                 error.text != nullptr ? error.text : "the command line is too long");
+  if (info.command_line_truncated) {
+    EndWithError(RequestError::kUsage, "command-line", "longer than %lu bytes",
+                 sizeof(info.command_line) - 1);
+  }
+  if (error.text != nullptr) {
+    EndWithError(RequestError::kUsage, "command-line", "'%s': %s", error.token, error.text);
   }
 }
 

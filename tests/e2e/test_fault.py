@@ -53,5 +53,12 @@ def test_the_verdict_names_the_fault(guest: Guest, machine: str, fault: str) -> 
 
 
 @ONE_OF_EACH
+def test_a_panic_is_symbolized(guest: Guest, machine: str) -> None:
+    result = guest.run(machine, "handover", fault="panic-after-restore")
+    backtrace = "\n".join(result.findings[0].evidence)
+    assert "TakeOver" in backtrace or "Run+" in backtrace, backtrace
+
+
+@ONE_OF_EACH
 def test_the_control_passes(guest: Guest, machine: str) -> None:
     expect_pass(guest.run(machine, "handover", extra_options=("megabytes=16",)))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The kernel as a process (kernel/arch/host/machine.h): all of it that is not one architecture's, under
+whatever sanitizers this test was built with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+KERNEL = Path("kernel/kernel_host")
+KERNEL_WITH_EXAMPLE = Path("tests/kernel/kernel_host_with_example")
+PASS, FAIL, NO_MEMORY, USAGE = 33, 35, 39, 41
+
+
+def boot(command_line: str, kernel: Path = KERNEL) -> tuple[int, list[dict[str, Any]], str]:
+    """Boots and runs to the end. Returns the status, the events and all that was printed."""
+    done = subprocess.run(
+        [kernel, command_line], capture_output=True, text=True, timeout=120, check=False
+    )
+    prefix = "@khorig "
+    lines = [line for line in done.stdout.splitlines() if line.startswith(prefix)]
+    return done.returncode, [json.loads(line[len(prefix) :]) for line in lines], done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("scenario", ["handover", "recursion", "churn", "chain"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_hands_over(scenario: str, seed: int) -> None:
+    status, events, output = boot(
+        f"scenario={scenario} generations=4 seed={seed} reserve_mem=1M:4096:kept"
+    )
+    assert status == PASS, output
+    assert [event["gen"] for event in events if event["ev"] == "boot"] == [1, 2, 3, 4]
+    assert events[-1]["ev"] == "done" and events[-1]["status"] == "pass"
+    # At least, because the log of one generation is shown by the next.
+    assert output.count("revived reserved memory 'kept'") >= 3
+
+
+def test_the_example_of_the_documentation() -> None:
+    status, events, output = boot("scenario=example generations=3", KERNEL_WITH_EXAMPLE)
+    assert status == PASS, output
+    restored = [event for event in events if event["ev"] == "restored"]
+    # Its own store and the ledger.
+    assert [event["stores"] for event in restored] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("command_line", "status", "cause", "text"),
+    [
+        ("", USAGE, "scenario", "no such scenario"),
+        ("scenario=handovr", USAGE, "scenario", "'handovr': no such scenario"),
+        ("scenario=chain nonsense=1", USAGE, "command-line", "'nonsense=1': no such option"),
+        ("scenario=chain seed=", USAGE, "command-line", "'seed=': the value cannot be used"),
+        ("scenario=handover megabytes=4096", NO_MEMORY, "no-memory", "no free block of order"),
+        ("scenario=chain kho_scratch=1G,1M,1M", NO_MEMORY, "no-memory", "no room for the low scratch"),
+        ("scenario=chain reserve_mem=1G:4096:much", NO_MEMORY, "no-memory", "reserve_mem=much"),
+        (
+            "scenario=chain generations=2 kho_scratch=4M,4M,4M reserve_mem=64K:64K:" + "x" * 40,
+            USAGE,
+            "command-line",
+            "the value cannot be used",
+        ),
+        ("scenario=chain seed=" + "1" * 3000, USAGE, "command-line", "longer than 2047 bytes"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else None,
+)
+def test_says_what_it_cannot_do(command_line: str, status: int, cause: str, text: str) -> None:
+    found, events, output = boot(command_line)
+    assert found == status, output
+    error = next(event for event in events if event["ev"] == "error")
+    assert error["cause"] == cause
+    assert text in error["text"]
+
+
+def test_refuses_a_handover_with_a_named_cause() -> None:
+    """A defect that the next generation finds by itself."""
+    status, events, output = boot("scenario=chain generations=2 fault=root-not-preserved")
+    assert status == FAIL, output
+    refused = [event for event in events if event["ev"] == "refused"]
+    assert [event["cause"] for event in refused] == ["blob-not-preserved"]
+
+
+def test_finds_a_page_that_was_written_after_the_seal() -> None:
+    status, events, output = boot("scenario=chain generations=2 fault=write-after-seal")
+    assert status == FAIL, output
+    assert sum(event["ev"] == "mismatch" for event in events) == 1
