@@ -66,6 +66,7 @@ Block BlockAt(const Model& model, uint64_t at, Order order) {
 
 void Create(Generation& generation) {
   Require(generation.stores.Create(generation, kModelStore, sizeof(Model)), kModelStore);
+  ModelOf(generation) = Model{};
 }
 
 void Restore(Generation& generation) {
