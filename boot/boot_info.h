@@ -31,7 +31,7 @@ struct BootInfo {
   static constexpr size_t kMaxRegions = 256;
   static constexpr size_t kMaxCommandLine = 2048;
 
-  const char* protocol;        ///< "pvh", "linux" (bzImage and Image), "efi" (those by an EFI loader)
+  const char* protocol;  ///< "pvh", "linux" (bzImage and Image), "efi" (those by an EFI loader)
   khocore::PhysAddr parameters;  ///< hvm_start_info, boot_params or device tree, as passed
 
   /// The machine's memory as firmware or the device tree describes it, in its order, unchecked.
@@ -39,9 +39,9 @@ struct BootInfo {
   size_t region_count;
   size_t regions_dropped;  ///< regions that found no room in `regions`
 
-  khocore::PhysRange image;   ///< this kernel in memory, zero-initialized data included
-  khocore::PhysRange initrd;  ///< empty when there is none
-  khocore::PhysAddr rsdp;     ///< ACPI root pointer, or null
+  khocore::PhysRange image;        ///< this kernel in memory, zero-initialized data included
+  khocore::PhysRange initrd;       ///< empty when there is none
+  khocore::PhysAddr rsdp;          ///< ACPI root pointer, or null
   khocore::PhysRange device_tree;  ///< empty on machines without
 
   /// What the boot protocol handed over besides: memory that must stay until it has been read.

@@ -104,8 +104,8 @@ using Note = khocore::FunctionRef<void(const char* text)>;
 
 /// Fills `info` with what the tree says about memory, reservations, command line, initrd and
 /// handover, and with the tree itself at physical address `address`, which must also be kept. What
-/// cannot be used is left out and told to `note`. Leaves `image` alone, and `protocol` unless an EFI
-/// loader wrote the tree.
+/// cannot be used is left out and told to `note`. Leaves `image` alone, and `protocol` unless an
+/// EFI loader wrote the tree.
 void ReadBootInfo(const DeviceTree& tree, khocore::PhysAddr address, BootInfo* info, Note note);
 
 }  // namespace boot

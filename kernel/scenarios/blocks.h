@@ -10,8 +10,8 @@ namespace scenarios {
 /// content of owner n.
 inline constexpr char kBlocksStore[] = "blocks";
 
-/// Allocates about `megabytes` MiB in blocks of orders 0 to 10, the large ones first, fills them and
-/// lists them. At 64 MiB there are 2048 blocks.
+/// Allocates about `megabytes` MiB in blocks of orders 0 to 10, the large ones first, fills them
+/// and lists them. At 64 MiB there are 2048 blocks.
 void CreateBlocks(core::Generation& generation, uint64_t megabytes);
 /// Takes every listed block back.
 void RestoreBlocks(core::Generation& generation);

@@ -44,7 +44,7 @@ class Guest:
         session = Session(
             self._out, HandoverJudge, lambda spec: hooks, Cancellation(), record=record
         )
-        values = {"memory": 256 * MIB, "seed": SEED, "timeout_s": 60.0, **spec}
+        values: dict[str, Any] = {"memory": 256 * MIB, "seed": SEED, "timeout_s": 60.0, **spec}
         return session.run(RunSpec(arch=arch, machine=machine, scenario=scenario, **values))
 
 
