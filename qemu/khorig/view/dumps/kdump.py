@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""kdump-compressed files (makedumpfile, QEMU's dump-guest-memory -z).
+
+Read here and not with libkdumpfile, so that a damaged file ends in an error and never in a crash.
+The layout is that of makedumpfile's diskdump_mod.h.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections import OrderedDict
+from typing import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from khorig.view.dumps.segments import MAX_SEGMENTS
+from khorig.view.dumps.source import Source
+from khorig.view.memory import OutsideRam, PhysRange
+
+MAGIC = b"KDUMP   "
+_HEADER = struct.Struct("<8sI390s22sIIIII")  # up to max_mapnr
+_SUB_HEADER = struct.Struct("<QIIQQQQQQQQQQQ")  # of header versions 6 and later
+_MACHINE_FIELD = 65  # bytes of each of the six fields of utsname
+_DESCRIPTOR = np.dtype([("offset", "<u8"), ("size", "<u4"), ("flags", "<u4"), ("page", "<u8")])
+_ZLIB, _LZO, _SNAPPY, _ZSTD = 1, 2, 4, 0x20
+_ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
+_ONLY_ZEROS = 1  # dump level: nothing is left out but pages of zeros
+_MAX_PAGES = 1 << 28  # 1 TiB of 4 KiB pages
+_CACHED = 1024  # pages kept unpacked
+_RANK_BYTES = 64  # of the bitmap, between two known ranks
+_SCAN_BYTES = 1 << 20
+
+
+class KdumpMemory:
+    """Memory whose pages are packed one by one."""
+
+    def __init__(self, source: Source) -> None:
+        """Takes `source` over. Raises ValueError when it is damaged."""
+        self._source = source
+        header = _HEADER.unpack(source.view(0, _HEADER.size))
+        _, version, names, _, _, block, sub_blocks, bitmap_blocks, pages = header
+        if block not in (4096, 16384, 65536) or not sub_blocks or version < 3:
+            raise ValueError(f"kdump version {version} with blocks of {block} bytes")
+        self.page_shift = block.bit_length() - 1
+        self._page_size: int = block
+        fields = [names[i : i + _MACHINE_FIELD].split(b"\0")[0] for i in range(0, 390, 65)]
+        self.release = fields[2].decode("ascii", "replace")
+        self.arch = _ARCHITECTURES.get(fields[4].decode("ascii", "replace"))
+        level, info = self._sub_header(version)
+        if version >= 6 and info[-1]:
+            pages = info[-1]
+        if not 0 < pages <= _MAX_PAGES:
+            raise ValueError(f"{pages} pages, at most {_MAX_PAGES}")
+        self._pages = pages
+        bitmaps_at = (1 + sub_blocks) * block
+        half = bitmap_blocks * block // 2
+        if half * 8 < pages:
+            raise ValueError(f"bitmaps of {half} bytes for {pages} pages")
+        size = (pages + 7) // 8
+        self._ram = source.view(bitmaps_at, size)
+        self._dumped = source.view(bitmaps_at + half, size)
+        self._ranks = _ranks(self._dumped)
+        self._table_at = bitmaps_at + bitmap_blocks * block
+        self._gaps_are_zero = level in (0, _ONLY_ZEROS)
+        self._ranges = tuple(self._runs(self._ram))
+        self._cache: OrderedDict[int, bytes] = OrderedDict()
+
+    def _sub_header(self, version: int) -> tuple[int, tuple[int, ...]]:
+        values = _SUB_HEADER.unpack(self._source.view(self._page_size, _SUB_HEADER.size))
+        return values[1], values
+
+    def vmcoreinfo(self) -> bytes:
+        """Linux's description of itself, empty when there is none."""
+        _, values = self._sub_header(6)
+        offset, size = values[5], values[6]
+        return bytes(self._source.view(offset, size)) if 0 < size <= 1 << 20 else b""
+
+    @property
+    def ranges(self) -> Sequence[PhysRange]:
+        """See PhysicalMemory."""
+        return self._ranges
+
+    def view(self, address: int, size: int) -> memoryview:
+        """See PhysicalMemory. Always a copy. Raises OutsideRam also for a page that was left out of
+        the dump, or whose bytes are damaged."""
+        if size < 0 or not any(r.contains(address, size) for r in self._ranges):
+            raise OutsideRam(address, size)
+        pieces = []
+        end = address + size
+        while address < end:
+            frame, offset = divmod(address, self._page_size)
+            piece = self._page(frame)[offset : offset + end - address]
+            pieces.append(piece)
+            address += len(piece)
+        return memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _page(self, frame: int) -> bytes:
+        if content := self._cache.get(frame):
+            self._cache.move_to_end(frame)
+            return content
+        if not self._dumped[frame >> 3] >> (frame & 7) & 1:
+            if self._gaps_are_zero:
+                return bytes(self._page_size)
+            raise OutsideRam(frame << self.page_shift, self._page_size)
+        try:
+            content = self._unpack(frame)
+            if len(content) != self._page_size:
+                raise ValueError(f"{len(content)} bytes")
+        except (ValueError, zlib.error, zstandard.ZstdError) as error:
+            raise OutsideRam(frame << self.page_shift, self._page_size) from error
+        self._cache[frame] = content
+        if len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+        return content
+
+    def _unpack(self, frame: int) -> bytes:
+        start = frame >> 3
+        known = start // _RANK_BYTES
+        before = self._dumped[known * _RANK_BYTES : start + 1]
+        bits = int.from_bytes(before, "little") & (1 << (frame - known * _RANK_BYTES * 8)) - 1
+        rank = int(self._ranks[known]) + bits.bit_count()
+        at = self._table_at + rank * _DESCRIPTOR.itemsize
+        entry = np.frombuffer(self._source.view(at, _DESCRIPTOR.itemsize), _DESCRIPTOR)[0]
+        size, flags = int(entry["size"]), int(entry["flags"])
+        if size > self._page_size:
+            raise ValueError(f"{size} bytes packed")
+        packed = self._source.view(int(entry["offset"]), size)
+        if flags & _ZLIB:
+            return zlib.decompressobj().decompress(packed, self._page_size)
+        if flags & _ZSTD:
+            unpacker = zstandard.ZstdDecompressor()
+            return unpacker.decompress(packed, max_output_size=self._page_size)
+        if flags & (_LZO | _SNAPPY):
+            raise ValueError("packed with LZO or snappy")
+        return bytes(packed)
+
+    def unreadable(self) -> str | None:
+        """Why the first page of the dump cannot be unpacked, or None when it can."""
+        for r in self._runs(self._dumped):
+            try:
+                self._unpack(r.begin >> self.page_shift)
+            except (ValueError, zlib.error, zstandard.ZstdError) as error:
+                return f"page {r.begin:#x}: {error}"
+            break
+        return None
+
+    def _runs(self, bitmap: memoryview) -> Iterator[PhysRange]:
+        """The ranges of pages whose bit is set. Raises ValueError for too many."""
+        begin, count = -1, 0
+        for at in range(0, len(bitmap), _SCAN_BYTES):
+            bits = np.unpackbits(
+                np.frombuffer(bitmap[at : at + _SCAN_BYTES], dtype=np.uint8), bitorder="little"
+            )[: self._pages - at * 8]
+            edges = np.flatnonzero(np.diff(bits, prepend=1 if begin >= 0 else 0)) + at * 8
+            for edge in edges[: 2 * MAX_SEGMENTS + 2].tolist():
+                if begin < 0:
+                    begin = edge
+                    continue
+                yield PhysRange(begin << self.page_shift, edge - begin << self.page_shift)
+                begin, count = -1, count + 1
+                if count > MAX_SEGMENTS:
+                    raise ValueError(f"memory in more than {MAX_SEGMENTS} pieces")
+        if begin >= 0:
+            yield PhysRange(begin << self.page_shift, self._pages - begin << self.page_shift)
+
+    def data(self) -> Sequence[PhysRange]:
+        """See DumpMemory."""
+        return self._ranges
+
+    def forget(self) -> None:
+        """See DumpMemory."""
+        self._cache.clear()
+        self._source.forget()
+
+    def close(self) -> None:
+        """See DumpMemory."""
+        self._ram.release()
+        self._dumped.release()
+        self._source.close()
+
+
+def _ranks(bitmap: memoryview) -> npt.NDArray[np.int64]:
+    """How many bits are set before each group of _RANK_BYTES bytes."""
+    ones = np.array([byte.bit_count() for byte in range(256)], dtype=np.uint8)
+    counts = ones[np.frombuffer(bitmap, dtype=np.uint8)]
+    groups = np.add.reduceat(counts, np.arange(0, len(counts), _RANK_BYTES), dtype=np.int64)
+    result: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(groups)[:-1]])
+    return result
