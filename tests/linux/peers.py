@@ -11,6 +11,7 @@ from typing import Any, Sequence
 import pytest
 
 from khorig.cancellation import Cancellation
+from khorig.linux.chain import must_count
 from khorig.linux.judge import LinuxJudge
 from khorig.linux.peer import list_peers
 from khorig.machines import MACHINES
@@ -60,7 +61,7 @@ class Chains:
                 scenario="relay",
                 generations=len(kernels),
                 kernels=tuple(kernels),
-                counted=False,
+                counted=must_count(machine),
                 **values,
             )
         )

@@ -12,6 +12,7 @@ import click
 from khorig import exit_codes
 from khorig.artifacts import default_out
 from khorig.cli.types import NameOf, Seed, Size
+from khorig.linux.chain import must_count
 from khorig.linux.peer import ARCHITECTURES, VERSIONS, list_peers
 from khorig.machines import DEFAULT_MACHINES, MACHINES
 from khorig.model import RunSpec
@@ -178,7 +179,7 @@ def _spec(
         extra_options=tuple(options.get("append", ())),
         extra_qemu=extra_qemu,
         kernels=kernels,
-        counted=options["count"],
+        counted=options["count"] or must_count(machine),
         linux_options=tuple(options.get("linux_append", ())),
         extra_initrd=str(options["initrd"].resolve()) if options.get("initrd") else "",
     )

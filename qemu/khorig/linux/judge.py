@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Mapping
+
 from khorig.linux.chain import is_linux
 from khorig.linux.expectations import Expectations
 from khorig.linux.relay_clauses import check_relayed
@@ -10,6 +12,7 @@ from khorig.linux.snapshot import Snapshot, take_snapshot
 from khorig.linux.words import LinuxWords
 from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
 from khorig.verdict.guest_facts import GuestFacts
+from khorig.verdict.memory_picture import draw_memory
 from khorig.verdict.page_changes import compare_pages
 from khorig.verdict.page_hashes import PageHashes
 from khorig.verdict.sealed_state import SealedState, take_sealed_state
@@ -37,11 +40,17 @@ class LinuxJudge:
         self._sealed: SealedState | None = None  # what the last khorig handed over
         self._arrived: SealedState | None = None  # what this khorig was handed
         self._statistics = Statistics()
+        self._picture: Mapping[str, Any] | None = None
 
     @property
     def statistics(self) -> Statistics:
         """See khorig.model.Judge."""
         return self._statistics
+
+    @property
+    def picture(self) -> Mapping[str, Any] | None:
+        """See khorig.model.Judge."""
+        return self._picture
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """See khorig.model.Judge. Raises EventFieldError."""
@@ -62,6 +71,14 @@ class LinuxJudge:
             facts=self._facts.setdefault(context.generation, GuestFacts()),
             geometry=GEOMETRY_4K,
         )
+        findings = self._check(stop, context)
+        state = self._sealed if stop.at == "sealed" else self._arrived
+        self._picture = None
+        if state is not None and (stop.at == "sealed" or findings):
+            self._picture = draw_memory(stop, state, findings)
+        return findings
+
+    def _check(self, stop: Stop, context: StopContext) -> list[Finding]:
         if self._is_linux(context.generation):
             return self._on_linux(stop, context)
         if context.at == "entry":
