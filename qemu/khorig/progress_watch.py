@@ -76,18 +76,19 @@ class ProgressWatch:
         return self._repeats >= _LOOKS
 
     def _has_run(self) -> bool:
+        """Whether the virtual CPU has run since the last look that counted, or has nothing to do:
+        then all of QEMU sleeps. When only the virtual CPU sleeps it may wait for a thread that the
+        host does not let run."""
         if self._thread is None:
             self._thread = int(self._vm.qmp.execute("query-cpus-fast")[0]["thread-id"])
-        path = Path(f"/proc/{self._vm.qemu.pid}/task/{self._thread}/stat")
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
+        threads = self._vm.qemu.threads()
+        if all(thread.sleeps for thread in threads.values()):
+            return bool(threads)
+        cpu = threads.get(self._thread)
+        if cpu is None or cpu.cpu_s - self._cpu_s < _CPU_S:
             return False
-        used_s = (int(fields[11]) + int(fields[12])) / 100.0  # USER_HZ
-        ran = used_s - self._cpu_s >= _CPU_S
-        if ran:
-            self._cpu_s = used_s
-        return ran or fields[0] == "S"
+        self._cpu_s = cpu.cpu_s
+        return True
 
     def where(self, elf: Path) -> tuple[str, ...]:
         """Where the guest is: its call chain, innermost first, and the code the looks fell into."""

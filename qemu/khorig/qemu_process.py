@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Callable, Sequence
 from khorig.errors import InfraError
 
 _PR_SET_PDEATHSIG = 1
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _prctl = ctypes.CDLL(None).prctl
 
 
@@ -25,6 +27,14 @@ def _die_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return in_child
+
+
+@dataclass(frozen=True)
+class Thread:
+    """What the system says of a thread (proc(5))."""
+
+    cpu_s: float  # time it has run so far
+    sleeps: bool  # by its own will; a thread that waits for a CPU does not
 
 
 class QemuProcess:
@@ -90,13 +100,17 @@ class QemuProcess:
         text = self._stderr.read_bytes()[-4096:].decode("utf-8", "replace")
         return tuple(line for line in text.splitlines() if line.strip())[-8:]
 
-    def cpu_seconds(self) -> float:
-        """CPU time the process has used so far; 0 after its end."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def threads(self) -> dict[int, Thread]:
+        """QEMU's threads by their ids; empty after its end."""
+        threads = {}
+        for folder in Path(f"/proc/{self.pid}/task").glob("*"):
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            ticks = int(fields[11]) + int(fields[12])
+            threads[int(folder.name)] = Thread(ticks / _TICKS_PER_S, fields[0] == "S")
+        return threads
 
 
 def describe_status(status: int) -> str:

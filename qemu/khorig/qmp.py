@@ -62,8 +62,7 @@ class Qmp:
         self._log("sent", request)
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
-        except OSError as error:
-            self.closed = True
+        except OSError as error:  # what QEMU said before it went can still be read
             raise QmpClosed(f"QEMU is gone: {error.strerror}") from error
         return self._await("return")
 

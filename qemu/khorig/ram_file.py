@@ -12,8 +12,8 @@ from typing import Sequence
 from khorig.errors import InfraError
 from khorig.guest_ram import GuestRam, RamRegion
 
-# What a run touches at most of a large guest's RAM. The file is sparse, so demanding room for all of
-# it would refuse guests that run well.
+# What a run touches at most of a large guest's RAM. The file is sparse, so demanding room for all
+# of it would refuse guests that run well.
 _TOUCHED_AT_MOST = 512 << 20
 
 
@@ -33,7 +33,8 @@ class RamFile:
             os.ftruncate(self._file.fileno(), size)
             self._map = mmap.mmap(self._file.fileno(), size)
         except OSError as error:
-            raise InfraError(f"no {size} bytes of guest RAM in {self.directory}: {error}") from error
+            what = f"no {size} bytes of guest RAM in {self.directory}: {error}"
+            raise InfraError(what) from error
         self._open: list[GuestRam] = []
 
     def __enter__(self) -> RamFile:

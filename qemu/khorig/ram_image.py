@@ -18,8 +18,8 @@ def save_ram_image(ram_file: RamFile, path: Path, description: Mapping[str, Any]
     `description` with `size` and the `extents` [[offset, size], ...] that were ever written.
 
     `zstd -d --sparse` makes the image of it; offsets in it are those of the RAM map in the
-    description. Each extent and each hole is its own zstd frame, so a hole of any size costs neither
-    time nor room. Raises OSError when the disk is full.
+    description. Each extent and each hole is its own zstd frame, so a hole of any size costs
+    neither time nor room. Raises OSError when the disk is full.
     """
     import zstandard
 

@@ -26,9 +26,9 @@ class ScenarioInfo:
 
 
 def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
-    """All scenarios, by name. Each is an object between the two symbols: its name, its summary,
-    a flag, and what only the kernel reads. Raises InfraError when the list is empty or cannot be read: a list
-    that lost its scenarios must not look like one that has none."""
+    """All scenarios, by name. Each is an object between the two symbols: its name, its summary, a
+    flag, and what only the kernel reads. Raises InfraError when the list is empty or cannot be
+    read: a list that lost its scenarios must not look like one that has none."""
     from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 

@@ -77,7 +77,8 @@ class Sequence:
         self._jumped = False
         self._stops = []
         if event.generation > self._spec.generations:
-            findings.append(self._wrong(f"only {self._spec.generations} generations were asked for"))
+            asked = f"only {self._spec.generations} generations were asked for"
+            findings.append(self._wrong(asked))
         handover = event.fields.get("handover")
         refusing = event.generation in self._spec.expected_refusals
         if handover is not (event.generation > 1) and not refusing:

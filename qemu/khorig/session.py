@@ -51,8 +51,8 @@ class Session:
 
     A run that did not pass is done once more with guest RAM kept at every stop, in the subfolder
     `recorded`: runs depend on nothing but their inputs, so the second one shows what led to the end
-    of the first, and passing runs need not pay for copies nobody looks at. The RAM at the end of the
-    first is kept anyhow.
+    of the first, and passing runs need not pay for copies nobody looks at. The RAM at the end of
+    the first is kept anyhow.
     """
 
     def __init__(

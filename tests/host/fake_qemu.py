@@ -19,6 +19,7 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
 
 class FakeQemu:
@@ -67,7 +68,7 @@ class FakeQemu:
             self.do(action, argument)
         os._exit(0)
 
-    def do(self, action: str, argument: object) -> None:
+    def do(self, action: str, argument: Any) -> None:
         if action == "say":
             self.console.sendall(str(argument).encode() + b"\r\n")
         elif action == "raw":
@@ -76,11 +77,11 @@ class FakeQemu:
             while self.console.recv(1) not in (b"g", b""):
                 pass
         elif action == "poke":
-            offset, data = argument  # type: ignore[misc]
+            offset, data = argument
             os.pwrite(self.ram, bytes.fromhex(data), offset)
         elif action == "event":
-            name, data = argument  # type: ignore[misc]
-            self.tell({"event": name, "data": data, "timestamp": {}})
+            name, details = argument
+            self.tell({"event": name, "data": details, "timestamp": {}})
         elif action == "stderr":
             print(argument, file=sys.stderr, flush=True)
         elif action == "exit":

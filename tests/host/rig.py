@@ -65,6 +65,7 @@ class RecordingJudge:
         self.stops: list[tuple[int, str]] = []
         self.finished: list[int | None] = []
         self.on_stops: Callable[[StopContext], list[Finding]] = lambda context: []
+        self.picture: dict[str, Any] | None = None
         self.statistics = Statistics(2, 64, 64 << 12, 3, 2, 6, 128)
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
@@ -107,10 +108,13 @@ class Rig:
         """Makes the next QEMU play `script`."""
         self._environment("FAKE_QEMU", json.dumps(script))
 
-    def run(self, script: Script, record: bool = False, keep: bool = False, **spec: Any) -> RunResult:
+    def run(
+        self, script: Script, record: bool = False, keep: bool = False, **spec: Any
+    ) -> RunResult:
         """One run of `script`."""
         self.play(script)
-        values = {"arch": "x86_64", "machine": "q35", "memory": 16 << 20, "timeout_s": 20.0}
+        values: dict[str, Any] = {"arch": "x86_64", "machine": "q35", "memory": 16 << 20}
+        values["timeout_s"] = 20.0
         self.session = Session(
             self.out,
             lambda spec: self.judge,

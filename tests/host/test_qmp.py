@@ -47,7 +47,8 @@ def test_events_among_answers_are_not_lost(server: Server) -> None:
     server.says(stop, {"return": {"a": 1}}, down)
     assert server.qmp.execute("x", b=2) == {"a": 1}
     events = server.qmp.receive()
-    assert [(e.name, e.data) for e in events] == [("STOP", {}), ("SHUTDOWN", {"reason": "guest-reset"})]
+    reset = {"reason": "guest-reset"}
+    assert [(e.name, e.data) for e in events] == [("STOP", {}), ("SHUTDOWN", reset)]
     assert server.qmp.receive() == []
 
 
@@ -84,6 +85,14 @@ def test_a_closed_connection_is_an_error_at_once(server: Server) -> None:
     with pytest.raises(QmpClosed):
         server.qmp.handshake()
     assert server.qmp.receive() == [] and server.qmp.closed
+
+
+def test_what_was_said_before_the_end_is_read(server: Server) -> None:
+    server.says({"event": "SHUTDOWN", "data": {"reason": "guest-reset"}})
+    server.theirs.close()
+    with pytest.raises(QmpClosed):
+        server.qmp.execute("cont")
+    assert [event.name for event in server.qmp.receive()] == ["SHUTDOWN"]
 
 
 def test_garbage_is_kept_and_skipped(server: Server) -> None:

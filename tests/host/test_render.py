@@ -62,7 +62,8 @@ def test_a_pass_says_what_was_proven_and_what_it_cost() -> None:
     for words in (
         "PASS", "x86_64/q35", "handover", "3 generations", "0.41 s", "16384 pages", "2048 blocks",
         "64 MiB", "12 fragments, depth 3", "1.03 M instructions", "serialize 0.40 M",
-        "quiesce+relocate 0.30 M", "early boot 0.20 M", "restore 0.13 M", "preserve 64.0 instructions a page",
+        "quiesce+relocate 0.30 M", "early boot 0.20 M", "restore 0.13 M",
+        "preserve 64.0 instructions a page",
         "restore 86.4 instructions a page", "65536 page hashes compared",
     ):  # fmt: skip
         assert words in text

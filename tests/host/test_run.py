@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from khorig.model import Finding, RunResult, StopContext, Verdict
+from khorig.model import Finding, StopContext, Verdict
 from rig import Rig, Script, event, handover_script, stop
 
 
@@ -293,80 +292,6 @@ def test_silence_to_the_deadline_is_a_hang(rig: Rig) -> None:
     assert "silent" in result.cause
 
 
-@pytest.mark.parametrize(
-    "script, cause",
-    [
-        ([["stderr", "host trouble"], ["exit", 1]], "QEMU ended with status 1: host trouble"),
-        ([["exit", 0]], "QEMU ended with status 0"),
-        ([["kill", 9]], "QEMU was killed by SIGKILL"),
-        ([["kill", 6]], "QEMU was killed by SIGABRT"),
-        ([["kill", 7]], "no room for guest RAM"),
-        ([["version", [5, 2, 0]]], "QEMU 5.2.0 is too old"),
-    ],
-)
-def test_trouble_with_qemu_is_infra(rig: Rig, script: Script, cause: str) -> None:
-    result = rig.run(script)
-    assert result.verdict is Verdict.INFRA
-    assert cause in result.cause
-    assert "events.jsonl" in rig.files(result) and "verdict.json" in rig.files(result)
-
-
-def test_qemu_that_dies_at_the_start_is_quoted(rig: Rig) -> None:
-    script = rig.folder / "bin" / "qemu-system-x86_64"
-    script.unlink()
-    script.write_text("#!/bin/sh\necho 'qemu: -device edu: not a valid device model' >&2\nexit 1\n")
-    script.chmod(0o755)
-    result = rig.run([])
-    assert result.verdict is Verdict.INFRA
-    assert "not a valid device model" in result.cause
-
-
-def test_qemu_that_is_missing_is_named(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(rig.folder))
-    result = rig.run([])
-    assert result.verdict is Verdict.INFRA
-    assert "qemu-system-x86_64 cannot be started: No such file" in result.cause
-
-
-def test_qemu_that_does_not_answer_is_infra(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.vm._REPLY_TIMEOUT_S", 0.5)
-    script = rig.folder / "bin" / "qemu-system-x86_64"
-    script.unlink()
-    script.write_text("#!/bin/sh\nexec sleep 60\n")
-    script.chmod(0o755)
-    result = rig.run([])
-    assert result.verdict is Verdict.INFRA
-    assert "did not answer" in result.cause
-
-
-def test_a_kernel_that_is_not_built_is_infra(rig: Rig) -> None:
-    (rig.folder / "build" / "khorig-x86_64.cpio").unlink()
-    result = rig.run([])
-    assert result.verdict is Verdict.INFRA
-    assert "khorig-x86_64.cpio is not built" in result.cause
-
-
-def test_a_machine_that_cannot_have_the_memory_skips(rig: Rig) -> None:
-    result = rig.run([], memory=1 << 50)
-    assert result.verdict is Verdict.SKIP
-    assert "at most" in result.cause
-
-
-def test_no_room_for_guest_ram_is_infra(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.ram_file.free_bytes", lambda directory: 1 << 20)
-    result = rig.run(handover_script())
-    assert result.verdict is Verdict.INFRA
-    assert "no room for guest RAM" in result.cause
-    assert any("/dev/shm: 1 MiB free" in line for line in result.findings[0].evidence)
-
-
-def test_cancelling_ends_a_run_at_once(rig: Rig) -> None:
-    rig.cancellation.cancel(signal.SIGINT)
-    result = rig.run(handover_script())
-    assert result.verdict is Verdict.SKIP  # it had not begun
-    assert "SIGINT" in result.cause
-
-
 def test_a_failed_run_is_recorded(rig: Rig) -> None:
     script = _before(handover_script(), '"done"', ["exit", 37])
     result = rig.run(script, record=True)
@@ -394,26 +319,6 @@ def test_a_failure_that_does_not_come_back_is_said(rig: Rig) -> None:
     result = rig.run(handover_script(), record=True)
     assert result.verdict is Verdict.FAIL
     assert "NOT the same once more, but PASS" in result.recorded
-
-
-def _assert_gone(result: RunResult) -> None:
-    for line in (Path(result.directory) / "events.jsonl").open():
-        record = json.loads(line)
-        if record["ev"] == "qemu":
-            with pytest.raises(ProcessLookupError):
-                os.kill(record["pid"], 0)
-            return
-    raise AssertionError("QEMU never started")
-
-
-def test_no_process_is_left_after_a_hang(rig: Rig) -> None:
-    _assert_gone(rig.run([["sleep", 60]], timeout_s=1.0))
-
-
-def test_nothing_is_left_in_shared_memory(rig: Rig) -> None:
-    before = set(os.listdir("/dev/shm"))
-    rig.run([["kill", 9]])
-    assert set(os.listdir("/dev/shm")) == before
 
 
 def test_ram_images_are_whole(rig: Rig) -> None:

@@ -12,8 +12,8 @@ from khorig.firmware import Firmware
 from khorig.guest_ram import RamRegion
 from khorig.model import MachineFacts
 
-# The kernel is loaded at 2 MiB. With less than this QEMU or the firmware fails before the kernel can
-# say that it has too little.
+# The kernel is loaded at 2 MiB. With less than this QEMU or the firmware fails before the kernel
+# can say that it has too little.
 _MIN_RAM = 8 << 20
 
 
