@@ -150,6 +150,11 @@ class Judge(Protocol):
     def statistics(self) -> Statistics:
         """Valid at any time, complete after finish()."""
 
+    @property
+    def picture(self) -> Mapping[str, Any] | None:
+        """What memory was used for at the last stop, for the journal
+        (khorig.verdict.memory_picture); None when there is nothing new to say."""
+
 
 BOOTS = ("direct", "uefi")  # how the first kernel of a run is started
 

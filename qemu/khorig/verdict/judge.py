@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Mapping
+from typing import Any, Callable, Mapping
 
 from khorig.exit_status import PASS
 from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
@@ -11,6 +11,7 @@ from khorig.verdict import churn, recursion
 from khorig.verdict.clauses import Clauses
 from khorig.verdict.entry_clauses import ENTRY_CLAUSES, HANDOFF_CLAUSE
 from khorig.verdict.guest_facts import GuestFacts
+from khorig.verdict.memory_picture import draw_memory, draw_places
 from khorig.verdict.restored_clauses import RESTORED_CLAUSES
 from khorig.verdict.runtime_services import CLAUSE, RuntimeServices
 from khorig.verdict.sealed_clauses import SEALED_CLAUSES
@@ -48,6 +49,7 @@ class HandoverJudge:
         self._facts: dict[int, GuestFacts] = {}
         self._sealed: SealedState | None = None
         self._statistics = Statistics()
+        self._picture: Mapping[str, Any] | None = None
         self._firmware = RuntimeServices() if spec.boot == "uefi" else None
         if spec.expected_status == PASS:
             self._expect()
@@ -56,6 +58,11 @@ class HandoverJudge:
     def statistics(self) -> Statistics:
         """See khorig.model.Judge."""
         return self._statistics
+
+    @property
+    def picture(self) -> Mapping[str, Any] | None:
+        """See khorig.model.Judge."""
+        return self._picture
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """Takes in what the guest says; nothing is decided before a stop. Raises
@@ -75,7 +82,13 @@ class HandoverJudge:
             geometry=self._geometry,
             spec=self._spec,
         )
-        return [*self._check_firmware(stop), *self._check_handover(stop)]
+        findings = [*self._check_firmware(stop), *self._check_handover(stop)]
+        self._picture = None
+        if stop.at == "sealed":
+            self._picture = draw_memory(stop, self._sealed, findings)
+        elif findings and self._sealed is not None:
+            self._picture = draw_places(stop, self._sealed, findings)
+        return findings
 
     def _check_firmware(self, stop: Stop) -> list[Finding]:
         """The first kernel names the regions after its `entry`."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Mapping
 
 import numpy as np
@@ -132,7 +132,7 @@ class _ClientReader:
         try:
             return decode_metadata(self.memory, link.blob) if link else None
         except DecodeError as error:
-            self.problems.keep(error.problem)
+            self._keep(error, "metadata")
             return None
 
     def log(self) -> LogRing | None:
@@ -140,7 +140,7 @@ class _ClientReader:
         try:
             return decode_log(self.memory, link.blob) if link else None
         except DecodeError as error:
-            self.problems.keep(error.problem)
+            self._keep(error, "log")
             return None
 
     def archive(self) -> PhysRange | None:
@@ -159,7 +159,7 @@ class _ClientReader:
                 size = u64_property(node, "size", "reserve-mem", fragment.address)
                 areas.append(ReservedMemory(node.name, PhysRange(start, size)))
             except DecodeError as error:
-                self.problems.keep(error.problem)
+                self._keep(error, "reserve-mem")
         return tuple(areas)
 
     def stores(self) -> dict[str, Store]:
@@ -187,7 +187,7 @@ class _ClientReader:
                 raise DecodeError("store", fragment.address, text)
             stores[node.name] = Store(node.name, size, vmalloc)
         except DecodeError as error:
-            self.problems.keep(error.problem)
+            self._keep(error, "store")
 
     def fragment(self, path: str, compatible: str) -> Fragment | None:
         """The fragment at `path`, or None when it is absent; noted when it is another kind."""
@@ -197,8 +197,11 @@ class _ClientReader:
                 self._expect(fragment.tree, compatible, fragment)
             return fragment
         except DecodeError as error:
-            self.problems.keep(error.problem)
+            self._keep(error, "client")
             return None
+
+    def _keep(self, error: DecodeError, subject: str) -> None:
+        self.problems.keep(replace(error.problem, subject=error.problem.subject or subject))
 
     @staticmethod
     def _expect(node: FdtNode, compatible: str, fragment: Fragment) -> None:

@@ -62,6 +62,24 @@ def is_link(node: FdtNode) -> bool:
     return DATA_PROPERTY in node.properties or SIZE_PROPERTY in node.properties
 
 
+def read_sizeless_link(
+    memory: PhysicalMemory, node: FdtNode, path: str, address: int, name: str
+) -> Link:
+    """The link `name` in a node of the fragment at `address`, to an FDT that says its size itself.
+
+    Raises DecodeError: "data-missing", "property-size", "outside-ram", "fdt-magic",
+    "blob-size-range".
+    """
+    data = u64_property(node, name, "data-missing", address)
+    head = read_bytes(memory, data, 2 * len(MAGIC_BYTES))
+    if head[: len(MAGIC_BYTES)] != MAGIC_BYTES:
+        raise DecodeError("fdt-magic", data, f"{path}: {head[:4].hex()} is no device tree")
+    size = int.from_bytes(head[len(MAGIC_BYTES) :], "big")
+    if size == 0:
+        raise DecodeError("blob-size-range", data, f"totalsize of {path} is 0")
+    return Link(path, PhysRange(data, size))
+
+
 def read_link(node: FdtNode, path: str, address: int) -> Link:
     """The link in a node of the fragment at `address`.
 

@@ -55,6 +55,11 @@ class FrameByte:
         return f"{self.state.name.lower().replace('_', ' ')} {place}{scratch} ({self.raw:#04x})"
 
 
+# Which bits of an entry tell the state, and what they are for a frame that is in use.
+FRAME_STATE_MASK = 3 << _STATE_SHIFT
+FRAME_ALLOCATED_BITS = int(FrameState.ALLOCATED) << _STATE_SHIFT
+
+
 def frame_byte(state: FrameState, order: int | None) -> int:
     """The byte of a frame outside scratch; `order` None for a frame inside a block."""
     return int(state) << _STATE_SHIFT | (TAIL if order is None else order)

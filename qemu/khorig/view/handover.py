@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Mapping
 
 from khorig.view.blocks import BlockIndex, Blocks
+from khorig.view.codecs import ONLY_CURRENT, Codec, Tracker
 from khorig.view.errors import DecodeError, Problem, Problems
+from khorig.view.fdt import FdtNode
 from khorig.view.fragment import (
     Fragment,
     Link,
@@ -14,11 +17,11 @@ from khorig.view.fragment import (
     looks_like_fragment,
     open_fragment,
     read_link,
+    read_sizeless_link,
     string_property,
     u64_property,
 )
 from khorig.view.layout import (
-    COMPATIBLE,
     COMPATIBLE_PROPERTY,
     GEOMETRY_4K,
     MAP_PROPERTY,
@@ -26,15 +29,16 @@ from khorig.view.layout import (
     Geometry,
 )
 from khorig.view.memory import PhysicalMemory
-from khorig.view.radix import RadixTree, decode_radix, sound_blocks
+from khorig.view.radix import sound_blocks
 
 
 @dataclass(frozen=True, eq=False)
 class Handover:
     """What one kernel left for the next."""
 
+    codec: Codec
     root: Fragment
-    tree: RadixTree
+    tree: Tracker
     blocks: Blocks  # those of the tree that lie in RAM and do not overlap, by key
     index: BlockIndex  # over `blocks`
     fragments: tuple[Fragment, ...]  # the root first; parents before children
@@ -59,11 +63,14 @@ class Handover:
 class _Links:
     """Follows links from fragment to fragment, without recursion."""
 
-    def __init__(self, memory: PhysicalMemory, index: BlockIndex, geometry: Geometry) -> None:
+    def __init__(
+        self, memory: PhysicalMemory, index: BlockIndex, geometry: Geometry, codec: Codec
+    ) -> None:
         self.memory = memory
         self.index = index
         self.geometry = geometry
-        self.problems = Problems()
+        self.codec = codec
+        self.problems = Problems("link")
         self.fragments: list[Fragment] = []
         self.blobs: list[Link] = []
         self._seen: set[int] = set()
@@ -83,12 +90,20 @@ class _Links:
         for path, node in fragment.tree.walk(fragment.path):
             # A client of the root has no choice: it is a link.
             is_client = fragment.depth == 1 and path.count("/") == 1
-            if is_link(node) or is_client:
+            if self._is_link(node) or is_client:
                 try:
-                    links.append(read_link(node, path, fragment.address))
+                    links.append(self._read(node, path, fragment.address))
                 except DecodeError as error:
                     self.problems.keep(error.problem)
         return links
+
+    def _is_link(self, node: FdtNode) -> bool:
+        return bool(self.codec.size_property) and is_link(node)
+
+    def _read(self, node: FdtNode, path: str, address: int) -> Link:
+        if self.codec.size_property:
+            return read_link(node, path, address)
+        return read_sizeless_link(self.memory, node, path, address, self.codec.data_property)
 
     def _open(self, link: Link, parent: Fragment) -> Fragment | None:
         """The fragment behind a link; None when it is a plain blob or broken, which is noted."""
@@ -134,8 +149,13 @@ class _Links:
             )
 
 
-def open_root(memory: PhysicalMemory, address: int, geometry: Geometry = GEOMETRY_4K) -> Fragment:
-    """Reads the root page.
+def open_root(
+    memory: PhysicalMemory,
+    address: int,
+    geometry: Geometry = GEOMETRY_4K,
+    codecs: Mapping[str, Codec] = ONLY_CURRENT,
+) -> Fragment:
+    """Reads the root page of a version that `codecs` has.
 
     Raises DecodeError: "unaligned", what `open_fragment` raises, "compatible-missing",
     "compatible-mismatch".
@@ -146,15 +166,19 @@ def open_root(memory: PhysicalMemory, address: int, geometry: Geometry = GEOMETR
     if COMPATIBLE_PROPERTY not in root.tree.properties:
         raise DecodeError("compatible-missing", address, "the root has no 'compatible'")
     found = string_property(root.tree, COMPATIBLE_PROPERTY)
-    if found != COMPATIBLE:
+    if found not in codecs:
+        expected = " or ".join(map(repr, codecs))
         raise DecodeError(
-            "compatible-mismatch", address, f"compatible {found!r}, expected {COMPATIBLE!r}"
+            "compatible-mismatch", address, f"compatible {found!r}, expected {expected}"
         )
     return root
 
 
 def decode_handover(
-    memory: PhysicalMemory, root_address: int, geometry: Geometry = GEOMETRY_4K
+    memory: PhysicalMemory,
+    root_address: int,
+    geometry: Geometry = GEOMETRY_4K,
+    codecs: Mapping[str, Codec] = ONLY_CURRENT,
 ) -> Handover:
     """Reads everything that hangs from the root page at `root_address`.
 
@@ -162,16 +186,18 @@ def decode_handover(
     "property-size" for its map pointer. Everything else is in `problems`; what hangs behind a
     problem is left out.
     """
-    root = open_root(memory, root_address, geometry)
+    root = open_root(memory, root_address, geometry, codecs)
+    codec = codecs[root.compatible]
     map_pointer = u64_property(root.tree, MAP_PROPERTY, "map-missing", root_address)
-    tree = decode_radix(memory, map_pointer, geometry, taken=root_address)
-    sound = sound_blocks(tree, memory)
+    tree = codec.decode_tracker(memory, map_pointer, geometry, root_address)
+    sound = sound_blocks(tree.blocks, memory, geometry)
     index = BlockIndex(sound.blocks)
-    links = _Links(memory, index, geometry)
+    links = _Links(memory, index, geometry, codec)
     if index.find(root_address >> geometry.page_shift) is None:
         links.problems.add("blob-not-preserved", root_address, "the root page is not preserved")
     links.follow(root)
     return Handover(
+        codec=codec,
         root=root,
         tree=tree,
         blocks=sound.blocks,

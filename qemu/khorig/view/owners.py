@@ -92,6 +92,11 @@ class Owners:
         many = int(np.count_nonzero(self._ids == self._ids[at])) > 1
         return f"{name} page {self._offsets[at]}" if many else name
 
+    @property
+    def ids(self) -> npt.NDArray[np.int32]:
+        """For each of `frames` the place of its owner in `names`, -1 for nobody."""
+        return self._ids
+
     def pages_of(self, *owners: str) -> Int64Array:
         """The page frames of some owners, ascending."""
         ids = [i for i, name in enumerate(self.names) if name in owners]

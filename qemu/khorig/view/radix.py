@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from khorig.view.blocks import Blocks, BoolArray, Int64Array
-from khorig.view.errors import Problem, Problems
+from khorig.view.errors import DecodeError, Problem, Problems
 from khorig.view.layout import GEOMETRY_4K, Geometry
 from khorig.view.memory import PhysicalMemory
 
 Uint64Array = npt.NDArray[np.uint64]
+
+# Nodes enough for 32 TiB of order 0 at 4 KiB; a tree of garbage could have as many as RAM has pages.
+MAX_NODES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,10 @@ class _Reader:
         self.memory = memory
         self.geometry = geometry
         self._taken = taken
-        self.problems = Problems()
+        self.problems = Problems("node")
         self.nodes: list[RadixNode] = []
         self._seen: set[int] = set()
+        self._pages = sum(r.size for r in memory.ranges) >> geometry.page_shift
 
     def admit(self, address: int, level: int, prefix: int, pointer: int) -> bool:
         """Whether the page at `address`, which the word at `pointer` names, is a node that can be
@@ -61,6 +65,8 @@ class _Reader:
             self.problems.add("overlap", pointer, f"node {address:#018x} is the handover's root")
         elif address in self._seen:
             self.problems.add("radix-cycle", pointer, f"node {address:#018x} is reached twice")
+        elif len(self.nodes) >= MAX_NODES:
+            self.problems.give_up("radix-size", pointer, f"more than {MAX_NODES} nodes")
         else:
             self._seen.add(address)
             self.nodes.append(RadixNode(address, level, prefix))
@@ -68,7 +74,12 @@ class _Reader:
         return False
 
     def page(self, node: RadixNode) -> memoryview:
-        return self.memory.view(node.address, self.geometry.page_size)
+        """An empty one when a dump has it not."""
+        try:
+            return self.memory.view(node.address, self.geometry.page_size)
+        except DecodeError as error:
+            self.problems.keep(error.problem)
+            return memoryview(bytes(self.geometry.page_size))
 
     def children(self, parents: list[RadixNode], level: int) -> list[RadixNode]:
         """The nodes of `level` that the tables above it point to."""
@@ -85,8 +96,14 @@ class _Reader:
     def keys(self, leaves: list[RadixNode]) -> Uint64Array:
         """The keys of all bits that are set, those without a valid order bit left out."""
         parts: list[Uint64Array] = [np.empty(0, dtype=np.uint64)]
+        count = 0
         for leaf in leaves:
-            found = _set_bits(self.page(leaf))
+            found = set_bits(self.page(leaf))
+            count += len(found)
+            if count > self._pages:
+                text = f"more than {self._pages} keys, as many as RAM has pages"
+                self.problems.give_up("radix-size", leaf.address, text)
+                break
             base = leaf.prefix << self.geometry.bitmap_log2
             if base >> (self.geometry.order_0_bit + 1):
                 if len(found):
@@ -104,7 +121,7 @@ class _Reader:
         return np.concatenate(parts)
 
 
-def _set_bits(page: memoryview) -> Uint64Array:
+def set_bits(page: memoryview) -> Uint64Array:
     """The numbers of the bits that are set, ascending. Most leaves are nearly empty, so only their
     bytes that are not are taken apart."""
     content = np.frombuffer(page, dtype=np.uint8)
@@ -133,7 +150,8 @@ def decode_radix(
     hangs behind one is left out. Bounded by the pages of RAM, since no node is read twice, and by
     the number of problems. `taken` is a page that cannot be a node: the root of the handover.
 
-    Ids: "radix-null", "unaligned", "outside-ram", "overlap", "radix-cycle", "order-range".
+    Ids: "radix-null", "unaligned", "outside-ram", "overlap", "radix-cycle", "radix-size",
+    "order-range".
     """
     reader = _Reader(memory, geometry, taken)
     keys: Uint64Array = np.empty(0, dtype=np.uint64)
@@ -162,13 +180,15 @@ class SoundBlocks:
     problems: tuple[Problem, ...]
 
 
-def sound_blocks(tree: RadixTree, memory: PhysicalMemory) -> SoundBlocks:
+def sound_blocks(
+    blocks: Blocks, memory: PhysicalMemory, geometry: Geometry = GEOMETRY_4K
+) -> SoundBlocks:
     """Separates the blocks that can be worked with from the others.
 
     Ids: "outside-ram", "overlap".
     """
-    shift = tree.geometry.page_shift
-    problems = Problems()
+    shift = geometry.page_shift
+    problems = Problems("block")
 
     def say(blocks: Blocks, bad: BoolArray, id: str, text: str) -> Blocks:
         rejected = blocks.select(bad)
@@ -176,7 +196,6 @@ def sound_blocks(tree: RadixTree, memory: PhysicalMemory) -> SoundBlocks:
             problems.add(id, int(frame) << shift, f"preserved block of order {order} {text}")
         return blocks.select(~bad)
 
-    blocks = tree.blocks
     blocks = say(blocks, ~blocks.inside(memory.ranges, shift), "outside-ram", "is not inside RAM")
     blocks = say(blocks, blocks.overlapping(), "overlap", "starts inside another preserved block")
     return SoundBlocks(blocks, tuple(problems.items))

@@ -28,7 +28,7 @@ def pairs(tree: RadixTree) -> list[tuple[int, int]]:
 
 
 def ids(tree: RadixTree, image: HandoverImage) -> list[str]:
-    return [p.id for p in tree.problems + sound_blocks(tree, image.memory).problems]
+    return [p.id for p in tree.problems + sound_blocks(tree.blocks, image.memory).problems]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_block_outside_ram(address: int, order: int) -> None:
     image.preserve(address, order)
     tree = decode(image)
     assert ids(tree, image) == ["outside-ram"]
-    assert len(sound_blocks(tree, image.memory).blocks) == 1
+    assert len(sound_blocks(tree.blocks, image.memory).blocks) == 1
 
 
 def test_blocks_up_to_the_edges_of_ram_are_fine() -> None:
@@ -228,7 +228,7 @@ def test_overlap(blocks: list[tuple[int, int]]) -> None:
         image.preserve(address, order)
     tree = decode(image)
     smaller = blocks[1][0]
-    problems = sound_blocks(tree, image.memory).problems
+    problems = sound_blocks(tree.blocks, image.memory).problems
     assert [(p.id, p.address) for p in problems] == [("overlap", smaller)]
 
 
@@ -238,7 +238,7 @@ def test_sound_blocks_are_disjoint() -> None:
     for _ in range(400):
         order = rng.randrange(11)
         image.preserve(RAM.begin + (rng.randrange(RAM.size) >> 12 + order << 12 + order), order)
-    sound = sound_blocks(decode(image), image.memory).blocks
+    sound = sound_blocks(decode(image).blocks, image.memory).blocks
     frames = sound.page_frames()
     assert len(np.unique(frames)) == len(frames) == sound.page_count
     assert (np.diff(np.sort(frames)) > 0).all()
@@ -248,7 +248,7 @@ def test_problems_are_bounded() -> None:
     image = HandoverImage()
     for i in range(1000):
         image.preserve(RAM.end + i * PAGE, 0)
-    problems = sound_blocks(decode(image), image.memory).problems
+    problems = sound_blocks(decode(image).blocks, image.memory).problems
     assert 0 < len(problems) <= 64
 
 
@@ -274,7 +274,7 @@ def test_speed() -> None:
     root = big.write_tree()
     begin = time.perf_counter()
     tree = decode_radix(big.memory, root)
-    assert len(sound_blocks(tree, big.memory).blocks) == 100_001
+    assert len(sound_blocks(tree.blocks, big.memory).blocks) == 100_001
     assert time.perf_counter() - begin < 0.5
 
 
@@ -296,6 +296,6 @@ def test_mutated_nodes_never_raise(data: st.DataObject) -> None:
         )
         image.ram.write(at, word)
     tree = decode_radix(image.memory, root)
-    sound = sound_blocks(tree, image.memory)
+    sound = sound_blocks(tree.blocks, image.memory)
     assert sound.blocks.page_count <= RAM.size // PAGE
     assert sound.blocks.inside(image.memory.ranges, 12).all()

@@ -30,7 +30,8 @@ _CORE = 4
 _LOAD, _NOTE = 1, 4
 _MANY_PROGRAMS = 0xFFFF
 _MAX_PROGRAMS = 1 << 16
-_ARCHITECTURES = {62: "x86_64", 183: "arm64"}
+# QEMU calls a PC an i386 while its CPU is not in 64-bit mode.
+_ARCHITECTURES = {3: "x86_64", 62: "x86_64", 183: "arm64"}
 _MAX_NOTES = 64 << 20  # bytes
 _NO_ADDRESS = 1 << 52  # p_paddr of what has no physical address is -1
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from khorig.view.dumps.segments import MAX_SEGMENTS
+from khorig.view.dumps.segments import MAX_SEGMENTS, merged
 from khorig.view.dumps.source import Source
 from khorig.view.memory import OutsideRam, PhysRange
 
@@ -167,8 +167,38 @@ class KdumpMemory:
             yield PhysRange(begin << self.page_shift, self._pages - begin << self.page_shift)
 
     def data(self) -> Sequence[PhysRange]:
-        """See DumpMemory."""
-        return self._ranges
+        """See DumpMemory. Pages of zeros, which all have one place in the file, are left out."""
+        found: list[PhysRange] = []
+        rank = 0
+        for at in range(0, len(self._dumped), _SCAN_BYTES):
+            bits = np.frombuffer(self._dumped[at : at + _SCAN_BYTES], dtype=np.uint8)
+            frames = np.flatnonzero(np.unpackbits(bits, bitorder="little")) + at * 8
+            try:
+                table = self._source.view(
+                    self._table_at + rank * _DESCRIPTOR.itemsize, len(frames) * _DESCRIPTOR.itemsize
+                )
+            except ValueError:
+                return self._ranges
+            rank += len(frames)
+            offsets = np.frombuffer(table, dtype=_DESCRIPTOR)["offset"]
+            found += self._used(frames, offsets)
+        return merged(found)
+
+    def _used(
+        self, frames: npt.NDArray[np.int64], offsets: npt.NDArray[np.uint64]
+    ) -> Iterator[PhysRange]:
+        places, first, counts = np.unique(offsets, return_index=True, return_counts=True)
+        if len(places) and counts.max() > 1:
+            shared = int(np.argmax(counts))
+            frame = int(frames[first[shared]])
+            if not any(self.view(frame << self.page_shift, self._page_size)):
+                frames = frames[offsets != places[shared]]
+        ends = np.flatnonzero(np.diff(frames, append=-1) != 1)
+        begin = 0
+        for end in ends.tolist():
+            first_frame, pages = int(frames[begin]), end - begin + 1
+            yield PhysRange(first_frame << self.page_shift, pages << self.page_shift)
+            begin = end + 1
 
     def forget(self) -> None:
         """See DumpMemory."""

@@ -67,7 +67,8 @@ def _open_kdump(path: Path, source: Source) -> Dump:
     info = elf_core.parse_vmcoreinfo(memory.vmcoreinfo())
     name = "kdump, flattened" if isinstance(source, flattened.Flattened) else "kdump"
     release = info.get("OSRELEASE") or memory.release or None
-    return Dump(path, name, memory, memory.arch, None, memory.page_shift, release)
+    # The pages of the file may be larger than those of the kernel: QEMU uses 64 KiB for arm64.
+    return Dump(path, name, memory, memory.arch, None, _page_shift(memory.arch, info), release)
 
 
 _FORMATS: dict[bytes, Callable[[Path, Source], Dump]] = {
