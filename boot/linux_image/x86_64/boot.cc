@@ -23,7 +23,7 @@ extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
   const auto* params = reinterpret_cast<const arch::BootParams*>(boot_params);
 
   auto map = [](PhysRange range) -> const void* {
-    if (!arch::CoveredByRam(info, range) || !arch::MapRam(range).ok()) return nullptr;
+    if (!arch::MayBeRam(info, range) || !arch::MapRam(range).ok()) return nullptr;
     return reinterpret_cast<const void*>(range.begin.raw());
   };
   auto note = [](const char* text, uint64_t value) { arch::PrintIgnored(text, value); };

@@ -31,11 +31,11 @@ void ReadMemoryMap(const BootParams& params, const BootReader& reader, BootInfo*
   }
 }
 
-void ReadExtendedMemoryMap(uint64_t payload, uint32_t length, const BootReader& reader,
-                           BootInfo* info) {
+void ReadExtendedMemoryMap(const void* bytes, uint32_t length, BootInfo* info) {
+  const auto* from = static_cast<const char*>(bytes);
   for (uint32_t at = 0; length - at >= sizeof(arch::E820Entry); at += sizeof(arch::E820Entry)) {
     arch::E820Entry entry;
-    if (!reader.Read(payload + at, &entry)) return;
+    __builtin_memcpy(&entry, from + at, sizeof(entry));
     arch::AddRegion(info, entry.address, entry.size, entry.type);
   }
 }
@@ -67,12 +67,14 @@ void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
       return;
     }
     const uint64_t payload = address + sizeof(node);
-    if (node.length > kMaxSetupDataBytes || reader.Find(payload, node.length) == nullptr) {
+    const void* const bytes =
+        node.length > kMaxSetupDataBytes ? nullptr : reader.Find(payload, node.length);
+    if (bytes == nullptr) {
       reader.Ignore("setup_data of impossible length at", address);
     } else {
       arch::Keep(info, Range(address, sizeof(node) + node.length), reader);
       if (node.type == arch::kSetupDataE820) {
-        ReadExtendedMemoryMap(payload, node.length, reader, info);
+        ReadExtendedMemoryMap(bytes, node.length, info);
       } else if (node.type == arch::kSetupDataKho) {
         ReadKho(payload, node.length, reader, info);
       }

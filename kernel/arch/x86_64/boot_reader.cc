@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/boot_reader.h"
 
+#include "kernel/arch/x86_64/boot_params.h"
+
 namespace arch {
 
 using boot::BootInfo;
@@ -30,6 +32,16 @@ bool CoveredByRam(const BootInfo& info, PhysRange range) {
     }
   }
   return at >= end;
+}
+
+bool MayBeRam(const BootInfo& info, PhysRange range) {
+  if (CoveredByRam(info, range)) return true;
+  if (info.region_count != BootParams::kMaxE820Entries || range.Wraps()) return false;
+  for (size_t i = 0; i < info.region_count; ++i) {
+    const boot::MemoryRegion& region = info.regions[i];
+    if (region.type != boot::MemoryType::kRam && region.range.Overlaps(range)) return false;
+  }
+  return true;
 }
 
 void Keep(BootInfo* info, PhysRange range, const BootReader& reader) {

@@ -41,6 +41,11 @@ void AddRegion(boot::BootInfo* info, uint64_t begin, uint64_t size, uint32_t typ
 /// Whether every byte of `range` lies in RAM as `info` describes it so far.
 bool CoveredByRam(const boot::BootInfo& info, khocore::PhysRange range);
 
+/// Whether `range` can be read for all that `info` knows so far: covered by RAM; or, as long as the
+/// table of boot_params is full and nothing else was read, not described as anything but RAM. What
+/// such a table goes on in may lie in memory that only itself describes.
+bool MayBeRam(const boot::BootInfo& info, khocore::PhysRange range);
+
 /// Adds the pages of `range` to what must stay, merged with what is next to it.
 void Keep(boot::BootInfo* info, khocore::PhysRange range, const BootReader& reader);
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "kernel/arch/x86_64/boot_params.h"
 #include "kernel/arch/x86_64/fake_memory.h"
 
 namespace arch {
@@ -46,6 +47,22 @@ TEST_F(BootReaderTest, RegionsWithoutRoomAreCounted) {
   }
   EXPECT_EQ(info_->region_count, BootInfo::kMaxRegions);
   EXPECT_EQ(info_->regions_dropped, 3u);
+}
+
+TEST_F(BootReaderTest, AFullTableMayGoOnInMemoryThatItDoesNotDescribe) {
+  AddRegion(info_.get(), 0x1000, 0x1000, kReserved);
+  for (uint64_t i = 2; i < BootParams::kMaxE820Entries; ++i) {
+    AddRegion(info_.get(), i << 20, 0x1000, kRam);
+  }
+  const PhysRange beyond = Range(uint64_t{1} << 32, 0x100);
+  EXPECT_FALSE(MayBeRam(*info_, beyond)) << "the table has room for it";
+  AddRegion(info_.get(), uint64_t{200} << 20, 0x1000, kRam);
+  EXPECT_TRUE(MayBeRam(*info_, beyond));
+  EXPECT_TRUE(MayBeRam(*info_, Range(uint64_t{200} << 20, 0x1000)));
+  EXPECT_FALSE(MayBeRam(*info_, Range(0x1800, 0x1000))) << "described as reserved";
+  EXPECT_FALSE(MayBeRam(*info_, Range(~uint64_t{0} - 10, 100)));
+  AddRegion(info_.get(), uint64_t{201} << 20, 0x1000, kRam);
+  EXPECT_FALSE(MayBeRam(*info_, beyond)) << "what it goes on in has been read";
 }
 
 TEST_F(BootReaderTest, RamMayCoverARangeInPieces) {
