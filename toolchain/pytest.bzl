@@ -11,7 +11,7 @@
     )
 """
 
-def khorig_pytest(name, srcs, data = [], **kwargs):
+def khorig_pytest(name, srcs, data = [], only = None, **kwargs):
     """Runs pytest on `srcs` with Debian's Python and the package in qemu/ on its path.
 
     A test runs at the root of the tree and finds there what `data` names, built files below their
@@ -23,12 +23,14 @@ def khorig_pytest(name, srcs, data = [], **kwargs):
       name: of the target.
       srcs: the test files; other Python files they import go to `data`.
       data: everything else the tests read.
+      only: which of the tests, as pytest's `-k`; all when it is not given.
       **kwargs: `size`, `timeout`, `tags` and whatever else a test takes.
     """
     native.sh_test(
         name = name,
         srcs = ["//toolchain:run_pytest.sh"],
-        args = ["$(rootpath %s)" % source for source in srcs],
+        args = ["$(rootpath %s)" % source for source in srcs] +
+               (["-k", "'%s'" % only] if only else []),
         data = srcs + data + ["//:pytest_configuration", "//toolchain:run_pytest.py"],
         **kwargs
     )

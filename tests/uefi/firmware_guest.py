@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs from UEFI firmware, for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path, PurePosixPath
+from typing import Any, Callable, Sequence
+
+import pytest
+
+from khorig.build_outputs import find_volume
+from khorig.cancellation import Cancellation
+from khorig.machines import machine_named
+from khorig.model import Judge, RunResult, RunSpec, StopHook, Verdict
+from khorig.render.text import result_lines
+from khorig.session import Session
+from khorig.uefi_volume import put_file
+from khorig.verdict.judge import HandoverJudge
+
+MIB = 1 << 20
+FOLDER = PurePosixPath("EFI/BOOT")
+
+ONE_OF_EACH = pytest.mark.parametrize("machine", ["q35", "virt"])
+
+
+class FirmwareGuest:
+    """Runs from a copy of what was built, so that a test can change what lies on the volume."""
+
+    def __init__(self, out: Path, build: Path, environment: Callable[[str, str], None]) -> None:
+        self._out = out
+        self._build = build
+        self._environment = environment
+
+    def volume(self, machine: str, built: str | None = None) -> Path:
+        """The volume that the next run on `machine` starts from, for changing; `built` is another
+        one than the rig's own."""
+        arch = machine_named(machine).arch
+        self._build.mkdir()
+        source = find_volume(arch)
+        for other in source.parent.glob("khorig-*"):
+            if other.suffix in (".elf", ".bin", ".cpio"):
+                (self._build / other.name).symlink_to(other.resolve())
+        if built is not None:
+            source = source.parents[1] / "tests" / "uefi" / built
+        volume = self._build / f"khorig-{arch}.esp"
+        shutil.copyfile(source, volume)
+        self._environment("KHORIG_BUILD", str(self._build))
+        return volume
+
+    def put(self, volume: Path, name: str, contents: bytes) -> None:
+        """A file beside the loader."""
+        put_file(volume, FOLDER / name, contents)
+
+    def get(self, volume: Path, name: str) -> bytes:
+        """The contents of a file beside the loader."""
+        command = ["mtype", "-i", os.fspath(volume), f"::/{FOLDER / name}"]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+    def remove(self, volume: Path, name: str) -> None:
+        """Takes a file away."""
+        subprocess.run(["mdel", "-i", os.fspath(volume), f"::/{FOLDER / name}"], check=True)
+
+    def run(
+        self,
+        machine: str,
+        hooks: Sequence[StopHook] = (),
+        judge: Callable[[RunSpec], Judge] = HandoverJudge,
+        **spec: Any,
+    ) -> RunResult:
+        """One run; `spec` are fields of RunSpec."""
+        session = Session(self._out, judge, lambda spec: hooks, Cancellation(), record=False)
+        values = {
+            "arch": machine_named(machine).arch,
+            "memory": 256 * MIB,
+            "timeout_s": 120.0,
+            "boot": "uefi",
+            **spec,
+        }
+        return session.run(RunSpec(machine=machine, **values))
+
+
+def events(result: RunResult, kind: str) -> list[dict[str, Any]]:
+    """The guest's own events of one kind, in order."""
+    lines = (Path(result.directory) / "events.jsonl").read_text().splitlines()
+    found = [record["event"] for record in map(json.loads, lines) if record["ev"] == "guest"]
+    return [event for event in found if event["ev"] == kind]
+
+
+def expect_pass(result: RunResult) -> None:
+    """Fails with what a user would be told."""
+    if result.verdict is not Verdict.PASS:
+        pytest.fail("\n".join(result_lines(result)), pytrace=False)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The same scenarios from UEFI firmware as from QEMU's own loader."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events, expect_pass
+from khorig.guest_ram import GuestRam
+from khorig.model import (
+    Finding,
+    GuestEvent,
+    RunResult,
+    RunSpec,
+    Statistics,
+    StopContext,
+    Verdict,
+    parse_address,
+)
+from khorig.machines import machine_named
+from khorig.render.costs import jump_cost, start_cost
+
+# A handover from firmware may take so much longer than one from QEMU's loader.
+_SHARE = 1.10
+
+
+def _jump(result: RunResult) -> int:
+    return sum(jump_cost(result.phases).values())
+
+
+@ONE_OF_EACH
+def test_handover_as_from_qemus_loader(guest: FirmwareGuest, machine: str) -> None:
+    result = guest.run(machine)
+    expect_pass(result)
+    assert [event["protocol"] for event in events(result, "boot")] == ["efi", "linux", "linux"]
+    assert set(start_cost(result.phases)) == {"firmware", "loader"}
+    direct = guest.run(machine, boot="direct")
+    expect_pass(direct)
+    # The two kernels differ in where they lie, so in how large the blocks of their memory are.
+    assert _jump(result) <= _jump(direct) * _SHARE
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("scenario", ["recursion", "churn"])
+def test_other_scenarios(guest: FirmwareGuest, machine: str, scenario: str) -> None:
+    expect_pass(guest.run(machine, scenario=scenario))
+
+
+@ONE_OF_EACH
+def test_chain(guest: FirmwareGuest, machine: str) -> None:
+    expect_pass(guest.run(machine, scenario="chain", generations=20, stops=()))
+
+
+@pytest.mark.parametrize("machine", ["virt", "q35", "pc"])
+def test_memory_sizes(guest: FirmwareGuest, machine: str) -> None:
+    for memory in (128 * MIB, 1024 * MIB, 6144 * MIB):
+        expect_pass(guest.run(machine, memory=memory))
+
+
+@ONE_OF_EACH
+def test_scattered_memory_and_a_map_that_changes(guest: FirmwareGuest, machine: str) -> None:
+    guest.volume(machine, f"stress-{machine_named(machine).arch}.esp")
+    result = guest.run(machine)
+    expect_pass(result)
+    (loader,) = events(result, "loader")
+    assert loader["regions"] > 128  # what boot_params has room for
+    assert loader["regions_dropped"] == 0
+    assert loader["attempts"] == 2
+    # Only the load options ask for 16 MiB, the file beside the loader for the scenario's own 64.
+    assert 16 * MIB <= result.statistics.preserved_bytes < 32 * MIB
+
+
+class _Nobody:
+    """Judges nothing, so that what the guest finds by itself is seen."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self.statistics = Statistics()
+
+    def on_event(self, event: GuestEvent) -> list[Finding]:
+        return []
+
+    def on_stop(self, context: StopContext) -> list[Finding]:
+        return []
+
+    def finish(self, exit_status: int | None) -> list[Finding]:
+        return []
+
+
+class _Scribbler:
+    """Flips a bit in the middle of the last runtime region, at the first `sealed`."""
+
+    def __init__(self) -> None:
+        self.region: tuple[int, int] | None = None
+
+    def __call__(self, context: StopContext) -> list[str]:
+        if (context.generation, context.at) != (1, "sealed"):
+            return []
+        assert self.region is not None
+        self._flip(context.ram, self.region[0] + self.region[1] // 2)
+        return [f"wrote to the region {self.region[0]:#x}"]
+
+    def _flip(self, ram: GuestRam, address: int) -> None:
+        (byte,) = ram.read(address, 1)
+        ram.write(address, bytes([byte ^ 1]))
+
+    def judge(self, of: type) -> type:
+        """A judge like `of` that tells where the regions are."""
+        scribbler = self
+
+        class Judge(of):  # type: ignore[misc]
+            def on_event(self, event: GuestEvent) -> list[Finding]:
+                if event.kind == "firmware":
+                    begin, size = event.fields["runtime"][-1]
+                    scribbler.region = parse_address(begin, "begin"), parse_address(size, "size")
+                found: list[Finding] = super().on_event(event)
+                return found
+
+        return Judge
+
+
+@pytest.mark.parametrize("finder", ["host", "guest"])
+@ONE_OF_EACH
+def test_a_write_to_the_runtime_services_is_found(
+    guest: FirmwareGuest, machine: str, finder: str
+) -> None:
+    from khorig.verdict.judge import HandoverJudge
+
+    scribbler = _Scribbler()
+    judge = scribbler.judge(HandoverJudge if finder == "host" else _Nobody)
+    result = guest.run(machine, hooks=[scribbler], judge=judge)
+    assert result.verdict is Verdict.FAIL
+    found = result.findings[0]
+    assert found.generation == 2
+    assert "was written to: hash" in found.what
+    assert found.clause == ("runtime services" if finder == "host" else "guest")
