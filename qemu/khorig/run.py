@@ -86,6 +86,7 @@ class Run:
         self._shutdown = ""
         self._root = ""
         self._boot: GuestEvent | None = None
+        self._memory: GuestEvent | None = None
         self._version = ""
         self._status: int | None = None
         self._tail: tuple[str, ...] = ()
@@ -182,6 +183,9 @@ class Run:
         findings = self._sequence.on_event(event)
         if event.kind == "boot":
             self._boot = event
+            self._memory = None
+        if event.kind == "memory":
+            self._memory = event
             self._firmware.on_boot()
         if event.kind in ("panic", "error"):
             self._ending_by_s = time.monotonic() + _LAST_WORDS_S
@@ -296,6 +300,9 @@ class Run:
             "generation": generation,
             "at": at,
             "root": self._root,
+            "parameters": self._boot.fields.get("parameters") if self._boot else None,
+            "scratch": self._memory.fields.get("scratch") if self._memory else None,
+            "frames": self._memory.fields.get("frames") if self._memory else None,
             "ram_map": regions,
         }
         save_ram_image(vm.ram_file, self._directory / f"gen{generation}.{at}", description)
