@@ -9,6 +9,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from khorig.artifacts import new_folder
+from khorig.journal import Journal
 from khorig.model import RunResult, Verdict
 from rig import Rig, Script, event, handover_script
 
@@ -105,3 +107,28 @@ def test_nothing_is_left_in_shared_memory(rig: Rig) -> None:
     before = set(os.listdir("/dev/shm"))
     rig.run([["kill", 9]])
     assert set(os.listdir("/dev/shm")) == before
+
+
+@pytest.mark.parametrize("name", ["console.log", "events.jsonl", "qmp.jsonl", "qemu.argv"])
+def test_a_full_disk_is_infra(rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def full_folder(parent: Path, folder_name: str) -> Path:
+        folder = new_folder(parent, folder_name)
+        (folder / name).symlink_to("/dev/full")
+        return folder
+
+    monkeypatch.setattr("khorig.session.new_folder", full_folder)
+    result = rig.run(handover_script())
+    assert result.verdict is Verdict.INFRA
+    assert "No space left on device" in result.cause
+    assert rig.session is not None
+    assert (rig.session.folder / "results.json").exists()
+
+
+def test_a_journal_on_a_full_disk_complains_once_and_still_tells() -> None:
+    told: list[object] = []
+    journal = Journal(Path("/dev/full"), told.append)
+    with journal:
+        with pytest.raises(OSError, match="No space left"):
+            journal.write({"n": 1})
+        journal.write({"n": 2})
+    assert told == [{"n": 1}, {"n": 2}]
