@@ -13,7 +13,7 @@ from khorig.errors import InfraError
 # The linker script puts these around the records (kernel/core/scenario.h).
 _BEGIN = "__scenarios_begin"
 _END = "__scenarios_end"
-_RECORD = struct.Struct("<QQ?")
+_RECORD = struct.Struct("<QQB")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def _read(elf: Any) -> list[ScenarioInfo]:
         address = symbol["st_value"]
         if begin <= address < end and symbol["st_info"]["type"] == "STT_OBJECT":
             name, summary, refusal = _RECORD.unpack(_bytes(elf, address)[: _RECORD.size])
-            info = ScenarioInfo(_string(elf, name), _string(elf, summary), refusal)
+            if refusal > 1:
+                raise ValueError(f"no scenario at {address:#x}")
+            info = ScenarioInfo(_string(elf, name), _string(elf, summary), refusal == 1)
             scenarios.append(info)
     return scenarios
 

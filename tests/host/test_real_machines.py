@@ -9,6 +9,7 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -266,3 +267,26 @@ def test_the_kernel_runs_without_the_rig_too(run: Runner, machine: str) -> None:
 def test_kvm_is_tried_and_never_breaks_anything() -> None:
     find_images(machine_named("q35"))
     assert isinstance(probe_kvm(), str)
+
+
+def _khorig(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "khorig", *words], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_command_line_damages_a_handover(tmp_path: Path) -> None:
+    words = ("run", "--machine", "q35", "--out", str(tmp_path), "--tamper", "magic")
+    done = _khorig(*words, "--scenario", "refuse")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS  x86_64/q35      refuse[magic]" in done.stdout
+    wrong = _khorig(*words, "--scenario", "handover")
+    assert wrong.returncode == 2
+    assert "does not expect a damaged handover" in wrong.stderr
+
+
+def test_the_kernels_list_their_scenarios() -> None:
+    done = _khorig("list")
+    assert done.returncode == 0
+    for name in ("handover", "recursion", "chain", "churn", "refuse"):
+        assert f"\n  {name} " in done.stdout
