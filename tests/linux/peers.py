@@ -53,7 +53,8 @@ class Chains:
                 command = f"scripts/khorig linux build --version {version} --arch {arch}"
                 pytest.skip(f"{name} for {arch} is not built; build it: {command}")
         session = Session(self._out, LinuxJudge, lambda spec: hooks, Cancellation(), record=False)
-        values = {"memory": GIB, "seed": 0x5EED0001, "timeout_s": 300.0, **spec}
+        values = {"memory": GIB, "seed": 0x5EED0001, "timeout_s": 300.0}
+        values |= {"counted": must_count(machine), **spec}
         return session.run(
             RunSpec(
                 arch=arch,
@@ -61,7 +62,6 @@ class Chains:
                 scenario="relay",
                 generations=len(kernels),
                 kernels=tuple(kernels),
-                counted=must_count(machine),
                 **values,
             )
         )

@@ -133,7 +133,7 @@ def _damaged(specs: list[RunSpec], wanted: str) -> list[RunSpec]:
 
     runs = []
     for spec in specs:
-        known = refusals_of(spec.kernels[1])
+        known = refusals_of(spec.kernels)
         names = known if wanted == "all" else tuple(wanted.split(","))
         for name in names:
             if name not in known:

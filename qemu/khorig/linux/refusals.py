@@ -14,6 +14,9 @@ from typing import Callable, Mapping, Sequence
 
 from khorig.linux.chain import is_linux
 from khorig.model import RunSpec, StopContext, StopHook
+from khorig.tamper.radix_tamperings import RADIX_TAMPERINGS
+from khorig.tamper.root_tamperings import ROOT_TAMPERINGS
+from khorig.tamper.scratch_tamperings import SCRATCH_TAMPERINGS
 from khorig.tamper.target import Target
 from khorig.tampered import known_tamperings, tamper_hooks
 from khorig.tampered import tampered as refused_by_khorig
@@ -75,9 +78,15 @@ _ALL = (
 LINUX_REFUSALS: Mapping[str, LinuxRefusal] = {refusal.name: refusal for refusal in _ALL}
 
 
-def refusals_of(second: str) -> tuple[str, ...]:
+def refusals_of(kernels: Sequence[str]) -> tuple[str, ...]:
     """How the handover to the second kernel of a chain can be damaged."""
-    return tuple(LINUX_REFUSALS) if is_linux(second) else known_tamperings()
+    if is_linux(kernels[1]):
+        return tuple(LINUX_REFUSALS) if not is_linux(kernels[0]) else ()
+    if not is_linux(kernels[0]):
+        return known_tamperings()
+    # A Linux does not say where its root is before it jumps, and has none of khorig's own links.
+    usable = (*ROOT_TAMPERINGS, *RADIX_TAMPERINGS, *SCRATCH_TAMPERINGS)
+    return tuple(tampering.name for tampering in usable)
 
 
 def damaged(spec: RunSpec, name: str) -> RunSpec:
