@@ -21,9 +21,13 @@ infra() {
   exit "$EXIT_INFRA"
 }
 
-# Names of the packages in packages.txt.
+# The lists of packages that are wanted, below scripts/.
+read -r -a package_lists <<<"${KHORIG_PACKAGE_LISTS:-packages.txt}"
+package_lists=("${package_lists[@]/#/$root/scripts/}")
+
+# Names of the packages in these lists.
 packages() {
-  sed 's/#.*//' "$root/scripts/packages.txt" | tr -s ' \n' '\n' | grep .
+  sed 's/#.*//' "${package_lists[@]}" | tr -s ' \n' '\n' | grep .
 }
 
 # Names of the packages that are not installed.
@@ -38,6 +42,6 @@ missing_packages() {
 # The file that setup leaves behind; its name changes with what setup does.
 setup_stamp() {
   local key
-  key="$(cat "$root/scripts/setup" "$root/scripts/packages.txt" | sha256sum)"
+  key="$(cat "$root/scripts/setup" "${package_lists[@]}" | sha256sum)"
   printf '%s/setup-%s' "$cache" "${key:0:16}"
 }
