@@ -34,7 +34,8 @@ def linux() -> None:
 
 
 @linux.command(short_help="Build Linux peers into the cache.")
-@click.option("--version", "versions", type=NameOf("version", lambda: VERSIONS), help="[default: all]")
+@click.option("--version", "versions", type=NameOf("version", lambda: VERSIONS),
+              help="[default: all]")
 @click.option("--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="[default: all]")
 @click.option("--source", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="A clean source tree of your own in place of Debian's.")
@@ -109,7 +110,8 @@ def _common(command: Any) -> Any:
 @click.option("--tamper", metavar="NAME[,NAME]|all",
               help="Damage the first handover; the second kernel must refuse it by name.")
 @click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
-@click.option("--linux-append", multiple=True, metavar="NAME=VALUE", help="For each Linux; with N: in front only for that generation.")
+@click.option("--linux-append", multiple=True, metavar="NAME=VALUE",
+              help="For each Linux; with N: in front only for that generation.")
 @_common
 @click.pass_obj
 def run(extra_qemu: tuple[str, ...], **options: Any) -> int:

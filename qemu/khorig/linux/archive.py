@@ -28,7 +28,7 @@ def build_init(peer: Peer) -> bytes:
     """The user space of a Linux peer, one static program. Kept in the cache where that can be
     written. Raises InfraError."""
     digest = xxhash.xxh64(f"{peer.directory.name} {_FLAGS}")
-    for source in sorted(_SOURCES.iterdir()):
+    for source in sorted(path for path in _SOURCES.rglob("*") if path.is_file()):
         digest.update(source.read_bytes())
     path = cache_directory() / "init" / f"{peer.arch}-{digest.hexdigest()}"
     with contextlib.suppress(OSError):
@@ -47,7 +47,8 @@ def _compile_init(peer: Peer) -> bytes:
         program = Path(folder) / "init"
         words = ["clang-19", f"--target={_TARGET[peer.arch]}", *_FLAGS]
         words += ["-isystem", f"{compiler}/include", "-I", str(peer.headers)]
-        words += ["-include", "nolibc.h", str(_SOURCES / "init.c"), "-o", str(program)]
+        words += ["-I", str(_SOURCES / "arch" / peer.arch), "-include", "nolibc.h"]
+        words += [str(_SOURCES / "init.c"), "-o", str(program)]
         command(words, what)
         return program.read_bytes()
 

@@ -59,7 +59,8 @@ class Snapshot:
     @staticmethod
     def _may_change(arrived: SealedState, frame: int) -> bool:
         owner = arrived.owners.name(frame)
-        has_sessions = any(blob.path.lstrip("/") in _WRITTEN_LATE for blob in arrived.handover.blobs)
+        names = {blob.path.lstrip("/") for blob in arrived.handover.blobs}
+        has_sessions = not names.isdisjoint(_WRITTEN_LATE)
         return owner.split()[0] in _WRITTEN_LATE or (has_sessions and owner == _UNKNOWN)
 
 

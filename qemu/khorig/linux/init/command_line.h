@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the rig tells a Linux peer: options khorig.NAME=VALUE of the kernel's command line. */
 #pragma once
+
+/* What the rig tells a Linux peer: options khorig.NAME=VALUE of the kernel's command line. */
 
 static char command_line[4096];
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Page contents that every kernel of a chain can recompute (docs/abi.md, "Random numbers"). */
 #pragma once
+
+/* Page contents that every kernel of a chain can recompute (docs/abi.md, "Random numbers"). */
 
 #define PAGE 4096UL
 #define INCREMENT 0x9e3779b97f4a7c15ULL

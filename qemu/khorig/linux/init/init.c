@@ -7,13 +7,11 @@
 #include <sys/utsname.h>
 
 #include "command_line.h"
-#include "say.h"
-
-#include "content.h"
 #include "kernel_log.h"
 #include "liveupdate.h"
 #include "next.h"
 #include "reserved.h"
+#include "say.h"
 
 /* Exit codes of docs/abi.md. */
 enum { STATUS_PASS = 33, STATUS_FAIL = 35 };
@@ -26,22 +24,6 @@ static void mount_all(void) {
     mkdir(mounts[i].at, 0755);
     mount(mounts[i].type, mounts[i].at, mounts[i].type, 0, NULL);
   }
-}
-
-/* Ends QEMU with a status: by isa-debug-exit or by semihosting, whichever the machine has. */
-static void end_machine(int status) {
-#if defined(__x86_64__)
-  int port = open("/dev/port", O_RDWR);
-  char value = (char)(status >> 1);
-  lseek(port, 0xf4, SEEK_SET);
-  write(port, &value, 1);
-#elif defined(__aarch64__)
-  unsigned long block[2] = {0x20026, (unsigned long)status};
-  register unsigned long operation __asm__("x0") = 0x18;
-  register unsigned long argument __asm__("x1") = (unsigned long)block;
-  __asm__ volatile("hlt #0xf000" : : "r"(operation), "r"(argument) : "memory");
-#endif
-  reboot(LINUX_REBOOT_CMD_POWER_OFF);
 }
 
 /* Whether the boot protocol offered a handover, taken or not. */
@@ -100,7 +82,8 @@ static void finish(void) {
   say_begin("done");
   say_text("status", failed ? "fail" : "pass");
   say_end();
-  end_machine(failed ? STATUS_FAIL : STATUS_PASS);
+  end_qemu(failed ? STATUS_FAIL : STATUS_PASS);
+  reboot(LINUX_REBOOT_CMD_POWER_OFF);
 }
 
 int main(void) {

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the kernel itself said: the lines that a verdict needs, as events. */
 #pragma once
 
+/* What the kernel itself said: the lines that a verdict needs, as events. */
+
+#include "say.h"
+
 static const char *const wanted[] = {
-    "KHO", "kho", "liveupdate", "luo", "Revived", "reserve_mem", "kexec", "WARNING:", "BUG:", "Bad page", "Oops",
+    "KHO",   "kho",      "liveupdate", "luo",      "Revived", "reserve_mem",
+    "kexec", "WARNING:", "BUG:",       "Bad page", "Oops",
 };
 
 /* Why a handover was refused, by what Linux says of it; the first that is found. */

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A session of the Live Update Orchestrator with one memfd, from one kernel to a later one. */
 #pragma once
 
+/* A session of the Live Update Orchestrator with one memfd, from one kernel to a later one. */
+
 #include <linux/liveupdate.h>
+
+#include "command_line.h"
+#include "content.h"
+#include "say.h"
 
 #define SESSION "khorig"
 #define TOKEN 0x6b686f

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The next kernel: hops/N of the archive names its file and its command line (docs/abi.md). */
 #pragma once
+
+/* The next kernel: hops/N of the archive names its file and its command line (docs/abi.md). */
 
 #include <linux/kexec.h>
 #include <linux/reboot.h>
+
+#include "command_line.h"
+#include "say.h"
 
 /* The archive this kernel came with, whole. Without it the next kernel gets no initrd. */
 static int open_archive(void) {

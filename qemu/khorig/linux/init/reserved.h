@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
 /* Memory reserved with reserve_mem=SIZE:ALIGN:NAME: the first kernel of a chain fills it, every
    later one finds it filled. Where it lies says the kernel's own memblock subtree. */
-#pragma once
+
+#include "command_line.h"
+#include "content.h"
+#include "say.h"
 
 struct area {
   unsigned long long start, size;

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The console protocol of docs/abi.md, as far as a Linux peer speaks it. */
 #pragma once
+
+/* The console protocol of docs/abi.md, as far as a Linux peer speaks it. */
+
+#include "machine.h" /* arch/ */
 
 static unsigned long generation = 1;
 static int failed;
-
-/* Virtual time as the CPU counts it; under icount one unit is one instruction. */
-static unsigned long long counter(void) {
-#if defined(__x86_64__)
-  unsigned int low, high;
-  __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-  return (unsigned long long)high << 32 | low;
-#elif defined(__aarch64__)
-  unsigned long long ticks, frequency;
-  __asm__ volatile("isb; mrs %0, cntvct_el0; mrs %1, cntfrq_el0" : "=r"(ticks), "=r"(frequency));
-  return ticks / frequency * 1000000000ULL + ticks % frequency * 1000000000ULL / frequency;
-#else
-#error "no counter"
-#endif
-}
 
 /* One event is one write, so that the kernel's own lines do not cut it. */
 static char line[2048];
