@@ -41,7 +41,8 @@ def linux(
     out: Path | None,
 ) -> int:
     """Run Linux's own handover test (test_kho over 8 MiB) and khorig's on the same QEMU, one after the
-    other in turns, and print the ratio of wall time and of instructions."""
+    other in turns, and print the ratio of wall time and of virtual time: one nanosecond for
+    each instruction, and what the guest waits."""
     from khorig.cancellation import Cancellation
     from khorig.cli.output import renderer_for
     from khorig.linux.comparison import cost_of, render_comparison

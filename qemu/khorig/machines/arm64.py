@@ -46,7 +46,8 @@ class Arm64(Machine):
         return [
             *("-machine", machine),
             *("-cpu", cpu),
-            *("-semihosting-config", "enable=on,target=native"),
+            # A Linux ends QEMU from its user space.
+            *("-semihosting-config", "enable=on,target=native,userspace=on"),
         ]
 
     @property
