@@ -15,6 +15,9 @@ _SETUP_KEXEC_KHO = 10
 _KHO_DATA = struct.Struct("<4Q")  # fdt_addr, fdt_size, scratch_addr, scratch_size
 _MAX_NODES = 64
 
+# Type and length of the node that names a handover, as one word.
+KHO_DATA_HEAD = _KHO_DATA.size << 32 | _SETUP_KEXEC_KHO
+
 
 def find_in_boot_params(memory: PhysicalMemory, boot_params: int) -> Handoff | None:
     """See find_handoff."""

@@ -21,6 +21,7 @@ from khorig.view.vmalloc import Vmalloc, decode_vmalloc
 METADATA_PATH = "/kexec-metadata"
 METADATA_VERSION = 1
 _METADATA = struct.Struct("<I65sI")
+METADATA_SIZE = _METADATA.size
 
 MEMBLOCK_PATH = "/memblock"
 MEMBLOCK_COMPATIBLE = "memblock-v1"

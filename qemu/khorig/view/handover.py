@@ -64,12 +64,18 @@ class _Links:
     """Follows links from fragment to fragment, without recursion."""
 
     def __init__(
-        self, memory: PhysicalMemory, index: BlockIndex, geometry: Geometry, codec: Codec
+        self,
+        memory: PhysicalMemory,
+        index: BlockIndex,
+        geometry: Geometry,
+        codec: Codec,
+        lenient: bool,
     ) -> None:
         self.memory = memory
         self.index = index
         self.geometry = geometry
         self.codec = codec
+        self.lenient = lenient
         self.problems = Problems("link")
         self.fragments: list[Fragment] = []
         self.blobs: list[Link] = []
@@ -108,7 +114,12 @@ class _Links:
     def _open(self, link: Link, parent: Fragment) -> Fragment | None:
         """The fragment behind a link; None when it is a plain blob or broken, which is noted."""
         try:
-            self._check_preserved(link)
+            try:
+                self._check_preserved(link)
+            except DecodeError as error:
+                if not self.lenient or error.problem.id == "outside-ram":
+                    raise
+                self.problems.keep(error.problem)
             if not looks_like_fragment(self.memory, link.blob, self.geometry):
                 self.blobs.append(link)
                 return None
@@ -179,8 +190,10 @@ def decode_handover(
     root_address: int,
     geometry: Geometry = GEOMETRY_4K,
     codecs: Mapping[str, Codec] = ONLY_CURRENT,
+    lenient: bool = False,
 ) -> Handover:
-    """Reads everything that hangs from the root page at `root_address`.
+    """Reads everything that hangs from the root page at `root_address`. `lenient` also reads what
+    is not preserved, for a handover that was taken back already.
 
     Raises DecodeError only when there is no usable root: see `open_root`, and "map-missing",
     "property-size" for its map pointer. Everything else is in `problems`; what hangs behind a
@@ -192,7 +205,7 @@ def decode_handover(
     tree = codec.decode_tracker(memory, map_pointer, geometry, root_address)
     sound = sound_blocks(tree.blocks, memory, geometry)
     index = BlockIndex(sound.blocks)
-    links = _Links(memory, index, geometry, codec)
+    links = _Links(memory, index, geometry, codec, lenient)
     if index.find(root_address >> geometry.page_shift) is None:
         links.problems.add("blob-not-preserved", root_address, "the root page is not preserved")
     links.follow(root)

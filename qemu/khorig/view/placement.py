@@ -18,7 +18,7 @@ def check_placement(
 
     Ids: "inside-scratch", "overlap".
     """
-    problems = Problems()
+    problems, of_blocks = Problems("node"), Problems("block")
     for node in handover.tree.nodes:
         if any(a.overlaps(node.address, geometry.page_size) for a in scratch):
             problems.add("inside-scratch", node.address, "a node of the radix tree")
@@ -29,5 +29,5 @@ def check_placement(
     inside = blocks.select(blocks.touching(scratch, geometry.page_shift))
     for frame, order in zip(inside.frames[: Problems.LIMIT].tolist(), inside.orders.tolist()):
         text = f"a preserved block of order {order}"
-        problems.add("inside-scratch", frame << geometry.page_shift, text)
-    return tuple(problems.items)
+        of_blocks.add("inside-scratch", frame << geometry.page_shift, text)
+    return (*problems.items, *of_blocks.items)

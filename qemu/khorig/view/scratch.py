@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from typing import Sequence
 
-from khorig.view.errors import DecodeError, Problem
+from khorig.view.errors import DecodeError, Problem, Problems
 from khorig.view.layout import GEOMETRY_4K, Geometry
 from khorig.view.memory import PhysicalMemory, PhysRange, read_bytes
 
@@ -36,18 +36,18 @@ def check_scratch(
     """Ids: "scratch-length" (no area, or only empty ones: Linux hands over an empty global area when
     all memory is low memory), "outside-ram", "scratch-unaligned", "scratch-overlap".
     """
-    problems = []
+    problems = Problems("scratch")
     if not any(area.size for area in areas):
-        problems.append(Problem("scratch-length", 0, "there is no scratch area"))
+        problems.add("scratch-length", 0, "there is no scratch area")
     for i, area in enumerate(areas):
         unit = geometry.scratch_alignment
         if area.begin % unit or area.size % unit:
             text = f"area {i} {area} is not made of whole {unit:#x} bytes"
-            problems.append(Problem("scratch-unaligned", area.begin, text))
+            problems.add("scratch-unaligned", area.begin, text)
         if area.size and not any(r.contains(area.begin, area.size) for r in memory.ranges):
-            problems.append(Problem("outside-ram", area.begin, f"scratch area {i} {area}"))
+            problems.add("outside-ram", area.begin, f"scratch area {i} {area}")
         for j, other in enumerate(areas[:i]):
             if area.overlaps(other.begin, other.size):
                 text = f"areas {j} {other} and {i} {area} overlap"
-                problems.append(Problem("scratch-overlap", area.begin, text))
-    return problems
+                problems.add("scratch-overlap", area.begin, text)
+    return problems.items
