@@ -87,7 +87,6 @@ class Run:
         self._root = ""
         self._boot: GuestEvent | None = None
         self._memory: GuestEvent | None = None
-        self._memory: GuestEvent | None = None
         self._version = ""
         self._status: int | None = None
         self._tail: tuple[str, ...] = ()
@@ -182,10 +181,8 @@ class Run:
 
     def _on_event(self, vm: Vm, watch: ProgressWatch, event: GuestEvent) -> list[Finding]:
         findings = self._sequence.on_event(event)
-        if event.kind == "memory":
-            self._memory = event
         if event.kind == "boot":
-            self._boot, self._memory = event, None
+            self._boot = event
             self._memory = None
         if event.kind == "memory":
             self._memory = event
@@ -308,8 +305,6 @@ class Run:
             "frames": self._memory.fields.get("frames") if self._memory else None,
             "ram_map": regions,
             "parameters": self._boot.fields.get("parameters") if self._boot else None,
-            "scratch": self._memory.fields.get("scratch") if self._memory else None,
-            "frames": self._memory.fields.get("frames") if self._memory else None,
         }
         save_ram_image(vm.ram_file, self._directory / f"gen{generation}.{at}", description)
         self._emit("image", file=f"gen{generation}.{at}.ram.zst")
