@@ -21,7 +21,7 @@ using khocore::Result;
 using khocore::Status;
 
 /// How many blocks of each order make 64 MiB.
-constexpr uint64_t kBlocksAt64[] = {1000, 512, 256, 128, 64, 32, 24, 16, 8, 4, 4};
+constexpr uint64_t kBlocksAt64[] = {1024, 512, 256, 128, 64, 32, 16, 16, 8, 4, 3};
 constexpr unsigned kOrders = sizeof(kBlocksAt64) / sizeof(kBlocksAt64[0]);
 constexpr uint64_t kEntriesPerPage = khocore::kPageSize / sizeof(uint64_t);
 

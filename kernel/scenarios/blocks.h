@@ -11,7 +11,7 @@ namespace scenarios {
 inline constexpr char kBlocksStore[] = "blocks";
 
 /// Allocates about `megabytes` MiB in blocks of orders 0 to 10, the large ones first, fills them
-/// and lists them. At 64 MiB there are 2048 blocks.
+/// and lists them. At 64 MiB there are 2063 blocks.
 void CreateBlocks(core::Generation& generation, uint64_t megabytes);
 /// Takes every listed block back.
 void RestoreBlocks(core::Generation& generation);

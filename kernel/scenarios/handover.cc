@@ -79,7 +79,7 @@ void Preserve(Generation& generation) {
 
 KHORIG_SCENARIO(handover) = {
     .name = "handover",
-    .summary = "64 MiB in 2048 blocks of all orders, stores, log; every generation checks all",
+    .summary = "64 MiB in 2063 blocks of all orders, stores, log; every generation checks all",
     .expects_refusal = false,
     .create = Create,
     .restore = RestoreBlocks,

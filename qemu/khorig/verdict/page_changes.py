@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from khorig.model import Finding
 from khorig.verdict.byte_differences import describe_change
-from khorig.verdict.page_hashes import PageHashes, hash_pages
+from khorig.verdict.page_hashes import PageHashes, are_unchanged, hash_pages
 from khorig.verdict.sealed_state import SealedState
 from khorig.verdict.stop import Stop
 from khorig.view.memory import read_bytes
@@ -18,10 +18,12 @@ def compare_pages(
 ) -> list[Finding]:
     """One finding when pages are not as `before`: the lowest page, its owner, both hashes, its
     bytes, and which others there are."""
+    if are_unchanged(stop.memory, before, stop.geometry):
+        return []
     now = hash_pages(stop.memory, before.frames, stop.geometry)
     changed = before.differing(now)
-    if not len(changed):
-        return []
+    if not len(changed):  # other bytes a moment ago: something still writes to them
+        return [stop.finding(clause, "preserved memory changes while the guest waits")]
     shift = stop.geometry.page_shift
     frame = int(changed[0])
     address = frame << shift
