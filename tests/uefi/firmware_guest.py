@@ -73,7 +73,7 @@ class FirmwareGuest:
     ) -> RunResult:
         """One run; `spec` are fields of RunSpec."""
         session = Session(self._out, judge, lambda spec: hooks, Cancellation(), record=False)
-        values = {
+        values: dict[str, Any] = {
             "arch": machine_named(machine).arch,
             "memory": 256 * MIB,
             "timeout_s": 120.0,

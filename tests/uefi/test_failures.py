@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -109,11 +110,10 @@ def test_an_archive_larger_than_memory(guest: FirmwareGuest, machine: str) -> No
 
 def _grow(volume: Path, scratch: Path, size: int) -> None:
     """Puts the volume's contents onto a larger one."""
-    import subprocess
-
     with scratch.open("wb") as stream:
         stream.truncate(size)
-    subprocess.run(["/usr/sbin/mkfs.fat", "-F", "32", str(scratch)], check=True, capture_output=True)
+    format_it = ["/usr/sbin/mkfs.fat", "-F", "32", str(scratch)]
+    subprocess.run(format_it, check=True, capture_output=True)
     folder = volume.parent / "contents"
     folder.mkdir()
     subprocess.run(["mcopy", "-s", "-i", str(volume), "::/EFI", str(folder)], check=True)

@@ -7,6 +7,7 @@ import pytest
 
 from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events, expect_pass
 from khorig.guest_ram import GuestRam
+from khorig.machines import machine_named
 from khorig.model import (
     Finding,
     GuestEvent,
@@ -17,8 +18,8 @@ from khorig.model import (
     Verdict,
     parse_address,
 )
-from khorig.machines import machine_named
 from khorig.render.costs import jump_cost, start_cost
+from khorig.verdict.judge import HandoverJudge
 
 # A handover from firmware may take so much longer than one from QEMU's loader.
 _SHARE = 1.10
@@ -123,8 +124,6 @@ class _Scribbler:
 def test_a_write_to_the_runtime_services_is_found(
     guest: FirmwareGuest, machine: str, finder: str
 ) -> None:
-    from khorig.verdict.judge import HandoverJudge
-
     scribbler = _Scribbler()
     judge = scribbler.judge(HandoverJudge if finder == "host" else _Nobody)
     result = guest.run(machine, hooks=[scribbler], judge=judge)
