@@ -45,7 +45,6 @@ _HEADERS = ["fdt.h", "libfdt.h", "libfdt_env.h", "xxhash.h"]
 _GTEST_LIBRARIES = ["libgmock.a", "libgtest.a", "libgtest_main.a"]
 
 _PYTHON_MODULES = [
-    "capstone",
     "click",
     "elftools",
     "hypothesis",
@@ -53,7 +52,6 @@ _PYTHON_MODULES = [
     "libarchive",
     "libfdt",
     "numpy",
-    "psutil",
     "pytest",
     "rich",
     "xxhash",
