@@ -122,14 +122,14 @@ bool Checker::CheckTree(PageFrame root, PhysAddr map) {
   const auto block = [&](Block claimed) -> Status {
     const Status status = ClaimBlock(claimed);
     if (!status.ok()) Found(status.error());
-    return go_on_ ? Ok{} : status;
+    if (go_on_) return Ok{};
+    return status;
   };
   const auto broken = [&](const Error& error) -> Status {
-    if (!go_on_) return error;
     whole = false;
     Found(error);
-    if (!go_on_) return error;
-    return Ok{};
+    if (go_on_) return Ok{};
+    return error;
   };
   (void)WalkRadix(memory_, map, {node, block}, broken);
   return whole;

@@ -282,6 +282,20 @@ TEST_F(CheckFragmentsTest, ManyFragments) {
   EXPECT_EQ(result.summary.fragment_depth, 5u);
 }
 
+TEST_F(CheckFragmentsTest, FragmentWithTwoRoots) {
+  const PhysRange blob = handover_.Blob(0);
+  void* fdt = machine_.At(blob.begin.raw());
+  ASSERT_EQ(fdt_create(fdt, kPageSize), 0);
+  ASSERT_EQ(fdt_finish_reservemap(fdt), 0);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(fdt_begin_node(fdt, ""), 0);
+    ASSERT_EQ(fdt_end_node(fdt), 0);
+  }
+  ASSERT_EQ(fdt_finish(fdt), 0);
+  handover_.AddClient("a", blob);
+  EXPECT_FINDING(handover_, ErrorCode::kFdtStructure, blob.begin.raw());
+}
+
 TEST_F(CheckFragmentsTest, StopsBetweenLinks) {
   handover_.AddClient("a", {Addr(kEnd), 1});
   handover_.AddClient("b", {Addr(kEnd), 2});

@@ -210,14 +210,12 @@ TEST_F(CheckTreeTest, NodeOnAFrameInUse) {
 }
 
 TEST_F(CheckTreeTest, BlockBeyondRam) {
-  handover_.Blob(9);
-  for (const uint64_t address : {kEnd, kBase - kPageSize, uint64_t{0x1000}}) {
-    // Within the span of the leaf of order 0, which is 128 MiB, or not.
-    if (AlignDown(address, uint64_t{128} << 20) != AlignDown(kBase, uint64_t{128} << 20)) continue;
+  for (const uint64_t address : {kEnd, kEnd + 17 * kPageSize}) {
     TestHandover handover;
     handover.SetBit(BlockAt(address, 0));
     EXPECT_FINDING(handover, ErrorCode::kOutsideRam, address);
   }
+  handover_.Blob(9);
   handover_.SetBit(BlockAt(kEnd - (uint64_t{2} << 20) + (uint64_t{64} << 20), 9));
   EXPECT_FINDING(handover_, ErrorCode::kOutsideRam,
                  kEnd - (uint64_t{2} << 20) + (uint64_t{64} << 20));
@@ -287,10 +285,35 @@ TEST_F(CheckTreeTest, ReportsEveryFindingUntilToldToStop) {
     handover_.SetBit(BlockAt(kBase + page * kPageSize, 0));
   EXPECT_EQ(handover_.Check().findings.size(), 100u);
   uint64_t seen = 0;
+  const auto stop_at_7 = [&](const Error&) { return ++seen < 7; };
   FrameTable frames = machine_.NewFrames();
-  CheckHandover(machine_.memory, Addr(handover_.root()), machine_.scratch, frames,
-                [&](const Error&) { return ++seen < 7; });
+  HandoverSummary summary =
+      CheckHandover(machine_.memory, Addr(handover_.root()), machine_.scratch, frames, stop_at_7);
   EXPECT_EQ(seen, 7u);
+  EXPECT_EQ(summary.blocks, 0u) << "the root page's block comes after these";
+
+  TestHandover handover;
+  for (uint64_t slot = 0; slot < 20; ++slot) {  // slot 2 is in use
+    if (slot != 2) handover.machine.WriteU64(handover.tracker.root().address().raw() + slot * 8, 1);
+  }
+  seen = 5;
+  FrameTable other = handover.machine.NewFrames();
+  summary = CheckHandover(handover.machine.memory, Addr(handover.root()), handover.machine.scratch,
+                          other, stop_at_7);
+  EXPECT_EQ(seen, 7u);
+  EXPECT_EQ(summary.nodes, 1u);
+}
+
+TEST_F(CheckTreeTest, MarksOnBothSidesOfScratchAreTakenBack) {
+  // Nodes lie in the last pages; a fragment goes below an area of scratch in the middle.
+  const PhysRange fragment = handover_.Fragment({});
+  const PhysRange low = handover_.Blob(0, machine_.Page(fragment.begin.raw()));
+  handover_.AddClient("a", {low.begin, kPageSize});
+  const PhysRange middle{Addr(kBase + (uint64_t{16} << 20)), uint64_t{4} << 20};
+  ASSERT_OK(machine_.scratch.Add(middle));
+  ASSERT_LT(low.begin, middle.begin);
+  ASSERT_LT(middle.begin, handover_.tracker.root().address());
+  EXPECT_TRUE(handover_.Check().findings.empty());  // which compares the bits of scratch
 }
 
 TEST_F(CheckTreeTest, BrokenNodeEndsTheCheckAfterTheTree) {

@@ -121,6 +121,10 @@ TEST_F(FragmentReaderTest, RefusesBrokenStructures) {
     EXPECT_ERROR(Open(), ErrorCode::kFdtStructure, kAt);
   };
   broken([](void* fdt) { fdt_set_version(fdt, 15); });
+  broken([](void* fdt) {  // what libfdt would still read
+    fdt_set_version(fdt, 3);
+    fdt_set_last_comp_version(fdt, 3);
+  });
   broken([](void* fdt) { fdt_set_last_comp_version(fdt, 99); });
   broken([](void* fdt) { fdt_set_off_dt_struct(fdt, 4096); });
   broken([](void* fdt) { fdt_set_off_dt_strings(fdt, 0xfffffff0); });

@@ -79,6 +79,7 @@ std::string List(uint64_t count, unsigned order) {
   TestHandover handover;
   TestMachine& machine = handover.machine;
   std::vector<PageFrame> blocks;
+  blocks.reserve(count);
   for (uint64_t i = 0; i < count; ++i) {
     blocks.push_back(FrameAt(TestMachine::kFree + (i << (kPageShift + order))));
   }

@@ -2,71 +2,59 @@
 #include "khocore/result.h"
 
 namespace khocore {
+namespace {
+
+struct Name {
+  ErrorCode code;
+  const char* text;
+};
+
+constexpr Name kNames[] = {
+    {ErrorCode::kOutOfMemory, "out-of-memory"},
+    {ErrorCode::kNoSpace, "no-space"},
+    {ErrorCode::kNotFound, "not-found"},
+    {ErrorCode::kNotPreserved, "not-preserved"},
+    {ErrorCode::kAlreadyPreserved, "already-preserved"},
+    {ErrorCode::kOutsideRam, "outside-ram"},
+    {ErrorCode::kInsideScratch, "inside-scratch"},
+    {ErrorCode::kUnaligned, "unaligned"},
+    {ErrorCode::kOverlap, "overlap"},
+    {ErrorCode::kOrderRange, "order-range"},
+    {ErrorCode::kRadixNull, "radix-null"},
+    {ErrorCode::kRadixCycle, "radix-cycle"},
+    {ErrorCode::kFdtMagic, "fdt-magic"},
+    {ErrorCode::kFdtTotalSize, "fdt-total-size"},
+    {ErrorCode::kFdtStructure, "fdt-structure"},
+    {ErrorCode::kCompatibleMissing, "compatible-missing"},
+    {ErrorCode::kCompatibleMismatch, "compatible-mismatch"},
+    {ErrorCode::kMapMissing, "map-missing"},
+    {ErrorCode::kPropertySize, "property-size"},
+    {ErrorCode::kDataMissing, "data-missing"},
+    {ErrorCode::kBlobSizeMissing, "blob-size-missing"},
+    {ErrorCode::kBlobSizeRange, "blob-size-range"},
+    {ErrorCode::kBlobNotPreserved, "blob-not-preserved"},
+    {ErrorCode::kFragmentCycle, "fragment-cycle"},
+    {ErrorCode::kFragmentDepth, "fragment-depth"},
+    {ErrorCode::kVmallocChain, "vmalloc-chain"},
+    {ErrorCode::kScratchLength, "scratch-length"},
+    {ErrorCode::kScratchUnaligned, "scratch-unaligned"},
+    {ErrorCode::kScratchOverlap, "scratch-overlap"},
+};
+constexpr size_t kNameCount = sizeof(kNames) / sizeof(kNames[0]);
+
+constexpr bool EveryNameIsInItsPlace() {
+  for (size_t i = 0; i < kNameCount; ++i) {
+    if (static_cast<size_t>(kNames[i].code) != i) return false;
+  }
+  return kNameCount == static_cast<size_t>(ErrorCode::kCount);
+}
+static_assert(EveryNameIsInItsPlace());
+
+}  // namespace
 
 const char* ErrorName(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kOutOfMemory:
-      return "out-of-memory";
-    case ErrorCode::kNoSpace:
-      return "no-space";
-    case ErrorCode::kNotFound:
-      return "not-found";
-    case ErrorCode::kNotPreserved:
-      return "not-preserved";
-    case ErrorCode::kAlreadyPreserved:
-      return "already-preserved";
-    case ErrorCode::kOutsideRam:
-      return "outside-ram";
-    case ErrorCode::kInsideScratch:
-      return "inside-scratch";
-    case ErrorCode::kUnaligned:
-      return "unaligned";
-    case ErrorCode::kOverlap:
-      return "overlap";
-    case ErrorCode::kOrderRange:
-      return "order-range";
-    case ErrorCode::kRadixNull:
-      return "radix-null";
-    case ErrorCode::kRadixCycle:
-      return "radix-cycle";
-    case ErrorCode::kFdtMagic:
-      return "fdt-magic";
-    case ErrorCode::kFdtTotalSize:
-      return "fdt-total-size";
-    case ErrorCode::kFdtStructure:
-      return "fdt-structure";
-    case ErrorCode::kCompatibleMissing:
-      return "compatible-missing";
-    case ErrorCode::kCompatibleMismatch:
-      return "compatible-mismatch";
-    case ErrorCode::kMapMissing:
-      return "map-missing";
-    case ErrorCode::kPropertySize:
-      return "property-size";
-    case ErrorCode::kDataMissing:
-      return "data-missing";
-    case ErrorCode::kBlobSizeMissing:
-      return "blob-size-missing";
-    case ErrorCode::kBlobSizeRange:
-      return "blob-size-range";
-    case ErrorCode::kBlobNotPreserved:
-      return "blob-not-preserved";
-    case ErrorCode::kFragmentCycle:
-      return "fragment-cycle";
-    case ErrorCode::kFragmentDepth:
-      return "fragment-depth";
-    case ErrorCode::kVmallocChain:
-      return "vmalloc-chain";
-    case ErrorCode::kScratchLength:
-      return "scratch-length";
-    case ErrorCode::kScratchUnaligned:
-      return "scratch-unaligned";
-    case ErrorCode::kScratchOverlap:
-      return "scratch-overlap";
-    case ErrorCode::kCount:
-      break;
-  }
-  return "unknown";
+  const size_t index = static_cast<size_t>(code);
+  return index < kNameCount ? kNames[index].text : "unknown";
 }
 
 }  // namespace khocore

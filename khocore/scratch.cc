@@ -30,8 +30,7 @@ Result<Scratch> Scratch::Read(const PhysicalMemory& memory, PhysRange array) {
 }
 
 Status Scratch::Add(PhysRange area) {
-  if (!area.begin.IsAligned(abi::kScratchAlignment) ||
-      area.size % abi::kScratchAlignment != 0) {
+  if (!area.begin.IsAligned(abi::kScratchAlignment) || area.size % abi::kScratchAlignment != 0) {
     return Error{ErrorCode::kScratchUnaligned, area.begin, area.size, abi::kScratchAlignment};
   }
   if (area.Wraps()) return Error{ErrorCode::kOutsideRam, area.begin, area.size};

@@ -113,6 +113,8 @@ TEST_F(ScratchTest, RefusesAreasOutsideRam) {
   EXPECT_ERROR(Read({{end - 4 * kMiB, 8 * kMiB}}), ErrorCode::kOutsideRam, end - 4 * kMiB);
   const uint64_t high = ~uint64_t{0} - 4 * kMiB + 1;
   EXPECT_ERROR(Read({{high, 8 * kMiB}}), ErrorCode::kOutsideRam, high);
+  Scratch scratch;
+  EXPECT_ERROR(scratch.Add({Addr(high), 8 * kMiB}), ErrorCode::kOutsideRam, high);
 }
 
 TEST_F(ScratchTest, RefusesOverlap) {

@@ -22,9 +22,8 @@ Status CheckHead(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc) {
   if (vmalloc.order > Tracker::kMaxOrder) {
     return Error{ErrorCode::kOrderRange, first, vmalloc.order, Tracker::kMaxOrder};
   }
-  const uint64_t block_pages = Order::FromLog2(vmalloc.order).pages();
   const uint64_t limit = RamPages(memory);
-  if (vmalloc.total_pages % block_pages != 0 || vmalloc.total_pages > limit) {
+  if (vmalloc.total_pages > limit) {
     return Error{ErrorCode::kVmallocChain, first, vmalloc.total_pages, limit};
   }
   return Ok{};
