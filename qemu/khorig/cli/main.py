@@ -10,7 +10,10 @@ import click
 
 from khorig import __version__, exit_codes
 from khorig.cli.bench import bench
+from khorig.cli.check import check
 from khorig.cli.doctor import doctor
+from khorig.cli.explain import explain
+from khorig.cli.inspect import inspect
 from khorig.cli.linux import linux
 from khorig.cli.listing import list_command
 from khorig.cli.near import unknown
@@ -31,6 +34,7 @@ khorig checks from guest memory whether anything was lost.
   khorig run -- -d int -D int.log     more arguments for QEMU
   khorig test                         all tests
   khorig linux build                  real Linux as a peer; then: khorig linux run
+  khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
   khorig list                         scenarios, machines and defects
   khorig doctor                       what is missing, and what mends it
 """
@@ -68,6 +72,9 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(linux)
 cli.add_command(bench)
+cli.add_command(inspect)
+cli.add_command(check)
+cli.add_command(explain)
 cli.add_command(list_command)
 cli.add_command(doctor)
 

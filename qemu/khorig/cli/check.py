@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`khorig check`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from khorig import exit_codes
+from khorig.cli.dump_options import dump_options, opened
+
+_SHOWN = 4  # violations of an invariant
+
+
+@click.command(short_help="Check the handover in a dump against every invariant.")
+@dump_options
+@click.option("-a", "--all", "everything", is_flag=True, help="Also what does not apply, in full.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def check(
+    dump: Path,
+    fdt: int | None,
+    generation: int | None,
+    machine: str | None,
+    everything: bool,
+    as_json: bool,
+) -> int:
+    """Check the handover in DUMP. `khorig explain ID` says more about an invariant.
+
+    \b
+    Exit status: 0 consistent; 1 broken; 2 there is no dump or no handover.
+    """
+    from khorig.check import check as checks
+    from khorig.check.outcome import Outcome, Status
+    from khorig.present.document import outcome_document
+    from khorig.view.inspection import NoHandover
+    from khorig.view.inspection import inspect as inspect_dump
+
+    with opened(dump, machine) as source:
+        try:
+            inspection = inspect_dump(source, fdt, generation)
+            root, outcomes = inspection.chosen, checks.check(inspection)
+        except NoHandover as error:
+            named = [c for c in error.candidates if c.error is not None]
+            if not named:
+                click.echo(f"khorig: {error}", err=True)
+                return exit_codes.USAGE
+            root, outcomes = named[0], checks.check_unreadable(named[0])
+    status = exit_codes.FAIL if checks.is_broken(outcomes) else exit_codes.PASS
+    if as_json:
+        found = [outcome_document(outcome) for outcome in outcomes]
+        document = {"schema": 1, "root": hex(root.address), "status": status, "invariants": found}
+        click.echo(json.dumps(document, indent=1))
+        return status
+
+    def show(outcome: Outcome) -> None:
+        colour = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
+        label = click.style(f"{outcome.status.value:<8}", fg=colour.get(outcome.status))
+        click.echo(f"{label}{outcome.invariant.id}  {outcome.invariant.title}")
+        shown = len(outcome.violations) if everything else _SHOWN
+        for violation in outcome.violations[:shown]:
+            owner = f"  ({violation.owner})" if violation.owner else ""
+            click.echo(f"        {violation.address:#018x}  {violation.text}{owner}")
+        if len(outcome.violations) > shown:
+            click.echo(f"        and {len(outcome.violations) - shown} more")
+
+    click.echo(f"root {root.address:#018x}: {root.state}")
+    for outcome in outcomes:
+        if everything or outcome.status is not Status.ABSENT:
+            show(outcome)
+    counts = {kind: sum(o.status is kind for o in outcomes) for kind in Status}
+    click.echo(
+        f"{counts[Status.OK]} ok, {counts[Status.WARNING]} warnings, {counts[Status.FAILED]} failed, "
+        f"{counts[Status.ABSENT]} about what this dump does not have"
+    )
+    return status

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`khorig inspect`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Iterable
+
+import click
+
+from khorig import exit_codes
+from khorig.cli.dump_options import dump_options, opened
+
+
+
+@click.command(short_help="Show the handover in a dump.")
+@dump_options
+@click.option("--tree", is_flag=True, help="The device trees as they hang together.")
+@click.option("--pages", is_flag=True, help="Every preserved block and whose it is.")
+@click.option("--owners", is_flag=True, help="How much belongs to whom.")
+@click.option("--dts", is_flag=True, help="The device trees' content.")
+@click.option("--json", "as_json", is_flag=True, help="For scripts; --pages adds every block.")
+def inspect(
+    dump: Path,
+    fdt: int | None,
+    generation: int | None,
+    machine: str | None,
+    tree: bool,
+    pages: bool,
+    owners: bool,
+    dts: bool,
+    as_json: bool,
+) -> int:
+    """Show what one kernel left for the next in DUMP: an ELF core (QEMU's dump-guest-memory,
+    /proc/vmcore), a kdump file, an image of RAM, packed or not, or the file that a live machine has
+    its RAM in.
+
+    \b
+      khorig inspect out/latest/handover/x86_64-q35/gen1.sealed.ram.zst
+      khorig inspect vmcore --owners
+      khorig inspect guest.elf --fdt 0x12345000 --dts
+    """
+    from khorig.present import details
+    from khorig.present.document import inspection_document
+    from khorig.present.memory_map import memory_map
+    from khorig.present.summary import summary_lines
+    from khorig.view.inspection import NoHandover
+    from khorig.view.inspection import inspect as inspect_dump
+
+    with opened(dump, machine) as source:
+        try:
+            inspection = inspect_dump(source, fdt, generation)
+        except NoHandover as error:
+            return _nothing(source, error, as_json, dts)
+        if as_json:
+            click.echo(json.dumps(inspection_document(inspection, pages), indent=1))
+            return exit_codes.PASS
+        wanted: list[Iterable[str]] = []
+        if tree:
+            wanted.append(details.tree_lines(inspection))
+        if owners:
+            wanted.append(details.owner_lines(inspection))
+        if dts:
+            wanted.append(details.dts_lines(inspection))
+        if pages:
+            wanted.append(details.page_lines(inspection))
+        for lines in wanted or [summary_lines(inspection)]:
+            click.echo("\n".join(lines))
+        if not wanted:
+            from rich.console import Console
+
+            console = Console(highlight=False, soft_wrap=True)
+            for line in memory_map(inspection):
+                console.print(line)
+    return exit_codes.PASS
+
+
+def _nothing(source: object, error: Exception, as_json: bool, dts: bool) -> int:
+    """What can be said of a dump without a handover that can be read."""
+    from khorig.present.document import candidate_document
+    from khorig.present.foreign import foreign_lines
+    from khorig.present.summary import candidate_line, dump_lines
+    from khorig.view.dumps import Dump
+    from khorig.view.inspection import NoHandover
+
+    assert isinstance(error, NoHandover) and isinstance(source, Dump)
+    if as_json:
+        candidates = [candidate_document(c) for c in error.candidates]
+        click.echo(json.dumps({"schema": 1, "error": str(error), "candidates": candidates}, indent=1))
+        return exit_codes.USAGE
+    click.echo("\n".join(dump_lines(source, source.arch)))
+    for candidate in error.candidates:
+        click.echo(f"            {candidate_line(candidate)}")
+        if candidate.handover is None:
+            for line in foreign_lines(source.memory, candidate.address, dts):
+                click.echo(f"            {line}")
+    click.echo(f"khorig: {error}", err=True)
+    return exit_codes.USAGE
