@@ -13,6 +13,32 @@ constexpr uint64_t LeafNumber(uint64_t key) { return key >> abi::kRadixBitmapLog
 constexpr uint64_t BitMask(uint64_t key) { return uint64_t{1} << (key & 63); }
 constexpr uint64_t BitWord(uint64_t key) { return RadixBit(key) / 64; }
 
+// Slots go from 0 to a node and stay. Whoever sees the node also sees what it was made of.
+inline uint64_t LoadSlot(const uint64_t* slot) { return __atomic_load_n(slot, __ATOMIC_ACQUIRE); }
+
+/// False when another CPU was faster.
+inline bool FillSlot(uint64_t* slot, PageFrame node) {
+  uint64_t empty = 0;
+  return __atomic_compare_exchange_n(slot, &empty, node.address().raw(), false, __ATOMIC_RELEASE,
+                                     __ATOMIC_RELAXED);
+}
+
+/// Whether the bit was clear before.
+inline bool SetBit(uint64_t* leaf, uint64_t key) {
+  return (__atomic_fetch_or(&leaf[BitWord(key)], BitMask(key), __ATOMIC_ACQ_REL) & BitMask(key)) ==
+         0;
+}
+
+/// Whether the bit was set before.
+inline bool ClearBit(uint64_t* leaf, uint64_t key) {
+  return (__atomic_fetch_and(&leaf[BitWord(key)], ~BitMask(key), __ATOMIC_ACQ_REL) &
+          BitMask(key)) != 0;
+}
+
+inline bool TestBit(const uint64_t* leaf, uint64_t key) {
+  return (__atomic_load_n(&leaf[BitWord(key)], __ATOMIC_ACQUIRE) & BitMask(key)) != 0;
+}
+
 inline Status CheckShape(Block block) {
   if (block.order.log2() > Tracker::kMaxOrder) {
     return Error{ErrorCode::kOrderRange, block.begin(), block.order.log2(), Tracker::kMaxOrder};
@@ -65,6 +91,20 @@ Result<Tracker> Tracker::Create(const PhysicalMemory& memory, PageSource& pages)
   return tracker;
 }
 
+Tracker Tracker::ForCpu(PageSource& pages) const {
+  Tracker tracker;
+  tracker.memory_ = memory_;
+  tracker.pages_ = &pages;
+  tracker.root_ = root_;
+  return tracker;
+}
+
+void Tracker::Join(const Tracker& other) {
+  node_count_ += other.node_count_;
+  block_count_ += other.block_count_;
+  page_count_ += other.page_count_;
+}
+
 Status Tracker::Preserve(Block block) {
   KHOCORE_RETURN_IF_ERROR(CheckShape(block));
   if (block.frame.number() >= kRadixFrames ||
@@ -80,11 +120,9 @@ Status Tracker::Preserve(Block block) {
   }
   last_leaf_ = leaf;
   last_leaf_number_ = LeafNumber(key);
-  uint64_t& word = leaf[BitWord(key)];
-  if ((word & BitMask(key)) != 0) {
+  if (!SetBit(leaf, key)) {
     return Error{ErrorCode::kAlreadyPreserved, block.begin(), block.order.log2()};
   }
-  word |= BitMask(key);
   ++block_count_;
   page_count_ += block.order.pages();
   return Ok{};
@@ -92,11 +130,12 @@ Status Tracker::Preserve(Block block) {
 
 Status Tracker::Unpreserve(Block block) {
   KHOCORE_RETURN_IF_ERROR(CheckShape(block));
-  if (!IsPreserved(block)) {
+  const bool has_key = block.frame.number() < kRadixFrames;
+  const uint64_t key = has_key ? RadixKey(block) : 0;
+  uint64_t* leaf = has_key ? FindLeaf(key) : nullptr;
+  if (leaf == nullptr || !ClearBit(leaf, key)) {
     return Error{ErrorCode::kNotPreserved, block.begin(), block.order.log2()};
   }
-  const uint64_t key = RadixKey(block);
-  FindLeaf(key)[BitWord(key)] &= ~BitMask(key);
   --block_count_;
   page_count_ -= block.order.pages();
   return Ok{};
@@ -106,7 +145,7 @@ bool Tracker::IsPreserved(Block block) const {
   if (!CheckShape(block).ok() || block.frame.number() >= kRadixFrames) return false;
   const uint64_t key = RadixKey(block);
   const uint64_t* leaf = FindLeaf(key);
-  return leaf != nullptr && (leaf[BitWord(key)] & BitMask(key)) != 0;
+  return leaf != nullptr && TestBit(leaf, key);
 }
 
 Status Tracker::PreserveRange(PhysRange range) {
@@ -138,8 +177,20 @@ Status Tracker::UnpreserveRange(PhysRange range) {
     return false;
   });
   if (!status.ok()) return status;
-  ForEachBlock(range, [&](Block block) { return Unpreserve(block).ok(); });
-  return Ok{};
+  uint64_t done = 0;
+  ForEachBlock(range, [&](Block block) {
+    status = Unpreserve(block);
+    if (status.ok()) done += block.bytes();
+    return status.ok();
+  });
+  if (status.ok()) return status;
+  // Another CPU was faster with one of the blocks. The leaves are there, so this cannot fail.
+  ForEachBlock(range, [&](Block block) {
+    if (done == 0) return false;
+    done -= block.bytes();
+    return Preserve(block).ok();
+  });
+  return status;
 }
 
 void Tracker::Destroy() {
@@ -165,7 +216,7 @@ uint64_t* Tracker::FindLeaf(uint64_t key) const {
   if (last_leaf_ != nullptr && last_leaf_number_ == LeafNumber(key)) return last_leaf_;
   uint64_t* node = Node(root_);
   for (unsigned level = kTopLevel; level > 0; --level) {
-    const uint64_t below = node[RadixSlot(key, level)];
+    const uint64_t below = LoadSlot(&node[RadixSlot(key, level)]);
     if (below == 0) return nullptr;
     node = Node(PageFrame::Containing(PhysAddr::FromRaw(below)));
   }
@@ -173,19 +224,30 @@ uint64_t* Tracker::FindLeaf(uint64_t key) const {
 }
 
 Result<uint64_t*> Tracker::MakeLeaf(uint64_t key) {
-  unsigned level = kTopLevel;
-  uint64_t* slot = nullptr;
-  for (uint64_t* node = Node(root_);; --level) {
-    slot = &node[RadixSlot(key, level)];
-    if (*slot == 0) break;
-    node = Node(PageFrame::Containing(PhysAddr::FromRaw(*slot)));
+  uint64_t* node = Node(root_);
+  for (unsigned level = kTopLevel; level > 0; --level) {
+    uint64_t* slot = &node[RadixSlot(key, level)];
+    uint64_t below = LoadSlot(slot);
+    if (below == 0) {
+      PageFrame made[kTopLevel];
+      const Result<uint64_t*> leaf = MakeBranch(key, level, made);
+      if (!leaf.ok()) return leaf.error();
+      if (FillSlot(slot, made[level - 1])) {
+        node_count_ += level;
+        return leaf;
+      }
+      for (unsigned i = 0; i < level; ++i) pages_->FreePage(made[i]);
+      below = LoadSlot(slot);
+    }
+    node = Node(PageFrame::Containing(PhysAddr::FromRaw(below)));
   }
+  return node;
+}
 
-  // The missing branch is built from the leaf up and hung into the tree as the last step, so a
-  // failure leaves no trace.
-  PageFrame made[kTopLevel];
+Result<uint64_t*> Tracker::MakeBranch(uint64_t key, unsigned levels, PageFrame* made) {
+  // Built from the leaf up and hung into the tree as the last step, so a failure leaves no trace.
   uint64_t* leaf = nullptr;
-  for (unsigned i = 0; i < level; ++i) {
+  for (unsigned i = 0; i < levels; ++i) {
     const Result<uint64_t*> node = AllocateNode(&made[i]);
     if (!node.ok()) {
       while (i > 0) pages_->FreePage(made[--i]);
@@ -197,8 +259,6 @@ Result<uint64_t*> Tracker::MakeLeaf(uint64_t key) {
       node.value()[RadixSlot(key, i)] = made[i - 1].address().raw();
     }
   }
-  *slot = made[level - 1].address().raw();
-  node_count_ += level;
   return leaf;
 }
 

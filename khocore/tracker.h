@@ -14,6 +14,11 @@ namespace khocore {
 ///
 /// Node pages come from the page source and lie outside scratch. They are not preserved
 /// themselves: the next kernel walks the tree before it allocates outside scratch.
+///
+/// Any number of CPUs change one tree at the same time without a lock, each through a `Tracker` of
+/// its own that `ForCpu` makes: bits are set and cleared atomically, and a new branch is hung in by
+/// one compare-exchange. Of several CPUs that preserve the same block, or unpreserve it, exactly
+/// one succeeds. What a `Tracker` itself holds belongs to one CPU.
 class Tracker {
  public:
   static constexpr unsigned kMaxOrder = 30;
@@ -24,9 +29,15 @@ class Tracker {
   /// Errors: `kOutOfMemory`, `kOutsideRam` when a page of the source is not in `memory`.
   static Result<Tracker> Create(const PhysicalMemory& memory, PageSource& pages);
 
+  /// A tracker of the same tree for another CPU, with a page source of that CPU's own. Its counts
+  /// start at zero.
+  Tracker ForCpu(PageSource& pages) const;
+  /// Adds the counts of a tracker that `ForCpu` made and that is no longer used.
+  void Join(const Tracker& other);
+
   /// Marks a block. Errors: `kOrderRange`, `kUnaligned`, `kOutsideRam` (of the block, or of a page
   /// of the source), `kAlreadyPreserved` (the very same block), `kOutOfMemory`; on error the tree
-  /// is as before, node for node.
+  /// is as before, node for node, but for what other CPUs have done.
   Status Preserve(Block block);
 
   /// The exact inverse of `Preserve`. Errors: `kNotPreserved`, `kOrderRange`, `kUnaligned`.
@@ -36,19 +47,21 @@ class Tracker {
   /// kho_preserve_pages does). Errors: as `Preserve`; on error none of it is preserved, but node
   /// pages that were added stay in the tree, empty.
   Status PreserveRange(PhysRange range);
-  /// The exact inverse of `PreserveRange` with the same range. Errors: `kNotPreserved` before
-  /// anything is changed.
+  /// The exact inverse of `PreserveRange` with the same range. Errors: `kNotPreserved`; nothing is
+  /// changed then.
   Status UnpreserveRange(PhysRange range);
 
   bool IsPreserved(Block block) const;
 
   /// What `preserved-memory-map` holds.
   PageFrame root() const { return root_; }
+  // What was done through this tracker and those that joined it. One CPU alone may have unpreserved
+  // more than it preserved; its counts then wrap, and the sum over all CPUs is right.
   uint64_t node_count() const { return node_count_; }
   uint64_t block_count() const { return block_count_; }
   uint64_t page_count() const { return page_count_; }
 
-  /// Gives all node pages back. The tracker must not be used afterwards.
+  /// Gives all node pages back. No tracker of the tree may be used any more.
   void Destroy();
 
  private:
@@ -56,6 +69,8 @@ class Tracker {
   Result<uint64_t*> AllocateNode(PageFrame* page);
   uint64_t* FindLeaf(uint64_t key) const;
   Result<uint64_t*> MakeLeaf(uint64_t key);
+  /// The `levels` nodes that lead to the leaf of `key`, the leaf first, not in the tree yet.
+  Result<uint64_t*> MakeBranch(uint64_t key, unsigned levels, PageFrame* made);
   void FreeNodes(PageFrame page, unsigned level);
 
   const PhysicalMemory* memory_ = nullptr;

@@ -126,6 +126,10 @@ def _config_impl(ctx):
                 ]),
                 (_LINK, sanitize),
             ]),
+            _flags("tsan", [
+                (_COMPILE, ["-fsanitize=thread", "-fno-omit-frame-pointer"]),
+                (_LINK, ["-fsanitize=thread"]),
+            ]),
             _flags("fuzzer_coverage", [(_COMPILE, ["-fsanitize=fuzzer-no-link"])]),
             _flags("fuzzer", [(_LINK, ["-fsanitize=fuzzer"])], implies = ["fuzzer_coverage"]),
         ]

@@ -28,4 +28,14 @@ void Panic(const char* format, ...) {
   arch::Exit(arch::ExitStatus::kPanic);
 }
 
+bool IsPanicking() { return false; }
+void StopIfPanicking() {}
+
 }  // namespace core
+
+namespace arch {
+
+/// Firmware runs the loader on one CPU and keeps the others to itself.
+size_t CpuNumber() { return 0; }
+
+}  // namespace arch

@@ -79,8 +79,46 @@ khocore::Status MapDevice(khocore::PhysRange range);
 /// Routes every exception to a register dump, a symbolized backtrace and `ExitStatus::kPanic`.
 void InstallExceptionHandlers();
 /// Calls `visit(return address)` for each frame from the caller on, at most `limit`, stopping at
-/// the first frame pointer outside the kernel stack.
+/// the first frame pointer outside the CPU's stack.
 void WalkStack(uint64_t frame_pointer, unsigned limit, void (*visit)(uint64_t pc));
+
+// ---- smp.cc: the other CPUs. They share page tables and handlers with the one that booted, which
+// alone calls these functions unless it says otherwise. Interrupts stay off on all of them.
+
+/// More CPUs than this are left alone.
+inline constexpr size_t kMaxCpus = 64;
+/// What each CPU but the first needs for stacks and tables, aligned to its size.
+inline constexpr uint64_t kCpuMemory = 64 << 10;
+
+/// The number of the CPU that calls; 0 for the one that booted.
+size_t CpuNumber();
+/// Looks for the machine's CPUs (MADT, device tree) and returns how many there are, this one and
+/// those beyond `kMaxCpus` included. Firmware's tables are untrusted; what cannot be used is said.
+/// Called once.
+size_t FindCpus(const boot::BootInfo& info);
+/// What the hardware calls a CPU: APIC ID, MPIDR.
+uint64_t HardwareId(size_t number);
+
+enum class StartResult : uint8_t {
+  kStarted,
+  kImpossible,  ///< there is no way to start it
+  kNoAnswer,    ///< it was told to, and did not come in time
+  kRunning,     ///< it runs already: the last kernel has left it behind
+};
+/// Starts the CPU `number`, which calls `entry(number)` on a stack of its own. `memory` are
+/// `kCpuMemory` bytes of mapped RAM that belong to it from then on, even if it does not come.
+StartResult StartCpu(const boot::BootInfo& info, size_t number, khocore::PhysRange memory,
+                     void (*entry)(size_t number));
+
+/// Called by a CPU as its last act in this kernel.
+[[noreturn]] void LeaveCpu();
+/// Called by the first CPU for each that was told to start and is about to call `LeaveCpu`: brings
+/// it to where neither the copy of the next kernel nor that kernel can run it over, in the state
+/// that a next kernel starts it from. False when it still runs.
+bool RemoveCpu(size_t number);
+/// Interrupts the other CPUs so that they come to `core::StopForPanic`, where that can be done;
+/// else they get there by looking. Any CPU may call it.
+void InterruptOtherCpus();
 
 // ---- kexec.cc
 

@@ -112,7 +112,7 @@ Event& Event::ItemBegin(char bracket) {
 }
 
 void Fail(const char* file, int line, const char* what, const char* format, ...) {
-  failed = true;
+  __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
   Event event("fail");
   event.Text("what", what).Text("file", file).Number("line", static_cast<uint64_t>(line));
   va_list arguments;
@@ -121,7 +121,7 @@ void Fail(const char* file, int line, const char* what, const char* format, ...)
   va_end(arguments);
 }
 
-bool HasFailed() { return failed; }
+bool HasFailed() { return __atomic_load_n(&failed, __ATOMIC_RELAXED); }
 
 void EndWithError(RequestError error, const char* cause, const char* format, ...) {
   {

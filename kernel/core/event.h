@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "kernel/core/console_lock.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 
@@ -33,6 +34,7 @@ class Event {
   Event& ItemBegin(char bracket);
 
  private:
+  ConsoleLock lock_;
   void Key(const char* key);
   void Comma();
   bool first_ = false;

@@ -3,6 +3,7 @@
 #include "kernel/arch/arch.h"
 #include "kernel/clients/generation_record.h"
 #include "kernel/clients/ledger.h"
+#include "kernel/core/cpus.h"
 #include "kernel/core/event.h"
 #include "kernel/core/generation.h"
 #include "kernel/core/kexec.h"
@@ -143,12 +144,32 @@ void StartAnew(Generation& generation, const Scenario& scenario) {
   phase.End();
 }
 
+/// The jump starts on the CPU that booted, whichever CPU asks for it. Returns who did.
+size_t AwaitJumpRequest() {
+  const size_t asking = options.generation % CpuCount();
+  size_t asked = 0;
+  RunOnAllCpus([&](size_t number) {
+    if (number == asking) __atomic_store_n(&asked, number, __ATOMIC_RELEASE);
+  });
+  return __atomic_load_n(&asked, __ATOMIC_ACQUIRE);
+}
+
+/// Says so; from here on only what is switched off is said.
+void AnnounceJump(const NextKernel& next) {
+  Event event("jump");
+  event.Hex("to", next.entry.raw());
+  if (CpuCount() > 1) event.Number("asked_by", AwaitJumpRequest());
+}
+
 [[noreturn]] void JumpTo(Generation& generation, const NextKernel& next) {
   if (generation.Armed(Fault::kWriteAfterSeal)) {
     *Direct<volatile uint8_t>(generation.fault_target.begin) ^= 1;
   }
   while (generation.Armed(Fault::kHangBeforeJump)) arch::Pause();
-  Event("jump").Hex("to", next.entry.raw());
+  AnnounceJump(next);
+  const size_t others = CpuCount() - 1;
+  ParkCpus(generation.Armed(Fault::kCpuSpins) ? 1 : 0);
+  if (others != 0) Event("quiesce").Text("what", "other CPUs").Number("count", others);
   arch::Quiesce([](const char* what, unsigned count) {
     Event("quiesce").Text("what", what).Number("count", count);
   });
@@ -166,6 +187,7 @@ void StartAnew(Generation& generation, const Scenario& scenario) {
   SetUpMemory(info, options, &memory);
   ReportPhase("early-boot", arch::Counter() - entered - waited, 0, 0);
   ReportMemory(memory);
+  StartCpus(info, memory.allocator);
 
   const Scenario& scenario = ChooseScenario();
   static Generation generation(info, options, memory);

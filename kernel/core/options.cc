@@ -58,7 +58,7 @@ bool ParseStops(Text value, Options* options) {
 
 bool ParseFault(Text value, Options* options) {
   for (auto fault = static_cast<uint8_t>(Fault::kNone);
-       fault <= static_cast<uint8_t>(Fault::kPanicAfterRestore); ++fault) {
+       fault <= static_cast<uint8_t>(Fault::kLostUpdate); ++fault) {
     if (value.Is(FaultName(static_cast<Fault>(fault)))) {
       options->fault = static_cast<Fault>(fault);
       return true;
@@ -140,6 +140,12 @@ const char* FaultName(Fault fault) {
       return "hang-before-jump";
     case Fault::kPanicAfterRestore:
       return "panic-after-restore";
+    case Fault::kCpuSpins:
+      return "ap-spins-in-old-text";
+    case Fault::kPublishedEarly:
+      return "root-published-early";
+    case Fault::kLostUpdate:
+      return "lost-tracker-update";
   }
   return "?";
 }

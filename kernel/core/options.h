@@ -18,6 +18,9 @@ enum class Fault : uint8_t {
   kTailNotRestored,        ///< the last page of a block stays behind when the block is restored
   kHangBeforeJump,         ///< the kernel loops instead of jumping
   kPanicAfterRestore,      ///< the second generation reads through a wild pointer
+  kCpuSpins,               ///< a CPU is not parked and loops in the old kernel's text
+  kPublishedEarly,         ///< a fragment is linked before it is finished
+  kLostUpdate,             ///< a CPU sets a bit in the tracker without regard to the others
 };
 const char* FaultName(Fault fault);
 

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 
 #include "kernel/arch/arch.h"
+#include "kernel/core/console_lock.h"
+#include "kernel/core/cpus.h"
 #include "kernel/core/event.h"
 #include "kernel/core/print.h"
 #include "kernel/core/symbols.h"
@@ -12,7 +14,7 @@ namespace core {
 namespace {
 
 constexpr unsigned kMaxFrames = 24;
-bool in_panic = false;
+size_t panicking = 0;  ///< the number of the CPU that panics and 1; 0 while none does
 
 void PrintFrame(uint64_t pc) {
   uint64_t offset = 0;
@@ -20,15 +22,49 @@ void PrintFrame(uint64_t pc) {
   PrintConsole("  %016lx %s+0x%lx\n", pc, name != nullptr ? name : "?", offset);
 }
 
-void EnterPanic() {
-  if (in_panic) arch::Halt();
-  in_panic = true;
+void EnterPanic(uint64_t pc, uint64_t frame_pointer) {
+  const size_t self = arch::CpuNumber() + 1;
+  size_t none = 0;
+  if (__atomic_compare_exchange_n(&panicking, &none, self, false, __ATOMIC_ACQ_REL,
+                                  __ATOMIC_ACQUIRE)) {
+    return;
+  }
+  if (none == self) arch::Halt();
+  StopForPanic(pc, frame_pointer);
+}
+
+void PrintCpu(size_t number, uint64_t pc, uint64_t frame_pointer) {
+  if (pc == 0) {
+    PrintConsole("CPU %zu does not answer\n", number);
+    return;
+  }
+  PrintConsole("CPU %zu:\n", number);
+  PrintFrame(pc);
+  arch::WalkStack(frame_pointer, kMaxFrames, PrintFrame);
+}
+
+[[noreturn]] void PrintOthersAndExit() {
+  StopOtherCpus(PrintCpu);
+  arch::Exit(arch::ExitStatus::kPanic);
 }
 
 }  // namespace
 
+bool IsPanicking() { return __atomic_load_n(&panicking, __ATOMIC_ACQUIRE) != 0; }
+
+void StopForPanic(uint64_t pc, uint64_t frame_pointer) { StopHere(pc, frame_pointer); }
+
+void StopIfPanicking() {
+  const size_t who = __atomic_load_n(&panicking, __ATOMIC_RELAXED);
+  if (who == 0 || who == arch::CpuNumber() + 1) return;
+  StopForPanic(reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+               reinterpret_cast<uint64_t>(__builtin_frame_address(0)));
+}
+
 void Panic(const char* format, ...) {
-  EnterPanic();
+  const auto frame = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  EnterPanic(reinterpret_cast<uint64_t>(__builtin_return_address(0)), frame);
+  const ConsoleLock lock;
   char text[256];
   struct Bounded {
     char* at;
@@ -45,13 +81,14 @@ void Panic(const char* format, ...) {
   *bounded.at = '\0';
   Event("panic").Text("text", text);
   PrintConsole("backtrace:\n");
-  arch::WalkStack(reinterpret_cast<uint64_t>(__builtin_frame_address(0)), kMaxFrames, PrintFrame);
-  arch::Exit(arch::ExitStatus::kPanic);
+  arch::WalkStack(frame, kMaxFrames, PrintFrame);
+  PrintOthersAndExit();
 }
 
 void PanicFromException(const char* what, uint64_t pc, uint64_t frame_pointer,
                         void (*print_registers)(const void* registers), const void* registers) {
-  EnterPanic();
+  EnterPanic(pc, frame_pointer);
+  const ConsoleLock lock;
   uint64_t offset = 0;
   const char* name = FindSymbol(pc, &offset);
   char text[192];
@@ -61,7 +98,7 @@ void PanicFromException(const char* what, uint64_t pc, uint64_t frame_pointer,
   PrintConsole("backtrace:\n");
   PrintFrame(pc);
   arch::WalkStack(frame_pointer, kMaxFrames, PrintFrame);
-  arch::Exit(arch::ExitStatus::kPanic);
+  PrintOthersAndExit();
 }
 
 }  // namespace core

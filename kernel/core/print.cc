@@ -2,6 +2,7 @@
 #include "kernel/core/print.h"
 
 #include "kernel/arch/arch.h"
+#include "kernel/core/console_lock.h"
 #include "kernel/core/log.h"
 
 namespace core {
@@ -126,6 +127,7 @@ size_t FormatTo(char* buffer, size_t size, const char* format, ...) {
 }
 
 void Print(const char* format, ...) {
+  const ConsoleLock lock;
   va_list arguments;
   va_start(arguments, format);
   Format(PutConsoleAndLog, nullptr, format, arguments);

@@ -11,22 +11,10 @@
 image_entry:
   msr daifset, #0xf
   mov x19, x0
+  msr tpidr_el1, xzr      // the first CPU; see smp.cc
   load_address x1, exception_vectors
   load_address x2, __exception_stack_end
-  test_el2 x3
-  b.ne 1f
-  mov x3, #(1 << 31)      // RW alone: a kernel that ran with VHE leaves E2H and TGE set
-  msr hcr_el2, x3
-  isb
-  mov x3, #0x33ff         // no traps of floating point, which libfdt uses
-  msr cptr_el2, x3
-  msr vbar_el2, x1
-  b 2f
-1:
-  mov x3, #(3 << 20)
-  msr cpacr_el1, x3
-  msr vbar_el1, x1
-2:
+  prepare_el x1, x3
   mmu_off x3, x4
   // The kernel runs on SP_EL0, so an exception finds a good stack whatever became of that.
   msr spsel, #1

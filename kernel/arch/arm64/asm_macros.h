@@ -56,6 +56,25 @@
 .Ldone_\@:
 .endm
 
+/// What an EL has to have before anything else: its vectors, and no traps of floating point, which
+/// libfdt uses.
+.macro prepare_el vectors, scratch
+  test_el2 \scratch
+  b.ne .Lel1_\@
+  mov \scratch, #(1 << 31)  // RW alone: a kernel that ran with VHE leaves E2H and TGE set
+  msr hcr_el2, \scratch
+  isb
+  mov \scratch, #0x33ff
+  msr cptr_el2, \scratch
+  msr vbar_el2, \vectors
+  b .Lprepared_\@
+.Lel1_\@:
+  mov \scratch, #(3 << 20)
+  msr cpacr_el1, \scratch
+  msr vbar_el1, \vectors
+.Lprepared_\@:
+.endm
+
 /// MMU and caches off, everything else as SCTLR should be.
 .macro mmu_off a, b
   mov32 \a, SCTLR_EL1_OFF

@@ -4,11 +4,12 @@
 #include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/exit.h"
 #include "kernel/arch/arm64/registers.h"
+#include "kernel/arch/arm64/smp.h"
 #include "kernel/core/panic.h"
 #include "kernel/core/print.h"
 
 extern "C" {
-extern char exception_vectors[], __stack_begin[], __stack_end[];
+extern char exception_vectors[];
 }
 
 namespace arch {
@@ -157,8 +158,10 @@ void InstallExceptionHandlers() {
 }
 
 void WalkStack(uint64_t frame_pointer, unsigned limit, void (*visit)(uint64_t pc)) {
-  const auto begin = reinterpret_cast<uint64_t>(__stack_begin);
-  const auto end = reinterpret_cast<uint64_t>(__stack_end);
+  const khocore::PhysRange stack = StackAround(frame_pointer);
+  if (stack.size == 0) return;
+  const uint64_t begin = stack.begin.raw();
+  const uint64_t end = stack.end().raw();
   struct FrameRecord {
     uint64_t caller;
     uint64_t return_address;

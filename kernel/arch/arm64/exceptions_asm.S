@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 #include "kernel/arch/arm64/asm_macros.h"
+#include "kernel/arch/arm64/cpu_local.h"
 
 // The kernel runs on SP_EL0 and exceptions on the EL's own stack pointer, so an exception never
 // depends on the stack it interrupts. An exception within the handler (the second group) starts on
@@ -16,6 +17,18 @@
   b save_registers
 .endm
 
+// The end of this CPU's exception stack. TPIDR_EL1 is zero on the first CPU and points to the
+// struct CpuLocal of every other one.
+.macro load_exception_stack register
+  mrs \register, tpidr_el1
+  cbz \register, 1f
+  ldr \register, [\register, #CPU_EXCEPTION_STACK]
+  b 2f
+1:
+  load_address \register, __exception_stack_end
+2:
+.endm
+
 .section .text.vectors, "ax"
 .balign 2048
 .globl exception_vectors
@@ -27,7 +40,7 @@ exception_vectors:
 .irp number, 4, 5, 6, 7
   .balign 128
   msr tpidrro_el0, x0
-  load_address x0, __exception_stack_end
+  load_exception_stack x0
   sub x0, x0, #NESTED_OFFSET
   mov sp, x0
   mrs x0, tpidrro_el0

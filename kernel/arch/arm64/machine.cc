@@ -108,6 +108,17 @@ void ReadPci(const DeviceTree& tree, const TreeNode& node, Machine* machine, Not
   }
 }
 
+void ReadCpu(const TreeNode& node, Machine* machine, Note note) {
+  if (!node.IsIn("cpus") || !boot::HasString(node.device_type, "cpu")) return;
+  uint64_t id = 0;
+  if (!boot::ReadNumber(node.reg, &id)) {
+    note("CPU: no usable reg; it is not used");
+    return;
+  }
+  if (machine->cpu_count < Machine::kMaxCpus) machine->cpus[machine->cpu_count] = id;
+  ++machine->cpu_count;
+}
+
 }  // namespace
 
 Machine ReadMachine(const DeviceTree& tree, Note note) {
@@ -118,6 +129,8 @@ Machine ReadMachine(const DeviceTree& tree, Note note) {
     if (node.compatible.data == nullptr || !node.IsEnabled()) return;
     if (machine.gic == Machine::Gic::kNone) ReadGic(node, &machine, note);
     if (machine.pci.size == 0) ReadPci(tree, node, &machine, note);
+    machine.has_psci |= boot::HasString(node.compatible, "arm,psci-0.2");
+    ReadCpu(node, &machine, note);
   });
   machine.console = consoles.Find(tree, note);
   return machine;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "boot/device_tree.h"
@@ -18,6 +19,11 @@ struct Machine {
   khocore::PhysRange gic_cpu;  ///< version 2: the CPU interface
   khocore::PhysRange pci;  ///< configuration space (ECAM) of buses from `pci_first_bus`, or empty
   unsigned pci_first_bus = 0;
+
+  static constexpr size_t kMaxCpus = 64;
+  uint64_t cpus[kMaxCpus] = {};  ///< MPIDR of each
+  size_t cpu_count = 0;          ///< that the tree has, whether there was room for them or not
+  bool has_psci = false;
 };
 
 /// Reads the devices from `tree`; tells `note` what is there and cannot be used.

@@ -232,6 +232,19 @@ uint64_t TransitionEntry(PhysAddr address) {
   return AlignDown(address.raw(), kGigabyte) | Attributes(kNormal, Rights::kAll) | kBlock;
 }
 
+uint64_t FillStartTable(PhysRange image, PhysRange data, uint64_t* table) {
+  const Map* const map = early_map.self;
+  const PhysRange mapped[] = {image, data};
+  for (const PhysRange& range : mapped) {
+    for (uint64_t at = AlignDown(range.begin.raw(), kGigabyte); at < range.end().raw();
+         at += kGigabyte) {
+      table[at / kGigabyte] = TransitionEntry(PhysAddr::FromRaw(at));
+    }
+  }
+  table[kImageBase / kGigabyte] = map->level1.entries[kImageBase / kGigabyte];
+  return Address(&map->level1);
+}
+
 void MakeExecutable(PhysAddr address) {
   uint64_t* const entry = FindLeaf(early_map.self, address);
   KHORIG_CHECK(entry != nullptr);

@@ -21,4 +21,9 @@ void MakeExecutable(khocore::PhysAddr address);
 /// runs without caches sees it.
 void CleanToMemory(khocore::PhysRange range);
 
+/// Fills the level 1 table on which a started CPU turns its MMU on: the gigabytes of the image,
+/// where it lies, and of `data` to themselves, and the image at its own address. Both clean to
+/// memory. Returns the physical address of the table that the CPU goes on with.
+uint64_t FillStartTable(khocore::PhysRange image, khocore::PhysRange data, uint64_t* table);
+
 }  // namespace arch

@@ -12,8 +12,9 @@
 
 namespace host {
 
-/// Outside what AddressSanitizer uses for itself (its memory map: HighMem starts at 2^44).
-inline constexpr uint64_t kRamBase = uint64_t{1} << 45;
+/// Where AddressSanitizer (HighMem) and ThreadSanitizer (HiApp) expect the memory of programs, and
+/// far below what the system places there.
+inline constexpr uint64_t kRamBase = 0x7ea000000000;
 inline constexpr uint64_t kRamSize = uint64_t{192} << 20;
 inline constexpr int kRamDescriptor = 9;  ///< inherited across execve
 

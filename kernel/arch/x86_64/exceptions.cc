@@ -4,6 +4,7 @@
 #include "kernel/arch/arch.h"
 #include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/io.h"
+#include "kernel/arch/x86_64/smp.h"
 #include "kernel/core/panic.h"
 #include "kernel/core/print.h"
 
@@ -31,32 +32,19 @@ struct Gate {
 };
 static_assert(sizeof(Gate) == 16);
 
-struct __attribute__((packed)) TaskState {
-  uint32_t reserved0;
-  uint64_t privileged_stack[3];
-  uint64_t reserved1;
-  uint64_t interrupt_stack[7];  ///< number n is element n - 1
-  uint64_t reserved2;
-  uint16_t reserved3;
-  uint16_t io_map;
-};
-static_assert(sizeof(TaskState) == 104);
-
 struct __attribute__((packed)) TablePointer {
   uint16_t limit;
   uint64_t base;
 };
 
-// Every exception gets a stack of its own, so that a smashed or exhausted kernel stack still
-// prints; those that may interrupt the handler of another get a second one.
 constexpr uint8_t kExceptionStack = 1;
 constexpr uint8_t kNestedStack = 2;
-constexpr size_t kStackBytes = 8 << 10;
-alignas(16) uint8_t exception_stack[kStackBytes];
-alignas(16) uint8_t nested_stack[kStackBytes];
+// Of the CPU that boots.
+alignas(16) uint8_t exception_stack[kExceptionStackBytes];
+alignas(16) uint8_t nested_stack[kExceptionStackBytes];
+TaskState task_state;
 
 Gate gates[kExceptionVectors];
-TaskState task_state;
 
 constexpr unsigned kNmi = 2;
 constexpr unsigned kDoubleFault = 8;
@@ -144,23 +132,33 @@ void FillGate(unsigned vector) {
                        .reserved = 0};
 }
 
-void LoadTaskState() {
-  task_state.interrupt_stack[kExceptionStack - 1] =
-      reinterpret_cast<uint64_t>(exception_stack + kStackBytes);
-  task_state.interrupt_stack[kNestedStack - 1] =
-      reinterpret_cast<uint64_t>(nested_stack + kStackBytes);
-  task_state.io_map = sizeof(TaskState);
-  const uint64_t base = reinterpret_cast<uint64_t>(&task_state);
-  constexpr uint64_t kPresentAvailableTss = 0x89;
-  __gdt[kTssDescriptor] = (sizeof(TaskState) - 1) | (base & 0xffffff) << 16 |
-                          kPresentAvailableTss << 40 | (base >> 24 & 0xff) << 56;
-  __gdt[kTssDescriptor + 1] = base >> 32;
-  asm volatile("ltr %0" : : "r"(kTssSelector) : "memory");
+void LoadInterruptTable() {
+  const TablePointer pointer{sizeof(gates) - 1, reinterpret_cast<uint64_t>(gates)};
+  asm volatile("lidt %0" : : "m"(pointer) : "memory");
 }
 
 }  // namespace
 
+void UseExceptionTables(const ExceptionTables& tables) {
+  TaskState& state = *tables.task_state;
+  state.interrupt_stack[kExceptionStack - 1] =
+      reinterpret_cast<uint64_t>(tables.exception_stack + kExceptionStackBytes);
+  state.interrupt_stack[kNestedStack - 1] =
+      reinterpret_cast<uint64_t>(tables.nested_stack + kExceptionStackBytes);
+  state.io_map = sizeof(TaskState);
+  const uint64_t base = reinterpret_cast<uint64_t>(&state);
+  constexpr uint64_t kPresentAvailableTss = 0x89;
+  tables.gdt[kTssDescriptor] = (sizeof(TaskState) - 1) | (base & 0xffffff) << 16 |
+                               kPresentAvailableTss << 40 | (base >> 24 & 0xff) << 56;
+  tables.gdt[kTssDescriptor + 1] = base >> 32;
+  asm volatile("ltr %0" : : "r"(kTssSelector) : "memory");
+  LoadInterruptTable();
+}
+
 void HandleException(const Registers* registers) {
+  if (registers->vector == kNmi && core::IsPanicking()) {
+    core::StopForPanic(registers->rip, registers->rbp);
+  }
   fault_address = ReadCr2();
   const char* what = kNames[registers->vector % kExceptionVectors];
   if (registers->vector == kPageFault && InStackGuard(fault_address)) what = "stack overflow";
@@ -168,18 +166,17 @@ void HandleException(const Registers* registers) {
 }
 
 void InstallExceptionHandlers() {
-  LoadTaskState();
   for (unsigned vector = 0; vector < kExceptionVectors; ++vector) FillGate(vector);
-  const TablePointer pointer{sizeof(gates) - 1, reinterpret_cast<uint64_t>(gates)};
-  asm volatile("lidt %0" : : "m"(pointer) : "memory");
+  UseExceptionTables({__gdt, &task_state, exception_stack, nested_stack});
 }
 
 void WalkStack(uint64_t frame_pointer, unsigned limit, void (*visit)(uint64_t pc)) {
   // A frame is the caller's frame pointer and the return address above it.
   constexpr uint64_t kFrameBytes = 16;
-  const uint64_t begin = reinterpret_cast<uint64_t>(__stack_begin);
-  const uint64_t end = reinterpret_cast<uint64_t>(__stack_end) - kFrameBytes;
-  uint64_t lowest = begin;
+  const khocore::PhysRange stack = StackAround(frame_pointer);
+  if (stack.size == 0) return;
+  const uint64_t end = stack.end().raw() - kFrameBytes;
+  uint64_t lowest = stack.begin.raw();
   for (unsigned i = 0; i < limit; ++i) {
     if (frame_pointer < lowest || frame_pointer > end || frame_pointer % 8 != 0) return;
     const uint64_t* frame = reinterpret_cast<const uint64_t*>(frame_pointer);

@@ -15,6 +15,32 @@ struct Registers {
 };
 static_assert(sizeof(Registers) == 22 * sizeof(uint64_t));
 
+struct __attribute__((packed)) TaskState {
+  uint32_t reserved0;
+  uint64_t privileged_stack[3];
+  uint64_t reserved1;
+  uint64_t interrupt_stack[7];  ///< number n is element n - 1
+  uint64_t reserved2;
+  uint16_t reserved3;
+  uint16_t io_map;
+};
+static_assert(sizeof(TaskState) == 104);
+
+/// Every exception gets a stack of its own, so that a smashed or exhausted kernel stack still
+/// prints; those that may interrupt the handler of another get a second one.
+inline constexpr size_t kExceptionStackBytes = 8 << 10;
+
+/// What a CPU needs to take exceptions; all of it is its own.
+struct ExceptionTables {
+  uint64_t* gdt;  ///< as __gdt in start.S; the task state is entered behind the segments
+  TaskState* task_state;
+  uint8_t* exception_stack;  ///< `kExceptionStackBytes`, each
+  uint8_t* nested_stack;
+};
+/// Lets this CPU take exceptions on its own stacks. The handlers are those of all CPUs, installed
+/// by `InstallExceptionHandlers`. The GDT is loaded already.
+void UseExceptionTables(const ExceptionTables& tables);
+
 inline constexpr unsigned kExceptionVectors = 32;
 inline constexpr size_t kExceptionStubBytes = 16;
 

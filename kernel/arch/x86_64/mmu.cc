@@ -127,6 +127,11 @@ PhysAddr PhysicalOf(const void* image_address) {
   return LoadAddress() + (ImageAddress(image_address) - kImageBase);
 }
 
+uint64_t ImageEntry() {
+  const uint64_t window = kImageBase - __load_address;
+  return reinterpret_cast<const uint64_t*>((ReadCr3() & kTableAddress) + window)[kTableEntries - 1];
+}
+
 void AllowExecution(PhysAddr page) {
   PageTables tables = RunningTables();
   tables.Find(page.raw(), Leaf::kLargePage)[0] &= ~kNoExecute;

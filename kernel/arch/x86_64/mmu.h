@@ -17,4 +17,7 @@ khocore::PhysAddr PhysicalOf(const void* image_address);
 /// kernel is called there. `page` is mapped.
 void AllowExecution(khocore::PhysAddr page);
 
+/// The entry of the topmost page table through which the image is mapped.
+uint64_t ImageEntry();
+
 }  // namespace arch

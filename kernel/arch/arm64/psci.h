@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stdint.h>
+
+#include "kernel/arch/arm64/registers.h"
+
+// Arm Power State Coordination Interface (DEN 0022).
+
+namespace arch {
+
+inline constexpr uint64_t kPsciCpuOff = 0x84000002;
+inline constexpr uint64_t kPsciSystemOff = 0x84000008;
+inline constexpr uint64_t kPsciCpuOn = 0xc4000003;         ///< target, entry, its x0
+inline constexpr uint64_t kPsciAffinityInfo = 0xc4000004;  ///< target, lowest level
+
+inline constexpr uint64_t kPsciSuccess = 0;
+inline constexpr uint64_t kPsciAlreadyOn = -uint64_t{4};
+inline constexpr uint64_t kPsciOff = 1;  ///< of `kPsciAffinityInfo`
+
+/// Firmware is reached by a call to the level above: HVC from EL1, SMC from EL2.
+inline uint64_t CallPsci(uint64_t function, uint64_t a = 0, uint64_t b = 0, uint64_t c = 0) {
+  register uint64_t x0 asm("x0") = function;
+  register uint64_t x1 asm("x1") = a;
+  register uint64_t x2 asm("x2") = b;
+  register uint64_t x3 asm("x3") = c;
+  if (AtEl2()) {
+    asm volatile("smc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)::"memory");
+  } else {
+    asm volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)::"memory");
+  }
+  return x0;
+}
+
+}  // namespace arch

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/arm64/smp.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "kernel/arch/arch.h"
+#include "kernel/arch/arm64/cpu_local.h"
+#include "kernel/arch/arm64/machine.h"
+#include "kernel/arch/arm64/mmu.h"
+#include "kernel/arch/arm64/psci.h"
+#include "kernel/arch/arm64/registers.h"
+
+extern "C" {
+extern char exception_vectors[], secondary_entry[], __image_begin[];
+extern char __stack_begin[], __stack_end[];
+}
+
+namespace arch {
+
+using khocore::kPageSize;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+
+namespace {
+
+// The memory of a CPU, from the lowest address on: stack, exception stack, the page of its
+// CpuLocal, and the table it starts on.
+constexpr uint64_t kStackBytes = 32 << 10;
+constexpr uint64_t kExceptionStackBytes = 16 << 10;
+static_assert(kStackBytes + kExceptionStackBytes + 2 * kPageSize <= kCpuMemory);
+static_assert(kMaxCpus == Machine::kMaxCpus);
+
+constexpr uint64_t kAffinity = 0xff00ffffff;  ///< of MPIDR_EL1
+
+/// Who was first: the CPU that comes, or the one that no longer waits for it.
+using Arrival = uint8_t;
+constexpr Arrival kAwaited = 0, kArrived = 1, kGivenUp = 2;
+
+/// Whether `arrival` becomes `next`; it changes once.
+bool Decide(Arrival* arrival, Arrival next) {
+  Arrival awaited = kAwaited;
+  return __atomic_compare_exchange_n(arrival, &awaited, next, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE);
+}
+
+struct {
+  uint64_t ids[kMaxCpus] = {};  ///< the CPU that booted first
+  size_t count = 1;
+  PhysRange stacks[kMaxCpus] = {};
+  Arrival arrivals[kMaxCpus] = {};
+} smp;
+
+CpuLocal* PrepareLocal(const boot::BootInfo& info, size_t number, PhysRange memory,
+                       void (*entry)(size_t number)) {
+  const PhysAddr stack = memory.begin + kStackBytes;
+  const PhysAddr exception_stack = stack + kExceptionStackBytes;
+  const PhysAddr table = exception_stack + kPageSize;
+  auto* const local = reinterpret_cast<CpuLocal*>(exception_stack.raw());
+  auto* const entries = reinterpret_cast<uint64_t*>(table.raw());
+  memset(local, 0, 2 * kPageSize);
+  *local = {.number = number,
+            .exception_stack = exception_stack.raw(),
+            .stack = stack.raw(),
+            .start_table = table.raw(),
+            .table = FillStartTable(info.image, memory, entries),
+            .vectors = reinterpret_cast<uint64_t>(exception_vectors),
+            .entry = entry};
+  CleanToMemory({exception_stack, 2 * kPageSize});
+  return local;
+}
+
+bool WaitUntilStarted(size_t number) {
+  constexpr uint64_t kPatience = 2'000'000'000;  // nanoseconds
+  const uint64_t begin = Counter();
+  while (__atomic_load_n(&smp.arrivals[number], __ATOMIC_ACQUIRE) != kArrived) {
+    if (Counter() - begin > kPatience) return false;
+    Pause();
+  }
+  return true;
+}
+
+}  // namespace
+
+/// Called by secondary.S.
+extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
+  if (!Decide(&smp.arrivals[local->number], kArrived)) LeaveCpu();
+  local->entry(local->number);
+  Halt();
+}
+
+size_t CpuNumber() {
+  const auto* local = reinterpret_cast<const CpuLocal*>(KHORIG_READ_REGISTER(tpidr_el1));
+  return local == nullptr ? 0 : local->number;
+}
+
+size_t FindCpus(const boot::BootInfo&) {
+  const Machine& machine = this_machine;
+  smp.ids[0] = KHORIG_READ_REGISTER(mpidr_el1) & kAffinity;
+  const size_t kept = machine.cpu_count < kMaxCpus ? machine.cpu_count : kMaxCpus;
+  for (size_t i = 0; i < kept && smp.count < kMaxCpus; ++i) {
+    if (machine.cpus[i] != smp.ids[0]) smp.ids[smp.count++] = machine.cpus[i];
+  }
+  return machine.cpu_count == 0 ? 1 : machine.cpu_count;
+}
+
+uint64_t HardwareId(size_t number) { return smp.ids[number]; }
+
+StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory,
+                     void (*entry)(size_t number)) {
+  if (!this_machine.has_psci || number >= smp.count) return StartResult::kImpossible;
+  const CpuLocal* local = PrepareLocal(info, number, memory, entry);
+  smp.stacks[number] = {memory.begin, kStackBytes};
+  const uint64_t offset = static_cast<uint64_t>(secondary_entry - __image_begin);
+  const uint64_t result = CallPsci(kPsciCpuOn, smp.ids[number], (info.image.begin + offset).raw(),
+                                   reinterpret_cast<uint64_t>(local));
+  if (result == kPsciAlreadyOn) return StartResult::kRunning;
+  if (result != kPsciSuccess) return StartResult::kImpossible;
+  const bool started = WaitUntilStarted(number) || !Decide(&smp.arrivals[number], kGivenUp);
+  return started ? StartResult::kStarted : StartResult::kNoAnswer;
+}
+
+void LeaveCpu() {
+  CallPsci(kPsciCpuOff);
+  Halt();
+}
+
+bool RemoveCpu(size_t number) {
+  constexpr unsigned kPatience = 1 << 20;
+  for (unsigned i = 0; i < kPatience; ++i) {
+    if (CallPsci(kPsciAffinityInfo, smp.ids[number]) == kPsciOff) return true;
+    Pause();
+  }
+  return false;
+}
+
+/// There is no interrupt that the kernel takes.
+void InterruptOtherCpus() {}
+
+PhysRange StackAround(uint64_t address) {
+  const auto begin = reinterpret_cast<uint64_t>(__stack_begin);
+  const PhysRange first{PhysAddr::FromRaw(begin), reinterpret_cast<uint64_t>(__stack_end) - begin};
+  if (first.Contains({PhysAddr::FromRaw(address), 1})) return first;
+  for (const PhysRange& stack : smp.stacks) {
+    if (stack.size != 0 && stack.Contains({PhysAddr::FromRaw(address), 1})) return stack;
+  }
+  return {};
+}
+
+}  // namespace arch

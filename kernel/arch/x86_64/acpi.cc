@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/x86_64/acpi.h"
+
+namespace arch {
+
+using khocore::PhysAddr;
+
+namespace {
+
+// ACPI 6.5: 5.2.5.3 RSDP, 5.2.6 table header, 5.2.7 RSDT, 5.2.8 XSDT, 5.2.12 MADT.
+
+struct __attribute__((packed)) RootPointer {
+  char signature[8];
+  uint8_t checksum;
+  char oem[6];
+  uint8_t revision;
+  uint32_t rsdt;
+  // From revision 2 on.
+  uint32_t length;
+  uint64_t xsdt;
+  uint8_t extended_checksum;
+  uint8_t reserved[3];
+};
+static_assert(sizeof(RootPointer) == 36);
+constexpr uint64_t kRootPointerBytes = 20;  ///< of revision 0
+
+struct __attribute__((packed)) TableHeader {
+  char signature[4];
+  uint32_t length;
+  uint8_t revision;
+  uint8_t checksum;
+  char oem[6];
+  char oem_table[8];
+  uint32_t oem_revision;
+  uint32_t creator;
+  uint32_t creator_revision;
+};
+static_assert(sizeof(TableHeader) == 36);
+
+constexpr uint64_t kMadtHeader = sizeof(TableHeader) + 8;  ///< with the APIC's address and flags
+constexpr uint64_t kMaxTable = uint64_t{1} << 20;
+constexpr uint8_t kLocalApic = 0;
+constexpr uint8_t kLocalX2Apic = 9;
+constexpr uint32_t kEnabled = 1;
+
+struct __attribute__((packed)) LocalApicEntry {
+  uint8_t type;
+  uint8_t length;
+  uint8_t processor;
+  uint8_t apic_id;
+  uint32_t flags;
+};
+static_assert(sizeof(LocalApicEntry) == 8);
+
+struct __attribute__((packed)) LocalX2ApicEntry {
+  uint8_t type;
+  uint8_t length;
+  uint16_t reserved;
+  uint32_t apic_id;
+  uint32_t flags;
+  uint32_t processor;
+};
+static_assert(sizeof(LocalX2ApicEntry) == 16);
+
+bool SumsToZero(const void* bytes, uint64_t size) {
+  uint8_t sum = 0;
+  for (uint64_t i = 0; i < size; ++i) {
+    sum = static_cast<uint8_t>(sum + static_cast<const uint8_t*>(bytes)[i]);
+  }
+  return sum == 0;
+}
+
+/// The whole table at `address`, or null; `*size` is its length. The checksum of a table is the
+/// caller's business, because some are large and not read any further.
+const uint8_t* FindTable(uint64_t address, const BootReader& reader, uint64_t* size) {
+  TableHeader header;
+  if (!reader.Read(address, &header) || header.length < sizeof(header) ||
+      header.length > kMaxTable) {
+    reader.Ignore("ACPI table without a usable header at", address);
+    return nullptr;
+  }
+  *size = header.length;
+  const void* bytes = reader.Find(address, header.length);
+  if (bytes == nullptr) reader.Ignore("ACPI table beyond what can be read at", address);
+  return static_cast<const uint8_t*>(bytes);
+}
+
+bool HasSignature(const uint8_t* table, const char* signature) {
+  return __builtin_memcmp(table, signature, 4) == 0;
+}
+
+/// The list of tables, and how wide an address in it is.
+struct RootTable {
+  const uint8_t* bytes = nullptr;
+  uint64_t size = 0;
+  uint64_t width = 0;
+};
+
+RootTable FindRootTable(PhysAddr rsdp, const BootReader& reader) {
+  RootPointer pointer = {};
+  const void* first = reader.Find(rsdp.raw(), kRootPointerBytes);
+  if (first == nullptr || __builtin_memcmp(first, "RSD PTR ", 8) != 0 ||
+      !SumsToZero(first, kRootPointerBytes)) {
+    reader.Ignore("no ACPI root pointer at", rsdp.raw());
+    return {};
+  }
+  __builtin_memcpy(&pointer, first, kRootPointerBytes);
+  const bool extended = pointer.revision >= 2 && reader.Read(rsdp.raw(), &pointer) &&
+                        SumsToZero(&pointer, sizeof(pointer)) && pointer.xsdt != 0;
+  RootTable root;
+  root.width = extended ? 8 : 4;
+  root.bytes = FindTable(extended ? pointer.xsdt : pointer.rsdt, reader, &root.size);
+  if (root.bytes == nullptr) return {};
+  if (!HasSignature(root.bytes, extended ? "XSDT" : "RSDT") || !SumsToZero(root.bytes, root.size)) {
+    reader.Ignore("ACPI root table with a wrong signature or checksum, found by", rsdp.raw());
+    return {};
+  }
+  return root;
+}
+
+void AddProcessor(uint32_t apic_id, uint32_t flags, Processors* processors) {
+  constexpr uint32_t kBroadcast = 0xff;
+  if ((flags & kEnabled) == 0) return;
+  ++processors->found;
+  if (apic_id >= kBroadcast || processors->count == Processors::kMax) return;
+  processors->apic_ids[processors->count++] = static_cast<uint8_t>(apic_id);
+}
+
+void ReadMadt(const uint8_t* table, uint64_t size, const BootReader& reader,
+              Processors* processors) {
+  constexpr uint64_t kTypeAndLength = 2;
+  for (uint64_t at = kMadtHeader; at < size;) {
+    const uint64_t length = size - at < kTypeAndLength ? 0 : table[at + 1];
+    if (length < kTypeAndLength || length > size - at) {
+      reader.Ignore("the rest of the MADT from its byte", at);
+      return;
+    }
+    if (table[at] == kLocalApic && length >= sizeof(LocalApicEntry)) {
+      LocalApicEntry entry;
+      __builtin_memcpy(&entry, table + at, sizeof(entry));
+      AddProcessor(entry.apic_id, entry.flags, processors);
+    } else if (table[at] == kLocalX2Apic && length >= sizeof(LocalX2ApicEntry)) {
+      LocalX2ApicEntry entry;
+      __builtin_memcpy(&entry, table + at, sizeof(entry));
+      AddProcessor(entry.apic_id, entry.flags, processors);
+    }
+    at += length;
+  }
+}
+
+}  // namespace
+
+Processors ReadProcessors(PhysAddr rsdp, const BootReader& reader) {
+  Processors processors;
+  if (rsdp.is_null()) return processors;
+  const RootTable root = FindRootTable(rsdp, reader);
+  for (uint64_t at = sizeof(TableHeader); at + root.width <= root.size; at += root.width) {
+    uint64_t address = 0;
+    __builtin_memcpy(&address, root.bytes + at, root.width);
+    uint64_t size = 0;
+    const uint8_t* table = FindTable(address, reader, &size);
+    if (table == nullptr || !HasSignature(table, "APIC")) continue;
+    if (size < kMadtHeader || !SumsToZero(table, size)) {
+      reader.Ignore("MADT with a wrong length or checksum at", address);
+      continue;
+    }
+    ReadMadt(table, size, reader, &processors);
+    return processors;
+  }
+  return processors;
+}
+
+}  // namespace arch

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/arch/x86_64/boot_reader.h"
+#include "khocore/types.h"
+
+namespace arch {
+
+/// The processors that the MADT names (ACPI 6.5, 5.2.12).
+struct Processors {
+  static constexpr size_t kMax = 64;
+  uint8_t apic_ids[kMax] = {};  ///< those that xAPIC can address, in the order of the table
+  size_t count = 0;             ///< of `apic_ids`
+  size_t found = 0;             ///< that are enabled, whether there was room for them or not
+};
+
+/// Follows the RSDP at `rsdp` to the MADT. Firmware's tables are untrusted: lengths and checksums
+/// are checked, what cannot be used is told to `reader` and left out. Finds none when there is no
+/// MADT.
+Processors ReadProcessors(khocore::PhysAddr rsdp, const BootReader& reader);
+
+}  // namespace arch

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/x86_64/acpi.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernel/arch/x86_64/fake_memory.h"
+
+namespace arch {
+namespace {
+
+constexpr uint64_t kBase = 0x10000;
+constexpr uint64_t kRsdp = kBase;
+constexpr uint64_t kRoot = kBase + 0x100;
+constexpr uint64_t kOther = kBase + 0x200;
+constexpr uint64_t kMadt = kBase + 0x300;
+constexpr size_t kSize = 0x1000;
+
+using Bytes = std::vector<uint8_t>;
+
+template <typename T>
+void Append(Bytes& bytes, T value) {
+  const auto* raw = reinterpret_cast<const uint8_t*>(&value);
+  bytes.insert(bytes.end(), raw, raw + sizeof(value));
+}
+
+/// Makes the byte at `at` what lets [begin, end) sum to zero.
+void Seal(Bytes& bytes, size_t at, size_t begin, size_t end) {
+  bytes[at] = 0;
+  uint8_t sum = 0;
+  for (size_t i = begin; i < end; ++i) sum = static_cast<uint8_t>(sum + bytes[i]);
+  bytes[at] = static_cast<uint8_t>(-sum);
+}
+
+Bytes Table(const std::string& signature, const Bytes& body) {
+  Bytes bytes(signature.begin(), signature.end());
+  Append<uint32_t>(bytes, static_cast<uint32_t>(36 + body.size()));
+  bytes.resize(36);
+  bytes.insert(bytes.end(), body.begin(), body.end());
+  Seal(bytes, 9, 0, bytes.size());
+  return bytes;
+}
+
+Bytes Rsdp(uint8_t revision) {
+  Bytes bytes{'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
+  bytes.resize(15);
+  bytes.push_back(revision);
+  Append<uint32_t>(bytes, revision < 2 ? kRoot : 0);
+  Append<uint32_t>(bytes, 36);
+  Append<uint64_t>(bytes, revision < 2 ? 0 : kRoot);
+  bytes.resize(36);
+  Seal(bytes, 8, 0, 20);
+  Seal(bytes, 32, 0, 36);
+  return bytes;
+}
+
+Bytes LocalApic(uint8_t id, uint32_t flags) {
+  Bytes bytes{0, 8, id, id};
+  Append(bytes, flags);
+  return bytes;
+}
+
+Bytes X2Apic(uint32_t id) {
+  Bytes bytes{9, 16, 0, 0};
+  Append(bytes, id);
+  Append<uint32_t>(bytes, 1);
+  Append(bytes, id);
+  return bytes;
+}
+
+Bytes Join(const std::vector<Bytes>& parts) {
+  Bytes all(8);  // address and flags
+  for (const Bytes& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+class AcpiTest : public testing::Test {
+ protected:
+  void Put(uint64_t address, const Bytes& bytes) {
+    for (size_t i = 0; i < bytes.size(); ++i) memory_.Put(address + i, bytes[i]);
+  }
+  /// A machine with these entries in its MADT.
+  void PutAll(const std::vector<Bytes>& entries, uint8_t revision = 0) {
+    Put(kRsdp, Rsdp(revision));
+    Bytes list;
+    for (const uint64_t table : {kOther, kMadt}) {
+      if (revision < 2) {
+        Append(list, static_cast<uint32_t>(table));
+      } else {
+        Append(list, table);
+      }
+    }
+    Put(kRoot, Table(revision < 2 ? "RSDT" : "XSDT", list));
+    Put(kOther, Table("FACP", Bytes(20)));
+    Put(kMadt, Table("APIC", Join(entries)));
+  }
+  Processors Read(uint64_t rsdp = kRsdp) {
+    Processors processors;
+    memory_.With([&](const BootReader& reader) {
+      processors = ReadProcessors(khocore::PhysAddr::FromRaw(rsdp), reader);
+    });
+    return processors;
+  }
+
+  FakeMemory memory_{kBase, kSize};
+};
+
+TEST_F(AcpiTest, FindsEnabledProcessorsByBothRootTables) {
+  for (const uint8_t revision : {uint8_t{0}, uint8_t{2}}) {
+    PutAll({LocalApic(0, 1), Bytes{1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, LocalApic(4, 1),
+            LocalApic(5, 0), LocalApic(6, 2), X2Apic(7)},
+           revision);
+    const Processors found = Read();
+    EXPECT_TRUE(memory_.notes().empty());
+    ASSERT_EQ(found.count, 3u);
+    EXPECT_EQ(found.found, 3u);
+    EXPECT_EQ(found.apic_ids[0], 0);
+    EXPECT_EQ(found.apic_ids[1], 4);
+    EXPECT_EQ(found.apic_ids[2], 7);
+  }
+}
+
+TEST_F(AcpiTest, CountsThoseThatItCannotKeep) {
+  std::vector<Bytes> entries;
+  for (uint8_t i = 0; i < 70; ++i) entries.push_back(LocalApic(i, 1));
+  entries.push_back(X2Apic(300));
+  PutAll(entries);
+  const Processors found = Read();
+  EXPECT_EQ(found.count, Processors::kMax);
+  EXPECT_EQ(found.found, 71u);
+}
+
+TEST_F(AcpiTest, FindsNoneWithoutTables) {
+  EXPECT_EQ(Read(0).found, 0u);
+  EXPECT_TRUE(memory_.notes().empty());
+  EXPECT_EQ(Read().found, 0u);
+  EXPECT_EQ(memory_.notes().size(), 1u);
+  EXPECT_EQ(Read(~uint64_t{0} - 3).found, 0u);
+  EXPECT_EQ(memory_.notes().size(), 1u);
+}
+
+TEST_F(AcpiTest, IgnoresWhatIsDamaged) {
+  const auto damage = [&](uint64_t address) {
+    PutAll({LocalApic(0, 1), LocalApic(1, 1)});
+    ASSERT_EQ(Read().found, 2u);
+    memory_.Put(address, uint8_t{0xa5});
+    EXPECT_EQ(Read().found, 0u);
+    EXPECT_FALSE(memory_.notes().empty());
+  };
+  for (const uint64_t address :
+       {kRsdp, kRsdp + 8, kRoot, kRoot + 9, kRoot + 7, kMadt + 9, kMadt + 7}) {
+    damage(address);
+  }
+}
+
+TEST_F(AcpiTest, StopsAtAnEntryThatDoesNotFit) {
+  for (const uint8_t length : {uint8_t{0}, uint8_t{1}, uint8_t{200}}) {
+    PutAll({LocalApic(0, 1), Bytes{0, length, 1, 1, 1, 0, 0, 0}, LocalApic(2, 1)});
+    EXPECT_EQ(Read().found, 1u);
+    EXPECT_EQ(memory_.notes().size(), 1u);
+  }
+}
+
+TEST_F(AcpiTest, SurvivesAnything) {
+  std::mt19937 random(1);
+  for (unsigned round = 0; round < 3000; ++round) {
+    PutAll({LocalApic(0, 1), X2Apic(1), LocalApic(2, 1)}, round % 2 == 0 ? 0 : 2);
+    for (unsigned i = 0; i < 4; ++i) {
+      memory_.Put(kBase + random() % 0x400, static_cast<uint8_t>(random()));
+    }
+    const Processors found = Read();
+    EXPECT_LE(found.count, found.found);
+  }
+}
+
+}  // namespace
+}  // namespace arch
