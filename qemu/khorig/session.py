@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -47,7 +48,8 @@ def _images(spec: RunSpec, machine: Machine, folder: Path) -> Images:
 
 class Session:
     """Owns a folder below `out`. After each run the folder is complete as far as it goes:
-    results.json, junit.xml, results.ktap and a folder for each run.
+    results.json, junit.xml, results.ktap and a folder for each run; report.html and trace.json follow
+    at the end.
 
     A run that did not pass is done once more with guest RAM kept at every stop, in the subfolder
     `recorded`: runs depend on nothing but their inputs, so the second one shows what led to the end
@@ -91,6 +93,7 @@ class Session:
                     self._tick()
                 results = [future.result() for future in futures]
         finally:
+            self._report()
             for renderer in self._renderers:
                 renderer.end(self.results, self.folder, time.monotonic() - started_s)
         return results
@@ -166,6 +169,18 @@ class Session:
             return "the same once more; guest RAM at every stop is in recorded/"
         outcome = f"{again.verdict.value}: {again.cause}" if again.cause else again.verdict.value
         return f"NOT the same once more, but {outcome}; guest RAM at every stop is in recorded/"
+
+    def _report(self) -> None:
+        """Makes the page for people. It is made of what is in the folder already, so a session
+        without it has lost nothing."""
+        from khorig.report.page import write_report
+
+        if not self.results:
+            return
+        try:
+            write_report(self.folder)
+        except InfraError as error:
+            print(f"khorig: no report: {error.what}", file=sys.stderr)
 
     def _tick(self) -> None:
         with self._lock:

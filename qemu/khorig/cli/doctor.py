@@ -25,6 +25,7 @@ from khorig.vm import MINIMUM_QEMU
 _MODULES = {
     "click": "python3-click",
     "elftools": "python3-pyelftools",
+    "jinja2": "python3-jinja2",
     "libfdt": "python3-libfdt",
     "numpy": "python3-numpy",
     "rich": "python3-rich",

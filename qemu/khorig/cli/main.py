@@ -17,6 +17,7 @@ from khorig.cli.inspect import inspect
 from khorig.cli.linux import linux
 from khorig.cli.listing import list_command
 from khorig.cli.near import unknown
+from khorig.cli.report import report
 from khorig.cli.run import run
 from khorig.errors import InfraError
 
@@ -75,6 +76,7 @@ cli.add_command(bench)
 cli.add_command(inspect)
 cli.add_command(check)
 cli.add_command(explain)
+cli.add_command(report)
 cli.add_command(list_command)
 cli.add_command(doctor)
 

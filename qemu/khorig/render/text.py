@@ -54,11 +54,13 @@ def summary_lines(results: Sequence[RunResult], folder: Path, wall_s: float) -> 
     counts = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}
     failed = counts[Verdict.FAIL] + counts[Verdict.CRASH] + counts[Verdict.HANG]
     seeds = ", ".join(dict.fromkeys(f"{r.spec.seed:#x}" for r in results))
+    report = [f"report   {relative(folder)}/report.html"] if (folder / "report.html").exists() else []
     return [
         f"{_plural(len(results), 'run')}: {counts[Verdict.PASS]} passed, {failed} failed, "
         f"{counts[Verdict.SKIP]} skipped, {counts[Verdict.INFRA]} infra   {wall_s:.1f} s"
         f"   seed {seeds}",
         f"results  {relative(folder)}/results.json  junit.xml  results.ktap",
+        *report,
     ]
 
 

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`khorig report`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from khorig import exit_codes
+
+
+@click.command(short_help="Make a page of what runs have left in their folder.")
+@click.argument(
+    "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+def report(folder: Path) -> int:
+    """Write DIR/report.html, one page that needs nothing else, and DIR/trace.json for
+    ui.perfetto.dev. DIR is the folder of a session, such as out/latest, or of one run in it.
+
+    \b
+      khorig report out/latest
+      khorig report out/latest/handover/x86_64-q35
+    """
+    from khorig.report.page import write_report
+
+    click.echo(write_report(folder))
+    return exit_codes.PASS

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The fragments of a handover as a tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+
+@dataclass
+class TreeNode:
+    """A fragment, or the blob that a link points to."""
+
+    name: str
+    address: int
+    size: int
+    compatible: str = ""
+    fragment: bool = False
+    children: list[TreeNode] = field(default_factory=list)
+
+    @property
+    def below(self) -> int:
+        """Nodes under this one."""
+        return sum(1 + child.below for child in self.children)
+
+
+def tree_of(picture: Mapping[str, Any]) -> TreeNode | None:
+    """The root with all that the record lists below it; None when the record has none. Raises
+    KeyError, TypeError, ValueError for a damaged record."""
+    nodes: dict[str, TreeNode] = {}
+    root: TreeNode | None = None
+    for path, address, size, _, compatible in picture.get("fragments", ()):
+        node = TreeNode(path, address, size, compatible, fragment=True)
+        if root is None:
+            root, node.name = node, "root"
+        else:
+            _hang(node, nodes, root)
+        nodes[path] = node
+    if root is not None:
+        for path, address, size in picture["blobs"]:
+            _hang(TreeNode(path, address, size), nodes, root)
+    return root
+
+
+def _hang(node: TreeNode, nodes: Mapping[str, TreeNode], root: TreeNode) -> None:
+    """Below the fragment with the longest path that leads to the node, by what remains of its
+    own."""
+    path = node.name
+    parent, _, _ = path.rpartition("/")
+    while parent and parent not in nodes:
+        parent, _, _ = parent.rpartition("/")
+    node.name = path[len(parent) :].lstrip("/") or path
+    nodes.get(parent, root).children.append(node)
