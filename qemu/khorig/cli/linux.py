@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Sequence
 
 import click
 
@@ -16,6 +17,9 @@ from khorig.linux.chain import must_count
 from khorig.linux.peer import ARCHITECTURES, VERSIONS, list_peers
 from khorig.machines import DEFAULT_MACHINES, MACHINES
 from khorig.model import RunSpec
+
+if TYPE_CHECKING:
+    from khorig.linux.source import Source
 
 _TIMEOUT_S = 300.0
 
@@ -51,20 +55,29 @@ def build(
     Debian's linux-source comes from the system's own mirror into a folder of our own; nothing of the
     system is changed. What is in the cache is not built again.
     """
-    from khorig.linux.archive import build_init
-    from khorig.linux.build import Builder
-    from khorig.linux.source import DebianSource, OwnSource, Source
+    from khorig.linux.build import only_builder
+    from khorig.linux.source import DebianSource, OwnSource
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sources: list[Source] = [DebianSource(version) for version in versions or VERSIONS]
     if source is not None:
         sources = [OwnSource(source)]
+    with only_builder(click.echo):
+        _build(sources, arch or ARCHITECTURES, jobs)
+    return exit_codes.PASS
+
+
+def _build(sources: Sequence[Source], archs: Sequence[str], jobs: int) -> None:
+    from khorig.linux.archive import build_init
+    from khorig.linux.build import Builder
+
     for one in sources:
-        for name in arch or ARCHITECTURES:
+        for name in archs:
             peer = Builder(one, name, jobs, click.echo).build()
             build_init(peer)
             click.echo(f"{peer.name} ({peer.release}) for {name}: {peer.image}")
         one.forget()
-    return exit_codes.PASS
 
 
 @linux.command("list", short_help="List the built peers.")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Iterator
 
 import xxhash
 
@@ -153,6 +156,19 @@ class Builder:
             except subprocess.TimeoutExpired:
                 compiled = log.read_bytes().count(b"\n  CC ")
                 self._say(f"{what}: {compiled} files compiled")
+
+
+@contextlib.contextmanager
+def only_builder(say: Say) -> Iterator[None]:
+    """Waits until nobody else builds into the cache, and keeps others from it meanwhile."""
+    cache_directory().mkdir(parents=True, exist_ok=True)
+    with (cache_directory() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another build")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _as_background() -> None:

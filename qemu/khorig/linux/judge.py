@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+import numpy as np
+
 from khorig.linux.chain import is_linux
 from khorig.linux.expectations import Expectations
 from khorig.linux.relay_clauses import check_relayed
@@ -111,11 +113,8 @@ class LinuxJudge:
             return []
         names = [n for n in self._sealed.owners.names if n.startswith("memblock/")]
         frames = self._sealed.owners.pages_of(*names)
-        hashes = self._sealed.hashes
-        keep = [i for i, frame in enumerate(hashes.frames) if frame in set(frames.tolist())]
-        return self._compare(stop, self._sealed, "linux hashes", PageHashes(
-            hashes.frames[keep], hashes.values[keep]
-        ))
+        kept = np.isin(self._sealed.hashes.frames, frames)
+        return self._compare(stop, self._sealed, "linux hashes", self._sealed.hashes.select(kept))
 
     def _on_entry(self, stop: Stop) -> list[Finding]:
         """khorig's first words: find what it was handed, by the boot protocol alone, and compare it
@@ -195,7 +194,4 @@ class LinuxJudge:
 
 def _kept(arrived: SealedState, sealed: SealedState) -> PageHashes:
     """The hashes of the pages that arrived and are handed on."""
-    import numpy as np
-
-    both = np.isin(arrived.hashes.frames, sealed.hashes.frames)
-    return PageHashes(arrived.hashes.frames[both], arrived.hashes.values[both])
+    return arrived.hashes.select(np.isin(arrived.hashes.frames, sealed.hashes.frames))

@@ -24,6 +24,10 @@ class PageHashes:
     values: Uint64Array
     runs: tuple[int, ...] = ()
 
+    def select(self, mask: BoolArray) -> PageHashes:
+        """Those of the pages where `mask` is true, without runs."""
+        return PageHashes(self.frames[mask], self.values[mask])
+
     def differing(self, other: PageHashes) -> Int64Array:
         """The frames whose hashes differ. Both must be of the same frames."""
         changed: BoolArray = self.values != other.values
@@ -67,5 +71,7 @@ def are_unchanged(
     memory: PhysicalMemory, before: PageHashes, geometry: Geometry = GEOMETRY_4K
 ) -> bool:
     """Whether all pages are as they were. Raises OutsideRam."""
+    if not before.runs:
+        return not len(before.differing(hash_pages(memory, before.frames, geometry)))
     now = tuple(map(xxhash.xxh3_64_intdigest, _runs_of(memory, before.frames, geometry)))
     return now == before.runs
