@@ -12,8 +12,6 @@ from khorig.model import (
     Finding,
     GuestEvent,
     RunResult,
-    RunSpec,
-    Statistics,
     StopContext,
     Verdict,
     parse_address,
@@ -25,8 +23,17 @@ from khorig.verdict.judge import HandoverJudge
 _SHARE = 1.10
 
 
-def _jump(result: RunResult) -> int:
-    return sum(jump_cost(result.phases).values())
+def _cheapest_jump(result: RunResult) -> int:
+    """Instructions. Not of the most expensive one: the console is part of it, and how long that is
+    busy depends on the host."""
+    jumps = []
+    for generation in range(1, result.spec.generations):
+        after = [p for p in result.phases if p.generation == generation + 1]
+        before = [p for p in result.phases if p.generation == generation]
+        phases = [p for p in before if p.name == "serialize"]
+        phases += [p for p in after if p.name != "serialize"]
+        jumps.append(sum(jump_cost(phases).values()))
+    return min(jumps)
 
 
 @ONE_OF_EACH
@@ -37,8 +44,8 @@ def test_handover_as_from_qemus_loader(guest: FirmwareGuest, machine: str) -> No
     assert set(start_cost(result.phases)) == {"firmware", "loader"}
     direct = guest.run(machine, boot="direct")
     expect_pass(direct)
-    # The two kernels differ in where they lie, so in how large the blocks of their memory are.
-    assert _jump(result) <= _jump(direct) * _SHARE
+    # Memory in more pieces has more and smaller blocks.
+    assert 0 < _cheapest_jump(result) <= _cheapest_jump(direct) * _SHARE
 
 
 @ONE_OF_EACH
@@ -71,19 +78,19 @@ def test_scattered_memory_and_a_map_that_changes(guest: FirmwareGuest, machine: 
     assert 16 * MIB <= result.statistics.preserved_bytes < 32 * MIB
 
 
-class _Nobody:
+class _Nobody(HandoverJudge):
     """Judges nothing, so that what the guest finds by itself is seen."""
 
-    def __init__(self, spec: RunSpec) -> None:
-        self.statistics = Statistics()
-
     def on_event(self, event: GuestEvent) -> list[Finding]:
+        """Nothing."""
         return []
 
     def on_stop(self, context: StopContext) -> list[Finding]:
+        """Nothing."""
         return []
 
     def finish(self, exit_status: int | None) -> list[Finding]:
+        """Nothing."""
         return []
 
 
