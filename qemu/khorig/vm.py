@@ -133,10 +133,6 @@ class Vm:
         """Lets the guest run."""
         self.qmp.execute("cont")
 
-    def pause(self) -> None:
-        """Stops the guest, so that it takes no CPU time from whoever looks at its memory."""
-        self.qmp.execute("stop")
-
     def wait(self, timeout_s: float) -> list[Happening]:
         """Waits until something happens, at most `timeout_s`, and returns all of it in order; an
         empty list after the time. `Exited` comes last and only once everything the guest said was

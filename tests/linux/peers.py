@@ -53,7 +53,7 @@ class Chains:
                 command = f"scripts/khorig linux build --version {version} --arch {arch}"
                 pytest.skip(f"{name} for {arch} is not built; build it: {command}")
         session = Session(self._out, LinuxJudge, lambda spec: hooks, Cancellation(), record=False)
-        values = {"memory": GIB, "seed": 0x5EED0001, "timeout_s": 300.0}
+        values: dict[str, Any] = {"memory": GIB, "seed": 0x5EED0001, "timeout_s": 300.0}
         values |= {"counted": must_count(machine), **spec}
         return session.run(
             RunSpec(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -49,5 +50,5 @@ def test_a_chain_keeps_everything(
     ],
     ids=["q35-6G", "q35-4-level", "q35-2-cpus", "microvm", "virt-gicv2", "virt-el2", "virt-2-cpus"],
 )
-def test_machines(chains: Chains, machine: str, spec: dict[str, object]) -> None:
+def test_machines(chains: Chains, machine: str, spec: dict[str, Any]) -> None:
     expect_pass(chains.run(machine, ("linux-7.3", "khorig", "linux-7.3"), **spec))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dumps.sample import ImageMemory
 from khorig.view.dumps import Dump, RunFacts
-from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage, fdt_bytes
+from view.handover_image import MIB, PAGE, RAM, SCRATCH, FdtValue, HandoverImage, fdt_bytes
 
 ORDERS = (0, 1, 3)
 
@@ -63,8 +63,12 @@ class BitmapImage(HandoverImage):
     def finish_v1(self) -> int:
         """The root, with a client that points to a device tree by `fdt` alone."""
         sub = self.preserved_page(fdt_bytes({"compatible": "old-client"}, 1024))
-        tree = {"compatible": "kho-v1", "preserved-memory-map": self.write_chunks()}
-        self.ram.write(self.root, fdt_bytes({**tree, "old": {"fdt": sub}}))
+        tree: dict[str, FdtValue] = {
+            "compatible": "kho-v1",
+            "preserved-memory-map": self.write_chunks(),
+            "old": {"fdt": sub},
+        }
+        self.ram.write(self.root, fdt_bytes(tree))
         return self.root
 
 

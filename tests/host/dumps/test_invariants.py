@@ -12,10 +12,6 @@ import pytest
 from dumps.bitmap_image import bitmap_dump
 from dumps.sample import (
     BOOT_PARAMS,
-    MIB,
-    PAGE,
-    RAM,
-    SCRATCH,
     Sample,
     broken,
 )

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The same memory in every format is the same handover."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import resource
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dumps.dump_files import WRITERS, kdump_bytes, used_pages, write_elf
+from khorig.check.check import check, is_broken
+from khorig.guest_ram import GuestRam, RamRegion
+from khorig.ram_file import RamFile
+from khorig.view.dumps import UnreadableDump, open_dump
+from khorig.view.errors import DecodeError
+from khorig.view.inspection import inspect
+from khorig.view.memory import PhysRange
+from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage, typical_image
+
+_FOUR_GIB = 4 << 30
+
+
+@functools.cache
+def image() -> HandoverImage:
+    made = typical_image()
+    made.finish()
+    return made
+
+
+def facts() -> dict[str, Any]:
+    scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]
+    return {
+        "arch": "arm64", "machine": "virt", "generation": 1, "at": "sealed",
+        "root": hex(image().root), "scratch": scratch, "frames": None, "parameters": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("format", sorted(WRITERS))
+def test_every_format(format: str, tmp_path: Path) -> None:
+    path = tmp_path / format
+    WRITERS[format](path, image().ram, facts())
+    with open_dump(path, "virt" if format == "image" else None) as dump:
+        assert dump.memory.ranges == (RAM,)
+        assert dump.arch == "arm64"
+        known = sum(r.size for r in dump.memory.data())
+        used = len(used_pages(image().ram)) * PAGE
+        # The file system of the test may not know holes; zstd knows pieces of 8 MiB.
+        assert used <= known <= RAM.size
+        found = inspect(dump)
+        assert found.chosen.address == image().root and found.chosen.state == "whole"
+        assert len(found.handover.blocks) == len(image().blocks)
+        assert not is_broken(check(found))
+        for frame, page in used_pages(image().ram).items():
+            assert bytes(dump.memory.view(frame << 12, PAGE)) == page
+        assert bytes(dump.memory.view(RAM.begin + 3, 5 * PAGE)) == image().ram.read(
+            RAM.begin + 3, 5 * PAGE
+        )
+        for address, size in ((RAM.begin - 1, 2), (RAM.end - 1, 2), (0, 1), (RAM.begin, -1)):
+            with pytest.raises(DecodeError):
+                dump.memory.view(address, size)
+
+
+def test_what_a_core_says_of_its_kernel(tmp_path: Path) -> None:
+    for format in ("core", "kdump"):
+        WRITERS[format](tmp_path / format, image().ram, facts())
+        with open_dump(tmp_path / format) as dump:
+            assert (dump.release, dump.page_shift) == ("7.3.0-test", 12)
+
+
+def test_holes_and_addresses_above_4_gib(tmp_path: Path) -> None:
+    regions = [RamRegion(0, MIB, 0), RamRegion(_FOUR_GIB, MIB, MIB), RamRegion(1 << 40, MIB, 2 * MIB)]
+    ram = GuestRam(memoryview(bytearray(3 * MIB)), regions)
+    ram.write((1 << 40) + 5, b"far away")
+    write_elf(tmp_path / "core", ram, {"arch": "x86_64"})
+    with open_dump(tmp_path / "core") as dump:
+        assert dump.memory.ranges == tuple(PhysRange(r.gpa, r.size) for r in regions)
+        assert bytes(dump.memory.view((1 << 40) + 5, 8)) == b"far away"
+        with pytest.raises(DecodeError):
+            dump.memory.view(MIB - 1, 2)
+
+
+def test_a_view_over_two_segments(tmp_path: Path) -> None:
+    regions = [RamRegion(0, MIB, MIB), RamRegion(MIB, MIB, 0)]
+    ram = GuestRam(memoryview(bytearray(2 * MIB)), regions)
+    ram.write(MIB - 2, b"ab")
+    ram.write(MIB, b"cd")
+    write_elf(tmp_path / "core", ram, {"arch": "x86_64"})
+    with open_dump(tmp_path / "core") as dump:
+        assert dump.memory.ranges == (PhysRange(0, 2 * MIB),)
+        assert bytes(dump.memory.view(MIB - 2, 4)) == b"abcd"
+
+
+def test_a_live_machine(tmp_path: Path) -> None:
+    with RamFile(RAM.size) as file:
+        ram = file.guest_ram([RamRegion(RAM.begin, RAM.size, 0)])
+        for frame, page in used_pages(image().ram).items():
+            ram.write(frame << 12, page)
+        with open_dump(Path(f"/proc/self/fd/{file.fileno()}"), "virt") as dump:
+            found = inspect(dump)
+            assert found.chosen.state == "whole"
+            ram.write(image().root, b"GARBAGE!")
+            assert bytes(dump.memory.view(image().root, 8)) == b"GARBAGE!"
+            del found
+
+
+def test_the_machine_of_an_image_is_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    with path.open("wb") as file:
+        file.truncate(3 << 30)
+    with open_dump(path) as dump:
+        assert dump.machine == "q35" and dump.memory.ranges[1].begin == _FOUR_GIB
+    with path.open("r+b") as file:
+        file.write(b"\xd0\x0d\xfe\xed")
+    with open_dump(path) as dump:
+        assert dump.machine == "virt" and dump.memory.ranges[0].begin == 1 << 30
+
+
+def test_files_that_are_no_dump(tmp_path: Path) -> None:
+    cases = {
+        "empty": b"",
+        "elf32": b"\x7fELF\x01\x01\x01" + bytes(100),
+        "no-core": b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 2, 62) + bytes(60),
+        "short-elf": b"\x7fELF\x02\x01",
+        "kdump": b"KDUMP   " + bytes(600),
+        "flattened": b"makedumpfile\0\0\0\0" + struct.pack(">qq", 1, 1) + bytes(5000),
+        "zstd": b"\x28\xb5\x2f\xfd" + bytes(3),
+    }
+    for name, content in cases.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(UnreadableDump) as caught:
+            open_dump(path).memory.close()
+        assert caught.value.why and "\n" not in str(caught.value), name
+    with pytest.raises(UnreadableDump):
+        open_dump(tmp_path)
+
+
+def test_a_description_that_does_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "x.ram"
+    path.write_bytes(bytes(MIB))
+    good = {**facts(), "size": MIB, "ram_map": [["0x0", hex(MIB), "0x0"]]}
+    beside = tmp_path / "x.json"
+    for bad in (
+        {**good, "size": MIB - 1}, {**good, "ram_map": [["0x0", hex(2 * MIB), "0x0"]]},
+        {**good, "ram_map": [[1]]}, {**good, "root": "here"}, {"at": 1}, [], "x",
+    ):  # fmt: skip
+        beside.write_text(json.dumps(bad))
+        with pytest.raises(UnreadableDump):
+            open_dump(path)
+    beside.write_text(json.dumps(good))
+    open_dump(path).memory.close()
+
+
+def test_kdump_says_what_it_cannot_unpack(tmp_path: Path) -> None:
+    path = tmp_path / "kdump"
+    content = bytearray(kdump_bytes(image().ram, "arm64"))
+    bitmaps = struct.unpack_from("<I", content, 436)[0]
+    table = (2 + bitmaps) * PAGE
+    for frame in range(RAM.size >> 12):
+        struct.pack_into("<I", content, table + 24 * frame + 12, 2)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableDump, match="LZO"):
+        open_dump(path)
+
+
+def test_a_large_sparse_image_costs_what_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with path.open("wb") as file:
+        file.truncate(64 << 30)
+        for frame, page in used_pages(image().ram).items():
+            os.pwrite(file.fileno(), page, (frame << 12) - RAM.begin)
+    with open_dump(path, "virt") as dump:
+        assert inspect(dump).chosen.state == "whole"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10
