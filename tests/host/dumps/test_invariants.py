@@ -23,7 +23,7 @@ from khorig.check.invariants import INVARIANTS
 from khorig.check.outcome import Status
 from khorig.view.inspection import inspect
 from khorig.view.memory import PhysRange
-from view.handover_image import add_metadata, fdt_bytes
+from view.handover_image import MIB, PAGE, RAM, SCRATCH, add_metadata, fdt_bytes
 
 Breaker = Callable[[Sample], object]
 
