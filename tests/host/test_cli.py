@@ -224,9 +224,10 @@ def _wait_until_gone(rig: Rig) -> None:
         time.sleep(0.02)
 
 
-def _until(what: Callable[[], object]) -> None:
+def _until(process: subprocess.Popen[str], what: Callable[[], object]) -> None:
     deadline = time.monotonic() + 30
     while not what():
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.005)
 
@@ -251,7 +252,7 @@ def test_a_signal_leaves_no_process_and_whole_artifacts(
 ) -> None:
     cli.play([event("boot", 1, handover=False, parameters="0x0"), ["busy", 60]])
     process = _start(*_ONE)
-    _until(lambda: _MOMENTS[moment](cli))
+    _until(process, lambda: _MOMENTS[moment](cli))
     process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode in (128 + number, -number)
@@ -271,7 +272,7 @@ def test_a_signal_leaves_no_process_and_whole_artifacts(
 def test_qemu_dies_with_a_driver_that_is_killed(cli: Rig) -> None:
     cli.play([event("boot", 1, handover=False, parameters="0x0"), ["busy", 60]])
     process = _start(*_ONE)
-    _until(lambda: _qemus(cli))
+    _until(process, lambda: _qemus(cli))
     process.kill()
     process.communicate(timeout=10)
     _wait_until_gone(cli)
@@ -280,7 +281,7 @@ def test_qemu_dies_with_a_driver_that_is_killed(cli: Rig) -> None:
 def test_a_second_signal_ends_it_at_once(cli: Rig) -> None:
     cli.play([event("boot", 1, handover=False, parameters="0x0"), ["busy", 60]])
     process = _start(*_ONE)
-    _until(lambda: _qemus(cli))
+    _until(process, lambda: _qemus(cli))
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)

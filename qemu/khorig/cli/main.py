@@ -9,16 +9,7 @@ from typing import Sequence
 import click
 
 from khorig import __version__, exit_codes
-from khorig.cli.bench import bench
-from khorig.cli.check import check
-from khorig.cli.doctor import doctor
-from khorig.cli.explain import explain
-from khorig.cli.inspect import inspect
-from khorig.cli.linux import linux
-from khorig.cli.listing import list_command
-from khorig.cli.near import unknown
-from khorig.cli.report import report
-from khorig.cli.run import run
+from khorig.cli.verbs import Verbs
 from khorig.errors import InfraError
 
 _HELP = """A test rig for Kexec HandOver (KHO).
@@ -48,19 +39,8 @@ Exit status: 0 passed; 1 failed or crashed; 2 wrong usage; 3 trouble with QEMU o
 """
 
 
-class _Verbs(click.Group):
-    """Suggests the nearest verb."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise unknown("command", args[0], [*self.list_commands(ctx), "test"])
-        return super().resolve_command(ctx, args)
-
-
 @click.group(
-    cls=_Verbs,
+    cls=Verbs,
     help=_HELP,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -68,17 +48,6 @@ class _Verbs(click.Group):
 @click.version_option(__version__, prog_name="khorig")
 def cli() -> None:
     """The group; its help is above."""
-
-
-cli.add_command(run)
-cli.add_command(linux)
-cli.add_command(bench)
-cli.add_command(inspect)
-cli.add_command(check)
-cli.add_command(explain)
-cli.add_command(report)
-cli.add_command(list_command)
-cli.add_command(doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""khorig's verbs."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from khorig.cli.near import unknown
+
+# Where each verb is, "module:command" below khorig.cli, in the order that the help has them. A verb
+# is imported when it is used: what reads dumps brings numpy along, and most verbs need neither.
+_VERBS = {
+    "run": "run:run",
+    "linux": "linux:linux",
+    "bench": "bench:bench",
+    "inspect": "inspect:inspect",
+    "check": "check:check",
+    "explain": "explain:explain",
+    "report": "report:report",
+    "list": "listing:list_command",
+    "doctor": "doctor:doctor",
+}
+
+
+class Verbs(click.Group):
+    """Imports verbs when they are used, and suggests the nearest for one that there is not."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module, name = _VERBS[cmd_name].split(":")
+        command = getattr(importlib.import_module(f"khorig.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _VERBS:
+            raise unknown("command", args[0], [*_VERBS, "test"])
+        return super().resolve_command(ctx, args)
