@@ -31,13 +31,24 @@ void AddReg(const TreeNode& node, MemoryType type, BootInfo* info) {
   for (size_t i = 0; node.Reg(i, &range); ++i) AddRegion(range, type, info);
 }
 
+PhysRange WholePages(PhysRange range) {
+  const uint64_t begin = AlignDown(range.begin.raw(), kPageSize);
+  return {PhysAddr::FromRaw(begin), AlignUp(range.end().raw(), kPageSize) - begin};
+}
+
+/// A kernel that loads this one reserves the initrd and the tree it wrote. They are in use until
+/// they have been read, but RAM like any other, and may lie in scratch.
 void ReadReservations(const DeviceTree& tree, BootInfo* info) {
+  const PhysRange initrd = WholePages(info->initrd);
+  const PhysRange blob = WholePages(info->device_tree);
   const int count = fdt_num_mem_rsv(tree.blob());
   for (int i = 0; i < count; ++i) {
     uint64_t begin = 0;
     uint64_t size = 0;
     if (fdt_get_mem_rsv(tree.blob(), i, &begin, &size) != 0) break;
-    AddRegion({PhysAddr::FromRaw(begin), size}, MemoryType::kReserved, info);
+    const PhysRange range{PhysAddr::FromRaw(begin), size};
+    if (initrd.Contains(range) || blob.Contains(range)) continue;
+    AddRegion(range, MemoryType::kReserved, info);
   }
 }
 
@@ -111,9 +122,7 @@ void ReadHandover(const DeviceTree& tree, int chosen, BootInfo* info, Note note)
 void Keep(PhysRange range, BootInfo* info) {
   constexpr size_t kMost = sizeof(info->keep) / sizeof(info->keep[0]);
   if (info->keep_count == kMost) return;
-  const uint64_t begin = AlignDown(range.begin.raw(), kPageSize);
-  info->keep[info->keep_count++] = {PhysAddr::FromRaw(begin),
-                                    AlignUp(range.end().raw(), kPageSize) - begin};
+  info->keep[info->keep_count++] = WholePages(range);
 }
 
 }  // namespace
@@ -126,14 +135,15 @@ void ReadBootInfo(const DeviceTree& tree, PhysAddr address, BootInfo* info, Note
     note("/: its cell counts are not 1 or 2; device tree ignored");
     return;
   }
-  ReadReservations(tree, info);
   const int chosen = ReadNodes(tree, info, note);
-  if (chosen < 0) return;
-  if (tree.Property(chosen, kEfiSystemTable).size != 0) info->protocol = "efi";
-  ReadCommandLine(tree, chosen, info, note);
-  ReadInitrd(tree, chosen, info, note);
-  ReadHandover(tree, chosen, info, note);
-  if (info->kho_scratch.size != 0) Keep(info->kho_scratch, info);
+  if (chosen >= 0) {
+    if (tree.Property(chosen, kEfiSystemTable).size != 0) info->protocol = "efi";
+    ReadCommandLine(tree, chosen, info, note);
+    ReadInitrd(tree, chosen, info, note);
+    ReadHandover(tree, chosen, info, note);
+    if (info->kho_scratch.size != 0) Keep(info->kho_scratch, info);
+  }
+  ReadReservations(tree, info);
 }
 
 }  // namespace boot

@@ -60,15 +60,15 @@ TEST(ReadBootInfo, ReadsEverything) {
   const BootInfo& info = *outcome.info;
   EXPECT_TRUE(outcome.notes.empty());
   ASSERT_EQ(info.region_count, 4u);
-  // Reservations of the header, then the nodes, which libfdt has added in front of each other.
-  EXPECT_EQ(info.regions[0].range, Range(0x44000000, 0x1000));
+  // The nodes, which libfdt has added in front of each other, then the header's reservations.
+  EXPECT_EQ(info.regions[0].range, Range(0x50000000, 0x2000));
   EXPECT_EQ(info.regions[0].type, MemoryType::kReserved);
-  EXPECT_EQ(info.regions[1].range, Range(0x50000000, 0x2000));
-  EXPECT_EQ(info.regions[1].type, MemoryType::kReserved);
-  EXPECT_EQ(info.regions[2].range, Range(0x40000000, 0x80000000));
+  EXPECT_EQ(info.regions[1].range, Range(0x40000000, 0x80000000));
+  EXPECT_EQ(info.regions[1].type, MemoryType::kRam);
+  EXPECT_EQ(info.regions[2].range, Range(0x100000000, 0x10000000));
   EXPECT_EQ(info.regions[2].type, MemoryType::kRam);
-  EXPECT_EQ(info.regions[3].range, Range(0x100000000, 0x10000000));
-  EXPECT_EQ(info.regions[3].type, MemoryType::kRam);
+  EXPECT_EQ(info.regions[3].range, Range(0x44000000, 0x1000));
+  EXPECT_EQ(info.regions[3].type, MemoryType::kReserved);
   EXPECT_STREQ(info.command_line, "scenario=chain seed=7");
   EXPECT_FALSE(info.command_line_truncated);
   EXPECT_EQ(info.initrd, Range(0x46000000, 0x1234));
@@ -101,6 +101,17 @@ TEST(ReadBootInfo, LeavesDisabledMemoryOut) {
       .String("/memory", "status", "disabled");
   tree.Cells("/memory", "reg", {0, 0x40000000, 0, 0x1000});
   EXPECT_EQ(Read(tree).info->region_count, 0u);
+}
+
+TEST(ReadBootInfo, TakesTheReservedInitrdForRam) {
+  TestTree tree;
+  tree.Reserve(0x46000000, 0x1234).Reserve(0x48000000, 0x100).Reserve(0x45fff000, 0x2000);
+  tree.Node("/chosen").Cells("/chosen", "linux,initrd-start", {0x46000000});
+  tree.Cells("/chosen", "linux,initrd-end", {0x46001234});
+  const Outcome outcome = Read(tree);
+  // The initrd and the tree itself are left out, what reaches beyond them is not.
+  ASSERT_EQ(outcome.info->region_count, 1u);
+  EXPECT_EQ(outcome.info->regions[0].range, Range(0x45fff000, 0x2000));
 }
 
 TEST(ReadBootInfo, CountsRegionsThatFindNoRoom) {
