@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from khorig.cli.main import main
 from rig import Rig, Script, event
 from tiny_kernel import build_elf
 
@@ -97,9 +98,13 @@ def test_runs_side_by_side_keep_their_order_and_folders(cli: Rig) -> None:
         (("list", "--", "-d"), "only 'run' takes arguments for QEMU"),
     ],
 )
-def test_wrong_usage_is_said_and_ends_with_2(cli: Rig, words: tuple[str, ...], hint: str) -> None:
-    code, out, err = _khorig(*words)
-    assert (code, out) == (2, "")
+def test_wrong_usage_is_said_and_ends_with_2(
+    cli: Rig, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], hint: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
     assert hint in err
 
 
