@@ -18,6 +18,7 @@ _VERBS = {
     "inspect": "inspect:inspect",
     "check": "check:check",
     "explain": "explain:explain",
+    "diff": "diff:diff",
     "report": "report:report",
     "list": "listing:list_command",
     "doctor": "doctor:doctor",
