@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Sequence
 
 from dumps.sample import ImageMemory
 from khorig.view.dumps import Dump, RunFacts
+from khorig.view.memory import PhysRange
 from view.handover_image import MIB, PAGE, RAM, SCRATCH, FdtValue, HandoverImage, fdt_bytes
 
 ORDERS = (0, 1, 3)
@@ -16,8 +18,13 @@ ORDERS = (0, 1, 3)
 class BitmapImage(HandoverImage):
     """kho-v1 in place of kho-v4."""
 
-    def __init__(self, bitmap_bytes: int) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        bitmap_bytes: int,
+        ram: Sequence[PhysRange] = (RAM,),
+        scratch: Sequence[PhysRange] = SCRATCH,
+    ) -> None:
+        super().__init__(ram, scratch)
         self.bitmap_bytes = bitmap_bytes
         self.bitmaps: list[int] = []
         self.chunks: list[int] = []

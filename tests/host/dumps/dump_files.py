@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any, Callable, Mapping
 
+import numpy as np
 import zstandard
 
 from khorig.guest_ram import GuestRam
@@ -26,11 +27,10 @@ def used_pages(ram: GuestRam) -> dict[int, bytes]:
     """The pages that are not zero, by frame."""
     pages = {}
     for region in ram.regions:
-        with ram.view(region.gpa, region.size) as view:
-            for at in range(0, region.size, PAGE):
-                page = bytes(view[at : at + PAGE])
-                if page.strip(b"\0"):
-                    pages[region.gpa + at >> 12] = page
+        words = np.frombuffer(ram.view(region.gpa, region.size), dtype=np.uint64)
+        for number in np.flatnonzero(words.reshape(-1, PAGE // 8).any(axis=1)).tolist():
+            at = region.gpa + number * PAGE
+            pages[at >> 12] = ram.read(at, PAGE)
     return pages
 
 
@@ -134,8 +134,10 @@ def kdump_bytes(ram: GuestRam, arch: str, pack: int = _ZLIB) -> bytes:
     for frame in frames:
         page = pages.get(frame, zero)
         if page not in places or page != zero:
-            packed = packers[pack](page)
-            places[page] = (data_at + len(data), len(packed), pack)
+            packed, flags = packers[pack](page), pack
+            if len(packed) >= PAGE:
+                packed, flags = page, 0
+            places[page] = (data_at + len(data), len(packed), flags)
             data += packed
         result += struct.pack("<QIIQ", *places[page], 0)
     return bytes(result + data)

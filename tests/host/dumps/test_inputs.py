@@ -144,12 +144,13 @@ def test_files_that_are_no_dump(tmp_path: Path) -> None:
 def test_a_description_that_does_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "x.ram"
     path.write_bytes(bytes(MIB))
-    good = {**facts(), "size": MIB, "ram_map": [["0x0", hex(MIB), "0x0"]]}
+    good: dict[str, Any] = {**facts(), "size": MIB, "ram_map": [["0x0", hex(MIB), "0x0"]]}
     beside = tmp_path / "x.json"
-    for bad in (
+    cases: tuple[Any, ...] = (
         {**good, "size": MIB - 1}, {**good, "ram_map": [["0x0", hex(2 * MIB), "0x0"]]},
         {**good, "ram_map": [[1]]}, {**good, "root": "here"}, {"at": 1}, [], "x",
-    ):  # fmt: skip
+    )  # fmt: skip
+    for bad in cases:
         beside.write_text(json.dumps(bad))
         with pytest.raises(UnreadableDump):
             open_dump(path)

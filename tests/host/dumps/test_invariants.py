@@ -10,11 +10,7 @@ from typing import Callable
 import pytest
 
 from dumps.bitmap_image import bitmap_dump
-from dumps.sample import (
-    BOOT_PARAMS,
-    Sample,
-    broken,
-)
+from dumps.sample import BOOT_PARAMS, Sample, broken
 from khorig.check.bugs import BUGS
 from khorig.check.check import check, is_broken
 from khorig.check.computed import COMPUTED

@@ -31,7 +31,8 @@ _ONLY_ZEROS = 1  # dump level: nothing is left out but pages of zeros
 _MAX_PAGES = 1 << 28  # 1 TiB of 4 KiB pages
 _CACHED = 1024  # pages kept unpacked
 _RANK_BYTES = 64  # of the bitmap, between two known ranks
-_SCAN_BYTES = 1 << 20
+_SCAN_BYTES = 1 << 20  # of a bitmap
+_SCAN_PAGES = 1 << 18
 
 
 class KdumpMemory:
@@ -149,56 +150,62 @@ class KdumpMemory:
 
     def _runs(self, bitmap: memoryview) -> Iterator[PhysRange]:
         """The ranges of pages whose bit is set. Raises ValueError for too many."""
-        begin, count = -1, 0
+        begin, last, count = -1, 0, 0
         for at in range(0, len(bitmap), _SCAN_BYTES):
-            bits = np.unpackbits(
-                np.frombuffer(bitmap[at : at + _SCAN_BYTES], dtype=np.uint8), bitorder="little"
-            )[: self._pages - at * 8]
-            edges = np.flatnonzero(np.diff(bits, prepend=1 if begin >= 0 else 0)) + at * 8
-            for edge in edges[: 2 * MAX_SEGMENTS + 2].tolist():
+            content = np.frombuffer(bitmap[at : at + _SCAN_BYTES], dtype=np.uint8)
+            for edge in _edges(content, last)[: 2 * MAX_SEGMENTS + 2].tolist():
+                frame = min(edge + at * 8, self._pages)
                 if begin < 0:
-                    begin = edge
+                    begin = frame
                     continue
-                yield PhysRange(begin << self.page_shift, edge - begin << self.page_shift)
+                yield PhysRange(begin << self.page_shift, frame - begin << self.page_shift)
                 begin, count = -1, count + 1
                 if count > MAX_SEGMENTS:
                     raise ValueError(f"memory in more than {MAX_SEGMENTS} pieces")
-        if begin >= 0:
+            last = int(content[-1]) >> 7
+        if 0 <= begin < self._pages:
             yield PhysRange(begin << self.page_shift, self._pages - begin << self.page_shift)
 
     def data(self) -> Sequence[PhysRange]:
         """See DumpMemory. Pages of zeros, which all have one place in the file, are left out."""
         found: list[PhysRange] = []
-        rank = 0
-        for at in range(0, len(self._dumped), _SCAN_BYTES):
-            bits = np.frombuffer(self._dumped[at : at + _SCAN_BYTES], dtype=np.uint8)
-            frames = np.flatnonzero(np.unpackbits(bits, bitorder="little")) + at * 8
-            try:
-                table = self._source.view(
-                    self._table_at + rank * _DESCRIPTOR.itemsize, len(frames) * _DESCRIPTOR.itemsize
-                )
-            except ValueError:
-                return self._ranges
-            rank += len(frames)
-            offsets = np.frombuffer(table, dtype=_DESCRIPTOR)["offset"]
-            found += self._used(frames, offsets)
+        rank, zeros = 0, None
+        for run in self._runs(self._dumped):
+            for begin in range(run.begin, run.end, _SCAN_PAGES << self.page_shift):
+                count = min(run.end - begin >> self.page_shift, _SCAN_PAGES)
+                try:
+                    table = self._source.view(
+                        self._table_at + rank * _DESCRIPTOR.itemsize, count * _DESCRIPTOR.itemsize
+                    )
+                except ValueError:  # the file is damaged; what is there is not known
+                    return self._ranges
+                offsets = np.frombuffer(table, dtype=_DESCRIPTOR)["offset"]
+                if zeros is None:
+                    zeros = self._place_of_zeros(begin >> self.page_shift, offsets)
+                rank += count
+                found += self._used(begin, offsets != zeros if zeros is not None else None, count)
         return merged(found)
 
-    def _used(
-        self, frames: npt.NDArray[np.int64], offsets: npt.NDArray[np.uint64]
-    ) -> Iterator[PhysRange]:
+    def _place_of_zeros(self, frame: int, offsets: npt.NDArray[np.uint64]) -> int | None:
+        """Where the page lies that most pages share, if it is one of zeros."""
         places, first, counts = np.unique(offsets, return_index=True, return_counts=True)
-        if len(places) and counts.max() > 1:
-            shared = int(np.argmax(counts))
-            frame = int(frames[first[shared]])
-            if not any(self.view(frame << self.page_shift, self._page_size)):
-                frames = frames[offsets != places[shared]]
-        ends = np.flatnonzero(np.diff(frames, append=-1) != 1)
-        begin = 0
-        for end in ends.tolist():
-            first_frame, pages = int(frames[begin]), end - begin + 1
-            yield PhysRange(first_frame << self.page_shift, pages << self.page_shift)
-            begin = end + 1
+        shared = int(np.argmax(counts))
+        try:
+            if counts[shared] > 1 and not any(self._page(frame + int(first[shared]))):
+                return int(places[shared])
+        except OutsideRam:
+            pass  # damaged
+        return None
+
+    def _used(
+        self, begin: int, used: npt.NDArray[np.bool_] | None, count: int
+    ) -> Iterator[PhysRange]:
+        if used is None:
+            yield PhysRange(begin, count << self.page_shift)
+            return
+        edges = np.flatnonzero(np.diff(used, prepend=False, append=False)).tolist()
+        for first, end in zip(edges[::2], edges[1::2]):
+            yield PhysRange(begin + (first << self.page_shift), end - first << self.page_shift)
 
     def forget(self) -> None:
         """See DumpMemory."""
@@ -219,3 +226,16 @@ def _ranks(bitmap: memoryview) -> npt.NDArray[np.int64]:
     groups = np.add.reduceat(counts, np.arange(0, len(counts), _RANK_BYTES), dtype=np.int64)
     result: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(groups)[:-1]])
     return result
+
+
+def _edges(content: npt.NDArray[np.uint8], before: int) -> npt.NDArray[np.int64]:
+    """The numbers of the bits that differ from the bit before them; `before` is the one before the
+    first."""
+    carried = np.empty_like(content)
+    carried[0] = before
+    carried[1:] = content[:-1] >> 7
+    edges: npt.NDArray[np.uint8] = content ^ (np.left_shift(content, np.uint8(1)) | carried)
+    used = np.flatnonzero(edges)
+    bits = np.flatnonzero(np.unpackbits(edges[used], bitorder="little"))
+    numbers: npt.NDArray[np.int64] = used[bits >> 3] * 8 + (bits & 7)
+    return numbers
