@@ -24,10 +24,14 @@ DROPPED_PREFIXES = ("-fmodule-", "-fmodules-", "-frandom-seed=", "-Wprivate-head
 DROPPED_PAIRS = ("-MF", "-o")
 
 
+# Other people's sources, and generated ones.
+ELSEWHERE = ("external/", "bazel-out/")
+
+
 def bazel(*arguments: str) -> str:
     """Bazel's answer. Raises CalledProcessError when it has none."""
     run = subprocess.run(
-        ["/usr/bin/bazel", *arguments], check=True, stdout=subprocess.PIPE, text=True
+        ["/usr/bin/bazel", *arguments], check=True, capture_output=True, text=True
     )
     return run.stdout
 
@@ -51,7 +55,7 @@ def read_entries(actions: list[dict[str, Any]], output_base: str) -> list[dict[s
         arguments = action["arguments"]
         source = arguments[arguments.index("-c") + 1]
         hosted = not any(argument.startswith("--target=") for argument in arguments)
-        if not source.startswith("external/") and source.endswith(".cc"):
+        if not source.startswith(ELSEWHERE) and source.endswith(".cc"):
             if hosted or source not in entries:
                 entries[source] = {
                     "directory": str(Path.cwd()),
@@ -67,10 +71,10 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        output_base = bazel("info", "--ui_event_filters=-info", "output_base").strip()
-        answer = bazel("aquery", "--ui_event_filters=-info", "--output=jsonproto", QUERY)
+        output_base = bazel("info", "output_base").strip()
+        answer = bazel("aquery", "--output=jsonproto", QUERY)
     except subprocess.CalledProcessError as error:
-        print(f"bazel {error.cmd[1]} ended with status {error.returncode}", file=sys.stderr)
+        print(f"{error.stderr}bazel {error.cmd[1]} failed", file=sys.stderr)
         return 1
     entries = read_entries(json.loads(answer)["actions"], output_base)
     folder = Path(arguments[0])
