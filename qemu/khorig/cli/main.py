@@ -27,6 +27,8 @@ khorig checks from guest memory whether anything was lost.
   khorig test                         all tests
   khorig linux build                  real Linux as a peer; then: khorig linux run
   khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
+  khorig diff A B                     what changed between two dumps, and whether it may
+  khorig report DIR                   a page of what runs have left; every run makes one
   khorig list                         scenarios, machines and defects
   khorig doctor                       what is missing, and what mends it
 """

@@ -78,7 +78,7 @@ def _open(page: Path, folder: Path, scheme: int) -> list[dict[str, Any]]:
     return facts
 
 
-@pytest.mark.skipif(_CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium: apt-get install chromium")
 @pytest.mark.parametrize("scheme", [_LIGHT, _DARK])
 def test_the_page_fits_and_is_drawn(tmp_path: Path, scheme: int) -> None:
     runs = [result(Verdict.PASS), result(Verdict.FAIL, fault="segment-outside-scratch")]
