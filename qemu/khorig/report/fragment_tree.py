@@ -18,6 +18,17 @@ class TreeNode:
     fragment: bool = False
     children: list[TreeNode] = field(default_factory=list)
 
+    def keep(self, most: int) -> None:
+        """Drops the deepest nodes, so that at most `most` are left below this one."""
+        level = [self]
+        while level:
+            following = []
+            for node in level:
+                node.children = node.children[:most]
+                most -= len(node.children)
+                following += node.children
+            level = following
+
     @property
     def below(self) -> int:
         """Nodes under this one."""

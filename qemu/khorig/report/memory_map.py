@@ -14,7 +14,7 @@ ROW = 12  # units from row to row
 _BAR = 9  # height of the bar in it
 _MOST_ROWS = 32
 _SMALLEST = 4.0  # units: what is one page large must still be seen
-_MARK = 9.0  # units of a conflict
+_MARK = 12.0  # units of a conflict
 
 
 @dataclass(frozen=True)

@@ -231,5 +231,7 @@ def _draw_tree(view: RunView) -> None:
     if pictures and view.detail.tree:
         last = pictures[-1]
         view.tree = tree_of(last)
+        if view.tree:
+            view.tree.keep(view.detail.tree)
         view.tree_generation = int(last["gen"])
         view.tree_total = int(last["fragment_count"])

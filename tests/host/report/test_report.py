@@ -221,6 +221,15 @@ def test_the_tree_hangs_blobs_below_their_fragments() -> None:
     assert root.below == sum(len(picture()[kind]) for kind in ("fragments", "blobs")) - 1
 
 
+def test_a_large_tree_loses_its_deepest_nodes() -> None:
+    root = tree_of(picture())
+    assert root is not None
+    clients = {child.name for child in root.children}
+    root.keep(len(clients) + 2)
+    assert root.below == len(clients) + 2
+    assert {child.name for child in root.children} == clients
+
+
 def test_the_command(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", result(Verdict.FAIL))
 
