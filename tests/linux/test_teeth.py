@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A byte that changes on the way is found: by Linux's module, by its user space, and by the host."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from peers import ONE_OF_EACH, Chains
+from khorig.model import StopContext, Verdict
+from khorig.view.clients import decode_clients
+from khorig.view.handover import decode_handover
+from khorig.view.memory import RamMemory
+
+CHAIN = ("linux-7.3", "khorig", "linux-7.3")
+
+
+class Flip:
+    """Flips a byte of what khorig has sealed, after the judge has looked."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __call__(self, context: StopContext) -> list[str]:
+        if (context.at, context.generation) != ("sealed", 2):
+            return []
+        memory = RamMemory(context.ram)
+        handover = decode_handover(memory, context.event.address("root"))
+        if self._what == "folio":
+            # The largest block that is not reserved memory is one of test_kho's folios.
+            reserved = [area.area for area in decode_clients(memory, handover).reserved]
+            sizes = np.array(
+                [
+                    -1 if any(a.contains(int(f) << 12, 1) for a in reserved) else int(o)
+                    for f, o in zip(handover.blocks.frames, handover.blocks.orders)
+                ]
+            )
+            address = int(handover.blocks.frames[int(sizes.argmax())]) << 12
+        else:
+            address = decode_clients(memory, handover).reserved[0].area.begin
+        byte = context.ram.read(address + 100, 1)[0]
+        context.ram.write(address + 100, bytes([byte ^ 1]))
+        return [f"flipped a byte of the page {address:#018x}"]
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [("folio", "KHO restore failed"), ("reserved", "lost its content")],
+)
+def test_a_flipped_byte_is_found(chains: Chains, machine: str, what: str, says: str) -> None:
+    result = chains.run(machine, CHAIN, (Flip(what),))
+    assert result.verdict is Verdict.FAIL
+    assert any(says in finding.what for finding in result.findings), result.findings
+    assert result.findings[0].generation == 3
