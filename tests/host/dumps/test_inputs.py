@@ -129,6 +129,9 @@ def test_files_that_are_no_dump(tmp_path: Path) -> None:
         "short-elf": b"\x7fELF\x02\x01",
         "kdump": b"KDUMP   " + bytes(600),
         "flattened": b"makedumpfile\0\0\0\0" + struct.pack(">qq", 1, 1) + bytes(5000),
+        "no-pieces": b"makedumpfile\0\0\0\0"
+        + struct.pack(">qq", 1, 1).ljust(4080, b"\0")
+        + struct.pack(">qq", -1, -1),
         "zstd": b"\x28\xb5\x2f\xfd" + bytes(3),
     }
     for name, content in cases.items():

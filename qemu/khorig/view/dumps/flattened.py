@@ -28,8 +28,10 @@ class Flattened:
         if (kind, version) != (1, 1):
             raise ValueError(f"a flattened file of type {kind}, version {version}")
         self._pieces = _without_overlaps(list(_pieces(inner)))
+        if not self._pieces:
+            raise ValueError("a flattened file without content")
         self._begins = [begin for begin, _, _ in self._pieces]
-        self._size = max((begin + size for begin, size, _ in self._pieces), default=0)
+        self._size = max(begin + size for begin, size, _ in self._pieces)
 
     @property
     def size(self) -> int:
