@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
 from khorig.build_outputs import source_root
+from khorig.machines import MACHINES, machine_named
 from khorig.model import Finding, Verdict
 from khorig.render.text import machine_label, scenario_label
 from khorig.report.fragment_tree import TreeNode, tree_of
@@ -89,6 +90,12 @@ class RunView:
     def counted(self) -> bool:
         """Whether the guest's clock counts instructions."""
         return self.record.result.spec.counted
+
+    def units(self, ns: int) -> int:
+        """Instructions, where the guest's clock counts them, or else ns."""
+        spec = self.record.result.spec
+        known = spec.counted and any(machine.name == spec.machine for machine in MACHINES)
+        return ns >> machine_named(spec.machine).icount_shift(spec.boot) if known else ns
 
     @property
     def log(self) -> Sequence[LogLine]:

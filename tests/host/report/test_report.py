@@ -172,6 +172,17 @@ def test_phases_lie_in_each_other_or_apart(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "spec, words",
+    [({}, "400 quiesce"), ({"boot": "uefi"}, "21 quiesce"), ({"counted": False}, "ns of guest time")],
+)
+def test_the_clock_is_called_what_it_is(tmp_path: Path, spec: dict[str, Any], words: str) -> None:
+    """A firmware's run takes 64 ns for an instruction: 1400 ns are 21 of them."""
+    text = _page(write_run(tmp_path / "run", result(Verdict.PASS, **spec)))
+    assert words.replace("400", "1.4 k") in text
+    assert ("instructions" in text) == ("ns of" not in words)
+
+
 def test_the_trace_is_one_that_perfetto_takes(tmp_path: Path) -> None:
     folder = write_session(tmp_path / "s", [result(Verdict.PASS), result(Verdict.FAIL, fault="f")])
     write_report(folder)
