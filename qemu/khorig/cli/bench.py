@@ -20,7 +20,10 @@ def bench() -> None:
     """Measure."""
 
 
-@bench.command(short_help="Linux's own handover test and khorig's, side by side.")
+@bench.command(
+    short_help="Linux's own handover test and khorig's, side by side.",
+    context_settings={"auto_envvar_prefix": "KHORIG"},
+)
 @click.option("--version", default="7.3", show_default=True, help="Of the Linux peer.")
 @click.option("--machine", type=NameOf("machine", lambda: [m.name for m in MACHINES]),
               default=",".join(DEFAULT_MACHINES), show_default=True)

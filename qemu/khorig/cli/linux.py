@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from khorig.linux.source import Source
 
 _TIMEOUT_S = 300.0
+_ENVIRONMENT = {"auto_envvar_prefix": "KHORIG"}
 
 
 @click.group(short_help="Real Linux on either side of the jump.")
@@ -112,7 +113,7 @@ def _common(command: Any) -> Any:
     return command
 
 
-@linux.command(short_help="Run a chain of kernels and print a verdict.")
+@linux.command(short_help="Run a chain of kernels and print a verdict.", context_settings=_ENVIRONMENT)
 @click.option("--chain", default="linux-7.3,khorig,linux-7.3", show_default=True,
               help="Kernels in the order of their boots: khorig, linux-VERSION, or an image's path; "
               "'linux' is the one of --kernel.")
@@ -157,7 +158,7 @@ def _damaged(specs: list[RunSpec], wanted: str) -> list[RunSpec]:
     return runs
 
 
-@linux.command(short_help="Every pair of kernels on both architectures.")
+@linux.command(short_help="Every pair of kernels on both architectures.", context_settings=_ENVIRONMENT)
 @_common
 @click.pass_obj
 def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
