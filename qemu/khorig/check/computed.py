@@ -18,6 +18,7 @@ from khorig.view.frame_table import FrameByte, FrameState, FrameTable, frame_byt
 from khorig.view.inspection import Inspection
 from khorig.view.layout import COMPATIBLE_PROPERTY
 from khorig.view.memory import PhysRange, read_bytes
+from khorig.view.unowned import pages_of_nobody
 from khorig.view.vmalloc import Vmalloc
 
 Breach = tuple[int, str]  # address, text
@@ -260,7 +261,7 @@ def _strays(inspection: Inspection) -> Iterator[Breach]:
 
 
 def _unowned(inspection: Inspection) -> Iterator[Breach]:
-    unowned = inspection.owners.unowned
+    unowned = pages_of_nobody(inspection.handover.blocks, inspection.owners)
     if len(unowned):
         address = int(unowned[0]) << inspection.geometry.page_shift
         total = len(inspection.owners.frames)

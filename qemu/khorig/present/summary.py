@@ -13,6 +13,7 @@ from khorig.view.bitmap_chunks import BitmapChunks
 from khorig.view.candidates import Candidate
 from khorig.view.dumps.dump import Dump
 from khorig.view.inspection import Inspection
+from khorig.view.unowned import pages_of_nobody
 
 _LABEL = 12  # columns
 _MOST = 6  # of what may be many
@@ -92,7 +93,7 @@ def _preserved(inspection: Inspection) -> list[str]:
     counts: list[int] = np.bincount(blocks.orders).tolist()
     orders = [f"{count} of order {order}" for order, count in enumerate(counts) if count]
     lines += [", ".join(orders[i : i + 4]) for i in range(0, len(orders), 4)]
-    unowned = len(inspection.owners.unowned)
+    unowned = len(pages_of_nobody(blocks, inspection.owners))
     if unowned:
         lines.append(f"{unowned} pages that no structure names")
     return lines

@@ -26,6 +26,7 @@ _NAME = b"kho-v"  # what every version's `compatible` starts with
 _LARGEST_ROOT = 1 << 16  # a page of 64 KiB
 _LARGEST_FDT = 2 << 20
 _CHOSEN = b"linux,kho-fdt\0"
+_MAX_ADDRESS = 1 << 52  # what the architectures can address
 _NEXT_SIZE = 8  # bytes of a setup_data's link, before type and length
 
 
@@ -101,12 +102,22 @@ def _chunks(memory: DumpMemory) -> Iterator[tuple[int, memoryview]]:
         end = min(-(-area.end // _PAGE) * _PAGE, whole.end)
         while begin < end:
             size = min(_CHUNK, end - begin)
-            try:
-                yield begin, memory.view(begin, size)
-            except DecodeError:  # damaged, or left out of the dump
-                pass
+            yield from _readable(memory, begin, size)
             begin += size
         reach = max(reach, end)
+
+
+def _readable(memory: DumpMemory, begin: int, size: int) -> Iterator[tuple[int, memoryview]]:
+    """A piece, or what is left of it when some of its pages are damaged."""
+    pending = [(begin, size)]
+    while pending:
+        begin, size = pending.pop()
+        try:
+            yield begin, memory.view(begin, size)
+        except DecodeError:
+            half = size // 2 & -_PAGE
+            if half:
+                pending += [(begin + half, size - half), (begin, half)]
 
 
 def _fdt_bytes(memory: DumpMemory, at: int, limit: int) -> bytes:
@@ -124,7 +135,9 @@ def _setup_data(memory: DumpMemory, at: int) -> Anchor | None:
         handoff = find_in_setup_data(memory, at) if at > 0 else None
     except DecodeError:
         return None
-    return Anchor(handoff, f"setup_data at {at:#x}") if handoff else None
+    if handoff is None or handoff.root.value >= _MAX_ADDRESS:  # code can look like a setup_data
+        return None
+    return Anchor(handoff, f"setup_data at {at:#x}")
 
 
 def _device_tree(memory: DumpMemory, at: int) -> Anchor | None:

@@ -173,6 +173,20 @@ def test_kdump_says_what_it_cannot_unpack(tmp_path: Path) -> None:
         open_dump(path)
 
 
+def test_a_damaged_page_hides_only_itself(tmp_path: Path) -> None:
+    path = tmp_path / "kdump"
+    content = bytearray(kdump_bytes(image().ram, "arm64"))
+    bitmaps = struct.unpack_from("<I", content, 436)[0]
+    victim = image().allocated[-1][0]
+    entry = (2 + bitmaps) * PAGE + 24 * (victim - RAM.begin >> 12)
+    struct.pack_into("<QII", content, entry, 0, 100, 1)
+    path.write_bytes(content)
+    with open_dump(path) as dump:
+        with pytest.raises(DecodeError):
+            dump.memory.view(victim, PAGE)
+        assert inspect(dump).chosen.address == image().root
+
+
 def test_a_large_sparse_image_costs_what_is_in_it(tmp_path: Path) -> None:
     path = tmp_path / "image"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

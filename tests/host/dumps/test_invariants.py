@@ -307,6 +307,14 @@ def _memfd_not_preserved(s: Sample) -> None:
 
 early("KHR-I070")(lambda s: s.image.preserve(s.image.allocate(), 0))
 
+
+
+def test_the_rest_of_a_block_belongs_to_who_has_its_start() -> None:
+    s = Sample()
+    s.image.clients["short"] = s.image.link(s.image.preserved_block(3), 100)
+    assert not broken(s.finish().dump())
+
+
 _OF_BITMAPS = {"KHR-I026", "KHR-I027", "KHR-I028"}
 
 

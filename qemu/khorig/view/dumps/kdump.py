@@ -30,6 +30,7 @@ _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
 _ONLY_ZEROS = 1  # dump level: nothing is left out but pages of zeros
 _MAX_PAGES = 1 << 28  # 1 TiB of 4 KiB pages
 _CACHED = 1024  # pages kept unpacked
+_TOGETHER = 64  # pages from which on they are not kept
 _RANK_BYTES = 64  # of the bitmap, between two known ranks
 _SCAN_BYTES = 1 << 20  # of a bitmap
 _SCAN_PAGES = 1 << 18
@@ -41,6 +42,7 @@ class KdumpMemory:
     def __init__(self, source: Source) -> None:
         """Takes `source` over. Raises ValueError when it is damaged."""
         self._source = source
+        self._zstd = zstandard.ZstdDecompressor()
         header = _HEADER.unpack(source.view(0, _HEADER.size))
         _, version, names, _, _, block, sub_blocks, bitmap_blocks, pages = header
         if block not in (4096, 16384, 65536) or not sub_blocks or version < 3:
@@ -89,14 +91,36 @@ class KdumpMemory:
         the dump, or whose bytes are damaged."""
         if size < 0 or not any(r.contains(address, size) for r in self._ranges):
             raise OutsideRam(address, size)
-        pieces = []
-        end = address + size
-        while address < end:
-            frame, offset = divmod(address, self._page_size)
-            piece = self._page(frame)[offset : offset + end - address]
-            pieces.append(piece)
-            address += len(piece)
-        return memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        first, offset = divmod(address, self._page_size)
+        last = address + max(size, 1) - 1 >> self.page_shift
+        if first == last:
+            return memoryview(self._page(first))[offset : offset + size]
+        pages = self._pages_together(first, last + 1 - first)
+        return memoryview(b"".join(pages))[offset : offset + size]
+
+    def _pages_together(self, first: int, count: int) -> list[bytes]:
+        """As `_page` for many, without keeping them: whoever looks at much looks once."""
+        entries = self._entries(first, count)
+        if count < _TOGETHER or entries is None:
+            return [self._page(frame) for frame in range(first, first + count)]
+        try:
+            places = zip(*(entries[name].tolist() for name in ("offset", "size", "flags")))
+            return [self._content(*place) for place in places]
+        except (ValueError, zlib.error, zstandard.ZstdError) as error:
+            raise OutsideRam(first << self.page_shift, count << self.page_shift) from error
+
+    def _entries(self, first: int, count: int) -> npt.NDArray[np.void] | None:
+        """The descriptors of pages, or None when not all of them are in the dump."""
+        begin, end = first >> 3, first + count + 7 >> 3
+        bits = np.unpackbits(np.frombuffer(self._dumped[begin:end], np.uint8), bitorder="little")
+        if not bits[first - begin * 8 :][:count].all():
+            return None
+        size = _DESCRIPTOR.itemsize
+        try:
+            view = self._source.view(self._table_at + self._rank(first) * size, count * size)
+        except ValueError:
+            return None
+        return np.frombuffer(view, dtype=_DESCRIPTOR)
 
     def _page(self, frame: int) -> bytes:
         if content := self._cache.get(frame):
@@ -108,8 +132,6 @@ class KdumpMemory:
             raise OutsideRam(frame << self.page_shift, self._page_size)
         try:
             content = self._unpack(frame)
-            if len(content) != self._page_size:
-                raise ValueError(f"{len(content)} bytes")
         except (ValueError, zlib.error, zstandard.ZstdError) as error:
             raise OutsideRam(frame << self.page_shift, self._page_size) from error
         self._cache[frame] = content
@@ -117,26 +139,33 @@ class KdumpMemory:
             self._cache.popitem(last=False)
         return content
 
-    def _unpack(self, frame: int) -> bytes:
-        start = frame >> 3
-        known = start // _RANK_BYTES
-        before = self._dumped[known * _RANK_BYTES : start + 1]
+    def _rank(self, frame: int) -> int:
+        """How many pages before a page are in the dump."""
+        known = frame // 8 // _RANK_BYTES
+        before = self._dumped[known * _RANK_BYTES : (frame >> 3) + 1]
         bits = int.from_bytes(before, "little") & (1 << (frame - known * _RANK_BYTES * 8)) - 1
-        rank = int(self._ranks[known]) + bits.bit_count()
-        at = self._table_at + rank * _DESCRIPTOR.itemsize
+        return int(self._ranks[known]) + bits.bit_count()
+
+    def _unpack(self, frame: int) -> bytes:
+        at = self._table_at + self._rank(frame) * _DESCRIPTOR.itemsize
         entry = np.frombuffer(self._source.view(at, _DESCRIPTOR.itemsize), _DESCRIPTOR)[0]
-        size, flags = int(entry["size"]), int(entry["flags"])
+        return self._content(int(entry["offset"]), int(entry["size"]), int(entry["flags"]))
+
+    def _content(self, offset: int, size: int, flags: int) -> bytes:
         if size > self._page_size:
             raise ValueError(f"{size} bytes packed")
-        packed = self._source.view(int(entry["offset"]), size)
+        packed = self._source.view(offset, size)
         if flags & _ZLIB:
-            return zlib.decompressobj().decompress(packed, self._page_size)
-        if flags & _ZSTD:
-            unpacker = zstandard.ZstdDecompressor()
-            return unpacker.decompress(packed, max_output_size=self._page_size)
-        if flags & (_LZO | _SNAPPY):
+            content = zlib.decompressobj().decompress(packed, self._page_size)
+        elif flags & _ZSTD:
+            content = self._zstd.decompress(packed, max_output_size=self._page_size)
+        elif flags & (_LZO | _SNAPPY):
             raise ValueError("packed with LZO or snappy")
-        return bytes(packed)
+        else:
+            content = bytes(packed)
+        if len(content) != self._page_size:
+            raise ValueError(f"{len(content)} bytes unpacked")
+        return content
 
     def unreadable(self) -> str | None:
         """Why the first page of the dump cannot be unpacked, or None when it can."""

@@ -20,6 +20,7 @@ from khorig.view.dumps.source import Extent, MappedFile
 MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_FRAME = 64 << 20  # bytes unpacked; an image has frames of 8 MiB
 _MAX_FRAMES = 1 << 20
+_FORGET_AFTER = 32 << 20  # bytes of the file
 _MAX_SIZE = 1 << 44
 _LAST, _TYPE_SHIFT, _SIZE_SHIFT, _RLE = 1, 1, 3, 1  # of a block's header, RFC 8878 3.1.1.2
 _CHECKSUM = 4
@@ -127,7 +128,7 @@ class ZstdImage:
 
 def _find_frames(path: Path, file: MappedFile) -> list[_Frame]:
     frames: list[_Frame] = []
-    at = 0
+    at = looked_at = 0
     try:
         while at < file.size:
             last = frames[-1] if frames else None
@@ -139,6 +140,9 @@ def _find_frames(path: Path, file: MappedFile) -> list[_Frame]:
                 raise ValueError(f"more than {_MAX_FRAMES} frames")
             frames.append(frame)
             at += frame.packed
+            if at >= looked_at + _FORGET_AFTER:
+                file.forget()
+                looked_at = at
     except (ValueError, zstandard.ZstdError) as error:
         raise UnreadableDump(path, f"not an image in zstd: at {at:#x}: {error}") from error
     return frames

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""docs/inspect.md does what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dumps.dump_files import write_described
+from khorig.check.invariants import INVARIANTS
+from khorig.view.codecs import CODECS
+from view.handover_image import SCRATCH, HandoverImage, typical_image
+
+_ROOT = Path(__file__).resolve().parents[3]
+_DOCUMENT = (_ROOT / "docs" / "inspect.md").read_text()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With the dumps that the document talks about."""
+    scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]
+
+    def write(name: str, image: HandoverImage) -> None:
+        facts = {
+            "arch": "arm64", "machine": "virt", "generation": 1, "at": "sealed",
+            "root": hex(image.finish()), "scratch": scratch,
+        }  # fmt: skip
+        write_described(tmp_path / name, image.ram, facts)
+
+    write("sample.ram", typical_image())
+    broken = typical_image()
+    broken.clients["lost"] = broken.link(broken.allocate())
+    write("broken.ram", broken)
+    return tmp_path
+
+
+def run(folder: Path, words: list[str]) -> str:
+    """What a command prints."""
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT / "qemu")}
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+def matches(expected: str, printed: str) -> bool:
+    """`...` stands for anything."""
+    parts = [re.escape(part) for part in re.split(r"\.\.\.\n?", expected)]
+    return re.fullmatch("(?s)" + ".*".join(parts), printed) is not None
+
+
+def examples() -> list[tuple[str, str]]:
+    """(command, what it prints)"""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", _DOCUMENT, re.S):
+        for example in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            command, _, printed = example.partition("\n")
+            found.append((command, printed))
+    return found
+
+
+@pytest.mark.parametrize("command, expected", examples())
+def test_commands(command: str, expected: str, folder: Path) -> None:
+    program, *words = shlex.split(command)
+    assert program == "khorig"
+    printed = run(folder, [sys.executable, "-m", "khorig", *words])
+    assert matches(expected, printed), printed
+
+
+def test_python(folder: Path) -> None:
+    [program] = re.findall(r"```python\n(.*?)```", _DOCUMENT, re.S)
+    printed = run(folder, [sys.executable, "-c", program])
+    assert "memblock/mem0" in printed and "/khorig/stores khorig-stores-v1" in printed
+
+
+def test_numbers_and_names() -> None:
+    count = len(INVARIANTS)
+    assert f"{count} invariants, `KHR-I001` to `KHR-I{count:03}`" in _DOCUMENT
+    for compatible in CODECS:
+        assert f"| `{compatible}` |" in _DOCUMENT

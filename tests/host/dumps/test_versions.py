@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Versions, page sizes, clients of Linux, and which of several roots counts."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from pathlib import Path
+from typing import Sequence
+
+import pytest
+
+from dumps.bitmap_image import ORDERS, bitmap_dump
+from dumps.sample import ImageMemory, Sample, broken
+from khorig.guest_ram import GuestRam, RamRegion
+from khorig.present.client_lines import client_lines
+from khorig.present.summary import summary_lines
+from khorig.view.bitmap_chunks import BitmapChunks
+from khorig.view.dumps import Dump
+from khorig.view.inspection import NoHandover, inspect
+from khorig.view.memory import PhysRange, RamMemory
+from view.handover_image import (
+    MIB,
+    PAGE,
+    RAM,
+    FdtValue,
+    HandoverImage,
+    add_metadata,
+    fdt_bytes,
+    typical_image,
+)
+
+
+def plain(image: HandoverImage, page_shift: int | None = 12) -> Dump:
+    """A dump that says nothing about itself."""
+    return Dump(Path("plain"), "test", ImageMemory(image), page_shift=page_shift)
+
+
+@pytest.mark.parametrize("bitmap_bytes", [512, PAGE])
+def test_v1(bitmap_bytes: int) -> None:
+    inspection = inspect(bitmap_dump(bitmap_bytes))
+    tree = inspection.handover.tree
+    assert isinstance(tree, BitmapChunks) and tree.bitmap_bytes == bitmap_bytes
+    assert not inspection.handover.problems
+    # Root, client and the block far up, and five of each order.
+    assert len(inspection.handover.blocks) == 3 + 5 * len(ORDERS)
+    assert sorted(set(inspection.handover.blocks.orders.tolist())) == list(ORDERS)
+    assert [f.path for f in inspection.handover.fragments] == ["", "/old"]
+
+
+def test_v3() -> None:
+    image = typical_image()
+    image.finish(compatible="kho-v3")
+    inspection = inspect(plain(image))
+    assert inspection.handover.codec.writers == "Linux 7.1"
+    assert len(inspection.handover.blocks) == len(image.blocks)
+    assert inspection.clients.stores.keys() == {"db0", "db1"}
+
+
+def test_an_unknown_version_and_an_unknown_client() -> None:
+    image = typical_image()
+    image.clients["surprise"] = image.link(image.preserved_page(b"?"), 17)
+    image.finish()
+    assert any("surprise: not known: 17 bytes" in line for line in client_lines(inspect(plain(image))))
+    image.finish(compatible="kho-v99")
+    with pytest.raises(NoHandover) as caught:
+        inspect(plain(image))
+    [candidate] = caught.value.candidates
+    assert candidate.error and "'kho-v99'" in candidate.error.text
+    assert set(broken(plain(image))) == {"KHR-I003"}
+
+
+class _Memory(RamMemory):
+    """Memory as a dump, of a page size of its own."""
+
+    def data(self) -> Sequence[PhysRange]:
+        return self.ranges
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def write_radix(ram: GuestRam, root: int, nodes: list[int], keys: list[int], shift: int) -> None:
+    """The ABI text's tree for any page size: width 64 - shift + 1, tables of page / 8 words."""
+    page = 1 << shift
+    table, leaf = shift - 3, shift + 3
+    levels = -(-(64 - shift + 1 - leaf) // table) + 1
+    fresh = iter(nodes)
+    for key in keys:
+        at = root
+        for level in range(levels - 1, 0, -1):
+            slot = at + 8 * (key >> (level - 1) * table + leaf & (1 << table) - 1)
+            if not ram.read_u64(slot):
+                ram.write(slot, struct.pack("<Q", next(fresh)))
+            at = ram.read_u64(slot)
+        bit = key % (page * 8)
+        ram.write(at + bit // 8, bytes([ram.read(at + bit // 8, 1)[0] | 1 << bit % 8]))
+
+
+@pytest.mark.parametrize("shift", [12, 14, 16])
+def test_page_sizes_are_found_out(shift: int) -> None:
+    page, order_0 = 1 << shift, 64 - shift
+    ram = GuestRam(memoryview(bytearray(8 * MIB)), [RamRegion(RAM.begin, 8 * MIB, 0)])
+    root, tree = RAM.begin, RAM.begin + page
+    blocks = [(root, 0), (RAM.begin + 64 * page, 0), (RAM.begin + 96 * page, 3)]
+    keys = [1 << order_0 - order | at >> shift + order for at, order in blocks]
+    nodes = [tree + page * n for n in range(1, 40)]
+    write_radix(ram, tree, nodes, keys, shift)
+    properties: dict[str, FdtValue] = {"compatible": "kho-v4", "preserved-memory-map": tree}
+    ram.write(root, fdt_bytes(properties, 1024))
+    dump = Dump(Path("x"), "test", _Memory(ram))
+    inspection = inspect(dump)
+    assert inspection.geometry.page_size == page
+    assert not inspection.handover.problems
+    found = inspection.handover.blocks
+    assert sorted(zip(found.frames.tolist(), found.orders.tolist())) == [
+        (at >> shift, order) for at, order in blocks
+    ]
+
+
+def test_clients_of_linux() -> None:
+    sample = Sample().finish()
+    inspection = sample.inspection()
+    luo, test = inspection.linux.luo, inspection.linux.kho_test
+    assert luo and (luo.compatible, luo.liveupdate_num) == ("luo-v5", 3)
+    [session] = luo.sessions
+    [file] = session.files
+    assert (session.name, file.token, file.compatible) == ("vm", 0x21, "memfd-v2")
+    assert file.memfd and (file.memfd.size, file.memfd.position) == (5 * PAGE, 7)
+    assert file.memfd.folios.orders.tolist() == [2, 0] and file.memfd.indices == (0, 4)
+    assert [flb.name for flb in luo.flbs] == ["shared"]
+    assert test and len(test.folios) == 3 and test.checksum == test.found
+    owner = inspection.owners.name(sample.folios[0][0] >> 12)
+    assert owner == "LUO/vm/0x21 folio 0 (order 2) page 0"
+    text = "\n".join(summary_lines(inspection))
+    for part in ("session 'vm' with 1 files", "in 2 folios", "3 folios, 44 KiB", "setup_data at"):
+        assert part in text
+
+
+def test_chains_of_several_blocks_and_a_test_larger_than_a_page() -> None:
+    sample = Sample()
+    image = sample.image
+    entries = [struct.pack("<48sQQ", b"other", 1, token) for token in range(70)]
+    per_block = (PAGE - 16) // 64
+    following = 0
+    for at in reversed(range(0, 70, per_block)):
+        part = entries[at : at + per_block]
+        following = image.preserved_page(struct.pack("<QQ", following, len(part)) + b"".join(part))
+    session = struct.pack("<64sQQ", b"many", following, 70)
+    image.ram.write(sample.sessions, struct.pack("<QQ", 0, 1) + session)
+    inspection = sample.finish().inspection()
+    assert inspection.linux.luo
+    assert [f.token for f in inspection.linux.luo.sessions[0].files] == list(range(70))
+    blob = bytearray(image.ram.read(_kho_test(sample), PAGE)) + bytearray(PAGE)
+    struct.pack_into(">I", blob, 4, 2 * PAGE)
+    large = image.preserved_block(1)
+    image.ram.write(large, bytes(blob))
+    image.clients["kho_test"] = image.link(large, 2 * PAGE)
+    image.finish()
+    assert sample.inspection().linux.kho_test
+
+
+def _kho_test(sample: Sample) -> int:
+    link = sample.image.clients["kho_test"]
+    assert isinstance(link, dict) and isinstance(link["preserved-data"], int)
+    return link["preserved-data"]
+
+
+def two_generations() -> tuple[HandoverImage, int, int]:
+    """The same memory with a handover after one jump and one after two."""
+    image = HandoverImage()
+    add_metadata(image, 1)
+    first = image.finish()
+    image.root = image.preserved_page()
+    add_metadata(image, 2)
+    return image, first, image.finish()
+
+
+def test_the_live_root_is_told_from_stale_ones() -> None:
+    image, first, second = two_generations()
+    assert inspect(plain(image)).chosen.address == second
+    assert inspect(plain(image), generation=1).chosen.address == first
+    assert inspect(plain(image), root=first).chosen.address == first
+    with pytest.raises(NoHandover, match="generation 7; there are: 2, 1"):
+        inspect(plain(image), generation=7)
+    for node in image.nodes:
+        image.ram.write(node, b"\x5a" * PAGE)
+    again = inspect(plain(image))
+    assert again.chosen.address == first and again.candidates[1].state.startswith("taken back")
+
+
+def test_the_root_of_the_run_comes_first() -> None:
+    sample = Sample().finish()
+    dump = sample.dump()
+    assert inspect(dump).chosen.how[0] == "the run that wrote the image"
+    bare = inspect(dataclasses.replace(dump, run=None, arch=None))
+    assert bare.chosen.how == ("setup_data at 0x41001000", "a scan of page starts")
+    assert bare.arch == "x86_64" and bare.scratch == tuple(sample.scratch)
+
+
+def test_memory_without_a_handover() -> None:
+    image = HandoverImage()
+    with pytest.raises(NoHandover, match="none is named"):
+        inspect(plain(image))
