@@ -177,8 +177,10 @@ TEST(BuildParameters, DropsReservationsOfWhatIsUsedUp) {
   ASSERT_TRUE(hop.Build().ok());
   const auto info = hop.Received();
   ASSERT_EQ(info->region_count, 3u);
-  EXPECT_EQ(info->regions[0].range, Range(0x43000000, 0x1000));
-  EXPECT_EQ(info->regions[1].range, Range(0x47fff000, 0x2000));
+  // RAM comes first, then what is reserved of it.
+  EXPECT_EQ(info->regions[0].type, boot::MemoryType::kRam);
+  EXPECT_EQ(info->regions[1].range, Range(0x43000000, 0x1000));
+  EXPECT_EQ(info->regions[2].range, Range(0x47fff000, 0x2000));
 }
 
 TEST(BuildParameters, WritesOneCellAddresses) {
