@@ -126,6 +126,15 @@ cc_library(
     linkopts = ["-lpthread"],
 )
 
+# Debian has it as a shared library alone.
+cc_library(
+    name = "benchmark",
+    linkopts = [
+        "-lbenchmark",
+        "-lpthread",
+    ],
+)
+
 cc_library(
     name = "gtest_main",
     srcs = ["x86_64/libgtest_main.a"],
@@ -171,7 +180,8 @@ def _system_repository_impl(repository):
     for name, path in _EFI_FILES.items():
         files[name] = cache + path if path.startswith(_ARM64_SYSROOT) else path
 
-    needed = _PROGRAMS.values() + files.values() + ["/usr/include/gtest/gtest.h"]
+    headers = ["/usr/include/benchmark/benchmark.h", "/usr/include/gtest/gtest.h"]
+    needed = _PROGRAMS.values() + files.values() + headers
     missing = [path for path in needed if not repository.path(path).exists]
     if _PROGRAMS["PYTHON"] not in missing:
         missing += _missing_modules(repository)
