@@ -120,7 +120,10 @@ void TakeOver(Generation& generation, const Scenario& scenario) {
     WaitForHost();
   }
   if (options.fault == Fault::kPanicAfterRestore) {
-    *reinterpret_cast<volatile uint64_t*>(uint64_t{0x123} << 40) = 0;
+    RunOnAllCpus([](size_t number) {
+      if (number != CpuCount() - 1) return;
+      *reinterpret_cast<volatile uint64_t*>(uint64_t{0x123} << 40) = 0;
+    });
   }
   generation.ReleaseObsolete();
   if (scenario.relays) {

@@ -67,7 +67,7 @@ TEST(ParseOptions, NamesTheTokenThatIsWrong) {
 
 TEST(ParseOptions, EveryFaultHasAName) {
   for (auto fault = static_cast<uint8_t>(Fault::kNone);
-       fault <= static_cast<uint8_t>(Fault::kPanicAfterRestore); ++fault) {
+       fault <= static_cast<uint8_t>(Fault::kLostUpdate); ++fault) {
     const std::string name = FaultName(static_cast<Fault>(fault));
     Options options;
     EXPECT_EQ(ParseOptions(("fault=" + name).c_str(), &options).text, nullptr) << name;

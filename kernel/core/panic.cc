@@ -57,8 +57,9 @@ void StopForPanic(uint64_t pc, uint64_t frame_pointer) { StopHere(pc, frame_poin
 void StopIfPanicking() {
   const size_t who = __atomic_load_n(&panicking, __ATOMIC_RELAXED);
   if (who == 0 || who == arch::CpuNumber() + 1) return;
-  StopForPanic(reinterpret_cast<uint64_t>(__builtin_return_address(0)),
-               reinterpret_cast<uint64_t>(__builtin_frame_address(0)));
+  // The caller's frame begins with its own caller's.
+  const auto* frame = static_cast<const uint64_t*>(__builtin_frame_address(0));
+  StopForPanic(reinterpret_cast<uint64_t>(__builtin_return_address(0)), *frame);
 }
 
 void Panic(const char* format, ...) {

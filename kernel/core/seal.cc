@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/core/seal.h"
 
+#include "kernel/arch/arch.h"
 #include "kernel/clients/foreign.h"
 #include "kernel/clients/generation_record.h"
 #include "kernel/clients/ledger.h"
@@ -99,10 +100,13 @@ void Seal(Generation& generation, const Scenario& scenario) {
 
   // The root page changes with every client, so it is not in the ledger.
   serialize.Resume();
+  const uint64_t begun = arch::Counter();
   generation.outgoing = Require(
       khocore::Outgoing::Create(memory.physical, memory.allocator, generation.tracker), "root");
   WriteFragments(generation, scenario);
+  const uint64_t finalize = arch::Counter() - begun;
   serialize.End(generation.tracker.block_count(), generation.tracker.page_count());
+  ReportPhase("finalize", finalize, 0, 0);
   if (generation.Armed(Fault::kRootNotPreserved)) {
     Require(generation.tracker.Unpreserve({generation.outgoing.root(), Order()}), "fault");
   }

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/scenarios/storm_state.h"
+
+#include <string.h>
+
+#include "kernel/core/event.h"
+#include "kernel/core/print.h"
+
+namespace scenarios {
+
+using clients::Stores;
+using core::Generation;
+using core::Require;
+using khocore::FragmentReader;
+using khocore::Ok;
+using khocore::Order;
+using khocore::PageFrame;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Result;
+using khocore::Status;
+
+StormName::StormName(const char* word, uint64_t number) {
+  core::FormatTo(text, sizeof(text), "%s%lu", word, number);
+}
+
+void CreateStormModel(Generation& generation) {
+  Require(generation.stores.Create(generation, kStormStore, sizeof(StormModel)), kStormStore);
+  memset(&StormModelOf(generation), 0, sizeof(StormModel));
+}
+
+StormModel& StormModelOf(Generation& generation) {
+  const Stores::Store* store = generation.stores.Find(kStormStore);
+  if (store == nullptr || store->size != sizeof(StormModel)) {
+    Require(Status(khocore::Error{khocore::ErrorCode::kNotFound}), kStormStore);
+  }
+  PageFrame first;
+  Require(generation.stores.ForEachPage(generation, *store,
+                                        [&](PageFrame page, uint64_t) -> Status {
+                                          first = page;
+                                          return Ok{};
+                                        }),
+          kStormStore);
+  return *core::Direct<StormModel>(first.address());
+}
+
+uint64_t StormOperations(const Generation& generation) {
+  constexpr uint64_t kDefault = 4000;
+  return generation.options.operations != 0 ? generation.options.operations : kDefault;
+}
+
+namespace {
+
+void RestoreWithOrder(Generation& generation, khocore::Block block) {
+  const Result<Order> order = generation.RestoreBlock(block.frame);
+  if (order.ok() && order.value() == block.order) return;
+  KHORIG_FAIL("storm", "block 0x%lx of order %u: restored with another order or not at all",
+              block.begin().raw(), block.order.log2());
+}
+
+/// Restoring must fail for pages that nobody preserved.
+void ExpectRefused(Generation& generation, PageFrame page) {
+  if (!generation.memory.frames.Restore(page).ok()) return;
+  KHORIG_FAIL("storm", "page 0x%lx was restored", page.address().raw());
+}
+
+/// Opens the fragment behind a link and takes its page back.
+FragmentReader RestoreLinked(Generation& generation, PhysRange link, PageFrame* page) {
+  const FragmentReader reader =
+      Require(FragmentReader::Open(generation.memory.physical, link.begin), kStormLink);
+  *page = PageFrame::Containing(link.begin);
+  Require(generation.RestoreBlock(*page), kStormLink);
+  return reader;
+}
+
+void RestoreSlots(Generation& generation, const FragmentReader& cpu, size_t number,
+                  StormFragments* fragments) {
+  for (uint64_t slot = 0; slot < kStormSlots; ++slot) {
+    const Result<int> node = cpu.Subnode(cpu.root(), StormName("f", slot).text);
+    if (!node.ok()) continue;
+    const FragmentReader reader = RestoreLinked(
+        generation, Require(cpu.Link(node.value()), kStormLink), &fragments->slots[number][slot]);
+    fragments->versions[number][slot] =
+        Require(reader.PropertyU64(reader.root(), "version"), "version");
+  }
+}
+
+}  // namespace
+
+void RestoreStorm(Generation& generation, const StormModel& model, StormFragments* fragments) {
+  for (uint64_t at = 0; at < kStormPages; ++at) {
+    const uint8_t entry = model.pages[at];
+    const bool head = entry != 0 && entry != kStormTail;
+    const auto block = StormBlock(model, at, Order::FromLog2(head ? entry - 1u : 0));
+    head ? RestoreWithOrder(generation, block) : ExpectRefused(generation, block.frame);
+  }
+  for (uint64_t i = 0; i < kStormPrizes.pages(); ++i) {
+    const auto prize = StormPrize(model, i);
+    i % 2 == 0 ? RestoreWithOrder(generation, prize) : ExpectRefused(generation, prize.frame);
+  }
+  const PhysRange link = Require(generation.FindLink(kStormLink), kStormLink);
+  const FragmentReader top = RestoreLinked(generation, link, &fragments->top);
+  for (size_t number = 0; number < model.cpus; ++number) {
+    const int node = Require(top.Subnode(top.root(), StormName("cpu", number).text), "cpu");
+    const FragmentReader cpu =
+        RestoreLinked(generation, Require(top.Link(node), kStormLink), &fragments->cpus[number]);
+    RestoreSlots(generation, cpu, number, fragments);
+  }
+}
+
+void VerifyStorm(const Generation& generation, const StormModel& model,
+                 const StormFragments& fragments) {
+  uint8_t pages[kStormPages] = {};
+  for (size_t number = 0; number < model.cpus; ++number) {
+    uint64_t versions[kStormSlots] = {};
+    StormSteps steps(generation.options.seed, generation.options.generation - 1, number,
+                     model.cpus);
+    for (uint64_t i = StormOperations(generation); i > 0; --i) {
+      const StormStep step = steps.Next();
+      if (step.is_fragment) {
+        versions[step.slot] = step.version;
+      } else {
+        ApplyStep(pages, step, ActionOf(pages, step));
+      }
+    }
+    if (memcmp(versions, fragments.versions[number], sizeof(versions)) != 0) {
+      KHORIG_FAIL("storm", "the fragments of CPU %zu are not those that it wrote last", number);
+    }
+  }
+  if (memcmp(pages, model.pages, sizeof(pages)) != 0) {
+    KHORIG_FAIL("storm", "the model is not what the steps of %lu CPUs come to", model.cpus);
+  }
+}
+
+}  // namespace scenarios

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/core/random.h"
+#include "khocore/types.h"
+
+namespace scenarios {
+
+/// What the scenario `storm` does and what comes of it, as the seed decides it (docs/scenarios.md).
+
+inline constexpr khocore::Order kStormRegion = khocore::Order::FromLog2(10);
+inline constexpr khocore::Order kStormGroup = khocore::Order::FromLog2(3);
+inline constexpr uint64_t kStormPages = kStormRegion.pages();
+inline constexpr uint64_t kStormGroups = kStormPages / kStormGroup.pages();
+/// Fragments of each CPU.
+inline constexpr uint64_t kStormSlots = 8;
+/// Pages that every CPU wants to preserve, and then to unpreserve those with odd numbers.
+inline constexpr khocore::Order kStormPrizes = khocore::Order::FromLog2(6);
+
+/// A byte for each page of the region: 0 nothing, 1 + order on the first page of a preserved block,
+/// `kStormTail` on its others.
+inline constexpr uint8_t kStormTail = 0xff;
+
+/// One step of one CPU.
+struct StormStep {
+  bool is_fragment;
+  uint64_t slot;     ///< of a fragment
+  uint64_t version;  ///< of a fragment
+  khocore::Order order;
+  uint64_t at;  ///< page of the region
+};
+
+/// The steps of one CPU in one generation.
+class StormSteps {
+ public:
+  StormSteps(uint64_t seed, uint32_t generation, size_t cpu, size_t cpus);
+  StormStep Next();
+
+ private:
+  core::Random random_;
+  uint64_t cpu_;
+  uint64_t cpus_;
+};
+
+/// What a step on a block comes to, by the pages as they are.
+enum class StormAction : uint8_t { kPreserve, kUnpreserve, kNothing };
+StormAction ActionOf(const uint8_t* pages, const StormStep& step);
+/// Changes the pages as the action says.
+void ApplyStep(uint8_t* pages, const StormStep& step, StormAction action);
+
+}  // namespace scenarios
