@@ -11,4 +11,7 @@ FAULTS = {
     "tail-not-restored": "the last page of a block stays behind when it is restored",
     "hang-before-jump": "the kernel loops instead of jumping",
     "panic-after-restore": "the second generation reads through a wild pointer",
+    "ap-spins-in-old-text": "a CPU is not parked and loops in the old kernel's text",
+    "root-published-early": "a fragment is linked before it is finished (scenario storm)",
+    "lost-tracker-update": "a CPU ignores what others did to the tracker (scenario storm)",
 }

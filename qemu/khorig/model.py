@@ -94,6 +94,14 @@ class MachineFacts:
 
 
 @dataclass(frozen=True)
+class RunningCpu:
+    """A CPU, besides the first, that executes instructions."""
+
+    number: int  # QEMU's
+    pc: int  # virtual
+
+
+@dataclass(frozen=True)
 class StopContext:
     """The guest waits at a named point; its memory may be read and written until the hook returns.
     `ram` views must not outlive the hook."""
@@ -104,6 +112,7 @@ class StopContext:
     ram: GuestRam
     machine: MachineFacts
     boot: GuestEvent | None = None  # the first event of this generation
+    running_cpus: tuple[RunningCpu, ...] = ()  # at `entry`, where the machine can tell
 
 
 class StopHook(Protocol):
@@ -186,6 +195,7 @@ class RunSpec:
     # Whether virtual time is counted in instructions, so that a run depends on nothing but its
     # inputs. A Linux takes several times as long that way.
     counted: bool = True
+    smp: int = 1  # CPUs
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
 
@@ -206,6 +216,8 @@ class RunSpec:
         name = f"{self.what}/{self.arch}-{self.machine}"
         if self.memory != RunSpec.memory:
             name += f"-{self.memory >> 20}M"
+        if self.smp != RunSpec.smp:
+            name += f"-smp{self.smp}"
         boot = "" if self.boot == RunSpec.boot else self.boot
         for part in (boot, self.fault, self.tamper):
             if part:

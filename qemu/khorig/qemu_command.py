@@ -48,6 +48,7 @@ def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list
         machine.binary,
         *machine.arguments(accel),
         *("-m", f"{spec.memory >> 10}K"),
+        *(("-smp", str(spec.smp)) if spec.smp > 1 else ()),
         *(clock if accel == "tcg" and spec.counted else []),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *_start(machine, images),

@@ -20,6 +20,8 @@ def rerun_command(spec: RunSpec) -> str:
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
     if spec.boot != RunSpec.boot:
         words += ["--boot", spec.boot]
+    if spec.smp != RunSpec.smp:
+        words += ["--smp", str(spec.smp)]
     if spec.fault:
         words += ["--fault", spec.fault]
     if spec.tamper:

@@ -24,6 +24,7 @@ from khorig.model import (
     Finding,
     GuestEvent,
     Judge,
+    RunningCpu,
     RunSpec,
     StopContext,
     StopHook,
@@ -211,6 +212,7 @@ class Run:
             vm.ram,
             self._machine.facts(self._spec.memory),
             self._boot,
+            self._running_cpus(vm, at),
         )
         findings = self._judge.on_stop(context)
         host_ms = round((time.monotonic() - started_s) * 1000, 3)
@@ -224,6 +226,11 @@ class Run:
                 if lines := hook(context):
                     self._emit("hook", gen=event.generation, at=at, lines=lines)
         return findings
+
+    def _running_cpus(self, vm: Vm, at: str) -> tuple[RunningCpu, ...]:
+        if self._spec.smp == 1 or at != "entry":
+            return ()
+        return self._machine.running_cpus(vm.qmp.monitor("info registers -a"))
 
     def _on_qmp(self, event: QmpEvent) -> list[Finding]:
         self._emit("qmp", name=event.name, data=event.data)

@@ -57,6 +57,13 @@ from khorig.tampered import known_tamperings, tamper_hooks, tampered
     show_default=True,
     help="Kernels in a row, the first included.",
 )
+@click.option(
+    "--smp",
+    type=click.IntRange(1, 255),
+    default=RunSpec.smp,
+    show_default=True,
+    help="CPUs of the guest; it uses at most 64.",
+)
 @click.option("--mem", type=Size(), default="256M", show_default=True, help="RAM of the guest.")
 @click.option(
     "--seed",
@@ -158,6 +165,7 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[RunSpec
                 scenario=scenario,
                 generations=options["generations"],
                 memory=options["mem"],
+                smp=options["smp"],
                 seed=options["seed"],
                 timeout_s=options["timeout"],
                 fault=fault,

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from khorig.firmware import Firmware
 from khorig.guest_ram import RamRegion
-from khorig.model import MachineFacts
+from khorig.model import MachineFacts, RunningCpu
 
 # The kernel is loaded at 2 MiB. With less than this QEMU or the firmware fails before the kernel
 # can say that it has too little.
@@ -57,6 +57,11 @@ class Machine(abc.ABC):
     def icount_shift(self, boot: str) -> int:
         """Log2 of the virtual nanoseconds that one instruction takes in a run that starts so."""
         return self.firmware.icount_shift if boot == "uefi" and self.firmware else 0
+
+    def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
+        """The CPUs after the first that execute instructions, by QEMU's `info registers -a`. Empty
+        when they cannot be told from halted ones by it."""
+        return ()
 
     def facts(self, ram_bytes: int) -> MachineFacts:
         """The same for a judge."""

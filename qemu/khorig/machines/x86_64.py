@@ -10,6 +10,7 @@ from pathlib import Path
 from khorig.firmware import Firmware
 from khorig.guest_ram import RamRegion
 from khorig.machines.machine import Machine
+from khorig.model import RunningCpu
 
 _FOUR_GIB = 4 << 30
 
@@ -46,6 +47,16 @@ class X86_64(Machine):
         if ram_bytes > low:
             regions.append(RamRegion(_FOUR_GIB, ram_bytes - low, low))
         return regions
+
+    def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
+        """See Machine. A CPU that waits for its start is halted."""
+        running = []
+        for block in re.split(r"^CPU#", registers, flags=re.MULTILINE)[1:]:
+            number = int(block.split(None, 1)[0])
+            pc = self.pc_pattern.search(block)
+            if number > 0 and pc is not None and "HLT=0" in block:
+                running.append(RunningCpu(number, int(pc.group(1), 16)))
+        return tuple(running)
 
     def arguments(self, accel: str) -> list[str]:
         # All features that TCG has: a kernel has to cope with what real CPUs offer, 5-level paging

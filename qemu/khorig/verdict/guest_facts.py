@@ -36,12 +36,22 @@ class Segments:
     entry: int
 
 
+@dataclass(frozen=True)
+class CpuFacts:
+    """The `cpus` event."""
+
+    found: int
+    online: int
+    supported: int
+
+
 @dataclass
 class GuestFacts:
     """The events of one generation."""
 
     parameters: int | None = None  # address of what the boot protocol passed
     memory: MemoryFacts | None = None
+    cpus: CpuFacts | None = None
     segments: Segments | None = None
     restored: GuestEvent | None = None
     refused: bool = False
@@ -52,6 +62,9 @@ class GuestFacts:
             self.parameters = event.address("parameters")
         elif event.kind == "memory":
             self.memory = parse_memory(event)
+        elif event.kind == "cpus":
+            numbers = (event.number(name) for name in ("found", "online", "supported"))
+            self.cpus = CpuFacts(*numbers)
         elif event.kind == "segments":
             self.segments = parse_segments(event)
         elif event.kind == "restored":

@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping
 
 from khorig.exit_status import PASS
 from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
-from khorig.verdict import churn, recursion
+from khorig.verdict import churn, cpus, recursion, storm
 from khorig.verdict.clauses import Clauses
 from khorig.verdict.entry_clauses import ENTRY_CLAUSES, HANDOFF_CLAUSE
 from khorig.verdict.guest_facts import GuestFacts
@@ -32,6 +32,16 @@ _TABLES: Mapping[str, ClauseTable] = {
 _SCENARIO_TABLES: Mapping[str, ClauseTable] = {
     "recursion": {recursion.CLAUSE: recursion.check_fragment_tree},
     "churn": {churn.CLAUSE: churn.check_churn},
+}
+# The same, where it names the cause of what the other clauses would find, and so comes first.
+_FIRST_TABLES: Mapping[str, ClauseTable] = {
+    "storm": {storm.CLAUSE: storm.check_storm},
+}
+# What must hold besides where there are several CPUs.
+_CPU_TABLES: Mapping[str, ClauseTable] = {
+    "sealed": {cpus.ONLINE_CLAUSE: cpus.check_online},
+    "entry": {cpus.PARKED_CLAUSE: cpus.check_parked},
+    "restored": {cpus.ONLINE_CLAUSE: cpus.check_online},
 }
 
 
@@ -81,6 +91,7 @@ class HandoverJudge:
             facts=self._facts.setdefault(context.generation, GuestFacts()),
             geometry=self._geometry,
             spec=self._spec,
+            running_cpus=context.running_cpus,
         )
         findings = [*self._check_firmware(stop), *self._check_handover(stop)]
         self._picture = None
@@ -147,8 +158,11 @@ class HandoverJudge:
             for name, check in _TABLES[at].items()
             if not (damaged and name == HANDOFF_CLAUSE)
         }
+        if self._spec.smp > 1:
+            table.update(_CPU_TABLES[at])
         if at == "sealed":
             table.update(_SCENARIO_TABLES.get(self._spec.scenario, {}))
+            table = {**_FIRST_TABLES.get(self._spec.scenario, {}), **table}
         return table
 
     def _on_sealed(self, stop: Stop) -> list[Finding]:

@@ -24,6 +24,13 @@ from khorig.view.scenario_blocks import (
     read_block_list,
     read_churn_model,
 )
+from khorig.view.storm_model import (
+    STORM_STORE,
+    StormModel,
+    read_storm_model,
+    storm_blocks,
+    storm_prizes,
+)
 
 _MAX_COPIES = 2048  # pages: structure is small, and its bytes are what people want to see
 
@@ -37,6 +44,7 @@ class SealedState:
     handover: Handover
     clients: Clients
     churn: ChurnModel | None  # of the scenario of that name
+    storm: StormModel | None  # likewise
     ledger: LedgerArray | None
     problems: tuple[Problem, ...]  # of reading clients and stores
     owners: Owners
@@ -67,6 +75,7 @@ def take_sealed_state(
     scenario: list[OwnedBlocks] = []
     ledger: LedgerArray | None = None
     churn: ChurnModel | None = None
+    storm: StormModel | None = None
     try:
         if store := clients.stores.get(LEDGER_STORE):
             ledger = read_ledger(memory, store, geometry)
@@ -75,6 +84,10 @@ def take_sealed_state(
         if store := clients.stores.get(CHURN_STORE):
             churn = read_churn_model(memory, store, geometry)
             scenario.append(OwnedBlocks("churn block", blocks_of_model(churn, geometry)))
+        if store := clients.stores.get(STORM_STORE):
+            storm = read_storm_model(memory, store, geometry)
+            scenario.append(OwnedBlocks("storm block", storm_blocks(storm, geometry)))
+            scenario.append(OwnedBlocks("storm prize", storm_prizes(storm, geometry)))
     except DecodeError as error:
         problems.append(error.problem)
     owners = find_owners(handover, clients, scenario, geometry)
@@ -86,6 +99,7 @@ def take_sealed_state(
         handover=handover,
         clients=clients,
         churn=churn,
+        storm=storm,
         ledger=ledger,
         problems=tuple(problems),
         owners=owners,

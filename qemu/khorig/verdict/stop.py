@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from khorig.model import Finding, GuestEvent, RunSpec
+from khorig.model import Finding, GuestEvent, RunningCpu, RunSpec
 from khorig.verdict.guest_facts import GuestFacts
 from khorig.view.errors import Problem
 from khorig.view.layout import Geometry
@@ -24,6 +24,7 @@ class Stop:
     facts: GuestFacts  # of this generation
     geometry: Geometry
     spec: RunSpec
+    running_cpus: tuple[RunningCpu, ...] = ()
 
     def finding(
         self,

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every CPU is at work in every generation, and none of an earlier one still is."""
+
+from __future__ import annotations
+
+from khorig.model import Finding
+from khorig.verdict.sealed_state import SealedState
+from khorig.verdict.stop import Stop
+
+ONLINE_CLAUSE = "CPUs"
+PARKED_CLAUSE = "parked CPUs"
+
+
+def check_online(stop: Stop, sealed: SealedState) -> list[Finding]:
+    """The kernel has found every CPU, and uses as many as it can."""
+    cpus = stop.facts.cpus
+    if cpus is None:
+        return [stop.finding(ONLINE_CLAUSE, "there was no 'cpus' event before this stop")]
+    findings = []
+    if cpus.found != stop.spec.smp:
+        what = f"the kernel found {cpus.found} CPUs, the machine has {stop.spec.smp}"
+        findings.append(stop.finding(ONLINE_CLAUSE, what))
+    expected = min(stop.spec.smp, cpus.supported)
+    if cpus.online != expected:
+        what = f"{cpus.online} CPUs are at work, expected were {expected}"
+        findings.append(stop.finding(ONLINE_CLAUSE, what))
+    return findings
+
+
+def check_parked(stop: Stop, sealed: SealedState) -> list[Finding]:
+    """No CPU but the first runs when a kernel is entered. Only some machines can tell; on the others
+    the kernel itself does, when it starts its CPUs."""
+    return [
+        stop.finding(
+            PARKED_CLAUSE,
+            f"CPU {cpu.number} runs at {cpu.pc:#018x}: the last kernel has left it in its own text",
+            cpu.pc,
+            f"CPU {cpu.number}",
+        )
+        for cpu in stop.running_cpus
+    ]

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The scenario `storm`, done again from the seed (docs/scenarios.md): whatever order the CPUs came
+in, what each of them did must have come to this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from khorig.model import Finding
+from khorig.verdict.random_stream import RandomStream
+from khorig.verdict.scenario_options import number_option
+from khorig.verdict.sealed_state import SealedState
+from khorig.verdict.stop import Stop
+from khorig.view.blocks import Blocks
+from khorig.view.clients import KHORIG_PATH
+from khorig.view.fragment import Fragment, is_link
+from khorig.view.memory import PhysRange
+from khorig.view.storm_model import (
+    STORM_PAGES,
+    STORM_PRIZES,
+    StormModel,
+    storm_blocks,
+    storm_prizes,
+)
+
+CLAUSE = "storm model"
+MAX_CPUS = 64  # that a kernel uses
+_PATH = KHORIG_PATH + "/storm"
+_COMPATIBLE = "khorig-storm-v1"
+_CPU_COMPATIBLE = "khorig-storm-cpu-v1"
+_SLOT_COMPATIBLE = "khorig-storm-slot-v1"
+_DEFAULT_OPERATIONS = 4000
+_GROUP = 8  # pages that belong to one CPU
+_KINDS = 16  # one in so many steps writes a fragment
+_ORDERS = 4
+_SLOTS = 8
+_TAIL = 0xFF
+_MOST = 6  # findings
+
+
+@dataclass(frozen=True)
+class ExpectedStorm:
+    """What all steps of one generation come to."""
+
+    pages: bytes  # one byte per page of the region
+    versions: tuple[dict[int, int], ...]  # of each CPU: the last version in each slot
+
+
+def expected_storm(seed: int, generation: int, cpus: int, operations: int) -> ExpectedStorm:
+    """Every CPU has its own pages and slots, so the result does not depend on their order."""
+    pages = bytearray(STORM_PAGES)
+    versions = []
+    for cpu in range(cpus):
+        random = RandomStream("storm", seed + generation * MAX_CPUS + cpu)
+        # No step takes more numbers than four.
+        numbers = iter(random.take(4 * operations).tolist())
+        groups = (STORM_PAGES // _GROUP - cpu + cpus - 1) // cpus
+        slots: dict[int, int] = {}
+        for _ in range(operations):
+            if next(numbers) % _KINDS == 0:
+                slot = next(numbers) % _SLOTS
+                slots[slot] = next(numbers)
+                continue
+            order = next(numbers) % _ORDERS
+            group = next(numbers) % groups * cpus + cpu
+            at = group * _GROUP + (next(numbers) % (_GROUP >> order) << order)
+            size = 1 << order
+            if pages[at] == 1 + order:
+                pages[at : at + size] = bytes(size)
+            elif not any(pages[at : at + size]):
+                pages[at : at + size] = bytes([1 + order]) + bytes([_TAIL]) * (size - 1)
+        versions.append(slots)
+    return ExpectedStorm(bytes(pages), tuple(versions))
+
+
+def check_storm(stop: Stop, sealed: SealedState) -> list[Finding]:
+    """The guest's model is the one the seed decides, the tree has exactly its blocks and the prizes
+    that were not given back, and each CPU's fragments are those that it wrote last."""
+    model = sealed.storm
+    if model is None:
+        return [stop.finding(CLAUSE, "there is no readable store 'storm'")]
+    cpus = min(stop.spec.smp, MAX_CPUS)
+    if model.cpus != cpus:
+        return [stop.finding(CLAUSE, f"{model.cpus} CPUs took part, expected were {cpus}")]
+    operations = number_option(stop.spec, "operations", _DEFAULT_OPERATIONS)
+    expected = expected_storm(stop.spec.seed, stop.generation, cpus, operations)
+    findings = _compare_models(stop, model, expected)
+    findings += _compare_blocks(
+        stop, sealed, PhysRange(model.region, STORM_PAGES << stop.geometry.page_shift),
+        storm_blocks(model, stop.geometry), "block",
+    )
+    findings += _compare_blocks(
+        stop, sealed, PhysRange(model.prizes, STORM_PRIZES << stop.geometry.page_shift),
+        storm_prizes(model, stop.geometry), "prize",
+    )
+    return (_compare_fragments(stop, sealed, expected) + findings)[:_MOST]
+
+
+def _compare_models(stop: Stop, model: StormModel, expected: ExpectedStorm) -> list[Finding]:
+    found = model.pages.tobytes()
+    wrong = [page for page in range(STORM_PAGES) if found[page] != expected.pages[page]]
+    if not wrong:
+        return []
+    page = wrong[0]
+    what = (
+        f"page {page} of the region, CPU {page // _GROUP % model.cpus}'s, is {found[page]:#04x} in "
+        f"the guest's model, {expected.pages[page]:#04x} by the seed ({len(wrong)} pages differ)"
+    )
+    address = model.region + (page << stop.geometry.page_shift)
+    return [stop.finding(CLAUSE, what, address, "khorig/stores/storm")]
+
+
+def _compare_blocks(
+    stop: Stop, sealed: SealedState, area: PhysRange, wanted: Blocks, kind: str
+) -> list[Finding]:
+    shift = stop.geometry.page_shift
+    blocks = sealed.handover.blocks
+    inside = blocks.select(blocks.touching([area], shift))
+    tracked = set(zip(inside.frames.tolist(), inside.orders.tolist()))
+    expected = set(zip(wanted.frames.tolist(), wanted.orders.tolist()))
+    findings = []
+    for text, odd in (
+        ("is preserved, though it was given back", tracked - expected),
+        ("is not preserved, though it should be", expected - tracked),
+    ):
+        if odd:
+            frame, order = min(odd)
+            what = (
+                f"{kind} {frame << shift:#018x} of order {order} {text}: an update of the tracker "
+                f"was lost ({len(odd)} of {len(expected)})"
+            )
+            owner = sealed.owners.name(frame) or f"storm {kind}"
+            findings.append(stop.finding(CLAUSE, what, frame << shift, owner))
+    return findings
+
+
+def _compare_fragments(
+    stop: Stop, sealed: SealedState, expected: ExpectedStorm
+) -> list[Finding]:
+    found = {f.path: f for f in sealed.handover.fragments if f.path.startswith(_PATH)}
+    wanted: dict[str, tuple[str, dict[str, int], set[str]]] = {}
+    names = {f"cpu{cpu}" for cpu in range(len(expected.versions))}
+    wanted[_PATH] = (_COMPATIBLE, {"cpus": len(expected.versions)}, names)
+    for cpu, slots in enumerate(expected.versions):
+        path = f"{_PATH}/cpu{cpu}"
+        wanted[path] = (_CPU_COMPATIBLE, {"cpu": cpu}, {f"f{slot}" for slot in slots})
+        for slot, version in slots.items():
+            values = {"cpu": cpu, "slot": slot, "version": version}
+            wanted[f"{path}/f{slot}"] = (_SLOT_COMPATIBLE, values, set())
+    findings = []
+    for path, (compatible, values, links) in wanted.items():
+        fragment = found.pop(path, None)
+        if fragment is None:
+            what = f"fragment {path} is missing, or was linked before it was finished"
+            findings.append(stop.finding(CLAUSE, what, owner=f"fragment {path}"))
+        else:
+            findings += _compare_fragment(stop, fragment, compatible, values, links)
+    for path, fragment in found.items():
+        what = f"fragment {path} is not one that the seed decides"
+        findings.append(stop.finding(CLAUSE, what, fragment.address, f"fragment {path}"))
+    return findings
+
+
+def _compare_fragment(
+    stop: Stop, fragment: Fragment, compatible: str, values: dict[str, int], links: set[str]
+) -> list[Finding]:
+    differences = []
+    if fragment.compatible != compatible:
+        differences.append(f"compatible {fragment.compatible!r}, expected {compatible!r}")
+    for name, value in values.items():
+        raw = fragment.tree.properties.get(name, b"")
+        if raw != value.to_bytes(8, "little"):
+            differences.append(f"{name} {raw[::-1].hex()}, expected {value:016x}")
+    found = {child.name for child in fragment.tree.children if is_link(child)}
+    if found != links:
+        differences.append(f"links {sorted(found)}, expected {sorted(links)}")
+    owner = f"fragment {fragment.path}"
+    return [
+        stop.finding(CLAUSE, f"fragment {fragment.path} has {text}", fragment.address, owner)
+        for text in differences
+    ]
