@@ -35,8 +35,12 @@ EXPECTED = {
 }
 
 
+# What only several CPUs can do wrong: test_smp.py and test_storm.py.
+OF_CPUS = {"ap-spins-in-old-text", "root-published-early", "lost-tracker-update"}
+
+
 def test_every_fault_has_an_expectation() -> None:
-    assert set(EXPECTED) == set(FAULTS)
+    assert set(EXPECTED) | OF_CPUS == set(FAULTS)
 
 
 @pytest.mark.parametrize("fault", sorted(EXPECTED))

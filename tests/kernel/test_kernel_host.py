@@ -5,6 +5,7 @@ whatever sanitizers this test was built with."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,17 @@ KERNEL_WITH_EXAMPLE = Path("tests/kernel/kernel_host_with_example")
 PASS, FAIL, NO_MEMORY, USAGE = 33, 35, 39, 41
 
 
-def boot(command_line: str, kernel: Path = KERNEL) -> tuple[int, list[dict[str, Any]], str]:
+def boot(
+    command_line: str, kernel: Path = KERNEL, cpus: int = 1
+) -> tuple[int, list[dict[str, Any]], str]:
     """Boots and runs to the end. Returns the status, the events and all that was printed."""
     done = subprocess.run(
-        [kernel, command_line], capture_output=True, text=True, timeout=120, check=False
+        [kernel, command_line],
+        env={**os.environ, "KHORIG_CPUS": str(cpus)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     prefix = "@khorig "
     lines = [line for line in done.stdout.splitlines() if line.startswith(prefix)]
@@ -37,6 +45,15 @@ def test_hands_over(scenario: str, seed: int) -> None:
     assert events[-1]["ev"] == "done" and events[-1]["status"] == "pass"
     # At least, because the log of one generation is shown by the next.
     assert output.count("revived reserved memory 'kept'") >= 3
+
+
+@pytest.mark.parametrize("cpus", [1, 3, 8])
+def test_all_cpus_serialize_at_once(cpus: int) -> None:
+    """CPUs are threads here; with --config=tsan a race of theirs is a failure."""
+    status, events, output = boot(f"scenario=storm generations=4 seed={cpus}", cpus=cpus)
+    assert status == PASS, output
+    online = [event["online"] for event in events if event["ev"] == "cpus"]
+    assert online == ([cpus] * 4 if cpus > 1 else [])
 
 
 def test_the_example_of_the_documentation() -> None:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Many CPUs: all of them at work in every generation, and none left behind by a jump."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from guest import GIB, ONE_OF_EACH, Guest, events, expect_pass
+from khorig.model import Verdict
+
+GENERATIONS = 100
+SUPPORTED = 64
+
+
+@pytest.mark.parametrize("cpus", [2, 4, 8])
+@pytest.mark.parametrize("machine", ["q35", "pc", "microvm", "virt"])
+def test_all_cpus_come_up_in_every_generation(guest: Guest, machine: str, cpus: int) -> None:
+    result = guest.run(machine, "handover", smp=cpus, extra_options=("megabytes=8",))
+    expect_pass(result)
+    said = events(result, "cpus")
+    assert [event["online"] for event in said] == [cpus] * 3
+    assert all(event["ids"] == said[0]["ids"] for event in said)
+    # Not only the first CPU asks for the jump.
+    assert {event["asked_by"] for event in events(result, "jump")} == {1, 2 % cpus}
+
+
+@ONE_OF_EACH
+def test_the_image_above_4_gib(guest: Guest, machine: str) -> None:
+    """CPUs start in real mode, wherever the kernel lies."""
+    # On q35 2 GiB of RAM lie below 4 GiB, so the second scratch area does not.
+    scratch = ("kho_scratch=8M,2500M,4M",)
+    result = guest.run(machine, "chain", smp=4, memory=6 * GIB, extra_options=scratch)
+    expect_pass(result)
+    images = [int(event["image"][0], 16) for event in events(result, "boot")]
+    assert any(image >= 4 * GIB for image in images) or machine == "virt", images
+
+
+@ONE_OF_EACH
+def test_more_cpus_than_the_kernel_supports(guest: Guest, machine: str) -> None:
+    result = guest.run(machine, "chain", smp=72, generations=2)
+    expect_pass(result)
+    for event in events(result, "cpus"):
+        assert (event["found"], event["online"], event["supported"]) == (72, SUPPORTED, SUPPORTED)
+        assert len(set(event["ids"])) == SUPPORTED
+
+
+@ONE_OF_EACH
+def test_no_page_and_no_cpu_is_lost_in_100_generations(guest: Guest, machine: str) -> None:
+    result = guest.run(machine, "chain", smp=4, generations=GENERATIONS, timeout_s=240.0)
+    expect_pass(result)
+    assert [event["online"] for event in events(result, "cpus")] == [4] * GENERATIONS
+    free = {event["gen"]: event["free_pages"] for event in events(result, "memory")}
+    taken_back = {event["gen"]: event["pages"] for event in events(result, "restored")}
+    assert {free[g] + taken_back[g] for g in range(2, GENERATIONS + 1)} == {free[2] + taken_back[2]}
+
+
+@ONE_OF_EACH
+def test_a_cpu_left_in_old_text_is_found(guest: Guest, machine: str) -> None:
+    result = guest.run(machine, "chain", smp=4, fault="ap-spins-in-old-text")
+    assert result.verdict is Verdict.FAIL
+    found = result.findings[0]
+    assert re.search("CPU 1 .*last kernel", found.what), found
+    assert found.generation == 2
+
+
+@ONE_OF_EACH
+def test_a_panic_stops_and_prints_every_cpu(guest: Guest, machine: str) -> None:
+    """The last CPU panics, the others wait for it; all of them are in its last words."""
+    result = guest.run(machine, "chain", smp=4, fault="panic-after-restore")
+    assert result.verdict is Verdict.CRASH
+    console = (Path(result.directory) / "console.log").read_text()
+    for cpu in (0, 1, 2):
+        place = re.search(rf"^CPU {cpu}:\r?\n +[0-9a-f]+ (\S+)", console, re.MULTILINE)
+        assert place, console
+        assert place.group(1) != "?+0x0"
+    assert "CPU 3:" not in console

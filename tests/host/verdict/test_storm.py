@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the host builds again of the storm, and what it says of CPUs."""
+
+from __future__ import annotations
+
+import pytest
+
+from khorig.machines import machine_named
+from khorig.model import GuestEvent, RunningCpu, RunSpec
+from khorig.rerun import rerun_command
+from khorig.verdict import cpus
+from khorig.verdict.guest_facts import GuestFacts
+from khorig.verdict.stop import Stop
+from khorig.verdict.storm import expected_storm
+from khorig.view.layout import GEOMETRY_4K
+from view.handover_image import typical_image
+
+REGISTERS = """\
+
+CPU#0
+RAX=0000000000000000 RBX=0000000000000001
+RIP=ffffffff80001234 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
+
+CPU#1
+RAX=0000000000000000 RBX=0000000000000001
+RIP=000000000000fff0 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=1
+
+CPU#2
+RAX=0000000000000000 RBX=0000000000000001
+RIP=ffffffff80018c96 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
+"""
+
+
+def stop_with(running: tuple[RunningCpu, ...] = (), **fields: int) -> Stop:
+    facts = GuestFacts()
+    if fields:
+        facts.take(GuestEvent("cpus", 1, 0, 0.0, fields))
+    spec = RunSpec("x86_64", "q35", smp=4)
+    image = typical_image(1)
+    event = GuestEvent("stop", 1, 0, 0.0, {})
+    memory = image.memory
+    return Stop(1, "entry", event, "x86_64", memory, facts, GEOMETRY_4K, spec, running)
+
+
+@pytest.mark.parametrize("count", [1, 3, 64])
+def test_every_cpu_keeps_to_its_own_groups(count: int) -> None:
+    alone = expected_storm(7, 1, count, 300)
+    assert len(alone.versions) == count
+    more = expected_storm(7, 1, count, 301)
+    # One more step of each CPU changes at most one block, in a group of its own.
+    changed = [page for page in range(1024) if alone.pages[page] != more.pages[page]]
+    groups = {page // 8 for page in changed}
+    assert len({group % count for group in groups}) == len(groups)
+
+
+def test_generations_and_seeds_differ() -> None:
+    storms = {expected_storm(*key, 4, 200).pages for key in ((1, 1), (1, 2), (2, 1))}
+    assert len(storms) == 3
+
+
+def test_the_bytes_are_blocks() -> None:
+    pages = expected_storm(3, 1, 4, 4000).pages
+    at = 0
+    while at < len(pages):
+        order = pages[at] - 1
+        size = 1 << order if pages[at] else 1
+        assert pages[at] in (0, 1, 2, 3, 4)
+        assert pages[at + 1 : at + size] == b"\xff" * (size - 1)
+        at += size
+
+
+def test_running_cpus() -> None:
+    found = machine_named("q35").running_cpus(REGISTERS)
+    assert found == (RunningCpu(2, 0xFFFFFFFF80018C96),)
+    assert machine_named("virt").running_cpus(REGISTERS) == ()
+    findings = cpus.check_parked(stop_with(found), None)  # type: ignore[arg-type]
+    assert [f.owner for f in findings] == ["CPU 2"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"found": 4, "online": 4, "supported": 64}, []),
+        ({"found": 4, "online": 3, "supported": 64}, ["3 CPUs are at work, expected were 4"]),
+        ({"found": 3, "online": 3, "supported": 2}, ["found 3 CPUs", "expected were 2"]),
+        ({}, ["no 'cpus' event"]),
+    ],
+)
+def test_lost_cpus(fields: dict[str, int], words: list[str]) -> None:
+    findings = cpus.check_online(stop_with(**fields), None)  # type: ignore[arg-type]
+    assert len(findings) == len(words)
+    assert all(word in found.what for word, found in zip(words, findings))
+
+
+def test_the_command_line_and_the_rerun_have_the_cpus() -> None:
+    spec = RunSpec("x86_64", "q35", smp=4)
+    assert "--smp 4" in rerun_command(spec)
+    assert "--smp" not in rerun_command(RunSpec("x86_64", "q35"))
+    assert spec.id == "handover/x86_64-q35-smp4"
