@@ -29,7 +29,6 @@ namespace {
 
 using core::EndWithError;
 using core::RequestError;
-using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Span;
 

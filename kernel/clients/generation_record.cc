@@ -10,7 +10,6 @@
 
 namespace clients {
 
-using khocore::Block;
 using khocore::Error;
 using khocore::ErrorCode;
 using khocore::Order;
@@ -35,7 +34,7 @@ Result<uint32_t> RestoreGenerationRecord(core::Generation& generation) {
   KHOCORE_RETURN_IF_ERROR(generation.RestoreObsolete(range.begin));
   record.previous_release[sizeof(record.previous_release) - 1] = '\0';
   core::Print("exec from: %s (count %u)\n", record.previous_release, record.kexec_count);
-  return uint32_t{record.kexec_count};
+  return record.kexec_count;
 }
 
 Status SerializeGenerationRecord(core::Generation& generation, uint32_t kexec_count) {

@@ -68,7 +68,9 @@ void WaitAndWork(size_t number) {
     if (work != nullptr) (*work)(number);
     __atomic_add_fetch(&shared.done, 1, __ATOMIC_RELEASE);
     if (work != nullptr) continue;
-    while (spins) arch::Pause();
+    if (spins) {
+      for (;;) arch::Pause();
+    }
     arch::LeaveCpu();
   }
 }

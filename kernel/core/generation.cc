@@ -70,13 +70,21 @@ Result<PhysRange> Generation::FindLink(const char* name) const {
   return incoming_top.Link(node.value());
 }
 
-void Require(const Status& status, const char* what) {
-  if (status.ok()) return;
-  const Error& error = status.error();
+namespace {
+
+[[noreturn]] void EndWithFailure(const Error& error, const char* what) {
   KHORIG_FAIL(what, "%s at 0x%lx: found 0x%lx, expected 0x%lx", khocore::ErrorName(error.code),
               error.where.raw(), error.found, error.expected);
   Event("done").Text("status", "fail");
   arch::Exit(arch::ExitStatus::kFail);
 }
+
+}  // namespace
+
+void Require(const Status& status, const char* what) {
+  if (!status.ok()) EndWithFailure(status.error(), what);
+}
+
+void RequireMissing(const char* what) { EndWithFailure(Error{ErrorCode::kNotFound}, what); }
 
 }  // namespace core

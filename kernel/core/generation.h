@@ -89,6 +89,9 @@ struct Generation {
 /// needs to go on did not work.
 void Require(const khocore::Status& status, const char* what);
 
+/// As `Require` for something that is not there.
+[[noreturn]] void RequireMissing(const char* what);
+
 /// As `Require`, returning the value.
 template <typename T>
 T Require(const khocore::Result<T>& result, const char* what) {

@@ -102,7 +102,9 @@ KHORIG_LIBC char* strrchr(const char* text, int wanted) {
 }
 
 // libfdt uses it for overlays alone, which the kernel never does.
-KHORIG_LIBC unsigned long strtoul(const char*, char**, int) { core::Panic("strtoul was called"); }
+KHORIG_LIBC unsigned long strtoul(const char*, char**, int) {  // NOLINT(google-runtime-int)
+  core::Panic("strtoul was called");
+}
 
 KHORIG_LIBC void __stack_chk_fail() { core::Panic("stack smashed inside libfdt"); }
 

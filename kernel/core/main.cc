@@ -19,7 +19,6 @@ namespace {
 
 using khocore::FragmentReader;
 using khocore::PhysRange;
-using khocore::Result;
 
 Options options;
 Memory memory;

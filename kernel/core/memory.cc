@@ -14,7 +14,6 @@ namespace core {
 namespace {
 
 using khocore::Block;
-using khocore::ErrorCode;
 using khocore::FrameState;
 using khocore::FrameTable;
 using khocore::kPageSize;

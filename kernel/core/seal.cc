@@ -14,11 +14,7 @@
 namespace core {
 namespace {
 
-using khocore::Block;
-using khocore::Error;
-using khocore::ErrorCode;
 using khocore::FragmentWriter;
-using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
 using khocore::PageSource;

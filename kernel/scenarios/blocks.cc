@@ -47,15 +47,15 @@ Block Decode(uint64_t entry) {
 template <typename Visit>
 void ForEachListed(Generation& generation, Visit visit) {
   const Stores::Store* store = generation.stores.Find(kBlocksStore);
-  if (store == nullptr) Require(Status(khocore::Error{khocore::ErrorCode::kNotFound}), "blocks");
+  if (store == nullptr) core::RequireMissing("blocks");
   const uint64_t count = store->size / sizeof(uint64_t);
   Require(generation.stores.ForEachPage(generation, *store,
                                         [&](PageFrame page, uint64_t index) -> Status {
                                           auto* entries = core::Direct<uint64_t>(page.address());
                                           for (uint64_t i = 0; i < kEntriesPerPage; ++i) {
                                             const uint64_t number = index * kEntriesPerPage + i;
-                                            if (number < count)
-                                              KHOCORE_RETURN_IF_ERROR(visit(entries[i], number));
+                                            if (number >= count) break;
+                                            KHOCORE_RETURN_IF_ERROR(visit(entries[i], number));
                                           }
                                           return Ok{};
                                         }),

@@ -14,7 +14,6 @@ using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
 using khocore::PhysAddr;
-using khocore::PhysRange;
 using khocore::Result;
 using khocore::Status;
 
@@ -48,7 +47,7 @@ static_assert(sizeof(Model) <= kPageSize);
 Model& ModelOf(Generation& generation) {
   const Stores::Store* store = generation.stores.Find(kModelStore);
   if (store == nullptr || store->size != sizeof(Model)) {
-    Require(Status(khocore::Error{khocore::ErrorCode::kNotFound}), kModelStore);
+    core::RequireMissing(kModelStore);
   }
   PageFrame first;
   Require(generation.stores.ForEachPage(generation, *store,

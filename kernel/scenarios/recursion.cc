@@ -17,7 +17,6 @@ using khocore::FragmentWriter;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
-using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Result;
 using khocore::Span;

@@ -8,8 +8,6 @@
 namespace efi {
 
 using boot::DeviceTree;
-using khocore::Error;
-using khocore::ErrorCode;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Span;
