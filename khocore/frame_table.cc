@@ -78,6 +78,11 @@ void FrameTable::Set(Block block, FrameState state) {
   Update({head + 1, block.order.pages() - 1}, kScratchBit, Encode(state, kTail));
 }
 
+void FrameTable::SplitOff(Block block) {
+  uint8_t* head = At(block.frame);
+  *head = static_cast<uint8_t>((*head & ~kOrderMask) | block.order.log2());
+}
+
 Span<uint8_t> FrameTable::Frames(PhysRange range) const {
   if (range.size == 0) return {};
   const uint64_t limit = first_.number() + bytes_.size;

@@ -42,6 +42,9 @@ class FrameTable {
   /// Marks all frames of `block`, whatever they were; whether they lie in scratch stays. The block
   /// must be covered by the table.
   void Set(Block block, FrameState state);
+  /// Makes a block of the end of a larger one in the same state: its other frames are marked as it
+  /// needs them already, however many they are.
+  void SplitOff(Block block);
   /// Marks the frames that `range` touches as lying in scratch; their state stays. Frames outside
   /// the table are passed over.
   void SetScratch(PhysRange range);

@@ -58,6 +58,19 @@ TEST_F(FrameTableTest, HasTheDocumentedLayout) {
   EXPECT_EQ(std::vector<uint8_t>(bytes_.begin() + 3, bytes_.begin() + 10), want);
 }
 
+TEST_F(FrameTableTest, SplitsAsIfEachPartWereMarked) {
+  frames_.SetScratch({Addr(AddressOf(4)), kPageSize});
+  frames_.Set(BlockOf(0, 4), FrameState::kFree);
+  frames_.SplitOff(BlockOf(8, 3));
+  frames_.SplitOff(BlockOf(4, 2));
+  frames_.Set(BlockOf(0, 2), FrameState::kAllocated);
+  const std::vector<uint8_t> split(bytes_.begin(), bytes_.begin() + 17);
+  frames_.Set(BlockOf(4, 2), FrameState::kFree);
+  frames_.Set(BlockOf(8, 3), FrameState::kFree);
+  EXPECT_EQ(std::vector<uint8_t>(bytes_.begin(), bytes_.begin() + 17), split);
+  EXPECT_EQ(split[4], kFree | 2 | kScratch);
+}
+
 TEST_F(FrameTableTest, AnswersOutsideTheTable) {
   MakeFree();
   for (const uint64_t number : {uint64_t{0}, kFirst - 1, kFirst + kFrames, ~uint64_t{0}}) {

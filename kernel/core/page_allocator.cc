@@ -66,6 +66,10 @@ void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, khocore::F
 
 void PageAllocator::Link(Block block) {
   frames_->Set(block, FrameState::kFree);
+  Enter(block);
+}
+
+void PageAllocator::Enter(Block block) {
   List& list = lists_[block.order.log2()];
   *LinksOf(block.frame) = {list.first, kNone};
   (list.first == kNone ? list.last : LinksOf(list.first)->previous) = block.frame;
@@ -116,7 +120,9 @@ Result<PageFrame> PageAllocator::Allocate(Order order) {
   Unlink({head, Order::FromLog2(found)});
   for (unsigned split = found; split > order.log2(); --split) {
     const Order half = Order::FromLog2(split - 1);
-    Link({head + half.pages(), half});
+    const Block rest{head + half.pages(), half};
+    frames_->SplitOff(rest);
+    Enter(rest);
   }
   frames_->Set({head, order}, FrameState::kAllocated);
   return head;

@@ -59,6 +59,8 @@ class PageAllocator : public khocore::PageSource {
 
   Links* LinksOf(khocore::PageFrame frame) const;
   void Link(khocore::Block block);
+  /// Puts a block into its list whose frames are marked already.
+  void Enter(khocore::Block block);
   void Unlink(khocore::Block block);
   /// The order of the list to take a block of `order` from, above `kMaxOrder` when there is none.
   unsigned ChooseList(unsigned order);
