@@ -26,6 +26,7 @@ from khorig.serial_port import ConsoleItem, SerialPort
 MINIMUM_QEMU = (7, 2)
 
 _REPLY_TIMEOUT_S = 10.0
+_CONSOLE_BUFFER = 4 << 20  # bytes; the kernel takes less where its limit is lower
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,9 @@ class Vm:
         enter(self._selector)
         self.ram_file = enter(RamFile(ram_bytes))
         console, console_theirs = (enter(end) for end in socket.socketpair())
+        # QEMU sends byte by byte, and the buffer counts hundreds for each: where it is full, the guest
+        # polls for as long as this process is not scheduled, and its instructions are counted.
+        console_theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CONSOLE_BUFFER)
         qmp, qmp_theirs = (enter(end) for end in socket.socketpair())
         wiring = Wiring(self.ram_file.fileno(), console_theirs.fileno(), qmp_theirs.fileno())
         self.serial = enter(SerialPort(console, directory / "console.log"))
