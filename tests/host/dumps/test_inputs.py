@@ -11,6 +11,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dumps.dump_files import WRITERS, kdump_bytes, used_pages, write_elf
@@ -185,6 +186,34 @@ def test_a_damaged_page_hides_only_itself(tmp_path: Path) -> None:
         with pytest.raises(DecodeError):
             dump.memory.view(victim, PAGE)
         assert inspect(dump).chosen.address == image().root
+
+
+def test_frames_are_the_same_however_often_they_are_looked_at(tmp_path: Path) -> None:
+    frame = 8 * MIB
+    ram = GuestRam(memoryview(bytearray(6 * frame)), [RamRegion(0, 6 * frame, 0)])
+    noise = np.random.default_rng(1)
+    ram.write(0, noise.bytes(6 * frame))
+    path = tmp_path / "x.ram.zst"
+    WRITERS["packed.ram.zst"](path, ram, {**facts(), "machine": "q35", "arch": "x86_64"})
+    with open_dump(path) as dump:
+        for _ in range(5):
+            for at in (5 * frame, 0, 3 * frame, frame - 5, 2 * frame, 4 * frame + 3):
+                assert bytes(dump.memory.view(at, 10)) == ram.read(at, 10)
+            dump.memory.forget()
+        assert bytes(dump.memory.view(1, 6 * frame - 1)) == ram.read(1, 6 * frame - 1)
+
+
+def test_pages_of_a_kdump_that_are_not_packed_come_together(tmp_path: Path) -> None:
+    ram = GuestRam(memoryview(bytearray(MIB)), [RamRegion(0, MIB, 0)])
+    noise = np.random.default_rng(1)
+    for page in range(0, 256, 3):  # two of three are noise, the third can be packed
+        ram.write(page * PAGE, noise.bytes(min(2 * PAGE, MIB - page * PAGE)))
+    path = tmp_path / "kdump"
+    for pack in (0, 1):
+        path.write_bytes(kdump_bytes(ram, "x86_64", pack))
+        with open_dump(path) as dump:
+            assert bytes(dump.memory.view(0, MIB)) == ram.read(0, MIB)
+            assert bytes(dump.memory.view(PAGE + 7, 100 * PAGE)) == ram.read(PAGE + 7, 100 * PAGE)
 
 
 def test_a_large_sparse_image_costs_what_is_in_it(tmp_path: Path) -> None:

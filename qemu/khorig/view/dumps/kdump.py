@@ -26,6 +26,7 @@ _SUB_HEADER = struct.Struct("<QIIQQQQQQQQQQQ")  # of header versions 6 and later
 _MACHINE_FIELD = 65  # bytes of each of the six fields of utsname
 _DESCRIPTOR = np.dtype([("offset", "<u8"), ("size", "<u4"), ("flags", "<u4"), ("page", "<u8")])
 _ZLIB, _LZO, _SNAPPY, _ZSTD = 1, 2, 4, 0x20
+_PACKED = _ZLIB | _LZO | _SNAPPY | _ZSTD
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
 _ONLY_ZEROS = 1  # dump level: nothing is left out but pages of zeros
 _MAX_PAGES = 1 << 28  # 1 TiB of 4 KiB pages
@@ -98,16 +99,32 @@ class KdumpMemory:
         pages = self._pages_together(first, last + 1 - first)
         return memoryview(b"".join(pages))[offset : offset + size]
 
-    def _pages_together(self, first: int, count: int) -> list[bytes]:
+    def _pages_together(self, first: int, count: int) -> list[bytes | memoryview]:
         """As `_page` for many, without keeping them: whoever looks at much looks once."""
         entries = self._entries(first, count)
         if count < _TOGETHER or entries is None:
             return [self._page(frame) for frame in range(first, first + count)]
         try:
-            places = zip(*(entries[name].tolist() for name in ("offset", "size", "flags")))
-            return [self._content(*place) for place in places]
+            return list(self._contents(entries))
         except (ValueError, zlib.error, zstandard.ZstdError) as error:
             raise OutsideRam(first << self.page_shift, count << self.page_shift) from error
+
+    def _contents(self, entries: npt.NDArray[np.void]) -> Iterator[bytes | memoryview]:
+        """The pages of some descriptors. Those that are not packed and lie one behind the other
+        come as one piece."""
+        size = self._page_size
+        plain = (entries["size"] == size) & (entries["flags"] & _PACKED == 0)
+        follows = np.zeros(len(entries), dtype=np.bool_)
+        offsets = entries["offset"]
+        follows[1:] = plain[1:] & plain[:-1] & (offsets[1:] == offsets[:-1] + np.uint64(size))
+        starts = np.flatnonzero(~follows)
+        counts = np.diff(starts, append=len(entries)).tolist()
+        fields = (entries[name][starts].tolist() for name in ("offset", "size", "flags"))
+        for is_plain, count, offset, length, flags in zip(plain[starts].tolist(), counts, *fields):
+            if is_plain:
+                yield self._source.view(offset, count * size)
+            else:
+                yield self._content(offset, length, flags)
 
     def _entries(self, first: int, count: int) -> npt.NDArray[np.void] | None:
         """The descriptors of pages, or None when not all of them are in the dump."""

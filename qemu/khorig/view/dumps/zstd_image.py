@@ -8,6 +8,7 @@ import mmap
 import os
 import tempfile
 from bisect import bisect_right
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
@@ -21,6 +22,10 @@ MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_FRAME = 64 << 20  # bytes unpacked; an image has frames of 8 MiB
 _MAX_FRAMES = 1 << 20
 _FORGET_AFTER = 32 << 20  # bytes of the file
+_CACHED = 32 << 20  # bytes kept unpacked
+# Looks at a frame until it is stored. Whoever looks at everything does it once or twice, and storing
+# all of that would take longer than unpacking it.
+_LOOKS_BEFORE_STORED = 3
 _MAX_SIZE = 1 << 44
 _LAST, _TYPE_SHIFT, _SIZE_SHIFT, _RLE = 1, 1, 3, 1  # of a block's header, RFC 8878 3.1.1.2
 _CHECKSUM = 4
@@ -34,8 +39,8 @@ class _Frame:
 
 
 class ZstdImage:
-    """The unpacked bytes. They go into a sparse file without a name in the folder for temporary
-    files, frame by frame as they are asked for."""
+    """The unpacked bytes. Frames that are asked for again and again go into a sparse file without a
+    name in the folder for temporary files, so that looking here and there stays fast."""
 
     def __init__(self, path: Path, file: MappedFile) -> None:
         """Takes `file` over. Raises UnreadableDump when it is not made of zstd frames that say how
@@ -49,9 +54,11 @@ class ZstdImage:
         if not 0 < self._size <= _MAX_SIZE:
             raise UnreadableDump(path, f"{self._size:#x} bytes unpacked")
         self._unpacker = zstandard.ZstdDecompressor()
-        self._done: set[int] = set()
+        self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._looks: dict[int, int] = {}
         self._broken: set[int] = set()
         self._zeros = _frames_of_zeros(self._frames, file, self._unpacker)
+        self._stored = set(self._zeros)
         try:
             with tempfile.TemporaryFile(buffering=0) as store:
                 os.ftruncate(store.fileno(), self._size)
@@ -71,18 +78,34 @@ class ZstdImage:
         """See Source."""
         if offset < 0 or size < 0 or offset + size > self._size:
             raise ValueError(f"{size:#x} bytes at {offset:#x} of {self._size:#x}")
-        if size:
-            first = bisect_right(self._begins, offset) - 1
-            for number in range(first, bisect_right(self._begins, offset + size - 1)):
-                if number not in self._done:
-                    self._unpack(number)
+        first = bisect_right(self._begins, offset) - 1
+        last = bisect_right(self._begins, offset + max(size, 1) - 1) - 1
+        if first == last and first not in self._stored:
+            content = self._content(first)
+            begin = offset - self._begins[first]
+            return memoryview(content)[begin : begin + size]
+        for number in range(first, last + 1):
+            if number not in self._stored:
+                self._store_frame(number, self._content(number))
         return self._view[offset : offset + size]
 
-    def _unpack(self, number: int) -> None:
+    def _content(self, number: int) -> bytes:
+        if content := self._cache.get(number):
+            self._cache.move_to_end(number)
+            return content
+        content = self._unpack(number)
+        self._looks[number] = self._looks.get(number, 0) + 1
+        if self._looks[number] >= _LOOKS_BEFORE_STORED:
+            self._store_frame(number, content)
+            return content
+        self._cache[number] = content
+        kept = sum(map(len, self._cache.values()))
+        while kept > _CACHED and len(self._cache) > 1:
+            kept -= len(self._cache.popitem(last=False)[1])
+        return content
+
+    def _unpack(self, number: int) -> bytes:
         frame = self._frames[number]
-        if number in self._zeros:
-            self._done.add(number)
-            return
         if number in self._broken:
             raise ValueError(f"frame {number} is damaged")
         try:
@@ -90,11 +113,18 @@ class ZstdImage:
             content = self._unpacker.decompress(packed, max_output_size=frame.size)
             if len(content) != frame.size:
                 raise ValueError(f"{len(content)} bytes, not {frame.size}")
-            os.pwrite(self._store, content, self._begins[number])
-        except (zstandard.ZstdError, ValueError, OSError) as error:
+        except (zstandard.ZstdError, ValueError) as error:
             self._broken.add(number)
             raise ValueError(f"frame {number} is damaged: {error}") from error
-        self._done.add(number)
+        return content
+
+    def _store_frame(self, number: int, content: bytes) -> None:
+        try:
+            os.pwrite(self._store, content, self._begins[number])
+        except OSError as error:
+            raise ValueError(f"no room for frame {number}: {error.strerror}") from error
+        self._stored.add(number)
+        self._cache.pop(number, None)
 
     def extents(self) -> Iterator[Extent]:
         """See Source."""
@@ -111,7 +141,7 @@ class ZstdImage:
             yield begin, end - begin
 
     def forget(self) -> None:
-        """See Source. What was unpacked stays in the temporary file."""
+        """See Source. What was stored stays in the temporary file."""
         self._map.madvise(mmap.MADV_DONTNEED)
         self._file.forget()
 
