@@ -57,7 +57,8 @@ def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list
 
 def _start(machine: Machine, images: Images) -> list[str]:
     if images.volume is None:
-        return ["-kernel", str(images.kernel), "-initrd", str(images.archive)]
+        direct = ["-kernel", str(images.kernel), "-initrd", str(images.archive)]
+        return [*machine.direct_boot_arguments, *direct]
     assert machine.firmware is not None
     return machine.firmware.arguments(images.volume)
 

@@ -185,9 +185,9 @@ class Run:
         if event.kind == "boot":
             self._boot = event
             self._memory = None
+            self._firmware.on_boot()
         if event.kind == "memory":
             self._memory = event
-            self._firmware.on_boot()
         if event.kind in ("panic", "error"):
             self._ending_by_s = time.monotonic() + _LAST_WORDS_S
         self._add(*self._words.on_event(event))
@@ -311,7 +311,6 @@ class Run:
             "scratch": self._memory.fields.get("scratch") if self._memory else None,
             "frames": self._memory.fields.get("frames") if self._memory else None,
             "ram_map": regions,
-            "parameters": self._boot.fields.get("parameters") if self._boot else None,
         }
         save_ram_image(vm.ram_file, self._directory / f"gen{generation}.{at}", description)
         self._emit("image", file=f"gen{generation}.{at}.ram.zst")

@@ -13,10 +13,12 @@ MACHINES: tuple[Machine, ...] = (
     X86_64(
         "q35",
         512 * _GIB,
-        "PC with PCI Express, SeaBIOS",
+        "PC with PCI Express, qboot",
         split_from=0xB000_0000,
         split_at=0x8000_0000,
-        # SeaBIOS polls an empty AHCI controller, which takes longer than everything after it.
+        # SeaBIOS, which pc has, takes longer to start a kernel than a kernel to hand over.
+        bios="qboot.rom",
+        # UEFI polls an empty AHCI controller.
         properties=",sata=off",
     ),
     X86_64(

@@ -35,6 +35,11 @@ class Machine(abc.ABC):
     frame_pattern: ClassVar[re.Pattern[str]]
 
     @property
+    def direct_boot_arguments(self) -> tuple[str, ...]:
+        """QEMU's arguments for what starts the kernel that -kernel names."""
+        return ()
+
+    @property
     def id(self) -> str:
         """ "x86_64-q35" """
         return f"{self.arch}-{self.name}"

@@ -32,6 +32,7 @@ class X86_64(Machine):
     split_at: int = 0  # bytes that then stay below 4 GiB
     properties: str = ""  # more of QEMU's -machine
     has_firmware: bool = True
+    bios: str = ""  # the image that starts a kernel, if not QEMU's own choice
 
     arch = "x86_64"
     binary = "qemu-system-x86_64"
@@ -67,6 +68,11 @@ class X86_64(Machine):
             *("-cpu", cpu),
             *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
         ]
+
+    @property
+    def direct_boot_arguments(self) -> tuple[str, ...]:
+        """See Machine."""
+        return ("-bios", self.bios) if self.bios else ()
 
     @property
     def firmware(self) -> Firmware | None:
