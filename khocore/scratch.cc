@@ -50,13 +50,6 @@ bool Scratch::Overlaps(PhysRange range) const {
   return false;
 }
 
-bool Scratch::Contains(PhysRange range) const {
-  for (size_t i = 0; i < count_; ++i) {
-    if (areas_[i].Contains(range)) return true;
-  }
-  return false;
-}
-
 uint64_t Scratch::bytes() const {
   uint64_t sum = 0;
   for (size_t i = 0; i < count_; ++i) sum += areas_[i].size;

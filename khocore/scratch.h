@@ -25,7 +25,6 @@ class Scratch {
   Status Add(PhysRange area);
 
   bool Overlaps(PhysRange range) const;
-  bool Contains(PhysRange range) const;  ///< `range` lies inside one area
 
   PhysRange area(size_t index) const { return areas_[index]; }
   Span<const PhysRange> areas() const { return {areas_, count_}; }
