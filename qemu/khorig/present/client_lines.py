@@ -89,7 +89,7 @@ def _file(file: LuoFile) -> str:
 def _kho_test(inspection: Inspection) -> Iterator[str]:
     test = inspection.linux.kho_test
     if test:
-        same = "as it should be" if not (test.checksum - test.found) % 0xFFFFFFFF else "wrong"
+        same = "as it should be" if test.adds_up else "wrong"
         pages = size(test.folios.page_count << inspection.geometry.page_shift)
         yield f"{len(test.folios)} folios, {pages}, sum {test.found:#010x} {same}"
 

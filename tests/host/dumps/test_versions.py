@@ -133,6 +133,8 @@ def test_clients_of_linux() -> None:
     assert file.memfd.folios.orders.tolist() == [2, 0] and file.memfd.indices == (0, 4)
     assert [flb.name for flb in luo.flbs] == ["shared"]
     assert test and len(test.folios) == 3 and test.checksum == test.found
+    folded = dataclasses.replace(test, checksum=0x00054F05, found=0x1A5A34B0)  # arm64
+    assert folded.adds_up and not dataclasses.replace(folded, checksum=0x00054F06).adds_up
     owner = inspection.owners.name(sample.folios[0][0] >> 12)
     assert owner == "LUO/vm/0x21 folio 0 (order 2) page 0"
     text = "\n".join(summary_lines(inspection))
