@@ -42,9 +42,15 @@ class Chains:
         self._out = out
 
     def run(
-        self, machine: str, kernels: Sequence[str], hooks: Sequence[StopHook] = (), **spec: Any
+        self,
+        machine: str,
+        kernels: Sequence[str],
+        hooks: Sequence[StopHook] = (),
+        keep: bool = False,
+        **spec: Any,
     ) -> RunResult:
-        """One run; skipped, with the command that mends it, when a kernel of it is not built."""
+        """One run; skipped, with the command that mends it, when a kernel of it is not built.
+        `keep` keeps guest RAM at every stop."""
         arch = arch_of(machine)
         built = {peer.name for peer in list_peers() if peer.arch == arch}
         for name in kernels:
@@ -52,7 +58,9 @@ class Chains:
                 version = name.removeprefix("linux-")
                 command = f"scripts/khorig linux build --version {version} --arch {arch}"
                 pytest.skip(f"{name} for {arch} is not built; build it: {command}")
-        session = Session(self._out, LinuxJudge, lambda spec: hooks, Cancellation(), record=False)
+        session = Session(
+            self._out, LinuxJudge, lambda spec: hooks, Cancellation(), keep=keep, record=False
+        )
         values: dict[str, Any] = {"memory": GIB, "seed": 0x5EED0001, "timeout_s": 300.0}
         values |= {"counted": must_count(machine), **spec}
         return session.run(

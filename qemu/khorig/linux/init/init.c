@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 
 #include "command_line.h"
+#include "debugfs.h"
 #include "kernel_log.h"
 #include "liveupdate.h"
 #include "next.h"
@@ -97,12 +98,14 @@ int main(void) {
   int offered = handover || was_offered();
   say_boot(offered);
   report_kernel_log();
+  report_debugfs("in/fdt", 0);
   if (offered && !handover) say_refused();
   use_reserved_memory(!handover);
   use_liveupdate();
   stop_at("restored");
   if (generation < last && load_next() == 0) {
     report_kernel_log();
+    report_outgoing();
     stop_at("sealed");
     jump();
   }
