@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Iterable
+from typing import TYPE_CHECKING, Iterable
 
 import click
 
 from khorig import exit_codes
 from khorig.cli.dump_options import dump_options, opened
 
+if TYPE_CHECKING:
+    from khorig.view.inspection import Inspection
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(short_help="Show the handover in a dump.")
@@ -21,6 +25,8 @@ from khorig.cli.dump_options import dump_options, opened
 @click.option("--owners", is_flag=True, help="How much belongs to whom.")
 @click.option("--dts", is_flag=True, help="The device trees' content.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts; --pages adds every block.")
+@click.option("--html", type=_FILE, metavar="FILE", help="Write a page that needs nothing else.")
+@click.option("--svg", type=_FILE, metavar="FILE", help="Write a picture of memory.")
 def inspect(
     dump: Path,
     fdt: int | None,
@@ -31,6 +37,8 @@ def inspect(
     owners: bool,
     dts: bool,
     as_json: bool,
+    html: Path | None,
+    svg: Path | None,
 ) -> int:
     """Show what one kernel left for the next in DUMP: an ELF core (QEMU's dump-guest-memory,
     /proc/vmcore), a kdump file, an image of RAM, packed or not, or the file that a live machine has
@@ -40,6 +48,7 @@ def inspect(
       khorig inspect out/latest/handover/x86_64-q35/gen1.sealed.ram.zst
       khorig inspect vmcore --owners
       khorig inspect guest.elf --fdt 0x12345000 --dts
+      khorig inspect vmcore --html handover.html --svg memory.svg
     """
     from khorig.present import details
     from khorig.present.document import inspection_document
@@ -53,6 +62,7 @@ def inspect(
             inspection = inspect_dump(source, fdt, generation)
         except NoHandover as error:
             return _nothing(source, error, as_json, dts)
+        _write(inspection, html, svg)
         if as_json:
             click.echo(json.dumps(inspection_document(inspection, pages), indent=1))
             return exit_codes.PASS
@@ -65,6 +75,8 @@ def inspect(
             wanted.append(details.dts_lines(inspection))
         if pages:
             wanted.append(details.page_lines(inspection))
+        if not wanted and (html or svg):
+            return exit_codes.PASS
         for lines in wanted or [summary_lines(inspection)]:
             click.echo("\n".join(lines))
         if not wanted:
@@ -74,6 +86,21 @@ def inspect(
             for line in memory_map(inspection):
                 console.print(line)
     return exit_codes.PASS
+
+
+def _write(inspection: Inspection, html: Path | None, svg: Path | None) -> None:
+    """The files that were asked for. Raises InfraError when they cannot be written."""
+    from khorig.artifacts import write_whole
+    from khorig.errors import InfraError
+    from khorig.report.dump_page import dump_html, dump_svg
+
+    for path, draw in ((html, dump_html), (svg, dump_svg)):
+        if path is None:
+            continue
+        try:
+            write_whole(path, draw(inspection))
+        except OSError as error:
+            raise InfraError(f"{path}: {error.strerror}") from error
 
 
 def _nothing(source: object, error: Exception, as_json: bool, dts: bool) -> int:

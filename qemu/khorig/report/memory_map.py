@@ -15,6 +15,8 @@ _BAR = 9  # height of the bar in it
 _MOST_ROWS = 32
 _SMALLEST = 4.0  # units: what is one page large must still be seen
 _MARK = 12.0  # units of a conflict
+_COLOURS = 8
+STRUCTURE = ("fragment", "root")  # owners with a colour of their own
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def draw_map(
         size = owner["pages"] * page
         preserved += size
         areas = _areas(owner["runs"], page)
-        if owner["name"] in ("fragment", "root"):
+        if owner["name"] in STRUCTURE:
             structure.append((owner["name"], areas, size))
         else:
             add(colours.get(owner["name"], "other"), owner["name"], areas, size, 1.2)
@@ -136,6 +138,18 @@ def draw_map(
     taken = sum(area.size for area in scratch) + preserved + nodes["pages"] * page
     free = layers[0].size - taken - _outside(used["runs"], page, scratch)
     return MemoryMap(sheet.rows, sheet.row_size, layers, max(0, free), conflicts)
+
+
+def colours_of(pictures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The same colour for the same owner in all pictures of a run, the largest owners first."""
+    sizes: dict[str, int] = {}
+    for picture in pictures:
+        for owner in picture["owners"]:
+            name = str(owner["name"])
+            if name not in STRUCTURE:
+                sizes[name] = max(sizes.get(name, 0), int(owner["pages"]))
+    ordered = sorted(sizes, key=lambda name: -sizes[name])
+    return {name: f"o{i}" for i, name in enumerate(ordered[:_COLOURS])}
 
 
 def _outside(runs: Sequence[int], page: int, scratch: Sequence[PhysRange]) -> int:

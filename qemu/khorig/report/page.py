@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import Any, Sequence
@@ -12,15 +11,14 @@ from khorig.artifacts import write_whole
 from khorig.errors import InfraError
 from khorig.model import RunResult, Verdict
 from khorig.render.costs import jump_cost
-from khorig.render.text import size
 from khorig.report.run_record import JOURNAL, RunRecord, read_result, read_run
 from khorig.report.run_view import Detail, RunView, view_run
+from khorig.report.templates import render
 from khorig.report.trace import trace_document
 
 PAGE = "report.html"
 TRACE = "trace.json"
 _RESULTS = "results.json"
-_HERE = Path(__file__).parent
 _FEW, _MANY = 6, 40  # runs of a session that are drawn in full, and at all
 
 
@@ -83,34 +81,13 @@ def _views(records: Sequence[RunRecord], folder: Path) -> list[RunView]:
 def render_page(views: Sequence[RunView], folder: Path) -> str:
     """The page as text."""
     counts = {v: sum(view.record.result.verdict is v for view in views) for v in Verdict}
-    page: str = _template().render(
+    return render(
+        "report.html.j2",
         views=views,
         counts={verdict.value: count for verdict, count in counts.items() if count},
         title=folder.resolve().name,
-        style=(_HERE / "report.css").read_text(encoding="utf-8"),
-        script=(_HERE / "report.js").read_text(encoding="utf-8"),
         jump=_jump,
     )
-    return page
-
-
-@functools.cache
-def _template() -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise InfraError("python3-jinja2 is not installed") from error
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(
-        size=size, address=lambda value: f"{value:#010x}", amount=amount, seconds=seconds
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _jump(result: RunResult) -> int | None:
@@ -118,16 +95,3 @@ def _jump(result: RunResult) -> int | None:
     if result.verdict is not Verdict.PASS or not result.spec.counted:
         return None
     return sum(jump_cost(result.phases).values()) or None
-
-
-def amount(count: int) -> str:
-    """A large number for people: "3.16 M"."""
-    for unit, name in ((10**9, " G"), (10**6, " M"), (10**3, " k")):
-        if count >= unit:
-            return f"{count / unit:.3g}{name}" if count < 100 * unit else f"{count / unit:.0f}{name}"
-    return str(count)
-
-
-def seconds(value: float) -> str:
-    """A duration for people."""
-    return f"{value:.2f} s" if value < 100 else f"{value / 60:.1f} min"

@@ -14,15 +14,13 @@ from khorig.machines import MACHINES, machine_named
 from khorig.model import Finding, Verdict
 from khorig.render.text import machine_label, scenario_label
 from khorig.report.fragment_tree import TreeNode, tree_of
-from khorig.report.memory_map import MemoryMap, draw_map
+from khorig.report.memory_map import STRUCTURE, MemoryMap, colours_of, draw_map
 from khorig.report.run_record import LogLine, RunRecord
 from khorig.report.timeline import Lane, blackouts, lanes_of
 
-_COLOURS = 8
 _LOG_LINES = 400
 _MOST_LANES = 12
 _FIXED = {"radix node": "node", "scratch": "scratch", "used": "used", "free": "ram"}
-_STRUCTURE = {"fragment": "fragment", "root": "fragment"}
 _FILES = (
     "console.log", "events.jsonl", "verdict.json", "qemu.argv", "qemu.stderr", "qmp.jsonl",
     "rerun.sh",
@@ -183,7 +181,7 @@ def _draw_timeline(view: RunView) -> None:
 
 def _draw_maps(view: RunView) -> None:
     pictures = [picture for picture in view.record.maps if "owners" in picture]
-    colours = _colours(pictures)
+    colours = colours_of(pictures)
     conflicts = _conflicts(view.record)
     # What is wrong comes first, then the latest: memory is fullest at the end.
     urgent = [p for p in pictures if conflicts.get(int(p["gen"]))]
@@ -196,18 +194,6 @@ def _draw_maps(view: RunView) -> None:
     view.maps_left_out = len(pictures) - len(view.maps)
     for picture in view.record.maps:
         view.zooms += [_zoom(near, picture, colours) for near in picture.get("near", ())]
-
-
-def _colours(pictures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The same colour for the same owner in all pictures of a run, the largest owners first."""
-    sizes: dict[str, int] = {}
-    for picture in pictures:
-        for owner in picture["owners"]:
-            name = str(owner["name"])
-            if name not in _STRUCTURE:
-                sizes[name] = max(sizes.get(name, 0), int(owner["pages"]))
-    ordered = sorted(sizes, key=lambda name: -sizes[name])
-    return {name: f"o{i}" for i, name in enumerate(ordered[:_COLOURS])}
 
 
 def _conflicts(record: RunRecord) -> dict[int, list[int]]:
@@ -226,7 +212,7 @@ def _zoom(near: Mapping[str, Any], picture: Mapping[str, Any], colours: Mapping[
     cells: list[tuple[int, int, str, str]] = []
     for whose, count in near["runs"]:
         name = str(whose)
-        key = _FIXED.get(name) or _STRUCTURE.get(name) or colours.get(name) or "other"
+        key = _FIXED.get(name) or ("fragment" if name in STRUCTURE else None) or colours.get(name) or "other"
         cells.append((at, int(count), "none" if name == "no RAM" else key, name))
         at += int(count)
     first, frame = int(near["first"]), int(near["page"])

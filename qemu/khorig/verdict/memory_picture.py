@@ -6,148 +6,46 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-import numpy as np
-
 from khorig.model import Finding
+from khorig.present.page_runs import PageRuns, memory_picture, structure_picture
 from khorig.verdict.sealed_state import SealedState
 from khorig.verdict.stop import Stop
-from khorig.view.blocks import BoolArray, Int64Array
 from khorig.view.errors import DecodeError
-from khorig.view.frame_table import FRAME_ALLOCATED_BITS, FRAME_STATE_MASK, read_frame_table
+from khorig.view.frame_table import FrameTable, read_frame_table
 from khorig.view.memory import PhysRange
-from khorig.view.owners import Owners
 
-_CELLS = 16384  # runs that are closer than RAM divided by this become one
-_MOST_OWNERS = 40  # by size; the others are one
-_MOST_FRAGMENTS = 400
 _MOST_PLACES = 4  # of findings
 _AROUND = 32  # pages before and after a finding
 
-OTHERS = "others"
-NOBODY = "nobody"
-NODE = "radix node"
-SCRATCH = "scratch"
-USED = "used"
-FREE = "free"
-NO_RAM = "no RAM"
+
+def _pages(stop: Stop, sealed: SealedState | None) -> PageRuns:
+    handover, owners = (sealed.handover, sealed.owners) if sealed else (None, None)
+    return PageRuns(stop.memory.ranges, stop.geometry, handover, owners, _frames(stop))
 
 
-class _Pages:
-    """Whose each page is, in arrays: 200,000 pages take milliseconds."""
-
-    def __init__(self, stop: Stop, sealed: SealedState | None) -> None:
-        self.shift = stop.geometry.page_shift
-        self.ram = [(r.begin >> self.shift, r.size >> self.shift) for r in stop.memory.ranges]
-        total = sum(count for _, count in self.ram)
-        self.grain = max(1, total // _CELLS)
-        empty: Int64Array = np.empty(0, dtype=np.int64)
-        self.nodes = self.first = self.count = self.group = empty
-        self.names: list[str] = []
-        if sealed is not None:
-            addresses = [node.address >> self.shift for node in sealed.handover.tree.nodes]
-            self.nodes = np.array(sorted(addresses), dtype=np.int64)
-            self._group(sealed.owners)
-        self.used = self._used(stop)
-
-    def _group(self, owners: Owners) -> None:
-        """Finds the runs of pages of one owner: `first`, `count` and `group`, a place in `names`.
-        The chunks of a store belong to the store; of many owners the smallest are one."""
-        frames, ids = owners.frames, owners.ids
-        if not len(frames):
-            return
-        starts = np.flatnonzero((np.diff(frames) != 1) | (np.diff(ids) != 0)) + 1
-        starts = np.concatenate([[0], starts])
-        self.first = frames[starts]
-        self.count = np.diff(np.append(starts, len(frames)))
-        plain = [name.removesuffix(" chunk") for name in owners.names]
-        names = list(dict.fromkeys([*plain, NOBODY]))
-        place = {name: i for i, name in enumerate(names)}
-        # The last element is what index -1 finds: pages that nobody claims.
-        table = np.array([*(place[name] for name in plain), place[NOBODY]], dtype=np.int64)
-        group = table[ids[starts]]
-        sizes = np.bincount(group, self.count, minlength=len(names))
-        largest = np.argsort(-sizes, kind="stable")[:_MOST_OWNERS]
-        shrink = np.full(len(names), len(largest), dtype=np.int64)
-        shrink[largest] = np.arange(len(largest))
-        self.group = shrink[group]
-        self.names = [*(names[i] for i in largest), OTHERS]
-
-    def _used(self, stop: Stop) -> Int64Array:
-        """What the kernel itself has allocated."""
-        facts = stop.facts.memory
-        if facts is None:
-            return np.empty(0, dtype=np.int64)
-        try:
-            table = read_frame_table(stop.memory, facts.table, facts.first_frame, facts.frame_count)
-        except DecodeError:
-            return np.empty(0, dtype=np.int64)  # the clause about the allocator says so
-        used: BoolArray = (table.entries & FRAME_STATE_MASK) == FRAME_ALLOCATED_BITS
-        for first, count in zip(self.first.tolist(), self.count.tolist()):
-            begin = max(0, first - table.first)
-            used[begin : max(0, first + count - table.first)] = False
-        used[self.nodes[table.covers(self.nodes)] - table.first] = False
-        return np.flatnonzero(used) + table.first
-
-    def runs(self, first: Int64Array, count: Int64Array | None = None) -> list[int]:
-        """[first, count, first, count, ...] of ascending runs, or of single pages."""
-        if not len(first):
-            return []
-        ends = first + (1 if count is None else count)
-        cuts = np.flatnonzero(first[1:] - ends[:-1] >= self.grain)
-        begins = first[np.concatenate([[0], cuts + 1])]
-        lasts = ends[np.concatenate([cuts, [len(ends) - 1]])]
-        runs: list[int] = np.stack([begins, lasts - begins], axis=1).ravel().tolist()
-        return runs
-
-    def owners(self) -> list[dict[str, Any]]:
-        """Each owner that has pages, the largest first."""
-        found = []
-        for number, name in enumerate(self.names):
-            mine = self.group == number
-            first, count = self.first[mine], self.count[mine]
-            if len(first):
-                pages = int(count.sum())
-                found.append({"name": name, "pages": pages, "runs": self.runs(first, count)})
-        return found
-
-    def what(self, frame: int, scratch: Sequence[PhysRange]) -> str:
-        """One page in words: an owner's name or one of this module's constants."""
-        if not any(first <= frame < first + count for first, count in self.ram):
-            return NO_RAM
-        for frames, name in ((self.nodes, NODE), (self.used, USED)):
-            at = int(np.searchsorted(frames, frame))
-            if at < len(frames) and frames[at] == frame:
-                return name
-        at = int(np.searchsorted(self.first, frame, side="right")) - 1
-        if at >= 0 and frame < self.first[at] + self.count[at]:
-            return self.names[int(self.group[at])]
-        inside = any(area.contains(frame << self.shift, 1) for area in scratch)
-        return SCRATCH if inside else FREE
+def _frames(stop: Stop) -> FrameTable | None:
+    facts = stop.facts.memory
+    if facts is None:
+        return None
+    try:
+        return read_frame_table(stop.memory, facts.table, facts.first_frame, facts.frame_count)
+    except DecodeError:
+        return None  # the clause about the allocator says so
 
 
 def draw_memory(
     stop: Stop, sealed: SealedState | None, findings: Sequence[Finding]
 ) -> dict[str, Any]:
     """The picture for the journal: `sealed` is what is handed over at this stop, None when it could
-    not be read. Page numbers, but for `scratch`, `segments`, `fragments` and `blobs`, which are in
-    bytes. Runs of an owner that are closer than `grain` pages are one."""
-    pages = _Pages(stop, sealed)
+    not be read. In it `near` is what lies around the findings."""
+    pages = _pages(stop, sealed)
     facts = stop.facts
     scratch = facts.memory.scratch if facts.memory else ()
     segments = facts.segments.items if facts.segments else ()
-    picture: dict[str, Any] = {
-        "page_size": stop.geometry.page_size,
-        "grain": pages.grain,
-        "ram": pages.ram,
-        "scratch": [[area.begin, area.size] for area in scratch],
-        "segments": [[s.name, s.area.begin, s.area.size] for s in segments],
-        "owners": pages.owners(),
-        "nodes": {"pages": len(pages.nodes), "runs": pages.runs(pages.nodes)},
-        "used": {"pages": len(pages.used), "runs": pages.runs(pages.used)},
-        "near": _near(pages, scratch, findings),
-    }
+    picture = memory_picture(pages, scratch, [(s.name, s.area) for s in segments])
+    picture["near"] = _near(pages, scratch, findings)
     if sealed is not None:
-        picture.update(_structure(sealed))
+        picture.update(structure_picture(sealed.handover))
     return picture
 
 
@@ -155,28 +53,12 @@ def draw_places(
     stop: Stop, sealed: SealedState, findings: Sequence[Finding]
 ) -> dict[str, Any]:
     """Only what lies around the findings, for a stop that changes nothing else."""
-    pages = _Pages(stop, sealed)
+    pages = _pages(stop, sealed)
     return {"page_size": stop.geometry.page_size, "near": _near(pages, sealed.scratch, findings)}
 
 
-def _structure(sealed: SealedState) -> dict[str, Any]:
-    handover = sealed.handover
-    return {
-        "root": handover.root.address,
-        "fragment_count": len(handover.fragments),
-        "fragments": [
-            [f.path, f.address, f.size, f.depth, f.compatible]
-            for f in handover.fragments[:_MOST_FRAGMENTS]
-        ],
-        "blobs": [
-            [link.path, link.blob.begin, link.blob.size]
-            for link in handover.blobs[:_MOST_FRAGMENTS]
-        ],
-    }
-
-
 def _near(
-    pages: _Pages, scratch: Sequence[PhysRange], findings: Sequence[Finding]
+    pages: PageRuns, scratch: Sequence[PhysRange], findings: Sequence[Finding]
 ) -> list[dict[str, Any]]:
     """Around each address that a finding names: [[what, pages], ...] from page `first` on."""
     places = dict.fromkeys(

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dumps.sample import Sample
 from khorig.model import Verdict
+from khorig.report.dump_page import dump_html
 from khorig.report.page import write_report
 from report.runs import result, write_session
 
@@ -23,6 +25,9 @@ _OPTIONS = (
     "--window-size=1300,900", "--virtual-time-budget=5000", "--dump-dom", "--hide-scrollbars",
 )  # fmt: skip
 _WIDTHS = (400, 1200)
+_NEEDS_CHROMIUM = pytest.mark.skipif(
+    _CHROMIUM is None, reason="no chromium: apt-get install chromium"
+)
 _DARK, _LIGHT = 0, 1  # as --blink-settings has them
 
 # Every run is opened, and what the page looks like is written where --dump-dom shows it.
@@ -78,17 +83,34 @@ def _open(page: Path, folder: Path, scheme: int) -> list[dict[str, Any]]:
     return facts
 
 
-@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium: apt-get install chromium")
+def _check(fact: dict[str, Any], scheme: int) -> None:
+    assert fact["error"] == ""
+    assert fact["overflow"] <= 0 and fact["wide"] == [], fact["wide"]
+    assert fact["drawn"] > 10 and fact["empty"] == 0
+    assert min(fact["maps"]) > 100
+    channels = [int(number) for number in re.findall(r"\d+", fact["background"])]
+    assert (sum(channels[:3]) > 384) == (scheme == _LIGHT), fact["background"]
+
+
+@_NEEDS_CHROMIUM
 @pytest.mark.parametrize("scheme", [_LIGHT, _DARK])
-def test_the_page_fits_and_is_drawn(tmp_path: Path, scheme: int) -> None:
+def test_the_page_of_runs_fits_and_is_drawn(tmp_path: Path, scheme: int) -> None:
     runs = [result(Verdict.PASS), result(Verdict.FAIL, fault="segment-outside-scratch")]
     page = write_report(write_session(tmp_path / "session", runs))
     facts = _open(page, tmp_path, scheme)
     assert [fact["width"] for fact in facts] == list(_WIDTHS)
     for fact in facts:
-        assert fact["error"] == ""
-        assert fact["overflow"] <= 0 and fact["wide"] == [], fact["wide"]
-        assert fact["drawn"] > 20 and fact["empty"] == 0
-        assert len(fact["maps"]) == 2 and min(fact["maps"]) > 100
-        channels = [int(number) for number in re.findall(r"\d+", fact["background"])]
-        assert (sum(channels[:3]) > 384) == (scheme == _LIGHT), fact["background"]
+        _check(fact, scheme)
+        assert len(fact["maps"]) == 2
+
+
+@_NEEDS_CHROMIUM
+@pytest.mark.parametrize("scheme", [_LIGHT, _DARK])
+def test_the_page_of_a_dump_fits_and_is_drawn(tmp_path: Path, scheme: int) -> None:
+    sample = Sample()
+    sample.frames[sample.log] = 0x20
+    page = tmp_path / "dump.html"
+    page.write_text(dump_html(sample.finish().inspection()), encoding="utf-8")
+    for fact in _open(page, tmp_path, scheme):
+        _check(fact, scheme)
+        assert len(fact["maps"]) == 1

@@ -8,7 +8,6 @@ import random
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +19,13 @@ from khorig.report.memory_map import draw_map
 from khorig.report.page import write_report
 from khorig.report.run_record import read_run
 from khorig.report.timeline import blackouts, lanes_of
+from report.page_checker import checked_text
 from report.runs import NASTY, picture, result, write_run, write_session
-
-
-class _Checker(HTMLParser):
-    """Every element is closed, and nothing is fetched."""
-
-    VOID = {"meta", "link", "br", "img", "input", "hr"}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        for name, value in attributes:
-            assert name not in ("src", "action", "srcset"), (tag, value)
-            assert name != "href" or not re.match(r"\w+:|//", value or ""), value
-        assert tag not in ("link", "iframe", "img", "object", "embed")
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attributes)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open[-1] == tag, (tag, self.open)
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
 
 
 def _page(folder: Path) -> str:
     """The text of the report on a folder."""
-    html = write_report(folder).read_text(encoding="utf-8")
-    checker = _Checker()
-    checker.feed(html)
-    checker.close()
-    assert checker.open == []
-    assert "url(" not in html and "@import" not in html and "http" not in html
-    return " ".join(" ".join(checker.text).split())
+    return checked_text(write_report(folder).read_text(encoding="utf-8"))
 
 
 def test_a_run_that_passed(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`khorig inspect --html --svg`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from dumps.dump_files import write_raw
+from dumps.sample import Sample
+from khorig.cli.main import main
+from khorig.report.dump_page import dump_html, dump_svg
+from report.page_checker import checked_text
+from view.handover_image import PAGE, SCRATCH, typical_image
+
+_SVG = "{http://www.w3.org/2000/svg}"
+
+
+def _broken() -> Sample:
+    """A page of scratch is preserved, and a page that the allocator calls free."""
+    sample = Sample()
+    sample.image.preserve(SCRATCH[1].begin + PAGE, 0)
+    sample.frames[sample.log] = 0x20
+    return sample.finish()
+
+
+def test_a_consistent_dump() -> None:
+    text = checked_text(dump_html(Sample().finish().inspection()))
+    for words in ("x86_64, q35", "kho-v4", "invariants hold", "52 pages in 26 blocks",
+                  "scratch 12 MiB", "memblock/mem0", "tracker", "khorig-stores-v1",
+                  "session 'vm' with 1 files", "free"):  # fmt: skip
+        assert words in text, words
+    assert "FAILED" not in text.split("</style>")[-1].split("Memory")[0]
+
+
+def test_what_does_not_hold_comes_first() -> None:
+    page = dump_html(_broken().inspection())
+    text = checked_text(page)
+    assert "2 invariants FAILED" in text and "1 warning " in text
+    for words in ("KHR-I021 no preserved block touches scratch", "0x41801000",
+                  "the allocator has the page as free head", "khorig/log"):  # fmt: skip
+        assert words in text, words
+    assert 'data-name="conflict"' in page
+
+
+def test_names_are_no_markup() -> None:
+    sample = Sample()
+    sample.image.clients["a&b"] = sample.image.link(sample.image.preserved_page(), 8)
+    inspection = sample.finish().inspection()
+    for text in (dump_html(inspection), dump_svg(inspection)):
+        assert "a&amp;b" in text and "a&b" not in text
+
+
+def test_the_picture_is_an_svg_with_rows_and_legend() -> None:
+    root = ElementTree.fromstring(dump_svg(_broken().inspection()))
+    texts = ["".join(element.itertext()) for element in root.iter(f"{_SVG}text")]
+    for words in ("sample", "4 MiB a row", "0x40000000", "scratch 12 MiB", "tracker 96 KiB",
+                  "conflict 8 KiB"):  # fmt: skip
+        assert words in texts, texts
+    shown = {element.get("class") for element in root.iter(f"{_SVG}path") if element.get("d")}
+    assert {"m-ram", "m-scratch", "m-node", "m-fragment", "m-conflict"} <= shown
+
+
+def test_the_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = typical_image()
+    image.finish()
+    write_raw(tmp_path / "image", image.ram, {})
+    files = {"--html": tmp_path / "a.html", "--svg": tmp_path / "a.svg"}
+    words = ["inspect", str(tmp_path / "image"), "--machine", "virt"]
+
+    def status(*more: str) -> object:
+        with pytest.raises(SystemExit) as end:
+            main([*words, *more])
+        return end.value.code
+
+    assert status(*(str(word) for pair in files.items() for word in pair)) == 0
+    assert capsys.readouterr().out == ""
+    assert "memblock/mem0" in checked_text(files["--html"].read_text())
+    ElementTree.parse(files["--svg"])
+    assert status("--html", str(tmp_path / "no" / "x.html")) == 3
+    assert "No such file" in capsys.readouterr().err
