@@ -9,7 +9,7 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from khorig.errors import InfraError
 from khorig.journal import Journal
@@ -35,7 +35,7 @@ class Qmp:
         self._socket = connection
         self._socket.setblocking(False)
         self._journal = journal
-        self._timeout_s = reply_timeout_s
+        self.reply_timeout_s = reply_timeout_s
         self._pending = b""
         self._messages: deque[dict[str, Any]] = deque()
         self._events: deque[QmpEvent] = deque()
@@ -59,9 +59,20 @@ class Qmp:
         request: dict[str, Any] = {"execute": command}
         if arguments:
             request["arguments"] = arguments
+        return self._ask(request)
+
+    def give(self, name: str, descriptor: int) -> None:
+        """Hands QEMU an open file, which other commands then know as fd:`name`. Raises as
+        `execute`."""
+        self._ask({"execute": "getfd", "arguments": {"fdname": name}}, [descriptor])
+
+    def _ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> Any:
         self._log("sent", request)
+        line = json.dumps(request).encode() + b"\n"
         try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            if descriptors:
+                line = line[socket.send_fds(self._socket, [line], descriptors) :]
+            self._socket.sendall(line)
         except OSError as error:  # what QEMU said before it went can still be read
             raise QmpClosed(f"QEMU is gone: {error.strerror}") from error
         return self._await("return")
@@ -79,7 +90,7 @@ class Qmp:
         return events
 
     def _await(self, key: str) -> Any:
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + self.reply_timeout_s
         while True:
             self._read()
             reply = self._sort()
@@ -92,7 +103,7 @@ class Qmp:
                 raise QmpClosed("QEMU closed the QMP connection")
             left = deadline - time.monotonic()
             if left <= 0:
-                raise InfraError(f"QEMU did not answer on QMP for {self._timeout_s:.0f} s")
+                raise InfraError(f"QEMU did not answer on QMP for {self.reply_timeout_s:.0f} s")
             select.select([self._socket], [], [], left)
 
     def _read(self) -> None:

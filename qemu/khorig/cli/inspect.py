@@ -41,8 +41,8 @@ def inspect(
     svg: Path | None,
 ) -> int:
     """Show what one kernel left for the next in DUMP: an ELF core (QEMU's dump-guest-memory,
-    /proc/vmcore), a kdump file, an image of RAM, packed or not, or the file that a live machine has
-    its RAM in.
+    /proc/vmcore), a kdump file, an image of RAM, packed or not, the file that a live machine has
+    its RAM in, or the QMP socket of one.
 
     \b
       khorig inspect out/latest/handover/x86_64-q35/gen1.sealed.ram.zst

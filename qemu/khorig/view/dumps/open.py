@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
 from khorig.machines import MACHINES, machine_named
-from khorig.view.dumps import elf_core, flattened, kdump, zstd_image
+from khorig.view.dumps import elf_core, flattened, kdump, live, zstd_image
 from khorig.view.dumps.dump import Dump
 from khorig.view.dumps.errors import UnreadableDump
 from khorig.view.dumps.segments import SegmentedMemory
@@ -22,11 +23,19 @@ _PAGE_SHIFTS = {"4096": 12, "16384": 14, "65536": 16}
 def open_dump(path: Path, machine: str | None = None) -> Dump:
     """Opens whatever holds memory: an ELF core, a kdump file, an image of RAM (packed or not, with
     the description that a run wrote beside it or without), the file that a live machine has its RAM
-    in. `machine` says where the RAM of an image without description lies; without it that is
+    in, the QMP socket of a live machine. `machine` says where the RAM of an image without description lies; without it that is
     guessed from its content.
 
     Raises UnreadableDump; KeyError for a machine that is not known.
     """
+    if live.is_monitor(path):
+        with live.dump_machine(path) as file:
+            dump = _open_file(Path(f"/proc/self/fd/{file.fileno()}"), machine)
+        return replace(dump, path=path, format="machine that runs")
+    return _open_file(path, machine)
+
+
+def _open_file(path: Path, machine: str | None) -> Dump:
     source: Source = MappedFile(path)
     try:
         head = bytes(source.view(0, min(_HEAD, source.size)))
