@@ -8,7 +8,7 @@ import socket
 import stat
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from khorig.errors import InfraError
 from khorig.journal import Journal
@@ -28,7 +28,7 @@ def is_monitor(path: Path) -> bool:
         return False
 
 
-def dump_machine(path: Path) -> BinaryIO:
+def dump_machine(path: Path) -> IO[bytes]:
     """Has the QEMU behind a QMP socket write its guest's memory as an ELF core into a file without
     a name in the folder for temporary files, which needs as much room as the guest has RAM. The
     guest stands still meanwhile. QEMU is handed the file opened, so it may run as anybody.
@@ -40,7 +40,7 @@ def dump_machine(path: Path) -> BinaryIO:
             connection.connect(str(path))
             qmp = Qmp(connection, journal, _ANSWER_S)
             qmp.handshake()
-            file: BinaryIO = tempfile.TemporaryFile()
+            file: IO[bytes] = tempfile.TemporaryFile()
             try:
                 qmp.give(_NAME, file.fileno())
                 qmp.reply_timeout_s = _DUMP_S
