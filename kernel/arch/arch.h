@@ -116,6 +116,8 @@ StartResult StartCpu(const boot::BootInfo& info, size_t number, khocore::PhysRan
 /// it to where neither the copy of the next kernel nor that kernel can run it over, in the state
 /// that a next kernel starts it from. False when it still runs.
 bool RemoveCpu(size_t number);
+/// Writes an endless loop to the page of RAM at `page`, for a CPU that a defect leaves there.
+void (*MakeLoop(khocore::PhysAddr page))();
 /// Interrupts the other CPUs so that they come to `core::StopForPanic`, where that can be done;
 /// else they get there by looking. Any CPU may call it.
 void InterruptOtherCpus();

@@ -18,6 +18,7 @@ constexpr Order kMemoryOrder = Order::FromLog2(4);
 static_assert(kMemoryOrder.bytes() == arch::kCpuMemory);
 /// Lies at the lower end of a stack; what runs over the end finds no guard page, but changes it.
 constexpr uint64_t kStackEnd = 0x6b686f7269673a29;
+constexpr size_t kLeftCpu = 1;
 constexpr unsigned kPatience = 1 << 20;  ///< looks at a CPU that should answer
 
 /// What the CPUs tell each other. `round` goes up for every new work; `done` counts who has done
@@ -28,7 +29,7 @@ struct {
   const Work* work = nullptr;
   uint32_t round = 0;
   uint32_t done = 0;
-  size_t spinning = 0;
+  void (*loop)() = nullptr;  ///< where a defect leaves `kLeftCpu`
 } shared;
 
 struct Place {
@@ -64,13 +65,11 @@ void WaitAndWork(size_t number) {
     }
     ++seen;
     const Work* work = shared.work;
-    const bool spins = number == shared.spinning;
+    void (*const loop)() = number == kLeftCpu ? shared.loop : nullptr;
     if (work != nullptr) (*work)(number);
     __atomic_add_fetch(&shared.done, 1, __ATOMIC_RELEASE);
     if (work != nullptr) continue;
-    if (spins) {
-      for (;;) arch::Pause();
-    }
+    if (loop != nullptr) loop();
     arch::LeaveCpu();
   }
 }
@@ -133,13 +132,14 @@ void RunOnAllCpus(Work work) {
   WaitForDone();
 }
 
-void ParkCpus(size_t spinning) {
+void ParkCpus(void (*loop)()) {
   if (shared.told == 1) return;
-  shared.spinning = spinning;
+  shared.loop = loop;
   StartRound(nullptr);
   WaitForDone();
   for (size_t i = 1; i < shared.told; ++i) {
-    if (i != spinning && !arch::RemoveCpu(i)) Panic("CPU %zu cannot be parked", i);
+    const bool left = loop != nullptr && i == kLeftCpu;
+    if (!left && !arch::RemoveCpu(i)) Panic("CPU %zu cannot be parked", i);
   }
   shared.count = 1;
 }

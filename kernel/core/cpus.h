@@ -24,8 +24,8 @@ size_t CpuCount();
 void RunOnAllCpus(khocore::FunctionRef<void(size_t number)> work);
 
 /// Brings the other CPUs to where no next kernel can run them over; this one is alone afterwards.
-/// `spinning` is a defect: that CPU goes on in a loop of this kernel. 0 for none.
-void ParkCpus(size_t spinning);
+/// `loop` is a defect: CPU 1 is left behind in it. Null for none.
+void ParkCpus(void (*loop)());
 
 /// How a CPU says where it is while another one panics: `print` gets the number of each that was
 /// stopped, with its place, or with 0 when it did not answer.

@@ -163,6 +163,17 @@ void AnnounceJump(const NextKernel& next) {
   if (CpuCount() > 1) event.Number("asked_by", AwaitJumpRequest());
 }
 
+/// Where a defect leaves a CPU behind, or null.
+void (*DefectiveLoop(Generation& generation))() {
+  if (generation.Armed(Fault::kCpuSpins)) {
+    return [] {
+      for (;;) arch::Pause();
+    };
+  }
+  if (!generation.Armed(Fault::kParkPageUnowned)) return nullptr;
+  return arch::MakeLoop(Require(generation.memory.allocator.AllocatePage(), "fault").address());
+}
+
 [[noreturn]] void JumpTo(Generation& generation, const NextKernel& next) {
   if (generation.Armed(Fault::kWriteAfterSeal)) {
     *Direct<volatile uint8_t>(generation.fault_target.begin) ^= 1;
@@ -170,7 +181,7 @@ void AnnounceJump(const NextKernel& next) {
   while (generation.Armed(Fault::kHangBeforeJump)) arch::Pause();
   AnnounceJump(next);
   const size_t others = CpuCount() - 1;
-  ParkCpus(generation.Armed(Fault::kCpuSpins) ? 1 : 0);
+  ParkCpus(DefectiveLoop(generation));
   if (others != 0) Event("quiesce").Text("what", "other CPUs").Number("count", others);
   arch::Quiesce([](const char* what, unsigned count) {
     Event("quiesce").Text("what", what).Number("count", count);

@@ -142,6 +142,8 @@ const char* FaultName(Fault fault) {
       return "panic-after-restore";
     case Fault::kCpuSpins:
       return "ap-spins-in-old-text";
+    case Fault::kParkPageUnowned:
+      return "park-page-unowned";
     case Fault::kPublishedEarly:
       return "root-published-early";
     case Fault::kLostUpdate:

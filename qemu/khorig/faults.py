@@ -12,6 +12,7 @@ FAULTS = {
     "hang-before-jump": "the kernel loops instead of jumping",
     "panic-after-restore": "the second generation reads through a wild pointer",
     "ap-spins-in-old-text": "a CPU is not parked and loops in the old kernel's text",
+    "park-page-unowned": "a CPU is parked in a page that belongs to nobody",
     "root-published-early": "a fragment is linked before it is finished (scenario storm)",
     "lost-tracker-update": "a CPU ignores what others did to the tracker (scenario storm)",
 }

@@ -67,6 +67,15 @@ def test_a_cpu_left_in_old_text_is_found(guest: Guest, machine: str) -> None:
 
 
 @ONE_OF_EACH
+def test_a_cpu_parked_in_a_page_of_nobody_is_found(guest: Guest, machine: str) -> None:
+    result = guest.run(machine, "chain", smp=4, fault="park-page-unowned")
+    assert result.verdict is Verdict.FAIL
+    found = result.findings[0]
+    assert re.search("CPU 1 runs at 0x.* in a page that belongs to nobody", found.what), found
+    assert (found.generation, found.stop) == (2, "entry")
+
+
+@ONE_OF_EACH
 def test_a_panic_stops_and_prints_every_cpu(guest: Guest, machine: str) -> None:
     """The last CPU panics, the others wait for it; all of them are in its last words."""
     result = guest.run(machine, "chain", smp=4, fault="panic-after-restore")

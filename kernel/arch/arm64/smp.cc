@@ -134,6 +134,15 @@ bool RemoveCpu(size_t number) {
   return false;
 }
 
+void (*MakeLoop(PhysAddr page))() {
+  constexpr uint32_t kYieldAndBranchBack[] = {0xd503203f, 0x17ffffff};
+  memcpy(reinterpret_cast<void*>(page.raw()), kYieldAndBranchBack, sizeof(kYieldAndBranchBack));
+  CleanToMemory({page, sizeof(kYieldAndBranchBack)});
+  asm volatile("ic ialluis; dsb sy; isb" ::: "memory");
+  MakeExecutable(page);
+  return reinterpret_cast<void (*)()>(page.raw());
+}
+
 /// There is no interrupt that the kernel takes.
 void InterruptOtherCpus() {}
 

@@ -52,6 +52,13 @@ void LeaveCpu() { pthread_exit(nullptr); }
 
 bool RemoveCpu(size_t number) { return pthread_join(cpus[number].thread, nullptr) == 0; }
 
+/// RAM is not executable here. The thread ends with this process image.
+void (*MakeLoop(khocore::PhysAddr))() {
+  return [] {
+    for (;;) Pause();
+  };
+}
+
 void InterruptOtherCpus() {}
 
 }  // namespace arch

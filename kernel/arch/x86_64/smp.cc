@@ -237,6 +237,13 @@ bool RemoveCpu(size_t number) {
   return true;
 }
 
+void (*MakeLoop(PhysAddr page))() {
+  constexpr uint8_t kPauseAndJumpBack[] = {0xf3, 0x90, 0xeb, 0xfc};
+  memcpy(reinterpret_cast<void*>(page.raw()), kPauseAndJumpBack, sizeof(kPauseAndJumpBack));
+  AllowExecution(page);
+  return reinterpret_cast<void (*)()>(page.raw());
+}
+
 void InterruptOtherCpus() {
   if (smp.trampoline.size != 0) smp.apic.NmiToOthers();
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from khorig.firmware import Firmware
 from khorig.guest_ram import RamRegion
 from khorig.machines.machine import Machine
+from khorig.model import RunningCpu
 
 _RAM_BEGIN = 1 << 30
 
@@ -38,6 +39,17 @@ class Arm64(Machine):
 
     def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
         return [RamRegion(_RAM_BEGIN, ram_bytes, 0)]
+
+    def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
+        """See Machine. QEMU does not say who is off, so only what executes from RAM by its physical
+        address is told: no kernel that is up does that, and who is off or was never on stands in a
+        kernel's text or at 0."""
+        pcs = [int(pc, 16) for pc in self.pc_pattern.findall(registers)]
+        return tuple(
+            RunningCpu(number, pc)
+            for number, pc in enumerate(pcs)
+            if number > 0 and _RAM_BEGIN <= pc < _RAM_BEGIN + self.max_ram
+        )
 
     def arguments(self, accel: str) -> list[str]:
         # Without dtb-randomness=off QEMU puts other seeds into the device tree in every run.

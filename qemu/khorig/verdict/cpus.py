@@ -28,14 +28,25 @@ def check_online(stop: Stop, sealed: SealedState) -> list[Finding]:
 
 
 def check_parked(stop: Stop, sealed: SealedState) -> list[Finding]:
-    """No CPU but the first runs when a kernel is entered. Only some machines can tell; on the others
-    the kernel itself does, when it starts its CPUs."""
+    """No CPU but the first runs when a kernel is entered. Where a machine cannot tell, the kernel
+    itself does, when it starts its CPUs."""
     return [
         stop.finding(
             PARKED_CLAUSE,
-            f"CPU {cpu.number} runs at {cpu.pc:#018x}: the last kernel has left it in its own text",
+            f"CPU {cpu.number} runs at {cpu.pc:#018x}: the last kernel has left it in "
+            + _place(stop, sealed, cpu.pc),
             cpu.pc,
             f"CPU {cpu.number}",
         )
         for cpu in stop.running_cpus
     ]
+
+
+def _place(stop: Stop, sealed: SealedState, pc: int) -> str:
+    """Kernels run where they are linked, far above RAM; RAM is mapped one to one."""
+    if not any(ram.contains(pc, 1) for ram in stop.memory.ranges):
+        return "its own text"
+    if any(area.contains(pc, 1) for area in sealed.scratch):
+        return "scratch, which the next kernel is copied to"
+    owner = sealed.owners.name(pc >> stop.geometry.page_shift)
+    return f"a page of {owner}" if owner else "a page that belongs to nobody"

@@ -30,6 +30,25 @@ RAX=0000000000000000 RBX=0000000000000001
 RIP=ffffffff80018c96 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
 """
 
+ARM64_REGISTERS = """\
+
+CPU#0
+ PC=0000000040201234 X00=0000000000000000 X01=0000000000000001
+PSTATE=600003c5 -ZC- EL1h
+
+CPU#1
+ PC=ffffff8000011890 X00=0000000000000000 X01=0000000000000001
+PSTATE=600003c5 -ZC- EL1h
+
+CPU#2
+ PC=0000000047ffe004 X00=0000000000000000 X01=0000000000000001
+PSTATE=600003c5 -ZC- EL1h
+
+CPU#3
+ PC=0000000000000000 X00=0000000000000000 X01=0000000000000001
+PSTATE=400003c5 -Z-- EL1h
+"""
+
 
 def stop_with(running: tuple[RunningCpu, ...] = (), **fields: int) -> Stop:
     facts = GuestFacts()
@@ -72,7 +91,7 @@ def test_the_bytes_are_blocks() -> None:
 def test_running_cpus() -> None:
     found = machine_named("q35").running_cpus(REGISTERS)
     assert found == (RunningCpu(2, 0xFFFFFFFF80018C96),)
-    assert machine_named("virt").running_cpus(REGISTERS) == ()
+    assert machine_named("virt").running_cpus(ARM64_REGISTERS) == (RunningCpu(2, 0x47FFE004),)
     findings = cpus.check_parked(stop_with(found), None)  # type: ignore[arg-type]
     assert [f.owner for f in findings] == ["CPU 2"]
 
