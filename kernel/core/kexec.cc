@@ -7,7 +7,7 @@
 #include "kernel/core/event.h"
 #include "kernel/core/generation.h"
 #include "kernel/core/print.h"
-#include "kernel/core/region_set.h"
+#include "kernel/core/segment_placer.h"
 
 namespace core {
 namespace {
@@ -17,50 +17,21 @@ using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Span;
 
-constexpr PhysAddr kNoLimit = PhysAddr::FromRaw(~uint64_t{0});
-
 PhysAddr AddressOf(const void* bytes) {
   return PhysAddr::FromRaw(reinterpret_cast<uint64_t>(bytes));
 }
 
-/// Finds places in scratch that do not overlap each other.
-class Placer {
- public:
-  explicit Placer(Generation& generation) : random_(generation.random) {
-    const khocore::Scratch& scratch = generation.memory.scratch;
-    for (size_t i = 0; i < scratch.area_count(); ++i) areas_.Add(scratch.area(i));
+/// Ends the machine when nothing fits.
+PhysRange Place(SegmentPlacer& placer, const char* what, uint64_t size, uint64_t alignment,
+                uint64_t minimum) {
+  const PhysRange place = placer.Place(size, alignment, minimum);
+  if (place.size == 0) {
+    EndWithError(RequestError::kUsage, "scratch-too-small",
+                 "the %s needs %lu bytes in one piece, more than scratch has", what,
+                 khocore::AlignUp(size, khocore::kPageSize));
   }
-
-  /// A random place; ends the machine when nothing fits.
-  PhysRange Place(const char* what, uint64_t size, uint64_t alignment, uint64_t minimum) {
-    const uint64_t bytes = khocore::AlignUp(size, khocore::kPageSize);
-    PhysAddr place = areas_.FindHole(bytes, alignment, taken_, RandomStart(minimum), kNoLimit);
-    if (place.is_null()) {
-      place = areas_.FindHole(bytes, alignment, taken_, PhysAddr::FromRaw(minimum), kNoLimit);
-    }
-    if (place.is_null()) {
-      EndWithError(RequestError::kUsage, "scratch-too-small",
-                   "the %s needs %lu bytes in one piece, more than scratch has", what, bytes);
-    }
-    taken_.Add({place, bytes});
-    return {place, bytes};
-  }
-
- private:
-  PhysAddr RandomStart(uint64_t minimum) {
-    uint64_t offset = random_.Below(areas_.bytes());
-    for (const PhysRange& area : areas_) {
-      const PhysAddr at = area.begin + (offset < area.size ? offset : 0);
-      if (offset < area.size && at.raw() >= minimum) return at;
-      offset -= offset < area.size ? 0 : area.size;
-    }
-    return PhysAddr::FromRaw(minimum);
-  }
-
-  Random& random_;
-  RegionSet areas_;
-  RegionSet taken_;
-};
+  return place;
+}
 
 /// This kernel's command line with the number of the next generation in place of its own.
 const char* NextCommandLine(const Generation& generation) {
@@ -139,15 +110,17 @@ NextFiles FindNextFiles(const Generation& generation) {
           line.size != 0 ? CopyCommandLine("cmdline", line) : NextCommandLine(generation)};
 }
 
-Segment PlaceKernel(Placer& placer, Span<const uint8_t> file, const arch::ImageHeader& header) {
+Segment PlaceKernel(SegmentPlacer& placer, Span<const uint8_t> file,
+                    const arch::ImageHeader& header) {
   return {"kernel", AddressOf(file.data) + header.payload_offset, header.payload_bytes,
-          placer.Place("kernel", header.memory_bytes, header.alignment, header.minimum_address)};
+          Place(placer, "kernel", header.memory_bytes, header.alignment, header.minimum_address)};
 }
 
-Segment BuildParameterSegment(Generation& generation, Placer& placer, const arch::NextBoot& next) {
+Segment BuildParameterSegment(Generation& generation, SegmentPlacer& placer,
+                              const arch::NextBoot& next) {
   const uint64_t size = arch::ParametersSize(next);
   PhysRange place =
-      placer.Place("parameters", size, arch::kParametersAlignment, arch::kFirstUsable);
+      Place(placer, "parameters", size, arch::kParametersAlignment, arch::kFirstUsable);
   if (generation.Armed(Fault::kSegmentOutsideScratch)) place = generation.fault_target;
   const PhysRange buffer =
       Require(generation.memory.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
@@ -182,7 +155,7 @@ NextKernel LoadNextKernel(Generation& generation) {
   if (!arch::ReadImageHeader(file, &header, &why)) {
     EndWithError(RequestError::kUsage, "image", "kernel: %s", why);
   }
-  Placer placer(generation);
+  SegmentPlacer placer(generation.memory.scratch, generation.random);
   NextKernel next;
   const auto add = [&next](const Segment& segment) {
     next.segments[next.segment_count++] = segment;
@@ -197,7 +170,7 @@ NextKernel LoadNextKernel(Generation& generation) {
                       .scratch = generation.memory.scratch.areas()};
   if (initrd.size != 0) {
     const PhysRange place =
-        placer.Place("initrd", initrd.size, khocore::kPageSize, arch::kFirstUsable);
+        Place(placer, "initrd", initrd.size, khocore::kPageSize, arch::kFirstUsable);
     boot.initrd = {place.begin, initrd.size};
     add({"initrd", AddressOf(initrd.data), initrd.size, place});
   }

@@ -81,19 +81,8 @@ bool RegionSet::Overlaps(PhysRange range) const {
 PhysAddr RegionSet::FindHole(uint64_t size, uint64_t alignment, const RegionSet& avoid,
                              PhysAddr from, PhysAddr limit) const {
   for (const PhysRange& region : *this) {
-    const PhysAddr first = region.begin < from ? from : region.begin;
-    const PhysAddr end = limit < region.end() ? limit : region.end();
-    uint64_t at = khocore::AlignUp(first.raw(), alignment);
-    while (at >= first.raw() && at < end.raw() && size <= end.raw() - at) {
-      const PhysRange hole{PhysAddr::FromRaw(at), size};
-      const PhysRange* conflict = nullptr;
-      for (const PhysRange& taken : avoid) {
-        if (taken.Overlaps(hole)) conflict = &taken;
-      }
-      if (conflict == nullptr && at != 0) return hole.begin;
-      at =
-          conflict == nullptr ? at + alignment : khocore::AlignUp(conflict->end().raw(), alignment);
-    }
+    const PhysAddr hole = FindHoleIn(region, size, alignment, avoid, from, limit);
+    if (!hole.is_null()) return hole;
   }
   return PhysAddr();
 }
@@ -102,6 +91,23 @@ uint64_t RegionSet::bytes() const {
   uint64_t sum = 0;
   for (const PhysRange& region : *this) sum += region.size;
   return sum;
+}
+
+PhysAddr FindHoleIn(PhysRange region, uint64_t size, uint64_t alignment, const RegionSet& avoid,
+                    PhysAddr from, PhysAddr limit) {
+  const PhysAddr first = region.begin < from ? from : region.begin;
+  const PhysAddr end = limit < region.end() ? limit : region.end();
+  uint64_t at = khocore::AlignUp(first.raw(), alignment);
+  while (at >= first.raw() && at < end.raw() && size <= end.raw() - at) {
+    const PhysRange hole{PhysAddr::FromRaw(at), size};
+    const PhysRange* conflict = nullptr;
+    for (const PhysRange& taken : avoid) {
+      if (taken.Overlaps(hole)) conflict = &taken;
+    }
+    if (conflict == nullptr && at != 0) return hole.begin;
+    at = conflict == nullptr ? at + alignment : khocore::AlignUp(conflict->end().raw(), alignment);
+  }
+  return PhysAddr();
 }
 
 }  // namespace core

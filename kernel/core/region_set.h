@@ -37,4 +37,9 @@ class RegionSet {
   size_t count_ = 0;
 };
 
+/// As `RegionSet::FindHole` for one region.
+khocore::PhysAddr FindHoleIn(khocore::PhysRange region, uint64_t size, uint64_t alignment,
+                             const RegionSet& avoid, khocore::PhysAddr from,
+                             khocore::PhysAddr limit);
+
 }  // namespace core
