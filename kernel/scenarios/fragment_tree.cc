@@ -7,24 +7,23 @@
 
 namespace scenarios {
 
-FragmentTree::FragmentTree(uint64_t seed, uint64_t count, void* storage)
-    : seed_(seed), count_(count), nodes_(static_cast<Node*>(storage)) {
-  memset(storage, 0, BytesFor(count));
+FragmentTree::FragmentTree(uint64_t seed, uint64_t count, void* const* pages)
+    : seed_(seed), count_(count), pages_(pages) {
   core::Random random = core::Random::ForPurpose(seed, "recursion");
-  nodes_[0].depth = 1;
+  node(0).depth = 1;
   for (uint64_t id = 1; id < count; ++id) {
     uint64_t parent = id - 1;
     if (id >= kSpine) {
       parent = random.Below(id);
-      while (nodes_[parent].children >= kMaxChildren || nodes_[parent].depth >= kMaxDepth) {
+      while (node(parent).children >= kMaxChildren || node(parent).depth >= kMaxDepth) {
         parent = (parent + 1) % id;
       }
     }
-    Node& node = nodes_[id];
-    node.depth = static_cast<uint16_t>(nodes_[parent].depth + 1);
-    node.next_sibling = nodes_[parent].first_child;
-    nodes_[parent].first_child = static_cast<uint32_t>(id);
-    ++nodes_[parent].children;
+    Node& child = node(id);
+    child.depth = static_cast<uint16_t>(node(parent).depth + 1);
+    child.next_sibling = node(parent).first_child;
+    node(parent).first_child = static_cast<uint32_t>(id);
+    ++node(parent).children;
   }
 }
 

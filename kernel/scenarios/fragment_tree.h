@@ -19,18 +19,19 @@ class FragmentTree {
   static constexpr uint64_t kMaxPayload = 1024;  ///< bytes, exclusive
 
   FragmentTree() = default;
-  /// `storage` has `BytesFor(count)` bytes and outlives the tree.
-  FragmentTree(uint64_t seed, uint64_t count, void* storage);
-  static uint64_t BytesFor(uint64_t count) { return count * sizeof(Node); }
+  /// `pages` are `PagesFor(count)` zeroed pages and outlive the tree. They need not adjoin: after a
+  /// large tree was handed over, free memory is in small pieces.
+  FragmentTree(uint64_t seed, uint64_t count, void* const* pages);
+  static uint64_t PagesFor(uint64_t count) { return (count + kNodes - 1) / kNodes; }
 
   uint64_t count() const { return count_; }
   /// 0 stands for none: the root is nobody's child.
-  uint64_t first_child(uint64_t id) const { return nodes_[id].first_child; }
-  uint64_t next_sibling(uint64_t id) const { return nodes_[id].next_sibling; }
+  uint64_t first_child(uint64_t id) const { return node(id).first_child; }
+  uint64_t next_sibling(uint64_t id) const { return node(id).next_sibling; }
 
   /// Where a fragment lies; frame 0 while it is not written.
-  khocore::PageFrame page(uint64_t id) const { return nodes_[id].page; }
-  void set_page(uint64_t id, khocore::PageFrame page) { nodes_[id].page = page; }
+  khocore::PageFrame page(uint64_t id) const { return node(id).page; }
+  void set_page(uint64_t id, khocore::PageFrame page) { node(id).page = page; }
 
   /// Writes a fragment's payload to `bytes`, which has room for `kMaxPayload`. Returns its length.
   size_t Payload(uint64_t id, uint8_t* bytes) const;
@@ -43,10 +44,13 @@ class FragmentTree {
     uint16_t depth;
     uint16_t children;
   };
+  static constexpr uint64_t kNodes = khocore::kPageSize / sizeof(Node);  ///< in a page
+
+  Node& node(uint64_t id) const { return static_cast<Node*>(pages_[id / kNodes])[id % kNodes]; }
 
   uint64_t seed_ = 0;
   uint64_t count_ = 0;
-  Node* nodes_ = nullptr;
+  void* const* pages_ = nullptr;
 };
 
 }  // namespace scenarios

@@ -37,10 +37,15 @@ struct NodeName {
 void Plan(Generation& generation) {
   const uint64_t wanted = generation.options.fragments;
   const uint64_t count = wanted != 0 ? wanted : FragmentTree::kDefaultCount;
-  const PhysRange storage = Require(
-      generation.memory.allocator.AllocateRange(FragmentTree::BytesFor(count), khocore::kPageSize),
-      "tree");
-  tree = FragmentTree(generation.options.seed, count, core::Direct<void>(storage.begin));
+  core::PageAllocator& allocator = generation.memory.allocator;
+  const uint64_t page_count = FragmentTree::PagesFor(count);
+  const PhysRange list =
+      Require(allocator.AllocateRange(page_count * sizeof(void*), khocore::kPageSize), kLink);
+  auto* const pages = core::Direct<void*>(list.begin);
+  for (uint64_t i = 0; i < page_count; ++i) {
+    pages[i] = core::Direct<void>(Require(allocator.AllocatePage(), kLink).address());
+  }
+  tree = FragmentTree(generation.options.seed, count, pages);
 }
 
 Status WriteNode(Generation& generation, uint64_t id) {
