@@ -1,22 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A hundred generations, and not a page lost."""
+"""Many generations, and neither a page nor a CPU lost."""
 
 from __future__ import annotations
 
+import pytest
+
 from guest import ONE_OF_EACH, Guest, events, expect_pass
 
-GENERATIONS = 100
 
-
+@pytest.mark.parametrize("generations", [5, 100])
+@pytest.mark.parametrize("cpus", [1, 4])
+@pytest.mark.parametrize("scenario", ["chain", "storm"])
 @ONE_OF_EACH
-def test_no_page_is_lost_in_100_generations(guest: Guest, machine: str) -> None:
-    result = guest.run(machine, "chain", generations=GENERATIONS, timeout_s=180.0)
+def test_no_page_and_no_cpu_is_lost(
+    guest: Guest, machine: str, scenario: str, cpus: int, generations: int
+) -> None:
+    result = guest.run(machine, scenario, smp=cpus, generations=generations, timeout_s=300.0)
     expect_pass(result)
-    assert result.generations == GENERATIONS
+    assert result.generations == generations
+    online = [event["online"] for event in events(result, "cpus")]
+    assert online == ([cpus] * generations if cpus > 1 else [])
     free = {event["gen"]: event["free_pages"] for event in events(result, "memory")}
     taken_back = {event["gen"]: event["pages"] for event in events(result, "restored")}
-    assert len(free) == GENERATIONS
+    assert len(free) == generations
     # What is handed over may be split into tracker nodes and fragments differently, but what was
     # preserved and what is free make up the same memory in every generation after the first.
-    assert {free[g] + taken_back[g] for g in range(2, GENERATIONS + 1)} == {free[2] + taken_back[2]}
-    assert free[GENERATIONS] == free[2]
+    later = range(2, generations + 1)
+    assert {free[g] + taken_back[g] for g in later} == {free[2] + taken_back[2]}
+    if scenario == "chain":
+        assert free[generations] == free[2]

@@ -11,7 +11,6 @@ import pytest
 from guest import GIB, ONE_OF_EACH, Guest, events, expect_pass
 from khorig.model import Verdict
 
-GENERATIONS = 100
 SUPPORTED = 64
 
 
@@ -45,16 +44,6 @@ def test_more_cpus_than_the_kernel_supports(guest: Guest, machine: str) -> None:
     for event in events(result, "cpus"):
         assert (event["found"], event["online"], event["supported"]) == (72, SUPPORTED, SUPPORTED)
         assert len(set(event["ids"])) == SUPPORTED
-
-
-@ONE_OF_EACH
-def test_no_page_and_no_cpu_is_lost_in_100_generations(guest: Guest, machine: str) -> None:
-    result = guest.run(machine, "chain", smp=4, generations=GENERATIONS, timeout_s=240.0)
-    expect_pass(result)
-    assert [event["online"] for event in events(result, "cpus")] == [4] * GENERATIONS
-    free = {event["gen"]: event["free_pages"] for event in events(result, "memory")}
-    taken_back = {event["gen"]: event["pages"] for event in events(result, "restored")}
-    assert {free[g] + taken_back[g] for g in range(2, GENERATIONS + 1)} == {free[2] + taken_back[2]}
 
 
 @ONE_OF_EACH
