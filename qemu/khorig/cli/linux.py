@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 from pathlib import Path
@@ -72,11 +73,13 @@ def build(
 def _build(sources: Sequence[Source], archs: Sequence[str], jobs: int) -> None:
     from khorig.linux.archive import build_init
     from khorig.linux.build import Builder
+    from khorig.linux.selftests import build_selftests
 
     for one in sources:
         for name in archs:
             peer = Builder(one, name, jobs, click.echo).build()
             build_init(peer)
+            build_selftests(peer, functools.partial(one.tree, click.echo), click.echo)
             click.echo(f"{peer.name} ({peer.release}) for {name}: {peer.image}")
         one.forget()
 

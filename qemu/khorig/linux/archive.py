@@ -13,44 +13,26 @@ from typing import Mapping
 import xxhash
 
 from khorig.linux.peer import Peer, cache_directory
-from khorig.linux.source import command
+from khorig.linux.user_space import FLAGS, compile_static
 
 _SOURCES = Path(__file__).parent / "init"
-_TARGET = {"x86_64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
-_FLAGS = (
-    *("-Os", "-static", "-nostdlib", "-nostdinc", "-fno-stack-protector"),
-    *("-fno-asynchronous-unwind-tables", "-Wall", "-Wextra", "-Wno-unused-function"),
-    *("-Wno-unused-result", "--ld-path=/usr/bin/ld.lld-19", "-Wl,--build-id=none"),
-)
 
 
 def build_init(peer: Peer) -> bytes:
     """The user space of a Linux peer, one static program. Kept in the cache where that can be
     written. Raises InfraError."""
-    digest = xxhash.xxh64(f"{peer.directory.name} {_FLAGS}")
+    digest = xxhash.xxh64(f"{peer.directory.name} {FLAGS}")
     for source in sorted(path for path in _SOURCES.rglob("*") if path.is_file()):
         digest.update(source.read_bytes())
     path = cache_directory() / "init" / f"{peer.arch}-{digest.hexdigest()}"
     with contextlib.suppress(OSError):
         return path.read_bytes()
-    program = _compile_init(peer)
+    includes = [_SOURCES / "arch" / peer.arch]
+    program = compile_static(peer, [_SOURCES / "init.c"], includes, "the init of a Linux peer")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole_bytes(path, program)
     return program
-
-
-def _compile_init(peer: Peer) -> bytes:
-    what = "the init of a Linux peer"
-    compiler = command(["clang-19", "-print-resource-dir"], what).strip()
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "init"
-        words = ["clang-19", f"--target={_TARGET[peer.arch]}", *_FLAGS]
-        words += ["-isystem", f"{compiler}/include", "-I", str(peer.headers)]
-        words += ["-I", str(_SOURCES / "arch" / peer.arch), "-include", "nolibc.h"]
-        words += [str(_SOURCES / "init.c"), "-o", str(program)]
-        command(words, what)
-        return program.read_bytes()
 
 
 def write_whole_bytes(path: Path, data: bytes) -> None:

@@ -41,6 +41,11 @@ class Peer:
         """nolibc and the kernel's headers for user space."""
         return self.directory / "include"
 
+    @property
+    def selftests(self) -> Path:
+        """Linux's own test programs, as far as they could be built."""
+        return self.directory / "selftests"
+
 
 def cache_directory() -> Path:
     """Where built kernels are kept; not created here."""

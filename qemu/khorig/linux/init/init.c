@@ -11,6 +11,7 @@
 #include "kernel_log.h"
 #include "liveupdate.h"
 #include "next.h"
+#include "program.h"
 #include "reserved.h"
 #include "say.h"
 
@@ -102,6 +103,7 @@ int main(void) {
   if (offered && !handover) say_refused();
   use_reserved_memory(!handover);
   use_liveupdate();
+  use_program();
   stop_at("restored");
   if (generation < last && load_next() == 0) {
     report_kernel_log();

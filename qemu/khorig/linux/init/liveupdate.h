@@ -88,4 +88,5 @@ static void use_liveupdate(void) {
   } else {
     retrieve_session(luo);
   }
+  close(luo); /* one program at a time may have it open */
 }

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linux's own programs for the Live Update Orchestrator (tools/testing/selftests/liveupdate)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+from khorig.errors import InfraError
+from khorig.linux.peer import Peer
+from khorig.linux.source import Say
+from khorig.linux.user_space import compile_static
+
+PROGRAMS = ("luo_kexec_simple", "luo_multi_session", "luo_stress_files", "luo_stress_sessions")
+
+
+def build_selftests(peer: Peer, tree: Callable[[], Path], say: Say) -> None:
+    """Builds what the source has of them beside the peer, once. Those of 7.2 need a C library and
+    are left out. Raises InfraError."""
+    if peer.selftests.is_dir():
+        return
+    source = tree() / "tools/testing/selftests/liveupdate"
+    helpers = source / "lib"
+    programs = [name for name in PROGRAMS if (source / f"{name}.c").is_file()]
+    if not (helpers / "include").is_dir():
+        programs = []
+    built = {}
+    for name in programs:
+        sources = [source / f"{name}.c", *sorted(helpers.glob("*.c"))]
+        try:
+            built[name] = compile_static(peer, sources, [helpers / "include"], f"{name}.c")
+        except InfraError as error:
+            say(f"{peer.name} for {peer.arch}: without {name}: {error.what}")
+    peer.selftests.mkdir()
+    for name, program in built.items():
+        (peer.selftests / name).write_bytes(program)
