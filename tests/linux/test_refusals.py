@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import libfdt
 import pytest
 
 from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
-from khorig.linux.refusals import damaged, refusal_hooks, refusals_of
-from khorig.model import RunSpec
+from khorig.guest_ram import GuestRam
+from khorig.linux.refusals import DamageHook, LinuxDamage, damaged, refusal_hooks, refusals_of
+from khorig.model import RunSpec, Verdict
+from khorig.tamper.hook import TamperHook
+from khorig.tamper.tampering import Tampering
+from khorig.tamper.target import Target
+from khorig.view.fdt import MAGIC_BYTES
+from khorig.view.layout import SIZE_PROPERTY
 
 TO_LINUX = ("khorig", "linux-7.3")
 TO_KHORIG = ("linux-7.3", "khorig")
@@ -33,6 +40,63 @@ def test_linux_refuses(chains: Chains, machine: str, name: str) -> None:
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("name", ["compatible-older", "map-null", "scratch-overlap"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "compatible-older", "map-null", "root-not-preserved", "scratch-begin-unaligned",
+        "scratch-size-unaligned", "scratch-overlap", "scratch-area-beyond-ram",
+    ],
+)
 def test_khorig_refuses_what_linux_left(chains: Chains, machine: str, name: str) -> None:
     run_damaged(chains, machine, TO_KHORIG, name)
+
+
+def without_size(target: Target, client: str) -> str:
+    """Takes the blob-size of a client away."""
+    target.delete_property(target.handover.root.address, f"/{client}", SIZE_PROPERTY)
+    return f"'{client}' has no {SIZE_PROPERTY}"
+
+
+@ONE_OF_EACH
+def test_khorig_refuses_a_link_of_linux_without_size(chains: Chains, machine: str) -> None:
+    cause = "blob-size-missing"
+    damage = Tampering("no-size", cause, lambda target: without_size(target, "memblock"))
+    expect_pass(chains.run(machine, TO_KHORIG, (TamperHook(damage),), expected_refusals={2: cause}))
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("client", ["memblock", "kho_test", "kexec-metadata"])
+def test_linux_gives_up_a_client_without_size(chains: Chains, machine: str, client: str) -> None:
+    """Not the handover, but this client of it; the verdict says which."""
+    hook = DamageHook(LinuxDamage("no-size", "", lambda target: without_size(target, client)))
+    result = chains.run(machine, TO_LINUX, (hook,))
+    assert result.verdict is Verdict.FAIL
+    assert f"broken KHO subnode '{client}'" in result.cause
+
+
+def tree_around(ram: GuestRam, address: int) -> int:
+    """Where the device tree begins that has a byte at `address`."""
+    page = address - address % 4096
+    while ram.read(page, 4) != MAGIC_BYTES:
+        page -= 4096
+    return page
+
+
+def anchor_twice(target: Target) -> str:
+    """As a kernel leaves it that appends its anchor to the one that it was started with."""
+    begin = tree_around(target.ram, target.handoff.root.address)
+    tree = bytearray(target.ram.read(begin, int.from_bytes(target.ram.read(begin + 4, 4), "big")))
+    # Makes room; Linux does without a clock.
+    assert libfdt.fdt_del_node(tree, libfdt.fdt_path_offset(tree, "/pl031@9010000")) == 0
+    field = target.handoff.root
+    once = field.encode(field.value) + target.handoff.root_size.encode(4096)
+    chosen = libfdt.fdt_path_offset(tree, "/chosen")
+    assert libfdt.fdt_setprop(tree, chosen, "linux,kho-fdt", once * 2, len(once) * 2) == 0
+    target.ram.write(begin, bytes(tree))
+    return f"/chosen has the anchor {field.value:#018x} twice"
+
+
+def test_linux_refuses_two_anchors(chains: Chains) -> None:
+    """Linux takes a property with one entry only, and says nothing about one with two."""
+    hook = DamageHook(LinuxDamage("anchor-twice", "silent", anchor_twice))
+    expect_pass(chains.run("virt", TO_LINUX, (hook,), expected_refusals={2: "silent"}))

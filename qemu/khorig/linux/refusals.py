@@ -14,27 +14,29 @@ from typing import Callable, Mapping, Sequence
 
 from khorig.linux.chain import is_linux
 from khorig.model import RunSpec, StopContext, StopHook
+from khorig.tamper.handoff_source import find_handoff_source, find_scratch_source
 from khorig.tamper.radix_tamperings import RADIX_TAMPERINGS
 from khorig.tamper.root_tamperings import ROOT_TAMPERINGS
 from khorig.tamper.scratch_tamperings import SCRATCH_TAMPERINGS
 from khorig.tamper.target import Target
 from khorig.tampered import known_tamperings, tamper_hooks
 from khorig.tampered import tampered as refused_by_khorig
-from khorig.view.handoff_fields import Field, Handoff
 from khorig.view.handover import decode_handover
 from khorig.view.layout import COMPATIBLE_PROPERTY, GEOMETRY_4K, MAP_PROPERTY
 from khorig.view.memory import RamMemory
+from khorig.view.scratch import ELEMENT
 
-_NOT_YET = Field(0, 8, "little", 0)  # the hand-off is not at its place before the jump
+_PAGE = GEOMETRY_4K.page_size
 
 
 @dataclass(frozen=True)
-class LinuxRefusal:
+class LinuxDamage:
     """One way to damage a handover before the jump to a Linux."""
 
     name: str
     cause: str  # that the Linux's user space reports (init/kernel_log.h)
     apply: Callable[[Target], str]
+    bug: str = ""  # of the catalogue: Linux does not notice, and there is no cause
 
 
 def _root(target: Target) -> int:
@@ -61,27 +63,63 @@ def _map(target: Target, value: bytes) -> str:
     return f"the map pointer is {value.hex()}"
 
 
+def _stale(target: Target) -> str:
+    """An anchor of an earlier generation: by now something else lies there."""
+    node = target.handover.tree.nodes[0].address
+    target.ram.write(target.handoff.root.address, target.handoff.root.encode(node))
+    return f"the anchor is {node:#018x}, a node of the tree"
+
+
+def _last_area(target: Target, begin: int, size: int) -> str:
+    at, areas = find_scratch_source(RamMemory(target.ram), target.handoff)
+    target.ram.write(at + (len(areas) - 1) * ELEMENT.size, ELEMENT.pack(begin, size))
+    return f"the last scratch area is {begin:#018x}+{size:#x} instead of {areas[-1]}"
+
+
+def _area(target: Target, begin: int, size: int) -> str:
+    return _last_area(target, target.scratch[-1].begin + begin, target.scratch[-1].size + size)
+
+
+def _overlap(target: Target) -> str:
+    return _last_area(target, target.scratch[0].begin, target.scratch[0].size)
+
+
+def _odd(target: Target) -> str:
+    field = target.handoff.scratch_size
+    target.ram.write(field.address, field.encode(field.value - 1))
+    return f"the scratch array has {field.value - 1} bytes"
+
+
+def _root_not_preserved(target: Target) -> str:
+    return next(t for t in ROOT_TAMPERINGS if t.name == "root-not-preserved").apply(target)
+
+
 _ALL = (
-    LinuxRefusal("magic", "fdt-structure", lambda t: _write(t, 0, b"\0\0\0\0")),
-    LinuxRefusal("totalsize-short", "fdt-structure", lambda t: _write(t, 4, struct.pack(">I", 8))),
-    LinuxRefusal("compatible-v1", "compatible-mismatch", lambda t: _compatible(t, "kho-v1")),
-    LinuxRefusal("compatible-v3", "compatible-mismatch", lambda t: _compatible(t, "kho-v3")),
-    LinuxRefusal("compatible-v99", "compatible-mismatch", lambda t: _compatible(t, "kho-v99")),
-    LinuxRefusal(
+    LinuxDamage("magic", "fdt-structure", lambda t: _write(t, 0, b"\0\0\0\0")),
+    LinuxDamage("totalsize-short", "fdt-structure", lambda t: _write(t, 4, struct.pack(">I", 8))),
+    LinuxDamage("compatible-v1", "compatible-mismatch", lambda t: _compatible(t, "kho-v1")),
+    LinuxDamage("compatible-v3", "compatible-mismatch", lambda t: _compatible(t, "kho-v3")),
+    LinuxDamage("compatible-v99", "compatible-mismatch", lambda t: _compatible(t, "kho-v99")),
+    LinuxDamage(
         "compatible-missing", "compatible-mismatch", lambda t: _without(t, COMPATIBLE_PROPERTY)
     ),
-    LinuxRefusal("map-missing", "map-missing", lambda t: _without(t, MAP_PROPERTY)),
-    LinuxRefusal("map-size", "map-missing", lambda t: _map(t, struct.pack("<I", 0x1000))),
-    LinuxRefusal("map-null", "refused", lambda t: _map(t, bytes(8))),
+    LinuxDamage("map-missing", "map-missing", lambda t: _without(t, MAP_PROPERTY)),
+    LinuxDamage("map-size", "map-missing", lambda t: _map(t, struct.pack("<I", 0x1000))),
+    LinuxDamage("map-null", "refused", lambda t: _map(t, bytes(8))),
+    LinuxDamage("anchor-stale", "fdt-structure", _stale),
+    LinuxDamage("scratch-unaligned", "", lambda t: _area(t, _PAGE, -_PAGE), "E6"),
+    LinuxDamage("scratch-overlap", "", _overlap, "E6"),
+    LinuxDamage("scratch-odd", "", _odd, "G8"),
+    LinuxDamage("root-not-preserved", "", _root_not_preserved, "S1"),
 )
 
-LINUX_REFUSALS: Mapping[str, LinuxRefusal] = {refusal.name: refusal for refusal in _ALL}
+LINUX_DAMAGES: Mapping[str, LinuxDamage] = {damage.name: damage for damage in _ALL}
 
 
 def refusals_of(kernels: Sequence[str]) -> tuple[str, ...]:
     """How the handover to the second kernel of a chain can be damaged."""
     if is_linux(kernels[1]):
-        return tuple(LINUX_REFUSALS) if not is_linux(kernels[0]) else ()
+        return tuple(LINUX_DAMAGES) if not is_linux(kernels[0]) else ()
     if not is_linux(kernels[0]):
         return known_tamperings()
     # A Linux does not say where its root is before it jumps, and has none of khorig's own links.
@@ -91,11 +129,12 @@ def refusals_of(kernels: Sequence[str]) -> tuple[str, ...]:
 
 def damaged(spec: RunSpec, name: str) -> RunSpec:
     """The first two kernels of the chain with the handover between them damaged, and the refusal
-    that this has to cause. Raises KeyError."""
+    that this has to cause; none where Linux does not notice. Raises KeyError."""
     spec = dataclasses.replace(spec, kernels=spec.kernels[:2], generations=2)
     if not is_linux(spec.kernels[1]):
         return refused_by_khorig(spec, name)
-    causes = {2: LINUX_REFUSALS[name].cause}
+    cause = LINUX_DAMAGES[name].cause
+    causes = {2: cause} if cause else {}
     return dataclasses.replace(spec, tamper=name, expected_refusals=causes)
 
 
@@ -103,14 +142,14 @@ def refusal_hooks(spec: RunSpec) -> Sequence[StopHook]:
     """What a session needs to carry `spec.tamper` out."""
     if spec.tamper is None or not is_linux(spec.kernels[1]):
         return tamper_hooks(spec)
-    return (RefusalHook(LINUX_REFUSALS[spec.tamper]),)
+    return (DamageHook(LINUX_DAMAGES[spec.tamper]),)
 
 
-class RefusalHook:
+class DamageHook:
     """The StopHook that damages what khorig has sealed."""
 
-    def __init__(self, refusal: LinuxRefusal) -> None:
-        self._refusal = refusal
+    def __init__(self, damage: LinuxDamage) -> None:
+        self._damage = damage
 
     def __call__(self, context: StopContext) -> list[str]:
         """See khorig.model.StopHook. Raises CannotTamper, EventFieldError, DecodeError."""
@@ -118,12 +157,13 @@ class RefusalHook:
             return []
         memory = RamMemory(context.ram)
         root = context.event.address("root")
+        handoff = find_handoff_source(memory, context.machine.arch, root)
         target = Target(
             ram=context.ram,
             ranges=tuple(memory.ranges),
-            handoff=Handoff(_NOT_YET, _NOT_YET, _NOT_YET, _NOT_YET),
-            scratch=(),
+            handoff=handoff,
+            scratch=find_scratch_source(memory, handoff)[1],
             handover=decode_handover(memory, root),
             geometry=GEOMETRY_4K,
         )
-        return [f"{self._refusal.name}: {self._refusal.apply(target)}"]
+        return [f"{self._damage.name}: {self._damage.apply(target)}"]

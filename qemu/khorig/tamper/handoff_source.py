@@ -14,7 +14,8 @@ from khorig.view.device_tree import find_in_device_tree
 from khorig.view.errors import DecodeError
 from khorig.view.fdt import MAGIC_BYTES
 from khorig.view.handoff_fields import Handoff
-from khorig.view.memory import PhysicalMemory, read_bytes
+from khorig.view.memory import PhysicalMemory, PhysRange, read_bytes
+from khorig.view.scratch import check_scratch, read_scratch
 
 _PAGE = 4096
 _LARGEST_TREE = 2 << 20  # bytes of a device tree
@@ -28,6 +29,23 @@ def find_handoff_source(memory: PhysicalMemory, arch: str, root: int) -> Handoff
         if found is not None and found.root.value == root:
             return found
     raise CannotTamper(f"no parameters with the root {root:#018x} are in memory")
+
+
+def find_scratch_source(
+    memory: PhysicalMemory, handoff: Handoff
+) -> tuple[int, tuple[PhysRange, ...]]:
+    """The copy of the scratch array that belongs to these parameters, and its areas: the only sound
+    array at its offset in a page, in the pages around the parameters. Raises CannotTamper."""
+    first = handoff.root.address - handoff.root.address % _PAGE + handoff.scratch.value % _PAGE
+    for distance in range(0, _LARGEST_TREE, _PAGE):
+        for at in (first + distance, first - distance):
+            try:
+                areas = read_scratch(memory, PhysRange(at, handoff.scratch_size.value))
+            except DecodeError:
+                continue
+            if not check_scratch(memory, areas):
+                return at, areas
+    raise CannotTamper(f"no scratch array is near the parameters at {handoff.root.address:#018x}")
 
 
 def _search_setup_data(memory: PhysicalMemory, root: int) -> Iterator[Handoff | None]:
