@@ -15,6 +15,7 @@ from khorig import exit_codes
 from khorig.artifacts import default_out
 from khorig.cli.types import NameOf, Seed, Size
 from khorig.linux.chain import must_count
+from khorig.linux.image import arch_of_image
 from khorig.linux.peer import ARCHITECTURES, VERSIONS, list_peers
 from khorig.machines import DEFAULT_MACHINES, MACHINES
 from khorig.model import RunSpec
@@ -140,10 +141,23 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     if options["kernel"]:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
-    specs = [_spec(options, tuple(names), name, extra_qemu) for name in options["machine"]]
+    machines = _machines_for(names, options["machine"])
+    specs = [_spec(options, tuple(names), machine, extra_qemu) for machine in machines]
     if options["tamper"]:
         specs = _damaged(specs, options["tamper"])
     return _session(specs, options)
+
+
+def _machines_for(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Those machines that the images among the kernels are for; all when there are none. Raises
+    InfraError, UsageError."""
+    archs = {arch_of_image(Path(name)): name for name in names if "/" in name}
+    arch_of = {machine.name: machine.arch for machine in MACHINES}
+    fitting = [name for name in wanted if set(archs) <= {arch_of[name]}]
+    if not fitting:
+        what = ", ".join(f"{name} is for {arch}" for arch, name in archs.items())
+        raise click.UsageError(f"{what}; no machine among {', '.join(wanted)} is")
+    return fitting
 
 
 def _damaged(specs: list[RunSpec], wanted: str) -> list[RunSpec]:

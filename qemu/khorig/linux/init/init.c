@@ -8,6 +8,7 @@
 
 #include "command_line.h"
 #include "debugfs.h"
+#include "idle.h"
 #include "kernel_log.h"
 #include "liveupdate.h"
 #include "next.h"
@@ -83,6 +84,7 @@ static void finish(void) {
   report_kernel_log();
   say_begin("done");
   say_text("status", failed ? "fail" : "pass");
+  say_idle();
   say_end();
   end_qemu(failed ? STATUS_FAIL : STATUS_PASS);
   reboot(LINUX_REBOOT_CMD_POWER_OFF);

@@ -21,6 +21,7 @@ static const struct {
     {"failed to memremap", "outside-ram"},
     {"disabling KHO revival", "refused"},
     {"KEXEC_HANDOVER not set", "not-supported"},
+    {"because KHO is disabled", "disabled"},
 };
 static size_t refusal = sizeof(refusals) / sizeof(refusals[0]);
 static char refusal_text[256];

@@ -7,6 +7,7 @@
 #include <linux/reboot.h>
 
 #include "command_line.h"
+#include "idle.h"
 #include "say.h"
 
 /* The archive this kernel came with, whole. Without it the next kernel gets no initrd. */
@@ -59,6 +60,7 @@ static int load_next(void) {
 static void jump(void) {
   say_begin("jump");
   say_hex("to", 0);
+  say_idle();
   say_end();
   ioctl(1, 0x5409, 1); /* TCSBRK: waits until the last word is out */
   reboot(LINUX_REBOOT_CMD_KEXEC);

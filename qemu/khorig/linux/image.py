@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files that hold a Linux."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from khorig.errors import InfraError
+
+# Where each boot format has its magic (Linux: Documentation/arch/x86/boot.rst, arm64/booting.rst).
+_MAGIC = {"x86_64": (0x202, b"HdrS"), "arm64": (0x38, b"ARM\x64")}
+
+
+def arch_of_image(path: Path) -> str:
+    """The architecture that a bzImage or an Image is for. Raises InfraError when it is neither."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        raise InfraError(f"{path}: {error.strerror}") from error
+    for arch, (at, magic) in _MAGIC.items():
+        if head[at : at + len(magic)] == magic:
+            return arch
+    raise InfraError(f"{path} is no Linux that kexec can load: neither a bzImage nor an Image")

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A Linux that the user brings, as a file."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from peers import arch_of
+from khorig.linux.archive import write_archive
+from khorig.linux.peer import Peer, list_peers
+
+ARCHS = pytest.mark.parametrize("arch", ["x86_64", "arm64"])
+
+
+def linux_run(*options: str) -> subprocess.CompletedProcess[str]:
+    """`khorig linux run`."""
+    words = [sys.executable, "-m", "khorig", "linux", "run", *options]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def peer_for(arch: str) -> Peer:
+    """A built Linux, to be copied."""
+    for peer in list_peers():
+        if (peer.arch, peer.name) == (arch, "linux-7.3"):
+            return peer
+    pytest.skip(f"linux-7.3 is not built: scripts/khorig linux build --version 7.3 --arch {arch}")
+
+
+@ARCHS
+@pytest.mark.usefixtures("chains")
+def test_an_image_with_more_user_space(arch: str, tmp_path: Path) -> None:
+    """Only the machine that the image is for is run, and the program of the initrd counts."""
+    peer = peer_for(arch)
+    image = tmp_path / "my-kernel"
+    shutil.copy(peer.image, image)
+    program = peer.selftests / "luo_kexec_simple"
+    write_archive(tmp_path / "more.cpio", {"mine": program.read_bytes()}, ())
+    done = linux_run(
+        "--kernel", str(image), "--initrd", str(tmp_path / "more.cpio"), "--out", str(tmp_path),
+        "--linux-append", "1:khorig.exec=/mine,-s,1", "--linux-append", "3:khorig.exec=/mine,-s,2",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    [verdict] = [line for line in done.stdout.splitlines() if "my-kernel+khorig+my-kernel" in line]
+    assert verdict.startswith(f" PASS  {arch}/")
+
+
+@pytest.mark.usefixtures("chains")
+def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
+    peer = peer_for("arm64")
+    done = linux_run(
+        "--kernel", str(peer.image), "--out", str(tmp_path), "--linux-append", "3:khorig.exec=/none"
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "what   program: /none" in done.stdout and "generation 3 of 3" in done.stdout
+
+
+@ARCHS
+@pytest.mark.usefixtures("chains")
+def test_an_image_for_another_machine_is_refused(arch: str, tmp_path: Path) -> None:
+    other = "virt" if arch == "x86_64" else "q35"
+    assert arch_of(other) != arch
+    image = str(peer_for(arch).image)
+    done = linux_run("--kernel", image, "--machine", other, "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert f"{image} is for {arch}; no machine among {other} is" in done.stderr
+
+
+def test_what_is_no_linux_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "kernel"
+    file.write_bytes(b"\x7fELF" + bytes(2000))
+    done = linux_run("--kernel", str(file), "--out", str(tmp_path))
+    assert done.returncode == 3
+    assert "neither a bzImage nor an Image" in done.stdout + done.stderr
