@@ -35,18 +35,18 @@ def test_idle_time_is_no_work(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_says_nothing_of_idling_was_at_work(tmp_path: Path) -> None:
-    run = [event("jump", 1, 20), event("done", 2, 30)]
-    assert cost_of(ran(tmp_path, run)) == Cost(0.03, 0.01, 30 * MS, 10 * MS)
+    run = [event("jump", 1, 250), event("done", 2, 500)]
+    assert cost_of(ran(tmp_path, run)) == Cost(0.5, 0.25, 500 * MS, 250 * MS)
 
 
 def test_instructions_are_unknown_where_time_does_not_go_by_them(tmp_path: Path) -> None:
-    run = [event("jump", 1, 20), event("done", 2, 30)]
+    run = [event("jump", 1, 250), event("done", 2, 500)]
     assert cost_of(ran(tmp_path, run, counted=False)).instructions == 0
 
 
 def test_a_run_without_end_has_no_cost(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="done"):
-        cost_of(ran(tmp_path, [event("jump", 1, 20)]))
+        cost_of(ran(tmp_path, [event("jump", 1, 250)]))
 
 
 def test_ratios_are_of_medians() -> None:
