@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from guest import ONE_OF_EACH, Guest, expect_pass
+import pytest
+
+from guest import GIB, ONE_OF_EACH, Guest, expect_pass
+from khorig.model import RunResult
 
 
 @ONE_OF_EACH
@@ -14,11 +17,34 @@ def test_1000_fragments(guest: Guest, machine: str) -> None:
     assert result.statistics.fragment_depth >= 8
 
 
-@ONE_OF_EACH
-def test_as_many_fragments_as_asked_for(guest: Guest, machine: str) -> None:
+def _hand_over(guest: Guest, machine: str, fragments: int) -> RunResult:
     result = guest.run(
-        machine, "recursion", generations=2, extra_options=("fragments=5000",), timeout_s=120.0
+        machine,
+        "recursion",
+        generations=2,
+        memory=2 * GIB,
+        timeout_s=500.0,
+        extra_options=(f"fragments={fragments}",),
     )
     expect_pass(result)
     # The root, the khorig fragment and the list of stores come on top.
-    assert result.statistics.fragments == 5003
+    assert result.statistics.fragments == fragments + 3
+    return result
+
+
+def _finalize_cost(result: RunResult) -> int:
+    """Instructions from when everything else is finished, in the first generation."""
+    phases = [p for p in result.phases if p.name == "finalize" and p.generation == 1]
+    (cost,) = (phase.instructions for phase in phases)
+    return cost
+
+
+@pytest.mark.parametrize("fragments", [5000, 100_000])
+@ONE_OF_EACH
+def test_finalizing_does_not_grow_with_the_state(
+    guest: Guest, machine: str, fragments: int
+) -> None:
+    # Not beside a single fragment: there the tracker's first nodes are made in this phase.
+    few = _finalize_cost(_hand_over(guest, machine, 1000))
+    many = _finalize_cost(_hand_over(guest, machine, fragments))
+    assert 0 < many <= 1.05 * few

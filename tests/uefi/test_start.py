@@ -49,9 +49,17 @@ def test_handover_as_from_qemus_loader(guest: FirmwareGuest, machine: str) -> No
 
 
 @ONE_OF_EACH
-@pytest.mark.parametrize("scenario", ["recursion", "churn"])
-def test_other_scenarios(guest: FirmwareGuest, machine: str, scenario: str) -> None:
-    expect_pass(guest.run(machine, scenario=scenario))
+def test_a_storm_of_4_cpus(guest: FirmwareGuest, machine: str) -> None:
+    result = guest.run(machine, scenario="storm", smp=4)
+    expect_pass(result)
+    assert [event["online"] for event in events(result, "cpus")] == [4] * 3
+
+
+@pytest.mark.parametrize("cpus", [1, 4])
+def test_el2(guest: FirmwareGuest, cpus: int) -> None:
+    """The firmware runs at EL2 and enters the kernel there, PSCI is behind SMC instead of HVC."""
+    result = guest.run("virt", smp=cpus, extra_qemu=("-machine", "virtualization=on"))
+    expect_pass(result)
 
 
 @ONE_OF_EACH

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every scenario, however the first kernel is started, with one CPU and with several."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware_guest import ONE_OF_EACH, FirmwareGuest, expect_pass
+from khorig.build_outputs import find_elf
+from khorig.machines import machine_named
+from khorig.model import RunSpec
+from khorig.scenarios import read_scenarios
+from khorig.tampered import tamper_hooks, tampered
+
+_PASSING = ("handover", "recursion", "chain", "churn", "storm")
+# Needs other kernels, which QEMU starts: tests/linux.
+_ELSEWHERE = ("relay",)
+
+
+@ONE_OF_EACH
+def test_no_scenario_is_left_out(machine: str) -> None:
+    known = read_scenarios(find_elf(machine_named(machine).arch))
+    assert sorted(scenario.name for scenario in known) == sorted((*_PASSING, "refuse", *_ELSEWHERE))
+
+
+@pytest.mark.parametrize("boot", ["direct", "uefi"])
+@pytest.mark.parametrize("cpus", [1, 4])
+@pytest.mark.parametrize("scenario", _PASSING)
+@ONE_OF_EACH
+def test_hands_over(
+    guest: FirmwareGuest, machine: str, scenario: str, cpus: int, boot: str
+) -> None:
+    expect_pass(guest.run(machine, scenario=scenario, smp=cpus, boot=boot))
+
+
+@pytest.mark.parametrize("boot", ["direct", "uefi"])
+@pytest.mark.parametrize("cpus", [1, 4])
+@ONE_OF_EACH
+def test_refuses(guest: FirmwareGuest, machine: str, cpus: int, boot: str) -> None:
+    arch = machine_named(machine).arch
+    spec = tampered(RunSpec(arch, machine, "refuse"), "node-to-itself")
+    result = guest.run(
+        machine,
+        hooks=tamper_hooks(spec),
+        scenario="refuse",
+        smp=cpus,
+        boot=boot,
+        generations=spec.generations,
+        tamper=spec.tamper,
+        expected_refusals=spec.expected_refusals,
+    )
+    expect_pass(result)
