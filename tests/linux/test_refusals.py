@@ -100,3 +100,9 @@ def test_linux_refuses_two_anchors(chains: Chains) -> None:
     """Linux takes a property with one entry only, and says nothing about one with two."""
     hook = DamageHook(LinuxDamage("anchor-twice", "silent", anchor_twice))
     expect_pass(chains.run("virt", TO_LINUX, (hook,), expected_refusals={2: "silent"}))
+
+
+def test_a_linux_without_handover_starts_cold(chains: Chains) -> None:
+    """Debian's own kernel says that it was offered one, and uses all memory."""
+    cause = "not-supported"
+    expect_pass(chains.run("q35", ("khorig", "linux-stock"), expected_refusals={2: cause}))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from khorig.linux.source import Source
 
 _TIMEOUT_S = 300.0
+_STOCK = "stock"
+_VERSIONS = (*VERSIONS, _STOCK)
 _ENVIRONMENT = {"auto_envvar_prefix": "KHORIG"}
 
 
@@ -41,7 +43,7 @@ def linux() -> None:
 
 
 @linux.command(short_help="Build Linux peers into the cache.")
-@click.option("--version", "versions", type=NameOf("version", lambda: VERSIONS),
+@click.option("--version", "versions", type=NameOf("version", lambda: _VERSIONS),
               help="[default: all]")
 @click.option("--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="[default: all]")
 @click.option("--source", type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -56,19 +58,31 @@ def build(
     """Build Linux with KHO, LUO and its test module, in a tiny configuration.
 
     Debian's linux-source comes from the system's own mirror into a folder of our own; nothing of the
-    system is changed. What is in the cache is not built again.
+    system is changed. What is in the cache is not built again. "stock" is a Linux as Debian ships it,
+    without Kexec HandOver, for x86_64: what a handover must not be made to.
     """
     from khorig.linux.build import only_builder
     from khorig.linux.source import DebianSource, OwnSource
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sources: list[Source] = [DebianSource(version) for version in versions or VERSIONS]
+    wanted = versions or _VERSIONS
+    sources: list[Source] = [DebianSource(version) for version in wanted if version != _STOCK]
     if source is not None:
         sources = [OwnSource(source)]
     with only_builder(click.echo):
+        if source is None and _STOCK in wanted:
+            _fetch(arch or ARCHITECTURES)
         _build(sources, arch or ARCHITECTURES, jobs)
     return exit_codes.PASS
+
+
+def _fetch(archs: Sequence[str]) -> None:
+    from khorig.linux.stock import ARCH, fetch_stock
+
+    if ARCH in archs:
+        peer = fetch_stock(click.echo)
+        click.echo(f"{peer.name} ({peer.release}) for {peer.arch}: {peer.image}")
 
 
 def _build(sources: Sequence[Source], archs: Sequence[str], jobs: int) -> None:

@@ -140,9 +140,11 @@ def _headers_for(spec: RunSpec) -> Peer:
     """The peer whose headers the user space is built with: one of the chain, else any."""
     for name in spec.kernels:
         if is_linux(name) and "/" not in name:
-            return find_peer(spec.arch, name)
+            peer = find_peer(spec.arch, name)
+            if peer.headers.is_dir():
+                return peer
     for peer in list_peers():
-        if peer.arch == spec.arch:
+        if peer.arch == spec.arch and peer.headers.is_dir():
             return peer
     raise InfraError(
         f"no Linux for {spec.arch} is built, and its user space needs the headers of one",

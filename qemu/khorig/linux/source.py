@@ -17,6 +17,7 @@ Say = Callable[[str], None]
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SUITE = "trixie-backports"
+_MIRROR = "Debian's mirror"  # .ci/run looks for these words
 _MIRROR_QUERY = ("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
 
 
@@ -49,24 +50,73 @@ def command(words: list[str], what: str, cwd: Path | None = None) -> str:
     return done.stdout
 
 
+class PrivateApt:
+    """Packages from the system's own mirror, by an apt of our own with its own sources, lists and
+    cache: nothing of the system is changed."""
+
+    def __init__(self) -> None:
+        self._root = cache_directory() / "apt"
+        self._archives = self._root / "cache" / "archives"
+        options = {
+            "Dir::Etc::sourcelist": self._root / "sources.list",
+            "Dir::Etc::sourceparts": "-",
+            "Dir::State::lists": self._root / "lists",
+            "Dir::Cache": self._root / "cache",
+            "Dir::Cache::archives": self._archives,
+            "APT::Sandbox::User": "root",
+        }
+        self._settings = [word for name in options for word in ("-o", f"{name}={options[name]}")]
+
+    def kept(self, package: str) -> Path | None:
+        """The newest file of `package`, which may be a pattern, that was fetched before."""
+        kept = sorted(self._archives.glob(f"{package}_*.deb"))
+        return kept[-1] if kept else None
+
+    def names(self, prefix: str, say: Say) -> list[str]:
+        """The packages that the mirror has now. Raises InfraError."""
+        self._update(say)
+        return command(["apt-cache", *self._settings, "pkgnames", prefix], _MIRROR).split()
+
+    def fetch(self, package: str, say: Say) -> Path:
+        """The file of a package. Raises InfraError."""
+        if kept := self.kept(package):
+            return kept
+        self._update(say)
+        say(f"downloading {package}")
+        self._get("download", package, cwd=self._archives)
+        if kept := self.kept(package):
+            return kept
+        raise InfraError(f"{_MIRROR}: apt downloaded no {package}")
+
+    def _update(self, say: Say) -> None:
+        for folder in (self._root / "lists" / "partial", self._archives / "partial"):
+            folder.mkdir(parents=True, exist_ok=True)
+        line = f"deb [signed-by={_KEYRING}] {_mirror()} {_SUITE} main\n"
+        (self._root / "sources.list").write_text(line)
+        say(f"reading {_SUITE}")
+        self._get("update")
+
+    def _get(self, *words: str, cwd: Path | None = None) -> None:
+        command(["apt-get", "-q", *self._settings, *words], _MIRROR, cwd)
+
+
 class DebianSource:
-    """Debian's package linux-source-VERSION, from the system's own mirror, by an apt of our own
-    with its own sources, lists and cache: nothing of the system is changed."""
+    """Debian's package linux-source-VERSION."""
 
     def __init__(self, version: str) -> None:
         """`version` such as "7.3"."""
         self.name = f"linux-{version}"
         self._package = f"linux-source-{version}"
-        self._root = cache_directory() / "apt"
+        self._apt = PrivateApt()
         self._tree = cache_directory() / "tree" / self._package
 
     def identity(self, say: Say) -> str:
         """Package and Debian version: a mirror never has two of the same."""
-        return self._fetch(say).name
+        return self._apt.fetch(self._package, say).name
 
     def tree(self, say: Say) -> Path:
         """See Source."""
-        package = self._fetch(say)
+        package = self._apt.fetch(self._package, say)
         if self._tree.is_dir():
             return self._tree
         say(f"unpacking {package.name}")
@@ -84,36 +134,6 @@ class DebianSource:
     def forget(self) -> None:
         """See Source. The package stays."""
         shutil.rmtree(self._tree, ignore_errors=True)
-
-    def _apt(self, *words: str, cwd: Path | None = None) -> str:
-        root = self._root
-        options = {
-            "Dir::Etc::sourcelist": root / "sources.list",
-            "Dir::Etc::sourceparts": "-",
-            "Dir::State::lists": root / "lists",
-            "Dir::Cache": root / "cache",
-            "Dir::Cache::archives": root / "cache" / "archives",
-            "APT::Sandbox::User": "root",
-        }
-        settings = [word for name in options for word in ("-o", f"{name}={options[name]}")]
-        return command(["apt-get", "-q", *settings, *words], "Debian's mirror", cwd)
-
-    def _fetch(self, say: Say) -> Path:
-        archives = self._root / "cache" / "archives"
-        kept = sorted(archives.glob(f"{self._package}_*.deb"))
-        if kept:
-            return kept[-1]
-        for folder in (self._root / "lists" / "partial", archives / "partial"):
-            folder.mkdir(parents=True, exist_ok=True)
-        line = f"deb [signed-by={_KEYRING}] {_mirror()} {_SUITE} main\n"
-        (self._root / "sources.list").write_text(line)
-        say(f"downloading {self._package}")
-        self._apt("update")
-        self._apt("download", self._package, cwd=archives)
-        kept = sorted(archives.glob(f"{self._package}_*.deb"))
-        if not kept:
-            raise InfraError(f"apt downloaded no {self._package}")
-        return kept[-1]
 
 
 class OwnSource:

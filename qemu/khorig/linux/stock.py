@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A Linux as Debian ships it. It has no Kexec HandOver: a target that cannot take one over."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from khorig.errors import InfraError
+from khorig.linux.peer import IMAGE_TARGET, Peer, cache_directory, write_peer
+from khorig.linux.source import PrivateApt, Say, command
+
+ARCH = "x86_64"
+NAME = "linux-stock"
+
+_PREFIX = "linux-binary-7."
+_SUFFIX = "-cloud-amd64"  # the smallest of those that have a serial console
+
+
+def fetch_stock(say: Say) -> Peer:
+    """The newest one, from the cache when there is any. Raises InfraError."""
+    apt = PrivateApt()
+    package = apt.kept(f"{_PREFIX}*{_SUFFIX}")
+    if package is None:
+        names = [name for name in apt.names(_PREFIX, say) if name.endswith(_SUFFIX)]
+        if not names:
+            raise InfraError(f"the mirror has no {_PREFIX}*{_SUFFIX}")
+        package = apt.fetch(max(names, key=_version), say)
+    release = package.name.removeprefix("linux-binary-").partition("_")[0]
+    peer = Peer(ARCH, NAME, release, cache_directory() / "peers" / f"{NAME}-{package.stem}")
+    if not peer.image.is_file():
+        _unpack(package, peer)
+    return peer
+
+
+def _version(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]
+
+
+def _unpack(package: Path, peer: Peer) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        command(["dpkg-deb", "-x", str(package), folder], "unpacking")
+        images = list(Path(folder).rglob("vmlinuz*"))
+        if len(images) != 1:
+            raise InfraError(f"{package.name} has {len(images)} kernels, expected one")
+        shutil.rmtree(peer.directory, ignore_errors=True)
+        peer.directory.mkdir(parents=True)
+        shutil.copy(images[0], peer.directory / IMAGE_TARGET[peer.arch])
+    write_peer(peer)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A memory map of more entries than boot_params has room for, towards Linux."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+from typing import Any, Iterator, Sequence
+
+from peers import Chains, expect_pass
+from khorig.model import StopContext
+from khorig.tamper.handoff_source import find_handoff_source, find_scratch_source
+from khorig.tamper.target import Target
+from khorig.view.handover import decode_handover
+from khorig.view.layout import GEOMETRY_4K
+from khorig.view.memory import RamMemory
+
+PAGE = 4096
+# khorig keeps up to 64 pieces of RAM; a hole of several entries makes the map longer all the same.
+HOLES, PAGES = 30, 4
+# boot_params (Linux: arch/x86/include/uapi/asm/bootparam.h)
+MAGIC, COUNT, SETUP_DATA, TABLE, ROOM = 0x202, 0x1E8, 0x250, 0x2D0, 128
+ENTRY = struct.Struct("<QQI")  # address, size, type
+RAM, RESERVED = 1, 2
+SETUP_E820_EXT = 1
+
+Entry = tuple[int, int, int]
+
+
+def with_holes(entries: Sequence[tuple[Any, ...]], holes: Sequence[int]) -> Iterator[Entry]:
+    """The map with PAGES pages of RAM reserved at each of these places."""
+    for begin, size, kind in entries:
+        end = begin + size
+        for hole in sorted(h for h in holes if kind == RAM and begin < h < end):
+            yield begin, hole - begin, RAM
+            for page in range(PAGES):
+                yield hole + page * PAGE, PAGE, RESERVED
+            begin = hole + PAGES * PAGE
+        yield begin, end - begin, kind
+
+
+class Fragment:
+    """Gives the next kernel a map with holes, the end of it in a node of setup_data."""
+
+    def __init__(self) -> None:
+        self.entries = 0
+
+    def __call__(self, context: StopContext) -> list[str]:
+        if (context.at, context.generation) != ("sealed", 1):
+            return []
+        ram, memory = context.ram, RamMemory(context.ram)
+        root = context.event.address("root")
+        handoff = find_handoff_source(memory, context.machine.arch, root)
+        scratch = find_scratch_source(memory, handoff)[1]
+        handover = decode_handover(memory, root)
+        target = Target(ram, tuple(memory.ranges), handoff, scratch, handover, GEOMETRY_4K)
+        spare = [page for page, _ in zip(target.spare_pages(), range(16 * HOLES))]
+        holes = [
+            spare[at] for at in range(0, 15 * HOLES, 8) if spare[at + 7] - spare[at] == 7 * PAGE
+        ][:HOLES]
+        parameters = handoff.root.address & -PAGE
+        while ram.read(parameters + MAGIC, 4) != b"HdrS":
+            parameters -= PAGE
+        count = ram.read(parameters + COUNT, 1)[0]
+        old = ENTRY.iter_unpack(ram.read(parameters + TABLE, count * ENTRY.size))
+        new = [ENTRY.pack(*entry) for entry in with_holes(list(old), holes)]
+        # It waits where nothing is copied to: the kernel reads it before it knows of free memory.
+        rest, node = b"".join(new[ROOM:]), spare[-1]
+        first = ram.read(parameters + SETUP_DATA, 8)
+        ram.write(node, first + struct.pack("<II", SETUP_E820_EXT, len(rest)) + rest)
+        ram.write(parameters + SETUP_DATA, node.to_bytes(8, "little"))
+        ram.write(parameters + TABLE, b"".join(new[:ROOM]))
+        ram.write(parameters + COUNT, bytes([ROOM]))
+        self.entries = len(new)
+        return [f"the memory map has {len(new)} entries, {len(new) - ROOM} of them at {node:#x}"]
+
+
+def test_linux_gets_all_of_a_long_memory_map(chains: Chains) -> None:
+    fragment = Fragment()
+    result = chains.run("q35", ("khorig", "khorig", "linux-7.3"), (fragment,))
+    expect_pass(result)
+    assert fragment.entries > ROOM
+    console = (Path(result.directory) / "console.log").read_text(errors="replace")
+    final = console[console.index("extended physical RAM map:") :]
+    found = re.findall(r"\[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]\s+(?:device )?reserved", final)
+    sizes = [int(end, 16) + 1 - int(begin, 16) for begin, end in found]
+    assert sizes.count(PAGES * PAGE) == HOLES
