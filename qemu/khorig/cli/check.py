@@ -12,6 +12,7 @@ from khorig import exit_codes
 from khorig.cli.dump_options import dump_options, opened
 
 _SHOWN = 4  # violations of an invariant
+_SEQUENCE = ("ABSENT", "OK", "WARNING", "FAILED")
 
 
 @click.command(short_help="Check the handover in a dump against every invariant.")
@@ -66,7 +67,8 @@ def check(
             click.echo(f"        and {len(outcome.violations) - shown} more")
 
     click.echo(f"root {root.address:#018x}: {root.state}")
-    for outcome in outcomes:
+    # What does not hold comes last, where people look first.
+    for outcome in sorted(outcomes, key=lambda o: _SEQUENCE.index(o.status.name)):
         if everything or outcome.status is not Status.ABSENT:
             show(outcome)
     counts = {kind: sum(o.status is kind for o in outcomes) for kind in Status}

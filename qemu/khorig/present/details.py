@@ -67,7 +67,8 @@ def owner_lines(inspection: Inspection) -> Iterator[str]:
     """How much belongs to whom."""
     shift = inspection.geometry.page_shift
     for owner, pages, first in pages_by_owner(inspection):
-        yield f"{pages:>9} pages  {size(pages << shift):>10}  from {first:#018x}  {owner}"
+        noun = "pages" if pages != 1 else "page "
+        yield f"{pages:>9} {noun}  {size(pages << shift):>10}  from {first:#018x}  {owner}"
 
 
 def dts_lines(inspection: Inspection) -> Iterator[str]:
