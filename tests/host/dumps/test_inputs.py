@@ -145,6 +145,21 @@ def test_files_that_are_no_dump(tmp_path: Path) -> None:
         open_dump(tmp_path)
 
 
+def test_memory_that_starts_like_a_dump(tmp_path: Path) -> None:
+    ram = GuestRam(memoryview(bytearray(MIB)), [RamRegion(0, MIB, 0)])
+    for magic in (b"\x7fELF\x02\x01\x01", b"KDUMP   ", b"makedumpfile\0"):
+        ram.write(0, magic)
+        path = tmp_path / "x.ram"
+        WRITERS["described.ram"](path, ram, {**facts(), "root": None})
+        with open_dump(path) as dump:
+            assert dump.memory.ranges == (PhysRange(0, MIB),), magic
+        path.with_suffix(".json").unlink()
+        with open_dump(path, "q35") as dump:
+            assert dump.memory.ranges == (PhysRange(0, MIB),), magic
+        with pytest.raises(UnreadableDump):
+            open_dump(path)
+
+
 def test_a_description_that_does_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "x.ram"
     path.write_bytes(bytes(MIB))

@@ -36,22 +36,37 @@ def open_dump(path: Path, machine: str | None = None) -> Dump:
 
 
 def _open_file(path: Path, machine: str | None) -> Dump:
-    source: Source = MappedFile(path)
+    source = MappedFile(path)
     try:
-        head = bytes(source.view(0, min(_HEAD, source.size)))
-        if head.startswith(flattened.MAGIC):
-            source = flattened.Flattened(source)
-            head = bytes(source.view(0, min(_HEAD, source.size)))
-        for magic, opener in _FORMATS.items():
-            if head.startswith(magic):
-                return opener(path, source)
-        return _open_image(path, source, head, machine)
+        # Memory may start with anything: what is described is an image whatever it looks like.
+        if sidecar_path(path):
+            return _open_image(path, source, machine)
+        try:
+            return _open_dump(path, source) or _open_image(path, source, machine)
+        except ValueError:
+            if machine is None:
+                raise
+            return _open_image(path, source, machine)
     except ValueError as error:
         source.close()
         raise UnreadableDump(path, str(error)) from error
     except BaseException:
         source.close()
         raise
+
+
+def _open_dump(path: Path, file: Source) -> Dump | None:
+    """A core or a kdump file, None when it is neither. Raises ValueError when it is damaged."""
+    head = bytes(file.view(0, min(_HEAD, file.size)))
+    if head.startswith(flattened.MAGIC):
+        file = flattened.Flattened(file)
+        head = bytes(file.view(0, min(_HEAD, file.size)))
+    for magic, opener in _FORMATS.items():
+        if head.startswith(magic):
+            return opener(path, file)
+    if isinstance(file, flattened.Flattened):
+        raise ValueError("a flattened file of something else than kdump")
+    return None
 
 
 def _open_elf(path: Path, source: Source) -> Dump:
@@ -86,8 +101,8 @@ _FORMATS: dict[bytes, Callable[[Path, Source], Dump]] = {
 }
 
 
-def _open_image(path: Path, source: Source, head: bytes, machine: str | None) -> Dump:
-    if head.startswith(zstd_image.MAGIC) and isinstance(source, MappedFile):
+def _open_image(path: Path, source: MappedFile, machine: str | None) -> Dump:
+    if bytes(source.view(0, min(_HEAD, source.size))).startswith(zstd_image.MAGIC):
         image = zstd_image.ZstdImage(path, source)
         try:
             return _open_ram(path, image, "RAM image, zstd", machine)
