@@ -185,7 +185,6 @@ def _scratch(
     told_by = anchor.how if anchor else "the parameters of the kernel"
     sources = [(handoff, told_by)] if handoff else []
     sources += [(other.handoff, other.how) for other in found.anchors if other is not anchor]
-    empty: tuple[PhysRange, ...] | None = None
     for source, how in sources:
         try:
             areas = read_scratch(dump.memory, source.scratch_array)
@@ -193,10 +192,10 @@ def _scratch(
             if source is handoff:
                 problems.append(replace(error.problem, subject="scratch-array"))
             continue
-        if any(area.size for area in areas):
+        # All zero: before the jump the array is not in its place. Areas without size are what the
+        # hand-off of this root says, wrong as it is.
+        if any(a.size for a in areas) or source is handoff and any(a.begin for a in areas):
             return handoff, areas, how
-        if any(area.begin for area in areas):  # all zero: before the jump it is not in its place
-            empty = empty or areas
     if dump.run and dump.run.scratch:
         return handoff, dump.run.scratch, "the run that wrote the image"
-    return handoff, empty, told_by if empty else ""
+    return handoff, None, ""

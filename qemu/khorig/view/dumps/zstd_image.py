@@ -22,7 +22,7 @@ MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_FRAME = 64 << 20  # bytes unpacked; an image has frames of 8 MiB
 _MAX_FRAMES = 1 << 20
 _FORGET_AFTER = 32 << 20  # bytes of the file
-_CACHED = 32 << 20  # bytes kept unpacked
+_CACHED = 16 << 20  # bytes kept unpacked
 # Looks at a frame until it is stored. Whoever looks at everything does it once or twice, and storing
 # all of that would take longer than unpacking it.
 _LOOKS_BEFORE_STORED = 3

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Damages a dump's file over and over, and looks at each with all that the tools have.
+
+KHORIG_MUTATIONS says how many damages all tests of this folder make, KHORIG_MUTATION_SEED which.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import time
+from pathlib import Path
+from typing import Iterator, Literal
+
+from khorig.check.check import check, check_unreadable
+from khorig.present import details
+from khorig.present.document import inspection_document
+from khorig.present.foreign import foreign_lines
+from khorig.present.memory_map import memory_map
+from khorig.present.summary import candidate_line, summary_lines
+from khorig.report.dump_page import dump_html, dump_svg
+from khorig.view.dumps import Dump, UnreadableDump, open_dump
+from khorig.view.inspection import NoHandover, inspect
+from view.handover_image import PAGE, RAM
+
+COUNT = int(os.environ.get("KHORIG_MUTATIONS", "20000"))
+SEED = int(os.environ.get("KHORIG_MUTATION_SEED", "1"))
+_SLOWEST_S = 10.0
+_MOST_MEMORY = 300 << 10  # KiB, of the whole test
+_ROUNDS_BETWEEN_FRESH = 8  # damages of one file before it is whole again
+_VALUES = (0, 1, 2, 7, 8, 0xFF, 0xFFF, 0x1000, RAM.begin, RAM.end, RAM.begin + PAGE, 1 << 52,
+           1 << 63, (1 << 64) - 1, (1 << 64) - PAGE)  # fmt: skip
+
+
+class _Target:
+    """A dump's file, which is damaged over and over."""
+
+    def __init__(self, path: Path, rng: random.Random) -> None:
+        self.path = path
+        self.rng = rng
+        self.size = path.stat().st_size
+        self._file = os.open(path, os.O_RDWR)
+        self._extents = list(self._find_extents())
+        self._undo: list[tuple[int, bytes]] = []
+
+    def _find_extents(self) -> Iterator[tuple[int, int]]:
+        at = 0
+        while at < self.size:
+            content = os.pread(self._file, PAGE, at)
+            if content.strip(b"\0"):
+                yield at, len(content)
+            at += PAGE
+
+    def damage(self) -> None:
+        """Changes a little of what is not zero, most often a word."""
+        if len(self._undo) >= _ROUNDS_BETWEEN_FRESH:
+            self.mend()
+        begin, length = self.rng.choice(self._extents)
+        # Structure lies at the start of pages.
+        at = begin + min(length - 1, int(length * self.rng.random() ** 4))
+        kind = self.rng.random()
+        if kind < 0.4:
+            at &= -8
+            order: Literal["little", "big"] = "big" if self.rng.random() < 0.5 else "little"
+            new = self.rng.choice(_VALUES).to_bytes(8, order)
+        elif kind < 0.6:
+            new = bytes([self.rng.randrange(256)])
+        elif kind < 0.8:
+            old = os.pread(self._file, 1, at)
+            new = bytes([old[0] ^ 1 << self.rng.randrange(8)]) if old else b""
+        elif kind < 0.9:
+            other, _ = self.rng.choice(self._extents)
+            new = os.pread(self._file, self.rng.choice((8, 64, PAGE)), other)
+        else:
+            new = self.rng.randbytes(self.rng.choice((4, 40, 400)))
+        new = new[: max(0, self.size - at)]
+        self._undo.append((at, os.pread(self._file, len(new), at)))
+        os.pwrite(self._file, new, at)
+
+    def mend(self) -> None:
+        """As it was."""
+        for at, old in reversed(self._undo):
+            os.pwrite(self._file, old, at)
+        self._undo.clear()
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._file)
+
+
+def _look(dump: Dump, everything: bool) -> None:
+    """All that the tools do with a dump. Raises nothing but NoHandover."""
+    inspection = inspect(dump)
+    for outcome in check(inspection):
+        for violation in outcome.violations:
+            assert violation.text.isprintable() and len(violation.text) < 400, violation
+    if everything:
+        lines = summary_lines(inspection)
+        inspection_document(inspection, pages=True)
+        for part in (details.tree_lines, details.dts_lines, details.owner_lines):
+            lines += part(inspection)
+        memory_map(inspection)
+        dump_html(inspection)
+        dump_svg(inspection)
+        assert lines
+
+
+def look_at(path: Path, everything: bool, machine: str | None = None) -> str:
+    """One look at a file, of `machine` when the file does not say so. What came of it."""
+    try:
+        with open_dump(path, machine) as dump:
+            try:
+                _look(dump, everything)
+            except NoHandover as error:
+                for candidate in error.candidates:
+                    assert candidate_line(candidate).isprintable()
+                    if candidate.handover is None:
+                        list(foreign_lines(dump.memory, candidate.address, True))
+                        check_unreadable(candidate)
+                return "no handover"
+        return "read"
+    except UnreadableDump as error:
+        assert error.why and str(error).isprintable()
+        return "no dump"
+
+
+def mutate(path: Path, rounds: int, rng: random.Random, machine: str | None) -> dict[str, int]:
+    """Damages a dump so often. How often which came of it. Fails when looking at it raises, or
+    takes too much time or memory; the file is then kept."""
+    assert look_at(path, True, machine) == "read"
+    target = _Target(path, rng)
+    outcomes: dict[str, int] = {}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(rounds):
+        target.damage()
+        begin = time.monotonic()
+        try:
+            outcome = look_at(path, number % 16 == 0, machine)
+        except Exception as error:
+            folder = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR", "/tmp"))
+            kept = folder / f"broken-{path.name}"
+            kept.write_bytes(path.read_bytes())
+            raise AssertionError(f"damage {number} of {path.name}: {kept}") from error
+        assert time.monotonic() - begin < _SLOWEST_S, f"damage {number} of {path.name}"
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    target.close()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < _MOST_MEMORY, outcomes
+    assert sum(outcomes.values()) == rounds and outcomes.get("read", 0) >= rounds // 20, outcomes
+    return outcomes
