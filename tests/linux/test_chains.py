@@ -46,9 +46,13 @@ def test_a_chain_keeps_everything(
         ("microvm", {}),
         ("virt", {"extra_qemu": ("-machine", "gic-version=2")}),
         ("virt", {"extra_qemu": ("-machine", "virtualization=on")}),
+        ("virt", {"extra_qemu": ("-machine", "virtualization=on", "-cpu", "cortex-a57")}),
         ("virt", {"extra_qemu": ("-smp", "2")}),
     ],
-    ids=["q35-6G", "q35-4-level", "q35-2-cpus", "microvm", "virt-gicv2", "virt-el2", "virt-2-cpus"],
+    ids=[
+        "q35-6G", "q35-4-level", "q35-2-cpus", "microvm", "virt-gicv2", "virt-el2",
+        "virt-el2-without-vhe", "virt-2-cpus",
+    ],
 )
 def test_machines(chains: Chains, machine: str, spec: dict[str, Any]) -> None:
     expect_pass(chains.run(machine, ("linux-7.3", "khorig", "linux-7.3"), **spec))

@@ -63,6 +63,6 @@ def anchor_beyond_ram(target: Target) -> str:
 def test_a10_an_anchor_beyond_ram_ends_linux_before_its_console(chains: Chains) -> None:
     """Linux maps what the anchor says and reads it, before it has a console."""
     hook = DamageHook(LinuxDamage("anchor-beyond-ram", "", anchor_beyond_ram))
-    result = chains.run("virt", ("khorig", "linux-7.3"), (hook,), timeout_s=20.0)
+    result = chains.run("virt", ("khorig", "linux-7.3"), (hook,), timeout_s=45.0)
     assert result.verdict in (Verdict.HANG, Verdict.CRASH)
     assert result.generations == 1, "the second kernel had no first words"

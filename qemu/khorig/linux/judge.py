@@ -9,7 +9,7 @@ import numpy as np
 
 from khorig.linux.chain import is_linux
 from khorig.linux.expectations import Expectations
-from khorig.linux.relay_clauses import check_relayed
+from khorig.linux.relay_clauses import check_relayed, kept_hashes
 from khorig.linux.snapshot import Snapshot, take_snapshot
 from khorig.linux.words import LinuxWords
 from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
@@ -163,9 +163,8 @@ class LinuxJudge:
         findings = [stop.finding_of("handover", p) for p in self._sealed.handover.problems]
         if self._arrived is not None:
             findings += check_relayed(stop, self._arrived, self._sealed)
-            findings += self._compare(stop, self._arrived, "relayed hashes", _kept(
-                self._arrived, self._sealed
-            ))
+            kept = kept_hashes(self._arrived, self._sealed)
+            findings += self._compare(stop, self._arrived, "relayed hashes", kept)
         return findings
 
     def _compare(
@@ -190,8 +189,3 @@ class LinuxJudge:
         counted.fragments = max(counted.fragments, len(handover.fragments))
         counted.fragment_depth = max(counted.fragment_depth, handover.depth)
         counted.radix_nodes = max(counted.radix_nodes, len(handover.tree.nodes))
-
-
-def _kept(arrived: SealedState, sealed: SealedState) -> PageHashes:
-    """The hashes of the pages that arrived and are handed on."""
-    return arrived.hashes.select(np.isin(arrived.hashes.frames, sealed.hashes.frames))

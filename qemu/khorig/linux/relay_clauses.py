@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from khorig.model import Finding
+from khorig.verdict.page_hashes import PageHashes
 from khorig.verdict.sealed_state import SealedState
 from khorig.verdict.stop import Stop
 from khorig.view.blocks import Blocks, Int64Array
@@ -20,6 +21,16 @@ _OWN = (METADATA_PATH.lstrip("/"), "memblock")  # what khorig reads and writes a
 def check_relayed(stop: Stop, arrived: SealedState, sealed: SealedState) -> list[Finding]:
     """Every subtree and every block that arrived and is not khorig's own leaves as it came."""
     return [*_subtrees(stop, arrived, sealed), *_blocks(stop, arrived, sealed)]
+
+
+def kept_hashes(arrived: SealedState, sealed: SealedState) -> PageHashes:
+    """The hashes of the pages that arrived and are handed on. By chance khorig may write its own
+    pages where those of the kernel before it were; they do not count."""
+    own = [blob.begin for name, blob in _links(arrived).items() if name in _OWN]
+    anew = [address >> 12 for address in (arrived.handover.root.address, *own)]
+    frames = arrived.hashes.frames
+    kept = np.isin(frames, sealed.hashes.frames) & ~np.isin(frames, anew)
+    return arrived.hashes.select(kept)
 
 
 def _subtrees(stop: Stop, arrived: SealedState, sealed: SealedState) -> list[Finding]:

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which pages a kernel in between must hand on with their content."""
+
+from __future__ import annotations
+
+from dumps.sample import Sample
+from khorig.linux.relay_clauses import kept_hashes
+from khorig.verdict.sealed_state import take_sealed_state
+
+
+def test_pages_that_are_written_anew_do_not_count() -> None:
+    """By chance they may lie where those of the kernel before lay."""
+    sample = Sample().finish()
+    inspection = sample.inspection()
+    handover = inspection.handover
+    state = take_sealed_state(
+        inspection.memory, handover.root.address, 1, tuple(sample.scratch), inspection.geometry
+    )
+    kept = set(kept_hashes(state, state).frames.tolist())
+    anew = set(state.hashes.frames.tolist()) - kept
+    links = {"memblock", "kexec-metadata"}
+    own = [
+        int.from_bytes(node.properties["preserved-data"], "little")
+        for node in handover.root.tree.children
+        if node.name in links
+    ]
+    assert anew == {address >> 12 for address in (handover.root.address, *own)} and len(own) == 2
+    [area] = inspection.clients.reserved[:1]
+    assert area.area.begin >> 12 in kept
