@@ -34,3 +34,4 @@ def build_selftests(peer: Peer, tree: Callable[[], Path], say: Say) -> None:
     peer.selftests.mkdir()
     for name, program in built.items():
         (peer.selftests / name).write_bytes(program)
+        (peer.selftests / name).chmod(0o755)
