@@ -14,7 +14,9 @@ import pytest
 
 from dumps.dump_files import write_described
 from khorig.check.invariants import INVARIANTS
+from khorig.model import Verdict
 from khorig.view.codecs import CODECS
+from report.runs import result, write_session
 from view.handover_image import SCRATCH, HandoverImage, typical_image
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -26,17 +28,24 @@ def folder(tmp_path: Path) -> Path:
     """With the dumps that the document talks about."""
     scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]
 
-    def write(name: str, image: HandoverImage) -> None:
+    def write(name: str, image: HandoverImage, at: str = "sealed") -> None:
         facts = {
-            "arch": "arm64", "machine": "virt", "generation": 1, "at": "sealed",
-            "root": hex(image.finish()), "scratch": scratch,
+            "arch": "arm64", "machine": "virt", "generation": 1, "at": at,
+            "root": hex(image.root), "scratch": scratch,
         }  # fmt: skip
         write_described(tmp_path / name, image.ram, facts)
 
-    write("sample.ram", typical_image())
+    sample = typical_image()
+    sample.finish()
+    write("sample.ram", sample)
+    at, _ = next(block for block in sample.blocks if block[1] == 4)
+    sample.ram.write(at + 100, b"somebody else's")
+    write("later.ram", sample, "entry")
     broken = typical_image()
     broken.clients["lost"] = broken.link(broken.allocate())
+    broken.finish()
     write("broken.ram", broken)
+    write_session(tmp_path / "out", [result(Verdict.PASS)])
     return tmp_path
 
 

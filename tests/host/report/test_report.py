@@ -147,24 +147,6 @@ def test_the_clock_is_called_what_it_is(tmp_path: Path, spec: dict[str, Any], wo
     assert ("instructions" in text) == ("ns of" not in words)
 
 
-def test_the_trace_is_one_that_perfetto_takes(tmp_path: Path) -> None:
-    folder = write_session(tmp_path / "s", [result(Verdict.PASS), result(Verdict.FAIL, fault="f")])
-    write_report(folder)
-    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
-    assert {event["pid"] for event in events} == {1, 2}
-    whole = [event for event in events if event["ph"] == "X"]
-    assert {"generation 1", "serialize", "restore"} <= {event["name"] for event in whole}
-    for one in whole:
-        assert one["dur"] >= 0 and one["ts"] >= 0
-        for other in whole:
-            if (one["pid"], one["tid"]) == (other["pid"], other["tid"]) and one is not other:
-                begin, end = max(one["ts"], other["ts"]), min(
-                    one["ts"] + one["dur"], other["ts"] + other["dur"]
-                )
-                inner = min(one["dur"], other["dur"])
-                assert end - begin <= 1e-9 or abs(end - begin - inner) < 1e-9, (one, other)
-
-
 def test_the_map_shows_each_owner_where_it_is() -> None:
     drawn = draw_map(picture(), {"khorig/archive": "o0"}, [0x4000_0000])
     layers = {layer.name: layer for layer in drawn.layers}
