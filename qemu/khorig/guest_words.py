@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from khorig import exit_status
 from khorig.model import Finding, GuestEvent, RunSpec, Verdict
 
@@ -13,6 +15,7 @@ _STATUS_OF = {
     "error": None,  # 39 or 41
 }
 _PANIC_LINES = 24
+_LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
 
 
 class GuestWords:
@@ -24,9 +27,12 @@ class GuestWords:
         self._said: set[int | None] = set()
         self._panic: GuestEvent | None = None
         self._panic_lines: list[str] = []
+        self.last_words = ""  # of a Linux that panicked: it resets the machine next
 
     def on_text(self, text: str) -> None:
         """A line for people: after a panic, registers and backtrace."""
+        if panic := _LINUX_PANIC.search(text):
+            self.last_words = panic.group(0).rstrip()
         if self._panic is not None and len(self._panic_lines) < _PANIC_LINES and text.strip():
             self._panic_lines.append(text.rstrip())
 

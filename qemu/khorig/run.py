@@ -253,7 +253,7 @@ class Run:
                 self._add(self._finding("exit-status", what, verdict))
             return status
         if status == 0 and self._shutdown in _ENDED_BY_GUEST:
-            what = _ENDED_BY_GUEST[self._shutdown]
+            what = self._words.last_words or _ENDED_BY_GUEST[self._shutdown]
             self._add(self._finding("guest", what, Verdict.CRASH))
             return status
         if status == -signal.SIGBUS:

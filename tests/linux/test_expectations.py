@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from khorig.guest_ram import GuestRam, RamRegion
+from khorig.guest_words import GuestWords
 from khorig.linux.chain import command_line, content_state, session_action
 from khorig.linux.expectations import Expectations
 from khorig.linux.snapshot import take_snapshot
@@ -84,6 +85,13 @@ def test_bad_words_are_always_on(text: str) -> None:
     words = LinuxWords(spec_of("linux-7.3", "linux-7.3"))
     assert words.take(event("kernel-log", 2, text=text))
     assert not words.take(event("kernel-log", 2, text="KHO: found kexec handover data."))
+
+
+def test_a_panic_says_why_the_machine_is_reset_next() -> None:
+    words = GuestWords(spec_of("linux-7.3", "linux-7.3"))
+    words.on_text("[    0.048000] Kernel panic - not syncing: No working init found.  Try\r")
+    words.on_text("[    0.048000] Call Trace:")
+    assert words.last_words == "Kernel panic - not syncing: No working init found.  Try"
 
 
 def test_an_expected_refusal_is_no_bad_word() -> None:
