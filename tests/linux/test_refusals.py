@@ -105,4 +105,10 @@ def test_linux_refuses_two_anchors(chains: Chains) -> None:
 def test_a_linux_without_handover_starts_cold(chains: Chains) -> None:
     """Debian's own kernel says that it was offered one, and uses all memory."""
     cause = "not-supported"
-    expect_pass(chains.run("q35", ("khorig", "linux-stock"), expected_refusals={2: cause}))
+    result = chains.run(
+        "q35",
+        ("khorig", "linux-stock"),
+        expected_refusals={2: cause},
+        extra_options=("kho_scratch=192M,32M,32M",),  # 60 MiB of kernel in one piece
+    )
+    expect_pass(result)
