@@ -60,7 +60,12 @@ def efi_binary(name, deps, **kwargs):
         for arch in _ARCHES
     }
     options = {
-        setting: ["$(location %s)" % crt0, "-Wl,-T,$(location %s)" % script]
+        setting: [
+            "$(location %s)" % crt0,
+            "-Wl,-T,$(location %s)" % script,
+            # From version 3.0.18 on crt0.o calls this, which would set up GNU-EFI's library first.
+            "-Wl,--defsym=_entry=efi_main",
+        ]
         for setting, (crt0, script) in inputs.items()
     }
     native.cc_binary(

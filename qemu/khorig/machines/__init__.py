@@ -34,6 +34,8 @@ MACHINES: tuple[Machine, ...] = (
         "PC without PCI, qboot",
         split_from=0xC000_0000,
         split_at=0xC000_0000,
+        # QEMU's choice is a SeaBIOS that takes the end of RAM, where QEMU 10 puts the initrd.
+        bios="qboot.rom",
         has_firmware=False,
     ),
     Arm64("virt", 255 * _GIB, "Arm virtual machine, device tree"),
