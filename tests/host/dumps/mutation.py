@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Damages a dump's file over and over, and looks at each with all that the tools have.
 
-KHORIG_MUTATIONS says how many damages all tests of this folder make, KHORIG_MUTATION_SEED which.
+KHORIG_MUTATIONS says how many damages the memory of real kernels gets, KHORIG_MUTATION_SEED which.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import resource
 import time
 from pathlib import Path
-from typing import Iterator, Literal
+from typing import Iterable, Iterator, Literal
 
 from khorig.check.check import check, check_unreadable
 from khorig.present import details
@@ -29,6 +30,7 @@ SEED = int(os.environ.get("KHORIG_MUTATION_SEED", "1"))
 _SLOWEST_S = 10.0
 _MOST_MEMORY = 300 << 10  # KiB, of the whole test
 _ROUNDS_BETWEEN_FRESH = 8  # damages of one file before it is whole again
+_ROUNDS_PER_WHOLE_LOOK = 64  # what people are shown takes longer to make than to decide
 _VALUES = (0, 1, 2, 7, 8, 0xFF, 0xFFF, 0x1000, RAM.begin, RAM.end, RAM.begin + PAGE, 1 << 52,
            1 << 63, (1 << 64) - 1, (1 << 64) - PAGE)  # fmt: skip
 
@@ -125,6 +127,13 @@ def look_at(path: Path, everything: bool, machine: str | None = None) -> str:
         return "no dump"
 
 
+def rounds_of(formats: Iterable[str], format: str, share: float) -> int:
+    """How often to damage a dump in `format`, for `share` of all damages to go to `formats`.
+    Unpacking a frame of zstd takes longer than everything else, so it gets less."""
+    weights = {name: 0.1 if name.startswith("packed") else 1.0 for name in formats}
+    return math.ceil(COUNT * share * weights[format] / sum(weights.values()))
+
+
 def mutate(path: Path, rounds: int, rng: random.Random, machine: str | None) -> dict[str, int]:
     """Damages a dump so often. How often which came of it. Fails when looking at it raises, or
     takes too much time or memory; the file is then kept."""
@@ -136,7 +145,7 @@ def mutate(path: Path, rounds: int, rng: random.Random, machine: str | None) -> 
         target.damage()
         begin = time.monotonic()
         try:
-            outcome = look_at(path, number % 16 == 0, machine)
+            outcome = look_at(path, number % _ROUNDS_PER_WHOLE_LOOK == 0, machine)
         except Exception as error:
             folder = Path(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR", "/tmp"))
             kept = folder / f"broken-{path.name}"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import struct
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from dumps.dump_files import WRITERS
-from dumps.mutation import COUNT, SEED, mutate
+from dumps.mutation import COUNT, SEED, mutate, rounds_of
 from dumps.real_image import RealImage, take
 from dumps.sample import broken
 from khorig.check.check import check
@@ -25,7 +24,7 @@ from khorig.view.dumps import open_dump
 from khorig.view.handoff_fields import Field, Handoff
 from view.handover_image import MIB, PAGE
 
-_SHARE = 0.025  # of all damages: a real image takes longer to look at
+_MACHINES = ("q35", "virt")
 _NOT_OF_KHORIG = {"kho-v1", "LUO", "memfd", "kho_test"}
 
 Breaker = Callable[[RealImage], object]
@@ -298,7 +297,7 @@ breaks("KHR-I023", any_other=True)(lambda r: r.bit(0x90000, 0, True))
 breaks("KHR-I070", "KHR-I024")(lambda r: r.bit(_free_page(r), 0, True))
 
 
-@pytest.fixture(scope="module", params=["q35", "virt"])
+@pytest.fixture(scope="module", params=_MACHINES)
 def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RealImage:
     machine: str = request.param
     return take(machine, tmp_path_factory.mktemp(machine))
@@ -336,11 +335,16 @@ def test_a_broken_one_is_noticed(real: RealImage, id: str) -> None:
     assert also is None or rest == set(also), found
 
 
+def test_the_shares_are_the_whole() -> None:
+    for_each = sum(rounds_of(WRITERS, format, 1 / len(_MACHINES)) for format in WRITERS)
+    assert for_each * len(_MACHINES) >= COUNT
+
+
 @pytest.mark.parametrize("format", sorted(WRITERS))
 def test_mutations(real: RealImage, format: str, tmp_path: Path) -> None:
     ram, facts = real.small()
     path = tmp_path / format
     WRITERS[format](path, ram, facts)
-    rounds = math.ceil(COUNT * _SHARE / len(WRITERS) / (10 if format.startswith("packed") else 1))
     machine = facts["machine"] if format == "image" else None
+    rounds = rounds_of(WRITERS, format, 1 / len(_MACHINES))
     mutate(path, rounds, random.Random(f"{SEED}/{format}/{facts['arch']}"), machine)
