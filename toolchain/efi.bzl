@@ -24,16 +24,19 @@ An application is linked by GNU-EFI's linker script as a shared library that rel
 it starts; `loader-arm64.efi` is that in the format of UEFI, `loader-arm64.so` has the symbols.
 """
 
-load("@system//:defs.bzl", "MCOPY", "MKFS_FAT", "OBJCOPY", "OBJCOPY_ARM64", "PYTHON")
+load("@system//:defs.bzl", "EFI_CRT0_IS_PE", "MCOPY", "MKFS_FAT", "OBJCOPY", "OBJCOPY_ARM64", "PYTHON")
 
 _ARCHES = ["arm64", "x86_64"]
 
 # The script and the object that makes a shared library an application, from GNU-EFI.
 _GNU_EFI = "@system//:efi/%s/%s"
 
-# Sections that the firmware loads. binutils makes the PE header of x86_64; on arm64, for which it
-# cannot, crt0.o is one and the file is what lies in memory.
-_X86_64_SECTIONS = [
+# As binutils calls it.
+_CPU = {"arm64": "aarch64", "x86_64": "x86_64"}
+
+# Sections that the firmware loads. binutils makes the PE header, unless crt0.o is one, as it was on arm64
+# before binutils could: then the file is what lies in memory.
+_SECTIONS = [
     ".text",
     ".sdata",
     ".data",
@@ -94,11 +97,11 @@ def _efi_application_impl(ctx):
     application = ctx.actions.declare_file(ctx.label.name + ".efi")
     ctx.actions.symlink(output = symbols, target_file = library)
     arguments = ctx.actions.args()
-    if ctx.attr.arch == "x86_64":
-        arguments.add_all(_X86_64_SECTIONS, before_each = "-j")
-        arguments.add("--target=efi-app-x86_64")
-    else:
+    if EFI_CRT0_IS_PE[ctx.attr.arch]:
         arguments.add("-O", "binary")
+    else:
+        arguments.add_all(_SECTIONS, before_each = "-j")
+        arguments.add("--target=efi-app-" + _CPU[ctx.attr.arch])
     arguments.add_all([library, application])
     ctx.actions.run(
         executable = OBJCOPY if ctx.attr.arch == "x86_64" else OBJCOPY_ARM64,

@@ -168,6 +168,11 @@ def _missing_modules(repository):
     result = repository.execute([_PROGRAMS["PYTHON"], "-c", script] + _PYTHON_MODULES)
     return ["Python module " + name for name in result.stdout.splitlines()]
 
+def _crt0_is_pe(repository, arch):
+    """Whether GNU-EFI's crt0.o has a header of UEFI's format in it."""
+    result = repository.execute([_PROGRAMS["NM"], repository.path("efi/%s/crt0.o" % arch)])
+    return "optional_header" in result.stdout
+
 def _system_repository_impl(repository):
     cache = repository.os.environ.get("XDG_CACHE_HOME")
     if not cache:
@@ -192,6 +197,10 @@ def _system_repository_impl(repository):
     for name, path in files.items():
         repository.symlink(path, name)
     constants = ["%s = %r" % (name, path) for name, path in _PROGRAMS.items()]
+    constants.append("EFI_CRT0_IS_PE = %r" % {
+        arch: _crt0_is_pe(repository, arch)
+        for arch in ["arm64", "x86_64"]
+    })
     directories = _include_directories(repository, _PROGRAMS["CLANG"])
     constants.append("INCLUDE_DIRECTORIES = %r" %
                      [str(path) for d in directories for path in (d, d.realpath)])

@@ -13,6 +13,7 @@ from khorig.view.memory import PhysicalMemory
 _LARGEST = 2 << 20  # bytes, by the arm64 boot protocol
 _ROOT_PROPERTY = "linux,kho-fdt"
 _SCRATCH_PROPERTY = "linux,kho-scratch"
+_ROOT_NODE = 0  # its offset
 
 
 def find_in_device_tree(memory: PhysicalMemory, device_tree: int) -> Handoff | None:
@@ -28,11 +29,12 @@ def find_in_device_tree(memory: PhysicalMemory, device_tree: int) -> Handoff | N
     return Handoff(*root, *scratch)
 
 
-def _cells(blob: bytearray, name: str) -> int:
+def _cells(blob: bytearray, address: int, name: str) -> int:
     """#address-cells or #size-cells of the root, in bytes."""
-    value = libfdt.fdt_getprop(blob, 0, name)
-    cells = int.from_bytes(value[0], "big") if isinstance(value, list) else 0
-    return 4 * cells
+    for found, value, _ in properties_of(blob, _ROOT_NODE, address):
+        if found == name:
+            return 4 * int.from_bytes(value, "big")
+    return 0
 
 
 def _tuple(blob: bytearray, address: int, name: str) -> tuple[Field, Field] | None:
@@ -42,8 +44,8 @@ def _tuple(blob: bytearray, address: int, name: str) -> tuple[Field, Field] | No
         return None
     for found, value, place in properties_of(blob, chosen, address):
         if found == name:
-            address_size = _cells(blob, "#address-cells")
-            size_size = _cells(blob, "#size-cells")
+            address_size = _cells(blob, address, "#address-cells")
+            size_size = _cells(blob, address, "#size-cells")
             return _split(value, address + place, address_size, size_size, name)
     return None
 
