@@ -47,7 +47,7 @@ class OwnPages final : public PageSource {
 /// RAM, a tree, and for each thread pages and a tracker. Half of the RAM is the page sources', in
 /// the other half are the blocks.
 struct Machine {
-  static constexpr uint64_t kSize = 2 * kMaxThreads * kPagesOfEach * kPageSize;
+  static constexpr uint64_t kSize = uint64_t{2} * kMaxThreads * kPagesOfEach * kPageSize;
 
   Machine() : bytes(static_cast<uint8_t*>(aligned_alloc(kPageSize, kSize))) {
     if (!memory.AddWindow({PhysAddr::FromRaw(kBase), kSize}, bytes.get()).ok()) abort();
@@ -87,12 +87,12 @@ std::unique_lock<std::mutex> Enter(Machine& machine, bool locked) {
   return locked ? std::unique_lock(machine.mutex) : std::unique_lock<std::mutex>();
 }
 
-void BM_PreserveAndUnpreserve(benchmark::State& state, bool locked) {
+void PreserveAndUnpreserve(benchmark::State& state, bool locked) {
   Machine& machine = TheMachine();
   const auto thread = static_cast<uint64_t>(state.thread_index());
   Tracker& tracker = machine.trackers[thread];
   uint64_t i = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const Block block = Machine::BlockOf(thread, i++);
     bool ok = true;
     {
@@ -108,12 +108,12 @@ void BM_PreserveAndUnpreserve(benchmark::State& state, bool locked) {
   state.SetItemsProcessed(2 * state.iterations());
 }
 
-void BM_WriteFragment(benchmark::State& state, bool locked) {
+void WriteFragment(benchmark::State& state, bool locked) {
   Machine& machine = TheMachine();
   const auto thread = static_cast<size_t>(state.thread_index());
   Tracker& tracker = machine.trackers[thread];
   OwnPages& pages = *machine.pages[thread];
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto lock = Enter(machine, locked);
     FragmentWriter writer(machine.memory, pages, tracker, "benchmark-v1");
     for (const char* name : {"a", "b", "c", "d"}) (void)writer.PropertyU64(name, thread);
@@ -127,16 +127,14 @@ void BM_WriteFragment(benchmark::State& state, bool locked) {
   state.SetItemsProcessed(state.iterations());
 }
 
-BENCHMARK_CAPTURE(BM_PreserveAndUnpreserve, without_lock, false)
+BENCHMARK_CAPTURE(PreserveAndUnpreserve, without_lock, false)
     ->ThreadRange(1, kMaxThreads)
     ->UseRealTime();
-BENCHMARK_CAPTURE(BM_PreserveAndUnpreserve, one_mutex, true)
+BENCHMARK_CAPTURE(PreserveAndUnpreserve, one_mutex, true)
     ->ThreadRange(1, kMaxThreads)
     ->UseRealTime();
-BENCHMARK_CAPTURE(BM_WriteFragment, without_lock, false)
-    ->ThreadRange(1, kMaxThreads)
-    ->UseRealTime();
-BENCHMARK_CAPTURE(BM_WriteFragment, one_mutex, true)->ThreadRange(1, kMaxThreads)->UseRealTime();
+BENCHMARK_CAPTURE(WriteFragment, without_lock, false)->ThreadRange(1, kMaxThreads)->UseRealTime();
+BENCHMARK_CAPTURE(WriteFragment, one_mutex, true)->ThreadRange(1, kMaxThreads)->UseRealTime();
 
 }  // namespace
 }  // namespace khocore
