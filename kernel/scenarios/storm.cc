@@ -17,7 +17,6 @@ using core::PageCache;
 using core::Require;
 using core::SpinGuard;
 using khocore::Block;
-using khocore::Error;
 using khocore::ErrorCode;
 using khocore::FragmentWriter;
 using khocore::kPageSize;

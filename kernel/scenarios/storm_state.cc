@@ -15,7 +15,6 @@ using khocore::FragmentReader;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
-using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Result;
 using khocore::Status;
@@ -32,7 +31,7 @@ void CreateStormModel(Generation& generation) {
 StormModel& StormModelOf(Generation& generation) {
   const Stores::Store* store = generation.stores.Find(kStormStore);
   if (store == nullptr || store->size != sizeof(StormModel)) {
-    Require(Status(khocore::Error{khocore::ErrorCode::kNotFound}), kStormStore);
+    core::RequireMissing(kStormStore);
   }
   PageFrame first;
   Require(generation.stores.ForEachPage(generation, *store,

@@ -16,7 +16,11 @@ namespace {
 
 using khocore::PhysRange;
 
-constexpr uint64_t kPieces = 70;  ///< twice as many regions, the free pages between them included
+constexpr uint64_t kPieces = 70;  ///< twice as many regions, the free ones between them included
+/// Newer firmware for arm64 reserves 64 KiB at a time, because a kernel may have pages of that
+/// size.
+constexpr uint64_t kPieceBytes = 64 << 10;
+constexpr uint64_t kPiecePages = kPieceBytes / efi::kPageSize;
 constexpr char kOwnName[] = "loader.efi ";
 /// What only the load options say.
 constexpr char kMore[] = " megabytes=16";
@@ -26,16 +30,19 @@ EFI_BOOT_SERVICES* services;
 EFI_EXIT_BOOT_SERVICES firmware_exit;
 unsigned exits;
 
-/// Reserves every other page of an area.
+/// Reserves every other piece of an area.
 bool ScatterMemory() {
+  constexpr uint64_t kAreaPages = (2 * kPieces + 1) * kPiecePages;
   EFI_PHYSICAL_ADDRESS area = 0;
-  if (EFI_ERROR(services->AllocatePages(AllocateAnyPages, EfiLoaderData, 2 * kPieces, &area))) {
+  if (EFI_ERROR(services->AllocatePages(AllocateAnyPages, EfiLoaderData, kAreaPages, &area))) {
     return false;
   }
-  services->FreePages(area, 2 * kPieces);
+  services->FreePages(area, kAreaPages);
+  const uint64_t first = khocore::AlignUp(area, kPieceBytes);
   for (uint64_t i = 0; i < kPieces; ++i) {
-    EFI_PHYSICAL_ADDRESS page = area + 2 * i * efi::kPageSize;
-    if (EFI_ERROR(services->AllocatePages(AllocateAddress, EfiReservedMemoryType, 1, &page))) {
+    EFI_PHYSICAL_ADDRESS piece = first + 2 * i * kPieceBytes;
+    if (EFI_ERROR(
+            services->AllocatePages(AllocateAddress, EfiReservedMemoryType, kPiecePages, &piece))) {
       return false;
     }
   }
