@@ -30,6 +30,7 @@ SEED = int(os.environ.get("KHORIG_MUTATION_SEED", "1"))
 _SLOWEST_S = 10.0
 _MOST_MEMORY = 300 << 10  # KiB, of the whole test
 _ROUNDS_BETWEEN_FRESH = 8  # damages of one file before it is whole again
+_WEIGHTS = {"packed.ram.zst": 0.02, "kdump": 0.2, "kdump-zstd": 0.2, "flattened": 0.2}
 _ROUNDS_PER_WHOLE_LOOK = 64  # what people are shown takes longer to make than to decide
 _VALUES = (0, 1, 2, 7, 8, 0xFF, 0xFFF, 0x1000, RAM.begin, RAM.end, RAM.begin + PAGE, 1 << 52,
            1 << 63, (1 << 64) - 1, (1 << 64) - PAGE)  # fmt: skip
@@ -128,9 +129,9 @@ def look_at(path: Path, everything: bool, machine: str | None = None) -> str:
 
 
 def rounds_of(formats: Iterable[str], format: str, share: float) -> int:
-    """How often to damage a dump in `format`, for `share` of all damages to go to `formats`.
-    Unpacking a frame of zstd takes longer than everything else, so it gets less."""
-    weights = {name: 0.1 if name.startswith("packed") else 1.0 for name in formats}
+    """How often to damage a dump in `format`, for `share` of all damages to go to `formats`. What has
+    to be unpacked takes longer to look at, so it gets less."""
+    weights = {name: _WEIGHTS.get(name, 1.0) for name in formats}
     return math.ceil(COUNT * share * weights[format] / sum(weights.values()))
 
 
