@@ -10,10 +10,10 @@
 #include "kernel/arch/arm64/mmu.h"
 #include "kernel/arch/arm64/psci.h"
 #include "kernel/arch/arm64/registers.h"
+#include "kernel/arch/started_cpus.h"
 
 extern "C" {
 extern char exception_vectors[], secondary_entry[], __image_begin[];
-extern char __stack_begin[], __stack_end[];
 }
 
 namespace arch {
@@ -33,22 +33,10 @@ static_assert(kMaxCpus == Machine::kMaxCpus);
 
 constexpr uint64_t kAffinity = 0xff00ffffff;  ///< of MPIDR_EL1
 
-/// Who was first: the CPU that comes, or the one that no longer waits for it.
-using Arrival = uint8_t;
-constexpr Arrival kAwaited = 0, kArrived = 1, kGivenUp = 2;
-
-/// Whether `arrival` becomes `next`; it changes once.
-bool Decide(Arrival* arrival, Arrival next) {
-  Arrival awaited = kAwaited;
-  return __atomic_compare_exchange_n(arrival, &awaited, next, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_ACQUIRE);
-}
-
 struct {
   uint64_t ids[kMaxCpus] = {};  ///< the CPU that booted first
   size_t count = 1;
-  PhysRange stacks[kMaxCpus] = {};
-  Arrival arrivals[kMaxCpus] = {};
+  StartedCpus started;
 } smp;
 
 CpuLocal* PrepareLocal(const boot::BootInfo& info, size_t number, PhysRange memory,
@@ -70,21 +58,11 @@ CpuLocal* PrepareLocal(const boot::BootInfo& info, size_t number, PhysRange memo
   return local;
 }
 
-bool WaitUntilStarted(size_t number) {
-  constexpr uint64_t kPatience = 2'000'000'000;  // nanoseconds
-  const uint64_t begin = Counter();
-  while (__atomic_load_n(&smp.arrivals[number], __ATOMIC_ACQUIRE) != kArrived) {
-    if (Counter() - begin > kPatience) return false;
-    Pause();
-  }
-  return true;
-}
-
 }  // namespace
 
 /// Called by secondary.S.
 extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
-  if (!Decide(&smp.arrivals[local->number], kArrived)) LeaveCpu();
+  if (!smp.started.Arrive(local->number)) LeaveCpu();
   local->entry(local->number);
   Halt();
 }
@@ -110,13 +88,14 @@ StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory
                      void (*entry)(size_t number)) {
   if (!this_machine.has_psci || number >= smp.count) return StartResult::kImpossible;
   const CpuLocal* local = PrepareLocal(info, number, memory, entry);
-  smp.stacks[number] = {memory.begin, kStackBytes};
+  smp.started.SetStack(number, {memory.begin, kStackBytes});
   const uint64_t offset = static_cast<uint64_t>(secondary_entry - __image_begin);
   const uint64_t result = CallPsci(kPsciCpuOn, smp.ids[number], (info.image.begin + offset).raw(),
                                    reinterpret_cast<uint64_t>(local));
   if (result == kPsciAlreadyOn) return StartResult::kRunning;
   if (result != kPsciSuccess) return StartResult::kImpossible;
-  const bool started = WaitUntilStarted(number) || !Decide(&smp.arrivals[number], kGivenUp);
+  constexpr uint64_t kPatience = 2'000'000'000;  // nanoseconds
+  const bool started = smp.started.Await(number, kPatience) || !smp.started.GiveUp(number);
   return started ? StartResult::kStarted : StartResult::kNoAnswer;
 }
 
@@ -146,14 +125,6 @@ void (*MakeLoop(PhysAddr page))() {
 /// There is no interrupt that the kernel takes.
 void InterruptOtherCpus() {}
 
-PhysRange StackAround(uint64_t address) {
-  const auto begin = reinterpret_cast<uint64_t>(__stack_begin);
-  const PhysRange first{PhysAddr::FromRaw(begin), reinterpret_cast<uint64_t>(__stack_end) - begin};
-  if (first.Contains({PhysAddr::FromRaw(address), 1})) return first;
-  for (const PhysRange& stack : smp.stacks) {
-    if (stack.size != 0 && stack.Contains({PhysAddr::FromRaw(address), 1})) return stack;
-  }
-  return {};
-}
+PhysRange StackAround(uint64_t address) { return smp.started.StackAround(address); }
 
 }  // namespace arch

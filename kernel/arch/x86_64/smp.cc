@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel/arch/arch.h"
+#include "kernel/arch/started_cpus.h"
 #include "kernel/arch/x86_64/acpi.h"
 #include "kernel/arch/x86_64/exceptions.h"
 #include "kernel/arch/x86_64/image_layout.h"
@@ -45,23 +46,11 @@ static_assert(kStackBytes + 2 * kExceptionStackBytes + sizeof(CpuLocal) <= kCpuM
 /// The pages below 1 MiB that CPUs start in: the code, then the tables it runs on.
 constexpr uint64_t kTrampolinePages = 5;
 
-/// Who was first: the CPU that comes, or the one that no longer waits for it.
-using Arrival = uint8_t;
-constexpr Arrival kAwaited = 0, kArrived = 1, kGivenUp = 2;
-
-/// Whether `arrival` becomes `next`; it changes once.
-bool Decide(Arrival* arrival, Arrival next) {
-  Arrival awaited = kAwaited;
-  return __atomic_compare_exchange_n(arrival, &awaited, next, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_ACQUIRE);
-}
-
 struct {
   Processors processors;
   LocalApic apic;
   PhysRange trampoline;
-  PhysRange stacks[kMaxCpus] = {};
-  Arrival arrivals[kMaxCpus] = {};
+  StartedCpus started;
 } smp;
 
 /// A place below 1 MiB that is RAM and holds nothing. No kernel preserves RAM there, so whatever a
@@ -162,15 +151,6 @@ CpuLocal* PrepareLocal(size_t number, PhysRange memory, void (*entry)(size_t num
   return local;
 }
 
-bool WaitUntilStarted(size_t number, uint64_t nanoseconds) {
-  const uint64_t begin = Counter();
-  while (__atomic_load_n(&smp.arrivals[number], __ATOMIC_ACQUIRE) != kArrived) {
-    if (Counter() - begin > nanoseconds) return false;
-    Pause();
-  }
-  return true;
-}
-
 }  // namespace
 
 extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
@@ -181,7 +161,7 @@ extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
   asm volatile("lgdt %0" : : "m"(gdt) : "memory");
   WriteMsr(kMsrFsBase, reinterpret_cast<uint64_t>(local));
   UseExceptionTables({local->gdt, &local->task_state, local->exception_stack, local->nested_stack});
-  if (!Decide(&smp.arrivals[local->number], kArrived)) LeaveCpu();
+  if (!smp.started.Arrive(local->number)) LeaveCpu();
   local->entry(local->number);
   Halt();
 }
@@ -209,18 +189,18 @@ StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory
   constexpr uint64_t kInitWait = 10'000, kFirstWait = 1'000'000, kSecondWait = 2'000'000'000;
   if (number >= smp.processors.count || !SetUp(info)) return StartResult::kImpossible;
   const CpuLocal* local = PrepareLocal(number, memory, entry);
-  smp.stacks[number] = {memory.begin, kStackBytes};
+  smp.started.SetStack(number, {memory.begin, kStackBytes});
   Data()->cpu = reinterpret_cast<uint64_t>(local);
   Data()->stack = (memory.begin + kStackBytes).raw();
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   const uint8_t id = ApicIdOf(number);
   const auto page = static_cast<uint8_t>(smp.trampoline.begin.raw() / kPageSize);
   smp.apic.Init(id);
-  WaitUntilStarted(number, kInitWait);
+  smp.started.Await(number, kInitWait);
   smp.apic.Startup(id, page);
-  if (WaitUntilStarted(number, kFirstWait)) return StartResult::kStarted;
+  if (smp.started.Await(number, kFirstWait)) return StartResult::kStarted;
   smp.apic.Startup(id, page);
-  if (WaitUntilStarted(number, kSecondWait) || !Decide(&smp.arrivals[number], kGivenUp)) {
+  if (smp.started.Await(number, kSecondWait) || !smp.started.GiveUp(number)) {
     return StartResult::kStarted;
   }
   smp.apic.Init(id);
@@ -248,14 +228,6 @@ void InterruptOtherCpus() {
   if (smp.trampoline.size != 0) smp.apic.NmiToOthers();
 }
 
-PhysRange StackAround(uint64_t address) {
-  const uint64_t begin = reinterpret_cast<uint64_t>(__stack_begin);
-  const PhysRange first{PhysAddr::FromRaw(begin), reinterpret_cast<uint64_t>(__stack_end) - begin};
-  if (first.Contains({PhysAddr::FromRaw(address), 1})) return first;
-  for (const PhysRange& stack : smp.stacks) {
-    if (stack.size != 0 && stack.Contains({PhysAddr::FromRaw(address), 1})) return stack;
-  }
-  return {};
-}
+PhysRange StackAround(uint64_t address) { return smp.started.StackAround(address); }
 
 }  // namespace arch

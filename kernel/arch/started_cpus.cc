@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/started_cpus.h"
+
+extern "C" const uint8_t __stack_begin[], __stack_end[];  ///< kernel.ld
+
+namespace arch {
+
+using khocore::PhysAddr;
+using khocore::PhysRange;
+
+bool StartedCpus::Await(size_t number, uint64_t nanoseconds) const {
+  const uint64_t begin = Counter();
+  while (__atomic_load_n(&arrivals_[number], __ATOMIC_ACQUIRE) != kArrived) {
+    if (Counter() - begin > nanoseconds) return false;
+    Pause();
+  }
+  return true;
+}
+
+PhysRange StartedCpus::StackAround(uint64_t address) const {
+  const uint64_t begin = reinterpret_cast<uint64_t>(__stack_begin);
+  const PhysRange first{PhysAddr::FromRaw(begin), reinterpret_cast<uint64_t>(__stack_end) - begin};
+  if (first.Contains({PhysAddr::FromRaw(address), 1})) return first;
+  for (const PhysRange& stack : stacks_) {
+    if (stack.size != 0 && stack.Contains({PhysAddr::FromRaw(address), 1})) return stack;
+  }
+  return {};
+}
+
+bool StartedCpus::Decide(size_t number, Arrival next) {
+  Arrival awaited = kAwaited;
+  return __atomic_compare_exchange_n(&arrivals_[number], &awaited, next, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE);
+}
+
+}  // namespace arch
