@@ -11,7 +11,7 @@
     )
 """
 
-def khorig_pytest(name, srcs, data = [], only = None, **kwargs):
+def khorig_pytest(name, srcs, data = [], only = None, prints = False, **kwargs):
     """Runs pytest on `srcs` with Debian's Python and the package in qemu/ on its path.
 
     A test runs at the root of the tree and finds there what `data` names, built files below their
@@ -24,13 +24,15 @@ def khorig_pytest(name, srcs, data = [], only = None, **kwargs):
       srcs: the test files; other Python files they import go to `data`.
       data: everything else the tests read.
       only: which of the tests, as pytest's `-k`; all when it is not given.
+      prints: whether what the tests print is wanted when they pass, too.
       **kwargs: `size`, `timeout`, `tags` and whatever else a test takes.
     """
     native.sh_test(
         name = name,
         srcs = ["//toolchain:run_pytest.sh"],
         args = ["$(rootpath %s)" % source for source in srcs] +
-               (["-k", "'%s'" % only] if only else []),
+               (["-k", "'%s'" % only] if only else []) +
+               (["-s"] if prints else []),
         data = srcs + data + ["//:pytest_configuration", "//toolchain:run_pytest.py"],
         **kwargs
     )
