@@ -5,6 +5,7 @@
 
 #include "boot/boot_info.h"
 #include "khocore/page_source.h"
+#include "khocore/physical_memory.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 
@@ -173,12 +174,14 @@ void Quiesce(void (*said)(const char* what, unsigned count));
 
 /// Everything the jump needs, made while allocation is still possible. All its pages come from
 /// `pages`, outside every destination, so that the copy cannot run over its own code, stack or page
-/// tables. Errors: `kOutOfMemory`.
+/// tables. Segments and `pages` lie in `ram`, which is mapped during the copy, and when the next
+/// kernel starts with the MMU on. Errors: `kOutOfMemory`.
 struct JumpPlan {
   khocore::PhysAddr control;  ///< first page of what the architecture prepared
 };
 khocore::Result<JumpPlan> PrepareJump(khocore::Span<const Segment> segments,
                                       khocore::PhysAddr entry, khocore::PhysAddr parameters,
+                                      const khocore::PhysicalMemory& ram,
                                       khocore::PageSource& pages);
 /// Copies and jumps. Interrupts are off, the caches are clean when the next kernel starts.
 [[noreturn]] void Jump(const JumpPlan& plan);

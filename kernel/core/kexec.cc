@@ -176,9 +176,10 @@ NextKernel LoadNextKernel(Generation& generation) {
   }
   add(BuildParameterSegment(generation, placer, boot));
   next.parameters = next.segments[next.segment_count - 1].destination.begin;
-  next.plan = Require(arch::PrepareJump({next.segments, next.segment_count}, next.entry,
-                                        next.parameters, generation.memory.allocator),
-                      "jump");
+  next.plan =
+      Require(arch::PrepareJump({next.segments, next.segment_count}, next.entry, next.parameters,
+                                generation.memory.physical, generation.memory.allocator),
+              "jump");
   ReportSegments(next);
   return next;
 }

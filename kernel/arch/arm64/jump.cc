@@ -17,6 +17,7 @@ using khocore::kPageSize;
 using khocore::PageFrame;
 using khocore::PageSource;
 using khocore::PhysAddr;
+using khocore::PhysicalMemory;
 using khocore::PhysRange;
 using khocore::Result;
 using khocore::Span;
@@ -43,22 +44,19 @@ void MapGigabytes(uint64_t* table, PhysRange range) {
 }
 
 void FillPlan(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters, Plan* plan) {
-  auto* const table = Direct<uint64_t>(PhysAddr::FromRaw(plan->table));
   plan->entry = entry.raw();
   plan->parameters = parameters.raw();
   for (const Segment& segment : segments) {
     KHORIG_CHECK(segment.bytes <= segment.destination.size);
     plan->copies[plan->copy_count++] = {segment.source.raw(), segment.bytes,
                                         segment.destination.begin.raw(), segment.destination.size};
-    MapGigabytes(table, {segment.source, segment.bytes});
-    MapGigabytes(table, segment.destination);
   }
 }
 
 }  // namespace
 
 Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters,
-                             PageSource& pages) {
+                             const PhysicalMemory& ram, PageSource& pages) {
   KHORIG_CHECK(segments.size <= Plan::kMaxCopies);
   PageFrame frames[kControlPages];
   for (unsigned i = 0; i < kControlPages; ++i) {
@@ -77,8 +75,8 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
   plan->table = table.raw();
   plan->code = code.raw();
   FillPlan(segments, entry, parameters, plan);
-  for (const PageFrame frame : frames) {
-    MapGigabytes(Direct<uint64_t>(table), PageAt(frame.address()));
+  for (size_t i = 0; i < ram.window_count(); ++i) {
+    MapGigabytes(Direct<uint64_t>(table), ram.window(i));
   }
   return JumpPlan{control};
 }

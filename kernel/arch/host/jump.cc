@@ -27,7 +27,8 @@ void host::SetProgram(const char* path) { program = path; }
 namespace arch {
 
 khocore::Result<JumpPlan> PrepareJump(khocore::Span<const Segment> segments, khocore::PhysAddr,
-                                      khocore::PhysAddr parameters, khocore::PageSource& pages) {
+                                      khocore::PhysAddr parameters, const khocore::PhysicalMemory&,
+                                      khocore::PageSource& pages) {
   KHORIG_CHECK(segments.size <= Control::kMaxSegments);
   const auto page = pages.AllocatePage();
   if (!page.ok()) return page.error();

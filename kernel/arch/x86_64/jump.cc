@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "kernel/arch/arch.h"
+#include "kernel/arch/x86_64/identity_map.h"
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/mmu.h"
-#include "kernel/arch/x86_64/page_tables.h"
 #include "kernel/arch/x86_64/relocate.h"
 #include "kernel/core/panic.h"
 
@@ -13,55 +13,15 @@ namespace arch {
 using khocore::kPageSize;
 using khocore::PageSource;
 using khocore::PhysAddr;
-using khocore::PhysRange;
+using khocore::PhysicalMemory;
 using khocore::Result;
 using khocore::Span;
 
 namespace {
 
 constexpr size_t kMaxCopies = kPageSize / sizeof(RelocatorCopy);
-/// What is mapped whatever the segments are: firmware's tables and data of a PC lie below.
-constexpr uint64_t kAlwaysMapped = uint64_t{4} << 30;
 /// Room above the stack pointer, for a next kernel that looks for a return address.
 constexpr uint64_t kAboveStack = 64;
-
-/// Builds the tables that the relocator runs on and the next kernel starts on: one to one, read,
-/// write and execute, everything below 4 GiB and 2 MiB around each piece above.
-class IdentityMap {
- public:
-  explicit IdentityMap(PageSource& pages) : pages_(pages), tables_(0, PagingLevels(), 0) {}
-
-  bool Start() {
-    tables_ = PageTables(NewTable(), PagingLevels(), 0);
-    return tables_.root() != 0 && Map({PhysAddr(), kAlwaysMapped});
-  }
-
-  bool Map(PhysRange range) {
-    auto new_table = [this] { return NewTable(); };
-    const uint64_t begin = khocore::AlignDown(range.begin.raw(), kLargePageSize);
-    const uint64_t end = khocore::AlignUp(range.end().raw(), kLargePageSize);
-    return tables_.Map(begin, begin, end - begin, Leaf::kLargePage, kPresent | kWritable,
-                       new_table);
-  }
-
-  uint64_t root() const { return tables_.root(); }
-
- private:
-  uint64_t NewTable() {
-    const Result<khocore::PageFrame> page = pages_.AllocatePage();
-    return page.ok() ? page.value().address().raw() : 0;
-  }
-
-  PageSource& pages_;
-  PageTables tables_;
-};
-
-bool MapSegments(Span<const Segment> segments, IdentityMap& map) {
-  for (const Segment& segment : segments) {
-    if (!map.Map({segment.source, segment.bytes}) || !map.Map(segment.destination)) return false;
-  }
-  return true;
-}
 
 void FillCopies(Span<const Segment> segments, RelocatorCopy* copies) {
   for (size_t i = 0; i < segments.size; ++i) {
@@ -97,19 +57,14 @@ T* Direct(PhysAddr address) {
 }  // namespace
 
 Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters,
-                             PageSource& pages) {
+                             const PhysicalMemory& ram, PageSource& pages) {
   KHORIG_CHECK(segments.size <= kMaxCopies);
   const Result<ControlPages> taken = TakeControlPages(pages);
   if (!taken.ok()) return taken.error();
   const ControlPages& control = taken.value();
 
-  IdentityMap map(pages);
-  bool mapped = map.Start() && MapSegments(segments, map);
-  const PhysAddr used[] = {control.code, control.copies, control.stack};
-  for (const PhysAddr page : used) {
-    mapped = mapped && map.Map({page, kPageSize});
-  }
-  if (!mapped) return khocore::Error{khocore::ErrorCode::kOutOfMemory, PhysAddr()};
+  const Result<PhysAddr> tables = BuildIdentityMap(PagingLevels(), ram, pages);
+  if (!tables.ok()) return tables.error();
 
   const size_t code_bytes = static_cast<size_t>(__relocator_end - __relocator_begin);
   KHORIG_CHECK(code_bytes <= kPageSize);
@@ -118,7 +73,7 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
   FillCopies(segments, Direct<RelocatorCopy>(control.copies));
   const RelocatorData data{
       .gdt = (control.code + static_cast<uint64_t>(__relocator_gdt - __relocator_begin)).raw(),
-      .page_tables = map.root(),
+      .page_tables = tables.value().raw(),
       .stack = (control.stack + (kPageSize - kAboveStack)).raw(),
       .copies = control.copies.raw(),
       .copy_count = segments.size,
