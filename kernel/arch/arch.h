@@ -84,7 +84,8 @@ void InstallExceptionHandlers();
 void WalkStack(uint64_t frame_pointer, unsigned limit, void (*visit)(uint64_t pc));
 
 // ---- smp.cc: the other CPUs. They share page tables and handlers with the one that booted, which
-// alone calls these functions unless it says otherwise. Interrupts stay off on all of them.
+// alone calls these functions unless it says otherwise. The only interrupt that any of them takes
+// is the one of a panic.
 
 /// More CPUs than this are left alone.
 inline constexpr size_t kMaxCpus = 64;
@@ -119,8 +120,8 @@ StartResult StartCpu(const boot::BootInfo& info, size_t number, khocore::PhysRan
 bool RemoveCpu(size_t number);
 /// Writes an endless loop to the page of RAM at `page`, for a CPU that a defect leaves there.
 void (*MakeLoop(khocore::PhysAddr page))();
-/// Interrupts the other CPUs so that they come to `core::StopForPanic`, where that can be done;
-/// else they get there by looking. Any CPU may call it.
+/// Interrupts the other CPUs (NMI, SGI) so that they come to `core::StopForPanic`. Where the
+/// machine's interrupt controller cannot be used, they get there by looking. Any CPU may call it.
 void InterruptOtherCpus();
 
 // ---- kexec.cc

@@ -161,9 +161,12 @@ void StopOtherCpus(void (*print)(size_t number, uint64_t pc, uint64_t frame_poin
 
 void StopHere(uint64_t pc, uint64_t frame_pointer) {
   Place& place = stopped[arch::CpuNumber()];
-  place.pc = pc;
-  place.frame_pointer = frame_pointer;
-  __atomic_store_n(&place.known, true, __ATOMIC_RELEASE);
+  // Whoever has stopped already is interrupted, too.
+  if (!place.known) {
+    place.pc = pc;
+    place.frame_pointer = frame_pointer;
+    __atomic_store_n(&place.known, true, __ATOMIC_RELEASE);
+  }
   arch::Halt();
 }
 

@@ -48,10 +48,11 @@ def test_a_chain_keeps_everything(
         ("virt", {"extra_qemu": ("-machine", "virtualization=on")}),
         ("virt", {"extra_qemu": ("-machine", "virtualization=on", "-cpu", "cortex-a57")}),
         ("virt", {"extra_qemu": ("-smp", "2")}),
+        ("virt", {"extra_qemu": ("-smp", "2", "-machine", "gic-version=2")}),
     ],
     ids=[
         "q35-6G", "q35-4-level", "q35-2-cpus", "microvm", "virt-gicv2", "virt-el2",
-        "virt-el2-without-vhe", "virt-2-cpus",
+        "virt-el2-without-vhe", "virt-2-cpus", "virt-2-cpus-gicv2",
     ],
 )
 def test_machines(chains: Chains, machine: str, spec: dict[str, Any]) -> None:

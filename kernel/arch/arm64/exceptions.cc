@@ -3,6 +3,7 @@
 
 #include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/exit.h"
+#include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/registers.h"
 #include "kernel/arch/arm64/smp.h"
 #include "kernel/core/panic.h"
@@ -29,6 +30,7 @@ struct ExceptionFrame {
 static_assert(sizeof(ExceptionFrame) == 304);
 static_assert(offsetof(ExceptionFrame, vector) == 288);
 
+constexpr uint64_t kInterruptVector = 1;
 constexpr const char* kKinds[4] = {"synchronous", "irq", "fiq", "serror"};
 constexpr const char* kOrigins[4] = {"", " within an exception", " from the level below",
                                      " from the level below, 32-bit"};
@@ -133,6 +135,10 @@ void PrintRegisters(const void* registers) {
 
 extern "C" [[noreturn]] void HandleException(const ExceptionFrame* frame) {
   ContinueExit();
+  if (frame->vector == kInterruptVector && core::IsPanicking()) {
+    AcknowledgeInterrupt();
+    core::StopForPanic(frame->elr, frame->x[29]);
+  }
   char what[128];
   const bool synchronous = frame->vector % 4 == 0;
   const char* const origin = kOrigins[frame->vector / 4];

@@ -88,7 +88,7 @@ void ReadGic(const TreeNode& node, Machine* machine, Note note) {
                      boot::HasString(node.compatible, "arm,gic-400");
   if (!is_v3 && !is_v2) return;
   if (!node.DeviceReg(0, &machine->gic_distributor) ||
-      (is_v2 && !node.DeviceReg(1, &machine->gic_cpu))) {
+      !node.DeviceReg(1, is_v3 ? &machine->gic_redistributors : &machine->gic_cpu)) {
     note("interrupt controller: no usable reg; it is left as it is");
     return;
   }

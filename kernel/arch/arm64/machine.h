@@ -16,7 +16,8 @@ struct Machine {
   khocore::PhysRange console;  ///< PL011 that stdout-path names, or empty
   Gic gic = Gic::kNone;
   khocore::PhysRange gic_distributor;
-  khocore::PhysRange gic_cpu;  ///< version 2: the CPU interface
+  khocore::PhysRange gic_cpu;             ///< version 2: the CPU interface
+  khocore::PhysRange gic_redistributors;  ///< version 3: the first region of them
   khocore::PhysRange pci;  ///< configuration space (ECAM) of buses from `pci_first_bus`, or empty
   unsigned pci_first_bus = 0;
 

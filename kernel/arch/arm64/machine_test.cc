@@ -66,6 +66,7 @@ TEST(ReadMachine, ReadsGicVersion3) {
   const Outcome outcome = Read(VirtTree("arm,gic-v3", "/pl011@9000000"));
   EXPECT_EQ(outcome.machine.gic, Machine::Gic::kV3);
   EXPECT_EQ(outcome.machine.gic_distributor, Range(0x8000000, 0x10000));
+  EXPECT_EQ(outcome.machine.gic_redistributors, Range(0x8010000, 0x20000));
 }
 
 TEST(ReadMachine, FollowsAliasAndSettings) {
@@ -106,20 +107,22 @@ TEST(ReadMachine, LeavesAPathThatIsTooLongAlone) {
 }
 
 TEST(ReadMachine, SaysWhatItCannotReach) {
-  TestTree tree;
-  tree.Node("/gic").String("/gic", "compatible", "arm,cortex-a15-gic");
-  tree.Cells("/gic", "reg", {0, 0x8000000, 0, 0x10000});  // no CPU interface
-  tree.Node("/pci").String("/pci", "compatible", "pci-host-ecam-generic");
-  const Outcome outcome = Read(tree);
-  EXPECT_EQ(outcome.machine.gic, Machine::Gic::kNone);
-  EXPECT_EQ(outcome.machine.pci.size, 0u);
-  EXPECT_EQ(outcome.notes.size(), 2u);
+  for (const char* const gic : {"arm,cortex-a15-gic", "arm,gic-v3"}) {
+    TestTree tree;
+    tree.Node("/gic").String("/gic", "compatible", gic);
+    tree.Cells("/gic", "reg", {0, 0x8000000, 0, 0x10000});  // nothing of the CPUs
+    tree.Node("/pci").String("/pci", "compatible", "pci-host-ecam-generic");
+    const Outcome outcome = Read(tree);
+    EXPECT_EQ(outcome.machine.gic, Machine::Gic::kNone);
+    EXPECT_EQ(outcome.machine.pci.size, 0u);
+    EXPECT_EQ(outcome.notes.size(), 2u);
+  }
 }
 
 TEST(ReadMachine, PassesDisabledDevicesOver) {
   TestTree tree;
   tree.Node("/b").String("/b", "compatible", "arm,gic-v3");
-  tree.Cells("/b", "reg", {0, 0x2000, 0, 0x1000});
+  tree.Cells("/b", "reg", {0, 0x2000, 0, 0x1000, 0, 0x4000, 0, 0x1000});
   tree.Node("/a").String("/a", "compatible", "arm,gic-v3").String("/a", "status", "disabled");
   tree.Cells("/a", "reg", {0, 0x1000, 0, 0x1000});  // libfdt adds in front of /b
   EXPECT_EQ(Read(tree).machine.gic_distributor, Range(0x2000, 0x1000));
@@ -130,7 +133,7 @@ TEST(ReadMachine, TakesTheFirstInterruptController) {
   for (const uint32_t at : {2, 1}) {
     const std::string path = "/gic@" + std::to_string(at);
     tree.Node(path).String(path, "compatible", "arm,gic-v3");
-    tree.Cells(path, "reg", {0, at << 12, 0, 0x1000});
+    tree.Cells(path, "reg", {0, at << 12, 0, 0x1000, 0, at << 16, 0, 0x1000});
   }
   EXPECT_EQ(Read(tree).machine.gic_distributor, Range(0x1000, 0x1000));
 }

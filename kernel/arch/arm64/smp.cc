@@ -6,6 +6,7 @@
 
 #include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/cpu_local.h"
+#include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/machine.h"
 #include "kernel/arch/arm64/mmu.h"
 #include "kernel/arch/arm64/psci.h"
@@ -37,7 +38,16 @@ struct {
   uint64_t ids[kMaxCpus] = {};  ///< the CPU that booted first
   size_t count = 1;
   StartedCpus started;
+  bool interruptible = false;
 } smp;
+
+/// The CPU that booted needs it only when there is another one.
+void PrepareToBeStopped() {
+  if (smp.interruptible) return;
+  smp.interruptible = true;
+  OpenGic(this_machine);
+  AdmitInterrupt();
+}
 
 CpuLocal* PrepareLocal(const boot::BootInfo& info, size_t number, PhysRange memory,
                        void (*entry)(size_t number)) {
@@ -63,6 +73,7 @@ CpuLocal* PrepareLocal(const boot::BootInfo& info, size_t number, PhysRange memo
 /// Called by secondary.S.
 extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
   if (!smp.started.Arrive(local->number)) LeaveCpu();
+  AdmitInterrupt();
   local->entry(local->number);
   Halt();
 }
@@ -87,6 +98,7 @@ uint64_t HardwareId(size_t number) { return smp.ids[number]; }
 StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory,
                      void (*entry)(size_t number)) {
   if (!this_machine.has_psci || number >= smp.count) return StartResult::kImpossible;
+  PrepareToBeStopped();
   const CpuLocal* local = PrepareLocal(info, number, memory, entry);
   smp.started.SetStack(number, {memory.begin, kStackBytes});
   const uint64_t offset = static_cast<uint64_t>(secondary_entry - __image_begin);
@@ -100,6 +112,7 @@ StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory
 }
 
 void LeaveCpu() {
+  RefuseInterrupts();
   CallPsci(kPsciCpuOff);
   Halt();
 }
@@ -122,8 +135,7 @@ void (*MakeLoop(PhysAddr page))() {
   return reinterpret_cast<void (*)()>(page.raw());
 }
 
-/// There is no interrupt that the kernel takes.
-void InterruptOtherCpus() {}
+void InterruptOtherCpus() { InterruptOthers(); }
 
 PhysRange StackAround(uint64_t address) { return smp.started.StackAround(address); }
 
