@@ -19,11 +19,12 @@ _LATER = ("root", "kexec-metadata", FRAGMENT_OWNER, *LEDGER_OWNERS)
 
 def check_ledger(stop: Stop, sealed: SealedState) -> list[Finding]:
     """Compares the store "ledger" with the preserved pages and with the host's hashes."""
-    if sealed.ledger is None:
+    ledger = sealed.scenario.ledger
+    if ledger is None:
         return [stop.finding(CLAUSE, "there is no readable store 'ledger'")]
-    pages = (sealed.ledger["page"] >> np.uint64(stop.geometry.page_shift)).astype(np.int64)
-    findings = _check_count(stop, sealed.ledger)
-    findings += _check_pages(stop, sealed, sealed.ledger, pages)
+    pages = (ledger["page"] >> np.uint64(stop.geometry.page_shift)).astype(np.int64)
+    findings = _check_count(stop, ledger)
+    findings += _check_pages(stop, sealed, ledger, pages)
     findings += _check_complete(stop, sealed, pages)
     return findings
 

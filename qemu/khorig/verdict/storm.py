@@ -6,22 +6,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from khorig.model import Finding
 from khorig.verdict.random_stream import RandomStream
+from khorig.verdict.region_model import Pages, compare_blocks, compare_pages, toggle_block
 from khorig.verdict.scenario_options import number_option
 from khorig.verdict.sealed_state import SealedState
 from khorig.verdict.stop import Stop
-from khorig.view.blocks import Blocks
 from khorig.view.clients import KHORIG_PATH
 from khorig.view.fragment import Fragment, is_link
 from khorig.view.memory import PhysRange
-from khorig.view.storm_model import (
-    STORM_PAGES,
-    STORM_PRIZES,
-    StormModel,
-    storm_blocks,
-    storm_prizes,
-)
+from khorig.view.storm_model import STORM_PAGES, STORM_PRIZES, storm_blocks, storm_prizes
 
 CLAUSE = "storm model"
 MAX_CPUS = 64  # that a kernel uses
@@ -34,15 +30,14 @@ _GROUP = 8  # pages that belong to one CPU
 _KINDS = 16  # one in so many steps writes a fragment
 _ORDERS = 4
 _SLOTS = 8
-_TAIL = 0xFF
 _MOST = 6  # findings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExpectedStorm:
     """What all steps of one generation come to."""
 
-    pages: bytes  # one byte per page of the region
+    pages: Pages  # one byte per page of the region
     versions: tuple[dict[int, int], ...]  # of each CPU: the last version in each slot
 
 
@@ -64,19 +59,15 @@ def expected_storm(seed: int, generation: int, cpus: int, operations: int) -> Ex
             order = next(numbers) % _ORDERS
             group = next(numbers) % groups * cpus + cpu
             at = group * _GROUP + (next(numbers) % (_GROUP >> order) << order)
-            size = 1 << order
-            if pages[at] == 1 + order:
-                pages[at : at + size] = bytes(size)
-            elif not any(pages[at : at + size]):
-                pages[at : at + size] = bytes([1 + order]) + bytes([_TAIL]) * (size - 1)
+            toggle_block(pages, at, order)
         versions.append(slots)
-    return ExpectedStorm(bytes(pages), tuple(versions))
+    return ExpectedStorm(np.frombuffer(bytes(pages), dtype=np.uint8), tuple(versions))
 
 
 def check_storm(stop: Stop, sealed: SealedState) -> list[Finding]:
     """The guest's model is the one the seed decides, the tree has exactly its blocks and the prizes
     that were not given back, and each CPU's fragments are those that it wrote last."""
-    model = sealed.storm
+    model = sealed.scenario.storm
     if model is None:
         return [stop.finding(CLAUSE, "there is no readable store 'storm'")]
     cpus = min(stop.spec.smp, MAX_CPUS)
@@ -84,54 +75,22 @@ def check_storm(stop: Stop, sealed: SealedState) -> list[Finding]:
         return [stop.finding(CLAUSE, f"{model.cpus} CPUs took part, expected were {cpus}")]
     operations = number_option(stop.spec, "operations", _DEFAULT_OPERATIONS)
     expected = expected_storm(stop.spec.seed, stop.generation, cpus, operations)
-    findings = _compare_models(stop, model, expected)
-    findings += _compare_blocks(
-        stop, sealed, PhysRange(model.region, STORM_PAGES << stop.geometry.page_shift),
-        storm_blocks(model, stop.geometry), "block",
+    findings = compare_pages(
+        stop,
+        CLAUSE,
+        "storm",
+        (model.region, model.pages),
+        expected.pages,
+        lambda page: f", CPU {page // _GROUP % cpus}'s,",
     )
-    findings += _compare_blocks(
-        stop, sealed, PhysRange(model.prizes, STORM_PRIZES << stop.geometry.page_shift),
-        storm_prizes(model, stop.geometry), "prize",
-    )
-    return (_compare_fragments(stop, sealed, expected) + findings)[:_MOST]
-
-
-def _compare_models(stop: Stop, model: StormModel, expected: ExpectedStorm) -> list[Finding]:
-    found = model.pages.tobytes()
-    wrong = [page for page in range(STORM_PAGES) if found[page] != expected.pages[page]]
-    if not wrong:
-        return []
-    page = wrong[0]
-    what = (
-        f"page {page} of the region, CPU {page // _GROUP % model.cpus}'s, is {found[page]:#04x} in "
-        f"the guest's model, {expected.pages[page]:#04x} by the seed ({len(wrong)} pages differ)"
-    )
-    address = model.region + (page << stop.geometry.page_shift)
-    return [stop.finding(CLAUSE, what, address, "khorig/stores/storm")]
-
-
-def _compare_blocks(
-    stop: Stop, sealed: SealedState, area: PhysRange, wanted: Blocks, kind: str
-) -> list[Finding]:
     shift = stop.geometry.page_shift
-    blocks = sealed.handover.blocks
-    inside = blocks.select(blocks.touching([area], shift))
-    tracked = set(zip(inside.frames.tolist(), inside.orders.tolist()))
-    expected = set(zip(wanted.frames.tolist(), wanted.orders.tolist()))
-    findings = []
-    for text, odd in (
-        ("is preserved, though it was given back", tracked - expected),
-        ("is not preserved, though it should be", expected - tracked),
+    for kind, begin, count, wanted in (
+        ("storm block", model.region, STORM_PAGES, storm_blocks(model, stop.geometry)),
+        ("storm prize", model.prizes, STORM_PRIZES, storm_prizes(model, stop.geometry)),
     ):
-        if odd:
-            frame, order = min(odd)
-            what = (
-                f"{kind} {frame << shift:#018x} of order {order} {text}: an update of the tracker "
-                f"was lost ({len(odd)} of {len(expected)})"
-            )
-            owner = sealed.owners.name(frame) or f"storm {kind}"
-            findings.append(stop.finding(CLAUSE, what, frame << shift, owner))
-    return findings
+        area = PhysRange(begin, count << shift)
+        findings += compare_blocks(stop, sealed, CLAUSE, kind, area, wanted)
+    return (_compare_fragments(stop, sealed, expected) + findings)[:_MOST]
 
 
 def _compare_fragments(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from khorig.view.anchors import Anchor, Findings, scan
 from khorig.view.candidates import Candidate, find_candidates
-from khorig.view.clients import LEDGER_STORE, Clients, decode_clients, read_ledger
+from khorig.view.clients import Clients, decode_clients
 from khorig.view.dumps.dump import Dump, DumpMemory
 from khorig.view.errors import DecodeError, Problem
 from khorig.view.frame_table import FrameTable, read_frame_table
@@ -26,14 +26,7 @@ from khorig.view.linux_clients import LinuxClients, decode_linux_clients
 from khorig.view.linux_owners import linux_blocks
 from khorig.view.memory import PhysRange
 from khorig.view.owners import Owners, find_owners
-from khorig.view.scenario_blocks import (
-    BLOCKS_STORE,
-    CHURN_STORE,
-    OwnedBlocks,
-    blocks_of_model,
-    read_block_list,
-    read_churn_model,
-)
+from khorig.view.scenario_state import read_scenario_state
 from khorig.view.scratch import read_scratch
 
 
@@ -123,9 +116,9 @@ def _read(
     geometry = candidates[0].geometry
     clients = decode_clients(dump.memory, handover, geometry)
     linux = decode_linux_clients(dump.memory, handover, geometry)
-    problems: list[Problem] = []
-    owned = _scenario_blocks(dump, clients, geometry, problems)
-    owned += linux_blocks(linux, geometry)
+    scenario = read_scenario_state(dump.memory, clients.stores, geometry)
+    problems = list(scenario.problems)
+    owned = [*scenario.owned, *linux_blocks(linux, geometry)]
     handoff, scratch, told_by = _scratch(dump, candidates, found, problems)
     frames = None
     if dump.run and dump.run.frame_table:
@@ -148,24 +141,6 @@ def _read(
         frames=frames,
         problems=tuple(problems),
     )
-
-
-def _scenario_blocks(
-    dump: Dump, clients: Clients, geometry: Geometry, problems: list[Problem]
-) -> list[OwnedBlocks]:
-    """What khorig's scenarios keep besides their stores."""
-    owned = []
-    try:
-        if store := clients.stores.get(LEDGER_STORE):
-            read_ledger(dump.memory, store, geometry)
-        if store := clients.stores.get(BLOCKS_STORE):
-            owned.append(OwnedBlocks("block", read_block_list(dump.memory, store, geometry)))
-        if store := clients.stores.get(CHURN_STORE):
-            churn = read_churn_model(dump.memory, store, geometry)
-            owned.append(OwnedBlocks("churn block", blocks_of_model(churn, geometry)))
-    except DecodeError as error:
-        problems.append(replace(error.problem, subject="store"))
-    return owned
 
 
 def _scratch(

@@ -10,12 +10,14 @@ import pytest
 from khorig.view.clients import Store, decode_clients
 from khorig.view.errors import DecodeError
 from khorig.view.handover import decode_handover
+from khorig.view.layout import GEOMETRY_4K
 from khorig.view.owners import find_owners
 from khorig.view.scenario_blocks import OwnedBlocks, read_block_list, read_churn_model
+from khorig.view.scenario_state import read_scenario_state
 from view.handover_image import MIB, PAGE, RAM, FdtValue, HandoverImage
 
 
-def with_store(image: HandoverImage, content: bytes) -> Store:
+def with_store(image: HandoverImage, content: bytes, name: str = "s") -> Store:
     pages = [
         image.preserved_page(content[at : at + PAGE]) for at in range(0, len(content) or 1, PAGE)
     ]
@@ -25,11 +27,11 @@ def with_store(image: HandoverImage, content: bytes) -> Store:
         "vmalloc": vmalloc,
         "size": len(content),
     }
-    stores = image.fragment({"compatible": "khorig-stores-v1", "s": node})
+    stores = image.fragment({"compatible": "khorig-stores-v1", name: node})
     top = image.fragment({"compatible": "khorig-v1", "stores": image.link(stores)})
     image.clients["khorig"] = image.link(top)
     clients = decode_clients(image.memory, decode_handover(image.memory, image.finish()))
-    return clients.stores["s"]
+    return clients.stores[name]
 
 
 def test_block_list_and_its_owners() -> None:
@@ -77,3 +79,19 @@ def test_broken_churn_models(region: int, size: int) -> None:
     with pytest.raises(DecodeError) as caught:
         read_churn_model(image.memory, with_store(image, struct.pack("<Q", region) + bytes(size)))
     assert caught.value.problem.id == "churn-model"
+
+
+@pytest.mark.parametrize("name, head", [("churn", "<Q"), ("storm", "<3Q")])
+def test_what_models_name_is_owned(name: str, head: str) -> None:
+    image = HandoverImage()
+    region = image.allocate(10)
+    image.allocated.pop()
+    image.preserve(region, 1)
+    fields = (region, region, 1)[: struct.calcsize(head) // 8]  # no prize is asked for
+    with_store(image, struct.pack(head, *fields) + b"\x02\xff" + bytes(1022), name)
+    handover = decode_handover(image.memory, image.root)
+    clients = decode_clients(image.memory, handover)
+    state = read_scenario_state(image.memory, clients.stores, GEOMETRY_4K)
+    assert not state.problems
+    owners = find_owners(handover, clients, state.owned)
+    assert owners.name((region >> 12) + 1) == f"{name} block 0 (order 1) page 1"
