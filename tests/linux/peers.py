@@ -13,7 +13,7 @@ import pytest
 from khorig.cancellation import Cancellation
 from khorig.linux.chain import must_count
 from khorig.linux.judge import LinuxJudge
-from khorig.linux.peer import list_peers
+from khorig.linux.peer import build_command, list_peers
 from khorig.machines import MACHINES
 from khorig.model import RunResult, RunSpec, StopHook, Verdict
 from khorig.render.text import result_lines
@@ -55,8 +55,7 @@ class Chains:
         built = {peer.name for peer in list_peers() if peer.arch == arch}
         for name in kernels:
             if name.startswith("linux-") and name not in built:
-                version = name.removeprefix("linux-")
-                command = f"scripts/khorig linux build --version {version} --arch {arch}"
+                command = build_command(arch, name)
                 pytest.skip(f"{name} for {arch} is not built; build it: {command}")
         session = Session(
             self._out, LinuxJudge, lambda spec: hooks, Cancellation(), keep=keep, record=False

@@ -13,19 +13,19 @@ import click
 
 from khorig import exit_codes
 from khorig.artifacts import default_out
-from khorig.cli.types import NameOf, Seed, Size
+from khorig.cli.types import ConfigSetting, NameOf, Seed, Size
 from khorig.linux.chain import must_count
 from khorig.linux.image import arch_of_image
-from khorig.linux.peer import ARCHITECTURES, VERSIONS, list_peers
+from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers
 from khorig.machines import DEFAULT_MACHINES, MACHINES
 from khorig.model import RunSpec
 
 if TYPE_CHECKING:
+    from khorig.linux.setting import Setting
     from khorig.linux.source import Source
 
 _TIMEOUT_S = 300.0
-_STOCK = "stock"
-_VERSIONS = (*VERSIONS, _STOCK)
+_VERSIONS = (*VERSIONS, STOCK)
 _ENVIRONMENT = {"auto_envvar_prefix": "KHORIG"}
 
 
@@ -36,6 +36,7 @@ def linux() -> None:
     \b
       khorig linux build                               7.3 and 7.2 for both architectures, once
       khorig linux build --source ~/linux --arch arm64 your own tree
+      khorig linux build --version 7.3 --arch arm64 --config ARM64_16K_PAGES=y
       khorig linux run --chain linux-7.3,khorig,linux-7.3
       khorig linux run --kernel ~/linux/arch/x86/boot/bzImage --machine q35
       khorig linux table                               every pair of kernels, one verdict each
@@ -48,11 +49,15 @@ def linux() -> None:
 @click.option("--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="[default: all]")
 @click.option("--source", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="A clean source tree of your own in place of Debian's.")
+@click.option("--config", "settings", multiple=True, type=ConfigSetting(), metavar="NAME=VALUE",
+              help="A symbol of Kconfig, on top of the rig's configuration; the peer is called "
+              "after it, linux-7.3@NAME.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=2, show_default=True)
 def build(
     versions: tuple[str, ...] | None,
     arch: tuple[str, ...] | None,
     source: Path | None,
+    settings: tuple[Setting, ...],
     jobs: int,
 ) -> int:
     """Build Linux with KHO, LUO and its test module, in a tiny configuration.
@@ -66,14 +71,18 @@ def build(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if source is not None and versions:
+        raise click.UsageError("--version is for Debian's source, --source for your own")
+    if settings and STOCK in (versions or ()):
+        raise click.UsageError(f"{STOCK} is built by Debian; --config is for what is built here")
     wanted = versions or _VERSIONS
-    sources: list[Source] = [DebianSource(version) for version in wanted if version != _STOCK]
+    sources: list[Source] = [DebianSource(version) for version in wanted if version != STOCK]
     if source is not None:
         sources = [OwnSource(source)]
     with only_builder(click.echo):
-        if source is None and _STOCK in wanted:
+        if source is None and not settings and STOCK in wanted:
             _fetch(arch or ARCHITECTURES)
-        _build(sources, arch or ARCHITECTURES, jobs)
+        _build(sources, arch or ARCHITECTURES, settings, jobs)
     return exit_codes.PASS
 
 
@@ -85,14 +94,16 @@ def _fetch(archs: Sequence[str]) -> None:
         click.echo(f"{peer.name} ({peer.release}) for {peer.arch}: {peer.image}")
 
 
-def _build(sources: Sequence[Source], archs: Sequence[str], jobs: int) -> None:
+def _build(
+    sources: Sequence[Source], archs: Sequence[str], settings: Sequence[Setting], jobs: int
+) -> None:
     from khorig.linux.archive import build_init
     from khorig.linux.build import Builder
     from khorig.linux.selftests import build_selftests
 
     for one in sources:
         for name in archs:
-            peer = Builder(one, name, jobs, click.echo).build()
+            peer = Builder(one, name, jobs, click.echo, settings).build()
             build_init(peer)
             build_selftests(peer, functools.partial(one.tree, click.echo), click.echo)
             click.echo(f"{peer.name} ({peer.release}) for {name}: {peer.image}")
@@ -102,8 +113,11 @@ def _build(sources: Sequence[Source], archs: Sequence[str], jobs: int) -> None:
 @linux.command("list", short_help="List the built peers.")
 def list_command() -> int:
     """List the built peers."""
-    for peer in list_peers():
-        click.echo(f"{peer.name:<12} {peer.release:<10} {peer.arch:<7} {peer.image}")
+    peers = list_peers()
+    name = max((len(peer.name) for peer in peers), default=0)
+    release = max((len(peer.release) for peer in peers), default=0)
+    for peer in peers:
+        click.echo(f"{peer.name:<{name}} {peer.release:<{release}} {peer.arch:<7} {peer.image}")
     return exit_codes.PASS
 
 

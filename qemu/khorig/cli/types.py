@@ -10,6 +10,7 @@ from typing import Any, Callable, Sequence
 import click
 
 from khorig.cli.near import unknown
+from khorig.linux.setting import Setting, parse_setting
 
 
 class NameOf(click.ParamType):
@@ -69,3 +70,17 @@ class Seed(click.ParamType):
         if not 0 <= seed < 1 << 64:
             self.fail("a seed has 64 bits", param, ctx)
         return seed
+
+
+class ConfigSetting(click.ParamType):
+    """One symbol of a Linux's configuration: "NAME=y", with or without CONFIG_ in front."""
+
+    name = "setting"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Setting:
+        setting = value if isinstance(value, Setting) else parse_setting(str(value))
+        if setting is None:
+            self.fail(f"'{value}' sets nothing; try CMA=y or NR_CPUS=4", param, ctx)
+        return setting

@@ -6,13 +6,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import xxhash
 
@@ -25,13 +24,16 @@ from khorig.linux.peer import (
     Peer,
     cache_directory,
     list_peers,
+    make_newest,
     write_peer,
 )
+from khorig.linux.setting import Setting, unmet
 from khorig.linux.source import Say, Source
 
 _CONFIG = Path(__file__).parent / "config"
 _RECIPE = 1  # counted up when the steps below change
 _REPORT_S = 10.0
+_LOG = "build.log"
 _NEEDED = {
     "make": "make",
     "flex": "flex",
@@ -56,78 +58,103 @@ def missing_packages() -> list[str]:
 class Builder:
     """Builds one source for one architecture, unless the same was built before."""
 
-    def __init__(self, source: Source, arch: str, jobs: int, say: Say) -> None:
-        """`say` gets lines for people, and while it takes long one every ten seconds."""
+    def __init__(
+        self, source: Source, arch: str, jobs: int, say: Say, settings: Sequence[Setting] = ()
+    ) -> None:
+        """`say` gets lines for people, and while it takes long one every ten seconds. `settings`
+        come on top of the rig's configuration and into the name of the peer."""
         self._source = source
         self._arch = arch
         self._jobs = jobs
         self._say = say
+        self._settings = sorted(settings)
+        self._name = source.name + "".join(setting.suffix for setting in self._settings)
+        self._started_s = 0.0
 
     def build(self) -> Peer:
         """The built kernel, from the cache when it is there. Raises InfraError."""
         if missing := missing_packages():
             command = f"apt-get install --no-install-recommends {' '.join(missing)}"
             raise InfraError("packages for building Linux are missing", (command,))
-        key = self._key()
+        identity = self._source.identity(self._say)
+        key = self._key(identity)
         kept = cache_directory() / "peers" / key
         for peer in list_peers():
             if peer.directory == kept:
+                make_newest(peer)
                 return peer
-        objects = cache_directory() / "objects" / key
+        edited = self._source.edited
+        objects = cache_directory() / "objects" / (self._key(edited) if edited else key)
         shutil.rmtree(kept, ignore_errors=True)
         objects.mkdir(parents=True, exist_ok=True)
-        started_s = time.monotonic()
-        peer = self._build(self._source.tree(self._say), objects, kept)
-        shutil.rmtree(objects)
-        self._say(f"{peer.name} for {self._arch}: {time.monotonic() - started_s:.0f} s")
+        (objects / _LOG).unlink(missing_ok=True)
+        self._started_s = time.monotonic()
+        tree = self._source.tree(self._say)
+        self._build(tree, objects)
+        if edited and self._source.identity(self._say) != identity:
+            raise InfraError(f"{edited} was changed while it was built; build it again")
+        peer = self._keep(tree, objects, kept)
+        if not edited:
+            shutil.rmtree(objects)
+        self._say(f"{peer.name} for {self._arch}: {self._elapsed_s():.0f} s")
         return peer
 
-    def _key(self) -> str:
-        digest = xxhash.xxh64(f"{_RECIPE} {self._arch} {self._source.identity(self._say)}")
+    def _key(self, identity: str) -> str:
+        digest = xxhash.xxh64(f"{_RECIPE} {self._arch} {identity}")
         for path in self._fragments():
             digest.update(path.read_bytes())
+        for setting in self._settings:
+            digest.update(f"{setting.line}\n")
         compiler = [CROSS_PREFIX[self._arch] + "gcc", "-v"]
         digest.update(subprocess.run(compiler, capture_output=True, check=False).stderr)
-        return f"{self._source.name}-{self._arch}-{digest.hexdigest()}"
+        return f"{self._name}-{self._arch}-{digest.hexdigest()}"
 
     def _fragments(self) -> list[Path]:
         return [_CONFIG / "common.config", _CONFIG / f"{self._arch}.config"]
 
-    def _build(self, tree: Path, objects: Path, kept: Path) -> Peer:
-        log = objects / "build.log"
+    def _build(self, tree: Path, objects: Path) -> None:
+        log = objects / _LOG
         make = [
             *("make", f"ARCH={KERNEL_ARCH[self._arch]}", f"O={objects}", f"-j{self._jobs}"),
             f"CROSS_COMPILE={CROSS_PREFIX[self._arch]}",
         ]
+        config = objects / ".config"
+        wanted = objects / "settings.config"
+        wanted.write_text("".join(f"{setting.line}\n" for setting in self._settings))
         merge = [str(tree / "scripts/kconfig/merge_config.sh"), "-m", "-O", str(objects)]
-        fragments = map(str, self._fragments())
+        fragments = map(str, (config, *self._fragments(), wanted))
         self._run([*make, "tinyconfig"], tree, log)
-        self._run([*merge, str(objects / ".config"), *fragments], tree, log)
+        self._run([*merge, *fragments], tree, log)
         self._run([*make, "olddefconfig"], tree, log)
-        self._check_config(objects / ".config")
+        self._check_config(config.read_text())
         self._run([*make, IMAGE_TARGET[self._arch]], tree, log)
         self._run([*make, "headers"], tree, log)
+
+    def _keep(self, tree: Path, objects: Path, kept: Path) -> Peer:
         kept.mkdir(parents=True)
         shutil.copy(objects / IMAGE_PATH[self._arch], kept / IMAGE_TARGET[self._arch])
         shutil.copy(objects / ".config", kept / "config")
         shutil.copytree(objects / "usr/include", kept / "include")
         shutil.copytree(tree / "tools/include/nolibc", kept / "include", dirs_exist_ok=True)
         release = (objects / "include/config/kernel.release").read_text().strip()
-        peer = Peer(self._arch, self._source.name, release, kept)
+        peer = Peer(self._arch, self._name, release, kept)
         write_peer(peer)
         return peer
 
-    def _check_config(self, config: Path) -> None:
+    def _check_config(self, config: str) -> None:
         """Options that olddefconfig dropped would be missed much later."""
-        have = set(config.read_text().splitlines())
-        for path in self._fragments():
-            for line in path.read_text().splitlines():
-                wanted = re.fullmatch(r"CONFIG_\w+=y", line)
-                if wanted and line not in have:
-                    raise InfraError(f"this Linux has no {line} ({path.name})")
+        lines = [line for path in self._fragments() for line in path.read_text().splitlines()]
+        wanted = [line for line in lines if line.endswith("=y")]
+        wanted += [setting.line for setting in self._settings]
+        if missing := unmet(wanted, config):
+            what = f"{self._name} for {self._arch} cannot be configured as wanted"
+            raise InfraError(what, tuple(missing))
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._started_s
 
     def _run(self, words: list[str], tree: Path, log: Path) -> None:
-        what = f"{self._source.name} for {self._arch}"
+        what = f"{self._name} for {self._arch}"
         with log.open("ab") as sink:
             process = subprocess.Popen(
                 words,
@@ -155,7 +182,7 @@ class Builder:
                 return
             except subprocess.TimeoutExpired:
                 compiled = log.read_bytes().count(b"\n  CC ")
-                self._say(f"{what}: {compiled} files compiled")
+                self._say(f"{what}: {compiled} files compiled, {self._elapsed_s():.0f} s")
 
 
 @contextlib.contextmanager

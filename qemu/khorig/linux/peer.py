@@ -20,6 +20,7 @@ IMAGE_PATH = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image
 
 ARCHITECTURES = tuple(KERNEL_ARCH)
 VERSIONS = ("7.3", "7.2")
+STOCK = "stock"  # in place of a version: a Linux as Debian ships it
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,24 @@ def list_peers() -> list[Peer]:
     return [peer for _, peer in sorted(found, key=lambda item: item[0], reverse=True)]
 
 
+def make_newest(peer: Peer) -> None:
+    """Among the builds of its name: an edited source may be back at what was built before."""
+    (peer.directory / _DESCRIPTION).touch()
+
+
+def build_command(arch: str, name: str) -> str:
+    """What builds the peer called `name`."""
+    version, *settings = name.removeprefix("linux-").split("@")
+    source = f"--version {version}" if version in (*VERSIONS, STOCK) else "--source FOLDER"
+    words = ["scripts/khorig linux build", source, f"--arch {arch}"]
+    words += [f"--config {text}" if "=" in text else f"--config {text}=y" for text in settings]
+    return " ".join(words)
+
+
 def find_peer(arch: str, name: str) -> Peer:
     """The newest build called `name`. Raises InfraError with the command that builds it."""
     for peer in list_peers():
         if (peer.arch, peer.name) == (arch, name):
             return peer
-    version = name.removeprefix("linux-")
-    raise InfraError(
-        f"{name} for {arch} is not built",
-        (f"build it: scripts/khorig linux build --version {version} --arch {arch}",),
-    )
+    command = build_command(arch, name)
+    raise InfraError(f"{name} for {arch} is not built", (f"build it: {command}",))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,6 +27,7 @@ class Source(Protocol):
     """A Linux source tree that may have to be fetched first."""
 
     name: str  # "linux-7.3"
+    edited: str  # the folder, when people change it from build to build; else ""
 
     def identity(self, say: Say) -> str:
         """What decides the content. Raises InfraError."""
@@ -103,6 +106,8 @@ class PrivateApt:
 class DebianSource:
     """Debian's package linux-source-VERSION."""
 
+    edited = ""
+
     def __init__(self, version: str) -> None:
         """`version` such as "7.3"."""
         self.name = f"linux-{version}"
@@ -142,19 +147,34 @@ class OwnSource:
     def __init__(self, directory: Path) -> None:
         """The tree must be clean, as `make mrproper` leaves it."""
         self._directory = directory.resolve()
-        self.name = f"linux-{directory.resolve().name}"
+        self.edited = str(self._directory)
+        # Chains have commas between the names of kernels, and paths have slashes.
+        self.name = "linux-" + re.sub(r"[^\w.-]", "_", self._directory.name)
 
     def identity(self, say: Say) -> str:
-        """A digest over names, sizes and times of all files."""
+        """A digest over the names and contents of all files."""
         if not (self._directory / "kernel" / "liveupdate").is_dir():
             raise InfraError(f"{self._directory} is no Linux source with Kexec HandOver")
+        # As Linux's makefiles look at it, who say so only after they have begun.
+        for trace in (".config", "include/config", "arch/*/include/generated"):
+            if any(self._directory.glob(trace)):
+                raise InfraError(
+                    f"{self._directory} was built in, which keeps Linux from being built elsewhere",
+                    (
+                        f"clean it: make -C {self._directory} mrproper",
+                        f"or take a copy: git -C {self._directory} worktree add FOLDER",
+                    ),
+                )
         say(f"reading {self._directory}")
         digest = xxhash.xxh64()
-        for path in sorted(self._directory.rglob("*")):
-            if ".git" not in path.parts and path.is_file():
-                state = path.stat()
-                digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n")
-        return f"{self._directory} {digest.hexdigest()}"
+        for folder, folders, files in os.walk(self._directory):
+            folders[:] = sorted(name for name in folders if name != ".git")
+            for name in sorted(files):
+                path = Path(folder, name)
+                digest.update(f"{path.relative_to(self._directory)}\n")
+                if path.is_file():
+                    digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     def tree(self, say: Say) -> Path:
         """See Source."""

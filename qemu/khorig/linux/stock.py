@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 from khorig.errors import InfraError
-from khorig.linux.peer import IMAGE_TARGET, Peer, cache_directory, write_peer
+from khorig.linux.peer import IMAGE_TARGET, STOCK, Peer, cache_directory, write_peer
 from khorig.linux.source import PrivateApt, Say, command
 
 ARCH = "x86_64"
-NAME = "linux-stock"
+NAME = f"linux-{STOCK}"
 
 _PREFIX = "linux-binary-7."
 _SUFFIX = "-cloud-amd64"  # the smallest of those that have a serial console

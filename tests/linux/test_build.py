@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`khorig linux build`, with makefiles that build nothing but a file in place of Linux's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from khorig import exit_codes
+from khorig.cli.main import main
+from khorig.errors import InfraError
+from khorig.linux import build
+from khorig.linux.peer import Peer, build_command, find_peer
+from khorig.linux.setting import Setting, parse_setting, unmet
+from khorig.linux.source import OwnSource
+
+# What the verb calls, as Linux has it: outputs go below O, the configuration is Kconfig's.
+_MAKEFILE = """\
+IMAGE = $(O)/arch/x86/boot/bzImage
+tinyconfig:
+	echo 'CONFIG_64BIT=y' > $(O)/.config
+olddefconfig:
+	sed -i '/NEEDS_MORE/d' $(O)/.config
+bzImage: $(IMAGE)
+$(IMAGE): kernel/liveupdate/version
+	mkdir -p $(@D) $(O)/include/config
+	printf '  CC      once\\n'
+	cp $< $@
+	cp $< $(O)/include/config/kernel.release
+	echo built >> $(O)/built
+	sh ./hook
+headers:
+	mkdir -p $(O)/usr/include
+"""
+_MERGE = """\
+#!/bin/sh
+out="$3"; shift 3
+cat "$@" > "$out/merged" && mv "$out/merged" "$out/.config"
+"""
+
+
+@pytest.fixture(name="tree")
+def tree_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source tree that looks like Linux to the verb, and a cache of its own."""
+    if not shutil.which("make"):
+        pytest.skip("make is not installed: apt-get install make")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "missing_packages", lambda: [])
+    tree = tmp_path / "toy"
+    for folder in ("kernel/liveupdate", "scripts/kconfig", "tools/include/nolibc"):
+        (tree / folder).mkdir(parents=True)
+    (tree / "Makefile").write_text(_MAKEFILE)
+    (tree / "hook").write_text("")
+    (tree / "kernel/liveupdate/version").write_text("7.3.4-one\n")
+    merge = tree / "scripts/kconfig/merge_config.sh"
+    merge.write_text(_MERGE)
+    merge.chmod(0o755)
+    return tree
+
+
+def built(tree: Path, *settings: Setting) -> Peer:
+    """What the verb makes of the tree."""
+    return build.Builder(OwnSource(tree), "x86_64", 1, lambda line: None, settings).build()
+
+
+def runs(tmp_path: Path) -> int:
+    """How often a compiler would have run."""
+    counts = [path.read_text().count("built") for path in tmp_path.glob("cache/**/built")]
+    return sum(counts)
+
+
+def edit(tree: Path, text: str) -> None:
+    (tree / "kernel/liveupdate/version").write_text(text + "\n")
+
+
+def test_a_tree_is_built_once(tree: Path, tmp_path: Path) -> None:
+    peer = built(tree)
+    assert (peer.name, peer.release) == ("linux-toy", "7.3.4-one")
+    assert peer.image.read_text() == "7.3.4-one\n"
+    assert find_peer("x86_64", "linux-toy") == peer
+    for path in tree.rglob("*"):
+        path.touch()  # what decides is content
+    assert built(tree) == peer
+    assert runs(tmp_path) == 1
+
+
+def test_an_edited_tree_is_built_where_its_objects_are(tree: Path, tmp_path: Path) -> None:
+    first = built(tree)
+    edit(tree, "7.3.4-two")
+    second = built(tree)
+    assert second.release == "7.3.4-two"
+    assert find_peer("x86_64", "linux-toy") == second
+    assert len(list(tmp_path.glob("cache/khorig/linux/objects/*"))) == 1
+    edit(tree, "7.3.4-one")
+    assert built(tree) == first, "it was built before"
+    assert find_peer("x86_64", "linux-toy") == first, "and is what the name stands for again"
+    assert runs(tmp_path) == 2
+
+
+def test_a_tree_that_changes_under_the_compiler_is_not_kept(tree: Path) -> None:
+    (tree / "hook").write_text("echo 7.3.4-late > kernel/liveupdate/version\n")
+    with pytest.raises(InfraError, match="was changed while it was built"):
+        built(tree)
+    with pytest.raises(InfraError, match="is not built"):
+        find_peer("x86_64", "linux-toy")
+    assert built(tree).release == "7.3.4-late"
+
+
+def test_settings_come_last_and_into_the_name(tree: Path) -> None:
+    plain = built(tree)
+    peer = built(tree, Setting("NUMA", "n"), Setting("CMDLINE", "a b"))
+    assert peer.name == "linux-toy@CMDLINE=a_b@NUMA=n"
+    config = (peer.directory / "config").read_text().splitlines()
+    assert config.index("# CONFIG_NUMA is not set") > config.index("CONFIG_NUMA=y")
+    assert 'CONFIG_CMDLINE="a b"' in config
+    assert find_peer("x86_64", "linux-toy") == plain
+
+
+def test_a_setting_that_does_not_hold_is_named(tree: Path) -> None:
+    with pytest.raises(InfraError, match="cannot be configured") as caught:
+        built(tree, Setting("NEEDS_MORE", "y"))
+    [detail] = caught.value.evidence
+    assert detail.startswith("CONFIG_NEEDS_MORE=y: no such symbol")
+
+
+@pytest.mark.parametrize("trace", [".config", "include/config/x", "arch/x86/include/generated/x"])
+def test_a_tree_that_was_built_in_is_refused(tree: Path, trace: str) -> None:
+    (tree / trace).parent.mkdir(parents=True, exist_ok=True)
+    (tree / trace).write_text("")
+    with pytest.raises(InfraError, match="was built in") as caught:
+        built(tree)
+    assert f"make -C {tree} mrproper" in caught.value.evidence[0]
+
+
+def test_a_failure_ends_with_the_compilers_words(tree: Path) -> None:
+    (tree / "hook").write_text("echo 'kho.c:7: error: expected ;'; exit 1\n")
+    with pytest.raises(InfraError, match="the log is .*build.log") as caught:
+        built(tree)
+    assert "kho.c:7: error: expected ;" in caught.value.evidence
+    log = Path(caught.value.what.partition("the log is ")[2])
+    (tree / "hook").write_text("")
+    built(tree)
+    assert "error" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "suffix"),
+    [
+        ("CMA=y", "CONFIG_CMA=y", "@CMA"),
+        ("CONFIG_CMA=n", "# CONFIG_CMA is not set", "@CMA=n"),
+        ("NR_CPUS=4", "CONFIG_NR_CPUS=4", "@NR_CPUS=4"),
+        ('LOCALVERSION=-a,"b', 'CONFIG_LOCALVERSION="-a,\\"b"', "@LOCALVERSION=-a__b"),
+    ],
+)
+def test_settings(text: str, line: str, suffix: str) -> None:
+    setting = parse_setting(text)
+    assert setting and (setting.line, setting.suffix) == (line, suffix)
+
+
+def test_what_a_configuration_lacks() -> None:
+    config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=3\n"
+    wanted = ["CONFIG_B=y", "CONFIG_A=y", "CONFIG_C=4"]
+    wanted += ["# CONFIG_B is not set", "# CONFIG_D is not set"]
+    assert unmet(wanted, config) == ["CONFIG_C=4: CONFIG_C=3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("linux-7.3", "--version 7.3 --arch arm64"),
+        ("linux-7.3@A@B=4", "--version 7.3 --arch arm64 --config A=y --config B=4"),
+        ("linux-stock", "--version stock --arch arm64"),
+        ("linux-mine@A", "--source FOLDER --arch arm64 --config A=y"),
+    ],
+)
+def test_the_command_that_builds_a_peer(name: str, options: str) -> None:
+    assert build_command("arm64", name) == f"scripts/khorig linux build {options}"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--config", "CMA"], "'CMA' sets nothing"),
+        (["--version", "stock", "--config", "CMA=y"], "stock is built by Debian"),
+        (["--version", "7.3", "--source", "."], "--version is for Debian's source"),
+    ],
+)
+def test_options_that_contradict(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["linux", "build", *options])
+    assert done.value.code == exit_codes.USAGE
+    assert said in capsys.readouterr().err
