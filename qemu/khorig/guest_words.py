@@ -15,7 +15,10 @@ _STATUS_OF = {
     "error": None,  # 39 or 41
 }
 _PANIC_LINES = 24
+_OOPS_LINES = 12
 _LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
+_LINUX_OOPS = re.compile(r"(Unable to handle kernel |Internal error: |BUG: |Oops: ).*")
+_PLACE = re.compile(r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*")  # in Linux's code
 
 
 class GuestWords:
@@ -27,14 +30,28 @@ class GuestWords:
         self._said: set[int | None] = set()
         self._panic: GuestEvent | None = None
         self._panic_lines: list[str] = []
-        self.last_words = ""  # of a Linux that panicked: it resets the machine next
+        self._linux_panic = ""
+        self._linux_oops: list[str] = []  # what it says first, and where it was
 
     def on_text(self, text: str) -> None:
         """A line for people: after a panic, registers and backtrace."""
-        if panic := _LINUX_PANIC.search(text):
-            self.last_words = panic.group(0).rstrip()
+        self._on_linux_text(text.rstrip())
         if self._panic is not None and len(self._panic_lines) < _PANIC_LINES and text.strip():
             self._panic_lines.append(text.rstrip())
+
+    @property
+    def linux_panicked(self) -> bool:
+        """It resets the machine next, unless this comes before it has read its options."""
+        return bool(self._linux_panic)
+
+    def _on_linux_text(self, text: str) -> None:
+        if self._linux_panic:
+            return
+        if panic := _LINUX_PANIC.search(text):
+            self._linux_panic = panic.group(0)
+        wanted = _PLACE if self._linux_oops else _LINUX_OOPS
+        if (found := wanted.search(text)) and len(self._linux_oops) < _OOPS_LINES:
+            self._linux_oops.append(found.group(0))
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """What this event says. A panic is kept for `finish`, when all of it has been printed.
@@ -56,8 +73,18 @@ class GuestWords:
             return [self._finding(event, f"{event.text('cause')}: {event.text('text')}")]
         return []
 
-    def finish(self) -> list[Finding]:
-        """The panic, with what was printed about it."""
+    def finish(self, running: int) -> list[Finding]:
+        """The panic, with what was printed about it; a Linux's in generation `running`."""
+        if self._linux_panic:
+            return [
+                Finding(
+                    "guest",
+                    self._linux_panic,
+                    generation=running,
+                    evidence=tuple(self._linux_oops),
+                    verdict=Verdict.CRASH,
+                )
+            ]
         if self._panic is None or self._expected == exit_status.PANIC:
             return []
         return [

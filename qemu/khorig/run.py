@@ -163,6 +163,8 @@ class Run:
         if isinstance(happening, ConsoleLine):
             self._emit("console", text=happening.text)
             self._words.on_text(happening.text)
+            if self._words.linux_panicked and self._ending_by_s is None:
+                self._ending_by_s = time.monotonic() + _LAST_WORDS_S
             findings = self._firmware.on_text(happening.text)
         elif isinstance(happening, GarbledLine):
             self._emit("garbled", text=happening.text, why=happening.why)
@@ -253,8 +255,9 @@ class Run:
                 self._add(self._finding("exit-status", what, verdict))
             return status
         if status == 0 and self._shutdown in _ENDED_BY_GUEST:
-            what = self._words.last_words or _ENDED_BY_GUEST[self._shutdown]
-            self._add(self._finding("guest", what, Verdict.CRASH))
+            if not self._words.linux_panicked:
+                what = _ENDED_BY_GUEST[self._shutdown]
+                self._add(self._finding("guest", what, Verdict.CRASH))
             return status
         if status == -signal.SIGBUS:
             raise InfraError(f"no room for guest RAM is left in {vm.ram_file.directory}")
@@ -290,7 +293,7 @@ class Run:
     def _settle(self) -> None:
         """After the guest's end: what is missing, unless something else ended the run early and
         explains it."""
-        self._add(*self._words.finish())
+        self._add(*self._words.finish(self._sequence.running))
         if self._status is None and not self._findings:
             what = f"the guest did not end within {_LAST_WORDS_S:g} s of its last words"
             self._add(self._finding("exit-status", what))

@@ -45,6 +45,11 @@ class Sequence:
             self._done = event.text("status")
         return []
 
+    @property
+    def running(self) -> int:
+        """The generation that runs: after a jump the next one, before its first words."""
+        return self.generation + self._jumped
+
     def finish(self) -> list[Finding]:
         """What is missing, after the guest has ended."""
         if self._spec.expected_status != exit_status.PASS:

@@ -121,6 +121,17 @@ def test_a_guest_that_panics_and_stays_is_not_waited_for(rig: Rig) -> None:
     assert result.wall_s < 8
 
 
+def test_a_linux_that_panics_and_stays_is_a_crash_of_who_was_jumped_to(rig: Rig) -> None:
+    """Before it has read panic=-1 it does not reset the machine."""
+    said = "Kernel panic - not syncing: Attempted to kill the idle task!"
+    script = handover_script()
+    jump = next(at for at, step in enumerate(script) if '"jump"' in str(step))
+    result = rig.run([*script[: jump + 1], ["say", f"[    0.0] {said}"], ["sleep", 60]])
+    assert (result.verdict, result.cause) == (Verdict.CRASH, said)
+    assert result.findings[0].generation == 2
+    assert result.wall_s < 8
+
+
 def test_an_expected_panic_has_to_end_the_machine(rig: Rig) -> None:
     script: Script = [event("boot", 1, handover=False), event("panic", 1, text="x")]
     assert rig.run([*script, ["exit", 37]], expected_status=37).verdict is Verdict.PASS

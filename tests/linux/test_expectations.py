@@ -13,7 +13,7 @@ from khorig.linux.chain import command_line, content_state, session_action
 from khorig.linux.expectations import Expectations
 from khorig.linux.snapshot import take_snapshot
 from khorig.linux.words import LinuxWords
-from khorig.model import GuestEvent, RunSpec
+from khorig.model import GuestEvent, RunSpec, Verdict
 
 LINUX_KHORIG_LINUX = ("linux-7.3", "khorig", "linux-7.3")
 
@@ -87,11 +87,29 @@ def test_bad_words_are_always_on(text: str) -> None:
     assert not words.take(event("kernel-log", 2, text="KHO: found kexec handover data."))
 
 
-def test_a_panic_says_why_the_machine_is_reset_next() -> None:
+def test_a_panic_comes_with_what_led_to_it() -> None:
     words = GuestWords(spec_of("linux-7.3", "linux-7.3"))
-    words.on_text("[    0.048000] Kernel panic - not syncing: No working init found.  Try\r")
-    words.on_text("[    0.048000] Call Trace:")
-    assert words.last_words == "Kernel panic - not syncing: No working init found.  Try"
+    for text in (
+        "[    0.000000] Zone ranges: start_kernel+0x1/0x2",
+        "[    0.000000] Unable to handle kernel paging request at virtual address ffffffffc0000020",
+        "[    0.000000] Mem abort info:",
+        "[    0.000000] pc : _find_next_bit+0x1c/0x54",
+        "[    0.000000]  kho_memory_init_early+0xc4/0x150",
+        "[    0.000000] Kernel panic - not syncing: Attempted to kill the idle task!\r",
+        "[    0.000000] ---[ end Kernel panic - not syncing: Attempted to kill the idle task! ]---",
+    ):
+        assert not words.linux_panicked or "end Kernel" in text
+        words.on_text(text)
+    assert words.linux_panicked
+    [finding] = words.finish(2)
+    assert (finding.what, finding.generation, finding.verdict) == (
+        "Kernel panic - not syncing: Attempted to kill the idle task!", 2, Verdict.CRASH,
+    )  # fmt: skip
+    assert finding.evidence == (
+        "Unable to handle kernel paging request at virtual address ffffffffc0000020",
+        "pc : _find_next_bit+0x1c/0x54",
+        "kho_memory_init_early+0xc4/0x150",
+    )
 
 
 def test_an_expected_refusal_is_no_bad_word() -> None:
