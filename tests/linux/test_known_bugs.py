@@ -8,14 +8,21 @@ takes without a word is in khorig.linux.refusals, and docs/linux.md has the list
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from peers import ONE_OF_EACH, Chains, expect_pass
+from khorig.check.check import check, is_broken
 from khorig.linux.refusals import DamageHook, LinuxDamage
 from khorig.model import RunResult, Verdict
 from khorig.tamper.target import Target
+from khorig.view.dumps import open_dump
+from khorig.view.inspection import inspect
+
+# Not among the peers that are built when nobody asks; tests that need it are skipped without it.
+PAGES_16K = "linux-7.3@ARM64_16K_PAGES"
 
 
 def kernel_log(result: RunResult, generation: int) -> list[str]:
@@ -66,3 +73,49 @@ def test_a10_an_anchor_beyond_ram_ends_linux_before_its_console(chains: Chains) 
     result = chains.run("virt", ("khorig", "linux-7.3"), (hook,), timeout_s=45.0)
     assert result.verdict in (Verdict.HANG, Verdict.CRASH)
     assert result.generations == 1, "the second kernel had no first words"
+
+
+@ONE_OF_EACH
+def test_r18_the_tail_of_an_odd_reserve_mem_is_not_preserved(chains: Chains, machine: str) -> None:
+    """Linux preserves as many whole pages as the size has: of 6 KiB the last 2 are lost."""
+    result = chains.run(
+        machine, ("linux-7.3", "khorig"), linux_options=("reserve_mem=6K:4096:odd",)
+    )
+    assert result.verdict is Verdict.FAIL
+    assert result.findings[0].owner == "memblock/odd" and "is not preserved" in result.cause
+
+
+@pytest.mark.parametrize("kernels", [("linux-7.3", PAGES_16K), (PAGES_16K, "linux-7.3")])
+def test_a4_another_page_size_ends_linux_before_its_console(
+    chains: Chains, kernels: tuple[str, str]
+) -> None:
+    """Nothing that is handed over says how large pages are, and Linux follows what it takes for
+    pointers. That there is something to be read is due to earlycon."""
+    result = chains.run("virt", kernels)
+    assert result.verdict is Verdict.CRASH
+    assert result.cause == "Kernel panic - not syncing: Attempted to kill the idle task!"
+    [panic] = result.findings
+    assert panic.generation == 2
+    assert any("__kho_radix_walk_tree" in line for line in panic.evidence), panic.evidence
+
+
+def test_a4_the_same_page_size_is_taken(chains: Chains) -> None:
+    expect_pass(chains.run("virt", (PAGES_16K, PAGES_16K)))
+
+
+def test_a4_khorig_refuses_other_page_sizes(chains: Chains) -> None:
+    """The tree by the first pointer that is none, and to load such a kernel by its header."""
+    result = chains.run("virt", (PAGES_16K, "khorig"), stops=())
+    assert re.match("generation 2 refused its handover: (unaligned|outside-ram)", result.cause)
+    result = chains.run("virt", ("khorig", PAGES_16K))
+    assert "a kernel with pages larger than 4 KiB" in result.cause
+
+
+def test_a4_a_dump_tells_the_page_size(chains: Chains) -> None:
+    """By trying: with the right one everything in it adds up."""
+    result = chains.run("virt", (PAGES_16K, "khorig"), keep=True)
+    with open_dump(Path(result.directory) / "gen2.entry.ram.zst") as dump:
+        inspection = inspect(dump)
+        assert inspection.geometry.page_size == 16 << 10
+        assert not is_broken(check(inspection))
+        assert inspection.linux.kho_test and inspection.linux.kho_test.adds_up

@@ -56,6 +56,7 @@ BUGS: Mapping[str, str] = {
     "R15": "silent prefix preservation of huge object",
     "R16": "session mutated while reboot serializes (bb1328be35bf)",
     "R17": "TOCTOU / UAF / bad list iterator in session code (b2135d1cb0e3)",
+    "R18": "tail of a reserve_mem that is no multiple of the page is not preserved",
     "S1": "root FDT page not itself preserved",
     "S2": "subtree blob registered but not preserved",
     "S3": "FDT u64 read at 4-byte alignment (53f8f064eba3)",

@@ -49,8 +49,9 @@ CLIENT_INVARIANTS = (
         "reserved memory is preserved",
         "Every page of an area of `reserve_mem=` is in the tracker.",
         "The next kernel gives the pages to somebody else.",
-        ("G1", "R3"),
-        "An area in scratch is G1.",
+        ("G1", "R3", "R18"),
+        "An area in scratch is G1. If only its last page is missing, begin or size of the area are no "
+        "multiples of the page size (R18).",
         needs="memblock",
     ),
     Invariant(

@@ -18,6 +18,7 @@ from khorig.model import RunSpec
 KHORIG = "khorig"
 RESERVED_NAME = "reference"
 RESERVED_BYTES = 1 << 20
+RESERVED_ALIGNMENT = 1 << 16  # the largest page of all; Linux preserves whole pages only
 
 _U64 = (1 << 64) - 1
 _CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
@@ -85,7 +86,7 @@ def _linux_words(spec: RunSpec, generation: int) -> list[str]:
         *_OWN_OPTIONS[spec.arch],
         # The same seed is to give the same run; who wants addresses at random says so.
         *(() if "kaslr" in spec.linux_options else ("nokaslr",)),
-        f"reserve_mem={RESERVED_BYTES >> 10}K:4096:{RESERVED_NAME}",
+        f"reserve_mem={RESERVED_BYTES >> 10}K:{RESERVED_ALIGNMENT}:{RESERVED_NAME}",
         f"khorig.generation={generation}",
         f"khorig.generations={spec.generations}",
         f"khorig.content={RESERVED_NAME}:{content_state(spec.seed, RESERVED_NAME):x}",
@@ -113,7 +114,7 @@ def _khorig_words(spec: RunSpec, generation: int) -> list[str]:
     ]
     # In between it owns nothing and hands everything on; at the ends it makes and checks.
     if generation in (1, spec.generations):
-        words.append(f"reserve_mem={RESERVED_BYTES >> 10}K:4096:{RESERVED_NAME}")
+        words.append(f"reserve_mem={RESERVED_BYTES >> 10}K:{RESERVED_ALIGNMENT}:{RESERVED_NAME}")
     return words
 
 

@@ -17,6 +17,7 @@ from khorig.verdict.guest_facts import GuestFacts
 from khorig.verdict.memory_picture import draw_memory
 from khorig.verdict.page_changes import compare_pages
 from khorig.verdict.page_hashes import PageHashes
+from khorig.verdict.sealed_clauses import check_claims
 from khorig.verdict.sealed_state import SealedState, take_sealed_state
 from khorig.verdict.stop import Stop
 from khorig.view.errors import DecodeError
@@ -140,6 +141,7 @@ class LinuxJudge:
             stop.finding_of("handover", problem)
             for problem in (*arrived.handover.problems, *arrived.problems)
         ]
+        findings += check_claims(stop, arrived)
         if before is not None:
             findings += before.compare(stop, arrived)
         elif sealed is not None:

@@ -16,6 +16,7 @@ from khorig.view.memory import PhysRange
 from khorig.view.placement import check_placement
 from khorig.view.scratch import check_scratch
 
+_OWNERS = "owners"
 _MOST = 6  # findings of a kind
 
 
@@ -95,20 +96,25 @@ def check_counts(stop: Stop, sealed: SealedState) -> list[Finding]:
 
 def check_owners(stop: Stop, sealed: SealedState) -> list[Finding]:
     """Every preserved page has exactly one owner, and what an owner has is preserved."""
-    clause = "owners"
+    findings = check_claims(stop, sealed)
+    unowned = sealed.owners.unowned
+    if len(unowned):
+        page = int(unowned[0]) << stop.geometry.page_shift
+        what = f"page {page:#018x} is preserved for nobody ({len(unowned)} such pages)"
+        findings.append(stop.finding(_OWNERS, what, page, "nobody"))
+    return findings
+
+
+def check_claims(stop: Stop, sealed: SealedState) -> list[Finding]:
+    """What an owner has is preserved, and nobody else's."""
     shift = stop.geometry.page_shift
     findings = []
     for clash in sealed.owners.clashes[:_MOST]:
         what = f"page {clash.frame << shift:#018x} belongs to {clash.first} and to {clash.second}"
-        findings.append(stop.finding(clause, what, clash.frame << shift, clash.first))
+        findings.append(stop.finding(_OWNERS, what, clash.frame << shift, clash.first))
     for stray in sealed.owners.strays[:_MOST]:
         what = f"page {stray.frame << shift:#018x} of {stray.owner} is not preserved"
-        findings.append(stop.finding(clause, what, stray.frame << shift, stray.owner))
-    unowned = sealed.owners.unowned
-    if len(unowned):
-        frame = int(unowned[0])
-        what = f"page {frame << shift:#018x} is preserved for nobody ({len(unowned)} such pages)"
-        findings.append(stop.finding(clause, what, frame << shift, "nobody"))
+        findings.append(stop.finding(_OWNERS, what, stray.frame << shift, stray.owner))
     return findings
 
 
