@@ -77,7 +77,12 @@ def _problems(inspection: Inspection) -> Iterable[Problem]:
     yield from inspection.problems
     yield from check_placement(inspection.handover, inspection.scratch or (), inspection.geometry)
     if inspection.scratch is not None:
-        yield from check_scratch(inspection.memory, inspection.scratch, inspection.geometry)
+        yield from check_scratch(
+            inspection.memory,
+            inspection.scratch,
+            inspection.geometry,
+            inspection.dump.lacks_crash_kernel,
+        )
 
 
 def things_present(inspection: Inspection) -> set[str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from khorig.check.invariant import Invariant, Level
+from khorig.check.invariant import ANY, Invariant, Level
 
 PLACE_INVARIANTS = (
     Invariant(
@@ -31,7 +31,8 @@ PLACE_INVARIANTS = (
     Invariant(
         "KHR-I063",
         "scratch areas lie in RAM",
-        "Each area that is not empty is inside RAM.",
+        "Each area that is not empty is inside RAM. In a dump that Linux made of itself a part of an "
+        "area may be missing: such a dump never has the crash kernel's own memory.",
         "The receiver adds the areas to its memory without a check.",
         ("G7", "G8", "L2"),
         "A `mem=` that differs between the kernels is G7.",
@@ -101,6 +102,17 @@ PLACE_INVARIANTS = (
         "A page that nobody names is never taken back: it is lost at the next hop, or leaks.",
         ("G9", "G5", "R4"),
         "A client that is not known here owns pages this tool cannot see; `--owners` lists them.",
+        level=Level.WARNING,
+    ),
+    Invariant(
+        "KHR-I071",
+        "the dump has every page that was looked for",
+        "No page that the handover's structures lead to was left out of the dump.",
+        "makedumpfile leaves out what it takes for free, for user space or for the page cache, and "
+        "preserved memory is all of these. What hangs behind such a page was not checked.",
+        (),
+        "Take the dump again with `makedumpfile -d 1`, which leaves out pages of zeros alone.",
+        ((ANY, "left-out"),),
         level=Level.WARNING,
     ),
 )

@@ -135,7 +135,8 @@ def _setup_data(memory: DumpMemory, at: int) -> Anchor | None:
         handoff = find_in_setup_data(memory, at) if at > 0 else None
     except DecodeError:
         return None
-    if handoff is None or handoff.root.value >= _MAX_ADDRESS:  # code can look like a setup_data
+    # Code can look like a setup_data, and Linux prepares an empty one where it hands nothing over.
+    if handoff is None or not 0 < handoff.root.value < _MAX_ADDRESS:
         return None
     return Anchor(handoff, f"setup_data at {at:#x}")
 

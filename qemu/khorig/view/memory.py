@@ -38,9 +38,18 @@ class PhysRange:
 class OutsideRam(DecodeError):
     """A range that is not wholly inside RAM; its id is "outside-ram"."""
 
-    def __init__(self, address: int, size: int) -> None:
-        super().__init__("outside-ram", address, f"{size:#x} bytes are not inside RAM")
+    def __init__(
+        self, address: int, size: int, id: str = "outside-ram", why: str = "are not inside RAM"
+    ) -> None:
+        super().__init__(id, address, f"{size:#x} bytes {why}")
         self.size = size
+
+
+class LeftOut(OutsideRam):
+    """A range of RAM of which whoever wrote the dump left out pages; its id is "left-out"."""
+
+    def __init__(self, address: int, size: int) -> None:
+        super().__init__(address, size, "left-out", "were left out of the dump, wholly or in part")
 
 
 class PhysicalMemory(Protocol):

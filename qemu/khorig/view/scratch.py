@@ -31,10 +31,16 @@ def read_scratch(memory: PhysicalMemory, array: PhysRange) -> tuple[PhysRange, .
 
 
 def check_scratch(
-    memory: PhysicalMemory, areas: Sequence[PhysRange], geometry: Geometry = GEOMETRY_4K
+    memory: PhysicalMemory,
+    areas: Sequence[PhysRange],
+    geometry: Geometry = GEOMETRY_4K,
+    lacks_crash_kernel: bool = False,
 ) -> list[Problem]:
     """Ids: "scratch-length" (no area, or only empty ones: Linux hands over an empty global area when
     all memory is low memory), "outside-ram", "scratch-unaligned", "scratch-overlap".
+
+    A kernel that was booted with a handover has its crash kernel in scratch, as all that it sets
+    aside early; with `lacks_crash_kernel` a part of an area may be missing in `memory`.
     """
     problems = Problems("scratch")
     if not any(area.size for area in areas):
@@ -44,7 +50,8 @@ def check_scratch(
         if area.begin % unit or area.size % unit:
             text = f"area {i} {area} is not made of whole {unit:#x} bytes"
             problems.add("scratch-unaligned", area.begin, text)
-        if area.size and not any(r.contains(area.begin, area.size) for r in memory.ranges):
+        is_there = PhysRange.overlaps if lacks_crash_kernel else PhysRange.contains
+        if area.size and not any(is_there(r, area.begin, area.size) for r in memory.ranges):
             problems.add("outside-ram", area.begin, f"scratch area {i} {area}")
         for j, other in enumerate(areas[:i]):
             if area.overlaps(other.begin, other.size):

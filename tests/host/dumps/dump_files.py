@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Container, Iterable, Mapping
 
 import numpy as np
 import zstandard
@@ -18,7 +19,8 @@ from khorig.ram_file import RamFile
 from khorig.ram_image import save_ram_image
 
 PAGE = 4096
-_ZLIB, _ZSTD = 1, 0x20
+_ZLIB, _LZO, _ZSTD = 1, 2, 0x20
+_LZO_WORK = 1 << 17  # bytes: LZO1X_1_MEM_COMPRESS with pointers of 8 bytes
 _MACHINES = {"x86_64": 62, "arm64": 183}
 VMCOREINFO = b"OSRELEASE=7.3.0-test\nPAGESIZE=4096\n"
 
@@ -101,19 +103,31 @@ def write_elf(path: Path, ram: GuestRam, facts: Mapping[str, Any]) -> None:
     _sparse(path, at, pieces)
 
 
-def kdump_bytes(ram: GuestRam, arch: str, pack: int = _ZLIB) -> bytes:
-    """A kdump file with every page of RAM; pages of zeros share one place."""
+def pack_lzo(page: bytes) -> bytes:
+    """As makedumpfile -l."""
+    packed = ctypes.create_string_buffer(len(page) + len(page) // 16 + 67)
+    size = ctypes.c_ulong()
+    work = ctypes.create_string_buffer(_LZO_WORK)
+    compress = ctypes.CDLL("liblzo2.so.2").lzo1x_1_compress
+    compress.argtypes = [ctypes.c_char_p, ctypes.c_ulong, *[ctypes.c_void_p] * 3]
+    assert compress(page, len(page), packed, ctypes.byref(size), work) == 0
+    return packed.raw[: size.value]
+
+
+def kdump_bytes(
+    ram: GuestRam, arch: str, pack: int = _ZLIB, level: int = 0, left_out: Container[int] = ()
+) -> bytes:
+    """A kdump file with every page of RAM but those `left_out`, by frame; pages of zeros share one
+    place."""
     packers: dict[int, Callable[[bytes], bytes]] = {
-        _ZLIB: zlib.compress, _ZSTD: zstandard.ZstdCompressor().compress, 0: bytes
+        _ZLIB: zlib.compress, _LZO: pack_lzo, _ZSTD: zstandard.ZstdCompressor().compress, 0: bytes
     }  # fmt: skip
     end = max(r.end for r in ram.regions) >> 12
-    bitmap = bytearray(-(-end // 8))
-    frames = [
+    all_frames = [
         frame for r in ram.regions for frame in range(r.gpa >> 12, r.end >> 12)
     ]
-    for frame in frames:
-        bitmap[frame >> 3] |= 1 << (frame & 7)
-    half = -(-len(bitmap) // PAGE)
+    frames = [frame for frame in all_frames if frame not in left_out]
+    half = -(-end // 8 // PAGE)
     names = b"".join(
         part.ljust(65, b"\0")
         for part in (b"Linux", b"node", b"7.3.0-test", b"#1", _utsname(arch), b"(none)")
@@ -121,11 +135,11 @@ def kdump_bytes(ram: GuestRam, arch: str, pack: int = _ZLIB) -> bytes:
     head = struct.pack("<8sI390s22sIIIII", b"KDUMP   ", 6, names, b"", _ZLIB, PAGE, 1, 2 * half, 0)
     info_at = PAGE + 512
     sub = struct.pack(
-        "<QIIQQQQQQQQQQQ", 0, 0, 0, 0, 0, info_at, len(VMCOREINFO), 0, 0, 0, 0, 0, 0, end
+        "<QIIQQQQQQQQQQQ", 0, level, 0, 0, 0, info_at, len(VMCOREINFO), 0, 0, 0, 0, 0, 0, end
     )
     sub = sub.ljust(512, b"\0") + VMCOREINFO
     result = bytearray(head.ljust(PAGE, b"\0") + sub.ljust(PAGE, b"\0"))
-    result += bytes(bitmap).ljust(half * PAGE, b"\0") * 2
+    result += _bitmap(all_frames, half * PAGE) + _bitmap(frames, half * PAGE)
     pages = used_pages(ram)
     places: dict[bytes, tuple[int, int, int]] = {}
     data_at = len(result) + 24 * len(frames)
@@ -143,6 +157,12 @@ def kdump_bytes(ram: GuestRam, arch: str, pack: int = _ZLIB) -> bytes:
     return bytes(result + data)
 
 
+def _bitmap(frames: Iterable[int], size: int) -> bytes:
+    bits = np.zeros(size * 8, dtype=np.uint8)
+    bits[list(frames)] = 1
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
 def _utsname(arch: str) -> bytes:
     return {"x86_64": b"x86_64", "arm64": b"aarch64"}[arch]
 
@@ -155,6 +175,11 @@ def write_kdump(path: Path, ram: GuestRam, facts: Mapping[str, Any]) -> None:
 def write_kdump_zstd(path: Path, ram: GuestRam, facts: Mapping[str, Any]) -> None:
     """A kdump file packed with zstd."""
     path.write_bytes(kdump_bytes(ram, facts["arch"], _ZSTD))
+
+
+def write_kdump_lzo(path: Path, ram: GuestRam, facts: Mapping[str, Any]) -> None:
+    """A kdump file packed with LZO."""
+    path.write_bytes(kdump_bytes(ram, facts["arch"], _LZO))
 
 
 def write_flattened(path: Path, ram: GuestRam, facts: Mapping[str, Any]) -> None:
@@ -177,6 +202,7 @@ WRITERS: Mapping[str, Writer] = {
     "packed.ram.zst": write_packed,
     "core": write_elf,
     "kdump": write_kdump,
+    "kdump-lzo": write_kdump_lzo,
     "kdump-zstd": write_kdump_zstd,
     "flattened": write_flattened,
 }

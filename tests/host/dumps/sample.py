@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Mapping, Sequence
+from typing import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from khorig.check.check import check, check_unreadable
 from khorig.check.outcome import Status
 from khorig.view.dumps import Dump, RunFacts
 from khorig.view.inspection import Inspection, NoHandover, inspect
-from khorig.view.memory import PhysRange, RamMemory
+from khorig.view.memory import LeftOut, PhysRange, RamMemory
 from view.handover_image import (
     LOG_TEXT,
     MIB,
@@ -35,11 +35,16 @@ _FREE, _ALLOCATED, _TAIL = 0x20, 0x40, 31
 
 
 class ImageMemory(RamMemory):
-    """An image's memory as a dump has it."""
+    """An image's memory as a dump has it, which may lack some pages."""
 
-    def __init__(self, image: HandoverImage) -> None:
+    def __init__(self, image: HandoverImage, left_out: Collection[int] = ()) -> None:
         super().__init__(image.ram)
-        self._image = image
+        self._left_out = left_out
+
+    def view(self, address: int, size: int) -> memoryview:
+        if any(PhysRange(page, PAGE).overlaps(address, size) for page in self._left_out):
+            raise LeftOut(address, size)
+        return super().view(address, size)
 
     def data(self) -> Sequence[PhysRange]:
         """Where the image may have written: all but most of scratch."""
@@ -77,6 +82,7 @@ class Sample:
         self.root_size = PAGE
         self.anchored: int | None = None  # the root that the hand-off names, if another
         self.changes: dict[str, FdtValue] = {}
+        self.left_out: set[int] = set()  # addresses of pages
         self.frames: dict[int, int] = {}  # entries of the frame table that are wrong
         add_metadata(image, 1)
         self.reserved_area = image.preserved_block(4)
@@ -184,7 +190,7 @@ class Sample:
         """The memory as a dump of a run."""
         table = (FRAME_TABLE, RAM.begin >> 12, RAM.size >> 12)
         run = RunFacts(self.generation, "sealed", self.image.root, None, (), table)
-        memory = ImageMemory(self.image)
+        memory = ImageMemory(self.image, self.left_out)
         return Dump(Path("sample"), "test", memory, "x86_64", "q35", 12, None, run)
 
     def inspection(self) -> Inspection:

@@ -183,10 +183,34 @@ def test_kdump_says_what_it_cannot_unpack(tmp_path: Path) -> None:
     bitmaps = struct.unpack_from("<I", content, 436)[0]
     table = (2 + bitmaps) * PAGE
     for frame in range(RAM.size >> 12):
-        struct.pack_into("<I", content, table + 24 * frame + 12, 2)
+        struct.pack_into("<I", content, table + 24 * frame + 12, 4)
     path.write_bytes(content)
-    with pytest.raises(UnreadableDump, match="LZO"):
+    with pytest.raises(UnreadableDump, match="packed with snappy; `makedumpfile -c`"):
         open_dump(path)
+
+
+def test_a_part_of_a_kdump_that_was_split(tmp_path: Path) -> None:
+    path = tmp_path / "kdump"
+    content = bytearray(kdump_bytes(image().ram, "arm64"))
+    struct.pack_into("<I", content, PAGE + 12, 1)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableDump, match="split; `makedumpfile --reassemble`"):
+        open_dump(path)
+
+
+def test_a_damaged_page_of_lzo(tmp_path: Path) -> None:
+    path = tmp_path / "kdump"
+    content = kdump_bytes(image().ram, "arm64", 2)
+    bitmaps = struct.unpack_from("<I", content, 436)[0]
+    table = np.frombuffer(content, "<u8,<u4,<u4,<u8", RAM.size >> 12, (2 + bitmaps) * PAGE)
+    packed = table["f2"] == 2
+    frame = int(np.flatnonzero(packed & (table["f0"] > table["f0"][0]))[-1])
+    offset, size = int(table["f0"][frame]), int(table["f1"][frame])
+    for damaged in (b"\xff" * size, bytes(size), content[offset + 1 : offset + 1 + size]):
+        path.write_bytes(content[:offset] + damaged + content[offset + size :])
+        with open_dump(path) as dump:
+            with pytest.raises(DecodeError):
+                dump.memory.view(RAM.begin + (frame << 12), PAGE)
 
 
 def test_a_damaged_page_hides_only_itself(tmp_path: Path) -> None:

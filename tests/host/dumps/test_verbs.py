@@ -105,7 +105,8 @@ def test_an_unknown_version_is_shown(verb: Verb, tmp_path: Path) -> None:
 def test_explain(verb: Verb) -> None:
     for id in INVARIANTS:
         status, out, _ = verb("explain", id.lower())
-        assert status == 0 and id in out and "bug " in out
+        assert status == 0 and id in out
+        assert ("bug " in out) is bool(INVARIANTS[id].bugs)
     assert len(verb("explain")[1].splitlines()) == len(INVARIANTS)
     status, _, err = verb("explain", "KHR-I999")
     assert status == 2 and "no invariant" in err

@@ -50,6 +50,7 @@ class Dump:
     page_shift: int | None = None
     release: str | None = None  # of the kernel that was running, where the file names it
     run: RunFacts | None = None
+    lacks_crash_kernel: bool = False  # Linux wrote it, without the memory of its crash kernel
 
     def __enter__(self) -> Dump:
         return self

@@ -15,6 +15,7 @@ import numpy as np
 
 from khorig.guest_ram import RamRegion
 from khorig.view.dumps.source import Source
+from khorig.view.memory import PhysRange
 
 MAGIC = b"\x7fELF"
 _HEADER = struct.Struct("<4x4B8xHHIQQQIHHHHHH")  # ELF-64, gabi 4.1
@@ -32,6 +33,7 @@ _MANY_PROGRAMS = 0xFFFF
 _MAX_PROGRAMS = 1 << 16
 # QEMU calls a PC an i386 while its CPU is not in 64-bit mode.
 _ARCHITECTURES = {3: "x86_64", 62: "x86_64", 183: "arm64"}
+QEMU_NOTE = b"QEMU"  # the name of the notes that QEMU alone writes, the state of a CPU
 _MAX_NOTES = 64 << 20  # bytes
 _NO_ADDRESS = 1 << 52  # p_paddr of what has no physical address is -1
 
@@ -42,7 +44,9 @@ class ElfCore:
 
     arch: str
     regions: list[RamRegion]
+    left_out: list[PhysRange]  # RAM that the file has no bytes for
     vmcoreinfo: dict[str, str]
+    by_qemu: bool
 
 
 def read_elf_core(source: Source) -> ElfCore:
@@ -68,13 +72,19 @@ def read_elf_core(source: Source) -> ElfCore:
     ]
     if not regions:
         raise ValueError("an ELF core without memory")
+    left_out = [
+        PhysRange(int(load["paddr"]) + int(load["filesz"]), int(load["memsz"] - load["filesz"]))
+        for load in loads[loads["memsz"] > loads["filesz"]]
+    ]
     info: dict[str, str] = {}
+    names: set[bytes] = set()
     for note in table[table["type"] == _NOTE]:
         begin, size = int(note["offset"]), min(int(note["filesz"]), _MAX_NOTES)
         for name, content in notes_in(source.view(begin, size)):
+            names.add(name)
             if name == b"VMCOREINFO":
                 info.update(parse_vmcoreinfo(content))
-    return ElfCore(_ARCHITECTURES[machine], regions, info)
+    return ElfCore(_ARCHITECTURES[machine], regions, left_out, info, QEMU_NOTE in names)
 
 
 def notes_in(raw: memoryview) -> Iterator[tuple[bytes, bytes]]:

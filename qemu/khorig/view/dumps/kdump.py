@@ -8,25 +8,23 @@ The layout is that of makedumpfile's diskdump_mod.h.
 from __future__ import annotations
 
 import struct
-import zlib
 from collections import OrderedDict
-from typing import Iterator, Sequence
+from typing import Iterator, NamedTuple, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
+from khorig.view.dumps.page_packing import PACKED, PageUnpacker
 from khorig.view.dumps.segments import MAX_SEGMENTS, merged
 from khorig.view.dumps.source import Source
-from khorig.view.memory import OutsideRam, PhysRange
+from khorig.view.memory import LeftOut, OutsideRam, PhysRange
 
 MAGIC = b"KDUMP   "
 _HEADER = struct.Struct("<8sI390s22sIIIII")  # up to max_mapnr
 _SUB_HEADER = struct.Struct("<QIIQQQQQQQQQQQ")  # of header versions 6 and later
+_MAX_SMALL = 1 << 20  # bytes of what is read as a whole
 _MACHINE_FIELD = 65  # bytes of each of the six fields of utsname
 _DESCRIPTOR = np.dtype([("offset", "<u8"), ("size", "<u4"), ("flags", "<u4"), ("page", "<u8")])
-_ZLIB, _LZO, _SNAPPY, _ZSTD = 1, 2, 4, 0x20
-_PACKED = _ZLIB | _LZO | _SNAPPY | _ZSTD
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
 _ONLY_ZEROS = 1  # dump level: nothing is left out but pages of zeros
 _MAX_PAGES = 1 << 28  # 1 TiB of 4 KiB pages
@@ -37,25 +35,48 @@ _SCAN_BYTES = 1 << 20  # of a bitmap
 _SCAN_PAGES = 1 << 18
 
 
+class _SubHeader(NamedTuple):
+    """struct kdump_sub_header."""
+
+    phys_base: int
+    dump_level: int  # which pages were left out
+    split: int  # whether the rest is in other files
+    first_page_32: int
+    end_page_32: int
+    vmcoreinfo_at: int
+    vmcoreinfo_size: int
+    notes_at: int
+    notes_size: int
+    erased_at: int
+    erased_size: int
+    first_page: int
+    end_page: int
+    pages: int
+
+
 class KdumpMemory:
     """Memory whose pages are packed one by one."""
 
     def __init__(self, source: Source) -> None:
         """Takes `source` over. Raises ValueError when it is damaged."""
         self._source = source
-        self._zstd = zstandard.ZstdDecompressor()
         header = _HEADER.unpack(source.view(0, _HEADER.size))
         _, version, names, _, _, block, sub_blocks, bitmap_blocks, pages = header
         if block not in (4096, 16384, 65536) or not sub_blocks or version < 3:
             raise ValueError(f"kdump version {version} with blocks of {block} bytes")
         self.page_shift = block.bit_length() - 1
         self._page_size: int = block
+        self._unpacker = PageUnpacker(block)
         fields = [names[i : i + _MACHINE_FIELD].split(b"\0")[0] for i in range(0, 390, 65)]
         self.release = fields[2].decode("ascii", "replace")
         self.arch = _ARCHITECTURES.get(fields[4].decode("ascii", "replace"))
-        level, info = self._sub_header(version)
-        if version >= 6 and info[-1]:
-            pages = info[-1]
+        facts = self._sub_header()
+        if facts.split:
+            raise ValueError(
+                "a part of a dump that was split; `makedumpfile --reassemble` makes one file of them"
+            )
+        if version >= 6 and facts.pages:
+            pages = facts.pages
         if not 0 < pages <= _MAX_PAGES:
             raise ValueError(f"{pages} pages, at most {_MAX_PAGES}")
         self._pages = pages
@@ -68,19 +89,26 @@ class KdumpMemory:
         self._dumped = source.view(bitmaps_at + half, size)
         self._ranks = _ranks(self._dumped)
         self._table_at = bitmaps_at + bitmap_blocks * block
-        self._gaps_are_zero = level in (0, _ONLY_ZEROS)
+        self._gaps_are_zero = facts.dump_level in (0, _ONLY_ZEROS)
         self._ranges = tuple(self._runs(self._ram))
         self._cache: OrderedDict[int, bytes] = OrderedDict()
 
-    def _sub_header(self, version: int) -> tuple[int, tuple[int, ...]]:
-        values = _SUB_HEADER.unpack(self._source.view(self._page_size, _SUB_HEADER.size))
-        return values[1], values
+    def _sub_header(self) -> _SubHeader:
+        view = self._source.view(self._page_size, _SUB_HEADER.size)
+        return _SubHeader(*_SUB_HEADER.unpack(view))
 
     def vmcoreinfo(self) -> bytes:
         """Linux's description of itself, empty when there is none."""
-        _, values = self._sub_header(6)
-        offset, size = values[5], values[6]
-        return bytes(self._source.view(offset, size)) if 0 < size <= 1 << 20 else b""
+        facts = self._sub_header()
+        return self._small(facts.vmcoreinfo_at, facts.vmcoreinfo_size)
+
+    def notes(self) -> memoryview:
+        """The notes of the ELF core that it was made of, empty when there are none."""
+        facts = self._sub_header()
+        return memoryview(self._small(facts.notes_at, facts.notes_size))
+
+    def _small(self, offset: int, size: int) -> bytes:
+        return bytes(self._source.view(offset, size)) if 0 < size <= _MAX_SMALL else b""
 
     @property
     def ranges(self) -> Sequence[PhysRange]:
@@ -88,8 +116,8 @@ class KdumpMemory:
         return self._ranges
 
     def view(self, address: int, size: int) -> memoryview:
-        """See PhysicalMemory. Always a copy. Raises OutsideRam also for a page that was left out of
-        the dump, or whose bytes are damaged."""
+        """See PhysicalMemory. Always a copy. Raises LeftOut for a page that was left out of the dump,
+        OutsideRam also for one whose bytes are damaged."""
         if size < 0 or not any(r.contains(address, size) for r in self._ranges):
             raise OutsideRam(address, size)
         first, offset = divmod(address, self._page_size)
@@ -106,14 +134,14 @@ class KdumpMemory:
             return [self._page(frame) for frame in range(first, first + count)]
         try:
             return list(self._contents(entries))
-        except (ValueError, zlib.error, zstandard.ZstdError) as error:
+        except ValueError as error:
             raise OutsideRam(first << self.page_shift, count << self.page_shift) from error
 
     def _contents(self, entries: npt.NDArray[np.void]) -> Iterator[bytes | memoryview]:
         """The pages of some descriptors. Those that are not packed and lie one behind the other
         come as one piece."""
         size = self._page_size
-        plain = (entries["size"] == size) & (entries["flags"] & _PACKED == 0)
+        plain = (entries["size"] == size) & (entries["flags"] & PACKED == 0)
         follows = np.zeros(len(entries), dtype=np.bool_)
         offsets = entries["offset"]
         follows[1:] = plain[1:] & plain[:-1] & (offsets[1:] == offsets[:-1] + np.uint64(size))
@@ -146,10 +174,10 @@ class KdumpMemory:
         if not self._dumped[frame >> 3] >> (frame & 7) & 1:
             if self._gaps_are_zero:
                 return bytes(self._page_size)
-            raise OutsideRam(frame << self.page_shift, self._page_size)
+            raise LeftOut(frame << self.page_shift, self._page_size)
         try:
             content = self._unpack(frame)
-        except (ValueError, zlib.error, zstandard.ZstdError) as error:
+        except ValueError as error:
             raise OutsideRam(frame << self.page_shift, self._page_size) from error
         self._cache[frame] = content
         if len(self._cache) > _CACHED:
@@ -171,25 +199,14 @@ class KdumpMemory:
     def _content(self, offset: int, size: int, flags: int) -> bytes:
         if size > self._page_size:
             raise ValueError(f"{size} bytes packed")
-        packed = self._source.view(offset, size)
-        if flags & _ZLIB:
-            content = zlib.decompressobj().decompress(packed, self._page_size)
-        elif flags & _ZSTD:
-            content = self._zstd.decompress(packed, max_output_size=self._page_size)
-        elif flags & (_LZO | _SNAPPY):
-            raise ValueError("packed with LZO or snappy")
-        else:
-            content = bytes(packed)
-        if len(content) != self._page_size:
-            raise ValueError(f"{len(content)} bytes unpacked")
-        return content
+        return self._unpacker.unpack(self._source.view(offset, size), flags)
 
     def unreadable(self) -> str | None:
         """Why the first page of the dump cannot be unpacked, or None when it can."""
         for r in self._runs(self._dumped):
             try:
                 self._unpack(r.begin >> self.page_shift)
-            except (ValueError, zlib.error, zstandard.ZstdError) as error:
+            except ValueError as error:
                 return f"page {r.begin:#x}: {error}"
             break
         return None

@@ -71,7 +71,7 @@ def _open_dump(path: Path, file: Source) -> Dump | None:
 
 def _open_elf(path: Path, source: Source) -> Dump:
     core = elf_core.read_elf_core(source)
-    memory = SegmentedMemory(source, core.regions)
+    memory = SegmentedMemory(source, core.regions, core.left_out)
     info = core.vmcoreinfo
     return Dump(
         path,
@@ -80,6 +80,7 @@ def _open_elf(path: Path, source: Source) -> Dump:
         arch=core.arch,
         page_shift=_page_shift(core.arch, info),
         release=info.get("OSRELEASE"),
+        lacks_crash_kernel=bool(info) and not core.by_qemu,
     )
 
 
@@ -90,9 +91,17 @@ def _open_kdump(path: Path, source: Source) -> Dump:
         raise ValueError(f"a kdump file whose pages cannot be unpacked: {why}")
     info = elf_core.parse_vmcoreinfo(memory.vmcoreinfo())
     name = "kdump, flattened" if isinstance(source, flattened.Flattened) else "kdump"
-    release = info.get("OSRELEASE") or memory.release or None
-    # The pages of the file may be larger than those of the kernel: QEMU uses 64 KiB for arm64.
-    return Dump(path, name, memory, memory.arch, None, _page_shift(memory.arch, info), release)
+    notes = {note for note, _ in elf_core.notes_in(memory.notes())}
+    return Dump(
+        path,
+        name,
+        memory,
+        arch=memory.arch,
+        # The pages of the file may be larger than those of the kernel: QEMU uses 64 KiB for arm64.
+        page_shift=_page_shift(memory.arch, info),
+        release=info.get("OSRELEASE") or memory.release or None,
+        lacks_crash_kernel=bool(info) and elf_core.QEMU_NOTE not in notes,
+    )
 
 
 _FORMATS: dict[bytes, Callable[[Path, Source], Dump]] = {

@@ -4,22 +4,26 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Iterable, Sequence
+from typing import Iterable, Iterator, Sequence
 
 from khorig.guest_ram import RamRegion
 from khorig.view.dumps.source import Source
-from khorig.view.memory import OutsideRam, PhysRange
+from khorig.view.memory import LeftOut, OutsideRam, PhysRange
 
 MAX_SEGMENTS = 4096
 _MAX_ADDRESS = 1 << 52  # what the architectures can address
+_NOWHERE = RamRegion(0, 0, 0)
 
 
 class SegmentedMemory:
     """Physical memory whose regions lie at offsets of a source."""
 
-    def __init__(self, source: Source, regions: Iterable[RamRegion]) -> None:
-        """Regions may overlap: the first by address has a byte. Raises ValueError for a region
-        that is not inside the source, or has no address, and when there are too many."""
+    def __init__(
+        self, source: Source, regions: Iterable[RamRegion], left_out: Sequence[PhysRange] = ()
+    ) -> None:
+        """Regions may overlap: the first by address has a byte. `left_out` is RAM, too; what of it
+        no region covers the source does not have. Raises ValueError for a region that is not inside
+        the source, or has no address, and when there are too many."""
         self._source = source
         self._regions: list[RamRegion] = []
         reach = 0
@@ -37,10 +41,11 @@ class SegmentedMemory:
                 self._regions.append(
                     RamRegion(region.gpa + skip, region.size - skip, region.offset + skip)
                 )
-        if len(self._regions) > MAX_SEGMENTS:
-            raise ValueError(f"memory in {len(self._regions)} pieces, at most {MAX_SEGMENTS}")
         self._begins = [r.gpa for r in self._regions]
-        self._ranges = tuple(merged(PhysRange(r.gpa, r.size) for r in self._regions))
+        ram = [PhysRange(r.gpa, r.size) for r in self._regions]
+        self._ranges = tuple(merged(_disjoint([*ram, *left_out]) if left_out else ram))
+        if (count := max(len(ram), len(self._ranges))) > MAX_SEGMENTS:
+            raise ValueError(f"memory in {count} pieces, at most {MAX_SEGMENTS}")
 
     @property
     def ranges(self) -> Sequence[PhysRange]:
@@ -55,18 +60,17 @@ class SegmentedMemory:
     def view(self, address: int, size: int) -> memoryview:
         """See PhysicalMemory. A range over two regions is a copy."""
         at = bisect_right(self._begins, address) - 1
-        if at < 0 or size < 0:
-            raise OutsideRam(address, size)
-        region = self._regions[at]
-        if address + size <= region.end:
-            return self._bytes(region, address, size)
-        if not any(r.contains(address, size) for r in self._ranges):
+        if at >= 0 and size >= 0 and address + size <= self._regions[at].end:
+            return self._bytes(self._regions[at], address, size)
+        if size < 0 or not any(r.contains(address, size) for r in self._ranges):
             raise OutsideRam(address, size)
         pieces = []
         end = address + size
         while address < end:
-            region = self._regions[at]
+            region = self._regions[at] if 0 <= at < len(self._regions) else _NOWHERE
             count = min(end, region.end) - address
+            if count <= 0 or address < region.gpa:
+                raise LeftOut(address, end - address)
             pieces.append(bytes(self._bytes(region, address, count)))
             address += count
             at += 1
@@ -100,6 +104,18 @@ class SegmentedMemory:
     def close(self) -> None:
         """See DumpMemory."""
         self._source.close()
+
+
+def _disjoint(ranges: Iterable[PhysRange]) -> Iterator[PhysRange]:
+    """What the ranges cover, ascending, each byte once. Raises ValueError for what no address is."""
+    reach = 0
+    for r in sorted(ranges):
+        if r.end > _MAX_ADDRESS:
+            raise ValueError(f"{r.size:#x} bytes of memory at {r.begin:#x}")
+        begin = max(r.begin, reach)
+        if begin < r.end:
+            reach = r.end
+            yield PhysRange(begin, reach - begin)
 
 
 def merged(ranges: Iterable[PhysRange]) -> list[PhysRange]:
