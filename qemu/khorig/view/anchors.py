@@ -58,12 +58,12 @@ class _Scanner:
 
     def look(self, begin: int, view: memoryview) -> None:
         """Looks at one piece, which starts at a page."""
-        words = np.frombuffer(view[: len(view) & ~7], dtype="<u8")
-        for at in np.flatnonzero(words == KHO_DATA_HEAD)[: self._looks].tolist():
+        words = np.frombuffer(view, dtype="<u8", count=len(view) // 8)
+        for at in (words == KHO_DATA_HEAD).nonzero()[0][: self._looks].tolist():
             self._looks -= 1
             self._keep(_setup_data(self.memory, begin + 8 * at - _NEXT_SIZE))
-        starts = np.frombuffer(view[: len(view) & ~3], dtype=">u4")[:: _PAGE // 4]
-        for page in np.flatnonzero(starts == MAGIC)[: self._looks].tolist():
+        starts = np.frombuffer(view, dtype=">u4", count=len(view) // 4)[:: _PAGE // 4]
+        for page in (starts == MAGIC).nonzero()[0][: self._looks].tolist():
             self._looks -= 1
             self._look_at_fdt(begin + page * _PAGE)
 
@@ -86,10 +86,14 @@ class _Scanner:
 def scan(memory: DumpMemory) -> Findings:
     """Looks at everything that the file has bytes for. Raises nothing for what is in memory."""
     scanner = _Scanner(memory)
+    looked_at = 0  # bytes
     for begin, view in _chunks(memory):
         scanner.look(begin, view)
+        looked_at += len(view)
         del view
-        memory.forget()
+        if looked_at >= _CHUNK:
+            memory.forget()
+            looked_at = 0
     return Findings(tuple(scanner.anchors), tuple(scanner.roots))
 
 

@@ -86,11 +86,12 @@ class _Reader:
         first = len(self.nodes)
         for parent in parents:
             slots = np.frombuffer(self.page(parent), dtype="<u8")
-            for slot in np.flatnonzero(slots):
+            used = slots.nonzero()[0]
+            for slot, child in zip(used.tolist(), slots[used].tolist()):
                 if self.problems.full:
                     return self.nodes[first:]
-                prefix = (parent.prefix << self.geometry.table_log2) | int(slot)
-                self.admit(int(slots[slot]), level, prefix, parent.address + 8 * int(slot))
+                prefix = parent.prefix << self.geometry.table_log2 | slot
+                self.admit(child, level, prefix, parent.address + 8 * slot)
         return self.nodes[first:]
 
     def keys(self, leaves: list[RadixNode]) -> Uint64Array:
@@ -125,8 +126,8 @@ def set_bits(page: memoryview) -> Uint64Array:
     """The numbers of the bits that are set, ascending. Most leaves are nearly empty, so only their
     bytes that are not are taken apart."""
     content = np.frombuffer(page, dtype=np.uint8)
-    used = np.flatnonzero(content)
-    bits = np.flatnonzero(np.unpackbits(content[used], bitorder="little"))
+    used = content.nonzero()[0]
+    bits = np.unpackbits(content[used], bitorder="little").nonzero()[0]
     numbers: Int64Array = used[bits >> 3] * 8 + (bits & 7)
     return numbers.astype(np.uint64)
 

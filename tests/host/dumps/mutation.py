@@ -53,7 +53,7 @@ class _Target:
         at = 0
         while at < self.size:
             content = os.pread(self._file, PAGE, at)
-            if content.strip(b"\0"):
+            if content != bytes(len(content)):
                 yield at, len(content)
             at += PAGE
 

@@ -216,7 +216,7 @@ def _frames_of_zeros(
             if packed not in known and len(known) < 1024:
                 try:
                     content = unpacker.decompress(packed, max_output_size=max(1, frame.size))
-                    known[packed] = not content.strip(b"\0")
+                    known[packed] = content == bytes(len(content))
                 except zstandard.ZstdError:
                     known[packed] = False
             if known.get(packed):
