@@ -11,6 +11,8 @@ from khorig.verdict import churn, cpus, recursion, storm
 from khorig.verdict.clauses import Clauses
 from khorig.verdict.entry_clauses import ENTRY_CLAUSES, HANDOFF_CLAUSE
 from khorig.verdict.guest_facts import GuestFacts
+from khorig.verdict.kept_pages import CLAUSE as KEPT_CLAUSE
+from khorig.verdict.kept_pages import check_kept
 from khorig.verdict.memory_picture import draw_memory, draw_places
 from khorig.verdict.restored_clauses import RESTORED_CLAUSES
 from khorig.verdict.runtime_services import CLAUSE, RuntimeServices
@@ -139,15 +141,21 @@ class HandoverJudge:
             stops = []
             if generation > 1:
                 stops.append("entry")
-                if generation not in spec.expected_refusals:
+                if self._takes_over(generation):
                     stops.append("restored")
             if generation < spec.generations:
                 stops.append("sealed")
             if self._firmware is not None and set(stops) & set(spec.stops):
                 self._clauses.expect(CLAUSE, generation)
+            if "sealed" in stops and self._takes_over(generation):
+                self._clauses.expect(KEPT_CLAUSE, generation)
             for at in stops:
                 for name in self._table(at, generation) if at in spec.stops else ():
                     self._clauses.expect(name, generation)
+
+    def _takes_over(self, generation: int) -> bool:
+        """Whether the generation is to take a handover and not to refuse it."""
+        return generation > 1 and generation not in self._spec.expected_refusals
 
     def _table(self, at: str, generation: int) -> ClauseTable:
         """The clauses of a stop. The hand-off to a generation that is to refuse it may be what the
@@ -166,7 +174,7 @@ class HandoverJudge:
         return table
 
     def _on_sealed(self, stop: Stop) -> list[Finding]:
-        self._sealed = None
+        before, self._sealed = self._sealed, None
         if stop.facts.memory is None:
             return [stop.finding("handover", "there was no 'memory' event before this stop")]
         try:
@@ -182,7 +190,11 @@ class HandoverJudge:
             return [stop.finding_of("handover", error.problem, "root")]
         self._sealed = sealed
         self._count(sealed)
-        return self._evaluate(stop, sealed)
+        findings = self._evaluate(stop, sealed)
+        if self._takes_over(stop.generation) and before is not None:
+            findings += check_kept(stop, sealed, before)
+            self._clauses.evaluated(KEPT_CLAUSE, stop.generation)
+        return findings
 
     def _evaluate(self, stop: Stop, sealed: SealedState) -> list[Finding]:
         findings: list[Finding] = []

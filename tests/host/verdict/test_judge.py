@@ -73,7 +73,7 @@ def test_every_missing_clause_is_named() -> None:
         (RunSpec("x86_64", "q35", generations=2, stops=("entry",)), 0),
         (RunSpec("x86_64", "q35", generations=2, stops=("sealed",)), 8),
         (RunSpec("x86_64", "q35", generations=2, expected_refusals={2: "fdt-magic"}), 10),
-        (RunSpec("x86_64", "q35", generations=3), 30),
+        (RunSpec("x86_64", "q35", generations=3), 31),
     ],
 )
 def test_what_is_expected_of_a_run(spec: RunSpec, count: int) -> None:

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a generation does to memory that it took over, between the check and the next handover."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from guest import ONE_OF_EACH, Guest
+from khorig.model import StopContext, Verdict
+from khorig.view.handover import decode_handover
+from khorig.view.memory import RamMemory
+
+
+class StrayWrite:
+    """A StopHook: writes into the middle of a page of the largest block, as a device that nobody
+    stopped would, after generation 2 has found everything in order."""
+
+    def __init__(self) -> None:
+        self.page = 0
+
+    def __call__(self, context: StopContext) -> list[str]:
+        """See khorig.model.StopHook."""
+        if (context.at, context.generation) == ("sealed", 1):
+            root = context.event.address("root")
+            blocks = decode_handover(RamMemory(context.ram), root).blocks
+            self.page = int(blocks.frames[blocks.orders.argmax()]) << 12
+        if (context.at, context.generation) != ("restored", 2):
+            return []
+        context.ram.write(self.page + 2048, b"stray")
+        return [f"wrote to {self.page:#x}"]
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("scenario", ["handover", "chain"])
+def test_a_stray_write_is_not_sealed_as_if_it_were_right(
+    guest: Guest, machine: str, scenario: str
+) -> None:
+    stray = StrayWrite()
+    result = guest.run(machine, scenario, hooks=[stray])
+    assert result.verdict is Verdict.FAIL
+    finding = result.findings[0]
+    assert (finding.clause, finding.generation, finding.stop) == ("kept", 2, "sealed")
+    assert f"page {stray.page:#018x} changed" in finding.what
+    assert "when sealed by generation 1" in finding.what
+    assert re.fullmatch(r"block \d+ \(order \d+\) page 0", finding.owner)
