@@ -49,6 +49,15 @@ inline Status CheckShape(Block block) {
   return Ok{};
 }
 
+inline Status CheckBlock(const PhysicalMemory& memory, Block block) {
+  KHOCORE_RETURN_IF_ERROR(CheckShape(block));
+  if (block.frame.number() < kRadixFrames &&
+      memory.Find({block.begin(), block.bytes()}) != nullptr) {
+    return Ok{};
+  }
+  return Error{ErrorCode::kOutsideRam, block.begin(), block.bytes()};
+}
+
 Status CheckRange(PhysRange range) {
   if (!range.begin.IsAligned(kPageSize) || range.size % kPageSize != 0) {
     return Error{ErrorCode::kUnaligned, range.begin, range.size, kPageSize};
@@ -106,11 +115,7 @@ void Tracker::Join(const Tracker& other) {
 }
 
 Status Tracker::Preserve(Block block) {
-  KHOCORE_RETURN_IF_ERROR(CheckShape(block));
-  if (block.frame.number() >= kRadixFrames ||
-      memory_->Find({block.begin(), block.bytes()}) == nullptr) {
-    return Error{ErrorCode::kOutsideRam, block.begin(), block.bytes()};
-  }
+  KHOCORE_RETURN_IF_ERROR(CheckBlock(*memory_, block));
   const uint64_t key = RadixKey(block);
   uint64_t* leaf = FindLeaf(key);
   if (leaf == nullptr) {
@@ -125,6 +130,13 @@ Status Tracker::Preserve(Block block) {
   }
   ++block_count_;
   page_count_ += block.order.pages();
+  return Ok{};
+}
+
+Status Tracker::MakeRoom(Block block) {
+  KHOCORE_RETURN_IF_ERROR(CheckBlock(*memory_, block));
+  const Result<uint64_t*> leaf = MakeLeaf(RadixKey(block));
+  if (!leaf.ok()) return leaf.error();
   return Ok{};
 }
 

@@ -40,6 +40,10 @@ class Tracker {
   /// is as before, node for node, but for what other CPUs have done.
   Status Preserve(Block block);
 
+  /// Adds the nodes that `Preserve` of the block would add, so that it allocates nothing. Errors:
+  /// as `Preserve` but for `kAlreadyPreserved`.
+  Status MakeRoom(Block block);
+
   /// The exact inverse of `Preserve`. Errors: `kNotPreserved`, `kOrderRange`, `kUnaligned`.
   Status Unpreserve(Block block);
 
@@ -68,6 +72,7 @@ class Tracker {
   uint64_t* Node(PageFrame page) const;
   Result<uint64_t*> AllocateNode(PageFrame* page);
   uint64_t* FindLeaf(uint64_t key) const;
+  /// The leaf, made with what leads to it as far as that is not there.
   Result<uint64_t*> MakeLeaf(uint64_t key);
   /// The `levels` nodes that lead to the leaf of `key`, the leaf first, not in the tree yet.
   Result<uint64_t*> MakeBranch(uint64_t key, unsigned levels, PageFrame* made);

@@ -225,6 +225,22 @@ TEST_F(TrackerTest, FailedAllocationLeavesTheTreeAsItWas) {
   EXPECT_EQ(tracker_.block_count(), 5u);
 }
 
+TEST_F(TrackerTest, MakesRoomSoThatPreservingAllocatesNothing) {
+  ASSERT_OK(tracker_.MakeRoom(BlockAt(kFree, 0)));
+  EXPECT_EQ(tracker_.node_count(), 6u);
+  EXPECT_EQ(tracker_.block_count(), 0u);
+  EXPECT_FALSE(tracker_.IsPreserved(BlockAt(kFree, 0)));
+  machine_.pages.FailAt(0);
+  ASSERT_OK(tracker_.MakeRoom(BlockAt(kFree + kPageSize, 0)));
+  ASSERT_OK(tracker_.Preserve(BlockAt(kFree, 0)));
+  EXPECT_EQ(tracker_.node_count(), 6u);
+  EXPECT_EQ(Blocks().size(), 1u);
+  EXPECT_ERROR(tracker_.MakeRoom(BlockAt(kFree, 9)), ErrorCode::kOutOfMemory, 0u);
+  EXPECT_ERROR(tracker_.MakeRoom(BlockAt(kFree + kPageSize, 1)), ErrorCode::kUnaligned,
+               kFree + kPageSize);
+  EXPECT_ERROR(tracker_.MakeRoom(BlockAt(0, 0)), ErrorCode::kOutsideRam, 0u);
+}
+
 TEST_F(TrackerTest, NodeOutsideRamLeavesTheTreeAsItWas) {
   // The source has two good pages, then one that is not RAM.
   TestPages source(machine_.memory, {Addr(TestMachine::kEnd - 2 * kPageSize), 3 * kPageSize});

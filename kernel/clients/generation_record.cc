@@ -38,7 +38,7 @@ Result<uint32_t> RestoreGenerationRecord(core::Generation& generation) {
 }
 
 Status SerializeGenerationRecord(core::Generation& generation, uint32_t kexec_count) {
-  const Result<PageFrame> page = generation.memory.allocator.AllocatePage();
+  const Result<PageFrame> page = generation.reserve.AllocatePage();
   if (!page.ok()) return page.error();
   auto* record = core::Direct<abi::KexecMetadata>(page.value().address());
   record->version = abi::kMetadataVersion;

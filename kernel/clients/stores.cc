@@ -44,7 +44,7 @@ Status WriteStore(FragmentWriter& writer, const Stores::Store& store) {
 /// Writes stores `[first, end)` and a link to `next`, if that is not null.
 Result<PageFrame> WriteFragment(core::Generation& generation, const Stores::Store* first,
                                 const Stores::Store* end, PhysAddr next) {
-  FragmentWriter writer(generation.memory.physical, generation.memory.allocator, generation.tracker,
+  FragmentWriter writer(generation.memory.physical, generation.reserve, generation.tracker,
                         abi::kStoresCompatible);
   for (const Stores::Store* store = first; store != end; ++store) {
     KHOCORE_RETURN_IF_ERROR(WriteStore(writer, *store));

@@ -10,6 +10,7 @@
 #include "kernel/clients/stores.h"
 #include "kernel/core/memory.h"
 #include "kernel/core/options.h"
+#include "kernel/core/page_reserve.h"
 #include "kernel/core/random.h"
 #include "khocore/fragment.h"
 #include "khocore/outgoing.h"
@@ -37,12 +38,14 @@ struct Generation {
       : info(boot_info),
         options(boot_options),
         memory(all_memory),
+        reserve(memory.allocator),
         random(Random::ForPurpose(options.seed + options.generation, "placement")) {}
 
   const boot::BootInfo& info;
   const Options& options;
   Memory& memory;
-  Random random;  ///< decides where things lie
+  PageReserve reserve;  ///< filled from when `tracker` is valid until `outgoing` is complete
+  Random random;        ///< decides where things lie
 
   khocore::Tracker tracker;              ///< valid from `BeginSerialize` on
   khocore::Outgoing outgoing;            ///< as `tracker`

@@ -60,7 +60,7 @@ void WriteFragments(Generation& generation, const Scenario& scenario) {
   Require(clients::SerializeGenerationRecord(generation, generation.options.generation), "record");
   Require(generation.kho_test.Serialize(generation), khocore::abi::kKhoTestClient);
   if (scenario.relays) return Require(clients::AddForeignClients(generation), "foreign");
-  FragmentWriter top(generation.memory.physical, generation.memory.allocator, generation.tracker,
+  FragmentWriter top(generation.memory.physical, generation.reserve, generation.tracker,
                      khocore::abi::kKhorigCompatible);
   Require(generation.archive.Serialize(top), "archive");
   Require(generation.log_ring.Serialize(top), "log");
@@ -83,6 +83,9 @@ void Seal(Generation& generation, const Scenario& scenario) {
   Phase serialize("serialize");
   generation.tracker =
       Require(khocore::Tracker::Create(memory.physical, TrackerPages(generation)), "tracker");
+  // The root, the generation record, the khorig fragment and a list of stores.
+  static_assert(PageReserve::kPages == 4);
+  Require(generation.reserve.Fill(generation.tracker), "reserve");
   Require(clients::RemoveLedger(generation), "ledger");
   PreserveAll(generation, scenario);
   serialize.Suspend();
@@ -98,8 +101,9 @@ void Seal(Generation& generation, const Scenario& scenario) {
   serialize.Resume();
   const uint64_t begun = arch::Counter();
   generation.outgoing = Require(
-      khocore::Outgoing::Create(memory.physical, memory.allocator, generation.tracker), "root");
+      khocore::Outgoing::Create(memory.physical, generation.reserve, generation.tracker), "root");
   WriteFragments(generation, scenario);
+  generation.reserve.Empty();
   const uint64_t finalize = arch::Counter() - begun;
   serialize.End(generation.tracker.block_count(), generation.tracker.page_count());
   ReportPhase("finalize", finalize, 0, 0);
