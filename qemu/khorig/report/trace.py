@@ -31,7 +31,10 @@ def _run(record: RunRecord, pid: int) -> Iterator[dict[str, Any]]:
     for lane in lanes:
         yield from _lane(lane, pid)
     for before, after in zip(lanes, lanes[1:]):
-        flow = {"name": "handover", "cat": "handover", "id": f"{pid}.{before.generation}"}
+        # Perfetto drops an arrow whose id is no hexadecimal number.
+        flow = {
+            "name": "handover", "cat": "handover", "id": f"{pid << 32 | before.generation:#x}"
+        }  # fmt: skip
         yield {**flow, "ph": "s", "pid": pid, "tid": before.generation, "ts": _us(before.end)}
         yield {
             **flow, "ph": "f", "bp": "e", "pid": pid, "tid": after.generation,
