@@ -11,7 +11,7 @@ import numpy as np
 from khorig.view.blocks import Int64Array
 from khorig.view.dumps import DumpMemory
 from khorig.view.errors import DecodeError
-from khorig.view.memory import PhysRange
+from khorig.view.memory import PhysRange, range_at
 
 _CHUNK = 512 << 10  # bytes; two of them and the result stay in the cache
 _FORGET = 64 << 20  # bytes read between two times that memory is given back
@@ -61,7 +61,7 @@ def _pieces(
     """The areas, widened to whole pages where memory has them, in chunks."""
     reach = 0
     for area in areas:
-        whole = next(r for r in ranges if r.contains(area.begin, 1))
+        whole = range_at(ranges, area.begin)
         begin = max(reach, area.begin - area.begin % page_size, whole.begin)
         end = min(-(-area.end // page_size) * page_size, whole.end)
         reach = max(reach, end)

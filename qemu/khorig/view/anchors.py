@@ -14,7 +14,7 @@ from khorig.view.dumps.dump import DumpMemory
 from khorig.view.errors import DecodeError
 from khorig.view.fdt import HEADER_SIZE, MAGIC, MAGIC_BYTES
 from khorig.view.handoff_fields import Handoff
-from khorig.view.memory import PhysRange
+from khorig.view.memory import range_at
 
 _CHUNK = 4 << 20
 _PAGE = 4096  # the smallest; every larger page starts at one of these
@@ -101,7 +101,7 @@ def _chunks(memory: DumpMemory) -> Iterator[tuple[int, memoryview]]:
     """All data in pieces that start at pages."""
     reach = 0
     for area in memory.data():
-        whole = next((r for r in memory.ranges if r.contains(area.begin, 1)), PhysRange(0, 0))
+        whole = range_at(memory.ranges, area.begin)
         begin = max(reach, area.begin & -_PAGE, whole.begin)
         end = min(-(-area.end // _PAGE) * _PAGE, whole.end)
         while begin < end:

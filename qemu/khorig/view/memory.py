@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Protocol, Sequence
 
@@ -33,6 +34,16 @@ class PhysRange:
 
     def __str__(self) -> str:
         return f"[{self.begin:#018x}, {self.end:#018x})"
+
+
+_NOWHERE = PhysRange(-1, 0)
+
+
+def range_at(ranges: Sequence[PhysRange], address: int) -> PhysRange:
+    """Of ascending disjoint ranges the last that begins at or before an address; before the first
+    one that contains nothing. Takes logarithmic time."""
+    at = bisect_right(ranges, address, key=lambda r: r.begin)
+    return ranges[at - 1] if at else _NOWHERE
 
 
 class OutsideRam(DecodeError):

@@ -13,10 +13,11 @@ from typing import Sequence
 
 import pytest
 
-from dumps.dump_files import kdump_bytes
+from dumps.dump_files import kdump_bytes, used_pages
 from dumps.sample import Sample, broken
 from khorig.check.outcome import Status
-from khorig.view.dumps import open_dump
+from khorig.view.dumps import kdump, open_dump
+from khorig.view.dumps.segments import MAX_SEGMENTS
 from khorig.view.inspection import inspect
 from khorig.view.memory import LeftOut, OutsideRam, PhysRange
 from view.handover_image import MIB, PAGE, RAM, SCRATCH
@@ -126,3 +127,21 @@ def test_a_kdump_that_lacks_pages_is_not_broken(sample: Sample, tmp_path: Path) 
     path.write_bytes(kdump_bytes(sample.image.ram, "x86_64", level=1, left_out={lost}))
     with open_dump(path) as dump:  # what is missing in such a dump was zero
         assert broken(dump) == {"KHR-I060": Status.FAILED}
+
+
+@pytest.mark.parametrize("most", [1 << 18, 100])
+def test_a_kdump_in_many_pieces(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """What is free on a busy machine is everywhere; told apart or not, the rest is found."""
+    monkeypatch.setattr(kdump, "_MAX_PIECES", most)
+    kept = used_pages(sample.image.ram).keys()
+    frames = range(RAM.begin >> 12, RAM.end >> 12, 2)
+    path = tmp_path / "kdump"
+    left_out = {frame for frame in frames if frame not in kept}
+    assert len(left_out) > MAX_SEGMENTS  # no two of them touch
+    path.write_bytes(kdump_bytes(sample.image.ram, "x86_64", 1, level=31, left_out=left_out))
+    with open_dump(path) as dump:
+        found = inspect(dump)
+        assert found.chosen.address == sample.image.root and found.chosen.state == "whole"
+        assert found.scratch == SCRATCH and not broken(dump)

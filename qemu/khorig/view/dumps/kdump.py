@@ -17,7 +17,7 @@ import numpy.typing as npt
 from khorig.view.dumps.page_packing import PACKED, PageUnpacker
 from khorig.view.dumps.segments import MAX_SEGMENTS, merged
 from khorig.view.dumps.source import Source
-from khorig.view.memory import LeftOut, OutsideRam, PhysRange
+from khorig.view.memory import LeftOut, OutsideRam, PhysRange, range_at
 
 MAGIC = b"KDUMP   "
 _HEADER = struct.Struct("<8sI390s22sIIIII")  # up to max_mapnr
@@ -33,6 +33,7 @@ _TOGETHER = 64  # pages from which on they are not kept
 _RANK_BYTES = 64  # of the bitmap, between two known ranks
 _SCAN_BYTES = 1 << 20  # of a bitmap
 _SCAN_PAGES = 1 << 18
+_MAX_PIECES = 1 << 18  # that are told apart: each costs a few hundred bytes
 
 
 class _SubHeader(NamedTuple):
@@ -118,7 +119,7 @@ class KdumpMemory:
     def view(self, address: int, size: int) -> memoryview:
         """See PhysicalMemory. Always a copy. Raises LeftOut for a page that was left out of the dump,
         OutsideRam also for one whose bytes are damaged."""
-        if size < 0 or not any(r.contains(address, size) for r in self._ranges):
+        if size < 0 or not range_at(self._ranges, address).contains(address, size):
             raise OutsideRam(address, size)
         first, offset = divmod(address, self._page_size)
         last = address + max(size, 1) - 1 >> self.page_shift
@@ -230,45 +231,52 @@ class KdumpMemory:
             yield PhysRange(begin << self.page_shift, self._pages - begin << self.page_shift)
 
     def data(self) -> Sequence[PhysRange]:
-        """See DumpMemory. Pages of zeros, which all have one place in the file, are left out."""
+        """See DumpMemory. Pages of zeros, which all have one place in the file, are left out. All
+        of memory when the dump has it in too many pieces, or is damaged."""
         found: list[PhysRange] = []
         rank, zeros = 0, None
-        for run in self._runs(self._dumped):
-            for begin in range(run.begin, run.end, _SCAN_PAGES << self.page_shift):
-                count = min(run.end - begin >> self.page_shift, _SCAN_PAGES)
-                try:
-                    table = self._source.view(
-                        self._table_at + rank * _DESCRIPTOR.itemsize, count * _DESCRIPTOR.itemsize
-                    )
-                except ValueError:  # the file is damaged; what is there is not known
-                    return self._ranges
-                offsets = np.frombuffer(table, dtype=_DESCRIPTOR)["offset"]
-                if zeros is None:
-                    zeros = self._place_of_zeros(begin >> self.page_shift, offsets)
-                rank += count
-                found += self._used(begin, offsets != zeros if zeros is not None else None, count)
+        for at in range(0, len(self._dumped), _SCAN_PAGES >> 3):
+            content = np.frombuffer(self._dumped[at : at + (_SCAN_PAGES >> 3)], dtype=np.uint8)
+            frames = np.flatnonzero(np.unpackbits(content, bitorder="little")) + at * 8
+            frames = frames[frames < self._pages]
+            if not len(frames):
+                continue
+            size = _DESCRIPTOR.itemsize
+            try:
+                table = self._source.view(self._table_at + rank * size, len(frames) * size)
+            except ValueError:
+                return self._ranges
+            offsets = np.frombuffer(table, dtype=_DESCRIPTOR)["offset"]
+            if zeros is None:
+                zeros = self._place_of_zeros(frames, offsets)
+            rank += len(frames)
+            found += self._pieces(frames[offsets != zeros] if zeros is not None else frames)
+            if len(found) > _MAX_PIECES:
+                return self._ranges
         return merged(found)
 
-    def _place_of_zeros(self, frame: int, offsets: npt.NDArray[np.uint64]) -> int | None:
+    def _place_of_zeros(
+        self, frames: npt.NDArray[np.int64], offsets: npt.NDArray[np.uint64]
+    ) -> int | None:
         """Where the page lies that most pages share, if it is one of zeros."""
         places, first, counts = np.unique(offsets, return_index=True, return_counts=True)
         shared = int(np.argmax(counts))
         try:
-            if counts[shared] > 1 and not any(self._page(frame + int(first[shared]))):
+            if counts[shared] > 1 and not any(self._page(int(frames[first[shared]]))):
                 return int(places[shared])
         except OutsideRam:
             pass  # damaged
         return None
 
-    def _used(
-        self, begin: int, used: npt.NDArray[np.bool_] | None, count: int
-    ) -> Iterator[PhysRange]:
-        if used is None:
-            yield PhysRange(begin, count << self.page_shift)
+    def _pieces(self, frames: npt.NDArray[np.int64]) -> Iterator[PhysRange]:
+        """The runs of ascending frames."""
+        if not len(frames):
             return
-        edges = np.flatnonzero(np.diff(used, prepend=False, append=False)).tolist()
-        for first, end in zip(edges[::2], edges[1::2]):
-            yield PhysRange(begin + (first << self.page_shift), end - first << self.page_shift)
+        ends = np.flatnonzero(np.diff(frames) != 1)
+        firsts = frames[np.concatenate([[0], ends + 1])].tolist()
+        lasts = frames[np.concatenate([ends, [len(frames) - 1]])].tolist()
+        for first, last in zip(firsts, lasts):
+            yield PhysRange(first << self.page_shift, last + 1 - first << self.page_shift)
 
     def forget(self) -> None:
         """See DumpMemory."""
