@@ -21,7 +21,8 @@ class RuntimeServices {
   /// More than any firmware has; what goes beyond is a `fail`.
   static constexpr size_t kMaxRegions = 128;
 
-  /// Notes and reports what there is. The first kernel does this.
+  /// Notes and reports what there is. The first kernel does this, and one that cannot know what
+  /// that noted.
   void Record(core::Generation& generation);
   /// Reads what the first kernel noted, if it did. Errors: `kPropertySize`, and those of the link.
   khocore::Status Restore(core::Generation& generation);

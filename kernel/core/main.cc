@@ -105,7 +105,12 @@ void TakeOver(Generation& generation, const Scenario& scenario) {
   clients::VerifyLedger(generation);
   generation.reserved_memory.Verify(generation);
   scenario.verify(generation);
-  generation.runtime_services.Verify(generation);
+  if (scenario.relays) {
+    // What the first kernel noted did not come through the others.
+    generation.runtime_services.Record(generation);
+  } else {
+    generation.runtime_services.Verify(generation);
+  }
   verify.End();
   Event("restored")
       .Number("blocks", generation.restored.blocks)

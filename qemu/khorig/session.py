@@ -37,13 +37,15 @@ _TICK_S = 0.5
 
 
 def _images(spec: RunSpec, machine: Machine, folder: Path) -> Images:
-    if spec.boot == "uefi":
-        return make_uefi_images(machine, guest_command_line(spec), folder)
-    if not spec.kernels:
-        return find_images(machine)
-    from khorig.linux.chain import make_images
+    if spec.kernels:
+        from khorig.linux.chain import make_images
 
-    return make_images(spec, machine, folder)
+        images = make_images(spec, machine, folder)
+    else:
+        images = find_images(machine)
+    if spec.boot == "uefi":
+        return make_uefi_images(machine, images, guest_command_line(spec), folder)
+    return images
 
 
 class Session:

@@ -95,6 +95,7 @@ def test_runs_side_by_side_keep_their_order_and_folders(cli: Rig) -> None:
         (("run", "--timeout", "0"), "timeout"),
         (("run", "-j", "0"), "jobs"),
         (("run", "handover"), "unexpected extra argument"),
+        (("linux", "run", "--boot", "uefi"), "firmware starts khorig"),
         (("list", "--", "-d"), "only 'run' takes arguments for QEMU"),
     ],
 )

@@ -18,7 +18,7 @@ from khorig.linux.chain import must_count
 from khorig.linux.image import arch_of_image
 from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers
 from khorig.machines import DEFAULT_MACHINES, MACHINES
-from khorig.model import RunSpec
+from khorig.model import BOOTS, RunSpec
 
 if TYPE_CHECKING:
     from khorig.linux.setting import Setting
@@ -153,6 +153,9 @@ def _common(command: Any) -> Any:
               help="A Linux image with KHO: it takes the place of every Linux in the chain.")
 @click.option("--initrd", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="More of a Linux's user space, as cpio; unpacked over the rig's own.")
+@click.option("--boot", type=NameOf("boot", lambda: BOOTS), default=RunSpec.boot, show_default=True,
+              help="How the first kernel is started: direct by QEMU, uefi by firmware, if that is "
+              "khorig; or both, with a comma.")
 @click.option("--tamper", metavar="NAME[,NAME]|all",
               help="Damage the first handover; the second kernel must refuse it by name.")
 @click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
@@ -170,7 +173,13 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
     machines = _machines_for(names, options["machine"])
-    specs = [_spec(options, tuple(names), machine, extra_qemu) for machine in machines]
+    if "uefi" in options["boot"] and names[:1] != ["khorig"]:
+        raise click.UsageError("firmware starts khorig: a chain from uefi has that first")
+    specs = [
+        _spec(options, tuple(names), machine, extra_qemu, boot)
+        for machine in machines
+        for boot in options["boot"]
+    ]
     if options["tamper"]:
         specs = _damaged(specs, options["tamper"])
     return _session(specs, options)
@@ -221,7 +230,11 @@ def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
 
 
 def _spec(
-    options: dict[str, Any], kernels: tuple[str, ...], machine: str, extra_qemu: tuple[str, ...]
+    options: dict[str, Any],
+    kernels: tuple[str, ...],
+    machine: str,
+    extra_qemu: tuple[str, ...],
+    boot: str = RunSpec.boot,
 ) -> RunSpec:
     if len(kernels) < 2:
         raise click.UsageError("a chain has at least two kernels")
@@ -239,6 +252,7 @@ def _spec(
         stops=tuple(stop for stop in options["stops"] if stop != "none"),
         extra_options=tuple(options.get("append", ())),
         extra_qemu=extra_qemu,
+        boot=boot,
         kernels=kernels,
         counted=options["count"] or must_count(machine),
         linux_options=tuple(options.get("linux_append", ())),

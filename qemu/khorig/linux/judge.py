@@ -17,6 +17,7 @@ from khorig.verdict.guest_facts import GuestFacts
 from khorig.verdict.memory_picture import draw_memory
 from khorig.verdict.page_changes import compare_pages
 from khorig.verdict.page_hashes import PageHashes
+from khorig.verdict.runtime_services import RuntimeServices
 from khorig.verdict.sealed_clauses import check_claims
 from khorig.verdict.sealed_state import SealedState, take_sealed_state
 from khorig.verdict.stop import Stop
@@ -42,6 +43,7 @@ class LinuxJudge:
         self._before: Snapshot | None = None  # of all memory, taken in a Linux before it jumps
         self._sealed: SealedState | None = None  # what the last khorig handed over
         self._arrived: SealedState | None = None  # what this khorig was handed
+        self._firmware = RuntimeServices() if spec.boot == "uefi" else None
         self._statistics = Statistics()
         self._picture: Mapping[str, Any] | None = None
 
@@ -60,7 +62,8 @@ class LinuxJudge:
         if not self._is_linux(event.generation):
             self._facts.setdefault(event.generation, GuestFacts()).take(event)
         self._expectations.take(event)
-        return self._words.take(event)
+        moved = self._firmware.take(event) if self._firmware else []
+        return [*moved, *self._words.take(event)]
 
     def on_stop(self, context: StopContext) -> list[Finding]:
         """See khorig.model.Judge. Raises EventFieldError."""
@@ -74,12 +77,20 @@ class LinuxJudge:
             facts=self._facts.setdefault(context.generation, GuestFacts()),
             geometry=GEOMETRY_4K,
         )
-        findings = self._check(stop, context)
+        findings = [*self._check_firmware(stop), *self._check(stop, context)]
         state = self._sealed if stop.at == "sealed" else self._arrived
         self._picture = None
         if state is not None and (stop.at == "sealed" or findings):
             self._picture = draw_memory(stop, state, findings)
         return findings
+
+    def _check_firmware(self, stop: Stop) -> list[Finding]:
+        """The first kernel names the regions after its `entry`, a Linux never does."""
+        if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
+            return []
+        if self._is_linux(stop.generation):
+            return self._firmware.compare(stop)
+        return self._firmware.check(stop)
 
     def _check(self, stop: Stop, context: StopContext) -> list[Finding]:
         if self._is_linux(context.generation):

@@ -18,12 +18,14 @@ class RuntimeServices:
     def __init__(self) -> None:
         self._regions: tuple[PhysRange, ...] = ()
         self._hashes: dict[PhysRange, int] = {}
+        self._named: set[int] = set()  # generations that have said where the regions are
 
     def take(self, event: GuestEvent) -> list[Finding]:
         """Takes in a `firmware` event. Later generations must name the same regions. Raises
         EventFieldError."""
         if event.kind != "firmware":
             return []
+        self._named.add(event.generation)
         regions = _regions(event)
         if not self._regions:
             self._regions = regions
@@ -33,6 +35,15 @@ class RuntimeServices:
         return [Finding(CLAUSE, what, generation=event.generation)]
 
     def check(self, stop: Stop) -> list[Finding]:
+        """What a kernel of the rig is held to: the regions are what they were, and it has found them
+        by the time that it restores or seals."""
+        findings = self.compare(stop)
+        due = stop.at in ("restored", "sealed") and stop.generation not in self._named
+        if due or not self._regions:
+            findings.append(stop.finding(CLAUSE, "there was no 'firmware' event before this stop"))
+        return findings
+
+    def compare(self, stop: Stop) -> list[Finding]:
         """One finding for each region that is no longer what it was when first looked at."""
         findings = []
         for region in self._regions:
@@ -45,8 +56,6 @@ class RuntimeServices:
             if found != wanted:
                 what = f"{region} was written to: hash {found:#018x}, was {wanted:#018x}"
                 findings.append(stop.finding(CLAUSE, what, region.begin, "firmware"))
-        if not self._regions:
-            findings.append(stop.finding(CLAUSE, "there was no 'firmware' event before this stop"))
         return findings
 
 
