@@ -31,7 +31,7 @@ _SLOWEST_S = 10.0
 _MOST_MEMORY = 300 << 10  # KiB, of the whole test
 _ROUNDS_BETWEEN_FRESH = 8  # damages of one file before it is whole again
 _WEIGHTS = {
-    "packed.ram.zst": 0.02, "kdump": 0.1, "kdump-lzo": 0.1, "kdump-zstd": 0.2, "flattened": 0.2
+    "packed.ram.zst": 0.02, "kdump": 0.1, "kdump-lzo": 0.1, "kdump-zstd": 0.1, "flattened": 0.1
 }  # fmt: skip
 _ROUNDS_PER_WHOLE_LOOK = 64  # what people are shown takes longer to make than to decide
 _VALUES = (0, 1, 2, 7, 8, 0xFF, 0xFFF, 0x1000, RAM.begin, RAM.end, RAM.begin + PAGE, 1 << 52,
