@@ -85,7 +85,7 @@ static void finish(void) {
   say_begin("done");
   say_text("status", failed ? "fail" : "pass");
   say_idle();
-  say_end();
+  say_end_and_drain();
   end_qemu(failed ? STATUS_FAIL : STATUS_PASS);
   reboot(LINUX_REBOOT_CMD_POWER_OFF);
 }

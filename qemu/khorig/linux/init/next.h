@@ -61,8 +61,7 @@ static void jump(void) {
   say_begin("jump");
   say_hex("to", 0);
   say_idle();
-  say_end();
-  ioctl(1, 0x5409, 1); /* TCSBRK: waits until the last word is out */
+  say_end_and_drain();
   reboot(LINUX_REBOOT_CMD_KEXEC);
   FAIL_ERRNO("reboot", "LINUX_REBOOT_CMD_KEXEC");
 }

@@ -79,6 +79,13 @@ static void say_end(void) {
   write(1, line, length);
 }
 
+/* The same for last words. The UART takes a few bytes at a time and asks for more by an interrupt,
+   which another CPU may serve long after the write returned. */
+static void say_end_and_drain(void) {
+  say_end();
+  ioctl(1, 0x5409, 1); /* TCSBRK, which tcdrain() is made of */
+}
+
 /* Something is wrong; the run goes on and ends as failed. */
 static void say_fail(const char *file, int at, const char *what, const char *text) {
   failed = 1;
