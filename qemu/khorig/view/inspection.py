@@ -27,7 +27,7 @@ from khorig.view.linux_owners import linux_blocks
 from khorig.view.memory import PhysRange
 from khorig.view.owners import Owners, find_owners
 from khorig.view.scenario_state import read_scenario_state
-from khorig.view.scratch import read_scratch
+from khorig.view.scratch import has_area, read_scratch
 
 
 class NoHandover(Exception):
@@ -160,6 +160,7 @@ def _scratch(
     told_by = anchor.how if anchor else "the parameters of the kernel"
     sources = [(handoff, told_by)] if handoff else []
     sources += [(other.handoff, other.how) for other in found.anchors if other is not anchor]
+    wrong: tuple[PhysRange, ...] = ()  # what the hand-off of this root says, if nobody else does
     for source, how in sources:
         try:
             areas = read_scratch(dump.memory, source.scratch_array)
@@ -167,10 +168,12 @@ def _scratch(
             if source is handoff:
                 problems.append(replace(error.problem, subject="scratch-array"))
             continue
-        # All zero: before the jump the array is not in its place. Areas without size are what the
-        # hand-off of this root says, wrong as it is.
-        if any(a.size for a in areas) or source is handoff and any(a.begin for a in areas):
+        if has_area(dump.memory, areas, or_empty=source is handoff):
             return handoff, areas, how
+        if source is handoff and any(area.begin or area.size for area in areas):
+            wrong = areas
     if dump.run and dump.run.scratch:
         return handoff, dump.run.scratch, "the run that wrote the image"
+    if wrong:
+        return handoff, wrong, told_by
     return handoff, None, ""

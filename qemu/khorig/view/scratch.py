@@ -8,9 +8,10 @@ from typing import Sequence
 
 from khorig.view.errors import DecodeError, Problem, Problems
 from khorig.view.layout import GEOMETRY_4K, Geometry
-from khorig.view.memory import PhysicalMemory, PhysRange, read_bytes
+from khorig.view.memory import PhysicalMemory, PhysRange, range_at, read_bytes
 
 ELEMENT = struct.Struct("<QQ")  # address, size
+_SMALLEST_PAGE = 4096
 MAX_AREAS = 64  # khorig's limit; Linux has one per memory node and two more
 
 
@@ -28,6 +29,19 @@ def read_scratch(memory: PhysicalMemory, array: PhysRange) -> tuple[PhysRange, .
         )
     raw = read_bytes(memory, array.begin, array.size)
     return tuple(PhysRange(begin, size) for begin, size in ELEMENT.iter_unpack(raw))
+
+
+def has_area(
+    memory: PhysicalMemory, areas: Sequence[PhysRange], or_empty: bool = False
+) -> bool:
+    """Whether one at least is an area, whole pages that begin in RAM; an `or_empty` one will do, too.
+    Before the jump the array's place has zeros, or whatever was left there."""
+    return any(
+        (area.size or or_empty and area.begin)
+        and not (area.begin | area.size) % _SMALLEST_PAGE
+        and range_at(memory.ranges, area.begin).contains(area.begin, 1)
+        for area in areas
+    )
 
 
 def check_scratch(

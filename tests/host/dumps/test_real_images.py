@@ -15,13 +15,14 @@ from dumps.dump_files import WRITERS
 from dumps.mutation import COUNT, SEED, mutate, rounds_of
 from dumps.real_image import RealImage, take
 from dumps.sample import broken
-from khorig.check.check import check
+from khorig.check.check import check, is_broken
 from khorig.check.invariant import Level
 from khorig.check.invariants import INVARIANTS
 from khorig.check.outcome import Status
 from khorig.view.clients import MEMBLOCK_PATH, METADATA_PATH
 from khorig.view.dumps import open_dump
 from khorig.view.handoff_fields import Field, Handoff
+from khorig.view.inspection import inspect
 from view.handover_image import MIB, PAGE
 
 _MACHINES = ("q35", "virt")
@@ -333,6 +334,20 @@ def test_a_broken_one_is_noticed(real: RealImage, id: str) -> None:
     also = ALSO[id]
     rest = {other for other in found if other not in (id, "KHR-I070")}
     assert also is None or rest == set(also), found
+
+
+@pytest.mark.parametrize("left", [b"\0", b"\x29\x0d\x00\x80\xd2"], ids=["nothing", "old code"])
+def test_before_the_jump_the_scratch_array_has_no_place(real: RealImage, left: bytes) -> None:
+    """Until then there is whatever an earlier kernel left, and the rest says what scratch is."""
+    place = _handoff(real).scratch_array
+    real.write(place.begin, (left * place.size)[: place.size])
+    try:
+        with open_dump(real.path) as dump:
+            inspection = inspect(dump)
+            assert inspection.scratch == real.clean.scratch
+            assert not is_broken(check(inspection))
+    finally:
+        real.mend()
 
 
 def test_the_shares_are_the_whole() -> None:
