@@ -15,13 +15,17 @@ import pytest
 
 from peers import ONE_OF_EACH, Chains, expect_pass
 from khorig.check.check import check, is_broken
+from khorig.linux.archive import write_archive
+from khorig.linux.peer import build_command, list_peers
 from khorig.linux.refusals import DamageHook, LinuxDamage
+from khorig.linux.user_space import compile_static
 from khorig.model import RunResult, Verdict
 from khorig.tamper.target import Target
 from khorig.view.dumps import open_dump
 from khorig.view.inspection import inspect
 
 # Not among the peers that are built when nobody asks; tests that need it are skipped without it.
+DMA_CMA = "linux-7.3@DMA_CMA"
 PAGES_16K = "linux-7.3@ARM64_16K_PAGES"
 
 
@@ -119,3 +123,38 @@ def test_a4_a_dump_tells_the_page_size(chains: Chains) -> None:
         assert inspection.geometry.page_size == 16 << 10
         assert not is_broken(check(inspection))
         assert inspection.linux.kho_test and inspection.linux.kho_test.adds_up
+
+
+def dirty_archive(folder: Path) -> Path:
+    """An initramfs with a program that leaves memory dirty, and padding that makes it larger than
+    the CMA area of the test."""
+    peers = [p for p in list_peers() if (p.arch, p.name) == ("x86_64", DMA_CMA)]
+    if not peers:
+        pytest.skip(f"{DMA_CMA} is not built; build it: {build_command('x86_64', DMA_CMA)}")
+    program = compile_static(peers[0], [Path(__file__).parent / "dirty.c"], [], "dirty.c")
+    path = folder / "dirty.cpio"
+    write_archive(path, {"dirty": program, "padding": bytes(4 << 20)}, ())
+    return path
+
+
+@pytest.mark.parametrize("zeroed", [False, True])
+def test_l8_the_tail_of_a_segment_in_cma_is_not_cleared(
+    chains: Chains, tmp_path: Path, zeroed: bool
+) -> None:
+    """Without KHO segments are put into CMA, as far as they fit. The digest takes what a segment has
+    beyond its file for zeros; where that memory was used before it is not, and purgatory stops for
+    ever without a word. Pages that come zeroed (init_on_alloc) hide it."""
+    options = ("kho=off", "cma=4M", "khorig.exec=/dirty,230", f"init_on_alloc={int(zeroed)}")
+    result = chains.run(
+        "q35",
+        (DMA_CMA, "khorig"),
+        linux_options=options,
+        extra_initrd=str(dirty_archive(tmp_path)),
+        memory=256 << 20,
+        stops=(),
+        timeout_s=100.0,
+    )
+    if zeroed:
+        assert result.cause == "generation 2 found no handover at boot"
+    else:
+        assert (result.verdict, result.generations) == (Verdict.HANG, 1)
