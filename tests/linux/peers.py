@@ -13,7 +13,7 @@ import pytest
 from khorig.cancellation import Cancellation
 from khorig.linux.chain import must_count
 from khorig.linux.judge import LinuxJudge
-from khorig.linux.peer import build_command, list_peers
+from khorig.linux.peer import Peer, build_command, list_peers
 from khorig.machines import MACHINES
 from khorig.model import RunResult, RunSpec, StopHook, Verdict
 from khorig.render.text import result_lines
@@ -27,6 +27,15 @@ ONE_OF_EACH = pytest.mark.parametrize("machine", ["q35", "virt"])
 def arch_of(machine: str) -> str:
     """The architecture of a machine."""
     return next(known.arch for known in MACHINES if known.name == machine)
+
+
+def built_peer(arch: str, name: str) -> Peer:
+    """The kernel in the cache; without it the test is skipped, with the command that builds it."""
+    for peer in list_peers():
+        if (peer.arch, peer.name) == (arch, name):
+            return peer
+    command = build_command(arch, name)
+    pytest.skip(f"{name} for {arch} is not built; build it: {command}")
 
 
 def use_own_cache() -> None:
@@ -52,11 +61,9 @@ class Chains:
         """One run; skipped, with the command that mends it, when a kernel of it is not built.
         `keep` keeps guest RAM at every stop."""
         arch = arch_of(machine)
-        built = {peer.name for peer in list_peers() if peer.arch == arch}
         for name in kernels:
-            if name.startswith("linux-") and name not in built:
-                command = build_command(arch, name)
-                pytest.skip(f"{name} for {arch} is not built; build it: {command}")
+            if name.startswith("linux-"):
+                built_peer(arch, name)
         session = Session(
             self._out, LinuxJudge, lambda spec: hooks, Cancellation(), keep=keep, record=False
         )

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from peers import ONE_OF_EACH, Chains, expect_pass
+from peers import ONE_OF_EACH, Chains, built_peer, expect_pass
 from khorig.check.check import check, is_broken
 from khorig.linux.archive import write_archive
-from khorig.linux.peer import build_command, list_peers
 from khorig.linux.refusals import DamageHook, LinuxDamage
 from khorig.linux.user_space import compile_static
 from khorig.model import RunResult, Verdict
@@ -128,10 +127,8 @@ def test_a4_a_dump_tells_the_page_size(chains: Chains) -> None:
 def dirty_archive(folder: Path) -> Path:
     """An initramfs with a program that leaves memory dirty, and padding that makes it larger than
     the CMA area of the test."""
-    peers = [p for p in list_peers() if (p.arch, p.name) == ("x86_64", DMA_CMA)]
-    if not peers:
-        pytest.skip(f"{DMA_CMA} is not built; build it: {build_command('x86_64', DMA_CMA)}")
-    program = compile_static(peers[0], [Path(__file__).parent / "dirty.c"], [], "dirty.c")
+    peer = built_peer("x86_64", DMA_CMA)
+    program = compile_static(peer, [Path(__file__).parent / "dirty.c"], [], "dirty.c")
     path = folder / "dirty.cpio"
     write_archive(path, {"dirty": program, "padding": bytes(4 << 20)}, ())
     return path

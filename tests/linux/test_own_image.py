@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from peers import arch_of
+from peers import arch_of, built_peer
 from khorig.linux.archive import write_archive
-from khorig.linux.peer import Peer, list_peers
 
 ARCHS = pytest.mark.parametrize("arch", ["x86_64", "arm64"])
 
@@ -23,19 +22,11 @@ def linux_run(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
-def peer_for(arch: str) -> Peer:
-    """A built Linux, to be copied."""
-    for peer in list_peers():
-        if (peer.arch, peer.name) == (arch, "linux-7.3"):
-            return peer
-    pytest.skip(f"linux-7.3 is not built: scripts/khorig linux build --version 7.3 --arch {arch}")
-
-
 @ARCHS
 @pytest.mark.usefixtures("chains")
 def test_an_image_with_more_user_space(arch: str, tmp_path: Path) -> None:
     """Only the machine that the image is for is run, and the program of the initrd counts."""
-    peer = peer_for(arch)
+    peer = built_peer(arch, "linux-7.3")
     image = tmp_path / "my-kernel"
     shutil.copy(peer.image, image)
     program = peer.selftests / "luo_kexec_simple"
@@ -51,7 +42,7 @@ def test_an_image_with_more_user_space(arch: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("chains")
 def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
-    peer = peer_for("arm64")
+    peer = built_peer("arm64", "linux-7.3")
     done = linux_run(
         "--kernel", str(peer.image), "--out", str(tmp_path), "--linux-append", "3:khorig.exec=/none"
     )  # fmt: skip
@@ -64,7 +55,7 @@ def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
 def test_an_image_for_another_machine_is_refused(arch: str, tmp_path: Path) -> None:
     other = "virt" if arch == "x86_64" else "q35"
     assert arch_of(other) != arch
-    image = str(peer_for(arch).image)
+    image = str(built_peer(arch, "linux-7.3").image)
     done = linux_run("--kernel", image, "--machine", other, "--out", str(tmp_path))
     assert done.returncode == 2
     assert f"{image} is for {arch}; no machine among {other} is" in done.stderr

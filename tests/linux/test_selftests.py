@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
+from peers import ONE_OF_EACH, Chains, arch_of, built_peer, expect_pass
 from khorig.linux.archive import write_archive
-from khorig.linux.peer import Peer, list_peers
+from khorig.linux.peer import Peer
 from khorig.linux.selftests import PROGRAMS
 
 CHAIN = ("linux-7.3", "khorig", "linux-7.3")
@@ -30,10 +30,8 @@ def archive_with(peer: Peer, program: str, folder: Path) -> Path:
 def run_program(
     chains: Chains, machine: str, kernels: tuple[str, ...], program: str, folder: Path
 ) -> None:
-    peers = [p for p in list_peers() if (p.arch, p.name) == (arch_of(machine), "linux-7.3")]
-    if not peers:
-        chains.run(machine, kernels)  # skips
-    archive = archive_with(peers[0], program, folder)
+    peer = built_peer(arch_of(machine), "linux-7.3")
+    archive = archive_with(peer, program, folder)
     result = chains.run(
         machine,
         kernels,

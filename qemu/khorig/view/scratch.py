@@ -11,7 +11,6 @@ from khorig.view.layout import GEOMETRY_4K, Geometry
 from khorig.view.memory import PhysicalMemory, PhysRange, range_at, read_bytes
 
 ELEMENT = struct.Struct("<QQ")  # address, size
-_SMALLEST_PAGE = 4096
 MAX_AREAS = 64  # khorig's limit; Linux has one per memory node and two more
 
 
@@ -34,11 +33,12 @@ def read_scratch(memory: PhysicalMemory, array: PhysRange) -> tuple[PhysRange, .
 def has_area(
     memory: PhysicalMemory, areas: Sequence[PhysRange], or_empty: bool = False
 ) -> bool:
-    """Whether one at least is an area, whole pages that begin in RAM; an `or_empty` one will do, too.
-    Before the jump the array's place has zeros, or whatever was left there."""
+    """Whether one at least is an area: whole pages that begin in RAM, none of them with `or_empty`.
+    It tells a written array, wrong or not, from its place before the jump, where there are zeros or
+    whatever was left."""
     return any(
         (area.size or or_empty and area.begin)
-        and not (area.begin | area.size) % _SMALLEST_PAGE
+        and not (area.begin | area.size) % GEOMETRY_4K.page_size
         and range_at(memory.ranges, area.begin).contains(area.begin, 1)
         for area in areas
     )

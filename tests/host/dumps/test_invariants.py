@@ -341,6 +341,15 @@ def test_a_broken_one_is_noticed(id: str) -> None:
     assert also is None or failed == set(also), found
 
 
+def test_an_array_without_any_area_is_shown_when_nobody_else_tells() -> None:
+    s = Sample()
+    s.scratch = [PhysRange(0x0110_2030_4050_6070, 0x0102_0304_0506_0708)]
+    inspection = s.finish().inspection()
+    assert inspection.scratch == tuple(s.scratch)
+    found = broken(s.dump())
+    assert {"KHR-I062", "KHR-I063", "KHR-I067"} <= found.keys()
+
+
 def test_bitmaps() -> None:
     clean = {"KHR-I070": Status.WARNING}  # blocks that no client names
     assert broken(bitmap_dump(512)) == clean and broken(bitmap_dump(PAGE)) == clean
