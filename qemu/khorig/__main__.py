@@ -3,7 +3,7 @@
 
 import sys
 
-from khorig import exit_codes
+from khorig.cli import exit_codes
 
 if __name__ == "__main__":
     try:

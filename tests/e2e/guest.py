@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
-
-from khorig.cancellation import Cancellation
-from khorig.machines import MACHINES
-from khorig.model import RunResult, RunSpec, StopHook, Verdict
-from khorig.render.text import result_lines
-from khorig.session import Session
-from khorig.verdict.judge import HandoverJudge
+from khorig.guest.spec import RunSpec
+from khorig.out.text import result_lines
+from khorig.rules.finding import Verdict
+from khorig.run.judge import HandoverJudge
+from khorig.run.judging import StopHook
+from khorig.run.result import RunResult
+from khorig.run.session import Session
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.machines import MACHINES
 
 MIB = 1 << 20
 GIB = 1 << 30

@@ -9,11 +9,10 @@ from typing import Callable
 
 import libarchive
 import pytest
-
 from guest import ONE_OF_EACH, Guest, events, expect_pass
-from khorig.build_outputs import find_images
-from khorig.machines import machine_named
-from khorig.model import Verdict
+from khorig.rules.finding import Verdict
+from khorig.vm.build_outputs import find_images
+from khorig.vm.machines import machine_named
 
 USAGE = 41
 OTHER = {"q35": "virt", "virt": "q35"}

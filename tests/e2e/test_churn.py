@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-
 from guest import ONE_OF_EACH, Guest, expect_pass
 
 

@@ -7,10 +7,9 @@ import re
 from dataclasses import dataclass
 
 import pytest
-
 from guest import ONE_OF_EACH, Guest, expect_pass
-from khorig.faults import FAULTS
-from khorig.model import Verdict
+from khorig.rules.finding import Verdict
+from khorig.run.faults import FAULTS
 
 
 @dataclass(frozen=True)

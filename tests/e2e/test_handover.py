@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import pytest
-
-from khorig.model import RunResult, StopContext
-from khorig.view.handover import decode_handover
-from khorig.view.memory import RamMemory
-
 from guest import ALL_MACHINES, GIB, MIB, ONE_OF_EACH, Guest, events, expect_pass
+from khorig.kho.handover import decode_handover
+from khorig.mem.memory import RamMemory
+from khorig.run.judging import StopContext
+from khorig.run.result import RunResult
 
 RESERVED = ("reserve_mem=1M:4096:first", "reserve_mem=64K:65536:second")
 

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import pytest
-
 from guest import GIB, ONE_OF_EACH, Guest, expect_pass
-from khorig.model import RunResult
+from khorig.run.result import RunResult
 
 
 @ONE_OF_EACH

@@ -5,11 +5,10 @@ kernel starts cold."""
 from __future__ import annotations
 
 import pytest
-
 from guest import MIB, ONE_OF_EACH, Guest, events, expect_pass
-from khorig.model import Verdict
-from khorig.tamper.catalogue import TAMPERINGS
-from khorig.tamper.hook import TamperHook
+from khorig.rules.finding import Verdict
+from khorig.run.tamper.catalogue import TAMPERINGS
+from khorig.run.tamper.hook import TamperHook
 from untouched import Untouched
 
 STOPS = ("sealed", "entry", "refused", "restored")

@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from guest import GIB, ONE_OF_EACH, Guest, events, expect_pass
-from khorig.model import Verdict
+from khorig.rules.finding import Verdict
 
 SUPPORTED = 64
 

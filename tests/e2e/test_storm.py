@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import pytest
-
 from guest import ONE_OF_EACH, Guest, events, expect_pass
-from khorig.model import Verdict
+from khorig.rules.finding import Verdict
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4, 8])

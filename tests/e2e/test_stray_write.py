@@ -6,11 +6,11 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from guest import ONE_OF_EACH, Guest
-from khorig.model import StopContext, Verdict
-from khorig.view.handover import decode_handover
-from khorig.view.memory import RamMemory
+from khorig.kho.handover import decode_handover
+from khorig.mem.memory import RamMemory
+from khorig.rules.finding import Verdict
+from khorig.run.judging import StopContext
 
 
 class StrayWrite:
@@ -21,7 +21,7 @@ class StrayWrite:
         self.page = 0
 
     def __call__(self, context: StopContext) -> list[str]:
-        """See khorig.model.StopHook."""
+        """See khorig.run.judging.StopHook."""
         if (context.at, context.generation) == ("sealed", 1):
             root = context.event.address("root")
             blocks = decode_handover(RamMemory(context.ram), root).blocks

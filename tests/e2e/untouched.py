@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import numpy.typing as npt
-
-from khorig.guest_ram import GuestRam
-from khorig.model import StopContext
-from khorig.tamper.hook import GENERATION, TamperHook
-from khorig.view.handoff import find_handoff
-from khorig.view.memory import PhysRange, RamMemory
-from khorig.view.scratch import read_scratch
+from khorig.kho.boot.handoff import find_handoff
+from khorig.kho.scratch import read_scratch
+from khorig.mem.guest_ram import GuestRam
+from khorig.mem.memory import PhysRange, RamMemory
+from khorig.run.judging import StopContext
+from khorig.run.tamper.hook import GENERATION, TamperHook
 
 _PAGE = 4096
 _LEGACY = 1 << 20  # on x86_64, firmware's own

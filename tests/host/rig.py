@@ -8,17 +8,13 @@ import os
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from khorig.cancellation import Cancellation
-from khorig.model import (
-    Finding,
-    GuestEvent,
-    RunResult,
-    RunSpec,
-    Statistics,
-    StopContext,
-    StopHook,
-)
-from khorig.session import Session
+from khorig.guest.event import GuestEvent
+from khorig.guest.spec import RunSpec
+from khorig.rules.finding import Finding
+from khorig.run.judging import Statistics, StopContext, StopHook
+from khorig.run.result import RunResult
+from khorig.run.session import Session
+from khorig.vm.cancellation import Cancellation
 
 FAKE_QEMU = Path(os.path.abspath(__file__)).with_name("fake_qemu.py")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from khorig.model import EventFieldError, GuestEvent
-from khorig.serial_port import ConsoleItem, ConsoleLine, GarbledLine, SerialPort, parse_line
+from khorig.guest.event import EventFieldError, GuestEvent
+from khorig.vm.serial_port import ConsoleItem, ConsoleLine, GarbledLine, SerialPort, parse_line
 
 
 def test_an_event_has_its_fields() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from khorig.guest_ram import GuestRam, OutsideRam, RamRegion
-from khorig.machines import MACHINES, machine_named
-from khorig.ram_file import RamFile
-from khorig.ram_image import save_ram_image
+from khorig.mem.guest_ram import GuestRam, OutsideRam, RamRegion
+from khorig.vm.machines import MACHINES, machine_named
+from khorig.vm.ram_file import RamFile
+from khorig.vm.ram_image import save_ram_image
 
 _MIB = 1 << 20
 _GIB = 1 << 30

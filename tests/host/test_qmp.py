@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-from khorig.errors import InfraError
-from khorig.journal import Journal
-from khorig.qmp import Qmp, QmpClosed
+from khorig.vm.errors import InfraError
+from khorig.vm.journal import Journal
+from khorig.vm.qmp import Qmp, QmpClosed
 
 
 class Server:

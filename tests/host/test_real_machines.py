@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import pytest
-from khorig.build_outputs import find_images
-from khorig.cancellation import Cancellation
-from khorig.kvm_probe import probe_kvm
-from khorig.machines import MACHINES, Machine, machine_named
-from khorig.model import RunResult, RunSpec, StopContext, StopHook, Verdict
-from khorig.session import Session
-from khorig.verdict.judge import HandoverJudge
+from khorig.guest.spec import RunSpec
+from khorig.rules.finding import Verdict
+from khorig.run.judge import HandoverJudge
+from khorig.run.judging import StopContext, StopHook
+from khorig.run.kvm_probe import probe_kvm
+from khorig.run.result import RunResult
+from khorig.run.session import Session
+from khorig.vm.build_outputs import find_images
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.machines import MACHINES, Machine, machine_named
 
 _MIB = 1 << 20
 _GIB = 1 << 30

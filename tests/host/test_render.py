@@ -9,15 +9,18 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from khorig import exit_codes
-from khorig.model import Finding, Phase, RunResult, RunSpec, Statistics, Verdict
-from khorig.render.documents import results_document, verdict_document
-from khorig.render.junit import junit_document
-from khorig.render.ktap import ktap_document
-from khorig.render.live import LiveRenderer
-from khorig.render.plain import PlainRenderer
-from khorig.render.renderer import Renderer
-from khorig.render.text import result_lines, size
+from khorig.cli import exit_codes
+from khorig.guest.spec import RunSpec
+from khorig.out.documents import results_document, verdict_document
+from khorig.out.junit import junit_document
+from khorig.out.ktap import ktap_document
+from khorig.out.live import LiveRenderer
+from khorig.out.plain import PlainRenderer
+from khorig.out.renderer import Renderer
+from khorig.out.text import result_lines, size
+from khorig.rules.finding import Finding, Verdict
+from khorig.run.judging import Statistics
+from khorig.run.result import Phase, RunResult
 
 _NASTY = "page \x1b[31m0x1000\x00 & <b> differs \ud7ff"
 
@@ -174,7 +177,7 @@ def test_a_session_is_shown(kind: type[PlainRenderer] | type[LiveRenderer]) -> N
 
 
 def test_a_long_silence_names_what_is_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.render.plain._HEARTBEAT_S", 0.0)
+    monkeypatch.setattr("khorig.out.plain._HEARTBEAT_S", 0.0)
     stream = io.StringIO()
     renderer = PlainRenderer(stream)
     spec = RunSpec("arm64", "virt")

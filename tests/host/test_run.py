@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from khorig.model import Finding, StopContext, Verdict
+from khorig.rules.finding import Finding, Verdict
+from khorig.run.judging import StopContext
 from rig import Rig, Script, event, handover_script, stop
 
 
@@ -268,7 +269,7 @@ def test_bytes_that_are_no_text_do_no_harm(rig: Rig) -> None:
 
 
 def test_endless_output_is_cut_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.run._MAX_CONSOLE", 1 << 14)
+    monkeypatch.setattr("khorig.run.run._MAX_CONSOLE", 1 << 14)
     script: Script = [["raw", ("x" * 1023 + "\n") * 20], ["sleep", 60]]
     assert "bytes of output" in rig.run(script).cause
 

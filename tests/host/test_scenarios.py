@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from khorig.errors import InfraError
-from khorig.scenarios import ScenarioInfo, read_scenarios
+from khorig.run.scenarios import ScenarioInfo, read_scenarios
+from khorig.vm.errors import InfraError
 from tiny_kernel import build_elf
 
 

@@ -9,9 +9,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from khorig.artifacts import new_folder
-from khorig.journal import Journal
-from khorig.model import RunResult, Verdict
+from khorig.rules.finding import Verdict
+from khorig.run.artifacts import new_folder
+from khorig.run.result import RunResult
+from khorig.vm.journal import Journal
 from rig import Rig, Script, event, handover_script
 
 
@@ -51,7 +52,7 @@ def test_qemu_that_is_missing_is_named(rig: Rig, monkeypatch: pytest.MonkeyPatch
 
 
 def test_qemu_that_does_not_answer_is_infra(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.vm._REPLY_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("khorig.vm.vm._REPLY_TIMEOUT_S", 0.5)
     script = rig.folder / "bin" / "qemu-system-x86_64"
     script.unlink()
     script.write_text("#!/bin/sh\nexec sleep 60\n")
@@ -75,7 +76,7 @@ def test_a_machine_that_cannot_have_the_memory_skips(rig: Rig) -> None:
 
 
 def test_no_room_for_guest_ram_is_infra(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.ram_file.free_bytes", lambda directory: 1 << 20)
+    monkeypatch.setattr("khorig.vm.ram_file.free_bytes", lambda directory: 1 << 20)
     result = rig.run(handover_script())
     assert result.verdict is Verdict.INFRA
     assert "no room for guest RAM" in result.cause
@@ -116,7 +117,7 @@ def test_a_full_disk_is_infra(rig: Rig, monkeypatch: pytest.MonkeyPatch, name: s
         (folder / name).symlink_to("/dev/full")
         return folder
 
-    monkeypatch.setattr("khorig.session.new_folder", full_folder)
+    monkeypatch.setattr("khorig.run.session.new_folder", full_folder)
     result = rig.run(handover_script())
     assert result.verdict is Verdict.INFRA
     assert "No space left on device" in result.cause

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
-
-from khorig.cancellation import Cancellation
+from khorig.guest.spec import RunSpec
 from khorig.linux.chain import must_count
 from khorig.linux.judge import LinuxJudge
 from khorig.linux.peer import Peer, build_command, list_peers
-from khorig.machines import MACHINES
-from khorig.model import RunResult, RunSpec, StopHook, Verdict
-from khorig.render.text import result_lines
-from khorig.session import Session
+from khorig.out.text import result_lines
+from khorig.rules.finding import Verdict
+from khorig.run.judging import StopHook
+from khorig.run.result import RunResult
+from khorig.run.session import Session
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.machines import MACHINES
 
 GIB = 1 << 30
 

@@ -7,14 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from khorig import exit_codes
+from khorig.cli import exit_codes
 from khorig.cli.main import main
-from khorig.errors import InfraError
 from khorig.linux import build
 from khorig.linux.peer import Peer, build_command, find_peer
 from khorig.linux.setting import Setting, parse_setting, unmet
 from khorig.linux.source import OwnSource
+from khorig.vm.errors import InfraError
 
 # What the verb calls, as Linux has it: outputs go below O, the configuration is Kconfig's.
 _MAKEFILE = """\

@@ -7,9 +7,8 @@ import itertools
 from typing import Any
 
 import pytest
-
+from khorig.out.linux_table import KERNELS
 from peers import GIB, ONE_OF_EACH, Chains, expect_pass
-from khorig.linux.table import KERNELS
 
 
 @ONE_OF_EACH

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from khorig.linux.comparison import Cost, cost_of, render_comparison
-from khorig.model import RunResult, RunSpec, Statistics, Verdict
+from khorig.guest.spec import RunSpec
+from khorig.out.linux_comparison import Cost, cost_of, render_comparison
+from khorig.rules.finding import Verdict
+from khorig.run.judging import Statistics
+from khorig.run.result import RunResult
 
 MS = 1_000_000
 

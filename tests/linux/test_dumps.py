@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, Mapping
 
 import pytest
-
+from khorig.kho.inspection import Inspection, inspect
+from khorig.mem.formats import open_dump
+from khorig.rules.check import check, is_broken
 from peers import ONE_OF_EACH, Chains, expect_pass
-from khorig.check.check import check, is_broken
-from khorig.view.dumps import open_dump
-from khorig.view.inspection import Inspection, inspect
 
 Event = Mapping[str, Any]
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from khorig.guest_ram import GuestRam, RamRegion
-from khorig.guest_words import GuestWords
+from khorig.guest.event import GuestEvent
+from khorig.guest.spec import RunSpec
 from khorig.linux.chain import command_line, content_state, session_action
 from khorig.linux.expectations import Expectations
+from khorig.linux.linux_monitor import LinuxWords
 from khorig.linux.snapshot import take_snapshot
-from khorig.linux.words import LinuxWords
-from khorig.model import GuestEvent, RunSpec, Verdict
+from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.rules.finding import Verdict
+from khorig.run.guest_monitor import GuestWords
 
 LINUX_KHORIG_LINUX = ("linux-7.3", "khorig", "linux-7.3")
 

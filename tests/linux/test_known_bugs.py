@@ -12,16 +12,16 @@ import re
 from pathlib import Path
 
 import pytest
-
-from peers import ONE_OF_EACH, Chains, built_peer, expect_pass
-from khorig.check.check import check, is_broken
+from khorig.kho.inspection import inspect
 from khorig.linux.archive import write_archive
 from khorig.linux.refusals import DamageHook, LinuxDamage
 from khorig.linux.user_space import compile_static
-from khorig.model import RunResult, Verdict
-from khorig.tamper.target import Target
-from khorig.view.dumps import open_dump
-from khorig.view.inspection import inspect
+from khorig.mem.formats import open_dump
+from khorig.rules.check import check, is_broken
+from khorig.rules.finding import Verdict
+from khorig.run.result import RunResult
+from khorig.run.tamper.target import Target
+from peers import ONE_OF_EACH, Chains, built_peer, expect_pass
 
 # Not among the peers that are built when nobody asks; tests that need it are skipped without it.
 DMA_CMA = "linux-7.3@DMA_CMA"

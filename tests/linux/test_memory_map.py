@@ -8,13 +8,13 @@ import struct
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
+from khorig.kho.handover import decode_handover
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.mem.memory import RamMemory
+from khorig.run.judging import StopContext
+from khorig.run.tamper.handoff_source import find_handoff_source, find_scratch_source
+from khorig.run.tamper.target import Target
 from peers import Chains, expect_pass
-from khorig.model import StopContext
-from khorig.tamper.handoff_source import find_handoff_source, find_scratch_source
-from khorig.tamper.target import Target
-from khorig.view.handover import decode_handover
-from khorig.view.layout import GEOMETRY_4K
-from khorig.view.memory import RamMemory
 
 PAGE = 4096
 # khorig keeps up to 64 pieces of RAM; a hole of several entries makes the map longer all the same.

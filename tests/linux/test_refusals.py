@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import libfdt
 import pytest
-
-from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
-from khorig.guest_ram import GuestRam
+from khorig.guest.spec import RunSpec
+from khorig.kho.fdt import MAGIC_BYTES
+from khorig.kho.layout import SIZE_PROPERTY
 from khorig.linux.refusals import DamageHook, LinuxDamage, damaged, refusal_hooks, refusals_of
-from khorig.model import RunSpec, Verdict
-from khorig.tamper.hook import TamperHook
-from khorig.tamper.tampering import Tampering
-from khorig.tamper.target import Target
-from khorig.view.fdt import MAGIC_BYTES
-from khorig.view.layout import SIZE_PROPERTY
+from khorig.mem.guest_ram import GuestRam
+from khorig.rules.finding import Verdict
+from khorig.run.tamper.hook import TamperHook
+from khorig.run.tamper.tampering import Tampering
+from khorig.run.tamper.target import Target
+from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
 
 TO_LINUX = ("khorig", "linux-7.3")
 TO_KHORIG = ("linux-7.3", "khorig")

@@ -11,15 +11,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Sequence
 
 import pytest
-
-from khorig.build_outputs import find_volume
-from khorig.cancellation import Cancellation
-from khorig.machines import machine_named
-from khorig.model import Judge, RunResult, RunSpec, StopHook, Verdict
-from khorig.render.text import result_lines
-from khorig.session import Session
-from khorig.uefi_volume import put_file
-from khorig.verdict.judge import HandoverJudge
+from khorig.guest.spec import RunSpec
+from khorig.out.text import result_lines
+from khorig.rules.finding import Verdict
+from khorig.run.judge import HandoverJudge
+from khorig.run.judging import Judge, StopHook
+from khorig.run.result import RunResult
+from khorig.run.session import Session
+from khorig.vm.build_outputs import find_volume
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.machines import machine_named
+from khorig.vm.uefi_volume import put_file
 
 MIB = 1 << 20
 FOLDER = PurePosixPath("EFI/BOOT")

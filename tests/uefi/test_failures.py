@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-
 from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events
-from khorig import exit_status
-from khorig.build_outputs import find_images
-from khorig.machines import machine_named
-from khorig.model import Verdict
+from khorig.guest import status as exit_status
+from khorig.rules.finding import Verdict
+from khorig.vm.build_outputs import find_images
+from khorig.vm.machines import machine_named
 
 _OTHER = {"q35": "virt", "virt": "q35"}
 # Where each image says how much memory it needs: (offset, format, more than there is).

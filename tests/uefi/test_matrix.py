@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import pytest
-
 from firmware_guest import ONE_OF_EACH, FirmwareGuest, expect_pass
-from khorig.build_outputs import find_elf
-from khorig.machines import machine_named
-from khorig.model import RunSpec
-from khorig.scenarios import read_scenarios
-from khorig.tampered import tamper_hooks, tampered
+from khorig.guest.spec import RunSpec
+from khorig.run.scenarios import read_scenarios
+from khorig.run.tamper.runs import tamper_hooks, tampered
+from khorig.vm.build_outputs import find_elf
+from khorig.vm.machines import machine_named
 
 _PASSING = ("handover", "recursion", "chain", "churn", "storm")
 # Needs other kernels, which QEMU starts: tests/linux.

@@ -4,20 +4,15 @@
 from __future__ import annotations
 
 import pytest
-
 from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events, expect_pass
-from khorig.guest_ram import GuestRam
-from khorig.machines import machine_named
-from khorig.model import (
-    Finding,
-    GuestEvent,
-    RunResult,
-    StopContext,
-    Verdict,
-    parse_address,
-)
-from khorig.render.costs import jump_cost, start_cost
-from khorig.verdict.judge import HandoverJudge
+from khorig.guest.event import GuestEvent, parse_address
+from khorig.mem.guest_ram import GuestRam
+from khorig.out.costs import jump_cost, start_cost
+from khorig.rules.finding import Finding, Verdict
+from khorig.run.judge import HandoverJudge
+from khorig.run.judging import StopContext
+from khorig.run.result import RunResult
+from khorig.vm.machines import machine_named
 
 # A handover from firmware may take so much longer than one from QEMU's loader.
 _SHARE = 1.10

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import click
-
-from khorig import exit_codes
-from khorig.artifacts import default_out
+from khorig.cli import exit_codes
 from khorig.cli.types import NameOf, Size
+from khorig.guest.spec import RunSpec
 from khorig.linux.chain import must_count
-from khorig.machines import DEFAULT_MACHINES, MACHINES
-from khorig.model import RunSpec, Verdict
+from khorig.rules.finding import Verdict
+from khorig.run.artifacts import default_out
+from khorig.vm.machines import DEFAULT_MACHINES, MACHINES
 
 
 def _machines() -> list[str]:
@@ -55,11 +55,11 @@ def linux(
     Wall time is that of plain runs, --rounds of each; instructions are counted in one more run of
     each, whose virtual time goes by instructions.
     """
-    from khorig.cancellation import Cancellation
     from khorig.cli.output import renderer_for
-    from khorig.linux.comparison import cost_of, render_comparison
     from khorig.linux.judge import LinuxJudge
-    from khorig.session import Session
+    from khorig.out.linux_comparison import cost_of, render_comparison
+    from khorig.run.session import Session
+    from khorig.vm.cancellation import Cancellation
 
     cancellation = Cancellation()
     cancellation.install()

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 
 import click
-
-from khorig import exit_codes
+from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, opened
 
 _SHOWN = 4  # violations of an invariant
@@ -32,11 +31,11 @@ def check(
     \b
     Exit status: 0 consistent; 1 broken; 2 there is no dump or no handover.
     """
-    from khorig.check import check as checks
-    from khorig.check.outcome import Outcome, Status
-    from khorig.present.document import outcome_document
-    from khorig.view.inspection import NoHandover
-    from khorig.view.inspection import inspect as inspect_dump
+    from khorig.kho.inspection import NoHandover
+    from khorig.kho.inspection import inspect as inspect_dump
+    from khorig.out.inspect.document import outcome_document
+    from khorig.rules import check as checks
+    from khorig.rules.outcome import Outcome, Status
 
     with opened(dump, machine) as source:
         try:

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 
 import click
-
-from khorig import exit_codes
+from khorig.cli import exit_codes
 from khorig.cli.dump_options import opened
 from khorig.cli.types import NameOf
 
@@ -43,10 +42,10 @@ def diff(
       khorig diff gen1.sealed.ram.zst gen2.entry.ram.zst
       khorig diff --only preserved,tracker before.elf after.elf && echo nothing was lost
     """
-    from khorig.diff.difference import CannotCompare, compare_dumps
-    from khorig.diff.document import difference_document
-    from khorig.diff.page_classes import PageClass
-    from khorig.diff.text import difference_lines
+    from khorig.out.diff_document import difference_document
+    from khorig.out.diff_text import difference_lines
+    from khorig.rules.difference import CannotCompare, compare_dumps
+    from khorig.rules.page_classes import PageClass
 
     with opened(a, machine) as mine, opened(b, machine) as theirs:
         try:

@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import Iterator
 
 import click
-
-from khorig import exit_codes
-from khorig.build_outputs import find_images
-from khorig.errors import InfraError
-from khorig.kvm_probe import probe_kvm
-from khorig.machines import MACHINES, Machine
-from khorig.ram_file import free_bytes
-from khorig.vm import MINIMUM_QEMU
+from khorig.cli import exit_codes
+from khorig.run.kvm_probe import probe_kvm
+from khorig.vm.build_outputs import find_images
+from khorig.vm.errors import InfraError
+from khorig.vm.machines import MACHINES, Machine
+from khorig.vm.ram_file import free_bytes
+from khorig.vm.vm import MINIMUM_QEMU
 
 # Module, and Debian's package that has it.
 _MODULES = {

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Callable, TypeVar
 
 import click
-
-from khorig import exit_codes
+from khorig.cli import exit_codes
 from khorig.cli.near import unknown
-from khorig.machines import MACHINES
-from khorig.view.dumps import Dump, UnreadableDump, open_dump
+from khorig.mem.formats import Dump, UnreadableDump, open_dump
+from khorig.vm.machines import MACHINES
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

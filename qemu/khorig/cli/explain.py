@@ -6,8 +6,7 @@ from __future__ import annotations
 import textwrap
 
 import click
-
-from khorig import exit_codes
+from khorig.cli import exit_codes
 from khorig.cli.near import unknown
 
 _WIDTH = 96
@@ -18,8 +17,8 @@ _WIDTH = 96
 def explain(id: str | None) -> int:
     """Say what an invariant means, why it exists, which real bugs broke it, and how to go on.
     Without an id: all of them, one line each."""
-    from khorig.check.bugs import BUGS
-    from khorig.check.invariants import INVARIANTS
+    from khorig.rules.bugs import BUGS
+    from khorig.rules.registry import INVARIANTS
 
     if id is None:
         for invariant in INVARIANTS.values():

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable
 
 import click
-
-from khorig import exit_codes
+from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, opened
 
 if TYPE_CHECKING:
-    from khorig.view.inspection import Inspection
+    from khorig.kho.inspection import Inspection
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -50,12 +49,12 @@ def inspect(
       khorig inspect guest.elf --fdt 0x12345000 --dts
       khorig inspect vmcore --html handover.html --svg memory.svg
     """
-    from khorig.present import details
-    from khorig.present.document import inspection_document
-    from khorig.present.memory_map import memory_map
-    from khorig.present.summary import summary_lines
-    from khorig.view.inspection import NoHandover
-    from khorig.view.inspection import inspect as inspect_dump
+    from khorig.kho.inspection import NoHandover
+    from khorig.kho.inspection import inspect as inspect_dump
+    from khorig.out.inspect import details
+    from khorig.out.inspect.document import inspection_document
+    from khorig.out.inspect.memory_map import memory_map
+    from khorig.out.inspect.summary import summary_lines
 
     with opened(dump, machine) as source:
         try:
@@ -90,9 +89,9 @@ def inspect(
 
 def _write(inspection: Inspection, html: Path | None, svg: Path | None) -> None:
     """The files that were asked for. Raises InfraError when they cannot be written."""
-    from khorig.artifacts import write_whole
-    from khorig.errors import InfraError
-    from khorig.report.dump_page import dump_html, dump_svg
+    from khorig.out.report.dump_page import dump_html, dump_svg
+    from khorig.run.artifacts import write_whole
+    from khorig.vm.errors import InfraError
 
     for path, draw in ((html, dump_html), (svg, dump_svg)):
         if path is None:
@@ -105,11 +104,11 @@ def _write(inspection: Inspection, html: Path | None, svg: Path | None) -> None:
 
 def _nothing(source: object, error: Exception, as_json: bool, dts: bool) -> int:
     """What can be said of a dump without a handover that can be read."""
-    from khorig.present.document import candidate_document
-    from khorig.present.foreign import foreign_lines
-    from khorig.present.summary import candidate_line, dump_lines
-    from khorig.view.dumps import Dump
-    from khorig.view.inspection import NoHandover
+    from khorig.kho.inspection import NoHandover
+    from khorig.mem.formats import Dump
+    from khorig.out.inspect.document import candidate_document
+    from khorig.out.inspect.foreign import foreign_lines
+    from khorig.out.inspect.summary import candidate_line, dump_lines
 
     assert isinstance(error, NoHandover) and isinstance(source, Dump)
     if as_json:

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
 import click
-
-from khorig import exit_codes
-from khorig.artifacts import default_out
+from khorig.cli import exit_codes
 from khorig.cli.types import ConfigSetting, NameOf, Seed, Size
+from khorig.guest.spec import BOOTS, RunSpec
 from khorig.linux.chain import must_count
 from khorig.linux.image import arch_of_image
 from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers
-from khorig.machines import DEFAULT_MACHINES, MACHINES
-from khorig.model import BOOTS, RunSpec
+from khorig.run.artifacts import default_out
+from khorig.vm.machines import DEFAULT_MACHINES, MACHINES
 
 if TYPE_CHECKING:
     from khorig.linux.setting import Setting
@@ -218,7 +217,7 @@ def _damaged(specs: list[RunSpec], wanted: str) -> list[RunSpec]:
 def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
     """Run {linux-7.2, linux-7.3, khorig} x {linux-7.2, linux-7.3, khorig} on every machine asked for
     and print the table."""
-    from khorig.linux.table import KERNELS, render_table
+    from khorig.out.linux_table import KERNELS, render_table
 
     specs = [
         _spec(options, (first, second), machine, extra_qemu)
@@ -261,12 +260,12 @@ def _spec(
 
 
 def _session(specs: list[RunSpec], options: dict[str, Any], summary: Any = None) -> int:
-    from khorig.cancellation import Cancellation
     from khorig.cli.output import renderer_for
     from khorig.linux.judge import LinuxJudge
     from khorig.linux.refusals import refusal_hooks
-    from khorig.render.documents import results_document
-    from khorig.session import Session
+    from khorig.out.documents import results_document
+    from khorig.run.session import Session
+    from khorig.vm.cancellation import Cancellation
 
     cancellation = Cancellation()
     cancellation.install()

@@ -6,11 +6,10 @@ from __future__ import annotations
 import json
 
 import click
-
-from khorig.build_outputs import find_elf
-from khorig.faults import FAULTS
-from khorig.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES
-from khorig.scenarios import read_scenarios
+from khorig.run.faults import FAULTS
+from khorig.run.scenarios import read_scenarios
+from khorig.vm.build_outputs import find_elf
+from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES
 
 
 @click.command("list", short_help="List scenarios, machines and defects.")
@@ -18,7 +17,7 @@ from khorig.scenarios import read_scenarios
 def list_command(as_json: bool) -> None:
     """List what `khorig run` can be told. Scenarios are read from the built kernel; nothing is
     booted."""
-    from khorig.tamper.catalogue import TAMPERINGS
+    from khorig.run.tamper.catalogue import TAMPERINGS
 
     scenarios = {
         scenario.name: scenario.summary

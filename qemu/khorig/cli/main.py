@@ -7,10 +7,10 @@ import sys
 from typing import Sequence
 
 import click
-
-from khorig import __version__, exit_codes
+from khorig import __version__
+from khorig.cli import exit_codes
 from khorig.cli.verbs import Verbs
-from khorig.errors import InfraError
+from khorig.vm.errors import InfraError
 
 _HELP = """A test rig for Kexec HandOver (KHO).
 

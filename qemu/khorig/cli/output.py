@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 from typing import TextIO
 
-from khorig.render.plain import PlainRenderer
-from khorig.render.renderer import Renderer
+from khorig.out.plain import PlainRenderer
+from khorig.out.renderer import Renderer
 
 
 def renderer_for(stream: TextIO, verbose: bool) -> Renderer:
@@ -16,6 +16,6 @@ def renderer_for(stream: TextIO, verbose: bool) -> Renderer:
     plain = not stream.isatty() or environment.get("TERM") == "dumb"
     if plain or environment.get("CI") or environment.get("NO_COLOR"):
         return PlainRenderer(stream, verbose)
-    from khorig.render.live import LiveRenderer
+    from khorig.out.live import LiveRenderer
 
     return LiveRenderer(stream, verbose)

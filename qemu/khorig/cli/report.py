@@ -6,8 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-
-from khorig import exit_codes
+from khorig.cli import exit_codes
 
 
 @click.command(short_help="Make a page of what runs have left in their folder.")
@@ -22,7 +21,7 @@ def report(folder: Path) -> int:
       khorig report out/latest
       khorig report out/latest/handover/x86_64-q35
     """
-    from khorig.report.page import write_report
+    from khorig.out.report.page import write_report
 
     click.echo(write_report(folder))
     return exit_codes.PASS

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-
-from khorig import exit_codes
-from khorig.artifacts import default_out
-from khorig.build_outputs import find_elf
+from khorig.cli import exit_codes
 from khorig.cli.near import unknown
 from khorig.cli.types import NameOf, Seed, Size
-from khorig.faults import FAULTS
-from khorig.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machine
-from khorig.model import BOOTS, RunSpec
-from khorig.sequence import STOPS
-from khorig.tampered import known_tamperings, tamper_hooks, tampered
+from khorig.guest.spec import BOOTS, RunSpec
+from khorig.run.artifacts import default_out
+from khorig.run.faults import FAULTS
+from khorig.run.sequence import STOPS
+from khorig.run.tamper.runs import known_tamperings, tamper_hooks, tampered
+from khorig.vm.build_outputs import find_elf
+from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machine
 
 
 @click.command(
@@ -185,7 +184,7 @@ def _tampers(names: tuple[str, ...] | None) -> tuple[str, ...]:
 def _check_scenarios(archs: set[str], options: dict[str, Any]) -> set[str]:
     """Raises UsageError for a scenario that a kernel lacks. Returns those that are there to refuse
     a damaged handover."""
-    from khorig.scenarios import read_scenarios
+    from khorig.run.scenarios import read_scenarios
 
     refusing = set()
     for arch in archs:
@@ -202,11 +201,11 @@ def _check_scenarios(archs: set[str], options: dict[str, Any]) -> set[str]:
 
 
 def _session(specs: list[RunSpec], options: dict[str, Any]) -> int:
-    from khorig.cancellation import Cancellation
     from khorig.cli.output import renderer_for
-    from khorig.render.documents import results_document
-    from khorig.session import Session
-    from khorig.verdict.judge import HandoverJudge
+    from khorig.out.documents import results_document
+    from khorig.run.judge import HandoverJudge
+    from khorig.run.session import Session
+    from khorig.vm.cancellation import Cancellation
 
     cancellation = Cancellation()
     cancellation.install()

@@ -8,7 +8,6 @@ import secrets
 from typing import Any, Callable, Sequence
 
 import click
-
 from khorig.cli.near import unknown
 from khorig.linux.setting import Setting, parse_setting
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Mapping
 
 import xxhash
-
 from khorig.linux.peer import Peer, cache_directory
 from khorig.linux.user_space import FLAGS, compile_static
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 import xxhash
-
-from khorig.errors import InfraError
 from khorig.linux.peer import (
     CROSS_PREFIX,
     IMAGE_PATH,
@@ -29,6 +27,7 @@ from khorig.linux.peer import (
 )
 from khorig.linux.setting import Setting, unmet
 from khorig.linux.source import Say, Source
+from khorig.vm.errors import InfraError
 
 _CONFIG = Path(__file__).parent / "config"
 _RECIPE = 1  # counted up when the steps below change

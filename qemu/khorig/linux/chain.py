@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Sequence
 
 import xxhash
-
-from khorig.build_outputs import Images, find_elf, find_images
-from khorig.errors import InfraError
+from khorig.guest.spec import RunSpec
 from khorig.linux.archive import append_archive, build_init, write_archive
 from khorig.linux.peer import Peer, find_peer, list_peers
-from khorig.machines.machine import Machine
-from khorig.model import RunSpec
+from khorig.vm.build_outputs import Images, find_elf, find_images
+from khorig.vm.errors import InfraError
+from khorig.vm.machines.machine import Machine
 
 KHORIG = "khorig"
 RESERVED_NAME = "reference"

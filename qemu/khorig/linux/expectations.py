@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from khorig.guest.event import GuestEvent
+from khorig.guest.spec import RunSpec
 from khorig.linux.chain import KHORIG, RESERVED_NAME, is_linux, session_action
-from khorig.model import Finding, GuestEvent, RunSpec
+from khorig.rules.finding import Finding
 
 _FOUND = "KHO: found kexec handover data"
 _RESTORED = "test_kho: KHO restore succeeded"

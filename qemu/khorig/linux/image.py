@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from khorig.errors import InfraError
+from khorig.vm.errors import InfraError
 
 # Where each boot format has its magic (Linux: Documentation/arch/x86/boot.rst, arm64/booting.rst).
 _MAGIC = {"x86_64": (0x202, b"HdrS"), "arm64": (0x38, b"ARM\x64")}

@@ -6,30 +6,32 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 import numpy as np
-
+from khorig.guest.event import GuestEvent
+from khorig.guest.facts import GuestFacts
+from khorig.guest.spec import RunSpec
+from khorig.kho.boot.handoff import find_handoff
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.kho.scratch import read_scratch
 from khorig.linux.chain import is_linux
 from khorig.linux.expectations import Expectations
+from khorig.linux.linux_monitor import LinuxWords
 from khorig.linux.relay_clauses import check_relayed, kept_hashes
 from khorig.linux.snapshot import Snapshot, take_snapshot
-from khorig.linux.words import LinuxWords
-from khorig.model import Finding, GuestEvent, RunSpec, Statistics, StopContext
-from khorig.verdict.guest_facts import GuestFacts
-from khorig.verdict.memory_picture import draw_memory
-from khorig.verdict.page_changes import compare_pages
-from khorig.verdict.page_hashes import PageHashes
-from khorig.verdict.runtime_services import RuntimeServices
-from khorig.verdict.sealed_clauses import check_claims
-from khorig.verdict.sealed_state import SealedState, take_sealed_state
-from khorig.verdict.stop import Stop
-from khorig.view.errors import DecodeError
-from khorig.view.handoff import find_handoff
-from khorig.view.layout import GEOMETRY_4K
-from khorig.view.memory import RamMemory
-from khorig.view.scratch import read_scratch
+from khorig.mem.errors import DecodeError
+from khorig.mem.memory import RamMemory
+from khorig.rules.finding import Finding
+from khorig.rules.page_changes import compare_pages
+from khorig.rules.page_hashes import PageHashes
+from khorig.rules.runtime_services import RuntimeServices
+from khorig.rules.sealed_clauses import check_claims
+from khorig.rules.sealed_state import SealedState, take_sealed_state
+from khorig.rules.stop import Stop
+from khorig.run.judging import Statistics, StopContext
+from khorig.run.memory_picture import draw_memory
 
 
 class LinuxJudge:
-    """The Judge of a chain in which some kernels are Linux (see khorig.model.Judge).
+    """The Judge of a chain in which some kernels are Linux (see khorig.run.judging.Judge).
 
     Three witnesses have to agree: what Linux says of the handover, its own checkers included; what
     khorig says when it takes one over; and guest memory, hashed before the jump and after it.
@@ -49,16 +51,16 @@ class LinuxJudge:
 
     @property
     def statistics(self) -> Statistics:
-        """See khorig.model.Judge."""
+        """See khorig.run.judging.Judge."""
         return self._statistics
 
     @property
     def picture(self) -> Mapping[str, Any] | None:
-        """See khorig.model.Judge."""
+        """See khorig.run.judging.Judge."""
         return self._picture
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
-        """See khorig.model.Judge. Raises EventFieldError."""
+        """See khorig.run.judging.Judge. Raises EventFieldError."""
         if not self._is_linux(event.generation):
             self._facts.setdefault(event.generation, GuestFacts()).take(event)
         self._expectations.take(event)
@@ -66,7 +68,7 @@ class LinuxJudge:
         return [*moved, *self._words.take(event)]
 
     def on_stop(self, context: StopContext) -> list[Finding]:
-        """See khorig.model.Judge. Raises EventFieldError."""
+        """See khorig.run.judging.Judge. Raises EventFieldError."""
         stop = Stop(
             spec=self._spec,
             generation=context.generation,
@@ -104,7 +106,7 @@ class LinuxJudge:
         return []
 
     def finish(self, exit_status: int | None) -> list[Finding]:
-        """See khorig.model.Judge."""
+        """See khorig.run.judging.Judge."""
         return self._expectations.finish()
 
     def _is_linux(self, generation: int) -> bool:

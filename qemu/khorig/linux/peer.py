@@ -8,7 +8,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from khorig.errors import InfraError
+from khorig.vm.errors import InfraError
 
 _DESCRIPTION = "peer.json"
 

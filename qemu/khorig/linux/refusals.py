@@ -12,19 +12,20 @@ import struct
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence
 
+from khorig.guest.spec import RunSpec
+from khorig.kho.handover import decode_handover
+from khorig.kho.layout import COMPATIBLE_PROPERTY, GEOMETRY_4K, MAP_PROPERTY
+from khorig.kho.scratch import ELEMENT
 from khorig.linux.chain import is_linux
-from khorig.model import RunSpec, StopContext, StopHook
-from khorig.tamper.handoff_source import find_handoff_source, find_scratch_source
-from khorig.tamper.radix_tamperings import RADIX_TAMPERINGS
-from khorig.tamper.root_tamperings import ROOT_TAMPERINGS
-from khorig.tamper.scratch_tamperings import SCRATCH_TAMPERINGS
-from khorig.tamper.target import Target
-from khorig.tampered import known_tamperings, tamper_hooks
-from khorig.tampered import tampered as refused_by_khorig
-from khorig.view.handover import decode_handover
-from khorig.view.layout import COMPATIBLE_PROPERTY, GEOMETRY_4K, MAP_PROPERTY
-from khorig.view.memory import RamMemory
-from khorig.view.scratch import ELEMENT
+from khorig.mem.memory import RamMemory
+from khorig.run.judging import StopContext, StopHook
+from khorig.run.tamper.handoff_source import find_handoff_source, find_scratch_source
+from khorig.run.tamper.radix_tamperings import RADIX_TAMPERINGS
+from khorig.run.tamper.root_tamperings import ROOT_TAMPERINGS
+from khorig.run.tamper.runs import known_tamperings, tamper_hooks
+from khorig.run.tamper.runs import tampered as refused_by_khorig
+from khorig.run.tamper.scratch_tamperings import SCRATCH_TAMPERINGS
+from khorig.run.tamper.target import Target
 
 _PAGE = GEOMETRY_4K.page_size
 
@@ -152,7 +153,7 @@ class DamageHook:
         self._damage = damage
 
     def __call__(self, context: StopContext) -> list[str]:
-        """See khorig.model.StopHook. Raises CannotTamper, EventFieldError, DecodeError."""
+        """See khorig.run.judging.StopHook. Raises CannotTamper, EventFieldError, DecodeError."""
         if (context.at, context.generation) != ("sealed", 1):
             return []
         memory = RamMemory(context.ram)

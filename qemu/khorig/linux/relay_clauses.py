@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import numpy as np
-
-from khorig.model import Finding
-from khorig.verdict.page_hashes import PageHashes
-from khorig.verdict.sealed_state import SealedState
-from khorig.verdict.stop import Stop
-from khorig.view.blocks import Blocks, Int64Array
-from khorig.view.clients import METADATA_PATH
-from khorig.view.errors import DecodeError
-from khorig.view.fragment import read_link
-from khorig.view.memory import PhysRange
+from khorig.kho.blocks import Blocks, Int64Array
+from khorig.kho.clients.khorig import METADATA_PATH
+from khorig.kho.fragment import read_link
+from khorig.mem.errors import DecodeError
+from khorig.mem.memory import PhysRange
+from khorig.rules.finding import Finding
+from khorig.rules.page_hashes import PageHashes
+from khorig.rules.sealed_state import SealedState
+from khorig.rules.stop import Stop
 
 _OWN = (METADATA_PATH.lstrip("/"), "memblock")  # what khorig reads and writes anew
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable
 
-from khorig.errors import InfraError
 from khorig.linux.peer import Peer
 from khorig.linux.source import Say
 from khorig.linux.user_space import compile_static
+from khorig.vm.errors import InfraError
 
 PROGRAMS = ("luo_kexec_simple", "luo_multi_session", "luo_stress_files", "luo_stress_sessions")
 

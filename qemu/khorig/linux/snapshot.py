@@ -8,13 +8,12 @@ from typing import Mapping
 
 import numpy as np
 import xxhash
-
-from khorig.guest_ram import GuestRam
-from khorig.model import Finding
-from khorig.verdict.page_changes import owner_of
-from khorig.verdict.sealed_state import SealedState
-from khorig.verdict.stop import Stop
-from khorig.view.blocks import Int64Array
+from khorig.kho.blocks import Int64Array
+from khorig.mem.guest_ram import GuestRam
+from khorig.rules.finding import Finding
+from khorig.rules.page_changes import owner_of
+from khorig.rules.sealed_state import SealedState
+from khorig.rules.stop import Stop
 
 _PAGE = 4096
 _CHUNK = 256 << 10  # bytes looked at in one go; most of RAM was never written

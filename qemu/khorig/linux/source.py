@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Callable, Protocol
 
 import xxhash
-
-from khorig.errors import InfraError
 from khorig.linux.peer import cache_directory
+from khorig.vm.errors import InfraError
 
 Say = Callable[[str], None]
 

@@ -8,9 +8,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from khorig.errors import InfraError
 from khorig.linux.peer import IMAGE_TARGET, STOCK, Peer, cache_directory, write_peer
 from khorig.linux.source import PrivateApt, Say, command
+from khorig.vm.errors import InfraError
 
 ARCH = "x86_64"
 NAME = f"linux-{STOCK}"

@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 from typing import Sequence
 
-from khorig.diff.changed_pages import difference, find_changed, intersection, union
-from khorig.view.memory import OutsideRam, PhysRange
+from khorig.mem.changed_pages import difference, find_changed, intersection, union
+from khorig.mem.memory import OutsideRam, PhysRange
 
 _PAGE = 4096
 

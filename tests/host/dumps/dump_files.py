@@ -13,10 +13,9 @@ from typing import Any, Callable, Container, Iterable, Mapping
 
 import numpy as np
 import zstandard
-
-from khorig.guest_ram import GuestRam
-from khorig.ram_file import RamFile
-from khorig.ram_image import save_ram_image
+from khorig.mem.guest_ram import GuestRam
+from khorig.vm.ram_file import RamFile
+from khorig.vm.ram_image import save_ram_image
 
 PAGE = 4096
 _ZLIB, _LZO, _ZSTD = 1, 2, 0x20

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from dumps.dump_files import write_described, write_elf, write_kdump, write_packed
-from khorig.view.memory import PhysRange
+from khorig.mem.memory import PhysRange
 from view.handover_image import MIB, PAGE, FdtValue, HandoverImage, add_metadata
 
 BEGIN = 1 << 30

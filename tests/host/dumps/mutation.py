@@ -14,15 +14,15 @@ import time
 from pathlib import Path
 from typing import Iterable, Iterator, Literal
 
-from khorig.check.check import check, check_unreadable
-from khorig.present import details
-from khorig.present.document import inspection_document
-from khorig.present.foreign import foreign_lines
-from khorig.present.memory_map import memory_map
-from khorig.present.summary import candidate_line, summary_lines
-from khorig.report.dump_page import dump_html, dump_svg
-from khorig.view.dumps import Dump, UnreadableDump, open_dump
-from khorig.view.inspection import NoHandover, inspect
+from khorig.kho.inspection import NoHandover, inspect
+from khorig.mem.formats import Dump, UnreadableDump, open_dump
+from khorig.out.inspect import details
+from khorig.out.inspect.document import inspection_document
+from khorig.out.inspect.foreign import foreign_lines
+from khorig.out.inspect.memory_map import memory_map
+from khorig.out.inspect.summary import candidate_line, summary_lines
+from khorig.out.report.dump_page import dump_html, dump_svg
+from khorig.rules.check import check, check_unreadable
 from view.handover_image import PAGE, RAM
 
 COUNT = int(os.environ.get("KHORIG_MUTATIONS", "20000"))

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from khorig.cancellation import Cancellation
-from khorig.guest_ram import GuestRam, RamRegion
-from khorig.machines import machine_named
-from khorig.model import RunSpec, Verdict
-from khorig.ram_file import RamFile
-from khorig.session import Session
-from khorig.verdict.judge import HandoverJudge
-from khorig.view.dumps import open_dump
-from khorig.view.inspection import Inspection, inspect
+from khorig.guest.spec import RunSpec
+from khorig.kho.inspection import Inspection, inspect
+from khorig.mem.formats import open_dump
+from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.rules.finding import Verdict
+from khorig.run.judge import HandoverJudge
+from khorig.run.session import Session
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.machines import machine_named
+from khorig.vm.ram_file import RamFile
 from view.handover_image import MIB, PAGE
 
 _RESERVED = ("reserve_mem=256K:4096:first",)

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Collection, Mapping, Sequence
 
 import numpy as np
-
-from khorig.check.check import check, check_unreadable
-from khorig.check.outcome import Status
-from khorig.view.dumps import Dump, RunFacts
-from khorig.view.inspection import Inspection, NoHandover, inspect
-from khorig.view.memory import LeftOut, PhysRange, RamMemory
+from khorig.kho.inspection import Inspection, NoHandover, inspect
+from khorig.mem.formats import Dump, RunFacts
+from khorig.mem.memory import LeftOut, PhysRange, RamMemory
+from khorig.rules.check import check, check_unreadable
+from khorig.rules.outcome import Status
 from view.handover_image import (
     LOG_TEXT,
     MIB,

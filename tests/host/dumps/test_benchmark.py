@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from dumps.large_image import write_all
 
 _ROUNDS = 3

@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from dumps.dump_files import write_described
-from khorig.check.invariants import INVARIANTS
-from khorig.model import Verdict
-from khorig.view.codecs import CODECS
+from khorig.kho.codecs import CODECS
+from khorig.rules.finding import Verdict
+from khorig.rules.registry import INVARIANTS
 from report.runs import result, write_session
 from view.handover_image import SCRATCH, HandoverImage, typical_image
 

@@ -8,17 +8,16 @@ import struct
 from typing import Callable
 
 import pytest
-
 from dumps.bitmap_image import bitmap_dump
 from dumps.sample import BOOT_PARAMS, Sample, broken
-from khorig.check.bugs import BUGS
-from khorig.check.check import check, is_broken
-from khorig.check.computed import COMPUTED
-from khorig.check.invariant import ANY, Level
-from khorig.check.invariants import INVARIANTS
-from khorig.check.outcome import Status
-from khorig.view.inspection import inspect
-from khorig.view.memory import PhysRange
+from khorig.kho.inspection import inspect
+from khorig.mem.memory import PhysRange
+from khorig.rules.bugs import BUGS
+from khorig.rules.check import check, is_broken
+from khorig.rules.invariant import ANY, Level
+from khorig.rules.outcome import Status
+from khorig.rules.registry import INVARIANTS
+from khorig.rules.static.computed import COMPUTED
 from view.handover_image import MIB, PAGE, RAM, SCRATCH, add_metadata, fdt_bytes
 
 Breaker = Callable[[Sample], object]

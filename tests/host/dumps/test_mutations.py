@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from dumps.bitmap_image import BitmapImage
 from dumps.dump_files import WRITERS
 from dumps.mutation import SEED, look_at, mutate, rounds_of
 from dumps.sample import FRAME_TABLE, Sample
-from khorig.guest_ram import GuestRam
-from khorig.view.memory import PhysRange
+from khorig.mem.guest_ram import GuestRam
+from khorig.mem.memory import PhysRange
 from view.handover_image import MIB, RAM, HandoverImage, add_metadata
 
 # Beside the damages to what real kernels leave: their share, for what no kernel here leaves.

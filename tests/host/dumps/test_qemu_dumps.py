@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
-
 from dumps.dump_files import used_pages, write_raw
-from khorig.machines import Machine, machine_named
-from khorig.view.dumps import Dump, UnreadableDump, open_dump
-from khorig.view.inspection import inspect
-from khorig.view.memory import PhysRange
+from khorig.kho.inspection import inspect
+from khorig.mem.formats import Dump, UnreadableDump, open_dump
+from khorig.mem.memory import PhysRange
+from khorig.vm.machines import Machine, machine_named
 from view.handover_image import MIB, PAGE, HandoverImage
 
 _RAM = 64 * MIB

@@ -10,19 +10,18 @@ from typing import Callable
 
 import numpy as np
 import pytest
-
 from dumps.dump_files import WRITERS
 from dumps.mutation import COUNT, SEED, mutate, rounds_of
 from dumps.real_image import RealImage, take
 from dumps.sample import broken
-from khorig.check.check import check, is_broken
-from khorig.check.invariant import Level
-from khorig.check.invariants import INVARIANTS
-from khorig.check.outcome import Status
-from khorig.view.clients import MEMBLOCK_PATH, METADATA_PATH
-from khorig.view.dumps import open_dump
-from khorig.view.handoff_fields import Field, Handoff
-from khorig.view.inspection import inspect
+from khorig.kho.boot.handoff_fields import Field, Handoff
+from khorig.kho.clients.khorig import MEMBLOCK_PATH, METADATA_PATH
+from khorig.kho.inspection import inspect
+from khorig.mem.formats import open_dump
+from khorig.rules.check import check, is_broken
+from khorig.rules.invariant import Level
+from khorig.rules.outcome import Status
+from khorig.rules.registry import INVARIANTS
 from view.handover_image import MIB, PAGE
 
 _MACHINES = ("q35", "virt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dumps.sample import Sample
 from khorig.linux.relay_clauses import kept_hashes
-from khorig.verdict.sealed_state import take_sealed_state
+from khorig.rules.sealed_state import take_sealed_state
 
 
 def test_pages_that_are_written_anew_do_not_count() -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-
 from dumps.dump_files import write_described, write_raw
 from dumps.sample import FRAME_TABLE, Sample
-from khorig.check.invariants import INVARIANTS
 from khorig.cli.main import main
+from khorig.rules.registry import INVARIANTS
 from view.handover_image import RAM
 
 Verb = Callable[..., tuple[int, str, str]]

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Sequence
 
 import pytest
-
 from dumps.bitmap_image import ORDERS, bitmap_dump
 from dumps.sample import ImageMemory, Sample, broken
-from khorig.guest_ram import GuestRam, RamRegion
-from khorig.present.client_lines import client_lines
-from khorig.present.summary import summary_lines
-from khorig.view.bitmap_chunks import BitmapChunks
-from khorig.view.dumps import Dump
-from khorig.view.inspection import NoHandover, inspect
-from khorig.view.memory import PhysRange, RamMemory
+from khorig.kho.bitmap_chunks import BitmapChunks
+from khorig.kho.inspection import NoHandover, inspect
+from khorig.mem.formats import Dump
+from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.mem.memory import PhysRange, RamMemory
+from khorig.out.inspect.client_lines import client_lines
+from khorig.out.inspect.summary import summary_lines
 from view.handover_image import (
     MIB,
     PAGE,

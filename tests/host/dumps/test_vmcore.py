@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Sequence
 
 import pytest
-
 from dumps.dump_files import kdump_bytes, used_pages
 from dumps.sample import Sample, broken
-from khorig.check.outcome import Status
-from khorig.view.dumps import kdump, open_dump
-from khorig.view.dumps.segments import MAX_SEGMENTS
-from khorig.view.inspection import inspect
-from khorig.view.memory import LeftOut, OutsideRam, PhysRange
+from khorig.kho.inspection import inspect
+from khorig.mem.formats import kdump, open_dump
+from khorig.mem.formats.segments import MAX_SEGMENTS
+from khorig.mem.memory import LeftOut, OutsideRam, PhysRange
+from khorig.rules.outcome import Status
 from view.handover_image import MIB, PAGE, RAM, SCRATCH
 
 _VMCOREINFO = b"OSRELEASE=7.3.4\nBUILD-ID=0123\nPAGESIZE=4096\nSYMBOL(init_uts_ns)=ffffffff81c0\n"

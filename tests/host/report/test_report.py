@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from khorig.errors import InfraError
-from khorig.model import Verdict
-from khorig.report.fragment_tree import tree_of
-from khorig.report.memory_map import draw_map
-from khorig.report.page import write_report
-from khorig.report.run_record import read_run
-from khorig.report.timeline import blackouts, lanes_of
+from khorig.out.report.fragment_tree import tree_of
+from khorig.out.report.memory_map import draw_map
+from khorig.out.report.page import write_report
+from khorig.out.report.run_record import read_run
+from khorig.out.report.timeline import blackouts, lanes_of
+from khorig.rules.finding import Verdict
+from khorig.vm.errors import InfraError
 from report.page_checker import checked_text
 from report.runs import NASTY, picture, result, write_run, write_session
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Mapping
 
 import pytest
-from khorig.model import Verdict
-from khorig.report.page import write_report
+from khorig.out.report.page import write_report
+from khorig.rules.finding import Verdict
 from report.runs import result, write_session
 
 Event = Mapping[str, Any]

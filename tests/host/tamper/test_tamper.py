@@ -8,21 +8,22 @@ import struct
 import libfdt
 import numpy as np
 import pytest
-
-from khorig.model import GuestEvent, MachineFacts, StopContext
-from khorig.tamper.catalogue import TAMPERINGS
-from khorig.tamper.handoff_tamperings import HANDOFF_TAMPERINGS, HandoffTampering
-from khorig.tamper.hook import TamperHook, find_handoff_target, find_target
-from khorig.tamper.tampering import Tampering
-from khorig.tamper.target import CannotTamper
-from khorig.verdict.page_hashes import hash_pages
-from khorig.view.clients import decode_clients
-from khorig.view.errors import DecodeError
-from khorig.view.handoff import find_handoff
-from khorig.view.handover import decode_handover
-from khorig.view.memory import PhysRange
-from khorig.view.placement import check_placement
-from khorig.view.scratch import check_scratch, read_scratch
+from khorig.guest.event import GuestEvent
+from khorig.guest.machine import MachineFacts
+from khorig.kho.boot.handoff import find_handoff
+from khorig.kho.clients.khorig import decode_clients
+from khorig.kho.handover import decode_handover
+from khorig.kho.placement import check_placement
+from khorig.kho.scratch import check_scratch, read_scratch
+from khorig.mem.errors import DecodeError
+from khorig.mem.memory import PhysRange
+from khorig.rules.page_hashes import hash_pages
+from khorig.run.judging import StopContext
+from khorig.run.tamper.catalogue import TAMPERINGS
+from khorig.run.tamper.handoff_tamperings import HANDOFF_TAMPERINGS, HandoffTampering
+from khorig.run.tamper.hook import TamperHook, find_handoff_target, find_target
+from khorig.run.tamper.tampering import Tampering
+from khorig.run.tamper.target import CannotTamper
 from verdict.fake_guest import ARRAY, PARAMETERS, FakeGuest, sealed_guest
 from view.handover_image import PAGE, RAM, SCRATCH, HandoverImage
 

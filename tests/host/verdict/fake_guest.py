@@ -8,9 +8,12 @@ from typing import Any, Sequence
 
 import libfdt
 import xxhash
-
-from khorig.model import Finding, GuestEvent, MachineFacts, RunSpec, StopContext
-from khorig.verdict.judge import HandoverJudge
+from khorig.guest.event import GuestEvent
+from khorig.guest.machine import MachineFacts
+from khorig.guest.spec import RunSpec
+from khorig.rules.finding import Finding
+from khorig.run.judge import HandoverJudge
+from khorig.run.judging import StopContext
 from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typical_image
 
 FREE, ALLOCATED, TAIL = 0x20, 0x40, 0x1F

@@ -8,8 +8,7 @@ import struct
 from typing import Callable
 
 import pytest
-
-from khorig.model import Finding
+from khorig.rules.finding import Finding
 from verdict.fake_guest import (
     ARRAY,
     KHO_DATA,

@@ -6,9 +6,9 @@ from __future__ import annotations
 import struct
 
 import pytest
-
-from khorig.model import EventFieldError, RunSpec
-from khorig.verdict.judge import HandoverJudge
+from khorig.guest.event import EventFieldError
+from khorig.guest.spec import RunSpec
+from khorig.run.judge import HandoverJudge
 from verdict.fake_guest import (
     ALLOCATED,
     FREE,

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import pytest
-
-from khorig.guest_ram import GuestRam, RamRegion
-from khorig.model import GuestEvent, RunSpec
-from khorig.verdict.guest_facts import GuestFacts
-from khorig.verdict.runtime_services import RuntimeServices
-from khorig.verdict.stop import Stop
-from khorig.view.layout import GEOMETRY_4K
-from khorig.view.memory import RamMemory
+from khorig.guest.event import GuestEvent
+from khorig.guest.facts import GuestFacts
+from khorig.guest.spec import RunSpec
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.mem.memory import RamMemory
+from khorig.rules.runtime_services import RuntimeServices
+from khorig.rules.stop import Stop
 
 _REGION = [["0x2000", "0x1000"]]
 

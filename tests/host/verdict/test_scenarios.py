@@ -9,17 +9,18 @@ from typing import Callable
 import libfdt
 import numpy as np
 import pytest
-
-from khorig.model import Finding, GuestEvent, RunSpec
-from khorig.verdict import churn, recursion
-from khorig.verdict.guest_facts import GuestFacts
-from khorig.verdict.random_stream import RandomStream
-from khorig.verdict.scenario_options import number_option
-from khorig.verdict.sealed_state import SealedState, take_sealed_state
-from khorig.verdict.stop import Stop
-from khorig.view.errors import DecodeError
-from khorig.view.layout import GEOMETRY_4K
-from khorig.view.scenario_blocks import ChurnModel, blocks_of_model
+from khorig.guest.event import GuestEvent
+from khorig.guest.facts import GuestFacts
+from khorig.guest.spec import RunSpec
+from khorig.kho.clients.scenario_blocks import ChurnModel, blocks_of_model
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.mem.errors import DecodeError
+from khorig.rules.finding import Finding
+from khorig.rules.scenarios import churn, recursion
+from khorig.rules.scenarios.random_stream import RandomStream
+from khorig.rules.scenarios.scenario_options import number_option
+from khorig.rules.sealed_state import SealedState, take_sealed_state
+from khorig.rules.stop import Stop
 from view.handover_image import PAGE, SCRATCH, FdtValue, HandoverImage
 
 SEED = 77

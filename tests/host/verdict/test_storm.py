@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import pytest
-
-from khorig.machines import machine_named
-from khorig.model import GuestEvent, RunningCpu, RunSpec
-from khorig.rerun import rerun_command
-from khorig.verdict import cpus
-from khorig.verdict.guest_facts import GuestFacts
-from khorig.verdict.stop import Stop
-from khorig.verdict.storm import expected_storm
-from khorig.view.layout import GEOMETRY_4K
+from khorig.guest.event import GuestEvent
+from khorig.guest.facts import GuestFacts
+from khorig.guest.machine import RunningCpu
+from khorig.guest.spec import RunSpec
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.rules import cpus
+from khorig.rules.scenarios.storm import expected_storm
+from khorig.rules.stop import Stop
+from khorig.run.rerun import rerun_command
+from khorig.vm.machines import machine_named
 from view.handover_image import typical_image
 
 REGISTERS = """\

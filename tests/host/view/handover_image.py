@@ -12,9 +12,8 @@ import struct
 from typing import Mapping, Sequence, Union
 
 import libfdt
-
-from khorig.guest_ram import GuestRam, RamRegion
-from khorig.view.memory import PhysRange, RamMemory
+from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.mem.memory import PhysRange, RamMemory
 
 PAGE = 4096
 MIB = 1 << 20

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from khorig.view.clients import Clients, decode_clients, read_ledger, read_store
-from khorig.view.errors import DecodeError
-from khorig.view.handover import decode_handover
-from khorig.view.owners import Owners, find_owners
+from khorig.kho.clients.khorig import Clients, decode_clients, read_ledger, read_store
+from khorig.kho.handover import decode_handover
+from khorig.kho.owners import Owners, find_owners
+from khorig.mem.errors import DecodeError
 from view.handover_image import (
     LOG_TEXT,
     PAGE,

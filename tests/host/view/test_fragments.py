@@ -10,12 +10,11 @@ import libfdt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from khorig.view.errors import DecodeError
-from khorig.view.fdt import parse_fdt, read_fdt
-from khorig.view.fragment import open_fragment, read_link, string_property
-from khorig.view.handover import Handover, decode_handover
-from khorig.view.layout import GEOMETRY_4K, MAX_FRAGMENT_DEPTH
+from khorig.kho.fdt import parse_fdt, read_fdt
+from khorig.kho.fragment import open_fragment, read_link, string_property
+from khorig.kho.handover import Handover, decode_handover
+from khorig.kho.layout import GEOMETRY_4K, MAX_FRAGMENT_DEPTH
+from khorig.mem.errors import DecodeError
 from view.handover_image import PAGE, RAM, FdtValue, HandoverImage, fdt_bytes, typical_image
 
 

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import pytest
-
-from khorig.guest_ram import GuestRam, RamRegion
-from khorig.view.errors import DecodeError
-from khorig.view.memory import OutsideRam, PhysRange, RamMemory, read_bytes
+from khorig.mem.errors import DecodeError
+from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.mem.memory import OutsideRam, PhysRange, RamMemory, read_bytes
 
 
 def memory(*regions: tuple[int, int]) -> RamMemory:

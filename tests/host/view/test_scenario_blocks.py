@@ -6,14 +6,13 @@ from __future__ import annotations
 import struct
 
 import pytest
-
-from khorig.view.clients import Store, decode_clients
-from khorig.view.errors import DecodeError
-from khorig.view.handover import decode_handover
-from khorig.view.layout import GEOMETRY_4K
-from khorig.view.owners import find_owners
-from khorig.view.scenario_blocks import OwnedBlocks, read_block_list, read_churn_model
-from khorig.view.scenario_state import read_scenario_state
+from khorig.kho.clients.khorig import Store, decode_clients
+from khorig.kho.clients.scenario_blocks import OwnedBlocks, read_block_list, read_churn_model
+from khorig.kho.clients.scenario_state import read_scenario_state
+from khorig.kho.handover import decode_handover
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.kho.owners import find_owners
+from khorig.mem.errors import DecodeError
 from view.handover_image import MIB, PAGE, RAM, FdtValue, HandoverImage
 
 

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a generation has said about itself, as far as its memory is judged by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+from khorig.guest.event import EventFieldError, GuestEvent, parse_address
+from khorig.mem.memory import PhysRange
+
+
+@dataclass(frozen=True)
+class MemoryFacts:
+    """The `memory` event."""
+
+    table: int  # physical address of the frame table
+    first_frame: int
+    frame_count: int
+    scratch: tuple[PhysRange, ...]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of the next kernel's memory."""
+
+    name: str
+    area: PhysRange
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The `segments` event."""
+
+    items: tuple[Segment, ...]
+    entry: int
+
+
+@dataclass(frozen=True)
+class CpuFacts:
+    """The `cpus` event."""
+
+    found: int
+    online: int
+    supported: int
+
+
+@dataclass
+class GuestFacts:
+    """The events of one generation."""
+
+    parameters: int | None = None  # address of what the boot protocol passed
+    memory: MemoryFacts | None = None
+    cpus: CpuFacts | None = None
+    segments: Segments | None = None
+    restored: GuestEvent | None = None
+    refused: bool = False
+
+    def take(self, event: GuestEvent) -> None:
+        """Takes an event in, whatever its kind. Raises EventFieldError."""
+        if event.kind == "boot":
+            self.parameters = event.address("parameters")
+        elif event.kind == "memory":
+            self.memory = parse_memory(event)
+        elif event.kind == "cpus":
+            numbers = (event.number(name) for name in ("found", "online", "supported"))
+            self.cpus = CpuFacts(*numbers)
+        elif event.kind == "segments":
+            self.segments = parse_segments(event)
+        elif event.kind == "restored":
+            self.restored = event
+        elif event.kind == "refused":
+            self.refused = True
+
+
+def parse_memory(event: GuestEvent) -> MemoryFacts:
+    """Raises EventFieldError."""
+    frames = event.fields.get("frames")
+    if not isinstance(frames, dict):
+        raise EventFieldError(f"event 'memory': 'frames' is {frames!r}, expected an object")
+    return MemoryFacts(
+        table=parse_address(frames.get("table"), "event 'memory': 'frames.table'"),
+        first_frame=_count(frames.get("first"), "event 'memory': 'frames.first'"),
+        frame_count=_count(frames.get("count"), "event 'memory': 'frames.count'"),
+        scratch=tuple(
+            PhysRange(*_addresses(area, 2, "event 'memory': 'scratch'"))
+            for area in _items(event, "scratch")
+        ),
+    )
+
+
+def parse_segments(event: GuestEvent) -> Segments:
+    """Raises EventFieldError."""
+    what = "event 'segments': 'list'"
+    segments = []
+    for item in _items(event, "list"):
+        if not isinstance(item, list) or not item or not isinstance(item[0], str):
+            raise EventFieldError(f"{what} has {item!r}, expected a name, begin and size")
+        segments.append(Segment(item[0], PhysRange(*_addresses(item[1:], 2, what))))
+    return Segments(tuple(segments), event.address("entry"))
+
+
+def _items(event: GuestEvent, name: str) -> Sequence[Any]:
+    value = event.fields.get(name)
+    if not isinstance(value, list):
+        raise EventFieldError(f"event '{event.kind}': '{name}' is {value!r}, expected a list")
+    return value
+
+
+def _addresses(value: object, count: int, what: str) -> list[int]:
+    if not isinstance(value, list) or len(value) != count:
+        raise EventFieldError(f"{what} has {value!r}, expected {count} addresses")
+    return [parse_address(item, what) for item in value]
+
+
+def _count(value: object, what: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise EventFieldError(f"{what} is {value!r}, expected a count")
+    return value

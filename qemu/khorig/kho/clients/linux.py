@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The state of Linux's clients: Live Update Orchestrator, memfd, and its test module.
+
+Layouts: include/linux/kho/abi/luo.h, memfd.h and lib/test_kho.c of Linux 7.2 and 7.3.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field, replace
+from typing import Mapping
+
+import numpy as np
+from khorig.kho.block_chain import BlockChain, read_block_chain
+from khorig.kho.blocks import Blocks
+from khorig.kho.fdt import FdtNode, parse_fdt, read_fdt
+from khorig.kho.fragment import string_property
+from khorig.kho.handover import Handover
+from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.vmalloc import STRUCT as VMALLOC
+from khorig.kho.vmalloc import Vmalloc, decode_vmalloc
+from khorig.mem.errors import DecodeError, Problem, Problems
+from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
+
+LUO_PATH = "/LUO"
+LUO_COMPATIBLE = "luo-v5"
+_LUO = struct.Struct("<8sQQQ")  # compatible, liveupdate_num, sessions, flbs
+_SESSION = struct.Struct("<64sQQ")  # name, files, count
+_FILE = struct.Struct("<48sQQ")  # compatible, data, token
+_FLB = struct.Struct("<48sQQ")  # name, data, count
+_FLB_HEAD = struct.Struct("<QQ")  # pages, count
+
+MEMFD_COMPATIBLE = "memfd-v2"
+_MEMFD = struct.Struct("<QQIIQ16s")  # pos, size, seals, flags, folios, vmalloc
+_FOLIO = np.dtype([("frame", "<u8"), ("index", "<u8")])
+_FRAME_MASK = (1 << 52) - 1  # the rest of the word are flags
+
+KHO_TEST_PATH = "/kho_test"
+KHO_TEST_COMPATIBLE = "kho-test-v1"
+_KHO_TEST_MAGIC = 0x4B484F21
+_MAX_FDT = 2 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Memfd:
+    """A memfd of a session."""
+
+    at: int  # address of its description
+    position: int
+    size: int  # bytes of the file
+    seals: int
+    vmalloc: Vmalloc  # the array of folios
+    folios: Blocks  # as the tracker has them, in the array's sequence
+    indices: tuple[int, ...]  # page offset in the file of each
+
+
+@dataclass(frozen=True, eq=False)
+class LuoFile:
+    """A file of a session."""
+
+    compatible: str
+    data: int
+    token: int
+    memfd: Memfd | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LuoSession:
+    """A session of the Live Update Orchestrator."""
+
+    name: str
+    count: int  # of files, as the session says
+    files: tuple[LuoFile, ...]
+    chain: BlockChain
+
+
+@dataclass(frozen=True)
+class LuoFlb:
+    """State that files share."""
+
+    name: str
+    data: int
+    count: int  # of files that depend on it
+
+
+@dataclass(frozen=True, eq=False)
+class Luo:
+    """What the Live Update Orchestrator left."""
+
+    compatible: str
+    liveupdate_num: int
+    sessions: tuple[LuoSession, ...] = ()
+    chain: BlockChain = BlockChain((), ())
+    flbs: tuple[LuoFlb, ...] = ()
+    flb_pages: PhysRange = PhysRange(0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class KhoTest:
+    """What Linux's test module left."""
+
+    folios: Blocks
+    vmalloc: Vmalloc  # the array of folios
+    checksum: int  # ones' complement sum of their 32-bit words, as it says
+    found: int  # the same, as it is
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the folios have their content. Some architectures' csum_partial folds each folio
+        to 16 bits (lib/csum.c; arm64 does, x86 does not), so the sums are compared that far."""
+        return (self.checksum - self.found) % 0xFFFF == 0
+
+
+@dataclass(frozen=True, eq=False)
+class LinuxClients:
+    """What could be read of Linux's clients."""
+
+    luo: Luo | None = None
+    kho_test: KhoTest | None = None
+    problems: tuple[Problem, ...] = field(default=())
+
+
+def text_of(raw: bytes, what: str, address: int) -> str:
+    """A string in a field of fixed size. Raises DecodeError "string"."""
+    text, zero, _ = raw.partition(b"\0")
+    if not zero or not text.isascii() or not text.decode().isprintable():
+        raise DecodeError("string", address, f"{what} is no terminated text: {raw[:16]!r}...")
+    return text.decode()
+
+
+class _Reader:
+    """Reads each client, and goes on after a broken part."""
+
+    def __init__(self, memory: PhysicalMemory, handover: Handover, geometry: Geometry) -> None:
+        self.memory = memory
+        self.handover = handover
+        self.geometry = geometry
+        self.problems = Problems()
+
+    def keep(self, error: DecodeError, subject: str) -> None:
+        self.problems.keep(replace(error.problem, subject=subject))
+
+    def luo(self) -> Luo | None:
+        link = self.handover.blob(LUO_PATH)
+        if link is None:
+            return None
+        try:
+            return self._luo(link.blob)
+        except DecodeError as error:
+            self.keep(error, "luo")
+            return None
+
+    def _luo(self, blob: PhysRange) -> Luo:
+        if blob.size < _LUO.size:
+            text = f"{blob.size} bytes, expected {_LUO.size}"
+            raise DecodeError("luo-size", blob.begin, text)
+        raw, number, sessions, flbs = _LUO.unpack(read_bytes(self.memory, blob.begin, _LUO.size))
+        compatible = text_of(raw, "the version of LUO", blob.begin)
+        if compatible != LUO_COMPATIBLE:
+            text = f"version {compatible!r}, expected {LUO_COMPATIBLE!r}"
+            self.problems.keep(Problem("luo-version", blob.begin, text, "luo"))
+            return Luo(compatible, number)
+        chain = self._chain(sessions, _SESSION.size, "the sessions")
+        found = [self._session(at, entry) for at, entry in chain.entries]
+        pages, items = self._flbs(flbs)
+        return Luo(
+            compatible, number, tuple(s for s in found if s is not None), chain, items, pages
+        )
+
+    def _chain(self, first: int, size: int, what: str) -> BlockChain:
+        try:
+            return read_block_chain(self.memory, first, size, self.geometry)
+        except DecodeError as error:
+            problem = error.problem
+            named = replace(problem, text=f"{what}: {problem.text}", subject="chain")
+            self.problems.keep(named)
+            return BlockChain((), ())
+
+    def _session(self, at: int, raw: bytes) -> LuoSession | None:
+        name_field, first, count = _SESSION.unpack(raw)
+        try:
+            name = text_of(name_field, "the name of a session", at)
+        except DecodeError as error:
+            self.keep(error, "luo")
+            return None
+        chain = self._chain(first, _FILE.size, f"the files of session '{name}'")
+        if len(chain.entries) != count:
+            text = f"session '{name}' has {len(chain.entries)} files, expected {count}"
+            self.problems.keep(Problem("luo-files", at, text, "luo"))
+        files = [self._file(place, entry, name) for place, entry in chain.entries]
+        return LuoSession(name, count, tuple(f for f in files if f is not None), chain)
+
+    def _file(self, at: int, raw: bytes, session: str) -> LuoFile | None:
+        compatible_field, data, token = _FILE.unpack(raw)
+        try:
+            compatible = text_of(compatible_field, f"the kind of a file of '{session}'", at)
+        except DecodeError as error:
+            self.keep(error, "luo")
+            return None
+        memfd = None
+        if compatible == MEMFD_COMPATIBLE:
+            try:
+                memfd = self._memfd(data, f"file {token:#x} of '{session}'")
+            except DecodeError as error:
+                self.keep(error, "memfd")
+        elif compatible.startswith("memfd-"):
+            text = f"a file of kind {compatible!r}, expected {MEMFD_COMPATIBLE!r}"
+            self.problems.keep(Problem("memfd-version", at, text, "memfd"))
+        return LuoFile(compatible, data, token, memfd)
+
+    def _memfd(self, at: int, what: str) -> Memfd:
+        raw = read_bytes(self.memory, at, _MEMFD.size)
+        position, size, seals, _, count, vmalloc_raw = _MEMFD.unpack(raw)
+        self._limit(count, at, what)
+        vmalloc = decode_vmalloc(self.memory, vmalloc_raw, at, self.geometry)
+        array = self._array(vmalloc, count * _FOLIO.itemsize, at, what)
+        folios = np.frombuffer(array, dtype=_FOLIO)
+        blocks = []
+        for number, entry in enumerate((folios["frame"] & np.uint64(_FRAME_MASK)).tolist()):
+            block = self.handover.index.find(entry)
+            if block is None or block[0] != entry:
+                address = entry << self.geometry.page_shift
+                text = f"{what}: folio {number} of {count} is not preserved"
+                raise DecodeError("memfd-folio", address, text)
+            blocks.append(block)
+        indices = tuple(folios["index"].tolist())
+        pages = -(-size >> self.geometry.page_shift)
+        if indices and max(indices) >= pages:
+            text = f"{what}: a folio for page {max(indices)} of a file of {pages} pages"
+            raise DecodeError("memfd-index", at, text)
+        if len(set(indices)) != len(indices):
+            raise DecodeError("memfd-index", at, f"{what}: two folios for one page")
+        return Memfd(at, position, size, seals, vmalloc, Blocks.of(blocks), indices)
+
+    def _array(self, vmalloc: Vmalloc, size: int, at: int, what: str) -> bytes:
+        room = vmalloc.total_pages << self.geometry.page_shift
+        if not room - self.geometry.page_size < size <= room and size:
+            text = f"{what}: an array of {size} bytes in pages for {room}"
+            raise DecodeError("memfd-count", at, text)
+        return self._array_of(vmalloc, size)
+
+    def _limit(self, count: int, at: int, what: str) -> None:
+        """Each folio is a block of its own, so there are not more of them."""
+        if count > len(self.handover.blocks):
+            text = f"{what}: {count} folios, though {len(self.handover.blocks)} blocks are preserved"
+            raise DecodeError("folio-count", at, text)
+
+    def _array_of(self, vmalloc: Vmalloc, size: int) -> bytes:
+        block = self.geometry.page_size << vmalloc.order
+        used = vmalloc.blocks.frames[: -(-size // block)].tolist()
+        pieces = [read_bytes(self.memory, f << self.geometry.page_shift, block) for f in used]
+        return b"".join(pieces)[:size]
+
+    def _flbs(self, at: int) -> tuple[PhysRange, tuple[LuoFlb, ...]]:
+        none = PhysRange(0, 0)
+        if at == 0:
+            return none, ()
+        try:
+            pages, count = _FLB_HEAD.unpack(read_bytes(self.memory, at, _FLB_HEAD.size))
+            room = (pages << self.geometry.page_shift) - _FLB_HEAD.size
+            if not 0 < pages <= 1 << 16 or count * _FLB.size > room:
+                text = f"{count} shared states in {pages} pages"
+                raise DecodeError("chain-count", at, text)
+            raw = read_bytes(self.memory, at + _FLB_HEAD.size, count * _FLB.size)
+            items = [
+                LuoFlb(text_of(name, "the name of a shared state", at), data, users)
+                for name, data, users in _FLB.iter_unpack(raw)
+            ]
+            return PhysRange(at, pages << self.geometry.page_shift), tuple(items)
+        except DecodeError as error:
+            self.keep(error, "chain")
+            return none, ()
+
+    def kho_test(self) -> KhoTest | None:
+        fragment = self.handover.fragment(KHO_TEST_PATH)
+        link = self.handover.blob(KHO_TEST_PATH)
+        try:
+            if fragment:
+                return self._kho_test(fragment.tree, fragment.address)
+            if link is None:
+                return None
+            blob = read_fdt(self.memory, link.blob.begin, min(link.blob.size, _MAX_FDT))
+            return self._kho_test(parse_fdt(blob, link.blob.begin), link.blob.begin)
+        except DecodeError as error:
+            self.keep(error, "kho_test")
+            return None
+
+    def _kho_test(self, tree: FdtNode, at: int) -> KhoTest:
+        found = string_property(tree, "compatible")
+        if found != KHO_TEST_COMPATIBLE:
+            text = f"compatible {found!r}, expected {KHO_TEST_COMPATIBLE!r}"
+            raise DecodeError("client-compatible", at, text)
+        nodes = [child for child in tree.children if child.name == "data"]
+        data: Mapping[str, bytes] = nodes[0].properties if nodes else {}
+        fixed = {"magic": tree.properties.get("magic", b"")}
+        fixed.update((name, data.get(name, b"")) for name in ("nr_folios", "csum"))
+        numbers = {}
+        for name, raw in fixed.items():
+            if len(raw) != 4:
+                raise DecodeError("property-size", at, f"'{name}' has {len(raw)} bytes, not 4")
+            numbers[name] = int.from_bytes(raw, "little")
+        if numbers["magic"] != _KHO_TEST_MAGIC:
+            text = f"magic {numbers['magic']:#010x}, expected {_KHO_TEST_MAGIC:#010x}"
+            raise DecodeError("kho-test-magic", at, text)
+        vmalloc = decode_vmalloc(
+            self.memory, data.get("folios_info", b"").ljust(VMALLOC.size, b"\0"), at, self.geometry
+        )
+        # The module asks for as many entries as there could be folios of one page.
+        size = numbers["nr_folios"] * 8
+        self._limit(numbers["nr_folios"], at, "the test")
+        if size > vmalloc.total_pages << self.geometry.page_shift:
+            text = f"{numbers['nr_folios']} folios in {vmalloc.total_pages} pages"
+            raise DecodeError("kho-test-count", at, text)
+        array = np.frombuffer(self._array_of(vmalloc, size), dtype="<u8")
+        blocks = self._folios(array.tolist(), at)
+        sum_found = _ones_complement_sum(self.memory, blocks, self.geometry)
+        return KhoTest(blocks, vmalloc, numbers["csum"], sum_found)
+
+    def _folios(self, array: list[int], at: int) -> Blocks:
+        blocks = []
+        for number, entry in enumerate(array):
+            frame, order = entry >> self.geometry.page_shift, entry % self.geometry.page_size
+            if self.handover.index.find(frame) != (frame, order):
+                text = f"folio {number} of order {order} is not preserved so"
+                raise DecodeError("kho-test-folio", entry - order, text)
+            blocks.append((frame, order))
+        result = Blocks.of(blocks)
+        if result.overlapping().any():
+            raise DecodeError("kho-test-folio", at, "a folio is listed twice")
+        return result
+
+
+def _ones_complement_sum(memory: PhysicalMemory, blocks: Blocks, geometry: Geometry) -> int:
+    total = 0
+    for frame, count in zip(blocks.frames.tolist(), blocks.counts.tolist()):
+        with memory.view(frame << geometry.page_shift, count << geometry.page_shift) as view:
+            total += int(np.frombuffer(view, dtype="<u4").sum(dtype=np.uint64))
+    return total % 0xFFFFFFFF
+
+
+def decode_linux_clients(
+    memory: PhysicalMemory, handover: Handover, geometry: Geometry = GEOMETRY_4K
+) -> LinuxClients:
+    """Reads what Linux's clients left; those that are absent are None. Never raises for what is in
+    memory.
+
+    Ids: "luo-size", "luo-version", "luo-files", "string", "chain-cycle", "chain-count",
+    "memfd-version", "memfd-folio", "memfd-index", "memfd-count", "folio-count",
+    "kho-test-magic", "kho-test-count", "kho-test-folio", "client-compatible", "property-size" and those of
+    `decode_vmalloc`.
+    """
+    reader = _Reader(memory, handover, geometry)
+    luo, kho_test = reader.luo(), reader.kho_test()
+    return LinuxClients(luo, kho_test, tuple(reader.problems.items))

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Everything that a dump tells about its handover.
+
+    with open_dump(path) as dump:
+        inspection = inspect(dump)
+        for block in inspection.handover.blocks.frames: ...
+        for fragment in inspection.handover.fragments: ...
+        inspection.owners.name(frame)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from khorig.kho.anchors import Anchor, Findings, scan
+from khorig.kho.boot.handoff import find_handoff
+from khorig.kho.boot.handoff_fields import Handoff
+from khorig.kho.candidates import Candidate, find_candidates
+from khorig.kho.clients.khorig import Clients, decode_clients
+from khorig.kho.clients.linux import LinuxClients, decode_linux_clients
+from khorig.kho.clients.linux_owners import linux_blocks
+from khorig.kho.clients.scenario_state import read_scenario_state
+from khorig.kho.frame_table import FrameTable, read_frame_table
+from khorig.kho.handover import Handover
+from khorig.kho.layout import Geometry
+from khorig.kho.owners import Owners, find_owners
+from khorig.kho.scratch import has_area, read_scratch
+from khorig.mem.errors import DecodeError, Problem
+from khorig.mem.formats.dump import Dump, DumpMemory
+from khorig.mem.memory import PhysRange
+
+
+class NoHandover(Exception):
+    """Memory without a handover that can be read; `candidates` is what looked like one."""
+
+    def __init__(self, why: str, candidates: tuple[Candidate, ...] = ()) -> None:
+        super().__init__(why)
+        self.candidates = candidates
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A dump and its handover, decoded."""
+
+    dump: Dump
+    candidates: tuple[Candidate, ...]  # all roots, the chosen one first
+    geometry: Geometry
+    handover: Handover
+    clients: Clients
+    linux: LinuxClients
+    owners: Owners
+    handoff: Handoff | None  # what names the root
+    scratch: tuple[PhysRange, ...] | None  # None when nothing tells
+    scratch_from: str  # who says what scratch is
+    frames: FrameTable | None  # khorig's page allocator, where the image says where it is
+    problems: tuple[Problem, ...]  # of reading what no other part keeps
+
+    @property
+    def memory(self) -> DumpMemory:
+        """The dump's."""
+        return self.dump.memory
+
+    @property
+    def chosen(self) -> Candidate:
+        """The root that all of this hangs from."""
+        return self.candidates[0]
+
+    @property
+    def arch(self) -> str | None:
+        """From the file, or from what names the root."""
+        if self.dump.arch or self.chosen.anchor is None:
+            return self.dump.arch
+        return "x86_64" if self.chosen.anchor.how.startswith("setup_data") else "arm64"
+
+
+def inspect(dump: Dump, root: int | None = None, generation: int | None = None) -> Inspection:
+    """Finds and reads the handover in a dump. `root` is the physical address of the root page where
+    somebody knows it; `generation` picks the handover that so many jumps led to, when there are
+    several.
+
+    Raises NoHandover.
+    """
+    found = scan(dump.memory)
+    named: list[tuple[int, str]] = []
+    if root is not None:
+        named = [(root, "the command line")]
+        found = replace(found, roots=(), anchors=_naming(found, root))
+    elif dump.run and dump.run.root is not None:
+        named = [(dump.run.root, "the run that wrote the image")]
+    candidates = find_candidates(dump.memory, named, found, dump.page_shift)
+    if generation is not None:
+        chosen = [c for c in candidates if c.generation == generation]
+        if not chosen:
+            known = ", ".join(str(c.generation) for c in candidates if c.generation is not None)
+            raise NoHandover(
+                f"no handover of generation {generation}; there are: {known or 'none'}",
+                tuple(candidates),
+            )
+        candidates = chosen + [c for c in candidates if c not in chosen]
+    elif dump.run and dump.run.root is not None and root is None:
+        candidates.sort(key=lambda c: c.address != dump.run.root if dump.run else False)
+    if not candidates:
+        raise NoHandover("no root of a handover: none is named, and no page starts with one")
+    if candidates[0].handover is None:
+        raise NoHandover(f"no handover can be read: {candidates[0].error}", tuple(candidates))
+    return _read(dump, tuple(candidates), candidates[0].handover, found)
+
+
+def _naming(found: Findings, root: int) -> tuple[Anchor, ...]:
+    return tuple(a for a in found.anchors if a.handoff.root.value == root)
+
+
+def _read(
+    dump: Dump, candidates: tuple[Candidate, ...], handover: Handover, found: Findings
+) -> Inspection:
+    geometry = candidates[0].geometry
+    clients = decode_clients(dump.memory, handover, geometry)
+    linux = decode_linux_clients(dump.memory, handover, geometry)
+    scenario = read_scenario_state(dump.memory, clients.stores, geometry)
+    problems = list(scenario.problems)
+    owned = [*scenario.owned, *linux_blocks(linux, geometry)]
+    handoff, scratch, told_by = _scratch(dump, candidates, found, problems)
+    frames = None
+    if dump.run and dump.run.frame_table:
+        table, first, count = dump.run.frame_table
+        try:
+            frames = read_frame_table(dump.memory, table, first, count)
+        except DecodeError as error:
+            problems.append(replace(error.problem, subject="frames"))
+    return Inspection(
+        dump=dump,
+        candidates=candidates,
+        geometry=geometry,
+        handover=handover,
+        clients=clients,
+        linux=linux,
+        owners=find_owners(handover, clients, owned, geometry),
+        handoff=handoff,
+        scratch=scratch,
+        scratch_from=told_by,
+        frames=frames,
+        problems=tuple(problems),
+    )
+
+
+def _scratch(
+    dump: Dump, candidates: tuple[Candidate, ...], found: Findings, problems: list[Problem]
+) -> tuple[Handoff | None, tuple[PhysRange, ...] | None, str]:
+    """The hand-off of the chosen root, scratch, and who says so. Scratch stays the same along a
+    chain, so another hand-off's serves where that of the root is not there."""
+    anchor = candidates[0].anchor
+    handoff = anchor.handoff if anchor else None
+    if dump.run and dump.run.parameters and dump.arch and handoff is None:
+        try:
+            told = find_handoff(dump.memory, dump.arch, dump.run.parameters)
+            if told and told.root.value == candidates[0].address:
+                handoff = told
+        except (DecodeError, KeyError):
+            pass  # the parameters may be gone; what names the root is looked for all the same
+    told_by = anchor.how if anchor else "the parameters of the kernel"
+    sources = [(handoff, told_by)] if handoff else []
+    sources += [(other.handoff, other.how) for other in found.anchors if other is not anchor]
+    wrong: tuple[PhysRange, ...] = ()  # what the hand-off of this root says, if nobody else does
+    for source, how in sources:
+        try:
+            areas = read_scratch(dump.memory, source.scratch_array)
+        except DecodeError as error:
+            if source is handoff:
+                problems.append(replace(error.problem, subject="scratch-array"))
+            continue
+        if has_area(dump.memory, areas, or_empty=source is handoff):
+            return handoff, areas, how
+        if source is handoff and any(area.begin or area.size for area in areas):
+            wrong = areas
+    if dump.run and dump.run.scratch:
+        return handoff, dump.run.scratch, "the run that wrote the image"
+    if wrong:
+        return handoff, wrong, told_by
+    return handoff, None, ""

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The description that a run writes beside an image of guest RAM (khorig/vm/ram_image.py)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Sequence
+
+from khorig.mem.formats.dump import RunFacts
+from khorig.mem.formats.errors import UnreadableDump
+from khorig.mem.guest_ram import RamRegion
+from khorig.mem.memory import PhysRange
+
+_SUFFIXES = (".ram.zst", ".ram")
+_LARGEST = 64 << 20  # bytes; an image of a guest in many pieces lists all of them
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What was described."""
+
+    arch: str
+    machine: str
+    size: int  # bytes of the image
+    regions: Sequence[RamRegion]
+    run: RunFacts
+
+
+def sidecar_path(path: Path) -> Path | None:
+    """Where the description of an image lies, or None when there is none."""
+    for suffix in _SUFFIXES:
+        if path.name.endswith(suffix):
+            found = path.with_name(path.name[: -len(suffix)] + ".json")
+            return found if found.is_file() else None
+    return None
+
+
+def read_sidecar(path: Path) -> Sidecar:
+    """Raises UnreadableDump when it says something else than an image of RAM needs."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"more than {_LARGEST} bytes")
+        return _sidecar(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = f"not a description of a RAM image: {type(error).__name__}: {error}"
+        raise UnreadableDump(path, why) from error
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int else int(str(value), 0)
+
+
+def _optional(value: Any) -> int | None:
+    return _number(value) if value else None
+
+
+def _sidecar(record: dict[str, Any]) -> Sidecar:
+    frames = record.get("frames")
+    run = RunFacts(
+        generation=_number(record["generation"]),
+        at=str(record["at"]),
+        root=_optional(record["root"]),
+        parameters=_optional(record.get("parameters")),
+        scratch=tuple(
+            PhysRange(_number(begin), _number(size)) for begin, size in record.get("scratch") or ()
+        ),
+        frame_table=(
+            (_number(frames["table"]), _number(frames["first"]), _number(frames["count"]))
+            if frames
+            else None
+        ),
+    )
+    regions = [RamRegion(*(_number(n) for n in entry)) for entry in record["ram_map"]]
+    size = _number(record["size"])
+    return Sidecar(str(record["arch"]), str(record["machine"]), size, regions, run)

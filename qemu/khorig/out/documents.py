@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""results.json and verdict.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Sequence
+
+from khorig.run.result import RunResult
+
+
+def results_document(results: Sequence[RunResult]) -> str:
+    """results.json: what a script wants to know of a session."""
+    return _json({"runs": [_run(result) for result in results]})
+
+
+def verdict_document(result: RunResult) -> str:
+    """verdict.json: all that is known of one run."""
+    findings = [{**dataclasses.asdict(f), "verdict": f.verdict.value} for f in result.findings]
+    return _json(
+        {
+            **_run(result),
+            "exit_status": result.exit_status,
+            "findings": findings,
+            "statistics": dataclasses.asdict(result.statistics),
+            "phases": [dataclasses.asdict(phase) for phase in result.phases],
+            "recorded": result.recorded,
+            "rerun": result.rerun,
+            "spec": dataclasses.asdict(result.spec),
+        }
+    )
+
+
+def _run(result: RunResult) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "arch": result.spec.arch,
+        "machine": result.spec.machine,
+        "scenario": result.spec.scenario,
+        "verdict": result.verdict.value,
+        "cause": result.cause,
+        "generations": result.generations,
+        "preserved_blocks": result.statistics.preserved_blocks,
+        "preserved_bytes": result.statistics.preserved_bytes,
+        "fragments": result.statistics.fragments,
+        "fragment_depth": result.statistics.fragment_depth,
+        "wall_s": result.wall_s,
+        "qemu": result.qemu,
+        "seed": result.spec.seed,
+    }
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=1) + "\n"

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Each client in lines for people."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterator, Mapping
+
+from khorig.kho.clients.khorig import KHORIG_PATH, MEMBLOCK_PATH, METADATA_PATH
+from khorig.kho.clients.linux import KHO_TEST_PATH, LUO_PATH, LuoFile
+from khorig.kho.inspection import Inspection
+from khorig.out.text import size
+
+_MOST = 16  # of one kind
+
+
+def client_lines(inspection: Inspection) -> list[str]:
+    """One or more lines for every subnode of the root, those that are not known included."""
+    lines = []
+    for node in inspection.handover.root.tree.children:
+        path = f"/{node.name}"
+        known = _KNOWN.get(path)
+        found = list(known(inspection)) if known else []
+        for line in found or [_unknown(inspection, path)]:
+            lines.append(f"{node.name}: {line}")
+    return lines
+
+
+def _unknown(inspection: Inspection, path: str) -> str:
+    """What can be said of state that cannot be read."""
+    if fragment := inspection.handover.fragment(path):
+        kind = f"compatible {fragment.compatible!r}" if fragment.compatible else "no compatible"
+        return f"not known: device tree of {fragment.size} bytes, {kind}, at {fragment.address:#x}"
+    if link := inspection.handover.blob(path):
+        return f"not known: {link.blob.size} bytes at {link.blob.begin:#x}"
+    return "cannot be read; `khorig check` says why"
+
+
+def _metadata(inspection: Inspection) -> Iterator[str]:
+    metadata = inspection.clients.metadata
+    if metadata:
+        yield f"kexec count {metadata.kexec_count}, previous kernel {metadata.previous_release!r}"
+
+
+def _memblock(inspection: Inspection) -> Iterator[str]:
+    for reserved in inspection.clients.reserved[:_MOST]:
+        yield f"reserved memory '{reserved.name}' {reserved.area}, {size(reserved.area.size)}"
+
+
+def _khorig(inspection: Inspection) -> Iterator[str]:
+    clients = inspection.clients
+    if clients.archive:
+        yield f"archive {clients.archive}, {size(clients.archive.size)}"
+    if clients.log:
+        text = clients.log.text
+        yield f"log ring {text}, {size(clients.log.written)} written in all"
+    for store in list(clients.stores.values())[:_MOST]:
+        vmalloc = store.vmalloc
+        blocks = f"{len(vmalloc.blocks)} blocks of order {vmalloc.order}"
+        yield f"store '{store.name}' {size(store.size)} in {blocks}"
+    if len(clients.stores) > _MOST:
+        yield f"and {len(clients.stores) - _MOST} more stores"
+
+
+def _luo(inspection: Inspection) -> Iterator[str]:
+    luo = inspection.linux.luo
+    if luo is None:
+        return
+    yield f"{luo.compatible}, live update number {luo.liveupdate_num}"
+    for session in luo.sessions[:_MOST]:
+        yield f"session '{session.name}' with {session.count} files"
+        for file in session.files[:_MOST]:
+            yield f"  {_file(file)}"
+    for flb in luo.flbs[:_MOST]:
+        yield f"shared state '{flb.name}' of {flb.count} files, data {flb.data:#x}"
+
+
+def _file(file: LuoFile) -> str:
+    line = f"token {file.token:#x}: {file.compatible}"
+    if file.memfd is None:
+        return f"{line}, data {file.data:#x}"
+    memfd = file.memfd
+    return f"{line}, {size(memfd.size)} in {len(memfd.folios)} folios, seals {memfd.seals:#x}"
+
+
+def _kho_test(inspection: Inspection) -> Iterator[str]:
+    test = inspection.linux.kho_test
+    if test:
+        same = "as it should be" if test.adds_up else "wrong"
+        pages = size(test.folios.page_count << inspection.geometry.page_shift)
+        yield f"{len(test.folios)} folios, {pages}, sum {test.found:#010x} {same}"
+
+
+_KNOWN: Mapping[str, Callable[[Inspection], Iterator[str]]] = {
+    METADATA_PATH: _metadata,
+    MEMBLOCK_PATH: _memblock,
+    KHORIG_PATH: _khorig,
+    LUO_PATH: _luo,
+    KHO_TEST_PATH: _kho_test,
+}

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""An inspection for scripts. Addresses and 64-bit values are strings of hexadecimal digits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from khorig.kho.candidates import Candidate
+from khorig.kho.clients.linux import LinuxClients
+from khorig.kho.inspection import Inspection
+from khorig.mem.memory import PhysRange
+from khorig.out.inspect.details import owners_of_blocks, pages_by_owner
+from khorig.rules.outcome import Outcome
+
+SCHEMA = 1
+
+
+def inspection_document(inspection: Inspection, pages: bool) -> dict[str, Any]:
+    """Everything that `khorig inspect` knows; `pages` adds every preserved block."""
+    handover, dump = inspection.handover, inspection.dump
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "dump": str(dump.path),
+        "format": dump.format,
+        "arch": inspection.arch,
+        "machine": dump.machine,
+        "release": dump.release,
+        "ram": [_range(r) for r in dump.memory.ranges],
+        "page_size": inspection.geometry.page_size,
+        "root": hex(inspection.chosen.address),
+        "version": handover.codec.compatible,
+        "candidates": [candidate_document(c) for c in inspection.candidates],
+        "blocks": len(handover.blocks),
+        "pages": handover.blocks.page_count,
+        "tracker": {"root": hex(handover.tree.root), "nodes": len(handover.tree.nodes)},
+        "scratch": None
+        if inspection.scratch is None
+        else [_range(area) for area in inspection.scratch],
+        "fragments": [
+            {"path": f.path, "address": hex(f.address), "size": f.size, "compatible": f.compatible}
+            for f in handover.fragments
+        ],
+        "blobs": [
+            {"path": b.path, "address": hex(b.blob.begin), "size": b.blob.size}
+            for b in handover.blobs
+        ],
+        "clients": _clients(inspection),
+        "owners": [
+            {"owner": owner, "pages": count, "first": hex(first)}
+            for owner, count, first in pages_by_owner(inspection)
+        ],
+    }
+    if dump.run:
+        document["generation"] = dump.run.generation
+        document["at"] = dump.run.at
+    if pages:
+        document["preserved"] = _blocks(inspection)
+    return document
+
+
+def candidate_document(candidate: Candidate) -> dict[str, Any]:
+    """A root that was looked at."""
+    return {
+        "root": hex(candidate.address),
+        "how": list(candidate.how),
+        "state": candidate.state,
+        "jumps": candidate.generation,
+    }
+
+
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """An invariant and what came of it."""
+    return {
+        "id": outcome.invariant.id,
+        "title": outcome.invariant.title,
+        "status": outcome.status.value,
+        "violations": [
+            {"address": hex(v.address), "owner": v.owner, "text": v.text}
+            for v in outcome.violations
+        ],
+    }
+
+
+def _range(area: PhysRange) -> list[str]:
+    return [hex(area.begin), hex(area.size)]
+
+
+def _blocks(inspection: Inspection) -> list[list[Any]]:
+    blocks, shift = inspection.handover.blocks, inspection.geometry.page_shift
+    owners = owners_of_blocks(inspection)
+    table = zip(blocks.frames.tolist(), blocks.orders.tolist(), owners)
+    return [[hex(frame << shift), order, owner] for frame, order, owner in table]
+
+
+def _clients(inspection: Inspection) -> dict[str, Any]:
+    clients = inspection.clients
+    found: dict[str, Any] = {}
+    if clients.metadata:
+        found["kexec-metadata"] = {
+            "kexec_count": clients.metadata.kexec_count,
+            "previous_release": clients.metadata.previous_release,
+        }
+    if clients.reserved:
+        found["memblock"] = {area.name: _range(area.area) for area in clients.reserved}
+    if clients.stores:
+        found["stores"] = {name: store.size for name, store in clients.stores.items()}
+    return {**found, **_linux(inspection.linux)}
+
+
+def _linux(linux: LinuxClients) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if luo := linux.luo:
+        found["LUO"] = {
+            "version": luo.compatible,
+            "liveupdate_num": luo.liveupdate_num,
+            "sessions": {
+                session.name: [
+                    {
+                        "token": hex(file.token),
+                        "kind": file.compatible,
+                        "size": file.memfd.size if file.memfd else None,
+                        "folios": len(file.memfd.folios) if file.memfd else None,
+                    }
+                    for file in session.files
+                ]
+                for session in luo.sessions
+            },
+        }
+    if test := linux.kho_test:
+        found["kho_test"] = {
+            "folios": len(test.folios),
+            "ok": test.adds_up,
+        }
+    return found

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What there is, in lines for people."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import numpy as np
+from khorig.kho.bitmap_chunks import BitmapChunks
+from khorig.kho.candidates import Candidate
+from khorig.kho.inspection import Inspection
+from khorig.kho.unowned import pages_of_nobody
+from khorig.mem.formats.dump import Dump
+from khorig.out.inspect.client_lines import client_lines
+from khorig.out.text import size
+
+_LABEL = 12  # columns
+_MOST = 6  # of what may be many
+
+
+def labelled(label: str, lines: list[str]) -> Iterator[str]:
+    """Lines behind a label that stands on the first of them."""
+    for number, line in enumerate(lines):
+        yield f"{label if number == 0 else '':<{_LABEL}}{line}".rstrip()
+
+
+def dump_lines(dump: Dump, arch: str | None) -> Iterator[str]:
+    """Where the memory comes from."""
+    yield from labelled("dump", [f"{dump.path.name}: {dump.format}"])
+    machine = ", ".join(part for part in (arch or "architecture not known", dump.machine) if part)
+    yield from labelled("machine", [machine])
+    if dump.release:
+        yield from labelled("kernel", [dump.release])
+    ranges = dump.memory.ranges
+    total = sum(r.size for r in ranges)
+    known = sum(r.size for r in dump.memory.data())
+    lines = [f"{size(total)}, {size(known)} of it not empty"]
+    lines += [f"{r}  {size(r.size)}" for r in ranges[:_MOST]]
+    if len(ranges) > _MOST:
+        lines.append(f"and {len(ranges) - _MOST} more ranges")
+    yield from labelled("RAM", lines)
+    if dump.run:
+        yield from labelled("generation", [f"{dump.run.generation}, at {dump.run.at}"])
+
+
+def candidate_line(candidate: Candidate) -> str:
+    """A root that was not chosen, or cannot be read."""
+    count = "" if candidate.generation is None else f"after {_jumps(candidate.generation)}, "
+    return f"{candidate.address:#018x}  {count}{candidate.state}; named by {_how(candidate)}"
+
+
+def _jumps(count: int) -> str:
+    return f"{count} jump" + ("" if count == 1 else "s")
+
+
+def _how(candidate: Candidate) -> str:
+    shown = ", ".join(candidate.how[:3])
+    return shown if len(candidate.how) <= 3 else f"{shown} and {len(candidate.how) - 3} more"
+
+
+def summary_lines(inspection: Inspection) -> list[str]:
+    """All of `khorig inspect` without options but the memory map."""
+    lines = list(dump_lines(inspection.dump, inspection.arch))
+    chosen, handover = inspection.chosen, inspection.handover
+    root = [
+        f"{chosen.address:#018x}  {handover.codec.compatible} ({handover.codec.writers})",
+        f"named by {_how(chosen)}",
+        chosen.state,
+    ]
+    if chosen.generation is not None:
+        root[-1] += f", written after {_jumps(chosen.generation)}"
+    lines += labelled("root", root)
+    if len(inspection.candidates) > 1:
+        lines += labelled("other roots", [candidate_line(c) for c in inspection.candidates[1:9]])
+    lines += labelled("preserved", _preserved(inspection))
+    lines += labelled("tracker", _tracker(inspection))
+    lines += labelled("scratch", _scratch(inspection))
+    count = len(handover.fragments)
+    nested = f"{count} device trees, {handover.depth} deep, {len(handover.blobs)} plain blobs"
+    lines += labelled("fragments", [nested])
+    lines += labelled("clients", client_lines(inspection) or ["none"])
+    lines += labelled("problems", _problems(inspection))
+    return lines
+
+
+def _preserved(inspection: Inspection) -> list[str]:
+    blocks = inspection.handover.blocks
+    pages = blocks.page_count
+    total = size(pages << inspection.geometry.page_shift)
+    page_size = size(inspection.geometry.page_size)
+    lines = [f"{len(blocks)} blocks, {pages} pages of {page_size}, {total}"]
+    counts: list[int] = np.bincount(blocks.orders).tolist()
+    orders = [f"{count} of order {order}" for order, count in enumerate(counts) if count]
+    lines += [", ".join(orders[i : i + 4]) for i in range(0, len(orders), 4)]
+    unowned = len(pages_of_nobody(blocks, inspection.owners))
+    if unowned:
+        lines.append(f"{unowned} pages that no structure names")
+    return lines
+
+
+def _tracker(inspection: Inspection) -> list[str]:
+    tree = inspection.handover.tree
+    bytes_used = size(len(tree.nodes) << inspection.geometry.page_shift)
+    if isinstance(tree, BitmapChunks):
+        chunks = sum(node.level for node in tree.nodes)
+        bitmaps = len(tree.nodes) - chunks
+        return [
+            f"{chunks} chunks from {tree.root:#018x} on, {bitmaps} bitmaps of "
+            f"{tree.bitmap_bytes} bytes"
+        ]
+    leaves = sum(node.level == 0 for node in tree.nodes)
+    levels = inspection.geometry.levels
+    where = f"radix tree of {levels} levels at {tree.root:#018x}"
+    return [f"{where}: {len(tree.nodes)} nodes, {bytes_used}, {leaves} leaves"]
+
+
+def _scratch(inspection: Inspection) -> list[str]:
+    if inspection.scratch is None:
+        return ["not known: nothing in memory says where it is"]
+    total = size(sum(area.size for area in inspection.scratch))
+    lines = [f"{total} in {len(inspection.scratch)} areas, says {inspection.scratch_from}"]
+    return lines + [f"{area}  {size(area.size)}" for area in inspection.scratch]
+
+
+def _problems(inspection: Inspection) -> list[str]:
+    problems = [
+        *inspection.handover.problems,
+        *inspection.clients.problems,
+        *inspection.linux.problems,
+        *inspection.problems,
+    ]
+    if not problems:
+        return ["none when reading; `khorig check` looks closer"]
+    shown = [str(problem) for problem in problems[:_MOST]]
+    return [f"{len(problems)} when reading; see `khorig check`", *shown]

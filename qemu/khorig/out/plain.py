@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Lines for pipes, logs and CI."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Mapping, Sequence, TextIO
+
+from khorig.guest.spec import RunSpec
+from khorig.out.text import machine_label, result_lines, scenario_label, summary_lines
+from khorig.run.result import RunResult
+
+_HEARTBEAT_S = 10.0
+
+
+class PlainRenderer:
+    """One block a run, and a line every ten seconds that names what is running."""
+
+    def __init__(self, stream: TextIO, verbose: bool = False) -> None:
+        """`verbose` shows the guests' consoles as they come."""
+        self._stream = stream
+        self._verbose = verbose
+        self._total = 0
+        self._done = 0
+        self._spoke_s = time.monotonic()
+        self._running: dict[str, float] = {}  # label, and when it was first heard of
+
+    def begin(self, specs: Sequence[RunSpec]) -> None:
+        self._total = len(specs)
+
+    def record(self, spec: RunSpec, record: Mapping[str, Any]) -> None:
+        label = f"{machine_label(spec)} {scenario_label(spec)}"
+        if record["ev"] == "verdict":
+            self._running.pop(label, None)
+        else:
+            self._running.setdefault(label, time.monotonic())
+        if self._verbose and (text := verbose_text(record)) is not None:
+            self._say(f"{machine_label(spec):<16}{text}")
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        if self._running and now - self._spoke_s >= _HEARTBEAT_S:
+            running = ", ".join(f"{label} {now - at:.0f} s" for label, at in self._running.items())
+            self._say(f" {self._done}/{self._total} done  running: {running}")
+
+    def result(self, result: RunResult) -> None:
+        self._done += 1
+        for line in result_lines(result):
+            self._say(line)
+
+    def end(self, results: Sequence[RunResult], folder: Path, wall_s: float) -> None:
+        for line in summary_lines(results, folder, wall_s):
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        self._spoke_s = time.monotonic()
+        print(line, file=self._stream, flush=True)
+
+
+def verbose_text(record: Mapping[str, Any]) -> str | None:
+    """What --verbose shows of a line of the journal, or None."""
+    kind = record["ev"]
+    if kind == "console":
+        text = str(record["text"])
+    elif kind == "guest":
+        event = record["event"]
+        text = f"[{event['ev']}] " + " ".join(
+            f"{name}={value}" for name, value in event.items() if name not in ("ev", "gen", "t")
+        )
+    elif kind == "stop":
+        text = f"[host] {record['at']} looked at for {record['host_ms']} ms"
+    elif kind == "hook":
+        text = "[host] " + "; ".join(map(str, record["lines"]))
+    else:
+        return None
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A dump as a page of its own, or as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Sequence
+
+from khorig.kho.inspection import Inspection
+from khorig.kho.page_runs import PageRuns, memory_picture, structure_picture
+from khorig.out.inspect.client_lines import client_lines
+from khorig.out.inspect.details import dts_lines, pages_by_owner
+from khorig.out.inspect.summary import candidate_line, summary_lines
+from khorig.out.report.fragment_tree import tree_of
+from khorig.out.report.memory_map import MemoryMap, colours_of, draw_map
+from khorig.out.report.templates import render
+from khorig.rules.check import check
+from khorig.rules.outcome import Outcome, Status
+
+_MOST_NODES = 200
+_MOST_OWNERS = 60
+_MOST_LINES = 4000  # of the device trees
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What page and picture have in common."""
+
+    picture: dict[str, Any]
+    map: MemoryMap
+    broken: Sequence[Outcome]  # what does not hold, failures first
+    holds: int
+
+
+def _draw(inspection: Inspection) -> _Drawn:
+    memory = inspection.memory
+    pages = PageRuns(
+        memory.ranges, inspection.geometry, inspection.handover, inspection.owners, inspection.frames
+    )
+    picture = memory_picture(pages, inspection.scratch or (), ())
+    picture.update(structure_picture(inspection.handover))
+    outcomes = check(inspection)
+    failed = [o for o in outcomes if o.status is Status.FAILED]
+    warned = [o for o in outcomes if o.status is Status.WARNING]
+    page = inspection.geometry.page_size
+    conflicts = sorted(
+        {
+            v.address & -page
+            for outcome in failed
+            for v in outcome.violations
+            if any(r.contains(v.address, 1) for r in memory.ranges)
+        }
+    )
+    drawn = draw_map(picture, colours_of([picture]), conflicts)
+    return _Drawn(picture, drawn, [*failed, *warned], sum(o.status is Status.OK for o in outcomes))
+
+
+def dump_html(inspection: Inspection) -> str:
+    """A page that needs nothing else. Raises InfraError without the library for templates."""
+    drawn = _draw(inspection)
+    tree = tree_of(drawn.picture)
+    if tree:
+        tree.keep(_MOST_NODES)
+    owners = pages_by_owner(inspection)
+    lines = list(islice(dts_lines(inspection), _MOST_LINES + 1))
+    counts = {
+        status.value: sum(o.status is status for o in drawn.broken)
+        for status in (Status.FAILED, Status.WARNING)
+    }
+    return render(
+        "dump.html.j2",
+        inspection=inspection,
+        drawn=drawn,
+        counts=counts,
+        tree=tree,
+        most_nodes=_MOST_NODES,
+        owners=owners[:_MOST_OWNERS],
+        owners_left_out=max(0, len(owners) - _MOST_OWNERS),
+        others=[candidate_line(c) for c in inspection.candidates[1:9]],
+        clients=client_lines(inspection),
+        summary=summary_lines(inspection),
+        dts=lines[:_MOST_LINES],
+        dts_left_out=len(lines) > _MOST_LINES,
+    )
+
+
+def dump_svg(inspection: Inspection) -> str:
+    """The map of memory with its legend. Raises as `dump_html`."""
+    return render("map.svg.j2", inspection=inspection, map=_draw(inspection).map)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writes report.html and trace.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Sequence
+
+from khorig.out.costs import jump_cost
+from khorig.out.report.run_record import JOURNAL, RunRecord, read_result, read_run
+from khorig.out.report.run_view import Detail, RunView, view_run
+from khorig.out.report.templates import render
+from khorig.out.report.trace import trace_document
+from khorig.rules.finding import Verdict
+from khorig.run.artifacts import write_whole
+from khorig.run.result import RunResult
+from khorig.vm.errors import InfraError
+
+PAGE = "report.html"
+TRACE = "trace.json"
+_RESULTS = "results.json"
+_FEW, _MANY = 6, 40  # runs of a session that are drawn in full, and at all
+
+
+def write_report(folder: Path) -> Path:
+    """Makes report.html and trace.json for a session, or for one of its runs, in its folder, and
+    returns the page's path. Raises InfraError when there is nothing to report on, or no room."""
+    records = read_records(folder)
+    views = _views(records, folder)
+    try:
+        write_whole(folder / TRACE, trace_document(records))
+        write_whole(folder / PAGE, render_page(views, folder))
+    except OSError as error:
+        raise InfraError(f"{error.filename or folder}: {error.strerror}") from error
+    return folder / PAGE
+
+
+def read_records(folder: Path) -> list[RunRecord]:
+    """The runs of a session in their order, or the one run of the folder. Raises InfraError."""
+    if (folder / JOURNAL).is_file():
+        return [read_run(folder)]
+    try:
+        document = json.loads((folder / _RESULTS).read_text(encoding="utf-8"))
+        return [_record(folder, entry) for entry in document["runs"]]
+    except (FileNotFoundError, NotADirectoryError):
+        return _without_results(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InfraError(f"{folder / _RESULTS} cannot be read: {error}") from error
+
+
+def _record(folder: Path, entry: dict[str, Any]) -> RunRecord:
+    run = folder / str(entry["id"])
+    if (run / JOURNAL).is_file() and run.resolve().is_relative_to(folder.resolve()):
+        return read_run(run)
+    return RunRecord(run, read_result(entry))  # skipped
+
+
+def _without_results(folder: Path) -> list[RunRecord]:
+    """What a session that was killed has left."""
+    found = sorted(path.parent for path in folder.glob(f"*/**/{JOURNAL}"))
+    records = [read_run(run) for run in found if run.name != "recorded"]
+    if not records:
+        raise InfraError(f"{folder}: there is neither {_RESULTS} nor {JOURNAL}, so nothing ran here")
+    return records
+
+
+def _views(records: Sequence[RunRecord], folder: Path) -> list[RunView]:
+    views = []
+    for number, record in enumerate(records, 1):
+        fine = record.result.verdict in (Verdict.PASS, Verdict.SKIP)
+        if len(records) <= _FEW or not fine:
+            detail = Detail(maps=4, tree=200, timeline=True, opened=not fine or len(records) == 1)
+        elif len(records) <= _MANY:
+            detail = Detail(maps=1, tree=60, timeline=True, opened=False)
+        else:
+            detail = Detail(maps=0, tree=0, timeline=True, opened=False)
+        views.append(view_run(number, record, detail, folder))
+    return views
+
+
+def render_page(views: Sequence[RunView], folder: Path) -> str:
+    """The page as text."""
+    counts = {v: sum(view.record.result.verdict is v for view in views) for v in Verdict}
+    return render(
+        "report.html.j2",
+        views=views,
+        counts={verdict.value: count for verdict, count in counts.items() if count},
+        title=folder.resolve().name,
+        jump=_jump,
+    )
+
+
+def _jump(result: RunResult) -> int | None:
+    """Instructions of the dearest jump of a run that got to its end and counted them."""
+    if result.verdict is not Verdict.PASS or not result.spec.counted:
+        return None
+    return sum(jump_cost(result.phases).values()) or None

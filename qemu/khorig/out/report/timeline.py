@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""When the guest did what, by its own clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from khorig.out.report.run_record import RunRecord
+
+# What the rig does for its own sake; a kernel in the field has no such phase.
+RIG_PHASES = frozenset({"create", "ledger", "verify"})
+
+
+@dataclass
+class Span:
+    """A phase. Spans of a lane lie inside each other or apart, never across each other."""
+
+    name: str
+    begin: int  # ns of the guest's clock
+    end: int
+    cost: int  # ns that the guest says it took, what it did not do at one go included
+    pages: int = 0
+    nested: bool = False
+
+    @property
+    def rig(self) -> bool:
+        """Whether it is the rig's own work."""
+        return self.name in RIG_PHASES
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment."""
+
+    name: str
+    at: int  # ns of the guest's clock
+    stop: bool = False
+
+
+@dataclass
+class Lane:
+    """A generation."""
+
+    generation: int
+    begin: int
+    end: int
+    spans: list[Span] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+
+
+def lanes_of(record: RunRecord) -> list[Lane]:
+    """One lane for each generation that has said a word."""
+    lanes: list[Lane] = []
+    for event in record.guest:
+        kind, now = str(event["ev"]), int(event["t"])
+        if kind == "boot" or not lanes:
+            lanes.append(Lane(int(event["gen"]), now, now))
+        lane = lanes[-1]
+        lane.end = max(lane.end, now)
+        if kind == "phase":
+            _add(lane, event, now)
+        elif kind == "stop":
+            lane.marks.append(Mark(str(event.get("at", "stop")), now, stop=True))
+        elif kind in ("jump", "done", "panic", "fail", "mismatch", "error", "refused"):
+            lane.marks.append(Mark(kind, now))
+    return [_tidy(lane) for lane in lanes]
+
+
+def _add(lane: Lane, event: Mapping[str, Any], now: int) -> None:
+    cost, pages = event.get("ns"), event.get("pages", 0)
+    if isinstance(cost, int) and 0 <= cost <= now and isinstance(pages, int):
+        lane.spans.append(Span(str(event.get("name")), now - cost, now, cost, pages))
+        lane.begin = min(lane.begin, now - cost)
+
+
+def _tidy(lane: Lane) -> Lane:
+    """A phase may be made of pieces, and only its end and its whole cost are known. Where it would
+    reach across one that ended before, it is drawn from that end on; where it holds one it keeps
+    it."""
+    kept: list[Span] = []
+    for span in lane.spans:
+        for other in reversed(kept):
+            if other.end <= span.begin:
+                break
+            if other.begin < span.begin:
+                span.begin = max(span.begin, other.end)
+        for other in kept:
+            if span.begin <= other.begin and other.end <= span.end:
+                other.nested = True
+        kept.append(span)
+    return lane
+
+
+def blackouts(record: RunRecord, lanes: list[Lane]) -> list[tuple[int, dict[str, int]]]:
+    """What each jump cost: the generation that was entered, and the ns of each part."""
+    found = []
+    for before, after in zip(lanes, lanes[1:]):
+        costs = {span.name: span.cost for span in before.spans}
+        jumps = [mark.at for mark in before.marks if mark.name == "jump"]
+        if not jumps:
+            continue
+        parts = {"serialize": costs.get("serialize", 0)}
+        boots = [
+            int(event["t"])
+            for event in record.guest
+            if event["ev"] == "boot" and int(event["gen"]) == after.generation
+        ]
+        parts["quiesce and relocate"] = max(0, boots[0] - jumps[-1]) if boots else 0
+        costs = {span.name: span.cost for span in after.spans}
+        parts["early boot"] = costs.get("early-boot", 0)
+        parts["restore"] = costs.get("restore", 0)
+        found.append((after.generation, parts))
+    return found

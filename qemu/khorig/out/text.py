@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A result in lines for people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Sequence
+
+from khorig.guest.spec import RunSpec
+from khorig.out.costs import PAGE_PHASES, cost_per_page, jump_cost, start_cost
+from khorig.rules.finding import Finding, Verdict
+from khorig.run.result import RunResult
+
+_EVIDENCE_LINES = 10
+_LOG_LINES = 6
+_WIDTH = 160
+
+
+def machine_label(spec: RunSpec) -> str:
+    """ "x86_64/q35", with the way it starts and the memory when they are not the default."""
+    label = f"{spec.arch}/{spec.machine}"
+    if spec.boot != RunSpec.boot:
+        label += f" {spec.boot}"
+    return label if spec.memory == RunSpec.memory else f"{label} {size(spec.memory)}"
+
+
+def scenario_label(spec: RunSpec) -> str:
+    """ "handover", with the defect or the tampering when there is one."""
+    extra = [part for part in (spec.fault, spec.tamper) if part]
+    return f"{spec.what}[{','.join(extra)}]" if extra else spec.what
+
+
+def size(count: int) -> str:
+    """Bytes for people: "64.0 MiB", "6 GiB"."""
+    for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if count >= 1 << shift:
+            number = f"{count / (1 << shift):.1f}".removesuffix(".0")
+            return f"{number} {unit}"
+    return f"{count} B"
+
+
+def result_lines(result: RunResult) -> list[str]:
+    """The whole of what is printed about a run; the first line starts with the verdict."""
+    head = f" {result.verdict.value:<5} {machine_label(result.spec):<15} "
+    head += f"{scenario_label(result.spec):<10} "
+    if result.verdict is Verdict.PASS:
+        return [head + _proven(result), *_cost_lines(result)]
+    if result.verdict is Verdict.SKIP:
+        return [head + result.cause]
+    return [head + _place(result), *_failure_lines(result)]
+
+
+def summary_lines(results: Sequence[RunResult], folder: Path, wall_s: float) -> list[str]:
+    """What ends a session."""
+    counts = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}
+    failed = counts[Verdict.FAIL] + counts[Verdict.CRASH] + counts[Verdict.HANG]
+    seeds = ", ".join(dict.fromkeys(f"{r.spec.seed:#x}" for r in results))
+    report = [f"report   {relative(folder)}/report.html"] if (folder / "report.html").exists() else []
+    return [
+        f"{_plural(len(results), 'run')}: {counts[Verdict.PASS]} passed, {failed} failed, "
+        f"{counts[Verdict.SKIP]} skipped, {counts[Verdict.INFRA]} infra   {wall_s:.1f} s"
+        f"   seed {seeds}",
+        f"results  {relative(folder)}/results.json  junit.xml  results.ktap",
+        *report,
+    ]
+
+
+def relative(path: Path) -> str:
+    """As people would type it from where they are."""
+    try:
+        return os.fspath(path.relative_to(Path.cwd()))
+    except ValueError:
+        return os.fspath(path)
+
+
+def _proven(result: RunResult) -> str:
+    statistics = result.statistics
+    return (
+        f"{_plural(result.generations, 'generation')}  {result.wall_s:.2f} s  "
+        f"{size(statistics.preserved_bytes)} in {_plural(statistics.preserved_pages, 'page')}, "
+        f"{_plural(statistics.preserved_blocks, 'block')}; "
+        f"{_plural(statistics.fragments, 'fragment')}, depth {statistics.fragment_depth}"
+    )
+
+
+def _cost_lines(result: RunResult) -> list[str]:
+    lines = []
+    phases = result.phases if result.spec.counted else ()  # else it is time, and the host's
+    if parts := jump_cost(phases):
+        split = ", ".join(f"{label} {_instructions(cost)}" for label, cost in parts.items())
+        lines.append(f"jump {_instructions(sum(parts.values()))} instructions: {split}")
+    if start := start_cost(phases):
+        split = ", ".join(f"{name} {_instructions(cost)}" for name, cost in start.items())
+        lines.append(f"before the first kernel: {split}")
+    words = []
+    for phase, label in PAGE_PHASES:
+        if (cost := cost_per_page(phases, phase)) is not None:
+            words.append(f"{label} {cost:.1f} instructions a page")
+    if compared := result.statistics.pages_compared:
+        words.append(f"{compared} page hashes compared")
+    if words:
+        lines.append(", ".join(words))
+    return ["       " + line for line in lines]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _instructions(instructions: int) -> str:
+    return f"{instructions / 1e6:.2f} M" if instructions >= 10_000 else str(instructions)
+
+
+def _place(result: RunResult) -> str:
+    finding = result.findings[0]
+    words = []
+    if finding.generation:
+        words.append(f"generation {finding.generation} of {result.spec.generations}")
+    if finding.stop:
+        words.append(f"at {finding.stop}")
+    return "  ".join([" ".join(words) or "before the guest ran", finding.clause])
+
+
+def _failure_lines(result: RunResult) -> list[str]:
+    finding = result.findings[0]
+    lines = [_line("what", finding.what)]
+    if finding.where:
+        lines.append(_line("where", finding.where))
+    if finding.owner:
+        lines.append(_line("owner", finding.owner))
+    proof = [line for line in finding.evidence if line not in finding.what]
+    lines += _block("proof", proof[:_EVIDENCE_LINES])
+    lines += _block("also", _others(result.findings[1:]))
+    if finding.verdict is not Verdict.INFRA:
+        lines += _block("log", [line for line in result.console_tail if line][-_LOG_LINES:])
+    if result.recorded:
+        lines.append(_line("again", result.recorded))
+    if result.directory:
+        lines.append(_line("files", relative(Path(result.directory))))
+    if result.rerun:
+        lines.append(f"  rerun  {result.rerun}")
+    return lines
+
+
+def _others(findings: Sequence[Finding]) -> list[str]:
+    lines = [f"{finding.clause}: {finding.what}" for finding in findings[:3]]
+    if len(findings) > 3:
+        lines.append(f"and {len(findings) - 3} more in verdict.json")
+    return lines
+
+
+def _block(label: str, texts: Sequence[str]) -> list[str]:
+    return [_line(label if index == 0 else "", text) for index, text in enumerate(texts)]
+
+
+def _line(label: str, text: str) -> str:
+    # What the guest prints must not steer the terminal.
+    clean = "".join(char if char.isprintable() else "?" for char in text)
+    return f"  {label:<6} {clean[:_WIDTH]}"

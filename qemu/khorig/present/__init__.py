@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: BSD-3-Clause
-"""A dump's handover for people and for scripts."""

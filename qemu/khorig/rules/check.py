@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks a dump against every invariant."""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+from khorig.kho.bitmap_chunks import BitmapChunks
+from khorig.kho.candidates import Candidate
+from khorig.kho.clients.khorig import LOG_PATH, MEMBLOCK_PATH, METADATA_PATH
+from khorig.kho.clients.linux import KHO_TEST_PATH, LUO_PATH
+from khorig.kho.inspection import Inspection
+from khorig.kho.placement import check_placement
+from khorig.kho.scratch import check_scratch
+from khorig.mem.errors import Problem
+from khorig.rules.outcome import Outcome, Status, Violation, outcome_of
+from khorig.rules.registry import INVARIANTS, invariant_of
+from khorig.rules.static.computed import COMPUTED
+
+MAX_VIOLATIONS = 64  # of an invariant
+
+
+def check(inspection: Inspection) -> list[Outcome]:
+    """Every invariant's outcome, by id."""
+    found: dict[str, list[Violation]] = {}
+    for problem in _problems(inspection):
+        id = invariant_of(problem).id
+        if problem.id == "blob-not-preserved" and problem.address == inspection.chosen.address:
+            id = "KHR-I005"
+        _add(found, id, problem.address, problem.text)
+    for id, compute in COMPUTED.items():
+        for address, text in compute(inspection):
+            _add(found, id, address, text)
+    present = things_present(inspection)
+    return [
+        outcome_of(
+            invariant,
+            tuple(_owned(v, inspection) for v in found.get(id, ())),
+            not invariant.needs or invariant.needs in present,
+        )
+        for id, invariant in INVARIANTS.items()
+    ]
+
+
+def check_unreadable(candidate: Candidate) -> list[Outcome]:
+    """The outcomes for a root that is named but cannot be read: all that could be checked."""
+    assert candidate.error is not None
+    broken = invariant_of(Problem(candidate.error.id, 0, "", "root"))
+    violation = Violation(candidate.error.address, candidate.error.text, "root")
+    return [
+        outcome_of(invariant, (violation,) if invariant is broken else (), False)
+        for invariant in INVARIANTS.values()
+    ]
+
+
+def is_broken(outcomes: Iterable[Outcome]) -> bool:
+    """Whether any invariant does not hold; warnings do not count."""
+    return any(outcome.status is Status.FAILED for outcome in outcomes)
+
+
+def _add(found: dict[str, list[Violation]], id: str, address: int, text: str) -> None:
+    kept = found.setdefault(id, [])
+    if len(kept) < MAX_VIOLATIONS:
+        kept.append(Violation(address, text))
+
+
+def _owned(violation: Violation, inspection: Inspection) -> Violation:
+    frame = violation.address >> inspection.geometry.page_shift
+    owner = inspection.owners.name(frame)
+    return Violation(violation.address, violation.text, owner)
+
+
+def _problems(inspection: Inspection) -> Iterable[Problem]:
+    yield from inspection.handover.problems
+    yield from inspection.clients.problems
+    yield from inspection.linux.problems
+    yield from inspection.problems
+    yield from check_placement(inspection.handover, inspection.scratch or (), inspection.geometry)
+    if inspection.scratch is not None:
+        yield from check_scratch(
+            inspection.memory,
+            inspection.scratch,
+            inspection.geometry,
+            inspection.dump.lacks_crash_kernel,
+        )
+
+
+def things_present(inspection: Inspection) -> set[str]:
+    """What the dump has of that which invariants need."""
+    handover, clients, linux = inspection.handover, inspection.clients, inspection.linux
+    memfds = linux.luo and any(f.memfd for s in linux.luo.sessions for f in s.files)
+    is_test = bool(handover.blob(KHO_TEST_PATH) or handover.fragment(KHO_TEST_PATH))
+    run = inspection.dump.run
+    have = {
+        "scratch": inspection.scratch is not None,
+        "hand-off": inspection.handoff is not None,
+        "sealed root": bool(run and run.root is not None),
+        "PC": inspection.arch == "x86_64",
+        "frame table": inspection.frames is not None,
+        "kho-v1": isinstance(handover.tree, BitmapChunks),
+        "fragment": len(handover.fragments) > 1,
+        "list of blocks": bool(clients.stores) or linux.kho_test is not None or bool(memfds),
+        "kexec-metadata": handover.blob(METADATA_PATH) is not None,
+        "generation": bool(run and run.root is not None and run.at == "sealed"),
+        "memblock": handover.fragment(MEMBLOCK_PATH) is not None,
+        "stores": bool(clients.stores),
+        "log ring": handover.blob(LOG_PATH) is not None,
+        "LUO": handover.blob(LUO_PATH) is not None,
+        "memfd": bool(memfds),
+        "kho_test": is_test,
+    }
+    return {name for name, there in have.items() if there}

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What each page was used for in the dump that is compared with."""
+
+from __future__ import annotations
+
+import enum
+from typing import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from khorig.kho.blocks import BoolArray, Int64Array
+from khorig.kho.frame_table import FrameState
+from khorig.kho.inspection import Inspection
+from khorig.mem.memory import PhysRange
+
+_STATE_SHIFT = 5
+_STATES = 3
+
+
+class PageClass(enum.Enum):
+    """By value: what people call it."""
+
+    PRESERVED = "preserved"
+    TRACKER = "tracker"  # a page of the tree of preserved blocks
+    SCRATCH = "scratch"
+    KERNEL = "kernel"  # allocated by the kernel for itself
+    FREE = "free"
+    UNKNOWN = "unknown"
+
+
+_NUMBERS = list(PageClass)
+
+
+class PageClasses:
+    """Tells the class of pages by the handover of one dump; without one all are unknown."""
+
+    def __init__(self, inspection: Inspection | None) -> None:
+        self._inspection = inspection
+        self._nodes: Int64Array = np.empty(0, dtype=np.int64)
+        if inspection is not None:
+            tree = inspection.handover.tree
+            nodes = [node.address >> inspection.geometry.page_shift for node in tree.nodes]
+            self._nodes = np.array(sorted(nodes), dtype=np.int64)
+
+    def of(self, frames: Int64Array) -> npt.NDArray[np.uint8]:
+        """The place in PageClass of each page."""
+        unknown = _NUMBERS.index(PageClass.UNKNOWN)
+        result: npt.NDArray[np.uint8] = np.full(len(frames), unknown, dtype=np.uint8)
+        inspection = self._inspection
+        if inspection is None:
+            return result
+        if inspection.frames is not None:
+            table = inspection.frames
+            covered = table.covers(frames)
+            states = table.entries[frames[covered] - table.first] >> _STATE_SHIFT & _STATES
+            kinds = np.full(_STATES + 1, unknown, dtype=np.uint8)
+            kinds[FrameState.FREE] = _NUMBERS.index(PageClass.FREE)
+            kinds[FrameState.ALLOCATED] = _NUMBERS.index(PageClass.KERNEL)
+            result[covered] = kinds[states]
+        shift = inspection.geometry.page_shift
+        for area in inspection.scratch or ():
+            inside = (frames >= area.begin >> shift) & (frames < area.end >> shift)
+            result[inside] = _NUMBERS.index(PageClass.SCRATCH)
+        result[_is_in(frames, self._nodes)] = _NUMBERS.index(PageClass.TRACKER)
+        preserved = _is_in(frames, inspection.owners.frames)
+        result[preserved] = _NUMBERS.index(PageClass.PRESERVED)
+        return result
+
+    def split(self, frames: Int64Array) -> dict[PageClass, Int64Array]:
+        """The pages of each class, also of those that have none."""
+        classes = self.of(frames)
+        return {kind: frames[classes == number] for number, kind in enumerate(_NUMBERS)}
+
+    def total(self, kind: PageClass) -> int | None:
+        """All pages of a class in the dump, None where nothing tells."""
+        inspection = self._inspection
+        if inspection is None:
+            return None
+        if kind is PageClass.PRESERVED:
+            return len(inspection.owners.frames)
+        if kind is PageClass.TRACKER:
+            return len(self._nodes)
+        if kind is PageClass.SCRATCH and inspection.scratch is not None:
+            return sum(area.size for area in inspection.scratch) >> inspection.geometry.page_shift
+        if kind in (PageClass.KERNEL, PageClass.FREE) and inspection.frames is not None:
+            table = inspection.frames
+            every = np.arange(table.first, table.first + len(table.entries), dtype=np.int64)
+            return int(np.count_nonzero(self.of(every) == _NUMBERS.index(kind)))
+        return None
+
+    def preserved_in(self, areas: Sequence[PhysRange]) -> Int64Array:
+        """The preserved pages that touch some areas, ascending."""
+        found: list[Int64Array] = [np.empty(0, dtype=np.int64)]
+        if self._inspection is not None:
+            frames, shift = self._inspection.owners.frames, self._inspection.geometry.page_shift
+            for area in areas:
+                ends = [area.begin >> shift, -(-area.end >> shift)]
+                first, last = np.searchsorted(frames, ends)
+                found.append(frames[first:last])
+        return np.unique(np.concatenate(found))
+
+    def owner(self, frame: int) -> str:
+        """Whose a preserved page is, or which node of the tree; "" for any other."""
+        inspection = self._inspection
+        if inspection is None:
+            return ""
+        if name := inspection.owners.name(frame):
+            return name
+        at = int(np.searchsorted(self._nodes, frame))
+        if at < len(self._nodes) and self._nodes[at] == frame:
+            address = frame << inspection.geometry.page_shift
+            node = next(n for n in inspection.handover.tree.nodes if n.address == address)
+            return f"radix node of level {node.level}, prefix {node.prefix:#x}"
+        return ""
+
+    def groups(self, frames: Int64Array) -> dict[str, int]:
+        """How many of some preserved pages each owner has, most first."""
+        if self._inspection is None or not len(frames):
+            return {}
+        owners = self._inspection.owners
+        ids = owners.ids[np.searchsorted(owners.frames, frames)]
+        numbers, counts = np.unique(ids, return_counts=True)
+        found: dict[str, int] = {}
+        for number, count in zip(numbers.tolist(), counts.tolist()):
+            name = owners.names[number] if number >= 0 else "nobody"
+            found[name] = found.get(name, 0) + count
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _is_in(frames: Int64Array, ascending: Int64Array) -> BoolArray:
+    if not len(ascending):
+        return np.zeros(len(frames), dtype=np.bool_)
+    at = np.minimum(np.searchsorted(ascending, frames), len(ascending) - 1)
+    found: BoolArray = ascending[at] == frames
+    return found
+
+
+def area_of(frames: Int64Array, page_shift: int) -> list[PhysRange]:
+    """Ascending pages as ranges."""
+    if not len(frames):
+        return []
+    cuts = np.flatnonzero(np.diff(frames) != 1) + 1
+    firsts = frames[np.concatenate([[0], cuts])]
+    lasts = frames[np.concatenate([cuts - 1, [len(frames) - 1]])]
+    return [
+        PhysRange(first << page_shift, last - first + 1 << page_shift)
+        for first, last in zip(firsts.tolist(), lasts.tolist())
+    ]

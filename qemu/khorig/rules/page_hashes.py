@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Hashes of pages: what is kept of memory from one stop to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+import numpy as np
+import xxhash
+from khorig.kho.blocks import BoolArray, Int64Array
+from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.radix import Uint64Array
+from khorig.mem.memory import PhysicalMemory
+
+
+@dataclass(frozen=True, eq=False)
+class PageHashes:
+    """XXH64 with seed 0 of each page, which is what the guest's ledger has, and XXH3 of each run of
+    adjacent pages, because one call for many pages is several times faster."""
+
+    frames: Int64Array  # ascending, each once
+    values: Uint64Array
+    runs: tuple[int, ...] = ()
+
+    def select(self, mask: BoolArray) -> PageHashes:
+        """Those of the pages where `mask` is true, without runs."""
+        return PageHashes(self.frames[mask], self.values[mask])
+
+    def differing(self, other: PageHashes) -> Int64Array:
+        """The frames whose hashes differ. Both must be of the same frames."""
+        changed: BoolArray = self.values != other.values
+        return self.frames[changed]
+
+    def of(self, frame: int) -> int:
+        """The hash of one page. Raises KeyError."""
+        at = int(np.searchsorted(self.frames, frame))
+        if at == len(self.frames) or self.frames[at] != frame:
+            raise KeyError(frame)
+        return int(self.values[at])
+
+
+def _runs_of(
+    memory: PhysicalMemory, frames: Int64Array, geometry: Geometry
+) -> Iterator[memoryview]:
+    """The bytes of each run of adjacent pages."""
+    cuts = np.flatnonzero(np.diff(frames) != 1) + 1
+    for run in np.split(frames, cuts):
+        if len(run):
+            length = len(run) * geometry.page_size
+            with memory.view(int(run[0]) << geometry.page_shift, length) as view:
+                yield view
+
+
+def hash_pages(
+    memory: PhysicalMemory, frames: Int64Array, geometry: Geometry = GEOMETRY_4K
+) -> PageHashes:
+    """Hashes pages, given by ascending frame number. Raises OutsideRam."""
+    size = geometry.page_size
+    digest = xxhash.xxh64_intdigest
+    values: list[int] = []
+    runs: list[int] = []
+    for view in _runs_of(memory, frames, geometry):
+        values += [digest(view[at : at + size]) for at in range(0, len(view), size)]
+        runs.append(xxhash.xxh3_64_intdigest(view))
+    return PageHashes(frames, np.array(values, dtype=np.uint64), tuple(runs))
+
+
+def are_unchanged(
+    memory: PhysicalMemory, before: PageHashes, geometry: Geometry = GEOMETRY_4K
+) -> bool:
+    """Whether all pages are as they were. Raises OutsideRam."""
+    if not before.runs:
+        return not len(before.differing(hash_pages(memory, before.frames, geometry)))
+    now = tuple(map(xxhash.xxh3_64_intdigest, _runs_of(memory, before.frames, geometry)))
+    return now == before.runs

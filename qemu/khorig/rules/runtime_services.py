@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The memory of UEFI's runtime services: nobody in the chain may write to it."""
+
+from __future__ import annotations
+
+import xxhash
+from khorig.guest.event import EventFieldError, GuestEvent, parse_address
+from khorig.mem.memory import OutsideRam, PhysRange, read_bytes
+from khorig.rules.finding import Finding
+from khorig.rules.stop import Stop
+
+CLAUSE = "runtime services"
+
+
+class RuntimeServices:
+    """Hashes the regions that the first generation names, at every stop from then on."""
+
+    def __init__(self) -> None:
+        self._regions: tuple[PhysRange, ...] = ()
+        self._hashes: dict[PhysRange, int] = {}
+        self._named: set[int] = set()  # generations that have said where the regions are
+
+    def take(self, event: GuestEvent) -> list[Finding]:
+        """Takes in a `firmware` event. Later generations must name the same regions. Raises
+        EventFieldError."""
+        if event.kind != "firmware":
+            return []
+        self._named.add(event.generation)
+        regions = _regions(event)
+        if not self._regions:
+            self._regions = regions
+        if regions == self._regions:
+            return []
+        what = f"regions are {_list(regions)}, the first generation said {_list(self._regions)}"
+        return [Finding(CLAUSE, what, generation=event.generation)]
+
+    def check(self, stop: Stop) -> list[Finding]:
+        """What a kernel of the rig is held to: the regions are what they were, and it has found them
+        by the time that it restores or seals."""
+        findings = self.compare(stop)
+        due = stop.at in ("restored", "sealed") and stop.generation not in self._named
+        if due or not self._regions:
+            findings.append(stop.finding(CLAUSE, "there was no 'firmware' event before this stop"))
+        return findings
+
+    def compare(self, stop: Stop) -> list[Finding]:
+        """One finding for each region that is no longer what it was when first looked at."""
+        findings = []
+        for region in self._regions:
+            try:
+                found = xxhash.xxh64_intdigest(read_bytes(stop.memory, region.begin, region.size))
+            except OutsideRam as error:
+                findings.append(stop.finding_of(CLAUSE, error.problem, "firmware"))
+                continue
+            wanted = self._hashes.setdefault(region, found)
+            if found != wanted:
+                what = f"{region} was written to: hash {found:#018x}, was {wanted:#018x}"
+                findings.append(stop.finding(CLAUSE, what, region.begin, "firmware"))
+        return findings
+
+
+def _regions(event: GuestEvent) -> tuple[PhysRange, ...]:
+    what = "event 'firmware': 'runtime'"
+    value = event.fields.get("runtime")
+    if not isinstance(value, list) or not all(isinstance(v, list) and len(v) == 2 for v in value):
+        raise EventFieldError(f"{what} is {value!r}, expected a list of begin and size")
+    return tuple(PhysRange(parse_address(v[0], what), parse_address(v[1], what)) for v in value)
+
+
+def _list(regions: tuple[PhysRange, ...]) -> str:
+    return " ".join(map(str, regions)) or "none"

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The scenario `churn`, done again from the seed (docs/scenarios.md): what it preserved must be in
+the tree, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+from khorig.kho.clients.scenario_blocks import CHURN_PAGES, ChurnModel, blocks_of_model
+from khorig.mem.memory import PhysRange
+from khorig.rules.finding import Finding
+from khorig.rules.scenarios.random_stream import RandomStream
+from khorig.rules.scenarios.region_model import Pages, compare_blocks, compare_pages, toggle_block
+from khorig.rules.scenarios.scenario_options import number_option
+from khorig.rules.sealed_state import SealedState
+from khorig.rules.stop import Stop
+
+CLAUSE = "churn model"
+_DEFAULT_OPERATIONS = 20000
+_ORDERS = 6
+
+
+def expected_model(seed: int, operations: int) -> Pages:
+    """One byte per page of the region after all operations."""
+    random = RandomStream("churn", seed)
+    pages = bytearray(CHURN_PAGES)
+    numbers = random.take(2 * operations).tolist()
+    for first, second in zip(numbers[::2], numbers[1::2]):
+        order = first % _ORDERS
+        at = second % (CHURN_PAGES >> order) << order
+        toggle_block(pages, at, order)
+    return np.frombuffer(bytes(pages), dtype=np.uint8)
+
+
+def check_churn(stop: Stop, sealed: SealedState) -> list[Finding]:
+    """The guest's model is the one the seed decides, and the tree has exactly its blocks."""
+    model = sealed.scenario.churn
+    if model is None:
+        return [stop.finding(CLAUSE, "there is no readable store 'churn'")]
+    operations = number_option(stop.spec, "operations", _DEFAULT_OPERATIONS)
+    expected = expected_model(stop.spec.seed + stop.generation, operations)
+    region = PhysRange(model.region, CHURN_PAGES << stop.geometry.page_shift)
+    wanted = blocks_of_model(ChurnModel(model.region, expected), stop.geometry)
+    findings = compare_pages(stop, CLAUSE, "churn", (model.region, model.pages), expected)
+    return findings + compare_blocks(stop, sealed, CLAUSE, "churn block", region, wanted)

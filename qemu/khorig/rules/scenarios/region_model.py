@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A region of pages in which a scenario preserves and gives back blocks at random: one byte per page
+(docs/scenarios.md), done again from the seed and held against guest and tree."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+import numpy.typing as npt
+from khorig.kho.blocks import Blocks
+from khorig.mem.memory import PhysRange
+from khorig.rules.finding import Finding
+from khorig.rules.sealed_state import SealedState
+from khorig.rules.stop import Stop
+
+_TAIL = 0xFF
+
+Pages = npt.NDArray[np.uint8]
+
+
+def toggle_block(pages: bytearray, at: int, order: int) -> None:
+    """Gives back the block that starts at page `at`; preserves one where nothing is preserved; else
+    does nothing."""
+    size = 1 << order
+    if pages[at] == 1 + order:
+        pages[at : at + size] = bytes(size)
+    elif not any(pages[at : at + size]):
+        pages[at : at + size] = bytes([1 + order]) + bytes([_TAIL]) * (size - 1)
+
+
+def compare_pages(
+    stop: Stop,
+    clause: str,
+    store: str,
+    found: tuple[int, Pages],
+    expected: Pages,
+    whose: Callable[[int], str] = lambda page: "",
+) -> list[Finding]:
+    """The guest's model, address and bytes, is the one the seed decides. `whose` says more about a
+    page of the region."""
+    region, pages = found
+    wrong = np.flatnonzero(pages != expected)
+    if not len(wrong):
+        return []
+    page = int(wrong[0])
+    what = (
+        f"page {page} of the region{whose(page)} is {int(pages[page]):#04x} in the guest's model, "
+        f"{int(expected[page]):#04x} by the seed ({len(wrong)} pages differ)"
+    )
+    address = region + (page << stop.geometry.page_shift)
+    return [stop.finding(clause, what, address, f"khorig/stores/{store}")]
+
+
+def compare_blocks(
+    stop: Stop, sealed: SealedState, clause: str, kind: str, area: PhysRange, wanted: Blocks
+) -> list[Finding]:
+    """The tree has exactly the `wanted` blocks in `area`; `kind` is what to call one."""
+    shift = stop.geometry.page_shift
+    blocks = sealed.handover.blocks
+    inside = blocks.select(blocks.touching([area], shift))
+    tracked = set(zip(inside.frames.tolist(), inside.orders.tolist()))
+    expected = set(zip(wanted.frames.tolist(), wanted.orders.tolist()))
+    findings = []
+    for text, odd in (
+        ("is preserved, though it was given back", tracked - expected),
+        ("is not preserved, though it should be", expected - tracked),
+    ):
+        if odd:
+            frame, order = min(odd)
+            what = (
+                f"{kind} {frame << shift:#018x} of order {order} {text}: an update of the tracker "
+                f"was lost ({len(odd)} of {len(expected)})"
+            )
+            owner = sealed.owners.name(frame) or kind
+            findings.append(stop.finding(clause, what, frame << shift, owner))
+    return findings

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Options of the guest's command line that a scenario reads."""
+
+from __future__ import annotations
+
+from khorig.guest.spec import RunSpec
+
+
+def number_option(spec: RunSpec, name: str, default: int) -> int:
+    """The value of `name=` in a run's extra options, `default` without one or when it is no
+    number (the guest ends such a run itself)."""
+    value = default
+    for option in spec.extra_options:
+        key, _, text = option.partition("=")
+        if key == name:
+            try:
+                value = int(text, 0)
+            except ValueError:
+                value = default
+    return value

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whether KVM really runs a guest."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from khorig.guest import status as exit_status
+from khorig.guest.spec import RunSpec
+from khorig.vm.build_outputs import find_images
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.command import qemu_argv
+from khorig.vm.errors import InfraError
+from khorig.vm.machines import MACHINES, Machine
+from khorig.vm.process import describe_status
+from khorig.vm.vm import Exited, Vm
+
+_TIMEOUT_S = 5.0
+
+
+def probe_kvm() -> str:
+    """Boots the kernel once with KVM and returns "" when it ran to its end, else why not. Opening
+    /dev/kvm proves little: on nested and paravirtual hosts it opens and no guest ever runs. Raises
+    InfraError when there is no kernel to boot."""
+    if not os.path.exists("/dev/kvm"):
+        return "there is no /dev/kvm"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "no right to open /dev/kvm; be in the group 'kvm'"
+    cpu = os.uname().machine
+    for machine in MACHINES:
+        if cpu in machine.host_cpus:
+            return _boot(machine)
+    return f"khorig has no machine that KVM on {cpu} could run"
+
+
+def _boot(machine: Machine) -> str:
+    images = find_images(machine)
+    spec = RunSpec(machine.arch, machine.name, generations=1, stops=())
+    with tempfile.TemporaryDirectory(prefix="khorig-kvm-") as folder:
+        try:
+            with Vm(
+                machine,
+                spec.memory,
+                lambda wiring: qemu_argv(machine, spec, images, wiring, accel="kvm"),
+                Path(folder),
+                Cancellation(),
+            ) as vm:
+                vm.resume()
+                return _judge(vm)
+        except InfraError as error:
+            return error.what
+
+
+def _judge(vm: Vm) -> str:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while (left := deadline - time.monotonic()) > 0:
+        for happening in vm.wait(left):
+            if isinstance(happening, Exited):
+                if happening.status == exit_status.PASS:
+                    return ""
+                return f"a guest on KVM {describe_status(happening.status)}"
+    return f"a guest on KVM did not finish in {_TIMEOUT_S:g} s"

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What memory is used for at a stop, small enough for the journal: reports are drawn from it when
+the memory itself is long gone."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from khorig.kho.frame_table import FrameTable, read_frame_table
+from khorig.kho.page_runs import PageRuns, memory_picture, structure_picture
+from khorig.mem.errors import DecodeError
+from khorig.mem.memory import PhysRange
+from khorig.rules.finding import Finding
+from khorig.rules.sealed_state import SealedState
+from khorig.rules.stop import Stop
+
+_MOST_PLACES = 4  # of findings
+_AROUND = 32  # pages before and after a finding
+
+
+def _pages(stop: Stop, sealed: SealedState | None) -> PageRuns:
+    handover, owners = (sealed.handover, sealed.owners) if sealed else (None, None)
+    return PageRuns(stop.memory.ranges, stop.geometry, handover, owners, _frames(stop))
+
+
+def _frames(stop: Stop) -> FrameTable | None:
+    facts = stop.facts.memory
+    if facts is None:
+        return None
+    try:
+        return read_frame_table(stop.memory, facts.table, facts.first_frame, facts.frame_count)
+    except DecodeError:
+        return None  # the clause about the allocator says so
+
+
+def draw_memory(
+    stop: Stop, sealed: SealedState | None, findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """The picture for the journal: `sealed` is what is handed over at this stop, None when it could
+    not be read. In it `near` is what lies around the findings."""
+    pages = _pages(stop, sealed)
+    facts = stop.facts
+    scratch = facts.memory.scratch if facts.memory else ()
+    segments = facts.segments.items if facts.segments else ()
+    picture = memory_picture(pages, scratch, [(s.name, s.area) for s in segments])
+    picture["near"] = _near(pages, scratch, findings)
+    if sealed is not None:
+        picture.update(structure_picture(sealed.handover))
+    return picture
+
+
+def draw_places(
+    stop: Stop, sealed: SealedState, findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """Only what lies around the findings, for a stop that changes nothing else."""
+    pages = _pages(stop, sealed)
+    return {"page_size": stop.geometry.page_size, "near": _near(pages, sealed.scratch, findings)}
+
+
+def _near(
+    pages: PageRuns, scratch: Sequence[PhysRange], findings: Sequence[Finding]
+) -> list[dict[str, Any]]:
+    """Around each address that a finding names: [[what, pages], ...] from page `first` on."""
+    places = dict.fromkeys(
+        int(finding.where, 16) >> pages.shift
+        for finding in findings
+        if finding.where.startswith("0x")
+    )
+    near = []
+    for frame in list(places)[:_MOST_PLACES]:
+        first = max(0, frame - _AROUND)
+        runs: list[list[Any]] = []
+        for other in range(first, frame + _AROUND + 1):
+            what = pages.what(other, scratch)
+            if runs and runs[-1][0] == what:
+                runs[-1][1] += 1
+            else:
+                runs.append([what, 1])
+        near.append({"page": frame, "first": first, "runs": runs})
+    return near

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command that does a run again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from khorig.guest.spec import RunSpec
+from khorig.vm.build_outputs import Images, source_root
+from khorig.vm.command import standalone_command
+from khorig.vm.machines.machine import Machine
+
+
+def rerun_command(spec: RunSpec) -> str:
+    """For a shell in the checkout."""
+    words = ["scripts/khorig", *(("linux",) if spec.kernels else ()), "run"]
+    words += ["--machine", spec.machine, *_what(spec), "--mem", _size(spec.memory)]
+    words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
+    if spec.boot != RunSpec.boot:
+        words += ["--boot", spec.boot]
+    if spec.smp != RunSpec.smp:
+        words += ["--smp", str(spec.smp)]
+    if spec.fault:
+        words += ["--fault", spec.fault]
+    if spec.tamper:
+        words += ["--tamper", spec.tamper]
+    if spec.stops != RunSpec.stops:
+        words += ["--stops", ",".join(spec.stops) or "none"]
+    for option in spec.extra_options:
+        words += ["--append", option]
+    if spec.extra_qemu:
+        words += ["--", *spec.extra_qemu]
+    return shlex.join(words)
+
+
+def _what(spec: RunSpec) -> list[str]:
+    if not spec.kernels:
+        return ["--scenario", spec.scenario, "--generations", str(spec.generations)]
+    words = ["--chain", ",".join(spec.kernels)]
+    for option in spec.linux_options:
+        words += ["--linux-append", option]
+    if spec.counted:
+        words.append("--count")
+    if spec.extra_initrd:
+        words += ["--initrd", spec.extra_initrd]
+    return words
+
+
+def _size(count: int) -> str:
+    return f"{count >> 10}K" if count % (1 << 20) else f"{count >> 20}M"
+
+
+def write_rerun_script(path: Path, spec: RunSpec, machine: Machine, images: Images) -> None:
+    """Writes an executable script that does the run again with the rig; its comment has the same
+    machine without the rig."""
+    root = source_root() or Path.cwd()
+    path.write_text(
+        "#!/bin/sh\n"
+        "# Without the rig, console on this terminal:\n"
+        f"# {standalone_command(machine, spec, images)}\n"
+        f"cd {shlex.quote(os.fspath(root))} || exit\n"
+        f'exec {rerun_command(spec)} "$@"\n'
+    )
+    path.chmod(0o755)

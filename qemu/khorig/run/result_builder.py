@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From what was journalled to what is reported."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from khorig.guest.spec import RunSpec
+from khorig.rules.finding import Finding, Verdict
+from khorig.run.judging import Statistics
+from khorig.run.result import Phase, RunResult
+from khorig.vm.machines import machine_named
+
+
+class ResultBuilder:
+    """Listens to the journal of a run, or is fed its lines again, and makes the result of it."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self._shift = machine_named(spec.machine).icount_shift(spec.boot)
+        self._findings: list[Finding] = []
+        self._phases: list[Phase] = []
+        self._verdict: Mapping[str, Any] | None = None
+        self._jump_ns: int | None = None
+
+    def __call__(self, record: Mapping[str, Any]) -> None:
+        """One line of the journal."""
+        if record["ev"] == "guest":
+            self._on_guest(record["event"])
+        elif record["ev"] == "finding":
+            fields = {k: v for k, v in record.items() if k not in ("s", "ev")}
+            fields["verdict"] = Verdict(fields["verdict"])
+            fields["evidence"] = tuple(fields["evidence"])
+            self._findings.append(Finding(**fields))
+        elif record["ev"] == "verdict":
+            self._verdict = record
+
+    def _on_guest(self, event: Mapping[str, Any]) -> None:
+        kind, generation, now = event["ev"], int(event["gen"]), int(event["t"])
+        if kind == "jump":
+            self._jump_ns = now
+        elif kind == "boot" and self._jump_ns is not None:
+            instructions = (now - self._jump_ns) >> self._shift
+            self._phases.append(Phase(generation, "relocate", instructions))
+        elif kind == "phase":
+            counts = [event.get(name, 0) for name in ("ns", "blocks", "pages")]
+            if isinstance(event.get("name"), str) and all(isinstance(c, int) for c in counts):
+                counts[0] >>= self._shift
+                self._phases.append(Phase(generation, event["name"], *counts))
+
+    def result(self) -> RunResult:
+        """The result so far; a journal without a verdict is INFRA."""
+        verdict = self._verdict
+        if verdict is None:
+            finding = Finding("infrastructure", "no verdict was reached", verdict=Verdict.INFRA)
+            return skipped_result(self._spec, finding)
+        return RunResult(
+            spec=self._spec,
+            verdict=Verdict(verdict["verdict"]),
+            findings=self._findings,
+            generations=verdict["generations"],
+            statistics=Statistics(**verdict["statistics"]),
+            phases=self._phases,
+            wall_s=verdict["wall_s"],
+            qemu=verdict["qemu"],
+            exit_status=verdict["exit_status"],
+            console_tail=verdict["console_tail"],
+        )
+
+
+def skipped_result(spec: RunSpec, finding: Finding) -> RunResult:
+    """The result of a run that never began, for the reason that the finding gives."""
+    return RunResult(spec, finding.verdict, [finding], 0, Statistics(), [], 0.0, "", None)

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One run: one machine from its first instruction to its verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import signal
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Sequence
+
+from khorig.guest import status as exit_status
+from khorig.guest.event import EventFieldError, GuestEvent
+from khorig.guest.machine import RunningCpu
+from khorig.guest.spec import RunSpec
+from khorig.rules.finding import Finding, Verdict
+from khorig.run.firmware_monitor import FirmwareWords
+from khorig.run.guest_monitor import GuestWords
+from khorig.run.judging import Judge, StopContext, StopHook
+from khorig.run.sequence import Sequence as EventSequence
+from khorig.vm.build_outputs import Images
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.command import qemu_argv
+from khorig.vm.errors import InfraError, Interrupted
+from khorig.vm.journal import Journal
+from khorig.vm.machines.machine import Machine
+from khorig.vm.progress_watch import ProgressWatch
+from khorig.vm.qmp import QmpClosed, QmpEvent
+from khorig.vm.ram_image import save_ram_image
+from khorig.vm.serial_port import ConsoleLine, GarbledLine
+from khorig.vm.vm import Exited, Happening, Vm
+
+_MAX_CONSOLE = 64 << 20  # bytes
+_MAX_FINDINGS = 40
+_LAST_WORDS_S = 2.0  # that a guest has to end after it said that it will
+
+_ENDED_BY_GUEST = {
+    "guest-reset": "the guest reset the machine (a triple fault does that)",
+    "guest-shutdown": "the guest switched the machine off without saying how the run ended",
+    "guest-panic": "QEMU reports that the guest panicked",
+}
+
+
+class Run:
+    """Runs `spec` once. Everything that happens goes to the journal, the verdict last.
+
+    No wait is bare: each ends with the next event, the guest's death, QEMU's death, a hang, the
+    deadline or a cancellation, whichever comes first.
+    """
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        machine: Machine,
+        images: Images,
+        judge: Judge,
+        hooks: Sequence[StopHook],
+        directory: Path,
+        journal: Journal,
+        cancellation: Cancellation,
+        keep_images: bool,
+    ) -> None:
+        """`keep_images` keeps guest RAM at every stop; the end of a failed run is always kept."""
+        self._spec = spec
+        self._machine = machine
+        self._images = images
+        self._judge = judge
+        self._hooks = hooks
+        self._directory = directory
+        self._journal = journal
+        self._cancellation = cancellation
+        self._keep = keep_images
+        self._started_s = time.monotonic()
+        self._findings: list[Finding] = []
+        self._sequence = EventSequence(spec)
+        self._words = GuestWords(spec)
+        self._firmware = FirmwareWords(spec)
+        self._ending_by_s: float | None = None
+        self._shutdown = ""
+        self._root = ""
+        self._boot: GuestEvent | None = None
+        self._memory: GuestEvent | None = None
+        self._version = ""
+        self._status: int | None = None
+        self._tail: tuple[str, ...] = ()
+        self._wall_s: float | None = None
+
+    def execute(self) -> None:
+        """Never raises: whatever goes wrong becomes part of the verdict."""
+        try:
+            self._emit("start", id=self._spec.id, spec=dataclasses.asdict(self._spec))
+            self._run_vm()
+        except Interrupted as interrupt:
+            name = signal.Signals(interrupt.signal_number).name
+            self._add_infra(f"interrupted by {name}")
+        except InfraError as error:
+            self._add_infra(error.what, error.evidence)
+        except OSError as error:
+            self._add_infra(f"{error.filename or 'the output folder'}: {error.strerror}")
+        except Exception as error:  # a bug of the rig must not look like one of the guest
+            lines = traceback.format_exc().splitlines()
+            self._add_infra(f"the rig failed: {error!r}", tuple(lines[-12:]))
+        try:
+            self._emit_verdict()
+        except OSError:
+            pass  # the listeners have it; the disk that is full was named above
+
+    def _run_vm(self) -> None:
+        argv = functools.partial(qemu_argv, self._machine, self._spec, self._images)
+
+        def command(wiring: Any) -> list[str]:
+            words = argv(wiring)
+            (self._directory / "qemu.argv").write_text("\n".join(words) + "\n")
+            return words
+
+        with Vm(
+            self._machine, self._spec.memory, command, self._directory, self._cancellation
+        ) as vm:
+            self._version = vm.version
+            self._emit("qemu", version=vm.version, pid=vm.qemu.pid)
+            watch = ProgressWatch(vm, self._machine)
+            vm.resume()
+            try:
+                self._status = self._drive(vm, watch)
+            finally:
+                self._tail = tuple(vm.serial.tail)
+            self._settle()
+            self._wall_s = time.monotonic() - self._started_s
+            if self._findings or self._keep:
+                self._save_image(vm, "end")
+
+    def _drive(self, vm: Vm, watch: ProgressWatch) -> int | None:
+        """Follows the guest to its end. Returns QEMU's exit status, or None when the run was ended
+        here because a finding says so."""
+        deadline = self._started_s + self._spec.timeout_s
+        while True:
+            until = min(deadline, self._ending_by_s or deadline)
+            for happening in vm.wait(min(until - time.monotonic(), watch.next_look_in_s)):
+                if isinstance(happening, Exited):
+                    return self._on_exit(vm, happening.status)
+                if self._handle(vm, watch, happening):
+                    return None
+            now = time.monotonic()
+            if self._ending_by_s is not None and now >= self._ending_by_s:
+                return None
+            if now >= deadline:
+                self._on_deadline(watch)
+                return None
+            if self._hangs(watch):
+                return None
+
+    def _handle(self, vm: Vm, watch: ProgressWatch, happening: Happening) -> bool:
+        """Takes in one happening. True when the run is to be ended."""
+        findings: list[Finding] = []
+        if isinstance(happening, ConsoleLine):
+            self._emit("console", text=happening.text)
+            self._words.on_text(happening.text)
+            if self._words.linux_panicked and self._ending_by_s is None:
+                self._ending_by_s = time.monotonic() + _LAST_WORDS_S
+            findings = self._firmware.on_text(happening.text)
+        elif isinstance(happening, GarbledLine):
+            self._emit("garbled", text=happening.text, why=happening.why)
+            self._add(self._garbled(happening))
+        elif isinstance(happening, QmpEvent):
+            findings = self._on_qmp(happening)
+        elif isinstance(happening, GuestEvent):
+            self._emit("guest", event=happening.fields)
+            try:
+                findings = self._on_event(vm, watch, happening)
+            except EventFieldError as error:
+                findings = [self._finding("protocol", str(error))]
+        if vm.serial.total_bytes > _MAX_CONSOLE:
+            findings.append(self._finding("console", f"more than {_MAX_CONSOLE} bytes of output"))
+        self._add(*findings)
+        return bool(findings)
+
+    def _on_event(self, vm: Vm, watch: ProgressWatch, event: GuestEvent) -> list[Finding]:
+        findings = self._sequence.on_event(event)
+        if event.kind == "boot":
+            self._boot = event
+            self._memory = None
+            self._firmware.on_boot()
+        if event.kind == "memory":
+            self._memory = event
+        if event.kind in ("panic", "error"):
+            self._ending_by_s = time.monotonic() + _LAST_WORDS_S
+        self._add(*self._words.on_event(event))
+        findings += self._judge.on_event(event)
+        if event.kind == "stop" and not findings:
+            # The guest polls meanwhile. It is not paused through QMP: with -icount, 'cont' can wait
+            # for ever for a lock of QEMU's (seen with 7.2.22, once in some hundred stops).
+            findings = self._on_stop(vm, event)
+            if not findings:
+                watch.restart()
+                vm.serial.send(b"g")
+        return findings
+
+    def _on_stop(self, vm: Vm, event: GuestEvent) -> list[Finding]:
+        at = event.text("at")
+        self._root = str(event.fields.get("root", self._root))
+        started_s = time.monotonic()
+        context = StopContext(
+            event.generation,
+            at,
+            event,
+            vm.ram,
+            self._machine.facts(self._spec.memory),
+            self._boot,
+            self._running_cpus(vm, at),
+        )
+        findings = self._judge.on_stop(context)
+        host_ms = round((time.monotonic() - started_s) * 1000, 3)
+        self._emit("stop", gen=event.generation, at=at, host_ms=host_ms)
+        if (picture := self._judge.picture) is not None:
+            self._emit("map", gen=event.generation, at=at, **picture)
+        if self._keep:
+            self._save_image(vm, at)
+        if not findings:
+            for hook in self._hooks:
+                if lines := hook(context):
+                    self._emit("hook", gen=event.generation, at=at, lines=lines)
+        return findings
+
+    def _running_cpus(self, vm: Vm, at: str) -> tuple[RunningCpu, ...]:
+        if self._spec.smp == 1 or at != "entry":
+            return ()
+        return self._machine.running_cpus(vm.qmp.monitor("info registers -a"))
+
+    def _on_qmp(self, event: QmpEvent) -> list[Finding]:
+        self._emit("qmp", name=event.name, data=event.data)
+        if event.name == "SHUTDOWN":
+            self._shutdown = str(event.data.get("reason", ""))
+        if event.name == "GUEST_PANICKED":
+            return [self._finding("guest", _ENDED_BY_GUEST["guest-panic"], Verdict.CRASH)]
+        if event.name == "RESET":
+            return [self._finding("guest", _ENDED_BY_GUEST["guest-reset"], Verdict.CRASH)]
+        return []
+
+    def _on_exit(self, vm: Vm, status: int) -> int:
+        self._emit("exit", status=status)
+        if status in exit_status.MEANINGS:
+            expected = self._spec.expected_status
+            explained = expected == exit_status.PASS and self._words.explain(status)
+            if status != expected and not explained:
+                verdict = Verdict.CRASH if status == exit_status.PANIC else Verdict.FAIL
+                what = f"the guest ended with status {status} ({exit_status.MEANINGS[status]})"
+                self._add(self._finding("exit-status", what, verdict))
+            return status
+        if status == 0 and self._shutdown in _ENDED_BY_GUEST:
+            if not self._words.linux_panicked:
+                what = _ENDED_BY_GUEST[self._shutdown]
+                self._add(self._finding("guest", what, Verdict.CRASH))
+            return status
+        if status == -signal.SIGBUS:
+            raise InfraError(f"no room for guest RAM is left in {vm.ram_file.directory}")
+        raise vm.died()
+
+    def _on_deadline(self, watch: ProgressWatch) -> None:
+        limit = f"{self._spec.timeout_s:g} s"
+        where = watch.where(self._images.elf)
+        if watch.quiet_s > self._spec.timeout_s / 2:
+            what = f"silent for more than half of the run when its {limit} were over"
+            self._add(self._finding("progress", what, Verdict.HANG, where))
+        else:
+            what = f"not finished in {limit}, though the guest was getting on; raise --timeout"
+            self._add(self._finding("deadline", what, Verdict.INFRA, where))
+
+    def _hangs(self, watch: ProgressWatch) -> bool:
+        try:
+            if not watch.hangs():
+                return False
+        except QmpClosed:  # its exit is the next thing that happens
+            return False
+        silence = f"silent for {watch.quiet_s:.1f} s"
+        self._add(
+            self._finding(
+                "progress",
+                "no progress: the guest says nothing and runs in a circle",
+                Verdict.HANG,
+                (*watch.where(self._images.elf), silence),
+            )
+        )
+        return True
+
+    def _settle(self) -> None:
+        """After the guest's end: what is missing, unless something else ended the run early and
+        explains it."""
+        self._add(*self._words.finish(self._sequence.running))
+        if self._status is None and not self._findings:
+            what = f"the guest did not end within {_LAST_WORDS_S:g} s of its last words"
+            self._add(self._finding("exit-status", what))
+        missing = self._sequence.finish() + self._judge.finish(self._status)
+        if not self._findings:
+            self._add(*missing)
+
+    def _save_image(self, vm: Vm, at: str) -> None:
+        generation = self._sequence.generation
+        regions = [[hex(r.gpa), hex(r.size), hex(r.offset)] for r in vm.ram.regions]
+        description = {
+            "arch": self._machine.arch,
+            "machine": self._machine.name,
+            "generation": generation,
+            "at": at,
+            "root": self._root,
+            "parameters": self._boot.fields.get("parameters") if self._boot else None,
+            "scratch": self._memory.fields.get("scratch") if self._memory else None,
+            "frames": self._memory.fields.get("frames") if self._memory else None,
+            "ram_map": regions,
+        }
+        save_ram_image(vm.ram_file, self._directory / f"gen{generation}.{at}", description)
+        self._emit("image", file=f"gen{generation}.{at}.ram.zst")
+
+    def _garbled(self, line: GarbledLine) -> Finding:
+        return self._finding("protocol", f"garbled event ({line.why}): {line.text[:200]}")
+
+    def _finding(
+        self,
+        clause: str,
+        what: str,
+        verdict: Verdict = Verdict.FAIL,
+        evidence: tuple[str, ...] = (),
+    ) -> Finding:
+        generation = self._sequence.generation
+        return Finding(clause, what, generation=generation, verdict=verdict, evidence=evidence)
+
+    def _add_infra(self, what: str, evidence: tuple[str, ...] = ()) -> None:
+        finding = self._finding("infrastructure", what, Verdict.INFRA, evidence)
+        try:
+            self._add(finding)
+        except OSError:
+            self._findings.append(finding)
+
+    def _add(self, *findings: Finding) -> None:
+        for finding in findings[: max(0, _MAX_FINDINGS - len(self._findings))]:
+            self._findings.append(finding)
+            record = dataclasses.asdict(finding)
+            self._emit("finding", **{**record, "verdict": finding.verdict.value})
+
+    def _emit(self, kind: str, **fields: Any) -> None:
+        seconds = round(time.monotonic() - self._started_s, 6)
+        self._journal.write({"s": seconds, "ev": kind, **fields})
+
+    def _emit_verdict(self) -> None:
+        verdict = self._findings[0].verdict if self._findings else Verdict.PASS
+        wall_s = self._wall_s if self._wall_s is not None else time.monotonic() - self._started_s
+        self._emit(
+            "verdict",
+            verdict=verdict.value,
+            generations=self._sequence.generation,
+            statistics=dataclasses.asdict(self._judge.statistics),
+            wall_s=round(wall_s, 4),
+            qemu=self._version,
+            exit_status=self._status,
+            console_tail=[line for line in self._tail if not line.startswith("@")],
+        )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The next kernel's parameters while they still wait for the jump."""
+
+from __future__ import annotations
+
+import struct
+from typing import Callable, Iterator, Mapping
+
+import numpy as np
+from khorig.kho.boot.boot_params import find_in_setup_data
+from khorig.kho.boot.device_tree import find_in_device_tree
+from khorig.kho.boot.handoff_fields import Handoff
+from khorig.kho.fdt import MAGIC_BYTES
+from khorig.kho.scratch import check_scratch, read_scratch
+from khorig.mem.errors import DecodeError
+from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
+from khorig.run.tamper.target import CannotTamper
+
+_PAGE = 4096
+_LARGEST_TREE = 2 << 20  # bytes of a device tree
+_SETUP_KEXEC_KHO = struct.pack("<II", 10, 32)  # type and length of the node of setup_data
+
+
+def find_handoff_source(memory: PhysicalMemory, arch: str, root: int) -> Handoff:
+    """The copy that is going to be the next kernel's hand-off, found by the address of the root
+    in it. Only between the loading of the next kernel and the jump. Raises CannotTamper."""
+    for found in _SEARCHES[arch](memory, root):
+        if found is not None and found.root.value == root:
+            return found
+    raise CannotTamper(f"no parameters with the root {root:#018x} are in memory")
+
+
+def find_scratch_source(
+    memory: PhysicalMemory, handoff: Handoff
+) -> tuple[int, tuple[PhysRange, ...]]:
+    """The copy of the scratch array that belongs to these parameters, and its areas: the only sound
+    array at its offset in a page, in the pages around the parameters. Raises CannotTamper."""
+    first = handoff.root.address - handoff.root.address % _PAGE + handoff.scratch.value % _PAGE
+    for distance in range(0, _LARGEST_TREE, _PAGE):
+        for at in (first + distance, first - distance):
+            try:
+                areas = read_scratch(memory, PhysRange(at, handoff.scratch_size.value))
+            except DecodeError:
+                continue
+            if not check_scratch(memory, areas):
+                return at, areas
+    raise CannotTamper(f"no scratch array is near the parameters at {handoff.root.address:#018x}")
+
+
+def _search_setup_data(memory: PhysicalMemory, root: int) -> Iterator[Handoff | None]:
+    for at in _find(memory, struct.pack("<Q", root), key=0):
+        node = at - 16
+        try:
+            if read_bytes(memory, node + 8, 8) == _SETUP_KEXEC_KHO:
+                yield find_in_setup_data(memory, node)
+        except DecodeError:
+            continue
+
+
+def _search_device_trees(memory: PhysicalMemory, root: int) -> Iterator[Handoff | None]:
+    for at in _find(memory, struct.pack(">Q", root), key=1):
+        last = at - at % _PAGE
+        for page in range(last, max(last - _LARGEST_TREE, -1), -_PAGE):
+            try:
+                if read_bytes(memory, page, 4) == MAGIC_BYTES:
+                    yield find_in_device_tree(memory, page)
+            except DecodeError:
+                break
+
+
+def _find(memory: PhysicalMemory, pattern: bytes, key: int) -> Iterator[int]:
+    """Where the bytes are, at multiples of 4. Word `key` of the pattern is the one that is rare."""
+    wanted = np.frombuffer(pattern, dtype="<u4")[key]
+    for area in memory.ranges:
+        words = np.frombuffer(memory.view(area.begin, area.size), dtype="<u4")
+        hits = np.flatnonzero(words == wanted) * 4 + (area.begin - 4 * key)
+        del words
+        for at in hits.tolist():
+            if area.contains(at, len(pattern)) and read_bytes(memory, at, len(pattern)) == pattern:
+                yield at
+
+
+_SEARCHES: Mapping[str, Callable[[PhysicalMemory, int], Iterator[Handoff | None]]] = {
+    "x86_64": _search_setup_data,
+    "arm64": _search_device_trees,
+}

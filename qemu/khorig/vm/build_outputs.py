@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the kernels are that Bazel has built."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from khorig.vm.errors import InfraError
+from khorig.vm.machines.machine import Machine
+
+
+@dataclass(frozen=True)
+class Images:
+    """The files that one architecture boots from."""
+
+    kernel: Path  # for QEMU's -kernel
+    archive: Path  # for QEMU's -initrd: the next kernel, as cpio
+    elf: Path  # with symbols
+    volume: Path | None = None  # what UEFI firmware starts from; None when QEMU loads the kernel
+
+
+def source_root() -> Path | None:
+    """The checkout that this package runs from, or None (an installed copy)."""
+    # Not resolved: in Bazel's runfiles the sources are links out of the sandbox.
+    root = Path(os.path.abspath(__file__)).parents[3]
+    return root if (root / "WORKSPACE").exists() else None
+
+
+def build_directories() -> list[Path]:
+    """Where to look, in order: $KHORIG_BUILD, Bazel's runfiles, the checkout's bazel-bin."""
+    if chosen := os.environ.get("KHORIG_BUILD"):
+        return [Path(chosen)]
+    directories = []
+    if runfiles := os.environ.get("TEST_SRCDIR") or os.environ.get("RUNFILES_DIR"):
+        directories.append(Path(runfiles) / os.environ.get("TEST_WORKSPACE", "khorig") / "kernel")
+    if root := source_root():
+        directories.append(root / "bazel-bin" / "kernel")
+        directories.append(root / "kernel")  # beside the sources in runfiles
+    return directories
+
+
+def find_elf(arch: str) -> Path:
+    """The linked kernel of an architecture. Raises InfraError when it is not built."""
+    return _find(f"khorig-{arch}.elf")
+
+
+def find_images(machine: Machine) -> Images:
+    """What `machine` boots from. Raises InfraError naming the file that is missing."""
+    stem = f"khorig-{machine.arch}"
+    return Images(
+        kernel=_find(stem + machine.kernel_suffix),
+        archive=_find(stem + ".cpio"),
+        elf=_find(stem + ".elf"),
+    )
+
+
+def find_volume(arch: str) -> Path:
+    """The FAT volume with the EFI loader and what it loads. Raises InfraError when it is not
+    built."""
+    return _find(f"khorig-{arch}.esp")
+
+
+def _find(name: str) -> Path:
+    directories = build_directories()
+    for directory in directories:
+        if (path := directory / name).is_file():
+            return path
+    raise InfraError(
+        f"{name} is not built",
+        ("looked in " + ", ".join(map(str, directories)), "build it: bazel build //kernel:all"),
+    )

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Stopping everything that runs, from a signal handler."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+from khorig.vm.errors import Interrupted
+
+
+class Cancellation:
+    """Set once, by SIGINT or SIGTERM; wakes every wait that has it in its selector."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.signal_number: int | None = None
+
+    def fileno(self) -> int:
+        """Readable from the cancellation on."""
+        return self._read
+
+    def cancel(self, signal_number: int) -> None:
+        """Asks everything to stop. Later calls change nothing."""
+        if self.signal_number is None:
+            self.signal_number = signal_number
+            os.write(self._write, b"x")
+
+    def check(self) -> None:
+        """Raises Interrupted once cancelled."""
+        if self.signal_number is not None:
+            raise Interrupted(self.signal_number)
+
+    def install(self) -> None:
+        """Makes SIGINT and SIGTERM cancel. The second one ends the process at once; QEMU then dies
+        with it. Main thread only."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, signal_number: int, frame: FrameType | None) -> None:
+        if self.signal_number is not None:
+            os._exit(128 + signal_number)
+        self.cancel(signal_number)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""QEMU's command line for a run."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from khorig.guest.spec import RunSpec
+from khorig.vm.build_outputs import Images
+from khorig.vm.machines.machine import Machine
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """How the rig is connected to QEMU: file descriptors that QEMU inherits. Nothing of it has a
+    name in the file system, so nothing can be left behind."""
+
+    ram: int
+    console: int
+    qmp: int
+
+
+def guest_command_line(spec: RunSpec, with_stops: bool = True) -> str:
+    """What the first kernel is told (docs/abi.md)."""
+    if spec.kernels:
+        from khorig.linux.chain import command_line
+
+        return command_line(spec, 1, with_stops)
+    words = [
+        f"scenario={spec.scenario}",
+        f"generations={spec.generations}",
+        f"seed={spec.seed}",
+    ]
+    if with_stops and spec.stops:
+        words.append("stops=" + ",".join(spec.stops))
+    if spec.fault:
+        words.append(f"fault={spec.fault}")
+    return " ".join([*words, *spec.extra_options])
+
+
+def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list[str]:
+    # Virtual time is counted in instructions, so that a run depends on nothing but its inputs;
+    # sleep=off skips the time in which the guest waits for a timer.
+    shift = machine.icount_shift(spec.boot)
+    clock = ["-icount", f"shift={shift},sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
+    return [
+        machine.binary,
+        *machine.arguments(accel),
+        *("-m", f"{spec.memory >> 10}K"),
+        *(("-smp", str(spec.smp)) if spec.smp > 1 else ()),
+        *(clock if accel == "tcg" and spec.counted else []),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *_start(machine, images),
+    ]
+
+
+def _start(machine: Machine, images: Images) -> list[str]:
+    if images.volume is None:
+        direct = ["-kernel", str(images.kernel), "-initrd", str(images.archive)]
+        return [*machine.direct_boot_arguments, *direct]
+    assert machine.firmware is not None
+    return machine.firmware.arguments(images.volume)
+
+
+def _append(spec: RunSpec, images: Images, with_stops: bool) -> list[str]:
+    """The command line, unless it is a file on the volume."""
+    if images.volume is not None:
+        return []
+    return ["-append", guest_command_line(spec, with_stops)]
+
+
+def qemu_argv(
+    machine: Machine, spec: RunSpec, images: Images, wiring: Wiring, accel: str = "tcg"
+) -> list[str]:
+    """The command of a run: paused, with console, QMP and RAM on inherited descriptors."""
+    backend = f"memory-backend-file,id=ram,size={spec.memory},share=on"
+    return [
+        *_common(machine, spec, images, accel),
+        *_append(spec, images, with_stops=True),
+        *("-object", f"{backend},mem-path=/proc/self/fd/{wiring.ram}"),
+        *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),
+        *("-chardev", f"socket,id=qmp,fd={wiring.qmp}", "-mon", "chardev=qmp,mode=control"),
+        "-S",
+        *spec.extra_qemu,
+    ]
+
+
+def standalone_command(machine: Machine, spec: RunSpec, images: Images) -> str:
+    """The same machine for a person without the rig: console on stdio, no stops. For a shell. From
+    UEFI the command line is what it was, and the guest waits at its stops for a `g`."""
+    backend = f"memory-backend-ram,id=ram,size={spec.memory}"
+    return shlex.join(
+        [
+            *_common(machine, spec, images, "tcg"),
+            *_append(spec, images, with_stops=False),
+            *("-object", backend, "-serial", "stdio"),
+            *spec.extra_qemu,
+        ]
+    )

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The memory of a machine that runs, through QEMU's machine protocol."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from khorig.mem.formats.errors import UnreadableDump
+from khorig.vm.errors import InfraError
+from khorig.vm.journal import Journal
+from khorig.vm.qmp import Qmp
+
+_ANSWER_S = 10.0
+_DUMP_S = 600.0
+_NAME = "khorig"  # of the file, in QEMU
+
+
+def is_monitor(path: Path) -> bool:
+    """Whether a path is a socket, as QEMU's -qmp unix:PATH,server=on,wait=off makes one."""
+    try:
+        return stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def dump_machine(path: Path) -> IO[bytes]:
+    """Has the QEMU behind a QMP socket write its guest's memory as an ELF core into a file without
+    a name in the folder for temporary files, which needs as much room as the guest has RAM. The
+    guest stands still meanwhile. QEMU is handed the file opened, so it may run as anybody.
+
+    Raises UnreadableDump.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX) as connection, Journal(Path(os.devnull)) as journal:
+            connection.connect(str(path))
+            qmp = Qmp(connection, journal, _ANSWER_S)
+            qmp.handshake()
+            file: IO[bytes] = tempfile.TemporaryFile()
+            try:
+                qmp.give(_NAME, file.fileno())
+                qmp.reply_timeout_s = _DUMP_S
+                qmp.execute("dump-guest-memory", paging=False, protocol=f"fd:{_NAME}")
+            except BaseException:
+                file.close()
+                raise
+            return file
+    except InfraError as error:
+        raise UnreadableDump(path, error.what) from error
+    except OSError as error:
+        raise UnreadableDump(path, f"no QEMU answers: {error.strerror or error}") from error

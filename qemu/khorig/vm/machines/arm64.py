@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""virt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from khorig.guest.machine import RunningCpu
+from khorig.mem.guest_ram import RamRegion
+from khorig.vm.firmware import Firmware
+from khorig.vm.machines.machine import Machine
+
+_RAM_BEGIN = 1 << 30
+
+_AAVMF = Firmware(
+    code=Path("/usr/share/AAVMF/AAVMF_CODE.fd"),
+    variables=Path("/usr/share/AAVMF/AAVMF_VARS.fd"),
+    package="qemu-efi-aarch64",
+    loader="EFI/BOOT/BOOTAA64.EFI",
+    # Without acpi=off the firmware keeps the device tree to itself; without a menu that is shown for
+    # no time it waits 5 s for a key.
+    extra=("-machine", "acpi=off", "-boot", "menu=on,splash-time=0"),
+)
+
+
+@dataclass(frozen=True)
+class Arm64(Machine):
+    """QEMU's machine for virtual Arm guests: all RAM in one piece from 1 GiB on."""
+
+    arch = "arm64"
+    binary = "qemu-system-aarch64"
+    package = "qemu-system-arm"
+    host_cpus = ("aarch64", "arm64")
+    kernel_suffix = ".bin"  # an ELF would get no device tree
+    pc_pattern = re.compile(r"\bPC=([0-9a-f]+)")
+    frame_pattern = re.compile(r"\bX29=([0-9a-f]+)")
+
+    def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
+        return [RamRegion(_RAM_BEGIN, ram_bytes, 0)]
+
+    def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
+        """See Machine. QEMU does not say who is off, so only what executes from RAM by its physical
+        address is told: no kernel that is up does that, and who is off or was never on stands in a
+        kernel's text or at 0."""
+        pcs = [int(pc, 16) for pc in self.pc_pattern.findall(registers)]
+        return tuple(
+            RunningCpu(number, pc)
+            for number, pc in enumerate(pcs)
+            if number > 0 and _RAM_BEGIN <= pc < _RAM_BEGIN + self.max_ram
+        )
+
+    def arguments(self, accel: str) -> list[str]:
+        # Without dtb-randomness=off QEMU puts other seeds into the device tree in every run.
+        cpu = "host" if accel == "kvm" else "max"
+        machine = f"{self.name},accel={accel},memory-backend=ram,gic-version=3,dtb-randomness=off"
+        return [
+            *("-machine", machine),
+            *("-cpu", cpu),
+            # A Linux ends QEMU from its user space.
+            *("-semihosting-config", "enable=on,target=native,userspace=on"),
+        ]
+
+    @property
+    def firmware(self) -> Firmware | None:
+        """See Machine."""
+        return _AAVMF

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the rig must know of a machine that QEMU emulates."""
+
+from __future__ import annotations
+
+import abc
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from khorig.guest.machine import MachineFacts, RunningCpu
+from khorig.mem.guest_ram import RamRegion
+from khorig.vm.firmware import Firmware
+
+# The kernel is loaded at 2 MiB. With less than this QEMU or the firmware fails before the kernel
+# can say that it has too little.
+_MIN_RAM = 8 << 20
+
+
+@dataclass(frozen=True)
+class Machine(abc.ABC):
+    """One machine. A subclass per architecture; everything that differs between architectures is
+    asked here and nowhere else."""
+
+    name: str  # as QEMU's -machine calls it
+    max_ram: int  # bytes that the machine can address with the CPU chosen here
+    summary: str
+
+    arch: ClassVar[str]
+    binary: ClassVar[str]  # of QEMU
+    package: ClassVar[str]  # Debian's, which has it
+    host_cpus: ClassVar[tuple[str, ...]]  # `uname -m` of hosts whose KVM runs this architecture
+    kernel_suffix: ClassVar[str]  # of the image that QEMU's -kernel loads
+    pc_pattern: ClassVar[re.Pattern[str]]  # in `info registers`
+    frame_pattern: ClassVar[re.Pattern[str]]
+
+    @property
+    def direct_boot_arguments(self) -> tuple[str, ...]:
+        """QEMU's arguments for what starts the kernel that -kernel names."""
+        return ()
+
+    @property
+    def id(self) -> str:
+        """ "x86_64-q35" """
+        return f"{self.arch}-{self.name}"
+
+    @abc.abstractmethod
+    def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
+        """Where the RAM of `ram_bytes` lies and at which offset of its backing file, ascending.
+        Checked against `info mtree -f` of QEMU 7.2."""
+
+    @abc.abstractmethod
+    def arguments(self, accel: str) -> list[str]:
+        """QEMU's arguments for machine, CPU and the device through which the guest ends QEMU.
+        `accel` is "tcg" or "kvm". The RAM backend has the id "ram"."""
+
+    @property
+    @abc.abstractmethod
+    def firmware(self) -> Firmware | None:
+        """The machine's UEFI firmware, or None when there is none for it."""
+
+    def icount_shift(self, boot: str) -> int:
+        """Log2 of the virtual nanoseconds that one instruction takes in a run that starts so."""
+        return self.firmware.icount_shift if boot == "uefi" and self.firmware else 0
+
+    def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
+        """The CPUs after the first that execute instructions, by QEMU's `info registers -a`. Empty
+        when they cannot be told from halted ones by it."""
+        return ()
+
+    def facts(self, ram_bytes: int) -> MachineFacts:
+        """The same for a judge."""
+        return MachineFacts(self.arch, self.name, ram_bytes)
+
+    def refuses(self, ram_bytes: int, boot: str = "direct") -> str | None:
+        """Why this machine cannot have that much RAM or cannot be started so, or None when it
+        can."""
+        if ram_bytes < _MIN_RAM:
+            return f"no kernel can be loaded into less than {_MIN_RAM >> 20} MiB of RAM"
+        if ram_bytes > self.max_ram:
+            return f"{self.name} has at most {self.max_ram >> 30} GiB of RAM"
+        if boot == "uefi" and self.firmware is None:
+            return f"there is no UEFI firmware for {self.name}"
+        return None

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""q35, pc and microvm."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from khorig.guest.machine import RunningCpu
+from khorig.mem.guest_ram import RamRegion
+from khorig.vm.firmware import Firmware
+from khorig.vm.machines.machine import Machine
+
+_FOUR_GIB = 4 << 30
+
+_OVMF = Firmware(
+    code=Path("/usr/share/OVMF/OVMF_CODE_4M.fd"),
+    variables=Path("/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    package="ovmf",
+    loader="EFI/BOOT/BOOTX64.EFI",
+    # It polls for a TPM for more than a second of virtual time, in steps of 30 us.
+    icount_shift=6,
+)
+
+
+@dataclass(frozen=True)
+class X86_64(Machine):
+    """A PC. RAM that does not fit below the PCI hole continues at 4 GiB."""
+
+    split_from: int = 0  # bytes of RAM from which on the machine splits it
+    split_at: int = 0  # bytes that then stay below 4 GiB
+    properties: str = ""  # more of QEMU's -machine
+    has_firmware: bool = True
+    bios: str = ""  # the image that starts a kernel, if not QEMU's own choice
+
+    arch = "x86_64"
+    binary = "qemu-system-x86_64"
+    package = "qemu-system-x86"
+    host_cpus = ("x86_64",)
+    kernel_suffix = ".elf"  # direct boot by its PVH note
+    pc_pattern = re.compile(r"\b[RE]IP=([0-9a-f]+)")
+    frame_pattern = re.compile(r"\b[RE]BP=([0-9a-f]+)")
+
+    def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
+        low = self.split_at if ram_bytes >= self.split_from else ram_bytes
+        regions = [RamRegion(0, low, 0)]
+        if ram_bytes > low:
+            regions.append(RamRegion(_FOUR_GIB, ram_bytes - low, low))
+        return regions
+
+    def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
+        """See Machine. A CPU that waits for its start is halted."""
+        running = []
+        for block in re.split(r"^CPU#", registers, flags=re.MULTILINE)[1:]:
+            number = int(block.split(None, 1)[0])
+            pc = self.pc_pattern.search(block)
+            if number > 0 and pc is not None and "HLT=0" in block:
+                running.append(RunningCpu(number, int(pc.group(1), 16)))
+        return tuple(running)
+
+    def arguments(self, accel: str) -> list[str]:
+        # All features that TCG has: a kernel has to cope with what real CPUs offer, 5-level paging
+        # included.
+        cpu = "host" if accel == "kvm" else "max"
+        return [
+            *("-machine", f"{self.name},accel={accel},memory-backend=ram{self.properties}"),
+            *("-cpu", cpu),
+            *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+        ]
+
+    @property
+    def direct_boot_arguments(self) -> tuple[str, ...]:
+        """See Machine."""
+        return ("-bios", self.bios) if self.bios else ()
+
+    @property
+    def firmware(self) -> Firmware | None:
+        """See Machine."""
+        return _OVMF if self.has_firmware else None

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The QEMU process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Callable, Sequence
+
+from khorig.vm.errors import InfraError
+
+_PR_SET_PDEATHSIG = 1
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_prctl = ctypes.CDLL(None).prctl
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    def in_child() -> None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # the parent died before the line above
+            os._exit(1)
+
+    return in_child
+
+
+@dataclass(frozen=True)
+class Thread:
+    """What the system says of a thread (proc(5))."""
+
+    cpu_s: float  # time it has run so far
+    sleeps: bool  # by its own will; a thread that waits for a CPU does not
+
+
+class QemuProcess:
+    """A QEMU of our own: in its own process group, so that Ctrl-C reaches only us, and killed by
+    the system when the thread that started it ends, however that happens.
+
+    A context manager: the process is gone afterwards.
+    """
+
+    def __init__(self, argv: Sequence[str], stderr: Path, descriptors: Sequence[int]) -> None:
+        """Starts `argv`, which inherits `descriptors`; what it says to stderr goes to that file.
+        Raises InfraError when there is no such program."""
+        self._stderr = stderr
+        self.started_s = time.monotonic()
+        with stderr.open("wb") as sink:
+            try:
+                self._process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=sink,
+                    pass_fds=descriptors,
+                    process_group=0,
+                    preexec_fn=_die_with(os.getpid()),
+                )
+            except OSError as error:
+                raise InfraError(f"{argv[0]} cannot be started: {error.strerror}") from error
+        self._pidfd = os.pidfd_open(self._process.pid)
+
+    def __enter__(self) -> QemuProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+        os.close(self._pidfd)
+
+    @property
+    def pid(self) -> int:
+        """Of QEMU."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Readable once the process has ended."""
+        return self._pidfd
+
+    def status(self) -> int | None:
+        """None while it runs; then its exit status, or minus the signal that killed it."""
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """Ends the process if it still runs, and waits until it is gone."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+    def stderr_lines(self) -> tuple[str, ...]:
+        """The last lines QEMU said itself."""
+        text = self._stderr.read_bytes()[-4096:].decode("utf-8", "replace")
+        return tuple(line for line in text.splitlines() if line.strip())[-8:]
+
+    def threads(self) -> dict[int, Thread]:
+        """QEMU's threads by their ids; empty after its end."""
+        threads = {}
+        for folder in Path(f"/proc/{self.pid}/task").glob("*"):
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            ticks = int(fields[11]) + int(fields[12])
+            threads[int(folder.name)] = Thread(ticks / _TICKS_PER_S, fields[0] == "S")
+        return threads
+
+
+def describe_status(status: int) -> str:
+    """An exit status in words, as `QemuProcess.status()` gives it."""
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The file that guest RAM lives in."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from types import TracebackType
+from typing import Sequence
+
+from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.vm.errors import InfraError
+
+# What a run touches at most of a large guest's RAM. The file is sparse, so demanding room for all
+# of it would refuse guests that run well.
+_TOUCHED_AT_MOST = 512 << 20
+
+
+class RamFile:
+    """A sparse file without a name, mapped here and shared with QEMU by descriptor.
+
+    It lies in /dev/shm, or in $TMPDIR when that has no room. Because it has no name it is gone with
+    the last process that holds it, however that process ends. Raises InfraError when neither
+    directory has room.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.directory = _directory_with_room(min(size, _TOUCHED_AT_MOST))
+        try:
+            self._file = tempfile.TemporaryFile(dir=self.directory, buffering=0)
+            os.ftruncate(self._file.fileno(), size)
+            self._map = mmap.mmap(self._file.fileno(), size)
+        except OSError as error:
+            what = f"no {size} bytes of guest RAM in {self.directory}: {error}"
+            raise InfraError(what) from error
+        self._open: list[GuestRam] = []
+
+    def __enter__(self) -> RamFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            for ram in self._open:
+                ram.close()
+            self._map.close()
+        except BufferError:
+            pass  # somebody holds a view; the memory goes with it
+        self._file.close()
+
+    def fileno(self) -> int:
+        """The descriptor that QEMU inherits."""
+        return self._file.fileno()
+
+    def guest_ram(self, regions: Sequence[RamRegion]) -> GuestRam:
+        """The file by guest-physical address; valid until this object is left."""
+        ram = GuestRam(memoryview(self._map), regions, self.fileno())
+        self._open.append(ram)
+        return ram
+
+    def extents(self) -> list[tuple[int, int]]:
+        """(offset, size) of what was ever written; the rest is zero and takes no memory."""
+        extents = []
+        at = 0
+        while at < self.size:
+            try:
+                begin = os.lseek(self.fileno(), at, os.SEEK_DATA)
+            except OSError:  # ENXIO: nothing but a hole follows
+                break
+            end = os.lseek(self.fileno(), begin, os.SEEK_HOLE)
+            extents.append((begin, end - begin))
+            at = end
+        return extents
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Bytes by offset in the file, without mapping pages that are holes."""
+        return os.pread(self.fileno(), size, offset)
+
+
+def free_bytes(directory: str) -> int:
+    """Room in the file system of `directory`; 0 when there is no such directory."""
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return 0
+    return status.f_bavail * status.f_frsize
+
+
+def _directory_with_room(needed: int) -> str:
+    directories = ["/dev/shm", tempfile.gettempdir()]
+    for directory in directories:
+        if free_bytes(directory) >= needed:
+            return directory
+    raise InfraError(
+        f"no room for guest RAM: {needed >> 20} MiB needed",
+        tuple(f"{d}: {free_bytes(d) >> 20} MiB free" for d in directories),
+    )

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One virtual machine, with everything the rig holds on to."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Callable, Union
+
+from khorig.mem.guest_ram import GuestRam
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.command import Wiring
+from khorig.vm.errors import InfraError
+from khorig.vm.journal import Journal
+from khorig.vm.machines.machine import Machine
+from khorig.vm.process import QemuProcess, describe_status
+from khorig.vm.qmp import Qmp, QmpClosed, QmpEvent
+from khorig.vm.ram_file import RamFile
+from khorig.vm.serial_port import ConsoleItem, SerialPort
+
+MINIMUM_QEMU = (7, 2)
+
+_REPLY_TIMEOUT_S = 10.0
+_CONSOLE_BUFFER = 4 << 20  # bytes; the kernel takes less where its limit is lower
+
+
+@dataclass(frozen=True)
+class Exited:
+    """QEMU has ended; nothing follows. `status` is as `QemuProcess.status()` gives it."""
+
+    status: int
+
+
+Happening = Union[ConsoleItem, QmpEvent, Exited]
+
+
+class Vm:
+    """QEMU paused before its first instruction, with console, QMP and RAM attached, so that nothing
+    the guest says or does is missed. A context manager: the process is gone afterwards.
+
+    Raises InfraError with QEMU's own words when it does not come up.
+    """
+
+    qemu: QemuProcess
+    qmp: Qmp
+    serial: SerialPort
+    ram: GuestRam
+    version: str
+
+    def __init__(
+        self,
+        machine: Machine,
+        ram_bytes: int,
+        argv: Callable[[Wiring], list[str]],
+        directory: Path,
+        cancellation: Cancellation,
+    ) -> None:
+        """`argv` makes the command; `directory` gets console.log, qmp.jsonl and qemu.stderr."""
+        self._stack = contextlib.ExitStack()
+        self._selector = selectors.DefaultSelector()
+        self.cancellation = cancellation
+        try:
+            self._start(machine, ram_bytes, argv, directory)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> Vm:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def _start(
+        self,
+        machine: Machine,
+        ram_bytes: int,
+        argv: Callable[[Wiring], list[str]],
+        directory: Path,
+    ) -> None:
+        cancellation = self.cancellation
+        enter = self._stack.enter_context
+        enter(self._selector)
+        self.ram_file = enter(RamFile(ram_bytes))
+        console, console_theirs = (enter(end) for end in socket.socketpair())
+        # QEMU sends byte by byte, and the buffer counts hundreds for each: where it is full, the guest
+        # polls for as long as this process is not scheduled, and its instructions are counted.
+        console_theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CONSOLE_BUFFER)
+        qmp, qmp_theirs = (enter(end) for end in socket.socketpair())
+        wiring = Wiring(self.ram_file.fileno(), console_theirs.fileno(), qmp_theirs.fileno())
+        self.serial = enter(SerialPort(console, directory / "console.log"))
+        self.qmp = Qmp(qmp, enter(Journal(directory / "qmp.jsonl")), _REPLY_TIMEOUT_S)
+        self.qemu = enter(
+            QemuProcess(
+                argv(wiring), directory / "qemu.stderr", (wiring.ram, wiring.console, wiring.qmp)
+            )
+        )
+        console_theirs.close()
+        qmp_theirs.close()
+        self.ram = self.ram_file.guest_ram(machine.ram_regions(ram_bytes))
+        ends = (self.serial.fileno(), self.qmp.fileno(), self.qemu.fileno(), cancellation.fileno())
+        for descriptor in ends:
+            self._selector.register(descriptor, selectors.EVENT_READ)
+        self.version = self._handshake()
+
+    def _handshake(self) -> str:
+        try:
+            version = self.qmp.handshake()
+        except QmpClosed as error:
+            raise self.died() from error
+        numbers = tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
+        if numbers < MINIMUM_QEMU:
+            needed = ".".join(map(str, MINIMUM_QEMU))
+            raise InfraError(f"QEMU {version} is too old: {needed} or later is needed")
+        return version
+
+    def died(self) -> InfraError:
+        """The error that says how QEMU ended by itself, in its own words. Waits for its end."""
+        deadline = time.monotonic() + 1.0
+        while (status := self.qemu.status()) is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        how = "closed its connections" if status is None else describe_status(status)
+        said = self.qemu.stderr_lines()
+        return InfraError(f"QEMU {how}" + (f": {said[-1]}" if said else ""), said)
+
+    def resume(self) -> None:
+        """Lets the guest run."""
+        self.qmp.execute("cont")
+
+    def wait(self, timeout_s: float) -> list[Happening]:
+        """Waits until something happens, at most `timeout_s`, and returns all of it in order; an
+        empty list after the time. `Exited` comes last and only once everything the guest said was
+        returned. Raises Interrupted when the run was cancelled."""
+        for key, _ in self._selector.select(max(0.0, timeout_s)):
+            if key.fd == self.cancellation.fileno():
+                self.cancellation.check()
+        status = self.qemu.status()  # before reading: what was said before the end is then there
+        happenings: list[Happening] = [*self.serial.receive(), *self.qmp.receive()]
+        if self.serial.closed:
+            self._forget(self.serial.fileno())
+        if self.qmp.closed:
+            self._forget(self.qmp.fileno())
+        if status is not None:
+            happenings.append(Exited(status))
+        return happenings
+
+    def _forget(self, descriptor: int) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(descriptor)
