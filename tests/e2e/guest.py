@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
+
 from khorig.guest.spec import RunSpec
 from khorig.out.text import result_lines
 from khorig.rules.finding import Verdict

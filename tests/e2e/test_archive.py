@@ -10,6 +10,7 @@ from typing import Callable
 import libarchive
 import pytest
 from guest import ONE_OF_EACH, Guest, events, expect_pass
+
 from khorig.rules.finding import Verdict
 from khorig.vm.build_outputs import find_images
 from khorig.vm.machines import machine_named

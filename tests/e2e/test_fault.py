@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from guest import ONE_OF_EACH, Guest, expect_pass
+
 from khorig.rules.finding import Verdict
 from khorig.run.faults import FAULTS
 

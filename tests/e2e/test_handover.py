@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from guest import ALL_MACHINES, GIB, MIB, ONE_OF_EACH, Guest, events, expect_pass
+
 from khorig.kho.handover import decode_handover
 from khorig.mem.memory import RamMemory
 from khorig.run.judging import StopContext

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from guest import GIB, ONE_OF_EACH, Guest, expect_pass
+
 from khorig.run.result import RunResult
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import pytest
 from guest import MIB, ONE_OF_EACH, Guest, events, expect_pass
+from untouched import Untouched
+
 from khorig.rules.finding import Verdict
 from khorig.run.tamper.catalogue import TAMPERINGS
 from khorig.run.tamper.hook import TamperHook
-from untouched import Untouched
 
 STOPS = ("sealed", "entry", "refused", "restored")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from guest import GIB, ONE_OF_EACH, Guest, events, expect_pass
+
 from khorig.rules.finding import Verdict
 
 SUPPORTED = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from guest import ONE_OF_EACH, Guest, events, expect_pass
+
 from khorig.rules.finding import Verdict
 
 

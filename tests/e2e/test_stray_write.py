@@ -7,6 +7,7 @@ import re
 
 import pytest
 from guest import ONE_OF_EACH, Guest
+
 from khorig.kho.handover import decode_handover
 from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict

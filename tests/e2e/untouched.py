@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.scratch import read_scratch
 from khorig.mem.guest_ram import GuestRam

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from khorig.cli.main import main
 from rig import Rig, Script, event
 from tiny_kernel import build_elf
+
+from khorig.cli.main import main
 
 _QUICK: Script = [
     event("boot", 1, handover=False, parameters="0x0"),

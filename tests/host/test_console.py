@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.vm.serial_port import ConsoleItem, ConsoleLine, GarbledLine, SerialPort, parse_line
 

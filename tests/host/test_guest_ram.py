@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from khorig.mem.guest_ram import GuestRam, OutsideRam, RamRegion
 from khorig.vm.machines import MACHINES, machine_named
 from khorig.vm.ram_file import RamFile

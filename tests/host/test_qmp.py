@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Iterator
 
 import pytest
+
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 from khorig.vm.qmp import Qmp, QmpClosed

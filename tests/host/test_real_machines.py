@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import pytest
+
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Verdict
 from khorig.run.judge import HandoverJudge

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+
 from khorig.cli import exit_codes
 from khorig.guest.spec import RunSpec
 from khorig.out.documents import results_document, verdict_document

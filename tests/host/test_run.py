@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig import Rig, Script, event, handover_script, stop
+
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import StopContext
-from rig import Rig, Script, event, handover_script, stop
 
 
 def _without(script: Script, text: str) -> Script:

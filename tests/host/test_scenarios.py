@@ -6,9 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tiny_kernel import build_elf
+
 from khorig.run.scenarios import ScenarioInfo, read_scenarios
 from khorig.vm.errors import InfraError
-from tiny_kernel import build_elf
 
 
 def test_all_scenarios_are_listed_by_name(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from rig import Rig, Script, event, handover_script
+
 from khorig.rules.finding import Verdict
 from khorig.run.artifacts import new_folder
 from khorig.run.result import RunResult
 from khorig.vm.journal import Journal
-from rig import Rig, Script, event, handover_script
 
 
 @pytest.mark.parametrize(

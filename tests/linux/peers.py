@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
+
 from khorig.guest.spec import RunSpec
 from khorig.linux.chain import must_count
 from khorig.linux.judge import LinuxJudge

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from khorig.cli import exit_codes
 from khorig.cli.main import main
 from khorig.linux import build

@@ -7,8 +7,9 @@ import itertools
 from typing import Any
 
 import pytest
-from khorig.out.linux_table import KERNELS
 from peers import GIB, ONE_OF_EACH, Chains, expect_pass
+
+from khorig.out.linux_table import KERNELS
 
 
 @ONE_OF_EACH

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from khorig.guest.spec import RunSpec
 from khorig.out.linux_comparison import Cost, cost_of, render_comparison
 from khorig.rules.finding import Verdict

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Mapping
 
 import pytest
+from peers import ONE_OF_EACH, Chains, expect_pass
+
 from khorig.kho.inspection import Inspection, inspect
 from khorig.mem.formats import open_dump
 from khorig.rules.check import check, is_broken
-from peers import ONE_OF_EACH, Chains, expect_pass
 
 Event = Mapping[str, Any]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from khorig.guest.event import GuestEvent
 from khorig.guest.spec import RunSpec
 from khorig.linux.chain import command_line, content_state, session_action

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers import ONE_OF_EACH, Chains, expect_pass
+
 from khorig.guest.event import parse_address
 from khorig.rules.finding import Verdict
 from khorig.run.judging import StopContext
 from khorig.run.result import RunResult
-from peers import ONE_OF_EACH, Chains, expect_pass
 
 CHAIN = ("khorig", "linux-7.3", "khorig", "linux-7.3")
 

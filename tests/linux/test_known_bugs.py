@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 
 import pytest
+from peers import ONE_OF_EACH, Chains, built_peer, expect_pass
+
 from khorig.kho.inspection import inspect
 from khorig.linux.archive import write_archive
 from khorig.linux.refusals import DamageHook, LinuxDamage
@@ -21,7 +23,6 @@ from khorig.rules.check import check, is_broken
 from khorig.rules.finding import Verdict
 from khorig.run.result import RunResult
 from khorig.run.tamper.target import Target
-from peers import ONE_OF_EACH, Chains, built_peer, expect_pass
 
 # Not among the peers that are built when nobody asks; tests that need it are skipped without it.
 DMA_CMA = "linux-7.3@DMA_CMA"

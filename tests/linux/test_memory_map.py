@@ -8,13 +8,14 @@ import struct
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
+from peers import Chains, expect_pass
+
 from khorig.kho.handover import decode_handover
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.memory import RamMemory
 from khorig.run.judging import StopContext
 from khorig.run.tamper.handoff_source import find_handoff_source, find_scratch_source
 from khorig.run.tamper.target import Target
-from peers import Chains, expect_pass
 
 PAGE = 4096
 # khorig keeps up to 64 pieces of RAM; a hole of several entries makes the map longer all the same.

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from khorig.linux.archive import write_archive
 from peers import arch_of, built_peer
+
+from khorig.linux.archive import write_archive
 
 ARCHS = pytest.mark.parametrize("arch", ["x86_64", "arm64"])
 

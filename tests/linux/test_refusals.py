@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import libfdt
 import pytest
+from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
+
 from khorig.guest.spec import RunSpec
 from khorig.kho.fdt import MAGIC_BYTES
 from khorig.kho.layout import SIZE_PROPERTY
@@ -14,7 +16,6 @@ from khorig.rules.finding import Verdict
 from khorig.run.tamper.hook import TamperHook
 from khorig.run.tamper.tampering import Tampering
 from khorig.run.tamper.target import Target
-from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
 
 TO_LINUX = ("khorig", "linux-7.3")
 TO_KHORIG = ("linux-7.3", "khorig")

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from peers import ONE_OF_EACH, Chains, arch_of, built_peer, expect_pass
+
 from khorig.linux.archive import write_archive
 from khorig.linux.peer import Peer
 from khorig.linux.selftests import PROGRAMS
-from peers import ONE_OF_EACH, Chains, arch_of, built_peer, expect_pass
 
 CHAIN = ("linux-7.3", "khorig", "linux-7.3")
 

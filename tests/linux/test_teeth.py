@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from peers import ONE_OF_EACH, Chains
+
 from khorig.kho.clients.khorig import decode_clients
 from khorig.kho.handover import decode_handover
 from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
 from khorig.run.judging import StopContext
-from peers import ONE_OF_EACH, Chains
 
 CHAIN = ("linux-7.3", "khorig", "linux-7.3")
 

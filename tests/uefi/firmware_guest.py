@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Sequence
 
 import pytest
+
 from khorig.guest.spec import RunSpec
 from khorig.out.text import result_lines
 from khorig.rules.finding import Verdict

@@ -11,6 +11,7 @@ from typing import Callable
 
 import pytest
 from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events
+
 from khorig.guest import status as exit_status
 from khorig.rules.finding import Verdict
 from khorig.vm.build_outputs import find_images

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from firmware_guest import ONE_OF_EACH, FirmwareGuest, expect_pass
+
 from khorig.guest.spec import RunSpec
 from khorig.run.scenarios import read_scenarios
 from khorig.run.tamper.runs import tamper_hooks, tampered

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events, expect_pass
+
 from khorig.guest.event import GuestEvent, parse_address
 from khorig.mem.guest_ram import GuestRam
 from khorig.out.costs import jump_cost, start_cost

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.cli.types import NameOf, Size
 from khorig.guest.spec import RunSpec

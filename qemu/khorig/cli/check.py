@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, opened
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.cli.dump_options import opened
 from khorig.cli.types import NameOf

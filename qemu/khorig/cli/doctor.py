@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Iterator
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.run.kvm_probe import probe_kvm
 from khorig.vm.build_outputs import find_images

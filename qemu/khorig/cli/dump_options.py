@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, TypeVar
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.cli.near import unknown
 from khorig.mem.formats import Dump, UnreadableDump, open_dump

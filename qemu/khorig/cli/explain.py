@@ -6,6 +6,7 @@ from __future__ import annotations
 import textwrap
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.cli.near import unknown
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, opened
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.cli.types import ConfigSetting, NameOf, Seed, Size
 from khorig.guest.spec import BOOTS, RunSpec

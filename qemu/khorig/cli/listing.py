@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 
 import click
+
 from khorig.run.faults import FAULTS
 from khorig.run.scenarios import read_scenarios
 from khorig.vm.build_outputs import find_elf

@@ -7,6 +7,7 @@ import sys
 from typing import Sequence
 
 import click
+
 from khorig import __version__
 from khorig.cli import exit_codes
 from khorig.cli.verbs import Verbs

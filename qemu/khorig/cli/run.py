@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from khorig.cli import exit_codes
 from khorig.cli.near import unknown
 from khorig.cli.types import NameOf, Seed, Size

@@ -8,6 +8,7 @@ import secrets
 from typing import Any, Callable, Sequence
 
 import click
+
 from khorig.cli.near import unknown
 from khorig.linux.setting import Setting, parse_setting
 

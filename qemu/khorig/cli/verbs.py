@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 
 import click
+
 from khorig.cli.near import unknown
 
 # Where each verb is, "module:command" below khorig.cli, in the order that the help has them. A verb

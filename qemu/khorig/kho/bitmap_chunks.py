@@ -12,6 +12,7 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+
 from khorig.kho.blocks import Blocks
 from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.radix import MAX_NODES, RadixNode, set_bits

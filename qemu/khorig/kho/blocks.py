@@ -9,6 +9,7 @@ from typing import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.mem.memory import PhysRange
 
 Int64Array = npt.NDArray[np.int64]

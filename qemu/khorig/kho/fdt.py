@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Iterator, Mapping
 
 import libfdt
+
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysicalMemory, read_bytes
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.blocks import Int64Array
 from khorig.mem.memory import PhysicalMemory
 

@@ -8,6 +8,7 @@ from typing import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.blocks import Blocks, BoolArray, Int64Array
 from khorig.kho.clients.khorig import LEDGER_STORE, STORES_PATH, Clients
 from khorig.kho.clients.scenario_blocks import OwnedBlocks

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 import numpy as np
+
 from khorig.kho.blocks import BoolArray, Int64Array
 from khorig.kho.frame_table import FRAME_ALLOCATED_BITS, FRAME_STATE_MASK, FrameTable
 from khorig.kho.handover import Handover

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.blocks import Blocks, BoolArray, Int64Array
 from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.mem.errors import DecodeError, Problem, Problems

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from khorig.kho.blocks import Blocks, Int64Array
 from khorig.kho.owners import Owners
 

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+
 from khorig.kho.blocks import Blocks, Int64Array
 from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError

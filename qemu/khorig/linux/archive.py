@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Mapping
 
 import xxhash
+
 from khorig.linux.peer import Peer, cache_directory
 from khorig.linux.user_space import FLAGS, compile_static
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 import xxhash
+
 from khorig.linux.peer import (
     CROSS_PREFIX,
     IMAGE_PATH,

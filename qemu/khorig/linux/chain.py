@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Sequence
 
 import xxhash
+
 from khorig.guest.spec import RunSpec
 from khorig.linux.archive import append_archive, build_init, write_archive
 from khorig.linux.peer import Peer, find_peer, list_peers

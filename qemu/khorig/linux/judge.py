@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 import numpy as np
+
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.spec import RunSpec

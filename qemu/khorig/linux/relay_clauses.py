@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from khorig.kho.blocks import Blocks, Int64Array
 from khorig.kho.clients.khorig import METADATA_PATH
 from khorig.kho.fragment import read_link

@@ -8,6 +8,7 @@ from typing import Mapping
 
 import numpy as np
 import xxhash
+
 from khorig.kho.blocks import Int64Array
 from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding

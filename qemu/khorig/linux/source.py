@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Callable, Protocol
 
 import xxhash
+
 from khorig.linux.peer import cache_directory
 from khorig.vm.errors import InfraError
 

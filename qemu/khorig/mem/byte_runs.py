@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Iterable, Iterator
 
 import numpy as np
+
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats import DumpMemory
 from khorig.mem.memory import PhysRange, read_bytes

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Iterator, Sequence
 
 import numpy as np
+
 from khorig.kho.blocks import Int64Array
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats import DumpMemory

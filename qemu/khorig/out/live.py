@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 from typing import Any, Mapping, Sequence, TextIO
 
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
 from khorig.guest.spec import RunSpec
 from khorig.out.plain import verbose_text
 from khorig.out.text import machine_label, result_lines, scenario_label, summary_lines
 from khorig.run.result import RunResult
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 _STYLES = {
     "PASS": "bold green",

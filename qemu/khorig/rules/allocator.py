@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from khorig.kho.blocks import Blocks
 from khorig.kho.frame_table import FrameByte, FrameState, FrameTable, frame_byte, read_frame_table
 from khorig.mem.errors import DecodeError

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from khorig.kho.radix import Uint64Array
 
 _LINES = 4  # of differences shown

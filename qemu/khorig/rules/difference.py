@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Sequence
 
 import numpy as np
+
 from khorig.kho.blocks import Int64Array
 from khorig.kho.inspection import Inspection, NoHandover, inspect
 from khorig.mem.byte_runs import ByteRun, byte_runs

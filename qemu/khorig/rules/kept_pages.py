@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from khorig.kho.blocks import Int64Array
 from khorig.rules.finding import Finding
 from khorig.rules.page_changes import compare_pages

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from khorig.kho.blocks import BoolArray, Int64Array
 from khorig.kho.clients.khorig import LedgerArray
 from khorig.kho.owners import FRAGMENT_OWNER, LEDGER_OWNERS

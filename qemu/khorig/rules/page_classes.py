@@ -8,6 +8,7 @@ from typing import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.blocks import BoolArray, Int64Array
 from khorig.kho.frame_table import FrameState
 from khorig.kho.inspection import Inspection

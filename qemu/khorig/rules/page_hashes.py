@@ -8,6 +8,7 @@ from typing import Iterator
 
 import numpy as np
 import xxhash
+
 from khorig.kho.blocks import BoolArray, Int64Array
 from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.radix import Uint64Array

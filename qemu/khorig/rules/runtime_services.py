@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import xxhash
+
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.mem.memory import OutsideRam, PhysRange, read_bytes
 from khorig.rules.finding import Finding

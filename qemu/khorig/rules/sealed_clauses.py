@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Callable, Mapping
 
 import numpy as np
+
 from khorig.kho.placement import check_placement
 from khorig.kho.scratch import check_scratch
 from khorig.mem.memory import PhysRange

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Mapping
 
 import numpy as np
+
 from khorig.kho.clients.khorig import Clients, decode_clients
 from khorig.kho.clients.scenario_state import ScenarioState, read_scenario_state
 from khorig.kho.handover import Handover, decode_handover

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 import xxhash
+
 from khorig.vm.build_outputs import Images, find_images, find_volume
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 from diff.images import FREE_PAGE, KERNEL_PAGE, SCRATCH_PAGE, keep, sealed
+from verdict.fake_guest import FakeGuest, block_of
+from view.handover_image import PAGE, RAM
+
 from khorig.mem.byte_runs import hexdump
 from khorig.mem.formats import open_dump
 from khorig.out.diff_document import difference_document
 from khorig.out.diff_text import difference_lines
 from khorig.rules.difference import CannotCompare, Difference, compare_dumps
 from khorig.rules.page_classes import PageClass
-from verdict.fake_guest import FakeGuest, block_of
-from view.handover_image import PAGE, RAM
 
 
 class _Pair:

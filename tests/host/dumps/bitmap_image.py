@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Sequence
 
 from dumps.sample import ImageMemory
+from view.handover_image import MIB, PAGE, RAM, SCRATCH, FdtValue, HandoverImage, fdt_bytes
+
 from khorig.mem.formats import Dump, RunFacts
 from khorig.mem.memory import PhysRange
-from view.handover_image import MIB, PAGE, RAM, SCRATCH, FdtValue, HandoverImage, fdt_bytes
 
 ORDERS = (0, 1, 3)
 

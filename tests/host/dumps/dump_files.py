@@ -13,6 +13,7 @@ from typing import Any, Callable, Container, Iterable, Mapping
 
 import numpy as np
 import zstandard
+
 from khorig.mem.guest_ram import GuestRam
 from khorig.vm.ram_file import RamFile
 from khorig.vm.ram_image import save_ram_image

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from dumps.dump_files import write_described, write_elf, write_kdump, write_packed
-from khorig.mem.memory import PhysRange
 from view.handover_image import MIB, PAGE, FdtValue, HandoverImage, add_metadata
+
+from khorig.mem.memory import PhysRange
 
 BEGIN = 1 << 30
 GIB = 1 << 30

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Iterable, Iterator, Literal
 
+from view.handover_image import PAGE, RAM
+
 from khorig.kho.inspection import NoHandover, inspect
 from khorig.mem.formats import Dump, UnreadableDump, open_dump
 from khorig.out.inspect import details
@@ -23,7 +25,6 @@ from khorig.out.inspect.memory_map import memory_map
 from khorig.out.inspect.summary import candidate_line, summary_lines
 from khorig.out.report.dump_page import dump_html, dump_svg
 from khorig.rules.check import check, check_unreadable
-from view.handover_image import PAGE, RAM
 
 COUNT = int(os.environ.get("KHORIG_MUTATIONS", "20000"))
 SEED = int(os.environ.get("KHORIG_MUTATION_SEED", "1"))

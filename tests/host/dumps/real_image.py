@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from view.handover_image import MIB, PAGE
+
 from khorig.guest.spec import RunSpec
 from khorig.kho.inspection import Inspection, inspect
 from khorig.mem.formats import open_dump
@@ -21,7 +23,6 @@ from khorig.run.session import Session
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines import machine_named
 from khorig.vm.ram_file import RamFile
-from view.handover_image import MIB, PAGE
 
 _RESERVED = ("reserve_mem=256K:4096:first",)
 _ROOT_LEVEL = 5

@@ -8,11 +8,6 @@ from pathlib import Path
 from typing import Collection, Mapping, Sequence
 
 import numpy as np
-from khorig.kho.inspection import Inspection, NoHandover, inspect
-from khorig.mem.formats import Dump, RunFacts
-from khorig.mem.memory import LeftOut, PhysRange, RamMemory
-from khorig.rules.check import check, check_unreadable
-from khorig.rules.outcome import Status
 from view.handover_image import (
     LOG_TEXT,
     MIB,
@@ -24,6 +19,12 @@ from view.handover_image import (
     add_metadata,
     log_bytes,
 )
+
+from khorig.kho.inspection import Inspection, NoHandover, inspect
+from khorig.mem.formats import Dump, RunFacts
+from khorig.mem.memory import LeftOut, PhysRange, RamMemory
+from khorig.rules.check import check, check_unreadable
+from khorig.rules.outcome import Status
 
 LOW = PhysRange(0, MIB)
 BOOT_PARAMS = SCRATCH[0].begin

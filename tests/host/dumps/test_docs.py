@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from dumps.dump_files import write_described
+from report.runs import result, write_session
+from view.handover_image import SCRATCH, HandoverImage, typical_image
+
 from khorig.kho.codecs import CODECS
 from khorig.rules.finding import Verdict
 from khorig.rules.registry import INVARIANTS
-from report.runs import result, write_session
-from view.handover_image import SCRATCH, HandoverImage, typical_image
 
 _ROOT = Path(__file__).resolve().parents[3]
 _DOCUMENT = (_ROOT / "docs" / "inspect.md").read_text()

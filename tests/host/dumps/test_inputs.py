@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from dumps.dump_files import WRITERS, kdump_bytes, used_pages, write_elf
+from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage, typical_image
+
 from khorig.kho.inspection import inspect
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats import UnreadableDump, open_dump
@@ -21,7 +23,6 @@ from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import PhysRange
 from khorig.rules.check import check, is_broken
 from khorig.vm.ram_file import RamFile
-from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage, typical_image
 
 _FOUR_GIB = 4 << 30
 

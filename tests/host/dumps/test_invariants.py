@@ -10,6 +10,8 @@ from typing import Callable
 import pytest
 from dumps.bitmap_image import bitmap_dump
 from dumps.sample import BOOT_PARAMS, Sample, broken
+from view.handover_image import MIB, PAGE, RAM, SCRATCH, add_metadata, fdt_bytes
+
 from khorig.kho.inspection import inspect
 from khorig.mem.memory import PhysRange
 from khorig.rules.bugs import BUGS
@@ -18,7 +20,6 @@ from khorig.rules.invariant import ANY, Level
 from khorig.rules.outcome import Status
 from khorig.rules.registry import INVARIANTS
 from khorig.rules.static.computed import COMPUTED
-from view.handover_image import MIB, PAGE, RAM, SCRATCH, add_metadata, fdt_bytes
 
 Breaker = Callable[[Sample], object]
 

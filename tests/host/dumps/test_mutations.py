@@ -13,9 +13,10 @@ from dumps.bitmap_image import BitmapImage
 from dumps.dump_files import WRITERS
 from dumps.mutation import SEED, look_at, mutate, rounds_of
 from dumps.sample import FRAME_TABLE, Sample
+from view.handover_image import MIB, RAM, HandoverImage, add_metadata
+
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import PhysRange
-from view.handover_image import MIB, RAM, HandoverImage, add_metadata
 
 # Beside the damages to what real kernels leave: their share, for what no kernel here leaves.
 _VERSIONS = {"full": 0.04, "small": 0.02, "v1": 0.04}

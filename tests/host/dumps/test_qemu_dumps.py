@@ -16,11 +16,12 @@ from typing import Iterator
 
 import pytest
 from dumps.dump_files import used_pages, write_raw
+from view.handover_image import MIB, PAGE, HandoverImage
+
 from khorig.kho.inspection import inspect
 from khorig.mem.formats import Dump, UnreadableDump, open_dump
 from khorig.mem.memory import PhysRange
 from khorig.vm.machines import Machine, machine_named
-from view.handover_image import MIB, PAGE, HandoverImage
 
 _RAM = 64 * MIB
 _FORMATS = {"core": "", "kdump": "-z"}

@@ -14,6 +14,8 @@ from dumps.dump_files import WRITERS
 from dumps.mutation import COUNT, SEED, mutate, rounds_of
 from dumps.real_image import RealImage, take
 from dumps.sample import broken
+from view.handover_image import MIB, PAGE
+
 from khorig.kho.boot.handoff_fields import Field, Handoff
 from khorig.kho.clients.khorig import MEMBLOCK_PATH, METADATA_PATH
 from khorig.kho.inspection import inspect
@@ -22,7 +24,6 @@ from khorig.rules.check import check, is_broken
 from khorig.rules.invariant import Level
 from khorig.rules.outcome import Status
 from khorig.rules.registry import INVARIANTS
-from view.handover_image import MIB, PAGE
 
 _MACHINES = ("q35", "virt")
 _NOT_OF_KHORIG = {"kho-v1", "LUO", "memfd", "kho_test"}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dumps.sample import Sample
+
 from khorig.linux.relay_clauses import kept_hashes
 from khorig.rules.sealed_state import take_sealed_state
 

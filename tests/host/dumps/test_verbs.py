@@ -10,9 +10,10 @@ from typing import Any, Callable
 import pytest
 from dumps.dump_files import write_described, write_raw
 from dumps.sample import FRAME_TABLE, Sample
+from view.handover_image import RAM
+
 from khorig.cli.main import main
 from khorig.rules.registry import INVARIANTS
-from view.handover_image import RAM
 
 Verb = Callable[..., tuple[int, str, str]]
 

@@ -11,13 +11,6 @@ from typing import Sequence
 import pytest
 from dumps.bitmap_image import ORDERS, bitmap_dump
 from dumps.sample import ImageMemory, Sample, broken
-from khorig.kho.bitmap_chunks import BitmapChunks
-from khorig.kho.inspection import NoHandover, inspect
-from khorig.mem.formats import Dump
-from khorig.mem.guest_ram import GuestRam, RamRegion
-from khorig.mem.memory import PhysRange, RamMemory
-from khorig.out.inspect.client_lines import client_lines
-from khorig.out.inspect.summary import summary_lines
 from view.handover_image import (
     MIB,
     PAGE,
@@ -28,6 +21,14 @@ from view.handover_image import (
     fdt_bytes,
     typical_image,
 )
+
+from khorig.kho.bitmap_chunks import BitmapChunks
+from khorig.kho.inspection import NoHandover, inspect
+from khorig.mem.formats import Dump
+from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.mem.memory import PhysRange, RamMemory
+from khorig.out.inspect.client_lines import client_lines
+from khorig.out.inspect.summary import summary_lines
 
 
 def plain(image: HandoverImage, page_shift: int | None = 12) -> Dump:

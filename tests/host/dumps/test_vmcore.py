@@ -14,12 +14,13 @@ from typing import Sequence
 import pytest
 from dumps.dump_files import kdump_bytes, used_pages
 from dumps.sample import Sample, broken
+from view.handover_image import MIB, PAGE, RAM, SCRATCH
+
 from khorig.kho.inspection import inspect
 from khorig.mem.formats import kdump, open_dump
 from khorig.mem.formats.segments import MAX_SEGMENTS
 from khorig.mem.memory import LeftOut, OutsideRam, PhysRange
 from khorig.rules.outcome import Status
-from view.handover_image import MIB, PAGE, RAM, SCRATCH
 
 _VMCOREINFO = b"OSRELEASE=7.3.4\nBUILD-ID=0123\nPAGESIZE=4096\nSYMBOL(init_uts_ns)=ffffffff81c0\n"
 _STATUS = bytes(0x150)  # struct elf_prstatus of x86_64

@@ -9,12 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from verdict.fake_guest import FakeGuest, sealed_guest
+
 from khorig.guest.spec import RunSpec
 from khorig.out.documents import results_document, verdict_document
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 from khorig.run.result import Phase, RunResult
-from verdict.fake_guest import FakeGuest, sealed_guest
 
 NASTY = "<script>alert(1)</script> \x1b[31m & \ud7ff"
 

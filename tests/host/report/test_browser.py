@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from dumps.sample import Sample
+from report.runs import result, write_session
+
 from khorig.out.report.dump_page import dump_html
 from khorig.out.report.page import write_report
 from khorig.rules.finding import Verdict
-from report.runs import result, write_session
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _OPTIONS = (

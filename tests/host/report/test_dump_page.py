@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 import pytest
 from dumps.dump_files import write_raw
 from dumps.sample import Sample
-from khorig.cli.main import main
-from khorig.out.report.dump_page import dump_html, dump_svg
 from report.page_checker import checked_text
 from view.handover_image import PAGE, SCRATCH, typical_image
+
+from khorig.cli.main import main
+from khorig.out.report.dump_page import dump_html, dump_svg
 
 _SVG = "{http://www.w3.org/2000/svg}"
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report.page_checker import checked_text
+from report.runs import NASTY, picture, result, write_run, write_session
+
 from khorig.out.report.fragment_tree import tree_of
 from khorig.out.report.memory_map import draw_map
 from khorig.out.report.page import write_report
@@ -19,8 +22,6 @@ from khorig.out.report.run_record import read_run
 from khorig.out.report.timeline import blackouts, lanes_of
 from khorig.rules.finding import Verdict
 from khorig.vm.errors import InfraError
-from report.page_checker import checked_text
-from report.runs import NASTY, picture, result, write_run, write_session
 
 
 def _page(folder: Path) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Mapping
 
 import pytest
+from report.runs import result, write_session
+
 from khorig.out.report.page import write_report
 from khorig.rules.finding import Verdict
-from report.runs import result, write_session
 
 Event = Mapping[str, Any]
 # What each kind of event must have besides name, ph and pid.

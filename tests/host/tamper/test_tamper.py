@@ -8,6 +8,9 @@ import struct
 import libfdt
 import numpy as np
 import pytest
+from verdict.fake_guest import ARRAY, PARAMETERS, FakeGuest, sealed_guest
+from view.handover_image import PAGE, RAM, SCRATCH, HandoverImage
+
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import MachineFacts
 from khorig.kho.boot.handoff import find_handoff
@@ -24,8 +27,6 @@ from khorig.run.tamper.handoff_tamperings import HANDOFF_TAMPERINGS, HandoffTamp
 from khorig.run.tamper.hook import TamperHook, find_handoff_target, find_target
 from khorig.run.tamper.tampering import Tampering
 from khorig.run.tamper.target import CannotTamper
-from verdict.fake_guest import ARRAY, PARAMETERS, FakeGuest, sealed_guest
-from view.handover_image import PAGE, RAM, SCRATCH, HandoverImage
 
 # Images fill memory from below; scratch lies above what they have.
 EVERY_FRAME = np.arange(RAM.begin >> 12, SCRATCH[1].end >> 12, dtype=np.int64)

@@ -8,13 +8,14 @@ from typing import Any, Sequence
 
 import libfdt
 import xxhash
+from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typical_image
+
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import MachineFacts
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding
 from khorig.run.judge import HandoverJudge
 from khorig.run.judging import StopContext
-from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typical_image
 
 FREE, ALLOCATED, TAIL = 0x20, 0x40, 0x1F
 SCRATCH_BIT = 0x80

@@ -8,7 +8,6 @@ import struct
 from typing import Callable
 
 import pytest
-from khorig.rules.finding import Finding
 from verdict.fake_guest import (
     ARRAY,
     KHO_DATA,
@@ -21,6 +20,8 @@ from verdict.fake_guest import (
     sealed_guest,
 )
 from view.handover_image import PAGE, RAM, SCRATCH
+
+from khorig.rules.finding import Finding
 
 # ---- entry
 

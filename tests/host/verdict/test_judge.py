@@ -6,9 +6,6 @@ from __future__ import annotations
 import struct
 
 import pytest
-from khorig.guest.event import EventFieldError
-from khorig.guest.spec import RunSpec
-from khorig.run.judge import HandoverJudge
 from verdict.fake_guest import (
     ALLOCATED,
     FREE,
@@ -20,6 +17,10 @@ from verdict.fake_guest import (
     sealed_guest,
 )
 from view.handover_image import PAGE, RAM, SCRATCH
+
+from khorig.guest.event import EventFieldError
+from khorig.guest.spec import RunSpec
+from khorig.run.judge import HandoverJudge
 
 
 def test_clean_run() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.spec import RunSpec

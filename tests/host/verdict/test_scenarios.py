@@ -9,6 +9,8 @@ from typing import Callable
 import libfdt
 import numpy as np
 import pytest
+from view.handover_image import PAGE, SCRATCH, FdtValue, HandoverImage
+
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.spec import RunSpec
@@ -21,7 +23,6 @@ from khorig.rules.scenarios.random_stream import RandomStream
 from khorig.rules.scenarios.scenario_options import number_option
 from khorig.rules.sealed_state import SealedState, take_sealed_state
 from khorig.rules.stop import Stop
-from view.handover_image import PAGE, SCRATCH, FdtValue, HandoverImage
 
 SEED = 77
 

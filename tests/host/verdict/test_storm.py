@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import pytest
+from view.handover_image import typical_image
+
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.machine import RunningCpu
@@ -14,7 +16,6 @@ from khorig.rules.scenarios.storm import expected_storm
 from khorig.rules.stop import Stop
 from khorig.run.rerun import rerun_command
 from khorig.vm.machines import machine_named
-from view.handover_image import typical_image
 
 REGISTERS = """\
 

@@ -12,6 +12,7 @@ import struct
 from typing import Mapping, Sequence, Union
 
 import libfdt
+
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import PhysRange, RamMemory
 

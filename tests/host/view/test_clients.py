@@ -9,10 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from khorig.kho.clients.khorig import Clients, decode_clients, read_ledger, read_store
-from khorig.kho.handover import decode_handover
-from khorig.kho.owners import Owners, find_owners
-from khorig.mem.errors import DecodeError
 from view.handover_image import (
     LOG_TEXT,
     PAGE,
@@ -22,6 +18,11 @@ from view.handover_image import (
     log_bytes,
     typical_image,
 )
+
+from khorig.kho.clients.khorig import Clients, decode_clients, read_ledger, read_store
+from khorig.kho.handover import decode_handover
+from khorig.kho.owners import Owners, find_owners
+from khorig.mem.errors import DecodeError
 
 
 def read(image: HandoverImage) -> tuple[Clients, Owners]:

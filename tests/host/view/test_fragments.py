@@ -10,12 +10,13 @@ import libfdt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from view.handover_image import PAGE, RAM, FdtValue, HandoverImage, fdt_bytes, typical_image
+
 from khorig.kho.fdt import parse_fdt, read_fdt
 from khorig.kho.fragment import open_fragment, read_link, string_property
 from khorig.kho.handover import Handover, decode_handover
 from khorig.kho.layout import GEOMETRY_4K, MAX_FRAGMENT_DEPTH
 from khorig.mem.errors import DecodeError
-from view.handover_image import PAGE, RAM, FdtValue, HandoverImage, fdt_bytes, typical_image
 
 
 def cause(call: Callable[[], object]) -> tuple[str, int]:

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage
+
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.frame_table import FrameState, frame_byte, read_frame_table
 from khorig.kho.scratch import check_scratch, read_scratch
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange
-from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage
 
 PARAMETERS = SCRATCH[0].begin
 ARRAY = PARAMETERS + 0x2000

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from khorig.mem.errors import DecodeError
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import OutsideRam, PhysRange, RamMemory, read_bytes

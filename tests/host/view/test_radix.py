@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from view.handover_image import MIB, PAGE, RAM, HandoverImage
+
 from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.radix import RadixTree, decode_radix, sound_blocks
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import PhysRange, RamMemory
-from view.handover_image import MIB, PAGE, RAM, HandoverImage
 
 
 def decode(image: HandoverImage) -> RadixTree:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import struct
 
 import pytest
+from view.handover_image import MIB, PAGE, RAM, FdtValue, HandoverImage
+
 from khorig.kho.clients.khorig import Store, decode_clients
 from khorig.kho.clients.scenario_blocks import OwnedBlocks, read_block_list, read_churn_model
 from khorig.kho.clients.scenario_state import read_scenario_state
@@ -13,7 +15,6 @@ from khorig.kho.handover import decode_handover
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.owners import find_owners
 from khorig.mem.errors import DecodeError
-from view.handover_image import MIB, PAGE, RAM, FdtValue, HandoverImage
 
 
 def with_store(image: HandoverImage, content: bytes, name: str = "s") -> Store:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import struct
 
 import pytest
+from view.handover_image import MIB, PAGE, RAM, HandoverImage
+
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.vmalloc import Vmalloc, decode_vmalloc
 from khorig.mem.errors import DecodeError
-from view.handover_image import MIB, PAGE, RAM, HandoverImage
 
 WHERE = 0x4711000
 

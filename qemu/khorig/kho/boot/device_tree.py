@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import libfdt
+
 from khorig.kho.boot.handoff_fields import Field, Handoff
 from khorig.kho.fdt import properties_of, read_fdt
 from khorig.mem.errors import DecodeError

@@ -9,6 +9,7 @@ from typing import Mapping
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import Fragment, string_property, u64_property
 from khorig.kho.handover import Handover

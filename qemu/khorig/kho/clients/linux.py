@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Mapping
 
 import numpy as np
+
 from khorig.kho.block_chain import BlockChain, read_block_chain
 from khorig.kho.blocks import Blocks
 from khorig.kho.fdt import FdtNode, parse_fdt, read_fdt

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.blocks import Blocks
 from khorig.kho.clients.khorig import Store, read_store
 from khorig.kho.layout import GEOMETRY_4K, Geometry

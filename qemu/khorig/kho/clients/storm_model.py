@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.blocks import Blocks
 from khorig.kho.clients.khorig import Store, read_store
 from khorig.kho.clients.scenario_blocks import CHURN_PAGES, ChurnModel, blocks_of_model

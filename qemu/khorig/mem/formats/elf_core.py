@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Iterator
 
 import numpy as np
+
 from khorig.mem.formats.source import Source
 from khorig.mem.guest_ram import RamRegion
 from khorig.mem.memory import PhysRange

@@ -13,6 +13,7 @@ from typing import Iterator, NamedTuple, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.mem.formats.page_packing import PACKED, PageUnpacker
 from khorig.mem.formats.segments import MAX_SEGMENTS, merged
 from khorig.mem.formats.source import Source

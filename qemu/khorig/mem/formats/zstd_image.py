@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Iterator
 
 import zstandard
+
 from khorig.mem.formats.errors import UnreadableDump
 from khorig.mem.formats.source import Extent, MappedFile
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Iterator
 
 import numpy as np
+
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import string_property
 from khorig.kho.inspection import Inspection

@@ -8,10 +8,11 @@ from typing import Iterator
 
 import numpy as np
 import numpy.typing as npt
+from rich.text import Text
+
 from khorig.kho.inspection import Inspection
 from khorig.mem.memory import PhysRange
 from khorig.out.text import size
-from rich.text import Text
 
 _COLUMNS = 64
 _ROWS = 16  # of one range at most

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Iterator
 
 import numpy as np
+
 from khorig.kho.bitmap_chunks import BitmapChunks
 from khorig.kho.candidates import Candidate
 from khorig.kho.inspection import Inspection

@@ -5,6 +5,7 @@ the tree, and nothing else."""
 from __future__ import annotations
 
 import numpy as np
+
 from khorig.kho.clients.scenario_blocks import CHURN_PAGES, ChurnModel, blocks_of_model
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding

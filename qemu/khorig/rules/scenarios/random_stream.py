@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import xxhash
+
 from khorig.kho.radix import Uint64Array
 
 _MASK = (1 << 64) - 1

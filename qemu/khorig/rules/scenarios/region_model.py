@@ -8,6 +8,7 @@ from typing import Callable
 
 import numpy as np
 import numpy.typing as npt
+
 from khorig.kho.blocks import Blocks
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding

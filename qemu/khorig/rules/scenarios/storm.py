@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from khorig.kho.clients.khorig import KHORIG_PATH
 from khorig.kho.clients.storm_model import STORM_PAGES, STORM_PRIZES, storm_blocks, storm_prizes
 from khorig.kho.fragment import Fragment, is_link

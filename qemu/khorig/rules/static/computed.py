@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Callable, Iterator, Mapping
 
 import numpy as np
+
 from khorig.kho.bitmap_chunks import SMALL_BITMAP, BitmapChunks
 from khorig.kho.blocks import Blocks, Int64Array
 from khorig.kho.clients.khorig import METADATA_PATH, METADATA_SIZE

@@ -7,6 +7,7 @@ import struct
 from typing import Callable, Iterator, Mapping
 
 import numpy as np
+
 from khorig.kho.boot.boot_params import find_in_setup_data
 from khorig.kho.boot.device_tree import find_in_device_tree
 from khorig.kho.boot.handoff_fields import Handoff

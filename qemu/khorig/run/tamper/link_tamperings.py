@@ -7,6 +7,7 @@ import struct
 from typing import Iterator
 
 import libfdt
+
 from khorig.kho.clients.khorig import KHORIG_PATH, STORES_PATH
 from khorig.kho.layout import DATA_PROPERTY, MAX_FRAGMENT_DEPTH, SIZE_PROPERTY
 from khorig.run.tamper.tampering import Tampering

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Callable, Iterator
 
 import libfdt
+
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.fragment import Fragment
 from khorig.kho.handover import Handover
