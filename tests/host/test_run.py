@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rig import Rig, Script, event, handover_script, stop
 
+from khorig.guest.poke import Poke
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import StopContext
 
@@ -225,6 +226,45 @@ def test_hooks_may_write_guest_memory(rig: Rig) -> None:
     result = rig.run(handover_script())
     assert written == [b"tampered"] * 7
     assert "wrote at sealed" in (Path(result.directory) / "events.jsonl").read_text()
+
+
+def test_a_poke_is_done_after_the_judge_has_looked_and_is_on_record(rig: Rig) -> None:
+    seen = []
+
+    def on_stop(context: StopContext) -> list[Finding]:
+        seen.append(context.ram.read(0x2000, 1)[0])
+        return []
+
+    rig.judge.on_stops = on_stop
+    script: Script = [["poke", [0x2000, "41"]], *handover_script()]
+    result = rig.run(script, pokes=(Poke(2, "restored", 0x1FFF, 1),))
+    assert seen == [0x41, 0x41, 0x41, 0x41, 0x40, 0x40, 0x40]
+    assert result.verdict is Verdict.PASS  # this judge is told what to say
+    assert [poked.line for poked in result.poked] == [
+        "0x0000000000002000 (nobody's memory): 0x41 is now 0x40"
+    ]
+    folder = Path(result.directory)
+    records = [json.loads(line) for line in (folder / "events.jsonl").open()]
+    (hook,) = [record for record in records if record["ev"] == "hook"]
+    wanted = {"gen": 2, "at": "restored", "address": "0x0000000000002000", "owner": ""}
+    assert hook.items() >= {**wanted, "before": 0x41, "after": 0x40}.items()
+    assert result.rerun.endswith("--poke 2:restored:0x1fff+0x1")
+    assert folder.name == "x86_64-q35-16M-poke-2_restored_0x1fff+0x1"
+
+
+@pytest.mark.parametrize(
+    "poke, why",
+    [
+        (Poke(1, "sealed", "root"), "there is no handover at this stop"),
+        (Poke(2, "entry", 1 << 40), "0x0000010000000000 is not RAM"),
+        (Poke(4, "entry", 0x1000), "generation 4 never stopped at 'entry'"),
+    ],
+)
+def test_a_poke_that_was_not_done_fails_the_run(rig: Rig, poke: Poke, why: str) -> None:
+    result = rig.run(handover_script(), pokes=(poke,))
+    assert (result.verdict, result.findings[0].clause) == (Verdict.FAIL, "poke")
+    assert result.cause == f"{poke} was not done: {why}"
+    assert result.poked == []
 
 
 def test_a_bug_of_the_judge_is_not_blamed_on_the_guest(rig: Rig) -> None:

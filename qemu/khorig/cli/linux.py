@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 import click
 
 from khorig.cli import exit_codes
-from khorig.cli.types import ConfigSetting, NameOf, Seed, Size
+from khorig.cli.types import ConfigSetting, NameOf, PokeOf, Seed, Size, check_pokes
 from khorig.guest.spec import BOOTS, RunSpec
 from khorig.linux.chain import must_count
 from khorig.linux.image import arch_of_image
@@ -158,6 +158,9 @@ def _common(command: Any) -> Any:
               "khorig; or both, with a comma.")
 @click.option("--tamper", metavar="NAME[,NAME]|all",
               help="Damage the first handover; the second kernel must refuse it by name.")
+@click.option("--poke", "pokes", multiple=True, type=PokeOf(RunSpec.stops),
+              help="Flip a bit of one byte at a stop, after the host has looked; may be repeated. "
+              "The owner as 'inspect --owners' names it.")
 @click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
 @click.option("--linux-append", multiple=True, metavar="NAME=VALUE",
               help="For each Linux; with N: in front only for that generation.")
@@ -182,6 +185,10 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     ]
     if options["tamper"]:
         specs = _damaged(specs, options["tamper"])
+    for spec in specs:
+        for poke in spec.pokes:
+            stops = spec.stops_of(poke.generation) if poke.generation <= spec.generations else ()
+            check_pokes((poke,), spec.generations, stops)
     return _session(specs, options)
 
 
@@ -253,6 +260,7 @@ def _spec(
         extra_options=tuple(options.get("append", ())),
         extra_qemu=extra_qemu,
         boot=boot,
+        pokes=options.get("pokes", ()),
         kernels=kernels,
         counted=options["count"] or must_count(machine),
         linux_options=tuple(options.get("linux_append", ())),

@@ -12,7 +12,7 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.near import unknown
-from khorig.cli.types import NameOf, Seed, Size
+from khorig.cli.types import NameOf, PokeOf, Seed, Size, check_pokes
 from khorig.guest.spec import BOOTS, RunSpec
 from khorig.run.artifacts import default_out
 from khorig.run.faults import FAULTS
@@ -83,6 +83,14 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
     help="How the host damages what scenario 'refuse' hands over.  [default: all]",
 )
 @click.option(
+    "--poke",
+    "pokes",
+    multiple=True,
+    type=PokeOf(STOPS),
+    help="Flip a bit of one byte at a stop, after the host has looked; may be repeated. The owner "
+    "as 'inspect --owners' names it.",
+)
+@click.option(
     "--stops",
     type=NameOf("stop", lambda: (*STOPS, "none")),
     default=",".join(RunSpec.stops),
@@ -130,6 +138,7 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
       khorig run --machine all --mem 128M
       khorig run --scenario chain --generations 100 --machine virt
       khorig run --scenario handover --append megabytes=128 --keep
+      khorig run --poke 1:sealed:khorig/stores/blocks+0x10
       khorig run --machine q35 -- -d int,cpu_reset -D qemu.log
     """
     specs = _specs(options, extra_qemu)
@@ -170,11 +179,13 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[RunSpec
                 timeout_s=options["timeout"],
                 fault=fault,
                 boot=boot,
+                pokes=options["pokes"],
                 stops=tuple(stop for stop in options["stops"] if stop != "none"),
                 extra_options=options["append"],
                 extra_qemu=extra_qemu,
             )
             specs.append(tampered(spec, tamper) if tamper else spec)
+            check_pokes(spec.pokes, specs[-1].generations, spec.stops)
     return specs
 
 

@@ -10,6 +10,7 @@ from typing import Any, Callable, Sequence
 import click
 
 from khorig.cli.near import unknown
+from khorig.guest.poke import FORM, Poke, parse_poke
 from khorig.linux.setting import Setting, parse_setting
 
 
@@ -84,3 +85,41 @@ class ConfigSetting(click.ParamType):
         if setting is None:
             self.fail(f"'{value}' sets nothing; try CMA=y or NR_CPUS=4", param, ctx)
         return setting
+
+
+class PokeOf(click.ParamType):
+    """A write at a stop: "2:sealed:khorig/stores/db0+0x10"."""
+
+    name = "poke"
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        """`stops` are those that guests have."""
+        self._stops = stops
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Poke:
+        poke = value if isinstance(value, Poke) else parse_poke(str(value))
+        if poke is None:
+            self.fail(
+                f"'{value}' is not {FORM}; try 2:sealed:khorig/stores/blocks+0x10 or "
+                "1:sealed:0x8000000 ('inspect --owners' lists the owners)",
+                param,
+                ctx,
+            )
+        if poke.stop not in self._stops:
+            raise unknown("stop", poke.stop, self._stops)
+        return poke
+
+    def get_metavar(self, param: click.Parameter) -> str:
+        return FORM
+
+
+def check_pokes(pokes: Sequence[Poke], generations: int, stops: Sequence[str]) -> None:
+    """Raises UsageError for a poke at a stop that a run does not have."""
+    for poke in pokes:
+        if not 1 <= poke.generation <= generations:
+            raise click.UsageError(f"--poke {poke}: the run has generations 1 to {generations}")
+        if poke.stop not in stops:
+            listed = ", ".join(stops) or "none"
+            raise click.UsageError(f"--poke {poke}: the run stops at {listed}")

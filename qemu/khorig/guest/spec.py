@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Mapping
 
+from khorig.guest.poke import Poke
+
 BOOTS = ("direct", "uefi")  # how the first kernel of a run is started
 
 
@@ -23,6 +25,7 @@ class RunSpec:
     timeout_s: float = 60.0
     fault: str | None = None  # a deliberate defect of the kernel, by its name there
     tamper: str | None = None  # what the host does to guest memory, by its name in khorig.run.tamper
+    pokes: tuple[Poke, ...] = ()  # what the host writes at stops
     stops: tuple[str, ...] = ("sealed", "entry", "restored")
     extra_options: tuple[str, ...] = ()  # more guest command line, "name=value"
     extra_qemu: tuple[str, ...] = ()
@@ -64,4 +67,4 @@ class RunSpec:
         for part in (boot, self.fault, self.tamper):
             if part:
                 name += f"-{part}"
-        return name
+        return name + "".join(f"-poke-{poke.slug}" for poke in self.pokes)

@@ -25,6 +25,7 @@ def verdict_document(result: RunResult) -> str:
             "findings": findings,
             "statistics": dataclasses.asdict(result.statistics),
             "phases": [dataclasses.asdict(phase) for phase in result.phases],
+            "poked": [dataclasses.asdict(poked) for poked in result.poked],
             "recorded": result.recorded,
             "rerun": result.rerun,
             "spec": dataclasses.asdict(result.spec),

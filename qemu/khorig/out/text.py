@@ -26,8 +26,9 @@ def machine_label(spec: RunSpec) -> str:
 
 
 def scenario_label(spec: RunSpec) -> str:
-    """ "handover", with the defect or the tampering when there is one."""
+    """ "handover", with what is done to it on purpose: defect, tampering, pokes."""
     extra = [part for part in (spec.fault, spec.tamper) if part]
+    extra += [f"poke {poke}" for poke in spec.pokes]
     return f"{spec.what}[{','.join(extra)}]" if extra else spec.what
 
 
@@ -129,6 +130,7 @@ def _failure_lines(result: RunResult) -> list[str]:
         lines.append(_line("where", finding.where))
     if finding.owner:
         lines.append(_line("owner", finding.owner))
+    lines += _block("poked", [poked.line for poked in result.poked])
     proof = [line for line in finding.evidence if line not in finding.what]
     lines += _block("proof", proof[:_EVIDENCE_LINES])
     lines += _block("also", _others(result.findings[1:]))

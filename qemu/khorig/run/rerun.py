@@ -26,6 +26,8 @@ def rerun_command(spec: RunSpec) -> str:
         words += ["--fault", spec.fault]
     if spec.tamper:
         words += ["--tamper", spec.tamper]
+    for poke in spec.pokes:
+        words += ["--poke", str(poke)]
     if spec.stops != RunSpec.stops:
         words += ["--stops", ",".join(spec.stops) or "none"]
     for option in spec.extra_options:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Sequence
 
+from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
@@ -36,6 +37,7 @@ class RunResult:
     qemu: str  # version
     exit_status: int | None
     console_tail: Sequence[str] = ()  # the last lines of text, events left out
+    poked: Sequence[Poked] = ()  # what was written into the guest because the run was asked to
     recorded: str = ""  # what came of doing a failed run again to record it, or ""
     id: str = ""  # unique within the session; the folder of the artifacts below its own
     directory: str = ""  # artifacts, absolute

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Mapping
 
+from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
@@ -20,6 +22,7 @@ class ResultBuilder:
         self._shift = machine_named(spec.machine).icount_shift(spec.boot)
         self._findings: list[Finding] = []
         self._phases: list[Phase] = []
+        self._poked: list[Poked] = []
         self._verdict: Mapping[str, Any] | None = None
         self._jump_ns: int | None = None
 
@@ -28,10 +31,12 @@ class ResultBuilder:
         if record["ev"] == "guest":
             self._on_guest(record["event"])
         elif record["ev"] == "finding":
-            fields = {k: v for k, v in record.items() if k not in ("s", "ev")}
-            fields["verdict"] = Verdict(fields["verdict"])
-            fields["evidence"] = tuple(fields["evidence"])
-            self._findings.append(Finding(**fields))
+            values = {k: v for k, v in record.items() if k not in ("s", "ev")}
+            values["verdict"] = Verdict(values["verdict"])
+            values["evidence"] = tuple(values["evidence"])
+            self._findings.append(Finding(**values))
+        elif record["ev"] == "hook" and "poke" in record:
+            self._poked.append(Poked(**{f.name: record[f.name] for f in fields(Poked)}))
         elif record["ev"] == "verdict":
             self._verdict = record
 
@@ -65,6 +70,7 @@ class ResultBuilder:
             qemu=verdict["qemu"],
             exit_status=verdict["exit_status"],
             console_tail=verdict["console_tail"],
+            poked=self._poked,
         )
 
 

@@ -19,6 +19,7 @@ from khorig.rules.finding import Finding, Verdict
 from khorig.run.firmware_monitor import FirmwareWords
 from khorig.run.guest_monitor import GuestWords
 from khorig.run.judging import Judge, StopContext, StopHook
+from khorig.run.poke.poker import Poker
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.vm.build_outputs import Images
 from khorig.vm.cancellation import Cancellation
@@ -76,6 +77,7 @@ class Run:
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
         self._words = GuestWords(spec)
+        self._poker = Poker(spec.pokes)
         self._firmware = FirmwareWords(spec)
         self._ending_by_s: float | None = None
         self._shutdown = ""
@@ -188,6 +190,7 @@ class Run:
             self._ending_by_s = time.monotonic() + _LAST_WORDS_S
         self._add(*self._words.on_event(event))
         findings += self._judge.on_event(event)
+        self._poker.on_event(event)
         if event.kind == "stop" and not findings:
             # The guest polls meanwhile. It is not paused through QMP: with -icount, 'cont' can wait
             # for ever for a lock of QEMU's (seen with 7.2.22, once in some hundred stops).
@@ -221,6 +224,17 @@ class Run:
             for hook in self._hooks:
                 if lines := hook(context):
                     self._emit("hook", gen=event.generation, at=at, lines=lines)
+            findings = self._poke(context)
+        return findings
+
+    def _poke(self, context: StopContext) -> list[Finding]:
+        """Last of all at a stop, so that neither judge nor image has seen it."""
+        done, findings = self._poker.on_stop(context)
+        for poked in done:
+            what = dataclasses.asdict(poked)
+            self._emit(
+                "hook", gen=context.generation, at=context.at, lines=[f"poked {poked.line}"], **what
+            )
         return findings
 
     def _running_cpus(self, vm: Vm, at: str) -> tuple[RunningCpu, ...]:
@@ -291,7 +305,8 @@ class Run:
         if self._status is None and not self._findings:
             what = f"the guest did not end within {_LAST_WORDS_S:g} s of its last words"
             self._add(self._finding("exit-status", what))
-        missing = self._sequence.finish() + self._judge.finish(self._status)
+        missing = [*self._sequence.finish(), *self._poker.finish()]
+        missing += self._judge.finish(self._status)
         if not self._findings:
             self._add(*missing)
 

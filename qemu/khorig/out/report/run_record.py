@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
+from khorig.guest.poke import Poke
+from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
 from khorig.out.plain import verbose_text
 from khorig.rules.finding import Finding, Verdict
@@ -118,6 +120,7 @@ def read_spec(fields: Mapping[str, Any]) -> RunSpec:
     }
     values["memory"] = int(values.get("memory", RunSpec.memory))
     values["seed"] = int(values.get("seed", RunSpec.seed))
+    values["pokes"] = tuple(Poke(**poke) for poke in values.get("pokes", ()))
     return RunSpec(**values)
 
 
@@ -160,6 +163,7 @@ def read_result(document: Mapping[str, Any], spec: RunSpec | None = None) -> Run
         wall_s=float(document["wall_s"]),
         qemu=str(document["qemu"]),
         exit_status=document.get("exit_status"),
+        poked=[Poked(**poked) for poked in document.get("poked", ())],
         recorded=str(document.get("recorded", "")),
         id=str(document["id"]),
         rerun=str(document.get("rerun", "")),
