@@ -11,7 +11,7 @@ from typing import Any, Mapping
 import pytest
 from peers import ONE_OF_EACH, Chains, expect_pass
 
-from khorig.kho.inspection import Inspection, inspect
+from khorig.kho.snapshot import Snapshot, find_snapshot
 from khorig.mem.formats import open_dump
 from khorig.rules.check import check, is_broken
 
@@ -41,10 +41,10 @@ def fnv(data: bytes) -> int:
     )
 
 
-def clients_of(inspection: Inspection) -> dict[str, tuple[int, int]]:
+def clients_of(snapshot: Snapshot) -> dict[str, tuple[int, int]]:
     """Address and size of what hangs from the root."""
     found = {}
-    for node in inspection.handover.root.tree.children:
+    for node in snapshot.handover.root.tree.children:
         address, size = (
             int.from_bytes(node.properties[name], "little")
             for name in ("preserved-data", "blob-size")
@@ -53,17 +53,17 @@ def clients_of(inspection: Inspection) -> dict[str, tuple[int, int]]:
     return found
 
 
-def expect_same_as_debugfs(inspection: Inspection, files: Mapping[str, Event]) -> None:
+def expect_same_as_debugfs(snapshot: Snapshot, files: Mapping[str, Event]) -> None:
     """Root, subtrees and scratch are those that Linux shows."""
-    memory = inspection.memory
+    memory = snapshot.memory
 
     def content(address: int, size: int) -> int:
         with memory.view(address, size) as view:
             return fnv(bytes(view))
 
     root = files["out/fdt"]
-    assert content(inspection.handover.root.address, root["size"]) == int(root["fnv"], 0)
-    clients = clients_of(inspection)
+    assert content(snapshot.handover.root.address, root["size"]) == int(root["fnv"], 0)
+    clients = clients_of(snapshot)
     shown = {name.removeprefix("out/sub_fdts/") for name in files if "/sub_fdts/" in name}
     assert shown == set(clients) and len(shown) >= 4
     for name, (address, size) in clients.items():
@@ -77,11 +77,11 @@ def scratch_of(files: Mapping[str, Event]) -> list[tuple[int, int]]:
     return [(int(begin, 0), int(size, 0)) for begin, size in zip(*columns)]
 
 
-def expect_sound(inspection: Inspection, sessions: int) -> None:
+def expect_sound(snapshot: Snapshot, sessions: int) -> None:
     """No invariant is broken, and every client of Linux could be read."""
-    outcomes = check(inspection)
+    outcomes = check(snapshot)
     assert not is_broken(outcomes), [outcome for outcome in outcomes if outcome.violations]
-    luo, test = inspection.linux.luo, inspection.linux.kho_test
+    luo, test = snapshot.linux.luo, snapshot.linux.kho_test
     assert luo and test and test.adds_up
     assert [(s.name, s.files[0].token) for s in luo.sessions] == [("khorig", 0x6B686F)] * sessions
 
@@ -103,25 +103,25 @@ def test_dumps_of_linux(chains: Chains, machine: str, release: str) -> None:
     test, = said_by(events, "kho_test", 2)
 
     with open_dump(folder / "gen1.sealed.ram.zst") as dump:
-        inspection = inspect(dump)
-        expect_sound(inspection, sessions=0)  # Linux writes them on its way down
-        expect_same_as_debugfs(inspection, files)
-        assert clients_of(inspection) == khorig_said
+        snapshot = find_snapshot(dump)
+        expect_sound(snapshot, sessions=0)  # Linux writes them on its way down
+        expect_same_as_debugfs(snapshot, files)
+        assert clients_of(snapshot) == khorig_said
     with open_dump(folder / "gen2.entry.ram.zst") as dump:
-        inspection = inspect(dump)
-        expect_sound(inspection, sessions=1)
-        assert clients_of(inspection) == khorig_said
-        assert [(a.begin, a.size) for a in inspection.scratch or ()] == scratch_of(files)
-        [area] = inspection.clients.reserved
+        snapshot = find_snapshot(dump)
+        expect_sound(snapshot, sessions=1)
+        assert clients_of(snapshot) == khorig_said
+        assert [(a.begin, a.size) for a in snapshot.scratch or ()] == scratch_of(files)
+        [area] = snapshot.clients.reserved
         assert (area.area.begin, area.area.size) == (int(reserved["start"], 0), reserved["size"])
-        linux_test, luo = inspection.linux.kho_test, inspection.linux.luo
+        linux_test, luo = snapshot.linux.kho_test, snapshot.linux.luo
         assert linux_test and luo and luo.sessions[0].files[0].memfd
         assert len(linux_test.folios) == test["folios"]
         assert linux_test.folios.page_count << 12 == test["bytes"]
         assert luo.sessions[0].files[0].memfd.folios.page_count >= 300
     with open_dump(folder / "gen2.sealed.ram.zst") as dump:
-        inspection = inspect(dump)
-        expect_sound(inspection, sessions=1)
+        snapshot = find_snapshot(dump)
+        expect_sound(snapshot, sessions=1)
         shown = debugfs_of(events, 3)["in/fdt"]
-        with inspection.memory.view(inspection.handover.root.address, shown["size"]) as view:
+        with snapshot.memory.view(snapshot.handover.root.address, shown["size"]) as view:
             assert fnv(bytes(view)) == int(shown["fnv"], 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from peers import ONE_OF_EACH, Chains, built_peer, expect_pass
 
-from khorig.kho.inspection import inspect
+from khorig.kho.snapshot import find_snapshot
 from khorig.linux.archive import write_archive
 from khorig.linux.refusals import DamageHook, LinuxDamage
 from khorig.linux.user_space import compile_static
@@ -119,10 +119,10 @@ def test_a4_a_dump_tells_the_page_size(chains: Chains) -> None:
     """By trying: with the right one everything in it adds up."""
     result = chains.run("virt", (PAGES_16K, "khorig"), keep=True)
     with open_dump(Path(result.directory) / "gen2.entry.ram.zst") as dump:
-        inspection = inspect(dump)
-        assert inspection.geometry.page_size == 16 << 10
-        assert not is_broken(check(inspection))
-        assert inspection.linux.kho_test and inspection.linux.kho_test.adds_up
+        snapshot = find_snapshot(dump)
+        assert snapshot.geometry.page_size == 16 << 10
+        assert not is_broken(check(snapshot))
+        assert snapshot.linux.kho_test and snapshot.linux.kho_test.adds_up
 
 
 def dirty_archive(folder: Path) -> Path:

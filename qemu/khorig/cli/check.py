@@ -32,16 +32,15 @@ def check(
     \b
     Exit status: 0 consistent; 1 broken; 2 there is no dump or no handover.
     """
-    from khorig.kho.inspection import NoHandover
-    from khorig.kho.inspection import inspect as inspect_dump
+    from khorig.kho.snapshot import NoHandover, find_snapshot
     from khorig.out.inspect.document import outcome_document
     from khorig.rules import check as checks
     from khorig.rules.outcome import Outcome, Status
 
     with opened(dump, machine) as source:
         try:
-            inspection = inspect_dump(source, fdt, generation)
-            root, outcomes = inspection.chosen, checks.check(inspection)
+            snapshot = find_snapshot(source, fdt, generation)
+            root, outcomes = snapshot.chosen, checks.check(snapshot)
         except NoHandover as error:
             named = [c for c in error.candidates if c.error is not None]
             if not named:

@@ -13,7 +13,7 @@ from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, opened
 
 if TYPE_CHECKING:
-    from khorig.kho.inspection import Inspection
+    from khorig.kho.snapshot import Snapshot
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -50,8 +50,7 @@ def inspect(
       khorig inspect guest.elf --fdt 0x12345000 --dts
       khorig inspect vmcore --html handover.html --svg memory.svg
     """
-    from khorig.kho.inspection import NoHandover
-    from khorig.kho.inspection import inspect as inspect_dump
+    from khorig.kho.snapshot import NoHandover, find_snapshot
     from khorig.out.inspect import details
     from khorig.out.inspect.document import inspection_document
     from khorig.out.inspect.memory_map import memory_map
@@ -59,36 +58,36 @@ def inspect(
 
     with opened(dump, machine) as source:
         try:
-            inspection = inspect_dump(source, fdt, generation)
+            snapshot = find_snapshot(source, fdt, generation)
         except NoHandover as error:
             return _nothing(source, error, as_json, dts)
-        _write(inspection, html, svg)
+        _write(snapshot, html, svg)
         if as_json:
-            click.echo(json.dumps(inspection_document(inspection, pages), indent=1))
+            click.echo(json.dumps(inspection_document(snapshot, pages), indent=1))
             return exit_codes.PASS
         wanted: list[Iterable[str]] = []
         if tree:
-            wanted.append(details.tree_lines(inspection))
+            wanted.append(details.tree_lines(snapshot))
         if owners:
-            wanted.append(details.owner_lines(inspection))
+            wanted.append(details.owner_lines(snapshot))
         if dts:
-            wanted.append(details.dts_lines(inspection))
+            wanted.append(details.dts_lines(snapshot))
         if pages:
-            wanted.append(details.page_lines(inspection))
+            wanted.append(details.page_lines(snapshot))
         if not wanted and (html or svg):
             return exit_codes.PASS
-        for lines in wanted or [summary_lines(inspection)]:
+        for lines in wanted or [summary_lines(snapshot)]:
             click.echo("\n".join(lines))
         if not wanted:
             from rich.console import Console
 
             console = Console(highlight=False, soft_wrap=True)
-            for line in memory_map(inspection):
+            for line in memory_map(snapshot):
                 console.print(line)
     return exit_codes.PASS
 
 
-def _write(inspection: Inspection, html: Path | None, svg: Path | None) -> None:
+def _write(snapshot: Snapshot, html: Path | None, svg: Path | None) -> None:
     """The files that were asked for. Raises InfraError when they cannot be written."""
     from khorig.out.report.dump_page import dump_html, dump_svg
     from khorig.run.artifacts import write_whole
@@ -98,14 +97,14 @@ def _write(inspection: Inspection, html: Path | None, svg: Path | None) -> None:
         if path is None:
             continue
         try:
-            write_whole(path, draw(inspection))
+            write_whole(path, draw(snapshot))
         except OSError as error:
             raise InfraError(f"{path}: {error.strerror}") from error
 
 
 def _nothing(source: object, error: Exception, as_json: bool, dts: bool) -> int:
     """What can be said of a dump without a handover that can be read."""
-    from khorig.kho.inspection import NoHandover
+    from khorig.kho.snapshot import NoHandover
     from khorig.mem.formats import Dump
     from khorig.out.inspect.document import candidate_document
     from khorig.out.inspect.foreign import foreign_lines

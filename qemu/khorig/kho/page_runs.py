@@ -58,19 +58,16 @@ class PageRuns:
     def _group(self, owners: Owners) -> None:
         """Finds the runs of pages of one owner: `first`, `count` and `group`, a place in `names`.
         The chunks of a store belong to the store; of many owners the smallest are one."""
-        frames, ids = owners.frames, owners.ids
-        if not len(frames):
+        if not len(owners.begins):
             return
-        starts = np.flatnonzero((np.diff(frames) != 1) | (np.diff(ids) != 0)) + 1
-        starts = np.concatenate([[0], starts])
-        self.first = frames[starts]
-        self.count = np.diff(np.append(starts, len(frames)))
+        self.first = owners.begins
+        self.count = owners.ends - owners.begins
         plain = [name.removesuffix(" chunk") for name in owners.names]
         names = list(dict.fromkeys([*plain, NOBODY]))
         place = {name: i for i, name in enumerate(names)}
         # The last element is what index -1 finds: pages that nobody claims.
         table = np.array([*(place[name] for name in plain), place[NOBODY]], dtype=np.int64)
-        group = table[ids[starts]]
+        group = table[owners.ids]
         sizes = np.bincount(group, self.count, minlength=len(names))
         largest = np.argsort(-sizes, kind="stable")[:_MOST_OWNERS]
         shrink = np.full(len(names), len(largest), dtype=np.int64)

@@ -79,6 +79,24 @@ class GuestRam:
         except OSError:  # ENXIO: nothing but a hole follows
             return False
 
+    def extents(self) -> list[tuple[int, int]]:
+        """(guest-physical address, bytes) of all that was ever written, ascending; the rest reads as
+        zeros. All RAM where there is no backing file to ask."""
+        if self._file is None:
+            return [(region.gpa, region.size) for region in self.regions]
+        found = []
+        for region in self.regions:
+            at, end = region.offset, region.offset + region.size
+            while at < end:
+                try:
+                    begin = os.lseek(self._file, at, os.SEEK_DATA)
+                except OSError:  # ENXIO: nothing but a hole follows
+                    break
+                at = min(os.lseek(self._file, begin, os.SEEK_HOLE), end)
+                if begin < at:
+                    found.append((begin - region.offset + region.gpa, at - begin))
+        return found
+
     def view(self, gpa: int, size: int) -> memoryview:
         """The live bytes of a range, not copied. Release it before the run ends: a view that is
         kept would keep the guest's memory. Raises OutsideRam."""

@@ -104,6 +104,16 @@ class RamMemory:
             raise OutsideRam(address, size)
         return memoryview(self._copy(address, size))
 
+    def data(self) -> Sequence[PhysRange]:
+        """The parts of `ranges` that were ever written; all others read as zeros."""
+        return [PhysRange(begin, size) for begin, size in self._ram.extents()]
+
+    def forget(self) -> None:
+        """Nothing is kept to answer `view`."""
+
+    def close(self) -> None:
+        """The RAM belongs to its machine."""
+
     def _copy(self, address: int, size: int) -> bytes:
         pieces = []
         for region in self._ram.regions:

@@ -9,9 +9,9 @@ from khorig.kho.bitmap_chunks import BitmapChunks
 from khorig.kho.candidates import Candidate
 from khorig.kho.clients.khorig import LOG_PATH, MEMBLOCK_PATH, METADATA_PATH
 from khorig.kho.clients.linux import KHO_TEST_PATH, LUO_PATH
-from khorig.kho.inspection import Inspection
 from khorig.kho.placement import check_placement
 from khorig.kho.scratch import check_scratch
+from khorig.kho.snapshot import Snapshot
 from khorig.mem.errors import Problem
 from khorig.rules.outcome import Outcome, Status, Violation, outcome_of
 from khorig.rules.registry import INVARIANTS, invariant_of
@@ -20,22 +20,22 @@ from khorig.rules.static.computed import COMPUTED
 MAX_VIOLATIONS = 64  # of an invariant
 
 
-def check(inspection: Inspection) -> list[Outcome]:
+def check(snapshot: Snapshot) -> list[Outcome]:
     """Every invariant's outcome, by id."""
     found: dict[str, list[Violation]] = {}
-    for problem in _problems(inspection):
+    for problem in _problems(snapshot):
         id = invariant_of(problem).id
-        if problem.id == "blob-not-preserved" and problem.address == inspection.chosen.address:
+        if problem.id == "blob-not-preserved" and problem.address == snapshot.chosen.address:
             id = "KHR-I005"
         _add(found, id, problem.address, problem.text)
     for id, compute in COMPUTED.items():
-        for address, text in compute(inspection):
+        for address, text in compute(snapshot):
             _add(found, id, address, text)
-    present = things_present(inspection)
+    present = things_present(snapshot)
     return [
         outcome_of(
             invariant,
-            tuple(_owned(v, inspection) for v in found.get(id, ())),
+            tuple(_owned(v, snapshot) for v in found.get(id, ())),
             not invariant.needs or invariant.needs in present,
         )
         for id, invariant in INVARIANTS.items()
@@ -64,39 +64,39 @@ def _add(found: dict[str, list[Violation]], id: str, address: int, text: str) ->
         kept.append(Violation(address, text))
 
 
-def _owned(violation: Violation, inspection: Inspection) -> Violation:
-    frame = violation.address >> inspection.geometry.page_shift
-    owner = inspection.owners.name(frame)
+def _owned(violation: Violation, snapshot: Snapshot) -> Violation:
+    frame = violation.address >> snapshot.geometry.page_shift
+    owner = snapshot.owners.name(frame)
     return Violation(violation.address, violation.text, owner)
 
 
-def _problems(inspection: Inspection) -> Iterable[Problem]:
-    yield from inspection.handover.problems
-    yield from inspection.clients.problems
-    yield from inspection.linux.problems
-    yield from inspection.problems
-    yield from check_placement(inspection.handover, inspection.scratch or (), inspection.geometry)
-    if inspection.scratch is not None:
+def _problems(snapshot: Snapshot) -> Iterable[Problem]:
+    yield from snapshot.handover.problems
+    yield from snapshot.clients.problems
+    yield from snapshot.linux.problems
+    yield from snapshot.problems
+    yield from check_placement(snapshot.handover, snapshot.scratch or (), snapshot.geometry)
+    if snapshot.scratch is not None:
         yield from check_scratch(
-            inspection.memory,
-            inspection.scratch,
-            inspection.geometry,
-            inspection.dump.lacks_crash_kernel,
+            snapshot.memory,
+            snapshot.scratch,
+            snapshot.geometry,
+            snapshot.dump.lacks_crash_kernel,
         )
 
 
-def things_present(inspection: Inspection) -> set[str]:
+def things_present(snapshot: Snapshot) -> set[str]:
     """What the dump has of that which invariants need."""
-    handover, clients, linux = inspection.handover, inspection.clients, inspection.linux
+    handover, clients, linux = snapshot.handover, snapshot.clients, snapshot.linux
     memfds = linux.luo and any(f.memfd for s in linux.luo.sessions for f in s.files)
     is_test = bool(handover.blob(KHO_TEST_PATH) or handover.fragment(KHO_TEST_PATH))
-    run = inspection.dump.run
+    run = snapshot.dump.run
     have = {
-        "scratch": inspection.scratch is not None,
-        "hand-off": inspection.handoff is not None,
+        "scratch": snapshot.scratch is not None,
+        "hand-off": snapshot.handoff is not None,
         "sealed root": bool(run and run.root is not None),
-        "PC": inspection.arch == "x86_64",
-        "frame table": inspection.frames is not None,
+        "PC": snapshot.arch == "x86_64",
+        "frame table": snapshot.frames is not None,
         "kho-v1": isinstance(handover.tree, BitmapChunks),
         "fragment": len(handover.fragments) > 1,
         "list of blocks": bool(clients.stores) or linux.kho_test is not None or bool(memfds),

@@ -9,7 +9,7 @@ from typing import Sequence
 import numpy as np
 
 from khorig.kho.blocks import Int64Array
-from khorig.kho.inspection import Inspection, NoHandover, inspect
+from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot
 from khorig.mem.byte_runs import ByteRun, byte_runs
 from khorig.mem.changed_pages import ChangedPages, find_changed
 from khorig.mem.formats import Dump
@@ -96,11 +96,11 @@ def compare_dumps(a: Dump, b: Dump) -> Difference:
     if not any(r.overlaps(other.begin, other.size) for r in a.memory.ranges for other in b.memory.ranges):
         raise CannotCompare(f"{a.path} and {b.path} have no memory in common")
     notes: list[str] = []
-    inspection, by = _handover(a, b, notes)
-    shift = inspection.geometry.page_shift if inspection else a.page_shift or _PAGE_SHIFT
+    snapshot, by = _handover(a, b, notes)
+    shift = snapshot.geometry.page_shift if snapshot else a.page_shift or _PAGE_SHIFT
     pages = find_changed(a.memory, b.memory, 1 << shift)
-    classes = PageClasses(inspection)
-    root = inspection.handover.root.address if inspection else None
+    classes = PageClasses(snapshot)
+    root = snapshot.handover.root.address if snapshot else None
     other_root = None
     if by == "a" and root is not None:
         other_root = _other_root(b, root, shift, pages, notes)
@@ -120,11 +120,11 @@ def compare_dumps(a: Dump, b: Dump) -> Difference:
     )
 
 
-def _handover(a: Dump, b: Dump, notes: list[str]) -> tuple[Inspection | None, str]:
+def _handover(a: Dump, b: Dump, notes: list[str]) -> tuple[Snapshot | None, str]:
     """The handover that decides, and whose it is."""
     for dump, name in ((a, "a"), (b, "b")):
         try:
-            return inspect(dump), name
+            return find_snapshot(dump), name
         except NoHandover as error:
             notes.append(f"{name}: {error}")
     return None, ""
@@ -140,7 +140,7 @@ def _other_root(
     if at == len(pages.frames) or pages.frames[at] != root >> shift:
         return None  # the page is as it was
     try:
-        found = inspect(b)
+        found = find_snapshot(b)
     except NoHandover as error:
         notes.append(f"b: {error}")
         return None

@@ -7,7 +7,7 @@ import numpy as np
 
 from khorig.kho.blocks import BoolArray, Int64Array
 from khorig.kho.clients.khorig import LedgerArray
-from khorig.kho.owners import FRAGMENT_OWNER, LEDGER_OWNERS
+from khorig.kho.ownership import FRAGMENT_OWNER, LEDGER_OWNERS
 from khorig.rules.finding import Finding
 from khorig.rules.sealed_state import SealedState
 from khorig.rules.stop import Stop

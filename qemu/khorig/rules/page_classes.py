@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from khorig.kho.blocks import BoolArray, Int64Array
 from khorig.kho.frame_table import FrameState
-from khorig.kho.inspection import Inspection
+from khorig.kho.owners import NOBODY, expand
+from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import PhysRange
 
 _STATE_SHIFT = 5
@@ -35,36 +36,33 @@ _NUMBERS = list(PageClass)
 class PageClasses:
     """Tells the class of pages by the handover of one dump; without one all are unknown."""
 
-    def __init__(self, inspection: Inspection | None) -> None:
-        self._inspection = inspection
+    def __init__(self, snapshot: Snapshot | None) -> None:
+        self._snapshot = snapshot
         self._nodes: Int64Array = np.empty(0, dtype=np.int64)
-        if inspection is not None:
-            tree = inspection.handover.tree
-            nodes = [node.address >> inspection.geometry.page_shift for node in tree.nodes]
-            self._nodes = np.array(sorted(nodes), dtype=np.int64)
+        if snapshot is not None:
+            self._nodes = snapshot.node_frames
 
     def of(self, frames: Int64Array) -> npt.NDArray[np.uint8]:
         """The place in PageClass of each page."""
         unknown = _NUMBERS.index(PageClass.UNKNOWN)
         result: npt.NDArray[np.uint8] = np.full(len(frames), unknown, dtype=np.uint8)
-        inspection = self._inspection
-        if inspection is None:
+        snapshot = self._snapshot
+        if snapshot is None:
             return result
-        if inspection.frames is not None:
-            table = inspection.frames
+        if snapshot.frames is not None:
+            table = snapshot.frames
             covered = table.covers(frames)
             states = table.entries[frames[covered] - table.first] >> _STATE_SHIFT & _STATES
             kinds = np.full(_STATES + 1, unknown, dtype=np.uint8)
             kinds[FrameState.FREE] = _NUMBERS.index(PageClass.FREE)
             kinds[FrameState.ALLOCATED] = _NUMBERS.index(PageClass.KERNEL)
             result[covered] = kinds[states]
-        shift = inspection.geometry.page_shift
-        for area in inspection.scratch or ():
+        shift = snapshot.geometry.page_shift
+        for area in snapshot.scratch or ():
             inside = (frames >= area.begin >> shift) & (frames < area.end >> shift)
             result[inside] = _NUMBERS.index(PageClass.SCRATCH)
         result[_is_in(frames, self._nodes)] = _NUMBERS.index(PageClass.TRACKER)
-        preserved = _is_in(frames, inspection.owners.frames)
-        result[preserved] = _NUMBERS.index(PageClass.PRESERVED)
+        result[snapshot.owners.are_preserved(frames)] = _NUMBERS.index(PageClass.PRESERVED)
         return result
 
     def split(self, frames: Int64Array) -> dict[PageClass, Int64Array]:
@@ -74,17 +72,17 @@ class PageClasses:
 
     def total(self, kind: PageClass) -> int | None:
         """All pages of a class in the dump, None where nothing tells."""
-        inspection = self._inspection
-        if inspection is None:
+        snapshot = self._snapshot
+        if snapshot is None:
             return None
         if kind is PageClass.PRESERVED:
-            return len(inspection.owners.frames)
+            return snapshot.owners.page_count
         if kind is PageClass.TRACKER:
             return len(self._nodes)
-        if kind is PageClass.SCRATCH and inspection.scratch is not None:
-            return sum(area.size for area in inspection.scratch) >> inspection.geometry.page_shift
-        if kind in (PageClass.KERNEL, PageClass.FREE) and inspection.frames is not None:
-            table = inspection.frames
+        if kind is PageClass.SCRATCH and snapshot.scratch is not None:
+            return sum(area.size for area in snapshot.scratch) >> snapshot.geometry.page_shift
+        if kind in (PageClass.KERNEL, PageClass.FREE) and snapshot.frames is not None:
+            table = snapshot.frames
             every = np.arange(table.first, table.first + len(table.entries), dtype=np.int64)
             return int(np.count_nonzero(self.of(every) == _NUMBERS.index(kind)))
         return None
@@ -92,38 +90,30 @@ class PageClasses:
     def preserved_in(self, areas: Sequence[PhysRange]) -> Int64Array:
         """The preserved pages that touch some areas, ascending."""
         found: list[Int64Array] = [np.empty(0, dtype=np.int64)]
-        if self._inspection is not None:
-            frames, shift = self._inspection.owners.frames, self._inspection.geometry.page_shift
+        if self._snapshot is not None:
+            owners, shift = self._snapshot.owners, self._snapshot.geometry.page_shift
             for area in areas:
-                ends = [area.begin >> shift, -(-area.end >> shift)]
-                first, last = np.searchsorted(frames, ends)
-                found.append(frames[first:last])
+                first, last = area.begin >> shift, -(-area.end >> shift)
+                begins = np.maximum(owners.begins, first)
+                ends = np.minimum(owners.ends, last)
+                inside = begins < ends
+                found.append(expand(begins[inside], ends[inside]))
         return np.unique(np.concatenate(found))
 
     def owner(self, frame: int) -> str:
         """Whose a preserved page is, or which node of the tree; "" for any other."""
-        inspection = self._inspection
-        if inspection is None:
-            return ""
-        if name := inspection.owners.name(frame):
-            return name
-        at = int(np.searchsorted(self._nodes, frame))
-        if at < len(self._nodes) and self._nodes[at] == frame:
-            address = frame << inspection.geometry.page_shift
-            node = next(n for n in inspection.handover.tree.nodes if n.address == address)
-            return f"radix node of level {node.level}, prefix {node.prefix:#x}"
-        return ""
+        snapshot = self._snapshot
+        return "" if snapshot is None else snapshot.describe(frame)
 
     def groups(self, frames: Int64Array) -> dict[str, int]:
         """How many of some preserved pages each owner has, most first."""
-        if self._inspection is None or not len(frames):
+        if self._snapshot is None or not len(frames):
             return {}
-        owners = self._inspection.owners
-        ids = owners.ids[np.searchsorted(owners.frames, frames)]
-        numbers, counts = np.unique(ids, return_counts=True)
+        owners = self._snapshot.owners
+        numbers, counts = np.unique(owners.ids_of(frames), return_counts=True)
         found: dict[str, int] = {}
         for number, count in zip(numbers.tolist(), counts.tolist()):
-            name = owners.names[number] if number >= 0 else "nobody"
+            name = owners.names[number] if number >= 0 else NOBODY
             found[name] = found.get(name, 0) + count
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 

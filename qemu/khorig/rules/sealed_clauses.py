@@ -97,10 +97,11 @@ def check_counts(stop: Stop, sealed: SealedState) -> list[Finding]:
 def check_owners(stop: Stop, sealed: SealedState) -> list[Finding]:
     """Every preserved page has exactly one owner, and what an owner has is preserved."""
     findings = check_claims(stop, sealed)
-    unowned = sealed.owners.unowned
-    if len(unowned):
-        page = int(unowned[0]) << stop.geometry.page_shift
-        what = f"page {page:#018x} is preserved for nobody ({len(unowned)} such pages)"
+    begins, ends = sealed.owners.unowned
+    if len(begins):
+        page = int(begins[0]) << stop.geometry.page_shift
+        count = int((ends - begins).sum())
+        what = f"page {page:#018x} is preserved, but has no owner ({count} such pages)"
         findings.append(stop.finding(_OWNERS, what, page, "nobody"))
     return findings
 

@@ -12,7 +12,8 @@ from khorig.kho.clients.khorig import Clients, decode_clients
 from khorig.kho.clients.scenario_state import ScenarioState, read_scenario_state
 from khorig.kho.handover import Handover, decode_handover
 from khorig.kho.layout import Geometry
-from khorig.kho.owners import Owners, find_owners
+from khorig.kho.owners import Owners
+from khorig.kho.ownership import find_owners
 from khorig.mem.errors import Problem
 from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
 from khorig.rules.page_hashes import PageHashes, hash_pages

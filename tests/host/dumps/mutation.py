@@ -16,7 +16,7 @@ from typing import Iterable, Iterator, Literal
 
 from view.handover_image import PAGE, RAM
 
-from khorig.kho.inspection import NoHandover, inspect
+from khorig.kho.snapshot import NoHandover, find_snapshot
 from khorig.mem.formats import Dump, UnreadableDump, open_dump
 from khorig.out.inspect import details
 from khorig.out.inspect.document import inspection_document
@@ -97,18 +97,18 @@ class _Target:
 
 def _look(dump: Dump, everything: bool) -> None:
     """All that the tools do with a dump. Raises nothing but NoHandover."""
-    inspection = inspect(dump)
-    for outcome in check(inspection):
+    snapshot = find_snapshot(dump)
+    for outcome in check(snapshot):
         for violation in outcome.violations:
             assert violation.text.isprintable() and len(violation.text) < 400, violation
     if everything:
-        lines = summary_lines(inspection)
-        inspection_document(inspection, pages=True)
+        lines = summary_lines(snapshot)
+        inspection_document(snapshot, pages=True)
         for part in (details.tree_lines, details.dts_lines, details.owner_lines):
-            lines += part(inspection)
-        memory_map(inspection)
-        dump_html(inspection)
-        dump_svg(inspection)
+            lines += part(snapshot)
+        memory_map(snapshot)
+        dump_html(snapshot)
+        dump_svg(snapshot)
         assert lines
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from view.handover_image import MIB, PAGE
 
 from khorig.guest.spec import RunSpec
-from khorig.kho.inspection import Inspection, inspect
+from khorig.kho.snapshot import Snapshot, find_snapshot
 from khorig.mem.formats import open_dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.rules.finding import Verdict
@@ -35,7 +35,7 @@ class RealImage:
     path: Path  # ends in .ram
     facts: dict[str, Any]  # the description beside it
     regions: list[RamRegion]
-    clean: Inspection  # before anything was changed
+    clean: Snapshot  # before anything was changed
 
     def __post_init__(self) -> None:
         self._undo: list[tuple[int, bytes]] = []
@@ -116,4 +116,4 @@ def take(machine: str, folder: Path, memory: int = 64 * MIB) -> RealImage:
     facts: dict[str, Any] = json.loads(packed.with_name("gen1.sealed.json").read_text())
     path.with_suffix(".json").write_text(json.dumps(facts))
     regions = [RamRegion(*(int(number, 0) for number in entry)) for entry in facts["ram_map"]]
-    return RealImage(path, facts, regions, inspect(open_dump(path)))
+    return RealImage(path, facts, regions, find_snapshot(open_dump(path)))

@@ -20,7 +20,7 @@ from view.handover_image import (
     log_bytes,
 )
 
-from khorig.kho.inspection import Inspection, NoHandover, inspect
+from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot
 from khorig.mem.formats import Dump, RunFacts
 from khorig.mem.memory import LeftOut, PhysRange, RamMemory
 from khorig.rules.check import check, check_unreadable
@@ -193,15 +193,15 @@ class Sample:
         memory = ImageMemory(self.image, self.left_out)
         return Dump(Path("sample"), "test", memory, "x86_64", "q35", 12, None, run)
 
-    def inspection(self) -> Inspection:
+    def snapshot(self) -> Snapshot:
         """What is read of it."""
-        return inspect(self.dump())
+        return find_snapshot(self.dump())
 
 
 def broken(dump: Dump) -> dict[str, Status]:
     """The invariants that a dump does not keep."""
     try:
-        outcomes = check(inspect(dump))
+        outcomes = check(find_snapshot(dump))
     except NoHandover as error:
         outcomes = check_unreadable(error.candidates[0])
     return {

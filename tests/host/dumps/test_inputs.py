@@ -16,7 +16,7 @@ import pytest
 from dumps.dump_files import WRITERS, kdump_bytes, used_pages, write_elf
 from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage, typical_image
 
-from khorig.kho.inspection import inspect
+from khorig.kho.snapshot import find_snapshot
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats import UnreadableDump, open_dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
@@ -53,7 +53,7 @@ def test_every_format(format: str, tmp_path: Path) -> None:
         used = len(used_pages(image().ram)) * PAGE
         # The file system of the test may not know holes; zstd knows pieces of 8 MiB.
         assert used <= known <= RAM.size
-        found = inspect(dump)
+        found = find_snapshot(dump)
         assert found.chosen.address == image().root and found.chosen.state == "whole"
         assert len(found.handover.blocks) == len(image().blocks)
         assert not is_broken(check(found))
@@ -103,7 +103,7 @@ def test_a_live_machine(tmp_path: Path) -> None:
         for frame, page in used_pages(image().ram).items():
             ram.write(frame << 12, page)
         with open_dump(Path(f"/proc/self/fd/{file.fileno()}"), "virt") as dump:
-            found = inspect(dump)
+            found = find_snapshot(dump)
             assert found.chosen.state == "whole"
             ram.write(image().root, b"GARBAGE!")
             assert bytes(dump.memory.view(image().root, 8)) == b"GARBAGE!"
@@ -224,7 +224,7 @@ def test_a_damaged_page_hides_only_itself(tmp_path: Path) -> None:
     with open_dump(path) as dump:
         with pytest.raises(DecodeError):
             dump.memory.view(victim, PAGE)
-        assert inspect(dump).chosen.address == image().root
+        assert find_snapshot(dump).chosen.address == image().root
 
 
 def test_frames_are_the_same_however_often_they_are_looked_at(tmp_path: Path) -> None:
@@ -263,5 +263,5 @@ def test_a_large_sparse_image_costs_what_is_in_it(tmp_path: Path) -> None:
         for frame, page in used_pages(image().ram).items():
             os.pwrite(file.fileno(), page, (frame << 12) - RAM.begin)
     with open_dump(path, "virt") as dump:
-        assert inspect(dump).chosen.state == "whole"
+        assert find_snapshot(dump).chosen.state == "whole"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 << 10

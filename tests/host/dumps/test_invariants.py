@@ -12,7 +12,7 @@ from dumps.bitmap_image import bitmap_dump
 from dumps.sample import BOOT_PARAMS, Sample, broken
 from view.handover_image import MIB, PAGE, RAM, SCRATCH, add_metadata, fdt_bytes
 
-from khorig.kho.inspection import inspect
+from khorig.kho.snapshot import find_snapshot
 from khorig.mem.memory import PhysRange
 from khorig.rules.bugs import BUGS
 from khorig.rules.check import check, is_broken
@@ -319,7 +319,7 @@ _OF_BITMAPS = {"KHR-I026", "KHR-I027", "KHR-I028"}
 
 
 def test_the_clean_sample_keeps_them_all() -> None:
-    outcomes = check(Sample().finish().inspection())
+    outcomes = check(Sample().finish().snapshot())
     assert not is_broken(outcomes)
     assert {o.invariant.id for o in outcomes if o.status is not Status.OK} == _OF_BITMAPS
 
@@ -344,8 +344,8 @@ def test_a_broken_one_is_noticed(id: str) -> None:
 def test_an_array_without_any_area_is_shown_when_nobody_else_tells() -> None:
     s = Sample()
     s.scratch = [PhysRange(0x0110_2030_4050_6070, 0x0102_0304_0506_0708)]
-    inspection = s.finish().inspection()
-    assert inspection.scratch == tuple(s.scratch)
+    snapshot = s.finish().snapshot()
+    assert snapshot.scratch == tuple(s.scratch)
     found = broken(s.dump())
     assert {"KHR-I062", "KHR-I063", "KHR-I067"} <= found.keys()
 
@@ -361,7 +361,7 @@ def test_bitmaps() -> None:
 def test_violations_name_address_owner_and_both_values() -> None:
     s = Sample()
     s.frames[s.log] = 0x20
-    outcomes = check(s.finish().inspection())
+    outcomes = check(s.finish().snapshot())
     [outcome] = [o for o in outcomes if o.status is Status.FAILED]
     [violation] = outcome.violations
     assert violation.address == s.log and violation.owner == "khorig/log"
@@ -385,6 +385,6 @@ def test_without_what_an_invariant_is_about_it_is_absent() -> None:
     s = Sample().finish()
     s.image.ram.write(BOOT_PARAMS, bytes(3 * PAGE))
     dump = dataclasses.replace(s.dump(), run=None)
-    outcomes = {o.invariant.id: o.status for o in check(inspect(dump, root=s.image.root))}
+    outcomes = {o.invariant.id: o.status for o in check(find_snapshot(dump, root=s.image.root))}
     for id in ("KHR-I021", "KHR-I024", "KHR-I061", "KHR-I045"):
         assert outcomes[id] is Status.ABSENT

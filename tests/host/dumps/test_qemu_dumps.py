@@ -18,7 +18,7 @@ import pytest
 from dumps.dump_files import used_pages, write_raw
 from view.handover_image import MIB, PAGE, HandoverImage
 
-from khorig.kho.inspection import inspect
+from khorig.kho.snapshot import find_snapshot
 from khorig.mem.formats import Dump, UnreadableDump, open_dump
 from khorig.mem.memory import PhysRange
 from khorig.vm.machines import Machine, machine_named
@@ -66,7 +66,7 @@ def check_dump(path: Path, image: HandoverImage) -> Dump:
     """What a dump says is what the machine's memory has."""
     with open_dump(path) as dump:
         assert dump.memory.ranges[0] == PhysRange(image.ram.regions[0].gpa, _RAM)
-        found = inspect(dump)
+        found = find_snapshot(dump)
         assert found.chosen.address == image.root and found.chosen.state == "whole"
         assert len(found.handover.blocks) == len(image.blocks)
         for frame in [at >> 12 for at, _ in image.blocks]:
@@ -108,7 +108,7 @@ def test_a_running_machine(name: str) -> None:
                 assert check_dump(monitor, image).path == monitor
             # The file that it has its RAM in is as good.
             with open_dump(ram, name) as dump:
-                assert inspect(dump).chosen.address == image.root
+                assert find_snapshot(dump).chosen.address == image.root
         with pytest.raises(UnreadableDump, match="no QEMU answers"):
             open_dump(monitor)
 

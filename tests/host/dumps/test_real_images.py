@@ -18,7 +18,7 @@ from view.handover_image import MIB, PAGE
 
 from khorig.kho.boot.handoff_fields import Field, Handoff
 from khorig.kho.clients.khorig import MEMBLOCK_PATH, METADATA_PATH
-from khorig.kho.inspection import inspect
+from khorig.kho.snapshot import find_snapshot
 from khorig.mem.formats import open_dump
 from khorig.rules.check import check, is_broken
 from khorig.rules.invariant import Level
@@ -343,9 +343,9 @@ def test_before_the_jump_the_scratch_array_has_no_place(real: RealImage, left: b
     real.write(place.begin, (left * place.size)[: place.size])
     try:
         with open_dump(real.path) as dump:
-            inspection = inspect(dump)
-            assert inspection.scratch == real.clean.scratch
-            assert not is_broken(check(inspection))
+            snapshot = find_snapshot(dump)
+            assert snapshot.scratch == real.clean.scratch
+            assert not is_broken(check(snapshot))
     finally:
         real.mend()
 

@@ -12,10 +12,10 @@ from khorig.rules.sealed_state import take_sealed_state
 def test_pages_that_are_written_anew_do_not_count() -> None:
     """By chance they may lie where those of the kernel before lay."""
     sample = Sample().finish()
-    inspection = sample.inspection()
-    handover = inspection.handover
+    snapshot = sample.snapshot()
+    handover = snapshot.handover
     state = take_sealed_state(
-        inspection.memory, handover.root.address, 1, tuple(sample.scratch), inspection.geometry
+        snapshot.memory, handover.root.address, 1, tuple(sample.scratch), snapshot.geometry
     )
     kept = set(kept_hashes(state, state).frames.tolist())
     anew = set(state.hashes.frames.tolist()) - kept
@@ -26,5 +26,5 @@ def test_pages_that_are_written_anew_do_not_count() -> None:
         if node.name in links
     ]
     assert anew == {address >> 12 for address in (handover.root.address, *own)} and len(own) == 2
-    [area] = inspection.clients.reserved[:1]
+    [area] = snapshot.clients.reserved[:1]
     assert area.area.begin >> 12 in kept

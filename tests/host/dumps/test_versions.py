@@ -23,7 +23,7 @@ from view.handover_image import (
 )
 
 from khorig.kho.bitmap_chunks import BitmapChunks
-from khorig.kho.inspection import NoHandover, inspect
+from khorig.kho.snapshot import NoHandover, find_snapshot
 from khorig.mem.formats import Dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import PhysRange, RamMemory
@@ -38,33 +38,33 @@ def plain(image: HandoverImage, page_shift: int | None = 12) -> Dump:
 
 @pytest.mark.parametrize("bitmap_bytes", [512, PAGE])
 def test_v1(bitmap_bytes: int) -> None:
-    inspection = inspect(bitmap_dump(bitmap_bytes))
-    tree = inspection.handover.tree
+    snapshot = find_snapshot(bitmap_dump(bitmap_bytes))
+    tree = snapshot.handover.tree
     assert isinstance(tree, BitmapChunks) and tree.bitmap_bytes == bitmap_bytes
-    assert not inspection.handover.problems
+    assert not snapshot.handover.problems
     # Root, client and the block far up, and five of each order.
-    assert len(inspection.handover.blocks) == 3 + 5 * len(ORDERS)
-    assert sorted(set(inspection.handover.blocks.orders.tolist())) == list(ORDERS)
-    assert [f.path for f in inspection.handover.fragments] == ["", "/old"]
+    assert len(snapshot.handover.blocks) == 3 + 5 * len(ORDERS)
+    assert sorted(set(snapshot.handover.blocks.orders.tolist())) == list(ORDERS)
+    assert [f.path for f in snapshot.handover.fragments] == ["", "/old"]
 
 
 def test_v3() -> None:
     image = typical_image()
     image.finish(compatible="kho-v3")
-    inspection = inspect(plain(image))
-    assert inspection.handover.codec.writers == "Linux 7.1"
-    assert len(inspection.handover.blocks) == len(image.blocks)
-    assert inspection.clients.stores.keys() == {"db0", "db1"}
+    snapshot = find_snapshot(plain(image))
+    assert snapshot.handover.codec.writers == "Linux 7.1"
+    assert len(snapshot.handover.blocks) == len(image.blocks)
+    assert snapshot.clients.stores.keys() == {"db0", "db1"}
 
 
 def test_an_unknown_version_and_an_unknown_client() -> None:
     image = typical_image()
     image.clients["surprise"] = image.link(image.preserved_page(b"?"), 17)
     image.finish()
-    assert any("surprise: not known: 17 bytes" in line for line in client_lines(inspect(plain(image))))
+    assert any("surprise: not known: 17 bytes" in line for line in client_lines(find_snapshot(plain(image))))
     image.finish(compatible="kho-v99")
     with pytest.raises(NoHandover) as caught:
-        inspect(plain(image))
+        find_snapshot(plain(image))
     [candidate] = caught.value.candidates
     assert candidate.error and "'kho-v99'" in candidate.error.text
     assert set(broken(plain(image))) == {"KHR-I003"}
@@ -112,10 +112,10 @@ def test_page_sizes_are_found_out(shift: int) -> None:
     properties: dict[str, FdtValue] = {"compatible": "kho-v4", "preserved-memory-map": tree}
     ram.write(root, fdt_bytes(properties, 1024))
     dump = Dump(Path("x"), "test", _Memory(ram))
-    inspection = inspect(dump)
-    assert inspection.geometry.page_size == page
-    assert not inspection.handover.problems
-    found = inspection.handover.blocks
+    snapshot = find_snapshot(dump)
+    assert snapshot.geometry.page_size == page
+    assert not snapshot.handover.problems
+    found = snapshot.handover.blocks
     assert sorted(zip(found.frames.tolist(), found.orders.tolist())) == [
         (at >> shift, order) for at, order in blocks
     ]
@@ -123,8 +123,8 @@ def test_page_sizes_are_found_out(shift: int) -> None:
 
 def test_clients_of_linux() -> None:
     sample = Sample().finish()
-    inspection = sample.inspection()
-    luo, test = inspection.linux.luo, inspection.linux.kho_test
+    snapshot = sample.snapshot()
+    luo, test = snapshot.linux.luo, snapshot.linux.kho_test
     assert luo and (luo.compatible, luo.liveupdate_num) == ("luo-v5", 3)
     [session] = luo.sessions
     [file] = session.files
@@ -135,9 +135,9 @@ def test_clients_of_linux() -> None:
     assert test and len(test.folios) == 3 and test.checksum == test.found
     folded = dataclasses.replace(test, checksum=0x00054F05, found=0x1A5A34B0)  # arm64
     assert folded.adds_up and not dataclasses.replace(folded, checksum=0x00054F06).adds_up
-    owner = inspection.owners.name(sample.folios[0][0] >> 12)
+    owner = snapshot.owners.name(sample.folios[0][0] >> 12)
     assert owner == "LUO/vm/0x21 folio 0 (order 2) page 0"
-    text = "\n".join(summary_lines(inspection))
+    text = "\n".join(summary_lines(snapshot))
     for part in ("session 'vm' with 1 files", "in 2 folios", "3 folios, 44 KiB", "setup_data at"):
         assert part in text
 
@@ -153,16 +153,16 @@ def test_chains_of_several_blocks_and_a_test_larger_than_a_page() -> None:
         following = image.preserved_page(struct.pack("<QQ", following, len(part)) + b"".join(part))
     session = struct.pack("<64sQQ", b"many", following, 70)
     image.ram.write(sample.sessions, struct.pack("<QQ", 0, 1) + session)
-    inspection = sample.finish().inspection()
-    assert inspection.linux.luo
-    assert [f.token for f in inspection.linux.luo.sessions[0].files] == list(range(70))
+    snapshot = sample.finish().snapshot()
+    assert snapshot.linux.luo
+    assert [f.token for f in snapshot.linux.luo.sessions[0].files] == list(range(70))
     blob = bytearray(image.ram.read(_kho_test(sample), PAGE)) + bytearray(PAGE)
     struct.pack_into(">I", blob, 4, 2 * PAGE)
     large = image.preserved_block(1)
     image.ram.write(large, bytes(blob))
     image.clients["kho_test"] = image.link(large, 2 * PAGE)
     image.finish()
-    assert sample.inspection().linux.kho_test
+    assert sample.snapshot().linux.kho_test
 
 
 def _kho_test(sample: Sample) -> int:
@@ -183,22 +183,22 @@ def two_generations() -> tuple[HandoverImage, int, int]:
 
 def test_the_live_root_is_told_from_stale_ones() -> None:
     image, first, second = two_generations()
-    assert inspect(plain(image)).chosen.address == second
-    assert inspect(plain(image), generation=1).chosen.address == first
-    assert inspect(plain(image), root=first).chosen.address == first
+    assert find_snapshot(plain(image)).chosen.address == second
+    assert find_snapshot(plain(image), generation=1).chosen.address == first
+    assert find_snapshot(plain(image), root=first).chosen.address == first
     with pytest.raises(NoHandover, match="generation 7; there are: 2, 1"):
-        inspect(plain(image), generation=7)
+        find_snapshot(plain(image), generation=7)
     for node in image.nodes:
         image.ram.write(node, b"\x5a" * PAGE)
-    again = inspect(plain(image))
+    again = find_snapshot(plain(image))
     assert again.chosen.address == first and again.candidates[1].state.startswith("taken back")
 
 
 def test_the_root_of_the_run_comes_first() -> None:
     sample = Sample().finish()
     dump = sample.dump()
-    assert inspect(dump).chosen.how[0] == "the run that wrote the image"
-    bare = inspect(dataclasses.replace(dump, run=None, arch=None))
+    assert find_snapshot(dump).chosen.how[0] == "the run that wrote the image"
+    bare = find_snapshot(dataclasses.replace(dump, run=None, arch=None))
     assert bare.chosen.how == ("setup_data at 0x41001000", "a scan of page starts")
     assert bare.arch == "x86_64" and bare.scratch == tuple(sample.scratch)
 
@@ -206,4 +206,4 @@ def test_the_root_of_the_run_comes_first() -> None:
 def test_memory_without_a_handover() -> None:
     image = HandoverImage()
     with pytest.raises(NoHandover, match="none is named"):
-        inspect(plain(image))
+        find_snapshot(plain(image))

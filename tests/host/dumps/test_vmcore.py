@@ -16,7 +16,7 @@ from dumps.dump_files import kdump_bytes, used_pages
 from dumps.sample import Sample, broken
 from view.handover_image import MIB, PAGE, RAM, SCRATCH
 
-from khorig.kho.inspection import inspect
+from khorig.kho.snapshot import find_snapshot
 from khorig.mem.formats import kdump, open_dump
 from khorig.mem.formats.segments import MAX_SEGMENTS
 from khorig.mem.memory import LeftOut, OutsideRam, PhysRange
@@ -80,7 +80,7 @@ def test_a_vmcore_is_the_handover_that_memory_has(sample: Sample, tmp_path: Path
     with open_dump(path) as dump:
         assert dump.memory.ranges == tuple(pieces)
         assert (dump.arch, dump.release, dump.page_shift) == ("x86_64", "7.3.4", 12)
-        found = inspect(dump)
+        found = find_snapshot(dump)
         assert found.chosen.address == sample.image.root and found.chosen.state == "whole"
         assert [c.address for c in found.candidates] == [sample.image.root]
         assert found.scratch == SCRATCH
@@ -142,6 +142,6 @@ def test_a_kdump_in_many_pieces(
     assert len(left_out) > MAX_SEGMENTS  # no two of them touch
     path.write_bytes(kdump_bytes(sample.image.ram, "x86_64", 1, level=31, left_out=left_out))
     with open_dump(path) as dump:
-        found = inspect(dump)
+        found = find_snapshot(dump)
         assert found.chosen.address == sample.image.root and found.chosen.state == "whole"
         assert found.scratch == SCRATCH and not broken(dump)

@@ -111,7 +111,7 @@ def test_the_page_of_a_dump_fits_and_is_drawn(tmp_path: Path, scheme: int) -> No
     sample = Sample()
     sample.frames[sample.log] = 0x20
     page = tmp_path / "dump.html"
-    page.write_text(dump_html(sample.finish().inspection()), encoding="utf-8")
+    page.write_text(dump_html(sample.finish().snapshot()), encoding="utf-8")
     for fact in _open(page, tmp_path, scheme):
         _check(fact, scheme)
         assert len(fact["maps"]) == 1

@@ -27,7 +27,7 @@ def _broken() -> Sample:
 
 
 def test_a_consistent_dump() -> None:
-    text = checked_text(dump_html(Sample().finish().inspection()))
+    text = checked_text(dump_html(Sample().finish().snapshot()))
     for words in ("x86_64, q35", "kho-v4", "invariants hold", "52 pages in 26 blocks",
                   "scratch 12 MiB", "memblock/mem0", "tracker", "khorig-stores-v1",
                   "session 'vm' with 1 files", "free"):  # fmt: skip
@@ -36,7 +36,7 @@ def test_a_consistent_dump() -> None:
 
 
 def test_what_does_not_hold_comes_first() -> None:
-    page = dump_html(_broken().inspection())
+    page = dump_html(_broken().snapshot())
     text = checked_text(page)
     assert "2 invariants FAILED" in text and "1 warning " in text
     for words in ("KHR-I021 no preserved block touches scratch", "0x41801000",
@@ -48,13 +48,13 @@ def test_what_does_not_hold_comes_first() -> None:
 def test_names_are_no_markup() -> None:
     sample = Sample()
     sample.image.clients["a&b"] = sample.image.link(sample.image.preserved_page(), 8)
-    inspection = sample.finish().inspection()
-    for text in (dump_html(inspection), dump_svg(inspection)):
+    snapshot = sample.finish().snapshot()
+    for text in (dump_html(snapshot), dump_svg(snapshot)):
         assert "a&amp;b" in text and "a&b" not in text
 
 
 def test_the_picture_is_an_svg_with_rows_and_legend() -> None:
-    root = ElementTree.fromstring(dump_svg(_broken().inspection()))
+    root = ElementTree.fromstring(dump_svg(_broken().snapshot()))
     texts = ["".join(element.itertext()) for element in root.iter(f"{_SVG}text")]
     for words in ("sample", "4 MiB a row", "0x40000000", "scratch 12 MiB", "tracker 96 KiB",
                   "conflict 8 KiB"):  # fmt: skip

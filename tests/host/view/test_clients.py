@@ -21,7 +21,8 @@ from view.handover_image import (
 
 from khorig.kho.clients.khorig import Clients, decode_clients, read_ledger, read_store
 from khorig.kho.handover import decode_handover
-from khorig.kho.owners import Owners, find_owners
+from khorig.kho.owners import Claims, Owners
+from khorig.kho.ownership import find_owners
 from khorig.mem.errors import DecodeError
 
 
@@ -173,7 +174,7 @@ def test_every_page_has_its_owner() -> None:
     image = typical_image()
     clients, owners = read(image)
     assert not owners.clashes and not owners.strays
-    assert owners.unowned.tolist() == []
+    assert not len(owners.unowned[0])
     assert owners.name(image.root >> 12) == "root"
     assert clients.archive and clients.log
     assert owners.name((clients.archive.begin >> 12) + 2) == "khorig/archive page 2"
@@ -201,7 +202,7 @@ def test_unowned_clash_and_stray() -> None:
         tree[name] = {"compatible": "reserve-mem-v1", "start": start, "size": size}
     image.clients["memblock"] = image.link(image.fragment(tree))
     _, owners = read(image)
-    assert owners.unowned.tolist() == [lost >> 12, (lost >> 12) + 1]
+    assert [runs.tolist() for runs in owners.unowned] == [[lost >> 12], [(lost >> 12) + 2]]
     assert owners.name(lost >> 12) == "nobody"
     assert [(c.frame, c.first, c.second) for c in owners.clashes] == [
         (page >> 12, "x", "khorig/stores/s")
@@ -220,8 +221,9 @@ def test_store_with_pages_nobody_preserved() -> None:
 def test_offsets_of_a_part_claim() -> None:
     image = HandoverImage()
     handover = decode_handover(image.memory, image.finish())
-    owners = Owners(handover.blocks)
-    owners.claim(np.array([1, image.root >> 12], dtype=np.int64), "x")
+    claims = Claims()
+    claims.claim_pages(np.array([1, image.root >> 12], dtype=np.int64), "x")
+    owners = claims.settle(handover.blocks)
     assert owners.name(image.root >> 12) == "x"
     assert owners.strays[0].frame == 1
 

@@ -13,7 +13,7 @@ from khorig.kho.clients.scenario_blocks import OwnedBlocks, read_block_list, rea
 from khorig.kho.clients.scenario_state import read_scenario_state
 from khorig.kho.handover import decode_handover
 from khorig.kho.layout import GEOMETRY_4K
-from khorig.kho.owners import find_owners
+from khorig.kho.ownership import find_owners
 from khorig.mem.errors import DecodeError
 
 
@@ -46,7 +46,7 @@ def test_block_list_and_its_owners() -> None:
     assert owners.name(blocks[0][0] >> 12) == "block 0 (order 0) page 0"
     assert owners.name((blocks[1][0] >> 12) + 7) == "block 1 (order 3) page 7"
     assert owners.name(blocks[3][0] >> 12) == "block 3 (order 9) page 0"
-    assert not len(owners.unowned)
+    assert not len(owners.unowned[0])
 
 
 @pytest.mark.parametrize(

@@ -7,47 +7,47 @@ from typing import Callable, Iterator, Mapping
 
 from khorig.kho.clients.khorig import KHORIG_PATH, MEMBLOCK_PATH, METADATA_PATH
 from khorig.kho.clients.linux import KHO_TEST_PATH, LUO_PATH, LuoFile
-from khorig.kho.inspection import Inspection
+from khorig.kho.snapshot import Snapshot
 from khorig.out.text import size
 
 _MOST = 16  # of one kind
 
 
-def client_lines(inspection: Inspection) -> list[str]:
+def client_lines(snapshot: Snapshot) -> list[str]:
     """One or more lines for every subnode of the root, those that are not known included."""
     lines = []
-    for node in inspection.handover.root.tree.children:
+    for node in snapshot.handover.root.tree.children:
         path = f"/{node.name}"
         known = _KNOWN.get(path)
-        found = list(known(inspection)) if known else []
-        for line in found or [_unknown(inspection, path)]:
+        found = list(known(snapshot)) if known else []
+        for line in found or [_unknown(snapshot, path)]:
             lines.append(f"{node.name}: {line}")
     return lines
 
 
-def _unknown(inspection: Inspection, path: str) -> str:
+def _unknown(snapshot: Snapshot, path: str) -> str:
     """What can be said of state that cannot be read."""
-    if fragment := inspection.handover.fragment(path):
+    if fragment := snapshot.handover.fragment(path):
         kind = f"compatible {fragment.compatible!r}" if fragment.compatible else "no compatible"
         return f"not known: device tree of {fragment.size} bytes, {kind}, at {fragment.address:#x}"
-    if link := inspection.handover.blob(path):
+    if link := snapshot.handover.blob(path):
         return f"not known: {link.blob.size} bytes at {link.blob.begin:#x}"
     return "cannot be read; `khorig check` says why"
 
 
-def _metadata(inspection: Inspection) -> Iterator[str]:
-    metadata = inspection.clients.metadata
+def _metadata(snapshot: Snapshot) -> Iterator[str]:
+    metadata = snapshot.clients.metadata
     if metadata:
         yield f"kexec count {metadata.kexec_count}, previous kernel {metadata.previous_release!r}"
 
 
-def _memblock(inspection: Inspection) -> Iterator[str]:
-    for reserved in inspection.clients.reserved[:_MOST]:
+def _memblock(snapshot: Snapshot) -> Iterator[str]:
+    for reserved in snapshot.clients.reserved[:_MOST]:
         yield f"reserved memory '{reserved.name}' {reserved.area}, {size(reserved.area.size)}"
 
 
-def _khorig(inspection: Inspection) -> Iterator[str]:
-    clients = inspection.clients
+def _khorig(snapshot: Snapshot) -> Iterator[str]:
+    clients = snapshot.clients
     if clients.archive:
         yield f"archive {clients.archive}, {size(clients.archive.size)}"
     if clients.log:
@@ -61,8 +61,8 @@ def _khorig(inspection: Inspection) -> Iterator[str]:
         yield f"and {len(clients.stores) - _MOST} more stores"
 
 
-def _luo(inspection: Inspection) -> Iterator[str]:
-    luo = inspection.linux.luo
+def _luo(snapshot: Snapshot) -> Iterator[str]:
+    luo = snapshot.linux.luo
     if luo is None:
         return
     yield f"{luo.compatible}, live update number {luo.liveupdate_num}"
@@ -82,15 +82,15 @@ def _file(file: LuoFile) -> str:
     return f"{line}, {size(memfd.size)} in {len(memfd.folios)} folios, seals {memfd.seals:#x}"
 
 
-def _kho_test(inspection: Inspection) -> Iterator[str]:
-    test = inspection.linux.kho_test
+def _kho_test(snapshot: Snapshot) -> Iterator[str]:
+    test = snapshot.linux.kho_test
     if test:
         same = "as it should be" if test.adds_up else "wrong"
-        pages = size(test.folios.page_count << inspection.geometry.page_shift)
+        pages = size(test.folios.page_count << snapshot.geometry.page_shift)
         yield f"{len(test.folios)} folios, {pages}, sum {test.found:#010x} {same}"
 
 
-_KNOWN: Mapping[str, Callable[[Inspection], Iterator[str]]] = {
+_KNOWN: Mapping[str, Callable[[Snapshot], Iterator[str]]] = {
     METADATA_PATH: _metadata,
     MEMBLOCK_PATH: _memblock,
     KHORIG_PATH: _khorig,

@@ -9,15 +9,16 @@ import numpy as np
 
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import string_property
-from khorig.kho.inspection import Inspection
+from khorig.kho.owners import NOBODY
+from khorig.kho.snapshot import Snapshot
 from khorig.out.text import size
 
 _MAX_BYTES = 64  # of a property
 
 
-def tree_lines(inspection: Inspection) -> Iterator[str]:
+def tree_lines(snapshot: Snapshot) -> Iterator[str]:
     """The fragments and blobs below the root, as they hang together."""
-    handover = inspection.handover
+    handover = snapshot.handover
     entries: list[tuple[str, str]] = []
     for fragment in handover.fragments:
         kind = fragment.compatible or "no compatible"
@@ -30,50 +31,43 @@ def tree_lines(inspection: Inspection) -> Iterator[str]:
         yield f"{'  ' * depth + name:<40} {text}"
 
 
-def owners_of_blocks(inspection: Inspection) -> list[str]:
+def owners_of_blocks(snapshot: Snapshot) -> list[str]:
     """The owner of the first page of each preserved block."""
-    owners = inspection.owners
-    at = np.searchsorted(owners.frames, inspection.handover.blocks.frames)
-    names = [*owners.names, "nobody"]
-    return [names[number] for number in owners.ids[at].tolist()]
+    owners = snapshot.owners
+    names = [*owners.names, NOBODY]
+    return [names[number] for number in owners.ids_of(snapshot.handover.blocks.frames).tolist()]
 
 
-def page_lines(inspection: Inspection) -> Iterator[str]:
+def page_lines(snapshot: Snapshot) -> Iterator[str]:
     """Every preserved block: address, order, owner."""
-    blocks = inspection.handover.blocks
-    owners = owners_of_blocks(inspection)
-    shift = inspection.geometry.page_shift
+    blocks = snapshot.handover.blocks
+    owners = owners_of_blocks(snapshot)
+    shift = snapshot.geometry.page_shift
     for number in np.argsort(blocks.frames, kind="stable").tolist():
         address = int(blocks.frames[number]) << shift
         yield f"{address:#018x}  order {int(blocks.orders[number]):<2}  {owners[number]}"
 
 
-def pages_by_owner(inspection: Inspection) -> list[tuple[str, int, int]]:
+def pages_by_owner(snapshot: Snapshot) -> list[tuple[str, int, int]]:
     """(owner, pages, address of the first page), those with most pages first."""
-    owners = inspection.owners
-    counts = np.bincount(owners.ids + 1, minlength=len(owners.names) + 1)
-    first: dict[int, int] = {}
-    ids, places = np.unique(owners.ids, return_index=True)
-    for number, place in zip(ids.tolist(), places.tolist()):
-        first[number] = int(owners.frames[place]) << inspection.geometry.page_shift
+    shift = snapshot.geometry.page_shift
     found = [
-        (owners.names[number] if number >= 0 else "nobody", int(counts[number + 1]), address)
-        for number, address in first.items()
+        (name, pages, first << shift) for name, pages, first in snapshot.owners.pages_by_owner()
     ]
     return sorted(found, key=lambda entry: (-entry[1], entry[0]))
 
 
-def owner_lines(inspection: Inspection) -> Iterator[str]:
+def owner_lines(snapshot: Snapshot) -> Iterator[str]:
     """How much belongs to whom."""
-    shift = inspection.geometry.page_shift
-    for owner, pages, first in pages_by_owner(inspection):
+    shift = snapshot.geometry.page_shift
+    for owner, pages, first in pages_by_owner(snapshot):
         noun = "pages" if pages != 1 else "page "
         yield f"{pages:>9} {noun}  {size(pages << shift):>10}  from {first:#018x}  {owner}"
 
 
-def dts_lines(inspection: Inspection) -> Iterator[str]:
+def dts_lines(snapshot: Snapshot) -> Iterator[str]:
     """Every fragment as source of a device tree, with 64-bit values as the CPU has them."""
-    for fragment in inspection.handover.fragments:
+    for fragment in snapshot.handover.fragments:
         yield f"// {fragment.path or 'root'} at {fragment.address:#x}, {fragment.size} bytes"
         yield from node_lines(fragment.tree, 0)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""An inspection for scripts. Addresses and 64-bit values are strings of hexadecimal digits."""
+"""A snapshot for scripts. Addresses and 64-bit values are strings of hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from khorig.kho.candidates import Candidate
 from khorig.kho.clients.linux import LinuxClients
-from khorig.kho.inspection import Inspection
+from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import PhysRange
 from khorig.out.inspect.details import owners_of_blocks, pages_by_owner
 from khorig.rules.outcome import Outcome
@@ -15,27 +15,27 @@ from khorig.rules.outcome import Outcome
 SCHEMA = 1
 
 
-def inspection_document(inspection: Inspection, pages: bool) -> dict[str, Any]:
+def inspection_document(snapshot: Snapshot, pages: bool) -> dict[str, Any]:
     """Everything that `khorig inspect` knows; `pages` adds every preserved block."""
-    handover, dump = inspection.handover, inspection.dump
+    handover, dump = snapshot.handover, snapshot.dump
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "dump": str(dump.path),
         "format": dump.format,
-        "arch": inspection.arch,
+        "arch": snapshot.arch,
         "machine": dump.machine,
         "release": dump.release,
         "ram": [_range(r) for r in dump.memory.ranges],
-        "page_size": inspection.geometry.page_size,
-        "root": hex(inspection.chosen.address),
+        "page_size": snapshot.geometry.page_size,
+        "root": hex(snapshot.chosen.address),
         "version": handover.codec.compatible,
-        "candidates": [candidate_document(c) for c in inspection.candidates],
+        "candidates": [candidate_document(c) for c in snapshot.candidates],
         "blocks": len(handover.blocks),
         "pages": handover.blocks.page_count,
         "tracker": {"root": hex(handover.tree.root), "nodes": len(handover.tree.nodes)},
         "scratch": None
-        if inspection.scratch is None
-        else [_range(area) for area in inspection.scratch],
+        if snapshot.scratch is None
+        else [_range(area) for area in snapshot.scratch],
         "fragments": [
             {"path": f.path, "address": hex(f.address), "size": f.size, "compatible": f.compatible}
             for f in handover.fragments
@@ -44,17 +44,17 @@ def inspection_document(inspection: Inspection, pages: bool) -> dict[str, Any]:
             {"path": b.path, "address": hex(b.blob.begin), "size": b.blob.size}
             for b in handover.blobs
         ],
-        "clients": _clients(inspection),
+        "clients": _clients(snapshot),
         "owners": [
             {"owner": owner, "pages": count, "first": hex(first)}
-            for owner, count, first in pages_by_owner(inspection)
+            for owner, count, first in pages_by_owner(snapshot)
         ],
     }
     if dump.run:
         document["generation"] = dump.run.generation
         document["at"] = dump.run.at
     if pages:
-        document["preserved"] = _blocks(inspection)
+        document["preserved"] = _blocks(snapshot)
     return document
 
 
@@ -85,15 +85,15 @@ def _range(area: PhysRange) -> list[str]:
     return [hex(area.begin), hex(area.size)]
 
 
-def _blocks(inspection: Inspection) -> list[list[Any]]:
-    blocks, shift = inspection.handover.blocks, inspection.geometry.page_shift
-    owners = owners_of_blocks(inspection)
+def _blocks(snapshot: Snapshot) -> list[list[Any]]:
+    blocks, shift = snapshot.handover.blocks, snapshot.geometry.page_shift
+    owners = owners_of_blocks(snapshot)
     table = zip(blocks.frames.tolist(), blocks.orders.tolist(), owners)
     return [[hex(frame << shift), order, owner] for frame, order, owner in table]
 
 
-def _clients(inspection: Inspection) -> dict[str, Any]:
-    clients = inspection.clients
+def _clients(snapshot: Snapshot) -> dict[str, Any]:
+    clients = snapshot.clients
     found: dict[str, Any] = {}
     if clients.metadata:
         found["kexec-metadata"] = {
@@ -104,7 +104,7 @@ def _clients(inspection: Inspection) -> dict[str, Any]:
         found["memblock"] = {area.name: _range(area.area) for area in clients.reserved}
     if clients.stores:
         found["stores"] = {name: store.size for name, store in clients.stores.items()}
-    return {**found, **_linux(inspection.linux)}
+    return {**found, **_linux(snapshot.linux)}
 
 
 def _linux(linux: LinuxClients) -> dict[str, Any]:

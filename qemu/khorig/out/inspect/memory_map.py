@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.text import Text
 
-from khorig.kho.inspection import Inspection
+from khorig.kho.owners import expand
+from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import PhysRange
 from khorig.out.text import size
 
@@ -33,13 +34,13 @@ _EMPTY, _SCRATCH, _PART, _FULL, _FRAGMENT, _TRACKER, _ROOT, _CONFLICT = range(le
 _Cells = npt.NDArray[np.uint8]
 
 
-def memory_map(inspection: Inspection) -> list[Text]:
+def memory_map(snapshot: Snapshot) -> list[Text]:
     """The ranges of RAM in lines of cells, each cell so many pages that the picture is small."""
     lines = []
     drawn: set[int] = set()
-    for ram in inspection.memory.ranges[:_MAX_RANGES]:
-        unit = _unit(ram, inspection.geometry.page_size)
-        cells = _cells(inspection, ram, unit)
+    for ram in snapshot.memory.ranges[:_MAX_RANGES]:
+        unit = _unit(ram, snapshot.geometry.page_size)
+        cells = _cells(snapshot, ram, unit)
         drawn.update(cells.tolist())
         lines.append(Text(f"{ram}  {size(ram.size)}, {size(unit)} a cell"))
         lines += _rows(cells, ram.begin, unit)
@@ -58,40 +59,65 @@ def _unit(ram: PhysRange, page: int) -> int:
     return page << math.ceil(math.log2(pages))
 
 
-def _cells(inspection: Inspection, ram: PhysRange, unit: int) -> _Cells:
+def _cells(snapshot: Snapshot, ram: PhysRange, unit: int) -> _Cells:
     count = -(-ram.size // unit)
     cells: _Cells = np.zeros(count, dtype=np.uint8)
-    shift = inspection.geometry.page_shift
+    shift = snapshot.geometry.page_shift
 
     def at(addresses: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         inside = addresses[(addresses >= ram.begin) & (addresses < ram.end)]
         result: npt.NDArray[np.int64] = (inside - ram.begin) // unit
         return result
 
-    scratch = [a for a in inspection.scratch or () if a.overlaps(ram.begin, ram.size)]
+    scratch = [a for a in snapshot.scratch or () if a.overlaps(ram.begin, ram.size)]
     for area in scratch:
         first = max(0, area.begin - ram.begin) // unit
         cells[first : -(-(area.end - ram.begin) // unit)] = _SCRATCH
-    pages = np.bincount(at(inspection.owners.frames << shift), minlength=count)
+    pages = _pages_in_cells(snapshot, ram, unit, count)
     cells[pages > 0] = _PART
     cells[pages >= unit >> shift] = _FULL
-    fragments = np.array([f.address for f in inspection.handover.fragments[1:]], dtype=np.int64)
+    fragments = np.array([f.address for f in snapshot.handover.fragments[1:]], dtype=np.int64)
     cells[at(fragments)] = _FRAGMENT
-    nodes = np.array([n.address for n in inspection.handover.tree.nodes], dtype=np.int64)
+    nodes = np.array([n.address for n in snapshot.handover.tree.nodes], dtype=np.int64)
     cells[at(nodes)] = _TRACKER
-    cells[at(np.array([inspection.chosen.address], dtype=np.int64))] = _ROOT
-    cells[at(_conflicts(inspection, nodes))] = _CONFLICT
+    cells[at(np.array([snapshot.chosen.address], dtype=np.int64))] = _ROOT
+    cells[at(_conflicts(snapshot, nodes))] = _CONFLICT
     return cells
 
 
-def _conflicts(
-    inspection: Inspection, nodes: npt.NDArray[np.int64]
+def _pages_in_cells(
+    snapshot: Snapshot, ram: PhysRange, unit: int, count: int
 ) -> npt.NDArray[np.int64]:
-    shift = inspection.geometry.page_shift
+    """How many preserved pages each cell has. A run of pages adds to the cells of its two ends, and
+    whole cells in between."""
+    shift = snapshot.geometry.page_shift
+    if not len(snapshot.owners.begins):
+        return np.zeros(count, dtype=np.int64)
+    low, high = ram.begin >> shift, -(-ram.end >> shift)
+    cell = unit >> shift
+    begins = np.clip(snapshot.owners.begins, low, high) - low
+    ends = np.clip(snapshot.owners.ends, low, high) - low
+    edges = np.arange(count + 1, dtype=np.int64) * cell
+    lengths = np.concatenate([[0], np.cumsum(ends - begins)])
+    before = np.searchsorted(begins, edges, side="right") - 1
+    known = before >= 0
+    inside = np.minimum(edges - begins[before], ends[before] - begins[before])
+    below: npt.NDArray[np.int64] = np.where(known, lengths[before] + inside, 0)
+    return np.diff(below)
+
+
+def _conflicts(
+    snapshot: Snapshot, nodes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    shift = snapshot.geometry.page_shift
     found = [np.empty(0, dtype=np.int64)]
-    for area in inspection.scratch or ():
-        for addresses in (inspection.owners.frames << shift, nodes):
-            found.append(addresses[(addresses >= area.begin) & (addresses < area.end)])
+    owners = snapshot.owners
+    for area in snapshot.scratch or ():
+        begins = np.maximum(owners.begins, area.begin >> shift)
+        ends = np.minimum(owners.ends, area.end >> shift)
+        inside = begins < ends
+        found.append(expand(begins[inside], ends[inside]) << shift)
+        found.append(nodes[(nodes >= area.begin) & (nodes < area.end)])
     return np.concatenate(found)
 
 

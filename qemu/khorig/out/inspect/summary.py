@@ -9,8 +9,7 @@ import numpy as np
 
 from khorig.kho.bitmap_chunks import BitmapChunks
 from khorig.kho.candidates import Candidate
-from khorig.kho.inspection import Inspection
-from khorig.kho.unowned import pages_of_nobody
+from khorig.kho.snapshot import Snapshot
 from khorig.mem.formats.dump import Dump
 from khorig.out.inspect.client_lines import client_lines
 from khorig.out.text import size
@@ -59,10 +58,10 @@ def _how(candidate: Candidate) -> str:
     return shown if len(candidate.how) <= 3 else f"{shown} and {len(candidate.how) - 3} more"
 
 
-def summary_lines(inspection: Inspection) -> list[str]:
+def summary_lines(snapshot: Snapshot) -> list[str]:
     """All of `khorig inspect` without options but the memory map."""
-    lines = list(dump_lines(inspection.dump, inspection.arch))
-    chosen, handover = inspection.chosen, inspection.handover
+    lines = list(dump_lines(snapshot.dump, snapshot.arch))
+    chosen, handover = snapshot.chosen, snapshot.handover
     root = [
         f"{chosen.address:#018x}  {handover.codec.compatible} ({handover.codec.writers})",
         f"named by {_how(chosen)}",
@@ -71,37 +70,38 @@ def summary_lines(inspection: Inspection) -> list[str]:
     if chosen.generation is not None:
         root[-1] += f", written after {_jumps(chosen.generation)}"
     lines += labelled("root", root)
-    if len(inspection.candidates) > 1:
-        lines += labelled("other roots", [candidate_line(c) for c in inspection.candidates[1:9]])
-    lines += labelled("preserved", _preserved(inspection))
-    lines += labelled("tracker", _tracker(inspection))
-    lines += labelled("scratch", _scratch(inspection))
+    if len(snapshot.candidates) > 1:
+        lines += labelled("other roots", [candidate_line(c) for c in snapshot.candidates[1:9]])
+    lines += labelled("preserved", _preserved(snapshot))
+    lines += labelled("tracker", _tracker(snapshot))
+    lines += labelled("scratch", _scratch(snapshot))
     count = len(handover.fragments)
     nested = f"{count} device trees, {handover.depth} deep, {len(handover.blobs)} plain blobs"
     lines += labelled("fragments", [nested])
-    lines += labelled("clients", client_lines(inspection) or ["none"])
-    lines += labelled("problems", _problems(inspection))
+    lines += labelled("clients", client_lines(snapshot) or ["none"])
+    lines += labelled("problems", _problems(snapshot))
     return lines
 
 
-def _preserved(inspection: Inspection) -> list[str]:
-    blocks = inspection.handover.blocks
+def _preserved(snapshot: Snapshot) -> list[str]:
+    blocks = snapshot.handover.blocks
     pages = blocks.page_count
-    total = size(pages << inspection.geometry.page_shift)
-    page_size = size(inspection.geometry.page_size)
+    total = size(pages << snapshot.geometry.page_shift)
+    page_size = size(snapshot.geometry.page_size)
     lines = [f"{len(blocks)} blocks, {pages} pages of {page_size}, {total}"]
     counts: list[int] = np.bincount(blocks.orders).tolist()
     orders = [f"{count} of order {order}" for order, count in enumerate(counts) if count]
     lines += [", ".join(orders[i : i + 4]) for i in range(0, len(orders), 4)]
-    unowned = len(pages_of_nobody(blocks, inspection.owners))
+    begins, ends = snapshot.owners.unowned
+    unowned = int((ends - begins).sum())
     if unowned:
         lines.append(f"{unowned} pages that no structure names")
     return lines
 
 
-def _tracker(inspection: Inspection) -> list[str]:
-    tree = inspection.handover.tree
-    bytes_used = size(len(tree.nodes) << inspection.geometry.page_shift)
+def _tracker(snapshot: Snapshot) -> list[str]:
+    tree = snapshot.handover.tree
+    bytes_used = size(len(tree.nodes) << snapshot.geometry.page_shift)
     if isinstance(tree, BitmapChunks):
         chunks = sum(node.level for node in tree.nodes)
         bitmaps = len(tree.nodes) - chunks
@@ -110,25 +110,25 @@ def _tracker(inspection: Inspection) -> list[str]:
             f"{tree.bitmap_bytes} bytes"
         ]
     leaves = sum(node.level == 0 for node in tree.nodes)
-    levels = inspection.geometry.levels
+    levels = snapshot.geometry.levels
     where = f"radix tree of {levels} levels at {tree.root:#018x}"
     return [f"{where}: {len(tree.nodes)} nodes, {bytes_used}, {leaves} leaves"]
 
 
-def _scratch(inspection: Inspection) -> list[str]:
-    if inspection.scratch is None:
+def _scratch(snapshot: Snapshot) -> list[str]:
+    if snapshot.scratch is None:
         return ["not known: nothing in memory says where it is"]
-    total = size(sum(area.size for area in inspection.scratch))
-    lines = [f"{total} in {len(inspection.scratch)} areas, says {inspection.scratch_from}"]
-    return lines + [f"{area}  {size(area.size)}" for area in inspection.scratch]
+    total = size(sum(area.size for area in snapshot.scratch))
+    lines = [f"{total} in {len(snapshot.scratch)} areas, says {snapshot.scratch_from}"]
+    return lines + [f"{area}  {size(area.size)}" for area in snapshot.scratch]
 
 
-def _problems(inspection: Inspection) -> list[str]:
+def _problems(snapshot: Snapshot) -> list[str]:
     problems = [
-        *inspection.handover.problems,
-        *inspection.clients.problems,
-        *inspection.linux.problems,
-        *inspection.problems,
+        *snapshot.handover.problems,
+        *snapshot.clients.problems,
+        *snapshot.linux.problems,
+        *snapshot.problems,
     ]
     if not problems:
         return ["none when reading; `khorig check` looks closer"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Sequence
 
-from khorig.kho.inspection import Inspection
 from khorig.kho.page_runs import PageRuns, memory_picture, structure_picture
+from khorig.kho.snapshot import Snapshot
 from khorig.out.inspect.client_lines import client_lines
 from khorig.out.inspect.details import dts_lines, pages_by_owner
 from khorig.out.inspect.summary import candidate_line, summary_lines
@@ -33,17 +33,17 @@ class _Drawn:
     holds: int
 
 
-def _draw(inspection: Inspection) -> _Drawn:
-    memory = inspection.memory
+def _draw(snapshot: Snapshot) -> _Drawn:
+    memory = snapshot.memory
     pages = PageRuns(
-        memory.ranges, inspection.geometry, inspection.handover, inspection.owners, inspection.frames
+        memory.ranges, snapshot.geometry, snapshot.handover, snapshot.owners, snapshot.frames
     )
-    picture = memory_picture(pages, inspection.scratch or (), ())
-    picture.update(structure_picture(inspection.handover))
-    outcomes = check(inspection)
+    picture = memory_picture(pages, snapshot.scratch or (), ())
+    picture.update(structure_picture(snapshot.handover))
+    outcomes = check(snapshot)
     failed = [o for o in outcomes if o.status is Status.FAILED]
     warned = [o for o in outcomes if o.status is Status.WARNING]
-    page = inspection.geometry.page_size
+    page = snapshot.geometry.page_size
     conflicts = sorted(
         {
             v.address & -page
@@ -56,35 +56,35 @@ def _draw(inspection: Inspection) -> _Drawn:
     return _Drawn(picture, drawn, [*failed, *warned], sum(o.status is Status.OK for o in outcomes))
 
 
-def dump_html(inspection: Inspection) -> str:
+def dump_html(snapshot: Snapshot) -> str:
     """A page that needs nothing else. Raises InfraError without the library for templates."""
-    drawn = _draw(inspection)
+    drawn = _draw(snapshot)
     tree = tree_of(drawn.picture)
     if tree:
         tree.keep(_MOST_NODES)
-    owners = pages_by_owner(inspection)
-    lines = list(islice(dts_lines(inspection), _MOST_LINES + 1))
+    owners = pages_by_owner(snapshot)
+    lines = list(islice(dts_lines(snapshot), _MOST_LINES + 1))
     counts = {
         status.value: sum(o.status is status for o in drawn.broken)
         for status in (Status.FAILED, Status.WARNING)
     }
     return render(
         "dump.html.j2",
-        inspection=inspection,
+        snapshot=snapshot,
         drawn=drawn,
         counts=counts,
         tree=tree,
         most_nodes=_MOST_NODES,
         owners=owners[:_MOST_OWNERS],
         owners_left_out=max(0, len(owners) - _MOST_OWNERS),
-        others=[candidate_line(c) for c in inspection.candidates[1:9]],
-        clients=client_lines(inspection),
-        summary=summary_lines(inspection),
+        others=[candidate_line(c) for c in snapshot.candidates[1:9]],
+        clients=client_lines(snapshot),
+        summary=summary_lines(snapshot),
         dts=lines[:_MOST_LINES],
         dts_left_out=len(lines) > _MOST_LINES,
     )
 
 
-def dump_svg(inspection: Inspection) -> str:
+def dump_svg(snapshot: Snapshot) -> str:
     """The map of memory with its legend. Raises as `dump_html`."""
-    return render("map.svg.j2", inspection=inspection, map=_draw(inspection).map)
+    return render("map.svg.j2", snapshot=snapshot, map=_draw(snapshot).map)

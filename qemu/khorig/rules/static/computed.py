@@ -14,15 +14,14 @@ from khorig.kho.clients.khorig import METADATA_PATH, METADATA_SIZE
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import string_property
 from khorig.kho.frame_table import FrameByte, FrameState, FrameTable, frame_byte
-from khorig.kho.inspection import Inspection
 from khorig.kho.layout import COMPATIBLE_PROPERTY
-from khorig.kho.unowned import pages_of_nobody
+from khorig.kho.snapshot import Snapshot
 from khorig.kho.vmalloc import Vmalloc
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange, read_bytes
 
 Breach = tuple[int, str]  # address, text
-Check = Callable[[Inspection], Iterator[Breach]]
+Check = Callable[[Snapshot], Iterator[Breach]]
 
 _MOST = 64  # breaches of a kind
 _MIB = 1 << 20
@@ -31,15 +30,15 @@ _KNOWN_FLAGS = 3  # VM_ALLOC, huge
 _RELEASE = slice(4, 69)  # of kexec-metadata
 
 
-def _root_in_scratch(inspection: Inspection) -> Iterator[Breach]:
-    root = inspection.chosen.address
-    for area in inspection.scratch or ():
-        if area.overlaps(root, inspection.geometry.page_size):
+def _root_in_scratch(snapshot: Snapshot) -> Iterator[Breach]:
+    root = snapshot.chosen.address
+    for area in snapshot.scratch or ():
+        if area.overlaps(root, snapshot.geometry.page_size):
             yield root, f"the root page lies in the scratch area {area}"
 
 
-def _names(inspection: Inspection) -> Iterator[Breach]:
-    for fragment in inspection.handover.fragments:
+def _names(snapshot: Snapshot) -> Iterator[Breach]:
+    for fragment in snapshot.handover.fragments:
         for path, node in fragment.tree.walk(fragment.path):
             counts = Counter(child.name for child in node.children)
             for name, count in counts.items():
@@ -47,60 +46,60 @@ def _names(inspection: Inspection) -> Iterator[Breach]:
                     yield fragment.address, f"{count} nodes {path}/{name}, expected one"
 
 
-def _root_size(inspection: Inspection) -> Iterator[Breach]:
-    handoff, root = inspection.handoff, inspection.handover.root
+def _root_size(snapshot: Snapshot) -> Iterator[Breach]:
+    handoff, root = snapshot.handoff, snapshot.handover.root
     if handoff is None or handoff.root.value != root.address:
         return
     size = handoff.root_size.value
-    if not root.size <= size <= inspection.geometry.page_size:
+    if not root.size <= size <= snapshot.geometry.page_size:
         text = (
             f"the hand-off says {size:#x} bytes, the root has {root.size:#x} in a page of "
-            f"{inspection.geometry.page_size:#x}"
+            f"{snapshot.geometry.page_size:#x}"
         )
         yield handoff.root_size.address, text
 
 
-def _sealed_root(inspection: Inspection) -> Iterator[Breach]:
-    run = inspection.dump.run
+def _sealed_root(snapshot: Snapshot) -> Iterator[Breach]:
+    run = snapshot.dump.run
     if not run or run.root is None:
         return
-    candidates = [c for c in inspection.candidates if c.address == run.root]
-    if not any(c.anchor for c in candidates) and inspection.handoff is None:
-        others = [f"{c.address:#018x}" for c in inspection.candidates if c.anchor]
+    candidates = [c for c in snapshot.candidates if c.address == run.root]
+    if not any(c.anchor for c in candidates) and snapshot.handoff is None:
+        others = [f"{c.address:#018x}" for c in snapshot.candidates if c.anchor]
         named = ", ".join(others) or "none"
         yield run.root, f"nothing names the sealed root {run.root:#018x}; named are: {named}"
 
 
-def _low_memory(inspection: Inspection) -> Iterator[Breach]:
-    if inspection.arch != "x86_64":
+def _low_memory(snapshot: Snapshot) -> Iterator[Breach]:
+    if snapshot.arch != "x86_64":
         return
-    shift = inspection.geometry.page_shift
-    blocks = inspection.handover.blocks
+    shift = snapshot.geometry.page_shift
+    blocks = snapshot.handover.blocks
     low = blocks.select(blocks.frames < _MIB >> shift)
     for frame, order in list(zip(low.frames.tolist(), low.orders.tolist()))[:_MOST]:
         yield frame << shift, f"a preserved block of order {order} below {_MIB:#x}"
-    for node in inspection.handover.tree.nodes:
+    for node in snapshot.handover.tree.nodes:
         if node.address < _MIB:
             yield node.address, f"a node of the tracker below {_MIB:#x}"
 
 
-def _allocated_blocks(inspection: Inspection) -> Iterator[Breach]:
-    yield from _compare_frames(inspection, inspection.handover.blocks, "preserved block")
+def _allocated_blocks(snapshot: Snapshot) -> Iterator[Breach]:
+    yield from _compare_frames(snapshot, snapshot.handover.blocks, "preserved block")
 
 
-def _allocated_nodes(inspection: Inspection) -> Iterator[Breach]:
-    shift = inspection.geometry.page_shift
-    nodes = Blocks.of((node.address >> shift, 0) for node in inspection.handover.tree.nodes)
-    yield from _compare_frames(inspection, nodes, "node of the tracker")
+def _allocated_nodes(snapshot: Snapshot) -> Iterator[Breach]:
+    shift = snapshot.geometry.page_shift
+    nodes = Blocks.of((node.address >> shift, 0) for node in snapshot.handover.tree.nodes)
+    yield from _compare_frames(snapshot, nodes, "node of the tracker")
 
 
-def _compare_frames(inspection: Inspection, blocks: Blocks, what: str) -> Iterator[Breach]:
+def _compare_frames(snapshot: Snapshot, blocks: Blocks, what: str) -> Iterator[Breach]:
     """Against khorig's page allocator. While it takes the handover back a block may still be
     PRESERVED there."""
-    table = inspection.frames
+    table = snapshot.frames
     if table is None or not len(blocks):
         return
-    shift = inspection.geometry.page_shift
+    shift = snapshot.geometry.page_shift
     frames = blocks.page_frames()
     heads = np.cumsum(blocks.counts) - blocks.counts
     wrong: Int64Array = np.arange(len(frames), dtype=np.int64)
@@ -126,13 +125,13 @@ def _entry(table: FrameTable, frame: int) -> FrameByte:
     return table.at(frame)
 
 
-def _bitmap_size(inspection: Inspection) -> Iterator[Breach]:
-    tree = inspection.handover.tree
+def _bitmap_size(snapshot: Snapshot) -> Iterator[Breach]:
+    tree = snapshot.handover.tree
     if not isinstance(tree, BitmapChunks) or tree.bitmap_bytes == SMALL_BITMAP:
         return
     bitmaps = [node for node in tree.nodes if node.level == 0]
     for node in bitmaps:
-        raw = read_bytes(inspection.memory, node.address, tree.bitmap_bytes)
+        raw = read_bytes(snapshot.memory, node.address, tree.bitmap_bytes)
         if any(raw[SMALL_BITMAP:]):
             return
     if bitmaps:
@@ -143,8 +142,8 @@ def _bitmap_size(inspection: Inspection) -> Iterator[Breach]:
         )
 
 
-def _compatible_strings(inspection: Inspection) -> Iterator[Breach]:
-    for fragment in inspection.handover.fragments:
+def _compatible_strings(snapshot: Snapshot) -> Iterator[Breach]:
+    for fragment in snapshot.handover.fragments:
         for path, node in fragment.tree.walk(fragment.path):
             if _has_bad_compatible(node):
                 raw = node.properties[COMPATIBLE_PROPERTY]
@@ -157,23 +156,23 @@ def _has_bad_compatible(node: FdtNode) -> bool:
     return present and string_property(node, COMPATIBLE_PROPERTY) is None
 
 
-def lists_of_blocks(inspection: Inspection) -> Iterator[tuple[str, Vmalloc]]:
+def lists_of_blocks(snapshot: Snapshot) -> Iterator[tuple[str, Vmalloc]]:
     """Every list in vmalloc form that could be read, with its owner."""
-    for store in inspection.clients.stores.values():
+    for store in snapshot.clients.stores.values():
         yield f"store '{store.name}'", store.vmalloc
-    if inspection.linux.kho_test:
-        yield "kho_test", inspection.linux.kho_test.vmalloc
-    if inspection.linux.luo:
-        for session in inspection.linux.luo.sessions:
+    if snapshot.linux.kho_test:
+        yield "kho_test", snapshot.linux.kho_test.vmalloc
+    if snapshot.linux.luo:
+        for session in snapshot.linux.luo.sessions:
             for file in session.files:
                 if file.memfd:
                     yield f"file {file.token:#x} of '{session.name}'", file.memfd.vmalloc
 
 
-def _lists_preserved(inspection: Inspection) -> Iterator[Breach]:
-    shift = inspection.geometry.page_shift
-    index = inspection.handover.index
-    for name, vmalloc in lists_of_blocks(inspection):
+def _lists_preserved(snapshot: Snapshot) -> Iterator[Breach]:
+    shift = snapshot.geometry.page_shift
+    index = snapshot.handover.index
+    for name, vmalloc in lists_of_blocks(snapshot):
         wanted = [(chunk >> shift, 0) for chunk in vmalloc.chunks]
         wanted += [(frame, vmalloc.order) for frame in vmalloc.blocks.frames.tolist()]
         for frame, order in wanted:
@@ -184,19 +183,19 @@ def _lists_preserved(inspection: Inspection) -> Iterator[Breach]:
                 yield frame << shift, text
 
 
-def _list_flags(inspection: Inspection) -> Iterator[Breach]:
-    for name, vmalloc in lists_of_blocks(inspection):
+def _list_flags(snapshot: Snapshot) -> Iterator[Breach]:
+    for name, vmalloc in lists_of_blocks(snapshot):
         if vmalloc.flags & ~_KNOWN_FLAGS:
             text = f"flags {vmalloc.flags:#x} of {name}, expected at most {_KNOWN_FLAGS:#x}"
             yield vmalloc.first, text
 
 
-def _release(inspection: Inspection) -> Iterator[Breach]:
-    link = inspection.handover.blob(METADATA_PATH)
+def _release(snapshot: Snapshot) -> Iterator[Breach]:
+    link = snapshot.handover.blob(METADATA_PATH)
     if link is None or link.blob.size < METADATA_SIZE:
         return
     try:
-        raw = read_bytes(inspection.memory, link.blob.begin, METADATA_SIZE)[_RELEASE]
+        raw = read_bytes(snapshot.memory, link.blob.begin, METADATA_SIZE)[_RELEASE]
     except DecodeError:
         return
     text, zero, _ = raw.partition(b"\0")
@@ -204,40 +203,40 @@ def _release(inspection: Inspection) -> Iterator[Breach]:
         yield link.blob.begin, f"previous_release is {raw[:24]!r}..., expected terminated text"
 
 
-def _count(inspection: Inspection) -> Iterator[Breach]:
-    run, metadata = inspection.dump.run, inspection.clients.metadata
-    if not run or run.root != inspection.chosen.address or run.at != "sealed" or not metadata:
+def _count(snapshot: Snapshot) -> Iterator[Breach]:
+    run, metadata = snapshot.dump.run, snapshot.clients.metadata
+    if not run or run.root != snapshot.chosen.address or run.at != "sealed" or not metadata:
         return
     if metadata.kexec_count != run.generation:
-        link = inspection.handover.blob(METADATA_PATH)
+        link = snapshot.handover.blob(METADATA_PATH)
         address = link.blob.begin if link else 0
         yield address, f"kexec_count is {metadata.kexec_count}, expected {run.generation}"
 
 
-def _checksum(inspection: Inspection) -> Iterator[Breach]:
-    test = inspection.linux.kho_test
+def _checksum(snapshot: Snapshot) -> Iterator[Breach]:
+    test = snapshot.linux.kho_test
     if test and not test.adds_up:
         text = f"the folios add up to {test.found:#010x}, expected {test.checksum:#010x}"
         yield test.vmalloc.first, text
 
 
-def _first_area(inspection: Inspection) -> Iterator[Breach]:
-    used = [area for area in inspection.scratch or () if area.size]
-    if used and inspection.scratch and inspection.scratch[0].size and used[0].end > _FOUR_GIB:
+def _first_area(snapshot: Snapshot) -> Iterator[Breach]:
+    used = [area for area in snapshot.scratch or () if area.size]
+    if used and snapshot.scratch and snapshot.scratch[0].size and used[0].end > _FOUR_GIB:
         yield used[0].begin, f"the first area {used[0]} ends above {_FOUR_GIB:#x}"
 
 
-def _array_in_scratch(inspection: Inspection) -> Iterator[Breach]:
-    if inspection.handoff is None or not inspection.scratch:
+def _array_in_scratch(snapshot: Snapshot) -> Iterator[Breach]:
+    if snapshot.handoff is None or not snapshot.scratch:
         return
-    array: PhysRange = inspection.handoff.scratch_array
-    if not any(area.contains(array.begin, array.size) for area in inspection.scratch):
+    array: PhysRange = snapshot.handoff.scratch_array
+    if not any(area.contains(array.begin, array.size) for area in snapshot.scratch):
         yield array.begin, f"the scratch array {array} lies in no scratch area"
 
 
-def _clashes(inspection: Inspection) -> Iterator[Breach]:
-    for clash in inspection.owners.clashes:
-        address = clash.frame << inspection.geometry.page_shift
+def _clashes(snapshot: Snapshot) -> Iterator[Breach]:
+    for clash in snapshot.owners.clashes:
+        address = clash.frame << snapshot.geometry.page_shift
         yield address, f"the page belongs to {clash.first} and to {clash.second}"
 
 
@@ -245,27 +244,27 @@ def _is_reserved(owner: str) -> bool:
     return owner.startswith("memblock/")
 
 
-def _reserved_strays(inspection: Inspection) -> Iterator[Breach]:
-    for stray in inspection.owners.strays:
+def _reserved_strays(snapshot: Snapshot) -> Iterator[Breach]:
+    for stray in snapshot.owners.strays:
         if _is_reserved(stray.owner):
-            address = stray.frame << inspection.geometry.page_shift
+            address = stray.frame << snapshot.geometry.page_shift
             yield address, f"a page of {stray.owner} is not preserved"
 
 
-def _strays(inspection: Inspection) -> Iterator[Breach]:
-    for stray in inspection.owners.strays:
+def _strays(snapshot: Snapshot) -> Iterator[Breach]:
+    for stray in snapshot.owners.strays:
         # The root has an invariant of its own.
         if not _is_reserved(stray.owner) and stray.owner != "root":
-            address = stray.frame << inspection.geometry.page_shift
+            address = stray.frame << snapshot.geometry.page_shift
             yield address, f"a page of {stray.owner} is not preserved"
 
 
-def _unowned(inspection: Inspection) -> Iterator[Breach]:
-    unowned = pages_of_nobody(inspection.handover.blocks, inspection.owners)
-    if len(unowned):
-        address = int(unowned[0]) << inspection.geometry.page_shift
-        total = len(inspection.owners.frames)
-        yield address, f"the first of {len(unowned)} preserved pages, of {total}, that nobody names"
+def _unowned(snapshot: Snapshot) -> Iterator[Breach]:
+    begins, ends = snapshot.owners.unowned
+    if len(begins):
+        address = int(begins[0]) << snapshot.geometry.page_shift
+        count, total = int((ends - begins).sum()), snapshot.owners.page_count
+        yield address, f"the first of {count} preserved pages, of {total}, that nobody names"
 
 
 COMPUTED: Mapping[str, Check] = {

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Everything that a dump tells about its handover.
+"""A handover in memory, decoded: the one model for a dump and for a stop of a run.
 
     with open_dump(path) as dump:
-        inspection = inspect(dump)
-        for block in inspection.handover.blocks.frames: ...
-        for fragment in inspection.handover.fragments: ...
-        inspection.owners.name(frame)
+        snapshot = find_snapshot(dump)
+        for block in snapshot.handover.blocks.frames: ...
+        for fragment in snapshot.handover.fragments: ...
+        snapshot.describe(frame)
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Mapping
+
+import numpy as np
 
 from khorig.kho.anchors import Anchor, Findings, scan
+from khorig.kho.blocks import Int64Array
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.candidates import Candidate, find_candidates
@@ -21,9 +26,10 @@ from khorig.kho.clients.linux import LinuxClients, decode_linux_clients
 from khorig.kho.clients.linux_owners import linux_blocks
 from khorig.kho.clients.scenario_state import read_scenario_state
 from khorig.kho.frame_table import FrameTable, read_frame_table
-from khorig.kho.handover import Handover
-from khorig.kho.layout import Geometry
-from khorig.kho.owners import Owners, find_owners
+from khorig.kho.handover import Handover, decode_handover
+from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.owners import Owners
+from khorig.kho.ownership import find_owners
 from khorig.kho.scratch import has_area, read_scratch
 from khorig.mem.errors import DecodeError, Problem
 from khorig.mem.formats.dump import Dump, DumpMemory
@@ -39,8 +45,9 @@ class NoHandover(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Inspection:
-    """A dump and its handover, decoded."""
+class Snapshot:
+    """A handover and everything that hangs from it. A stop of a run is a dump of a machine that
+    runs: what is read of its memory after the stop is not what it was."""
 
     dump: Dump
     candidates: tuple[Candidate, ...]  # all roots, the chosen one first
@@ -55,10 +62,39 @@ class Inspection:
     frames: FrameTable | None  # khorig's page allocator, where the image says where it is
     problems: tuple[Problem, ...]  # of reading what no other part keeps
 
+    def __repr__(self) -> str:
+        return (
+            f"<{self.handover.codec.compatible} at {self.root:#x}: {len(self.handover.blocks)} blocks, "
+            f"{self.owners.page_count} pages, {len(self.handover.fragments)} fragments>"
+        )
+
     @property
     def memory(self) -> DumpMemory:
         """The dump's."""
         return self.dump.memory
+
+    @property
+    def root(self) -> int:
+        """Physical address of the root page."""
+        return self.handover.root.address
+
+    @cached_property
+    def _nodes(self) -> Mapping[int, str]:
+        shift = self.geometry.page_shift
+        return {
+            node.address >> shift: f"radix node of level {node.level}, prefix {node.prefix:#x}"
+            for node in self.handover.tree.nodes
+        }
+
+    def describe(self, frame: int) -> str:
+        """Whose a page is: an owner's, with its place there, or a node of the tracker. "" for any
+        other page."""
+        return self.owners.name(frame) or self._nodes.get(frame, "")
+
+    @cached_property
+    def node_frames(self) -> Int64Array:
+        """The page frames of the tracker's nodes, ascending."""
+        return np.array(sorted(self._nodes), dtype=np.int64)
 
     @property
     def chosen(self) -> Candidate:
@@ -73,7 +109,7 @@ class Inspection:
         return "x86_64" if self.chosen.anchor.how.startswith("setup_data") else "arm64"
 
 
-def inspect(dump: Dump, root: int | None = None, generation: int | None = None) -> Inspection:
+def find_snapshot(dump: Dump, root: int | None = None, generation: int | None = None) -> Snapshot:
     """Finds and reads the handover in a dump. `root` is the physical address of the root page where
     somebody knows it; `generation` picks the handover that so many jumps led to, when there are
     several.
@@ -106,13 +142,35 @@ def inspect(dump: Dump, root: int | None = None, generation: int | None = None) 
     return _read(dump, tuple(candidates), candidates[0].handover, found)
 
 
+def snapshot_of_stop(dump: Dump) -> Snapshot:
+    """Reads the handover at a stop of a run without a look at all of memory: the root is what the
+    guest names, or, where it does not, what the parameters that it was booted with name. Only the
+    current version of the handover is taken, and nothing that is not preserved is followed.
+
+    Raises NoHandover, DecodeError.
+    """
+    run = dump.run
+    assert run is not None and dump.arch is not None, "a stop of a run"
+    found, root, how = Findings((), ()), run.root, "the guest"
+    if root is None and run.parameters is not None:
+        handoff = find_handoff(dump.memory, dump.arch, run.parameters)
+        if handoff is not None:
+            root, how = handoff.root.value, f"the parameters at {run.parameters:#018x}"
+    if root is None:
+        raise NoHandover("neither the guest nor its boot parameters name a root")
+    geometry = Geometry(dump.page_shift) if dump.page_shift else GEOMETRY_4K
+    handover = decode_handover(dump.memory, root, geometry)
+    candidate = Candidate(root, (how,), geometry, handover, None, None)
+    return _read(dump, (candidate,), handover, found)
+
+
 def _naming(found: Findings, root: int) -> tuple[Anchor, ...]:
     return tuple(a for a in found.anchors if a.handoff.root.value == root)
 
 
 def _read(
     dump: Dump, candidates: tuple[Candidate, ...], handover: Handover, found: Findings
-) -> Inspection:
+) -> Snapshot:
     geometry = candidates[0].geometry
     clients = decode_clients(dump.memory, handover, geometry)
     linux = decode_linux_clients(dump.memory, handover, geometry)
@@ -127,7 +185,7 @@ def _read(
             frames = read_frame_table(dump.memory, table, first, count)
         except DecodeError as error:
             problems.append(replace(error.problem, subject="frames"))
-    return Inspection(
+    return Snapshot(
         dump=dump,
         candidates=candidates,
         geometry=geometry,
