@@ -327,4 +327,5 @@ def expand(begins: Int64Array, ends: Int64Array) -> Int64Array:
     counts = ends - begins
     starts = np.cumsum(counts) - counts
     offsets: Int64Array = np.arange(int(counts.sum()), dtype=np.int64)
-    return offsets + np.repeat(begins - starts, counts)
+    frames: Int64Array = offsets + np.repeat(begins - starts, counts)
+    return frames

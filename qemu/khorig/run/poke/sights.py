@@ -16,7 +16,7 @@ from khorig.kho.clients.linux_owners import linux_blocks
 from khorig.kho.clients.scenario_state import read_scenario_state
 from khorig.kho.handover import decode_handover
 from khorig.kho.layout import GEOMETRY_4K
-from khorig.kho.owners import find_owners
+from khorig.kho.ownership import find_owners
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysicalMemory, PhysRange, RamMemory
 from khorig.run.judging import StopContext
