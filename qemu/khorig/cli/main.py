@@ -26,6 +26,7 @@ khorig checks from guest memory whether anything was lost.
   khorig run --fault write-after-seal a defect that must be found
   khorig run -- -d int -D int.log     more arguments for QEMU
   khorig test                         all tests
+  khorig mutants                      whether the tests notice planted bugs
   khorig linux build                  real Linux as a peer; then: khorig linux run
   khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
   khorig diff A B                     what changed between two dumps, and whether it may

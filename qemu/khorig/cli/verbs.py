@@ -43,5 +43,5 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in _VERBS:
-            raise unknown("command", args[0], [*_VERBS, "test"])
+            raise unknown("command", args[0], [*_VERBS, "test", "mutants"])
         return super().resolve_command(ctx, args)
