@@ -10,7 +10,8 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.near import unknown
-from khorig.mem.formats import Dump, UnreadableDump, open_dump
+from khorig.mem.formats import Dump, UnreadableDump
+from khorig.vm.live_dump import open_memory
 from khorig.vm.machines import MACHINES
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -63,6 +64,6 @@ def opened(path: Path, machine: str | None) -> Dump:
     if machine is not None and machine not in {m.name for m in MACHINES}:
         raise unknown("machine", machine, [m.name for m in MACHINES])
     try:
-        return open_dump(path, machine)
+        return open_memory(path, machine)
     except UnreadableDump as error:
         raise _Unreadable(str(error)) from error

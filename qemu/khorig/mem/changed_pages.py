@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from khorig.kho.blocks import Int64Array
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats import DumpMemory
 from khorig.mem.memory import PhysRange, range_at
+
+Int64Array = npt.NDArray[np.int64]
 
 _CHUNK = 512 << 10  # bytes; two of them and the result stay in the cache
 _FORGET = 64 << 20  # bytes read between two times that memory is given back

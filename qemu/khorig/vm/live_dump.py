@@ -7,10 +7,11 @@ import os
 import socket
 import stat
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from khorig.mem.formats.errors import UnreadableDump
+from khorig.mem.formats import Dump, UnreadableDump, open_dump
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 from khorig.vm.qmp import Qmp
@@ -18,6 +19,16 @@ from khorig.vm.qmp import Qmp
 _ANSWER_S = 10.0
 _DUMP_S = 600.0
 _NAME = "khorig"  # of the file, in QEMU
+
+
+def open_memory(path: Path, machine: str | None = None) -> Dump:
+    """Opens a file that holds memory (khorig.mem.formats.open_dump), or the memory of the machine
+    behind a QMP socket. Raises UnreadableDump; KeyError for a machine that is not known."""
+    if not is_monitor(path):
+        return open_dump(path, machine)
+    with dump_machine(path) as file:
+        dump = open_dump(Path(f"/proc/self/fd/{file.fileno()}"), machine)
+    return replace(dump, path=path, format="machine that runs")
 
 
 def is_monitor(path: Path) -> bool:

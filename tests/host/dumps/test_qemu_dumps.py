@@ -21,6 +21,7 @@ from view.handover_image import MIB, PAGE, HandoverImage
 from khorig.kho.snapshot import find_snapshot
 from khorig.mem.formats import Dump, UnreadableDump, open_dump
 from khorig.mem.memory import PhysRange
+from khorig.vm.live_dump import open_memory
 from khorig.vm.machines import Machine, machine_named
 
 _RAM = 64 * MIB
@@ -64,7 +65,7 @@ def qemu(machine: Machine, ram: Path, *more: str) -> Iterator[subprocess.Popen[s
 
 def check_dump(path: Path, image: HandoverImage) -> Dump:
     """What a dump says is what the machine's memory has."""
-    with open_dump(path) as dump:
+    with open_memory(path) as dump:
         assert dump.memory.ranges[0] == PhysRange(image.ram.regions[0].gpa, _RAM)
         found = find_snapshot(dump)
         assert found.chosen.address == image.root and found.chosen.state == "whole"
@@ -110,7 +111,7 @@ def test_a_running_machine(name: str) -> None:
             with open_dump(ram, name) as dump:
                 assert find_snapshot(dump).chosen.address == image.root
         with pytest.raises(UnreadableDump, match="no QEMU answers"):
-            open_dump(monitor)
+            open_memory(monitor)
 
 
 def test_a_socket_that_is_no_monitor() -> None:
@@ -125,4 +126,4 @@ def test_a_socket_that_is_no_monitor() -> None:
 
             threading.Thread(target=hang_up, daemon=True).start()
             with pytest.raises(UnreadableDump, match="closed the QMP connection"):
-                open_dump(path)
+                open_memory(path)

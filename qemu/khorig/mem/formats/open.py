@@ -3,40 +3,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
-from khorig.kho.fdt import MAGIC_BYTES
 from khorig.mem.formats import elf_core, flattened, kdump, zstd_image
 from khorig.mem.formats.dump import Dump
 from khorig.mem.formats.errors import UnreadableDump
 from khorig.mem.formats.segments import SegmentedMemory
 from khorig.mem.formats.sidecar import Sidecar, read_sidecar, sidecar_path
 from khorig.mem.formats.source import MappedFile, Source
-from khorig.vm import live_dump as live
-from khorig.vm.machines import MACHINES, machine_named
+from khorig.mem.ram_layouts import RAM_LAYOUTS
 
 _HEAD = 16
+_DEVICE_TREE_MAGIC = b"\xd0\x0d\xfe\xed"
 _PAGE_SHIFTS = {"4096": 12, "16384": 14, "65536": 16}
 
 
 def open_dump(path: Path, machine: str | None = None) -> Dump:
-    """Opens whatever holds memory: an ELF core, a kdump file, an image of RAM (packed or not, with
-    the description that a run wrote beside it or without), the file that a live machine has its RAM
-    in, the QMP socket of a live machine. `machine` says where the RAM of an image without description lies; without it that is
-    guessed from its content.
+    """Opens a file that holds memory: an ELF core, a kdump file, an image of RAM (packed or not,
+    with the description that a run wrote beside it or without), the file that a live machine has
+    its RAM in. `machine` names the one of RAM_LAYOUTS that an image without description has;
+    without it that is guessed from its content.
 
     Raises UnreadableDump; KeyError for a machine that is not known.
     """
-    if live.is_monitor(path):
-        with live.dump_machine(path) as file:
-            dump = _open_file(Path(f"/proc/self/fd/{file.fileno()}"), machine)
-        return replace(dump, path=path, format="machine that runs")
-    return _open_file(path, machine)
-
-
-def _open_file(path: Path, machine: str | None) -> Dump:
     source = MappedFile(path)
     try:
         # Memory may start with anything: what is described is an image whatever it looks like.
@@ -127,10 +117,10 @@ def _open_ram(path: Path, source: Source, name: str, machine: str | None) -> Dum
     sidecar = read_sidecar(beside) if beside and machine is None else None
     if sidecar:
         return _described(path, source, name, sidecar)
-    chosen = machine_named(machine or guess_machine(source))
-    regions = chosen.ram_regions(source.size)
-    memory = SegmentedMemory(source, regions)
-    return Dump(path, name, memory, chosen.arch, chosen.name, _page_shift(chosen.arch, {}))
+    chosen = machine or guess_machine(source)
+    layout = RAM_LAYOUTS[chosen]
+    memory = SegmentedMemory(source, layout.regions(source.size))
+    return Dump(path, name, memory, layout.arch, chosen, _page_shift(layout.arch, {}))
 
 
 def _described(path: Path, source: Source, name: str, sidecar: Sidecar) -> Dump:
@@ -152,6 +142,6 @@ def _page_shift(arch: str | None, vmcoreinfo: dict[str, str]) -> int | None:
 def guess_machine(source: Source) -> str:
     """Whose RAM an image without description is. QEMU puts the device tree of `virt` at the start
     of its RAM."""
-    is_arm64 = bytes(source.view(0, 4)) == MAGIC_BYTES
+    is_arm64 = bytes(source.view(0, 4)) == _DEVICE_TREE_MAGIC
     arch = "arm64" if is_arm64 else "x86_64"
-    return next(m.name for m in MACHINES if m.arch == arch)
+    return next(name for name, layout in RAM_LAYOUTS.items() if layout.arch == arch)

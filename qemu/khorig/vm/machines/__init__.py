@@ -14,26 +14,16 @@ MACHINES: tuple[Machine, ...] = (
         "q35",
         512 * _GIB,
         "PC with PCI Express, qboot",
-        split_from=0xB000_0000,
-        split_at=0x8000_0000,
         # SeaBIOS, which pc has, takes longer to start a kernel than a kernel to hand over.
         bios="qboot.rom",
         # UEFI polls an empty AHCI controller.
         properties=",sata=off",
     ),
-    X86_64(
-        "pc",
-        512 * _GIB,
-        "PC with PCI (i440FX), SeaBIOS",
-        split_from=0xE000_0000,
-        split_at=0xC000_0000,
-    ),
+    X86_64("pc", 512 * _GIB, "PC with PCI (i440FX), SeaBIOS"),
     X86_64(
         "microvm",
         512 * _GIB,
         "PC without PCI, qboot",
-        split_from=0xC000_0000,
-        split_at=0xC000_0000,
         # QEMU's choice is a SeaBIOS that takes the end of RAM, where QEMU 10 puts the initrd.
         bios="qboot.rom",
         has_firmware=False,

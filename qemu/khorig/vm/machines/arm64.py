@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from khorig.guest.machine import RunningCpu
-from khorig.mem.guest_ram import RamRegion
+from khorig.mem.ram_layouts import RAM_LAYOUTS
 from khorig.vm.firmware import Firmware
 from khorig.vm.machines.machine import Machine
-
-_RAM_BEGIN = 1 << 30
 
 _AAVMF = Firmware(
     code=Path("/usr/share/AAVMF/AAVMF_CODE.fd"),
@@ -37,18 +35,16 @@ class Arm64(Machine):
     pc_pattern = re.compile(r"\bPC=([0-9a-f]+)")
     frame_pattern = re.compile(r"\bX29=([0-9a-f]+)")
 
-    def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
-        return [RamRegion(_RAM_BEGIN, ram_bytes, 0)]
-
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
         """See Machine. QEMU does not say who is off, so only what executes from RAM by its physical
         address is told: no kernel that is up does that, and who is off or was never on stands in a
         kernel's text or at 0."""
+        begin = RAM_LAYOUTS[self.name].begin
         pcs = [int(pc, 16) for pc in self.pc_pattern.findall(registers)]
         return tuple(
             RunningCpu(number, pc)
             for number, pc in enumerate(pcs)
-            if number > 0 and _RAM_BEGIN <= pc < _RAM_BEGIN + self.max_ram
+            if number > 0 and begin <= pc < begin + self.max_ram
         )
 
     def arguments(self, accel: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from khorig.guest.machine import MachineFacts, RunningCpu
 from khorig.mem.guest_ram import RamRegion
+from khorig.mem.ram_layouts import RAM_LAYOUTS
 from khorig.vm.firmware import Firmware
 
 # The kernel is loaded at 2 MiB. With less than this QEMU or the firmware fails before the kernel
@@ -44,10 +45,9 @@ class Machine(abc.ABC):
         """ "x86_64-q35" """
         return f"{self.arch}-{self.name}"
 
-    @abc.abstractmethod
     def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
-        """Where the RAM of `ram_bytes` lies and at which offset of its backing file, ascending.
-        Checked against `info mtree -f` of QEMU 7.2."""
+        """Where the RAM of `ram_bytes` lies and at which offset of its backing file, ascending."""
+        return RAM_LAYOUTS[self.name].regions(ram_bytes)
 
     @abc.abstractmethod
     def arguments(self, accel: str) -> list[str]:

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from khorig.guest.machine import RunningCpu
-from khorig.mem.guest_ram import RamRegion
 from khorig.vm.firmware import Firmware
 from khorig.vm.machines.machine import Machine
-
-_FOUR_GIB = 4 << 30
 
 _OVMF = Firmware(
     code=Path("/usr/share/OVMF/OVMF_CODE_4M.fd"),
@@ -26,10 +23,8 @@ _OVMF = Firmware(
 
 @dataclass(frozen=True)
 class X86_64(Machine):
-    """A PC. RAM that does not fit below the PCI hole continues at 4 GiB."""
+    """A PC."""
 
-    split_from: int = 0  # bytes of RAM from which on the machine splits it
-    split_at: int = 0  # bytes that then stay below 4 GiB
     properties: str = ""  # more of QEMU's -machine
     has_firmware: bool = True
     bios: str = ""  # the image that starts a kernel, if not QEMU's own choice
@@ -41,13 +36,6 @@ class X86_64(Machine):
     kernel_suffix = ".elf"  # direct boot by its PVH note
     pc_pattern = re.compile(r"\b[RE]IP=([0-9a-f]+)")
     frame_pattern = re.compile(r"\b[RE]BP=([0-9a-f]+)")
-
-    def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
-        low = self.split_at if ram_bytes >= self.split_from else ram_bytes
-        regions = [RamRegion(0, low, 0)]
-        if ram_bytes > low:
-            regions.append(RamRegion(_FOUR_GIB, ram_bytes - low, low))
-        return regions
 
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
         """See Machine. A CPU that waits for its start is halted."""
