@@ -9,11 +9,12 @@ from typing import Any, Sequence
 
 import pytest
 
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
+from khorig.out.session_documents import SessionDocuments
 from khorig.out.text import result_lines
 from khorig.rules.finding import Verdict
-from khorig.run.judge import HandoverJudge
 from khorig.run.judging import StopHook
+from khorig.run.khorig_kind import khorig_kind
 from khorig.run.result import RunResult
 from khorig.run.session import Session
 from khorig.vm.cancellation import Cancellation
@@ -42,13 +43,17 @@ class Guest:
         record: bool = False,
         **spec: Any,
     ) -> RunResult:
-        """One run on the machine of that name; `spec` are fields of RunSpec."""
+        """One run on the machine of that name; `spec` are fields of KhorigRun."""
         arch = next(known.arch for known in MACHINES if known.name == machine)
         session = Session(
-            self._out, HandoverJudge, lambda spec: hooks, Cancellation(), record=record
+            self._out,
+            khorig_kind(hooks=lambda spec: hooks),
+            SessionDocuments(),
+            Cancellation(),
+            record=record,
         )
         values: dict[str, Any] = {"memory": 256 * MIB, "seed": SEED, "timeout_s": 60.0, **spec}
-        return session.run(RunSpec(arch=arch, machine=machine, scenario=scenario, **values))
+        return session.run(KhorigRun(arch=arch, machine=machine, scenario=scenario, **values))
 
 
 def events(result: RunResult, kind: str) -> list[dict[str, Any]]:

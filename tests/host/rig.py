@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from khorig.guest.event import GuestEvent
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
+from khorig.out.session_documents import SessionDocuments
 from khorig.rules.finding import Finding
 from khorig.run.judging import Statistics, StopContext, StopHook
+from khorig.run.khorig_kind import khorig_kind
 from khorig.run.result import RunResult
 from khorig.run.session import Session
 from khorig.vm.cancellation import Cancellation
@@ -86,7 +88,7 @@ class Rig:
         self.judge = RecordingJudge()
         self.hooks: Sequence[StopHook] = ()
         self.cancellation = Cancellation()
-        self.session: Session | None = None
+        self.session: Session[KhorigRun] | None = None
         self._environment = environment
         binaries = folder / "bin"
         binaries.mkdir()
@@ -113,13 +115,13 @@ class Rig:
         values["timeout_s"] = 20.0
         self.session = Session(
             self.out,
-            lambda spec: self.judge,
-            lambda spec: self.hooks,
+            khorig_kind(lambda spec: self.judge, lambda spec: self.hooks),
+            SessionDocuments(),
             self.cancellation,
             keep=keep,
             record=record,
         )
-        return self.session.run(RunSpec(**{**values, **spec}))
+        return self.session.run(KhorigRun(**{**values, **spec}))
 
     def files(self, result: RunResult) -> set[str]:
         """Names of what the run left."""

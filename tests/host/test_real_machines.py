@@ -16,12 +16,13 @@ from typing import Any, Callable, Sequence
 
 import pytest
 
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.rules.finding import Verdict
-from khorig.run.judge import HandoverJudge
+from khorig.out.session_documents import SessionDocuments
 from khorig.run.judging import StopContext, StopHook
 from khorig.run.kvm_probe import probe_kvm
 from khorig.run.result import RunResult
+from khorig.run.khorig_kind import khorig_kind
 from khorig.run.session import Session
 from khorig.vm.build_outputs import find_images
 from khorig.vm.cancellation import Cancellation
@@ -42,10 +43,10 @@ def run(tmp_path: Path) -> Runner:
     def runner(name: str, hooks: Sequence[StopHook] = (), **spec: Any) -> RunResult:
         machine = machine_named(name)
         session = Session(
-            tmp_path, HandoverJudge, lambda spec: hooks, Cancellation(),
+            tmp_path, khorig_kind(hooks=lambda spec: hooks), SessionDocuments(), Cancellation(),
             keep=spec.pop("keep", False), record=spec.pop("record", False),
         )  # fmt: skip
-        return session.run(RunSpec(machine.arch, machine.name, **spec))
+        return session.run(KhorigRun(machine.arch, machine.name, **spec))
 
     return runner
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from khorig.cli import exit_codes
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.out.documents import results_document, verdict_document
 from khorig.out.junit import junit_document
 from khorig.out.ktap import ktap_document
 from khorig.out.live import LiveRenderer
 from khorig.out.plain import PlainRenderer
-from khorig.out.renderer import Renderer
+from khorig.run.outputs import Renderer
 from khorig.out.text import result_lines, size
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
@@ -27,7 +27,7 @@ _NASTY = "page \x1b[31m0x1000\x00 & <b> differs \ud7ff"
 
 
 def _result(verdict: Verdict, what: str = _NASTY) -> RunResult:
-    spec = RunSpec("x86_64", "q35")
+    spec = KhorigRun("x86_64", "q35")
     phases = [
         Phase(1, "serialize", 400_000),
         Phase(2, "relocate", 300_000),
@@ -92,7 +92,7 @@ def test_results_have_the_agreed_fields() -> None:
         assert list(run) == [
             "id", "arch", "machine", "scenario", "verdict", "cause", "generations",
             "preserved_blocks", "preserved_bytes", "fragments", "fragment_depth", "wall_s",
-            "qemu", "seed",
+            "qemu", "seed", "spec",
         ]  # fmt: skip
         assert run["verdict"] == verdict.value
         assert (run["cause"] == "") == (verdict is Verdict.PASS)
@@ -101,7 +101,7 @@ def test_results_have_the_agreed_fields() -> None:
 def test_a_verdict_has_its_findings() -> None:
     document = json.loads(verdict_document(_result(Verdict.FAIL)))
     assert document["findings"][0]["owner"] == "store 'a' page 4"
-    assert document["spec"]["seed"] == RunSpec.seed
+    assert document["spec"]["seed"] == KhorigRun.seed
 
 
 def test_ktap_has_a_plan_and_a_point_for_each_run() -> None:
@@ -160,7 +160,7 @@ def test_the_worst_run_decides(verdicts: list[Verdict], code: int) -> None:
 def test_a_session_is_shown(kind: type[PlainRenderer] | type[LiveRenderer]) -> None:
     stream = io.StringIO()
     renderer: Renderer = kind(stream, verbose=True)
-    spec = RunSpec("x86_64", "q35")
+    spec = KhorigRun("x86_64", "q35")
     renderer.begin([spec])
     renderer.tick()
     event = {"ev": "boot", "gen": 1, "t": 0}
@@ -181,7 +181,7 @@ def test_a_long_silence_names_what_is_running(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("khorig.out.plain._HEARTBEAT_S", 0.0)
     stream = io.StringIO()
     renderer = PlainRenderer(stream)
-    spec = RunSpec("arm64", "virt")
+    spec = KhorigRun("arm64", "virt")
     renderer.begin([spec])
     renderer.record(spec, {"s": 0.0, "ev": "start"})
     renderer.tick()

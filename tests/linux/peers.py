@@ -10,10 +10,11 @@ from typing import Any, Sequence
 
 import pytest
 
-from khorig.guest.spec import RunSpec
+from khorig.guest.chain_run import ChainRun
 from khorig.linux.chain import must_count
-from khorig.linux.judge import LinuxJudge
+from khorig.linux.chain_kind import chain_kind
 from khorig.linux.peer import Peer, build_command, list_peers
+from khorig.out.session_documents import SessionDocuments
 from khorig.out.text import result_lines
 from khorig.rules.finding import Verdict
 from khorig.run.judging import StopHook
@@ -68,19 +69,17 @@ class Chains:
             if name.startswith("linux-"):
                 built_peer(arch, name)
         session = Session(
-            self._out, LinuxJudge, lambda spec: hooks, Cancellation(), keep=keep, record=False
+            self._out,
+            chain_kind(hooks=lambda spec: hooks),
+            SessionDocuments(),
+            Cancellation(),
+            keep=keep,
+            record=False,
         )
         values: dict[str, Any] = {"memory": GIB, "seed": 0x5EED0001, "timeout_s": 300.0}
         values |= {"counted": must_count(machine), **spec}
         return session.run(
-            RunSpec(
-                arch=arch,
-                machine=machine,
-                scenario="relay",
-                generations=len(kernels),
-                kernels=tuple(kernels),
-                **values,
-            )
+            ChainRun(arch=arch, machine=machine, kernels=tuple(kernels), **values)
         )
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from khorig.guest.event import GuestEvent
-from khorig.guest.spec import RunSpec
-from khorig.linux.chain import command_line, content_state, session_action
+from khorig.guest.chain_run import ChainRun, content_state
 from khorig.linux.expectations import Expectations
 from khorig.linux.linux_monitor import LinuxWords
 from khorig.linux.snapshot import take_snapshot
@@ -20,8 +19,8 @@ from khorig.run.guest_monitor import GuestWords
 LINUX_KHORIG_LINUX = ("linux-7.3", "khorig", "linux-7.3")
 
 
-def spec_of(*kernels: str, **fields: Any) -> RunSpec:
-    return RunSpec("x86_64", "q35", kernels=kernels, generations=len(kernels), **fields)
+def spec_of(*kernels: str, **fields: Any) -> ChainRun:
+    return ChainRun("x86_64", "q35", kernels=kernels, **fields)
 
 
 def event(kind: str, generation: int, **fields: Any) -> GuestEvent:
@@ -121,22 +120,22 @@ def test_an_expected_refusal_is_no_bad_word() -> None:
 
 def test_the_first_two_linuxes_share_the_session() -> None:
     spec = spec_of("khorig", "linux-7.3", "khorig", "linux-7.2", "linux-7.3")
-    actions = [session_action(spec, generation) for generation in range(1, 6)]
+    actions = [spec.session_action(generation) for generation in range(1, 6)]
     assert actions == ["", "create", "", "retrieve", ""]
 
 
 def test_command_lines_carry_the_generation() -> None:
     spec = spec_of(*LINUX_KHORIG_LINUX, linux_options=("mitigations=off",))
-    assert "khorig.generation=3" in command_line(spec, 3)
-    assert command_line(spec, 3).endswith("mitigations=off")
-    assert "generation=2 generations=3" in command_line(spec, 2)
-    assert "reserve_mem" not in command_line(spec, 2)
+    assert "khorig.generation=3" in spec.command_line(3)
+    assert spec.command_line(3).endswith("mitigations=off")
+    assert "generation=2 generations=3" in spec.command_line(2)
+    assert "reserve_mem" not in spec.command_line(2)
 
 
 def test_an_option_may_be_for_one_generation() -> None:
     spec = spec_of(*LINUX_KHORIG_LINUX, linux_options=("3:kho=off", "quiet"))
-    assert command_line(spec, 1).endswith(" quiet") and "kho=off" not in command_line(spec, 1)
-    assert command_line(spec, 3).endswith("kho=off quiet")
+    assert spec.command_line(1).endswith(" quiet") and "kho=off" not in spec.command_line(1)
+    assert spec.command_line(3).endswith("kho=off quiet")
 
 
 def test_content_differs_by_owner_and_seed() -> None:

@@ -7,7 +7,7 @@ import libfdt
 import pytest
 from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
 
-from khorig.guest.spec import RunSpec
+from khorig.guest.chain_run import ChainRun
 from khorig.kho.fdt import MAGIC_BYTES
 from khorig.kho.layout import SIZE_PROPERTY
 from khorig.linux.refusals import DamageHook, LinuxDamage, damaged, refusal_hooks, refusals_of
@@ -22,7 +22,7 @@ TO_KHORIG = ("linux-7.3", "khorig")
 
 
 def run_damaged(chains: Chains, machine: str, kernels: tuple[str, str], name: str) -> None:
-    plain = RunSpec(arch_of(machine), machine, kernels=kernels, generations=2)
+    plain = ChainRun(arch_of(machine), machine, kernels=kernels)
     spec = damaged(plain, name)
     result = chains.run(
         machine,

@@ -12,11 +12,13 @@ from typing import Any, Callable, Sequence
 
 import pytest
 
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
+from khorig.out.session_documents import SessionDocuments
 from khorig.out.text import result_lines
 from khorig.rules.finding import Verdict
 from khorig.run.judge import HandoverJudge
 from khorig.run.judging import Judge, StopHook
+from khorig.run.khorig_kind import khorig_kind
 from khorig.run.result import RunResult
 from khorig.run.session import Session
 from khorig.vm.build_outputs import find_volume
@@ -71,11 +73,17 @@ class FirmwareGuest:
         self,
         machine: str,
         hooks: Sequence[StopHook] = (),
-        judge: Callable[[RunSpec], Judge] = HandoverJudge,
+        judge: Callable[[KhorigRun], Judge] = HandoverJudge,
         **spec: Any,
     ) -> RunResult:
-        """One run; `spec` are fields of RunSpec."""
-        session = Session(self._out, judge, lambda spec: hooks, Cancellation(), record=False)
+        """One run; `spec` are fields of KhorigRun."""
+        session = Session(
+            self._out,
+            khorig_kind(judge, lambda spec: hooks),
+            SessionDocuments(),
+            Cancellation(),
+            record=False,
+        )
         values: dict[str, Any] = {
             "arch": machine_named(machine).arch,
             "memory": 256 * MIB,
@@ -83,7 +91,7 @@ class FirmwareGuest:
             "boot": "uefi",
             **spec,
         }
-        return session.run(RunSpec(machine=machine, **values))
+        return session.run(KhorigRun(machine=machine, **values))
 
 
 def events(result: RunResult, kind: str) -> list[dict[str, Any]]:

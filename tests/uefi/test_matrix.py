@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from firmware_guest import ONE_OF_EACH, FirmwareGuest, expect_pass
 
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.run.scenarios import read_scenarios
 from khorig.run.tamper.runs import tamper_hooks, tampered
 from khorig.vm.build_outputs import find_elf
@@ -38,7 +38,7 @@ def test_hands_over(
 @ONE_OF_EACH
 def test_refuses(guest: FirmwareGuest, machine: str, cpus: int, boot: str) -> None:
     arch = machine_named(machine).arch
-    spec = tampered(RunSpec(arch, machine, "refuse"), "node-to-itself")
+    spec = tampered(KhorigRun(arch, machine, scenario="refuse"), "node-to-itself")
     result = guest.run(
         machine,
         hooks=tamper_hooks(spec),

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Sequence
 
 import click
 
-from khorig.cli import exit_codes
 from khorig.cli.types import NameOf, Size
-from khorig.guest.spec import RunSpec
+from khorig.guest.chain_run import ChainRun
 from khorig.linux.chain import must_count
 from khorig.rules.finding import Verdict
-from khorig.run.artifacts import default_out
 from khorig.vm.machines import DEFAULT_MACHINES, MACHINES
+
+if TYPE_CHECKING:
+    from khorig.run.result import RunResult
 
 
 def _machines() -> list[str]:
@@ -56,25 +58,14 @@ def linux(
     Wall time is that of plain runs, --rounds of each; instructions are counted in one more run of
     each, whose virtual time goes by instructions.
     """
-    from khorig.cli.output import renderer_for
-    from khorig.linux.judge import LinuxJudge
-    from khorig.out.linux_comparison import cost_of, render_comparison
-    from khorig.run.session import Session
-    from khorig.vm.cancellation import Cancellation
+    from khorig.cli.session import SessionOptions, run_session
+    from khorig.linux.chain_kind import chain_kind
 
-    cancellation = Cancellation()
-    cancellation.install()
-    renderers = [renderer_for(sys.stderr, False)]
-    session = Session(
-        out or default_out(), LinuxJudge, lambda spec: (), cancellation, renderers, record=False
-    )
     pair = ((f"linux-{version}",) * 2, ("khorig",) * 2)
     specs = [
-        RunSpec(
+        ChainRun(
             arch=next(m.arch for m in MACHINES if m.name == one),
             machine=one,
-            scenario="relay",
-            generations=2,
             memory=mem,
             timeout_s=timeout,
             stops=(),
@@ -86,20 +77,41 @@ def linux(
         for counted in (*(False,) * rounds, True)
         for kernels in pair
     ]
-    results = session.run_all(specs)
-    for one in machine:
-        mine = [r for r in results if r.spec.machine == one and r.verdict is Verdict.PASS]
-        timed, counted_runs = (
+    options = SessionOptions(out, people=sys.stderr, record=False)
+    return run_session(
+        specs,
+        chain_kind(hooks=lambda spec: ()),
+        options,
+        lambda results: _comparison(specs, results, pair),
+    )
+
+
+def _comparison(
+    specs: Sequence[ChainRun],
+    results: Sequence[RunResult],
+    pair: tuple[tuple[str, ...], tuple[str, ...]],
+) -> str:
+    """A table for each machine on which everything passed."""
+    from khorig.out.linux_comparison import cost_of, render_comparison
+
+    passed = [
+        (spec, cost_of(result))
+        for spec, result in zip(specs, results)
+        if result.verdict is Verdict.PASS
+    ]
+    lines = []
+    for arch, machine in dict.fromkeys((spec.arch, spec.machine) for spec in specs):
+        timed, counted = (
             [
-                [cost_of(r) for r in mine if (r.spec.counted, r.spec.kernels) == (counted, kernels)]
+                [
+                    cost
+                    for spec, cost in passed
+                    if (spec.machine, spec.counted, spec.kernels) == (machine, counts, kernels)
+                ]
                 for kernels in pair
             ]
-            for counted in (False, True)
+            for counts in (False, True)
         )
-        if all((*timed, *counted_runs)):
-            where = f"{mine[0].spec.arch} ({one})"
-            for line in render_comparison(where, pair[0][0], timed, counted_runs):
-                click.echo(line)
-    if cancellation.signal_number is not None:
-        return exit_codes.SIGNAL + cancellation.signal_number
-    return exit_codes.exit_code(results)
+        if all((*timed, *counted)):
+            lines += render_comparison(f"{arch} ({machine})", pair[0][0], timed, counted)
+    return "\n".join(lines)

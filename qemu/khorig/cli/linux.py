@@ -13,11 +13,11 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.types import ConfigSetting, NameOf, PokeOf, Seed, Size, check_pokes
-from khorig.guest.spec import BOOTS, RunSpec
+from khorig.guest.chain_run import ChainRun
+from khorig.guest.spec import BOOTS
 from khorig.linux.chain import must_count
 from khorig.linux.image import arch_of_image
 from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers
-from khorig.run.artifacts import default_out
 from khorig.vm.machines import DEFAULT_MACHINES, MACHINES
 
 if TYPE_CHECKING:
@@ -133,10 +133,10 @@ def _common(command: Any) -> Any:
                      "seed then gives the same run, at several times the wall time."),
         click.option("--timeout", type=click.FloatRange(0, min_open=True), default=_TIMEOUT_S,
                      show_default=True, help="Seconds that one run may take."),
-        click.option("--seed", type=Seed(), default=f"{RunSpec.seed:#x}", show_default=True,
+        click.option("--seed", type=Seed(), default=f"{ChainRun.seed:#x}", show_default=True,
                      help="Decides every random choice."),
         click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM."),
-        click.option("--stops", type=NameOf("stop", lambda: (*RunSpec.stops, "none")),
+        click.option("--stops", type=NameOf("stop", lambda: (*ChainRun.stops, "none")),
                      default="sealed,entry,restored", help="Where the host looks.  [default: all]"),
         click.option("--machine", type=NameOf("machine", lambda: [m.name for m in MACHINES]),
                      default=",".join(DEFAULT_MACHINES), show_default=True),
@@ -153,12 +153,12 @@ def _common(command: Any) -> Any:
               help="A Linux image with KHO: it takes the place of every Linux in the chain.")
 @click.option("--initrd", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="More of a Linux's user space, as cpio; unpacked over the rig's own.")
-@click.option("--boot", type=NameOf("boot", lambda: BOOTS), default=RunSpec.boot, show_default=True,
+@click.option("--boot", type=NameOf("boot", lambda: BOOTS), default=ChainRun.boot, show_default=True,
               help="How the first kernel is started: direct by QEMU, uefi by firmware, if that is "
               "khorig; or both, with a comma.")
 @click.option("--tamper", metavar="NAME[,NAME]|all",
               help="Damage the first handover; the second kernel must refuse it by name.")
-@click.option("--poke", "pokes", multiple=True, type=PokeOf(RunSpec.stops),
+@click.option("--poke", "pokes", multiple=True, type=PokeOf(ChainRun.stops),
               help="Flip a bit of one byte at a stop, after the host has looked; may be repeated. "
               "The owner as 'inspect --owners' names it.")
 @click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
@@ -204,7 +204,7 @@ def _machines_for(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return fitting
 
 
-def _damaged(specs: list[RunSpec], wanted: str) -> list[RunSpec]:
+def _damaged(specs: list[ChainRun], wanted: str) -> list[ChainRun]:
     from khorig.cli.near import unknown
     from khorig.linux.refusals import damaged, refusals_of
 
@@ -241,18 +241,16 @@ def _spec(
     kernels: tuple[str, ...],
     machine: str,
     extra_qemu: tuple[str, ...],
-    boot: str = RunSpec.boot,
-) -> RunSpec:
+    boot: str = ChainRun.boot,
+) -> ChainRun:
     if len(kernels) < 2:
         raise click.UsageError("a chain has at least two kernels")
     for name in kernels:
         if name != "khorig" and not name.startswith("linux-") and "/" not in name:
             raise click.UsageError(f"'{name}' is no kernel; khorig, linux-VERSION or a path")
-    return RunSpec(
+    return ChainRun(
         arch=next(m.arch for m in MACHINES if m.name == machine),
         machine=machine,
-        scenario="relay",
-        generations=len(kernels),
         memory=options["mem"],
         seed=options["seed"],
         timeout_s=options["timeout"],
@@ -268,31 +266,16 @@ def _spec(
     )
 
 
-def _session(specs: list[RunSpec], options: dict[str, Any], summary: Any = None) -> int:
-    from khorig.cli.output import renderer_for
-    from khorig.linux.judge import LinuxJudge
-    from khorig.linux.refusals import refusal_hooks
-    from khorig.out.documents import results_document
-    from khorig.run.session import Session
-    from khorig.vm.cancellation import Cancellation
+def _session(specs: list[ChainRun], options: dict[str, Any], summary: Any = None) -> int:
+    from khorig.cli.session import SessionOptions, run_session
+    from khorig.linux.chain_kind import chain_kind
 
-    cancellation = Cancellation()
-    cancellation.install()
-    people = sys.stderr if options["json"] else sys.stdout
-    session = Session(
-        options["out"] or default_out(),
-        LinuxJudge,
-        refusal_hooks,
-        cancellation,
-        [renderer_for(people, options["verbose"])],
+    chosen = SessionOptions(
+        out=options["out"],
+        people=sys.stderr if options["json"] else sys.stdout,
+        verbose=options["verbose"],
+        json=options["json"],
         keep=options["keep"],
         record=False,
     )
-    results = session.run_all(specs)
-    if summary is not None:
-        click.echo(summary(results), file=people)
-    if options["json"]:
-        click.echo(results_document(results), nl=False)
-    if cancellation.signal_number is not None:
-        return exit_codes.SIGNAL + cancellation.signal_number
-    return exit_codes.exit_code(results)
+    return run_session(specs, chain_kind(), chosen, summary)

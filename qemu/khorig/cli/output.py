@@ -7,7 +7,7 @@ import os
 from typing import TextIO
 
 from khorig.out.plain import PlainRenderer
-from khorig.out.renderer import Renderer
+from khorig.run.outputs import Renderer
 
 
 def renderer_for(stream: TextIO, verbose: bool) -> Renderer:

@@ -13,11 +13,11 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.near import unknown
 from khorig.cli.types import NameOf, PokeOf, Seed, Size, check_pokes
-from khorig.guest.spec import BOOTS, RunSpec
-from khorig.run.artifacts import default_out
+from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.spec import BOOTS
 from khorig.run.faults import FAULTS
 from khorig.run.sequence import STOPS
-from khorig.run.tamper.runs import known_tamperings, tamper_hooks, tampered
+from khorig.run.tamper.runs import known_tamperings, tampered
 from khorig.vm.build_outputs import find_elf
 from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machine
 
@@ -39,7 +39,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
 @click.option(
     "--boot",
     type=NameOf("boot", lambda: BOOTS),
-    default=RunSpec.boot,
+    default=KhorigRun.boot,
     show_default=True,
     help="How the first kernel is started: direct by QEMU, uefi by firmware; or both, with a comma.",
 )
@@ -53,14 +53,14 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
 @click.option(
     "--generations",
     type=click.IntRange(1, 1 << 20),
-    default=RunSpec.generations,
+    default=KhorigRun.generations,
     show_default=True,
     help="Kernels in a row, the first included.",
 )
 @click.option(
     "--smp",
     type=click.IntRange(1, 255),
-    default=RunSpec.smp,
+    default=KhorigRun.smp,
     show_default=True,
     help="CPUs of the guest; it uses at most 64.",
 )
@@ -68,7 +68,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
 @click.option(
     "--seed",
     type=Seed(),
-    default=f"{RunSpec.seed:#x}",
+    default=f"{KhorigRun.seed:#x}",
     show_default=True,
     help="Decides every random choice; 'random' picks one.",
 )
@@ -93,7 +93,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
 @click.option(
     "--stops",
     type=NameOf("stop", lambda: (*STOPS, "none")),
-    default=",".join(RunSpec.stops),
+    default=",".join(KhorigRun.stops),
     show_default=True,
     help="Where the host looks at guest memory.",
 )
@@ -106,7 +106,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
-    default=RunSpec.timeout_s,
+    default=KhorigRun.timeout_s,
     show_default=True,
     help="Seconds that one run may take.",
 )
@@ -159,7 +159,7 @@ def _machines(archs: tuple[str, ...] | None, names: tuple[str, ...] | None) -> l
     return chosen
 
 
-def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[RunSpec]:
+def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigRun]:
     machines = _machines(options["arch"], options["machine"])
     refusing = _check_scenarios({machine.arch for machine in machines}, options)
     faults = options["fault"] or (None,)
@@ -168,7 +168,7 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[RunSpec
         tampers = _tampers(options["tamper"]) if scenario in refusing else (None,)
         choices = itertools.product(machines, options["boot"], faults, tampers)
         for machine, boot, fault, tamper in choices:
-            spec = RunSpec(
+            spec = KhorigRun(
                 arch=machine.arch,
                 machine=machine.name,
                 scenario=scenario,
@@ -212,27 +212,16 @@ def _check_scenarios(archs: set[str], options: dict[str, Any]) -> set[str]:
     return refusing
 
 
-def _session(specs: list[RunSpec], options: dict[str, Any]) -> int:
-    from khorig.cli.output import renderer_for
-    from khorig.out.documents import results_document
-    from khorig.run.judge import HandoverJudge
-    from khorig.run.session import Session
-    from khorig.vm.cancellation import Cancellation
+def _session(specs: list[KhorigRun], options: dict[str, Any]) -> int:
+    from khorig.cli.session import SessionOptions, run_session
+    from khorig.run.khorig_kind import khorig_kind
 
-    cancellation = Cancellation()
-    cancellation.install()
-    people = sys.stderr if options["json"] else sys.stdout
-    session = Session(
-        options["out"] or default_out(),
-        HandoverJudge,
-        tamper_hooks,
-        cancellation,
-        [renderer_for(people, options["verbose"])],
+    chosen = SessionOptions(
+        out=options["out"],
+        people=sys.stderr if options["json"] else sys.stdout,
+        verbose=options["verbose"],
+        json=options["json"],
         keep=options["keep"],
+        jobs=options["jobs"],
     )
-    results = session.run_all(specs, options["jobs"])
-    if options["json"]:
-        click.echo(results_document(results), nl=False)
-    if cancellation.signal_number is not None:
-        return exit_codes.SIGNAL + cancellation.signal_number
-    return exit_codes.exit_code(results)
+    return run_session(specs, khorig_kind(), chosen)

@@ -1,59 +1,94 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is asked of a run."""
+"""What every run has, whichever kernels it boots."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Mapping
+import abc
+from dataclasses import KW_ONLY, dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, Mapping, Self
 
 from khorig.guest.poke import Poke
 
 BOOTS = ("direct", "uefi")  # how the first kernel of a run is started
+KHORIG = "khorig"  # the name of the rig's own kernel in a chain
 
 
 @dataclass(frozen=True)
-class RunSpec:
-    """One run: one VM from its first instruction to its verdict."""
+class RunSpec(abc.ABC):
+    """One run: one VM from its first instruction to its verdict. Immutable and hashable.
+
+    What depends on which kernels boot is asked here and answered by the two kinds, KhorigRun and
+    ChainRun.
+    """
+
+    kind: ClassVar[str]  # in JSON (khorig.guest.spec_json)
+    verb: ClassVar[tuple[str, ...]]  # of khorig's command line
 
     arch: str
     machine: str
-    scenario: str = "handover"
-    generations: int = 3
+    _: KW_ONLY
     memory: int = 256 << 20  # bytes
+    smp: int = 1  # CPUs
+    boot: str = "direct"  # or "uefi": by the machine's firmware and the EFI loader
     seed: int = 0x5EED0001
     timeout_s: float = 60.0
-    fault: str | None = None  # a deliberate defect of the kernel, by its name there
+    stops: tuple[str, ...] = ("sealed", "entry", "restored")
     tamper: str | None = None  # what the host does to guest memory, by its name in khorig.run.tamper
     pokes: tuple[Poke, ...] = ()  # what the host writes at stops
-    stops: tuple[str, ...] = ("sealed", "entry", "restored")
-    extra_options: tuple[str, ...] = ()  # more guest command line, "name=value"
+    extra_options: tuple[str, ...] = ()  # more of the command line of each khorig, "name=value"
     extra_qemu: tuple[str, ...] = ()
     expected_status: int = 33  # of the guest, docs/abi.md
     # Generations that must refuse their handover, with the cause ("fdt-magic") of each. A cold boot
     # in such a generation is expected, in every other it fails.
-    expected_refusals: Mapping[int, str] = field(default_factory=dict)
-    boot: str = "direct"  # or "uefi": by the machine's firmware and the EFI loader
-    # Which kernel runs in each generation, "khorig" or what khorig.linux calls one. Empty when all
-    # are khorig's own.
-    kernels: tuple[str, ...] = ()
-    # Whether virtual time is counted in instructions, so that a run depends on nothing but its
-    # inputs. A Linux takes several times as long that way.
-    counted: bool = True
-    smp: int = 1  # CPUs
-    linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
-    extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
+    expected_refusals: Mapping[int, str] = field(default_factory=dict, hash=False)
 
-    def stops_of(self, generation: int) -> tuple[str, ...]:
-        """Where a generation stops. A Linux has no first line of its own to stop at."""
-        if not self.kernels or self.kernels[generation - 1] == "khorig":
-            return self.stops
-        return tuple(stop for stop in self.stops if stop != "entry")
+    def __post_init__(self) -> None:
+        causes = MappingProxyType(dict(self.expected_refusals))
+        object.__setattr__(self, "expected_refusals", causes)
 
     @property
+    @abc.abstractmethod
+    def generations(self) -> int:
+        """Kernels in a row, the first included."""
+
+    @property
+    @abc.abstractmethod
+    def counted(self) -> bool:
+        """Whether virtual time is counted in instructions, so that a run depends on nothing but its
+        inputs."""
+
+    @property
+    @abc.abstractmethod
     def what(self) -> str:
-        """The scenario, or which kernels in a row."""
-        return "+".join(Path(kernel).name for kernel in self.kernels) or self.scenario
+        """The scenario, or the names of the kernels."""
+
+    @property
+    @abc.abstractmethod
+    def defects(self) -> tuple[str, ...]:
+        """What is broken on purpose: the fault of the kernel, the tampering of the host."""
+
+    @abc.abstractmethod
+    def kernel_of(self, generation: int) -> str:
+        """KHORIG, or what khorig.linux calls the kernel that boots as `generation` (from 1 on)."""
+
+    @abc.abstractmethod
+    def command_line(self, generation: int, with_stops: bool = True) -> str:
+        """Of the kernel that boots as `generation` (docs/abi.md). A KhorigRun has one, which each
+        kernel hands on."""
+
+    @abc.abstractmethod
+    def first(self, generations: int) -> Self:
+        """The same run, cut off after that many generations."""
+
+    @property
+    @abc.abstractmethod
+    def rerun_words(self) -> tuple[str, ...]:
+        """What asks for this run after the verb, as far as only this kind has it."""
+
+    def stops_of(self, generation: int) -> tuple[str, ...]:
+        """Where a generation stops."""
+        return self.stops
 
     @property
     def id(self) -> str:
@@ -63,8 +98,6 @@ class RunSpec:
             name += f"-{self.memory >> 20}M"
         if self.smp != RunSpec.smp:
             name += f"-smp{self.smp}"
-        boot = "" if self.boot == RunSpec.boot else self.boot
-        for part in (boot, self.fault, self.tamper):
-            if part:
-                name += f"-{part}"
-        return name + "".join(f"-poke-{poke.slug}" for poke in self.pokes)
+        boot = () if self.boot == RunSpec.boot else (self.boot,)
+        pokes = (f"poke-{poke.slug}" for poke in self.pokes)
+        return "-".join((name, *boot, *self.defects, *pokes))

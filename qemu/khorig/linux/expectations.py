@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from khorig.guest.chain_run import RESERVED_NAME, ChainRun, is_linux
 from khorig.guest.event import GuestEvent
-from khorig.guest.spec import RunSpec
-from khorig.linux.chain import KHORIG, RESERVED_NAME, is_linux, session_action
+from khorig.guest.spec import KHORIG
 from khorig.rules.finding import Finding
 
 _FOUND = "KHO: found kexec handover data"
@@ -33,7 +33,7 @@ class _Expected:
 class Expectations:
     """Collects what was said and names what was not."""
 
-    spec: RunSpec
+    spec: ChainRun
     _logs: list[_Expected] = field(default_factory=list)
     _events: list[_Expected] = field(default_factory=list)
     _releases: dict[int, str] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Expectations:
         self._logs.append(_Expected(generation, "linux reserve_mem", re.escape(_REVIVED)))
         if pending:
             self._logs.append(_Expected(generation, "linux test_kho", re.escape(_RESTORED)))
-        if session_action(self.spec, generation) == "retrieve":
+        if self.spec.session_action(generation) == "retrieve":
             self._events.append(_Expected(generation, "liveupdate", "liveupdate"))
         return not pending  # a module that restored makes no new folios
 

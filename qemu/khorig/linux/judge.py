@@ -7,13 +7,12 @@ from typing import Any, Mapping
 
 import numpy as np
 
+from khorig.guest.chain_run import ChainRun, is_linux
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
-from khorig.guest.spec import RunSpec
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.scratch import read_scratch
-from khorig.linux.chain import is_linux
 from khorig.linux.expectations import Expectations
 from khorig.linux.linux_monitor import LinuxWords
 from khorig.linux.relay_clauses import check_relayed, kept_hashes
@@ -38,7 +37,7 @@ class LinuxJudge:
     khorig says when it takes one over; and guest memory, hashed before the jump and after it.
     """
 
-    def __init__(self, spec: RunSpec) -> None:
+    def __init__(self, spec: ChainRun) -> None:
         self._spec = spec
         self._expectations = Expectations(spec)
         self._words = LinuxWords(spec)

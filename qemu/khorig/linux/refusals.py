@@ -12,11 +12,10 @@ import struct
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence
 
-from khorig.guest.spec import RunSpec
+from khorig.guest.chain_run import ChainRun, is_linux
 from khorig.kho.handover import decode_handover
 from khorig.kho.layout import COMPATIBLE_PROPERTY, GEOMETRY_4K, MAP_PROPERTY
 from khorig.kho.scratch import ELEMENT
-from khorig.linux.chain import is_linux
 from khorig.mem.memory import RamMemory
 from khorig.run.judging import StopContext, StopHook
 from khorig.run.tamper.handoff_source import find_handoff_source, find_scratch_source
@@ -128,10 +127,10 @@ def refusals_of(kernels: Sequence[str]) -> tuple[str, ...]:
     return tuple(tampering.name for tampering in usable)
 
 
-def damaged(spec: RunSpec, name: str) -> RunSpec:
+def damaged(spec: ChainRun, name: str) -> ChainRun:
     """The first two kernels of the chain with the handover between them damaged, and the refusal
     that this has to cause; none where Linux does not notice. Raises KeyError."""
-    spec = dataclasses.replace(spec, kernels=spec.kernels[:2], generations=2)
+    spec = spec.first(2)
     if not is_linux(spec.kernels[1]):
         return refused_by_khorig(spec, name)
     cause = LINUX_DAMAGES[name].cause
@@ -139,7 +138,7 @@ def damaged(spec: RunSpec, name: str) -> RunSpec:
     return dataclasses.replace(spec, tamper=name, expected_refusals=causes)
 
 
-def refusal_hooks(spec: RunSpec) -> Sequence[StopHook]:
+def refusal_hooks(spec: ChainRun) -> Sequence[StopHook]:
     """What a session needs to carry `spec.tamper` out."""
     if spec.tamper is None or not is_linux(spec.kernels[1]):
         return tamper_hooks(spec)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from typing import Any, Sequence
 
+from khorig.guest.spec_json import spec_to_json
 from khorig.run.result import RunResult
 
 
@@ -28,7 +29,6 @@ def verdict_document(result: RunResult) -> str:
             "poked": [dataclasses.asdict(poked) for poked in result.poked],
             "recorded": result.recorded,
             "rerun": result.rerun,
-            "spec": dataclasses.asdict(result.spec),
         }
     )
 
@@ -38,7 +38,7 @@ def _run(result: RunResult) -> dict[str, Any]:
         "id": result.id,
         "arch": result.spec.arch,
         "machine": result.spec.machine,
-        "scenario": result.spec.scenario,
+        "scenario": result.spec.what,
         "verdict": result.verdict.value,
         "cause": result.cause,
         "generations": result.generations,
@@ -49,6 +49,7 @@ def _run(result: RunResult) -> dict[str, Any]:
         "wall_s": result.wall_s,
         "qemu": result.qemu,
         "seed": result.spec.seed,
+        "spec": spec_to_json(result.spec),
     }
 
 

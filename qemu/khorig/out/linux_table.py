@@ -26,7 +26,7 @@ def render_table(results: Sequence[RunResult]) -> str:
                         result.verdict.value
                         for result in results
                         if result.spec.machine == machine
-                        and result.spec.kernels == (first, second)
+                        and result.spec.what == f"{first}+{second}"
                     ),
                     "-",
                 )

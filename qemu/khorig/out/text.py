@@ -27,9 +27,8 @@ def machine_label(spec: RunSpec) -> str:
 
 def scenario_label(spec: RunSpec) -> str:
     """ "handover", with what is done to it on purpose: defect, tampering, pokes."""
-    extra = [part for part in (spec.fault, spec.tamper) if part]
-    extra += [f"poke {poke}" for poke in spec.pokes]
-    return f"{spec.what}[{','.join(extra)}]" if extra else spec.what
+    done = [*spec.defects, *(f"poke {poke}" for poke in spec.pokes)]
+    return f"{spec.what}[{','.join(done)}]" if done else spec.what
 
 
 def size(count: int) -> str:

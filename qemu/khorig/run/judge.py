@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.status import PASS
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.errors import DecodeError
@@ -58,7 +58,7 @@ class HandoverJudge:
     it; at `entry` and `restored` of the next generation it must still be all that, bit for bit.
     """
 
-    def __init__(self, spec: RunSpec) -> None:
+    def __init__(self, spec: KhorigRun) -> None:
         self._spec = spec
         self._geometry = GEOMETRY_4K
         self._clauses = Clauses()

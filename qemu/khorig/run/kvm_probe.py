@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from khorig.guest import status as exit_status
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.vm.build_outputs import find_images
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.command import qemu_argv
@@ -38,7 +38,7 @@ def probe_kvm() -> str:
 
 def _boot(machine: Machine) -> str:
     images = find_images(machine)
-    spec = RunSpec(machine.arch, machine.name, generations=1, stops=())
+    spec = KhorigRun(machine.arch, machine.name, generations=1, stops=())
     with tempfile.TemporaryDirectory(prefix="khorig-kvm-") as folder:
         try:
             with Vm(

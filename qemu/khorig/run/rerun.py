@@ -15,15 +15,13 @@ from khorig.vm.machines.machine import Machine
 
 def rerun_command(spec: RunSpec) -> str:
     """For a shell in the checkout."""
-    words = ["scripts/khorig", *(("linux",) if spec.kernels else ()), "run"]
-    words += ["--machine", spec.machine, *_what(spec), "--mem", _size(spec.memory)]
+    words = ["scripts/khorig", *spec.verb]
+    words += ["--machine", spec.machine, *spec.rerun_words, "--mem", _size(spec.memory)]
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
     if spec.boot != RunSpec.boot:
         words += ["--boot", spec.boot]
     if spec.smp != RunSpec.smp:
         words += ["--smp", str(spec.smp)]
-    if spec.fault:
-        words += ["--fault", spec.fault]
     if spec.tamper:
         words += ["--tamper", spec.tamper]
     for poke in spec.pokes:
@@ -35,19 +33,6 @@ def rerun_command(spec: RunSpec) -> str:
     if spec.extra_qemu:
         words += ["--", *spec.extra_qemu]
     return shlex.join(words)
-
-
-def _what(spec: RunSpec) -> list[str]:
-    if not spec.kernels:
-        return ["--scenario", spec.scenario, "--generations", str(spec.generations)]
-    words = ["--chain", ",".join(spec.kernels)]
-    for option in spec.linux_options:
-        words += ["--linux-append", option]
-    if spec.counted:
-        words.append("--count")
-    if spec.extra_initrd:
-        words += ["--initrd", spec.extra_initrd]
-    return words
 
 
 def _size(count: int) -> str:

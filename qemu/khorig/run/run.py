@@ -15,6 +15,7 @@ from khorig.guest import status as exit_status
 from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.guest.machine import RunningCpu
 from khorig.guest.spec import RunSpec
+from khorig.guest.spec_json import spec_to_json
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.firmware_monitor import FirmwareWords
 from khorig.run.guest_monitor import GuestWords
@@ -92,7 +93,7 @@ class Run:
     def execute(self) -> None:
         """Never raises: whatever goes wrong becomes part of the verdict."""
         try:
-            self._emit("start", id=self._spec.id, spec=dataclasses.asdict(self._spec))
+            self._emit("start", id=self._spec.id, spec=spec_to_json(self._spec))
             self._run_vm()
         except Interrupted as interrupt:
             name = signal.Signals(interrupt.signal_number).name

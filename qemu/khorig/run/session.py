@@ -9,52 +9,45 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Generic, Mapping, Sequence, TypeVar
 
 from khorig.guest import status as exit_status
 from khorig.guest.spec import RunSpec
-from khorig.out.documents import results_document, verdict_document
-from khorig.out.junit import junit_document
-from khorig.out.ktap import ktap_document
-from khorig.out.renderer import Renderer
 from khorig.rules.finding import Finding, Verdict
-from khorig.run.artifacts import new_folder, new_session_folder, write_whole
+from khorig.run.artifacts import new_folder, new_session_folder
 from khorig.run.judging import Judge, StopHook
+from khorig.run.outputs import Documents, Renderer
 from khorig.run.rerun import rerun_command, write_rerun_script
 from khorig.run.result import RunResult
 from khorig.run.result_builder import ResultBuilder, skipped_result
 from khorig.run.run import Run
-from khorig.vm.build_outputs import Images, find_images
+from khorig.vm.build_outputs import Images
 from khorig.vm.cancellation import Cancellation
-from khorig.vm.command import guest_command_line
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 from khorig.vm.machines import Machine, machine_named
 from khorig.vm.uefi_volume import make_uefi_images
 
-JudgeFactory = Callable[[RunSpec], Judge]
-HookFactory = Callable[[RunSpec], Sequence[StopHook]]
+Spec = TypeVar("Spec", bound=RunSpec)
 
 _TICK_S = 0.5
 
 
-def _images(spec: RunSpec, machine: Machine, folder: Path) -> Images:
-    if spec.kernels:
-        from khorig.linux.chain import make_images
+@dataclass(frozen=True)
+class RunKind(Generic[Spec]):
+    """What a session needs to know of the runs that it does, each for one run."""
 
-        images = make_images(spec, machine, folder)
-    else:
-        images = find_images(machine)
-    if spec.boot == "uefi":
-        return make_uefi_images(machine, images, guest_command_line(spec), folder)
-    return images
+    judge: Callable[[Spec], Judge]
+    hooks: Callable[[Spec], Sequence[StopHook]]
+    # Finds or makes what QEMU loads, in the folder of the run. Raises InfraError.
+    images: Callable[[Spec, Machine, Path], Images]
 
 
-class Session:
+class Session(Generic[Spec]):
     """Owns a folder below `out`. After each run the folder is complete as far as it goes:
-    results.json, junit.xml, results.ktap and a folder for each run; report.html and trace.json follow
-    at the end.
+    the documents and a folder for each run; the report follows at the end.
 
     A run that did not pass is done once more with guest RAM kept at every stop, in the subfolder
     `recorded`: runs depend on nothing but their inputs, so the second one shows what led to the end
@@ -65,8 +58,8 @@ class Session:
     def __init__(
         self,
         out: Path,
-        judges: JudgeFactory,
-        hooks: HookFactory,
+        kind: RunKind[Spec],
+        documents: Documents,
         cancellation: Cancellation,
         renderers: Sequence[Renderer] = (),
         keep: bool = False,
@@ -76,15 +69,15 @@ class Session:
         Raises InfraError when there can be no folder."""
         self.folder = new_session_folder(out)
         self.results: list[RunResult] = []
-        self._judges = judges
-        self._hooks = hooks
+        self._kind = kind
+        self._documents = documents
         self._cancellation = cancellation
         self._renderers = renderers
         self._keep = keep
         self._record = record
         self._lock = threading.Lock()
 
-    def run_all(self, specs: Sequence[RunSpec], jobs: int = 1) -> list[RunResult]:
+    def run_all(self, specs: Sequence[Spec], jobs: int = 1) -> list[RunResult]:
         """Does all runs, `jobs` at a time; after a cancellation the rest is skipped. Raises
         InfraError when the results cannot be written."""
         started_s = time.monotonic()
@@ -103,7 +96,7 @@ class Session:
                 renderer.end(self.results, self.folder, time.monotonic() - started_s)
         return results
 
-    def run(self, spec: RunSpec) -> RunResult:
+    def run(self, spec: Spec) -> RunResult:
         """Does one run, whatever happens to it. Raises InfraError when the folder cannot be
         written."""
         try:
@@ -113,7 +106,7 @@ class Session:
             raise InfraError(f"{error.filename or self.folder}: {error.strerror}") from error
         return result
 
-    def _run(self, spec: RunSpec) -> RunResult:
+    def _run(self, spec: Spec) -> RunResult:
         machine = machine_named(spec.machine)
         reason = machine.refuses(spec.memory, spec.boot)
         if (number := self._cancellation.signal_number) is not None:
@@ -124,7 +117,7 @@ class Session:
             return result
         folder = new_folder(self.folder, spec.id)
         try:
-            images = _images(spec, machine, folder)
+            images = self._images(spec, machine, folder)
         except InfraError as error:
             what, evidence = error.what, error.evidence
             finding = Finding("infrastructure", what, evidence=evidence, verdict=Verdict.INFRA)
@@ -137,8 +130,14 @@ class Session:
         result.rerun = rerun_command(spec)
         return result
 
+    def _images(self, spec: Spec, machine: Machine, folder: Path) -> Images:
+        images = self._kind.images(spec, machine, folder)
+        if spec.boot == "uefi":
+            return make_uefi_images(machine, images, spec.command_line(1), folder)
+        return images
+
     def _run_in(
-        self, folder: Path, spec: RunSpec, machine: Machine, images: Images, keep: bool
+        self, folder: Path, spec: Spec, machine: Machine, images: Images, keep: bool
     ) -> RunResult:
         builder = ResultBuilder(spec)
         show = functools.partial(self._show, spec)
@@ -147,8 +146,8 @@ class Session:
                 spec,
                 machine,
                 images,
-                self._judges(spec),
-                self._hooks(spec),
+                self._kind.judge(spec),
+                self._kind.hooks(spec),
                 folder,
                 journal,
                 self._cancellation,
@@ -156,7 +155,7 @@ class Session:
             ).execute()
         result = builder.result()
         if self._record and not keep and self._worth_recording(result):
-            result.recorded = self._do_again(folder / "recorded", result, machine, images)
+            result.recorded = self._do_again(folder / "recorded", spec, result, machine, images)
         return result
 
     def _worth_recording(self, result: RunResult) -> bool:
@@ -165,27 +164,23 @@ class Session:
         return broken and not refused and self._cancellation.signal_number is None
 
     def _do_again(
-        self, folder: Path, first: RunResult, machine: Machine, images: Images
+        self, folder: Path, spec: Spec, first: RunResult, machine: Machine, images: Images
     ) -> str:
         folder.mkdir()
-        again = self._run_in(folder, first.spec, machine, images, keep=True)
-        write_whole(folder / "verdict.json", verdict_document(again))
+        again = self._run_in(folder, spec, machine, images, keep=True)
+        self._documents.write_run(folder, again)
         if again.verdict is first.verdict and again.cause == first.cause:
             return "the same once more; guest RAM at every stop is in recorded/"
         outcome = f"{again.verdict.value}: {again.cause}" if again.cause else again.verdict.value
         return f"NOT the same once more, but {outcome}; guest RAM at every stop is in recorded/"
 
     def _report(self) -> None:
-        """Makes the page for people. It is made of what is in the folder already, so a session
-        without it has lost nothing."""
-        from khorig.out.report.page import write_report
-
         if not self.results:
             return
         try:
-            write_report(self.folder)
-        except InfraError as error:
-            print(f"khorig: no report: {error.what}", file=sys.stderr)
+            self._documents.write_report(self.folder)
+        except (InfraError, OSError) as error:
+            print(f"khorig: no report: {error}", file=sys.stderr)
 
     def _tick(self) -> None:
         with self._lock:
@@ -201,13 +196,7 @@ class Session:
         with self._lock:
             self.results.append(result)
             if result.directory:
-                write_whole(Path(result.directory) / "verdict.json", verdict_document(result))
-            for name, document in (
-                ("results.json", results_document),
-                ("junit.xml", junit_document),
-                ("results.ktap", ktap_document),
-            ):
-                write_whole(self.folder / name, document(self.results))
+                self._documents.write_run(Path(result.directory), result)
+            self._documents.write_session(self.folder, self.results)
             for renderer in self._renderers:
                 renderer.result(result)
-

@@ -21,24 +21,6 @@ class Wiring:
     qmp: int
 
 
-def guest_command_line(spec: RunSpec, with_stops: bool = True) -> str:
-    """What the first kernel is told (docs/abi.md)."""
-    if spec.kernels:
-        from khorig.linux.chain import command_line
-
-        return command_line(spec, 1, with_stops)
-    words = [
-        f"scenario={spec.scenario}",
-        f"generations={spec.generations}",
-        f"seed={spec.seed}",
-    ]
-    if with_stops and spec.stops:
-        words.append("stops=" + ",".join(spec.stops))
-    if spec.fault:
-        words.append(f"fault={spec.fault}")
-    return " ".join([*words, *spec.extra_options])
-
-
 def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list[str]:
     # Virtual time is counted in instructions, so that a run depends on nothing but its inputs;
     # sleep=off skips the time in which the guest waits for a timer.
@@ -67,7 +49,7 @@ def _append(spec: RunSpec, images: Images, with_stops: bool) -> list[str]:
     """The command line, unless it is a file on the volume."""
     if images.volume is not None:
         return []
-    return ["-append", guest_command_line(spec, with_stops)]
+    return ["-append", spec.command_line(1, with_stops)]
 
 
 def qemu_argv(

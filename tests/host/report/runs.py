@@ -11,7 +11,7 @@ from typing import Any
 
 from verdict.fake_guest import FakeGuest, sealed_guest
 
-from khorig.guest.spec import RunSpec
+from khorig.guest.spec_json import spec_from_json, spec_to_json
 from khorig.out.documents import results_document, verdict_document
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
@@ -23,7 +23,7 @@ NASTY = "<script>alert(1)</script> \x1b[31m & \ud7ff"
 def result(verdict: Verdict, **spec: Any) -> RunResult:
     """A result with a finding unless it passed; its id is unique by fault and machine."""
     fields: dict[str, Any] = {"arch": "x86_64", "machine": "q35", "generations": 2, **spec}
-    run = RunSpec(**fields)
+    run = spec_from_json({"kind": "khorig", **fields})
     finding = Finding(
         "entry hashes", f"page changed {NASTY}", where="0x0000000040100000",
         owner="memblock/mem0 page 0", generation=2, stop="entry",
@@ -64,7 +64,7 @@ def journal(run: RunResult) -> list[dict[str, Any]]:
         return {"s": t / 1e6, "ev": "guest", "event": {"ev": ev, "gen": gen, "t": t, **fields}}
 
     lines = [
-        {"s": 0.0, "ev": "start", "id": run.id, "spec": dataclasses.asdict(run.spec)},
+        {"s": 0.0, "ev": "start", "id": run.id, "spec": spec_to_json(run.spec)},
         guest(1, 1000, "boot", arch="x86_64", handover=False),
         {"s": 0.01, "ev": "console", "text": f"hello {NASTY}"},
         guest(1, 5000, "phase", name="preserve", ns=1000, pages=40, blocks=20),

@@ -12,7 +12,7 @@ from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typ
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import MachineFacts
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.rules.finding import Finding
 from khorig.run.judge import HandoverJudge
 from khorig.run.judging import StopContext
@@ -32,7 +32,7 @@ class FakeGuest:
 
     def __init__(self, seed: int = 1) -> None:
         self.image: HandoverImage = typical_image(seed)
-        self.spec = RunSpec(arch="x86_64", machine="q35", generations=2)
+        self.spec = KhorigRun(arch="x86_64", machine="q35", generations=2)
         self.judge = HandoverJudge(self.spec)
         self.segments: list[list[str]] = [["kernel", hex(SCRATCH[0].begin), hex(0x10000)]]
         self.stop_fields: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from verdict.fake_guest import (
 from view.handover_image import PAGE, RAM, SCRATCH
 
 from khorig.guest.event import EventFieldError
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.run.judge import HandoverJudge
 
 
@@ -69,15 +69,15 @@ def test_every_missing_clause_is_named() -> None:
 @pytest.mark.parametrize(
     "spec, count",
     [
-        (RunSpec("x86_64", "q35", generations=1), 0),
-        (RunSpec("x86_64", "q35", generations=2, expected_status=41), 0),
-        (RunSpec("x86_64", "q35", generations=2, stops=("entry",)), 0),
-        (RunSpec("x86_64", "q35", generations=2, stops=("sealed",)), 8),
-        (RunSpec("x86_64", "q35", generations=2, expected_refusals={2: "fdt-magic"}), 10),
-        (RunSpec("x86_64", "q35", generations=3), 31),
+        (KhorigRun("x86_64", "q35", generations=1), 0),
+        (KhorigRun("x86_64", "q35", generations=2, expected_status=41), 0),
+        (KhorigRun("x86_64", "q35", generations=2, stops=("entry",)), 0),
+        (KhorigRun("x86_64", "q35", generations=2, stops=("sealed",)), 8),
+        (KhorigRun("x86_64", "q35", generations=2, expected_refusals={2: "fdt-magic"}), 10),
+        (KhorigRun("x86_64", "q35", generations=3), 31),
     ],
 )
-def test_what_is_expected_of_a_run(spec: RunSpec, count: int) -> None:
+def test_what_is_expected_of_a_run(spec: KhorigRun, count: int) -> None:
     assert len(HandoverJudge(spec).finish(33)) == count
 
 

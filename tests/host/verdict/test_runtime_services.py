@@ -7,7 +7,7 @@ import pytest
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import RamMemory
@@ -42,7 +42,7 @@ class Machine:
             ),
             facts=GuestFacts(),
             geometry=GEOMETRY_4K,
-            spec=RunSpec("x86_64", "q35", boot="uefi"),
+            spec=KhorigRun("x86_64", "q35", boot="uefi"),
         )
 
     def check(self, generation: int, at: str) -> list[str]:

@@ -13,7 +13,7 @@ from view.handover_image import PAGE, SCRATCH, FdtValue, HandoverImage
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.clients.scenario_blocks import ChurnModel, blocks_of_model
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.errors import DecodeError
@@ -51,7 +51,7 @@ def test_streams_differ_by_purpose_and_seed() -> None:
 
 
 def test_options() -> None:
-    spec = RunSpec("x86_64", "q35", extra_options=("fragments=0x20", "operations=7", "x=y"))
+    spec = KhorigRun("x86_64", "q35", extra_options=("fragments=0x20", "operations=7", "x=y"))
     assert number_option(spec, "fragments", 5) == 32
     assert number_option(spec, "operations", 5) == 7
     assert number_option(spec, "other", 5) == number_option(spec, "x", 5) == 5
@@ -61,7 +61,7 @@ def stop_of(
     image: HandoverImage, check: Callable[[Stop, SealedState], list[Finding]], *options: str
 ) -> list[Finding]:
     """What a check finds in an image at `sealed` of generation 1."""
-    spec = RunSpec("x86_64", "q35", seed=SEED, extra_options=options)
+    spec = KhorigRun("x86_64", "q35", seed=SEED, extra_options=options)
     event = GuestEvent("stop", 1, 0, 0.0, {})
     memory = image.memory
     stop = Stop(1, "sealed", event, "x86_64", memory, GuestFacts(), GEOMETRY_4K, spec)

@@ -9,7 +9,7 @@ from view.handover_image import typical_image
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.machine import RunningCpu
-from khorig.guest.spec import RunSpec
+from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.rules import cpus
 from khorig.rules.scenarios.storm import expected_storm
@@ -56,7 +56,7 @@ def stop_with(running: tuple[RunningCpu, ...] = (), **fields: int) -> Stop:
     facts = GuestFacts()
     if fields:
         facts.take(GuestEvent("cpus", 1, 0, 0.0, fields))
-    spec = RunSpec("x86_64", "q35", smp=4)
+    spec = KhorigRun("x86_64", "q35", smp=4)
     image = typical_image(1)
     event = GuestEvent("stop", 1, 0, 0.0, {})
     memory = image.memory
@@ -114,7 +114,7 @@ def test_lost_cpus(fields: dict[str, int], words: list[str]) -> None:
 
 
 def test_the_command_line_and_the_rerun_have_the_cpus() -> None:
-    spec = RunSpec("x86_64", "q35", smp=4)
+    spec = KhorigRun("x86_64", "q35", smp=4)
     assert "--smp 4" in rerun_command(spec)
-    assert "--smp" not in rerun_command(RunSpec("x86_64", "q35"))
+    assert "--smp" not in rerun_command(KhorigRun("x86_64", "q35"))
     assert spec.id == "handover/x86_64-q35-smp4"

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
-from khorig.guest.poke import Poke
+from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
+from khorig.guest.spec_json import spec_from_json
 from khorig.out.plain import verbose_text
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
@@ -63,7 +64,7 @@ def read_run(folder: Path) -> RunRecord:
         try:
             entry = json.loads(line)
             if entry["ev"] == "start":
-                spec = read_spec(entry["spec"])
+                spec = spec_from_json(entry["spec"])
             else:
                 _take(record, entry)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -92,7 +93,12 @@ def _take(record: RunRecord, entry: Mapping[str, Any]) -> None:
         record.guest.append({**event, "s": float(entry["s"])})
     elif kind == "stop":
         record.stops.append(
-            {**entry, "gen": int(entry["gen"]), "host_ms": float(entry["host_ms"])}
+            {
+                **entry,
+                "s": float(entry["s"]),
+                "gen": int(entry["gen"]),
+                "host_ms": float(entry["host_ms"]),
+            }
         )
     elif kind == "map":
         record.maps.append(entry)
@@ -108,20 +114,6 @@ def _text(kind: str, entry: Mapping[str, Any]) -> str | None:
     if kind == "verdict":
         return str(entry["verdict"])
     return verbose_text(entry)
-
-
-def read_spec(fields: Mapping[str, Any]) -> RunSpec:
-    """From JSON. Fields of other versions are left out. Raises KeyError, TypeError."""
-    known = {f.name for f in dataclasses.fields(RunSpec)}
-    values = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in fields.items()
-        if name in known
-    }
-    values["memory"] = int(values.get("memory", RunSpec.memory))
-    values["seed"] = int(values.get("seed", RunSpec.seed))
-    values["pokes"] = tuple(Poke(**poke) for poke in values.get("pokes", ()))
-    return RunSpec(**values)
 
 
 def _read_verdict(folder: Path, spec: RunSpec | None) -> RunResult:
@@ -148,13 +140,13 @@ def read_result(document: Mapping[str, Any], spec: RunSpec | None = None) -> Run
     if not findings and document.get("cause"):
         findings.append(Finding("", str(document["cause"]), verdict=verdict))
     if "spec" in document:
-        spec = read_spec(document["spec"])
+        spec = spec_from_json(document["spec"])
     statistics = {
         f.name: int(document.get("statistics", {}).get(f.name, 0))
         for f in dataclasses.fields(Statistics)
     }
     return RunResult(
-        spec=spec or RunSpec(document["arch"], document["machine"], document["scenario"]),
+        spec=spec or KhorigRun("unknown", "unknown"),
         verdict=verdict,
         findings=findings,
         generations=int(document["generations"]),
@@ -172,5 +164,5 @@ def read_result(document: Mapping[str, Any], spec: RunSpec | None = None) -> Run
 
 def unknown_result(spec: RunSpec | None = None) -> RunResult:
     """For a run whose verdict nobody knows."""
-    spec = spec or RunSpec("unknown", "unknown")
+    spec = spec or KhorigRun("unknown", "unknown")
     return RunResult(spec, Verdict.INFRA, [], 0, Statistics(), [], 0.0, "", None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who shows what happens."""
+"""Who shows and who keeps what a session does."""
 
 from __future__ import annotations
 
@@ -28,3 +28,18 @@ class Renderer(Protocol):
 
     def end(self, results: Sequence[RunResult], folder: Path, wall_s: float) -> None:
         """After the last run."""
+
+
+class Documents(Protocol):
+    """Writes what a session leaves for people and scripts. Called by one thread at a time, each time
+    with all that is known so far. Each method raises OSError when there is no room."""
+
+    def write_run(self, folder: Path, result: RunResult) -> None:
+        """A run is over; `folder` has its artifacts."""
+
+    def write_session(self, folder: Path, results: Sequence[RunResult]) -> None:
+        """After every run, with the results so far."""
+
+    def write_report(self, folder: Path) -> None:
+        """After the last run. It is made of what is in the folder already, so a session without it
+        has lost nothing. Raises InfraError."""

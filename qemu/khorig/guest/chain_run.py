@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run of a chain of different kernels, real Linux among them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+
+from khorig.guest.spec import KHORIG, RunSpec
+
+# Memory that the first kernel reserves by name and every later one finds again.
+RESERVED_NAME = "reference"
+RESERVED_BYTES = 1 << 20
+RESERVED_ALIGNMENT = 1 << 16  # the largest page of all; Linux preserves whole pages only
+
+_RESERVE = f"reserve_mem={RESERVED_BYTES >> 10}K:{RESERVED_ALIGNMENT}:{RESERVED_NAME}"
+_U64 = (1 << 64) - 1
+_CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
+# A busy host delays the timer; Linux then panics with "IO-APIC + timer doesn't work".
+_OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
+
+
+def is_linux(name: str) -> bool:
+    """Whether a kernel of a chain is some Linux."""
+    return name != KHORIG
+
+
+def content_state(seed: int, owner: str) -> int:
+    """The state of the random numbers for page 0 of an owner (docs/abi.md)."""
+    import xxhash
+
+    number = xxhash.xxh64_intdigest(owner) & 0xFFFFFFFF
+    return (seed + xxhash.xxh64_intdigest("content") + (number << 32)) & _U64
+
+
+@dataclass(frozen=True)
+class ChainRun(RunSpec):
+    """Kernels in the order of their boots, each told on its own what to do."""
+
+    kind = "chain"
+    verb = ("linux", "run")
+
+    _: KW_ONLY
+    kernels: tuple[str, ...]  # KHORIG or what khorig.linux calls one
+    # Counting instructions takes a Linux several times as long.
+    counted: bool = True
+    linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
+    extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
+
+    @property
+    def generations(self) -> int:
+        """See RunSpec."""
+        return len(self.kernels)
+
+    @property
+    def what(self) -> str:
+        """See RunSpec."""
+        return "+".join(Path(kernel).name for kernel in self.kernels)
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """See RunSpec."""
+        return (self.tamper,) if self.tamper else ()
+
+    def kernel_of(self, generation: int) -> str:
+        """See RunSpec."""
+        return self.kernels[generation - 1]
+
+    def stops_of(self, generation: int) -> tuple[str, ...]:
+        """See RunSpec. A Linux has no first line of its own to stop at."""
+        if not is_linux(self.kernel_of(generation)):
+            return self.stops
+        return tuple(stop for stop in self.stops if stop != "entry")
+
+    def command_line(self, generation: int, with_stops: bool = True) -> str:
+        """See RunSpec."""
+        linux = is_linux(self.kernel_of(generation))
+        words = self._linux_words(generation) if linux else self._khorig_words(generation)
+        stops = ",".join(self.stops_of(generation)) if with_stops else ""
+        if stops:
+            words.append(f"khorig.stops={stops}" if linux else f"stops={stops}")
+        options = self.linux_options if linux else self.extra_options
+        chosen = (split_option(option) for option in options)
+        return " ".join([*words, *(text for only, text in chosen if only in (None, generation))])
+
+    def first(self, generations: int) -> ChainRun:
+        """See RunSpec."""
+        return dataclasses.replace(self, kernels=self.kernels[:generations])
+
+    def session_action(self, generation: int) -> str:
+        """What a generation does with the LUO session: the first Linux of a chain makes it, the next
+        one takes it back. "" for all others."""
+        linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
+        if len(linuxes) < 2 or generation not in linuxes[:2]:
+            return ""
+        return "create" if generation == linuxes[0] else "retrieve"
+
+    @property
+    def rerun_words(self) -> tuple[str, ...]:
+        """See RunSpec."""
+        words = ["--chain", ",".join(self.kernels)]
+        for option in self.linux_options:
+            words += ["--linux-append", option]
+        if self.counted:
+            words.append("--count")
+        if self.extra_initrd:
+            words += ["--initrd", self.extra_initrd]
+        return tuple(words)
+
+    def _linux_words(self, generation: int) -> list[str]:
+        words = [
+            f"console={_CONSOLE[self.arch]}",
+            *("earlycon", "panic=-1", "kho=on", "liveupdate=on", "retain_initrd"),
+            *_OWN_OPTIONS[self.arch],
+            # The same seed is to give the same run; who wants addresses at random says so.
+            *(() if "kaslr" in self.linux_options else ("nokaslr",)),
+            _RESERVE,
+            f"khorig.generation={generation}",
+            f"khorig.generations={self.generations}",
+            f"khorig.content={RESERVED_NAME}:{content_state(self.seed, RESERVED_NAME):x}",
+        ]
+        if action := self.session_action(generation):
+            words.append(f"khorig.luo={action}")
+        return words
+
+    def _khorig_words(self, generation: int) -> list[str]:
+        words = [
+            "scenario=relay",
+            f"generation={generation}",
+            f"generations={self.generations}",
+            f"seed={self.seed}",
+        ]
+        # In between it owns nothing and hands everything on; at the ends it makes and checks.
+        if generation in (1, self.generations):
+            words.append(_RESERVE)
+        return words
+
+
+def split_option(option: str) -> tuple[int | None, str]:
+    """"3:reserve_mem=4M:4096:late" is for generation 3 alone; None stands for all."""
+    number, colon, rest = option.partition(":")
+    if colon and number.isascii() and number.isdigit():
+        return int(number), rest
+    return None, option

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run of khorig's own kernel alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import KW_ONLY, dataclass
+
+from khorig.guest.spec import KHORIG, RunSpec
+
+
+@dataclass(frozen=True)
+class KhorigRun(RunSpec):
+    """One kernel that hands over to itself, and the scenario that it plays."""
+
+    kind = "khorig"
+    verb = ("run",)
+    counted = True
+
+    _: KW_ONLY
+    scenario: str = "handover"
+    generations: int = 3
+    fault: str | None = None  # a deliberate defect of the kernel, by its name there
+
+    @property
+    def what(self) -> str:
+        """See RunSpec."""
+        return self.scenario
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """See RunSpec."""
+        return tuple(name for name in (self.fault, self.tamper) if name)
+
+    def kernel_of(self, generation: int) -> str:
+        """See RunSpec."""
+        return KHORIG
+
+    def command_line(self, generation: int, with_stops: bool = True) -> str:
+        """See RunSpec."""
+        words = [
+            f"scenario={self.scenario}",
+            f"generations={self.generations}",
+            f"seed={self.seed}",
+        ]
+        if with_stops and self.stops:
+            words.append("stops=" + ",".join(self.stops))
+        if self.fault:
+            words.append(f"fault={self.fault}")
+        return " ".join([*words, *self.extra_options])
+
+    def first(self, generations: int) -> KhorigRun:
+        """See RunSpec."""
+        return dataclasses.replace(self, generations=generations)
+
+    @property
+    def rerun_words(self) -> tuple[str, ...]:
+        """See RunSpec."""
+        words = ("--scenario", self.scenario, "--generations", str(self.generations))
+        return (*words, "--fault", self.fault) if self.fault else words

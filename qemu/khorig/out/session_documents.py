@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The documents that every session leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Sequence
+
+from khorig.out.documents import results_document, verdict_document
+from khorig.out.junit import junit_document
+from khorig.out.ktap import ktap_document
+from khorig.run.artifacts import write_whole
+from khorig.run.result import RunResult
+
+_OF_A_SESSION = (
+    ("results.json", results_document),
+    ("junit.xml", junit_document),
+    ("results.ktap", ktap_document),
+)
+
+
+class SessionDocuments:
+    """verdict.json of each run; results.json, junit.xml, results.ktap and the report of a session
+    (see khorig.run.outputs.Documents)."""
+
+    def write_run(self, folder: Path, result: RunResult) -> None:
+        """See khorig.run.outputs.Documents."""
+        write_whole(folder / "verdict.json", verdict_document(result))
+
+    def write_session(self, folder: Path, results: Sequence[RunResult]) -> None:
+        """See khorig.run.outputs.Documents."""
+        for name, document in _OF_A_SESSION:
+            write_whole(folder / name, document(results))
+
+    def write_report(self, folder: Path) -> None:
+        """See khorig.run.outputs.Documents."""
+        from khorig.out.report.page import write_report  # brings jinja2 along
+
+        write_report(folder)

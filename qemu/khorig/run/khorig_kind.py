@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a session needs to know of runs of khorig's own kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Sequence
+
+from khorig.guest.khorig_run import KhorigRun
+from khorig.run.judge import HandoverJudge
+from khorig.run.judging import Judge, StopHook
+from khorig.run.session import RunKind
+from khorig.run.tamper.runs import tamper_hooks
+from khorig.vm.build_outputs import Images, find_images
+from khorig.vm.machines import Machine
+
+
+def khorig_kind(
+    judge: Callable[[KhorigRun], Judge] = HandoverJudge,
+    hooks: Callable[[KhorigRun], Sequence[StopHook]] = tamper_hooks,
+) -> RunKind[KhorigRun]:
+    """With another judge or other hooks than the rig's own for tests."""
+    return RunKind(judge, hooks, _images)
+
+
+def _images(spec: KhorigRun, machine: Machine, folder: Path) -> Images:
+    return find_images(machine)

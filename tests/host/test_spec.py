@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The two kinds of runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from khorig.guest.chain_run import ChainRun
+from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.poke import Poke
+from khorig.guest.spec import RunSpec
+from khorig.guest.spec_json import spec_from_json, spec_to_json
+from khorig.run.rerun import rerun_command
+from khorig.run.tamper.runs import tampered
+
+_CHAIN = ("khorig", "linux-7.3", "/boot/vmlinuz")
+
+_SPECS: list[RunSpec] = [
+    KhorigRun("x86_64", "q35"),
+    KhorigRun(
+        "arm64",
+        "virt",
+        memory=1 << 30,
+        smp=4,
+        boot="uefi",
+        seed=7,
+        timeout_s=1.5,
+        stops=(),
+        tamper="root-magic",
+        pokes=(Poke(1, "sealed", "khorig/log", 16), Poke(2, "entry", 0x1000)),
+        extra_options=("a=b",),
+        extra_qemu=("-d", "int"),
+        expected_status=41,
+        expected_refusals={2: "fdt-magic"},
+        scenario="refuse",
+        generations=2,
+        fault="hang-before-jump",
+    ),
+    ChainRun("x86_64", "q35", kernels=_CHAIN),
+    ChainRun(
+        "arm64",
+        "virt",
+        kernels=_CHAIN,
+        counted=False,
+        linux_options=("2:kho=off",),
+        extra_initrd="/tmp/more.cpio",
+        expected_refusals={3: "map-missing"},
+    ),
+]
+
+
+@pytest.mark.parametrize("spec", _SPECS, ids=lambda spec: str(spec.id))
+def test_a_spec_survives_a_trip_through_a_file(spec: RunSpec) -> None:
+    back = spec_from_json(json.loads(json.dumps(spec_to_json(spec))))
+    assert back == spec and type(back) is type(spec) and hash(back) == hash(spec)
+    assert rerun_command(back) == rerun_command(spec) and back.id == spec.id
+
+
+def test_the_trips_above_change_every_field() -> None:
+    for plain, changed in ((_SPECS[0], _SPECS[1]), (_SPECS[2], _SPECS[3])):
+        same = {
+            field.name
+            for field in dataclasses.fields(plain)
+            if getattr(plain, field.name) == getattr(changed, field.name)
+        }
+        chain_only = {"kernels"} | {f.name for f in dataclasses.fields(RunSpec)}
+        assert same <= (chain_only if isinstance(plain, ChainRun) else set()), same
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"kind": "windows"}, "kind of run"),
+        ({"kind": []}, "kind of run"),
+        ({"seed": "7"}, "'seed'"),
+        ({"memory": True}, "'memory'"),
+        ({"timeout_s": float("nan")}, "'timeout_s'"),
+        ({"stops": "sealed"}, "'stops'"),
+        ({"extra_qemu": [1]}, "'extra_qemu'"),
+        ({"pokes": ["1:sealed"]}, "'pokes'"),
+        ({"expected_refusals": {"two": "x"}}, "'expected_refusals'"),
+        ({"expected_refusals": [1]}, "'expected_refusals'"),
+        ({"machine": None}, "'machine'"),
+    ],
+)
+def test_what_is_no_spec_is_named(change: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        spec_from_json({**spec_to_json(_SPECS[0]), **change})
+
+
+def test_a_field_without_default_has_to_be_there() -> None:
+    for spec, name in ((_SPECS[0], "machine"), (_SPECS[2], "kernels")):
+        record = spec_to_json(spec)
+        del record[name]
+        with pytest.raises(ValueError, match=name):
+            spec_from_json(record)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(_SPECS), st.data())
+def test_any_json_is_a_spec_or_an_error(spec: RunSpec, data: st.DataObject) -> None:
+    record: Any = spec_to_json(spec)
+    record[data.draw(st.sampled_from(sorted(record)))] = data.draw(_JSON)
+    try:
+        spec_from_json(record)
+    except ValueError:
+        pass
+
+
+def test_a_spec_cannot_be_changed() -> None:
+    causes = {2: "fdt-magic"}
+    spec = KhorigRun("x86_64", "q35", expected_refusals=causes)
+    causes[3] = "other"
+    assert spec.expected_refusals == {2: "fdt-magic"}
+    with pytest.raises(TypeError):
+        spec.expected_refusals[3] = "other"  # type: ignore[index]
+
+
+def test_a_chain_is_as_long_as_its_kernels() -> None:
+    chain = ChainRun("x86_64", "q35", kernels=_CHAIN)
+    assert chain.generations == 3 and chain.first(2).kernels == _CHAIN[:2]
+    assert [chain.kernel_of(generation) for generation in (1, 2, 3)] == list(_CHAIN)
+    assert chain.what == "khorig+linux-7.3+vmlinuz"
+    assert chain.stops_of(1) == ("sealed", "entry", "restored")
+    assert chain.stops_of(2) == ("sealed", "restored")
+
+
+def test_a_tampered_run_ends_with_the_generation_that_refuses() -> None:
+    for spec in (KhorigRun("x86_64", "q35", scenario="refuse"), _SPECS[2]):
+        damaged = tampered(spec, "node-to-itself")
+        assert type(damaged) is type(spec) and damaged.generations == 2
+        assert damaged.defects == ("node-to-itself",) and list(damaged.expected_refusals) == [2]
+
+
+def test_both_kinds_are_asked_for_by_their_own_verb() -> None:
+    assert rerun_command(_SPECS[1]).startswith(
+        "scripts/khorig run --machine virt --scenario refuse --generations 2 --fault hang-before-jump "
+    )
+    assert rerun_command(_SPECS[3]).startswith(
+        "scripts/khorig linux run --machine virt --chain khorig,linux-7.3,/boot/vmlinuz "
+        "--linux-append 2:kho=off --initrd /tmp/more.cpio "
+    )
