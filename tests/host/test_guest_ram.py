@@ -107,6 +107,45 @@ def test_only_what_was_written_takes_room(tmp_path: Path) -> None:
         assert stream.read(5) == b"here\0"
 
 
+def test_only_what_was_written_counts_as_written() -> None:
+    with RamFile(4 * _MIB) as file:
+        ram = file.guest_ram([RamRegion(1 << 32, 4 * _MIB, 0)])
+        ram.write((1 << 32) + _MIB, b"here")
+        written = [ram.written((1 << 32) + n * 4096, 4096) for n in (0, 255, 256, 1023)]
+        # The file system may know larger pieces than pages, but none that begins before the write.
+        assert written[:3] == [False, False, True] and not written[3]
+    assert _ram().written(0x1000, 1), "a buffer cannot tell"
+
+
+@pytest.mark.parametrize("written", [(5, 3), (3 * 8, 1), (8 * 2 + 7, 2), (0, 17)])
+def test_an_image_has_every_byte_at_its_place(tmp_path: Path, written: tuple[int, int]) -> None:
+    """Holes and written memory of any length, in units of MiB; an image has frames of 8."""
+    begin, size = (number * _MIB for number in written)
+    with RamFile(27 * _MIB) as file:
+        ram = file.guest_ram([RamRegion(0, 27 * _MIB, 0)])
+        pattern = os.urandom(4096) * (size // 4096)
+        ram.write(begin, pattern)
+        save_ram_image(file, tmp_path / "x", {})
+    packed = tmp_path / "x.ram.zst"
+    raw = subprocess.run(["zstd", "-dcq", packed], check=True, capture_output=True).stdout
+    assert len(raw) == 27 * _MIB
+    assert raw[begin : begin + size] == pattern
+    assert not any(raw[:begin]) and not any(raw[begin + size :])
+
+
+def test_a_large_guest_needs_room_for_what_it_touches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("khorig.vm.ram_file.free_bytes", lambda directory: 600 << 20)
+    with RamFile(1 << 40) as file:
+        assert file.directory == "/dev/shm"
+    room = {"/dev/shm": 1 << 20, str(tmp_path): 600 << 20}
+    monkeypatch.setattr("khorig.vm.ram_file.free_bytes", room.__getitem__)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with RamFile(2 * _MIB) as file:
+        assert file.directory == str(tmp_path)
+
+
 def test_a_ram_file_has_no_name() -> None:
     before = set(os.listdir("/dev/shm"))
     with RamFile(_MIB) as file:

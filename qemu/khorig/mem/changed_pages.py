@@ -27,7 +27,7 @@ class ChangedPages:
     only_a: tuple[PhysRange, ...]  # RAM that the other has not
     only_b: tuple[PhysRange, ...]
     unreadable: tuple[PhysRange, ...]  # left out of one of the dumps, or damaged there
-    compared: int  # bytes looked at; what neither file has bytes for is equal
+    compared: int  # bytes looked at in both; what neither file has bytes for is equal
 
 
 def find_changed(a: DumpMemory, b: DumpMemory, page_size: int) -> ChangedPages:
@@ -53,7 +53,7 @@ def find_changed(a: DumpMemory, b: DumpMemory, page_size: int) -> ChangedPages:
         tuple(difference(a.ranges, common)),
         tuple(difference(b.ranges, common)),
         tuple(unreadable),
-        compared,
+        compared - sum(r.size for r in unreadable),
     )
 
 

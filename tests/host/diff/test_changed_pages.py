@@ -90,6 +90,19 @@ def test_a_page_that_cannot_be_read_does_not_hide_its_neighbours() -> None:
     found = find_changed(a, b, _PAGE)
     assert found.frames.tolist() == [6, 9]
     assert found.unreadable == (PhysRange(7 * _PAGE, 2 * _PAGE),)
+    assert found.compared == 62 * _PAGE
+
+
+def test_ram_that_only_one_has() -> None:
+    a = _Memory([PhysRange(0, 8 * _PAGE)])
+    b = _Memory([PhysRange(4 * _PAGE, 12 * _PAGE), PhysRange(1 << 30, _PAGE)])
+    for memory in (a, b):
+        memory.write(5 * _PAGE + 9, b"same")
+    b.write(7 * _PAGE, b"other")
+    found = find_changed(a, b, _PAGE)
+    assert found.frames.tolist() == [7]
+    assert found.only_a == (PhysRange(0, 4 * _PAGE),)
+    assert found.only_b == (PhysRange(8 * _PAGE, 8 * _PAGE), PhysRange(1 << 30, _PAGE))
 
 
 def test_sets_of_ranges() -> None:

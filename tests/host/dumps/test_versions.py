@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Sequence
 
 import pytest
-from dumps.bitmap_image import ORDERS, bitmap_dump
+from dumps.bitmap_image import ORDERS, BitmapImage, bitmap_dump
 from dumps.sample import ImageMemory, Sample, broken
 from view.handover_image import (
     MIB,
@@ -46,6 +46,23 @@ def test_v1(bitmap_bytes: int) -> None:
     assert len(snapshot.handover.blocks) == 3 + 5 * len(ORDERS)
     assert sorted(set(snapshot.handover.blocks.orders.tolist())) == list(ORDERS)
     assert [f.path for f in snapshot.handover.fragments] == ["", "/old"]
+
+
+@pytest.mark.parametrize(
+    "head, id",
+    [
+        (struct.pack(">II", 0xD00DFEED, 0), "blob-size-range"),
+        (struct.pack(">II", 0xD00DFEEE, 1024), "fdt-magic"),
+    ],
+)
+def test_a_client_of_v1_that_is_no_device_tree(head: bytes, id: str) -> None:
+    image = BitmapImage(PAGE)
+    image.finish_v1()
+    client = next(at for at, _ in image.blocks if at != image.root)
+    image.ram.write(client, head)
+    handover = find_snapshot(plain(image)).handover
+    assert [(p.id, p.address) for p in handover.problems] == [(id, client)]
+    assert not handover.blobs
 
 
 def test_v3() -> None:

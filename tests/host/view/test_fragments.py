@@ -116,6 +116,26 @@ def test_broken_links(content: dict[str, FdtValue], id: str) -> None:
     assert cause(lambda: read_link(node, "/n", 4711)) == (id, 4711)
 
 
+@pytest.mark.parametrize(
+    "content, id",
+    [({"preserved-data": 1 << 30}, "blob-size-missing"), ({"blob-size": 8}, "data-missing")],
+)
+def test_half_a_link_inside_a_fragment_is_a_broken_link(
+    content: dict[str, FdtValue], id: str
+) -> None:
+    image = HandoverImage()
+    inner = image.fragment({"a": {"b": content}})
+    image.clients["x"] = image.link(inner)
+    handover = decode_handover(image.memory, image.finish())
+    assert [(p.id, p.address) for p in handover.problems] == [(id, inner)]
+
+
+def test_of_two_properties_with_one_name_the_first_counts() -> None:
+    blob = bytearray(fdt_bytes({"n": {"aaaa": 1, "bbbb": 2}}).replace(b"bbbb", b"aaaa"))
+    assert libfdt.fdt_check_full(blob, PAGE) == 0
+    assert parse_fdt(blob, 0).children[0].properties == {"aaaa": struct.pack("<Q", 1)}
+
+
 def test_link_is_little_endian_and_64_bit() -> None:
     blob = bytearray(fdt_bytes({"n": {"preserved-data": 1 << 40, "blob-size": 3}}))
     link = read_link(parse_fdt(blob, 0).children[0], "/n", 0)
@@ -219,6 +239,18 @@ def test_blobs_must_be_preserved() -> None:
     ]
 
 
+def test_problems_of_the_tracker_are_the_handovers() -> None:
+    image = HandoverImage()
+    image.preserve(RAM.end, 0)
+    image.preserve(image.preserved_block(1) + PAGE, 0)
+    root = image.finish()
+    image.write_u64(image.nodes[0] + 8 * 300, 8)
+    found = decode_handover(image.memory, root).problems
+    assert [(p.id, p.subject) for p in found] == [
+        ("unaligned", "node"), ("outside-ram", "block"), ("overlap", "block"),
+    ]  # fmt: skip
+
+
 def test_a_blob_may_lie_in_several_blocks() -> None:
     image = HandoverImage()
     first = image.preserved_page()
@@ -240,6 +272,9 @@ def test_client_without_properties() -> None:
 def test_root_not_preserved() -> None:
     image = HandoverImage()
     image.blocks.clear()
+    handover = decode_handover(image.memory, image.finish())
+    assert [(p.id, p.address) for p in handover.problems] == [("blob-not-preserved", image.root)]
+    image.preserved_page()  # another page is, the root still is not
     handover = decode_handover(image.memory, image.finish())
     assert [(p.id, p.address) for p in handover.problems] == [("blob-not-preserved", image.root)]
 

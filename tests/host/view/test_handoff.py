@@ -43,7 +43,7 @@ def boot_params(image: HandoverImage, nodes: list[tuple[int, bytes]], last: int 
 def test_boot_params() -> None:
     image = HandoverImage()
     kho = struct.pack("<4Q", 0x4242000, PAGE, ARRAY, 32)
-    boot_params(image, [(9, bytes(32)), (10, kho), (5, b"")])
+    boot_params(image, [(9, bytes(32)), (1, b""), (2, b""), (10, kho), (5, b"")])
     found = find_handoff(image.memory, "x86_64", PARAMETERS)
     assert found
     assert (found.root.value, found.root_size.value) == (0x4242000, PAGE)
@@ -70,17 +70,21 @@ def test_broken_setup_data() -> None:
     assert cause(finder)[0] == "setup-data"
     boot_params(image, [(1, b"")], last=RAM.end - 8)
     assert cause(finder) == ("outside-ram", RAM.end - 8)
-    boot_params(image, [(10, bytes(31))])
-    assert cause(finder)[0] == "setup-data"
+    for size in (31, 33):
+        boot_params(image, [(10, bytes(size))])
+        assert cause(finder)[0] == "setup-data"
 
 
-def device_tree(image: HandoverImage, cells: int = 2, **properties: bytes) -> None:
-    """A device tree whose /chosen has `properties`, with _ for - and "linux," in front."""
+def device_tree(
+    image: HandoverImage, cells: int = 2, size_cells: int | None = None, **properties: bytes
+) -> None:
+    """A device tree whose /chosen has `properties`, with _ for - and "linux," in front. A size has
+    `cells`, too, where `size_cells` is not given."""
     fdt = libfdt.FdtSw()
     fdt.finish_reservemap()
     fdt.begin_node("")
     fdt.property_u32("#address-cells", cells)
-    fdt.property_u32("#size-cells", cells)
+    fdt.property_u32("#size-cells", cells if size_cells is None else size_cells)
     fdt.begin_node("chosen")
     fdt.property_string("bootargs", "x")
     for name, value in properties.items():
@@ -114,6 +118,16 @@ def test_device_tree_with_32_bit_cells() -> None:
     assert found.scratch.size == 4
 
 
+def test_device_tree_with_sizes_shorter_than_addresses() -> None:
+    image = HandoverImage()
+    device_tree(
+        image, 2, 1, kho_fdt=struct.pack(">QI", 1 << 33, 8), kho_scratch=struct.pack(">QI", 7, 6)
+    )
+    found = find_handoff(image.memory, "arm64", PARAMETERS)
+    assert found and (found.root.value, found.root_size.value) == (1 << 33, 8)
+    assert (found.scratch.value, found.scratch_size.value) == (7, 6)
+
+
 def test_device_tree_without_or_with_half_a_handover() -> None:
     image = HandoverImage()
 
@@ -128,8 +142,9 @@ def test_device_tree_without_or_with_half_a_handover() -> None:
     two_tuples = bytes(32)  # of which Linux takes none
     device_tree(image, kho_fdt=two_tuples, kho_scratch=bytes(16))
     assert cause(finder)[0] == "property-size"
-    device_tree(image, 0, kho_fdt=bytes(16), kho_scratch=bytes(16))
-    assert cause(finder)[0] == "property-size"
+    for value in (bytes(16), b""):
+        device_tree(image, 0, kho_fdt=value, kho_scratch=value)
+        assert cause(finder)[0] == "property-size"
 
 
 @settings(max_examples=100, deadline=None)
@@ -189,6 +204,7 @@ def test_scratch_array_outside_ram() -> None:
         ([(RAM.end, 4 * MIB)], "outside-ram"),
         ([(RAM.end - 4 * MIB, 8 * MIB)], "outside-ram"),
         ([GOOD, GOOD], "scratch-overlap"),
+        ([GOOD, (RAM.begin, 4 * MIB), GOOD], "scratch-overlap"),
         ([(RAM.begin, 16 * MIB), (RAM.begin + 8 * MIB, 4 * MIB)], "scratch-overlap"),
     ],
 )

@@ -16,7 +16,7 @@ from view.handover_image import MIB, PAGE, RAM, HandoverImage
 from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.radix import RadixTree, decode_radix, sound_blocks
 from khorig.mem.guest_ram import GuestRam, RamRegion
-from khorig.mem.memory import PhysRange, RamMemory
+from khorig.mem.memory import LeftOut, PhysRange, RamMemory
 
 
 def decode(image: HandoverImage) -> RadixTree:
@@ -83,6 +83,7 @@ def test_16k_pages() -> None:
     tree = decode_radix(RamMemory(ram), nodes[0], geometry)
     assert not tree.problems
     assert (tree.blocks.frames[0] << 14, tree.blocks.orders[0]) == (0x4000_8000, 1)
+    assert [n.level for n in tree.nodes] == [4, 3, 2, 1, 0]
 
 
 @settings(max_examples=60, deadline=None)
@@ -142,6 +143,63 @@ def test_bad_node_pointer(value: int, cause: str) -> None:
     tree = decode_radix(image.memory, image.nodes[0])
     assert [(p.id, p.address) for p in tree.problems] == [(cause, slot)]
     assert len(tree.blocks) == 0
+
+
+def test_a_node_that_ram_ends_inside() -> None:
+    image = HandoverImage(ram=(PhysRange(RAM.begin, 32 * MIB - PAGE // 2),))
+    image.write_tree()
+    slot = slot_of_leaf(image)
+    image.write_u64(slot, RAM.begin + 32 * MIB - PAGE)
+    tree = decode_radix(image.memory, image.nodes[0])
+    assert [(p.id, p.address) for p in tree.problems] == [("outside-ram", slot)]
+    assert [n.address for n in tree.nodes] == image.nodes[:-1]
+
+
+def test_the_page_of_the_root_is_no_node_of_any_level() -> None:
+    for level in range(5):
+        image = HandoverImage()
+        image.write_tree()
+        above = image.nodes[4 - level]
+        slot = next(above + i for i in range(0, PAGE, 8) if image.ram.read_u64(above + i))
+        image.write_u64(slot, image.root)
+        tree = decode_radix(image.memory, image.nodes[0], taken=image.root)
+        assert [(p.id, p.address) for p in tree.problems] == [("overlap", slot)]
+
+
+class _Lacking(RamMemory):
+    """Memory of a dump that lacks one page."""
+
+    lost = 0
+
+    def view(self, address: int, size: int) -> memoryview:
+        if address == self.lost:
+            raise LeftOut(address, size)
+        return super().view(address, size)
+
+
+def test_a_node_that_the_dump_lacks_is_a_problem() -> None:
+    image = HandoverImage()
+    image.write_tree()
+    memory = _Lacking(image.ram)
+    memory.lost = image.nodes[-1]
+    tree = decode_radix(memory, image.nodes[0])
+    assert [(p.id, p.address) for p in tree.problems] == [("left-out", memory.lost)]
+    assert len(tree.blocks) == 0
+
+
+def test_more_keys_than_ram_has_pages() -> None:
+    """No leaf alone has as many."""
+    image = HandoverImage()
+    image.write_tree()
+    slot = slot_of_leaf(image)
+    ones = b"\xff" * (RAM.size // PAGE // 8 - 8)
+    image.ram.write(image.nodes[-1], ones)
+    assert "radix-size" not in [p.id for p in decode_radix(image.memory, image.nodes[0]).problems]
+    another = image.allocate()
+    image.ram.write(another, ones)
+    image.write_u64(slot + 8, another)
+    tree = decode_radix(image.memory, image.nodes[0])
+    assert [(p.id, p.address) for p in tree.problems] == [("radix-size", another)]
 
 
 @pytest.mark.parametrize("ancestor", range(5))

@@ -11,6 +11,7 @@ from view.handover_image import MIB, PAGE, RAM, HandoverImage
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.vmalloc import Vmalloc, decode_vmalloc
 from khorig.mem.errors import DecodeError
+from khorig.mem.memory import PhysRange
 
 WHERE = 0x4711000
 
@@ -104,7 +105,32 @@ def test_bad_addresses() -> None:
     assert cause(image, struct.pack("<QIHH", RAM.end, 1, 1, 0)) == ("outside-ram", RAM.end)
 
 
+def test_a_hole_ends_a_list() -> None:
+    """Linux stops at the first entry that is zero, whatever follows."""
+    image = HandoverImage()
+    raw = bytearray(image.vmalloc(pages(3)))
+    first = struct.unpack_from("<Q", raw)[0]
+    image.write_u64(first + 16, 0)
+    struct.pack_into("<I", raw, 8, 2)
+    assert cause(image, bytes(raw)) == ("vmalloc-chain", first)
+    struct.pack_into("<I", raw, 8, 1)
+    assert (decode(image, bytes(raw)).blocks.frames << 12).tolist() == pages(1)
+
+
+def test_blocks_larger_than_a_page() -> None:
+    end = RAM.begin + 40 * MIB
+    image = HandoverImage(ram=(PhysRange(RAM.begin, 40 * MIB + 4 * PAGE),))
+    good = image.vmalloc([RAM.begin + 36 * MIB], order=3)
+    assert decode(image, good).total_pages == 8
+    inside = RAM.begin + 36 * MIB + PAGE
+    assert cause(image, image.vmalloc([inside], order=3)) == ("unaligned", inside)
+    assert cause(image, image.vmalloc([end], order=3)) == ("outside-ram", end)
+    assert cause(image, good[:8] + struct.pack("<IHH", 9, 1, 3))[0] == "vmalloc-chain"
+
+
 def test_description() -> None:
     image = HandoverImage()
+    assert cause(image, struct.pack("<QIHH", 0, 0, 1, 38)) == ("order-range", WHERE)
+    assert len(decode(image, struct.pack("<QIHH", 0, 0, 1, 37)).blocks) == 0
     assert cause(image, b"short") == ("property-size", WHERE)
     assert cause(image, struct.pack("<QIHH", 0, 0, 1, 64)) == ("order-range", WHERE)

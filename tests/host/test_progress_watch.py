@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is a hang and what is not, look by look, with a clock of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from khorig.vm.machines import machine_named
+from khorig.vm.process import Thread
+from khorig.vm.progress_watch import ProgressWatch
+from khorig.vm.vm import Vm
+
+CPU, OTHER = 7, 8  # threads of QEMU
+LOOKS_OF_A_HANG = 21  # the first shows something new, twenty do not
+
+
+class Machine:
+    """A guest that is silent, in a QEMU of two threads."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.serial = SimpleNamespace(total_bytes=0)
+        self.qmp = self.qemu = self
+        self.pc, self.frame, self.work = 0x1000, 0, 0
+        self.frames: dict[int, tuple[int, int]] = {}
+        self.running: dict[int, Thread] = {CPU: Thread(0.0, False), OTHER: Thread(0.0, True)}
+        self.looked = 0
+
+    def monitor(self, command: str) -> str:
+        if command.startswith("x "):
+            above, pc = self.frames.get(int(command.split()[2], 16), (0, 0))
+            return f"0000: {above:#018x} {pc:#018x}"
+        self.looked += 1
+        return f"RIP={self.pc:016x} RBP={self.frame:016x} RAX={self.work:016x}"
+
+    def execute(self, command: str) -> object:
+        return [{"thread-id": CPU}]
+
+    def threads(self) -> dict[int, Thread]:
+        return self.running
+
+    def run_cpu(self, seconds: float) -> None:
+        self.running[CPU] = Thread(self.running[CPU].cpu_s + seconds, False)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine()
+    clock = SimpleNamespace(monotonic=lambda: made.now)
+    monkeypatch.setattr("khorig.vm.progress_watch.time", clock)
+    return made
+
+
+@pytest.fixture
+def watch(machine: Machine) -> ProgressWatch:
+    return ProgressWatch(cast(Vm, machine), machine_named("q35"))
+
+
+def looks(machine: Machine, watch: ProgressWatch, count: int, cpu_s: float = 0.05) -> int:
+    """The number of the look that finds a hang among `count`, or 0. Silence goes before them."""
+    machine.now += 1.0
+    for number in range(1, count + 1):
+        machine.now += 0.11
+        if cpu_s:
+            machine.run_cpu(cpu_s)
+        if watch.hangs():
+            return number
+    return 0
+
+
+def test_registers_that_come_back_are_a_hang(machine: Machine, watch: ProgressWatch) -> None:
+    assert looks(machine, watch, 100) == LOOKS_OF_A_HANG
+
+
+def test_nobody_looks_before_a_second_of_silence(machine: Machine, watch: ProgressWatch) -> None:
+    for _ in range(9):
+        machine.now += 0.1
+        machine.run_cpu(0.1)
+        assert not watch.hangs()
+    assert machine.looked == 0
+    assert watch.next_look_in_s == pytest.approx(0.1)
+
+
+def test_a_circle_of_several_states_is_a_hang(machine: Machine, watch: ProgressWatch) -> None:
+    found = 0
+    for number in range(60):
+        machine.work = number % 5
+        found = found or (number if looks(machine, watch, 1) else 0)
+    assert found == 5 + 19
+
+
+def test_a_look_that_shows_something_new_starts_anew(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    for machine.work in range(4):
+        assert looks(machine, watch, LOOKS_OF_A_HANG - 1) == 0
+    machine.work = 4
+    assert looks(machine, watch, 100) == LOOKS_OF_A_HANG
+
+
+def test_what_was_seen_before_output_does_not_count(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    for _ in range(3):
+        assert looks(machine, watch, LOOKS_OF_A_HANG - 1) == 0
+        machine.serial.total_bytes += 1
+        assert not watch.hangs()
+    assert looks(machine, watch, 100) == LOOKS_OF_A_HANG
+
+
+def test_what_was_seen_before_a_stop_does_not_count(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    for _ in range(3):
+        assert looks(machine, watch, LOOKS_OF_A_HANG - 1) == 0
+        machine.now += 30.0  # the host looks at memory
+        watch.restart()
+        assert watch.quiet_s == 0.0
+    machine.now += 2.0
+    assert watch.quiet_s == pytest.approx(2.0)
+
+
+def test_looks_count_only_when_the_cpu_has_run_in_between(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    assert looks(machine, watch, 100, cpu_s=0.0) == 0
+    machine.run_cpu(0.5)  # once, and the host is busy again
+    assert looks(machine, watch, 100, cpu_s=0.0) == 0
+    assert machine.looked == 1
+
+
+def test_a_cpu_that_waits_for_another_thread_does_not_hang(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    machine.running = {CPU: Thread(0.0, True), OTHER: Thread(0.0, False)}
+    assert looks(machine, watch, 100, cpu_s=0.0) == 0
+
+
+def test_a_cpu_that_waits_for_nothing_hangs(machine: Machine, watch: ProgressWatch) -> None:
+    machine.running = {CPU: Thread(0.0, True), OTHER: Thread(0.0, True)}
+    assert looks(machine, watch, 100, cpu_s=0.0) == LOOKS_OF_A_HANG
+
+
+def test_a_qemu_that_has_ended_is_not_asked(machine: Machine, watch: ProgressWatch) -> None:
+    machine.running = {}
+    assert looks(machine, watch, 100, cpu_s=0.0) == 0
+    assert machine.looked == 0
+
+
+def test_the_place_is_where_the_last_looks_were(
+    machine: Machine, watch: ProgressWatch, tmp_path: Path
+) -> None:
+    elf = tmp_path / "kernel.elf"
+    elf.write_bytes(b"no symbols")
+    machine.pc = 0x9000
+    looks(machine, watch, 3)
+    watch.restart()
+    for machine.pc in (0x2000, 0x2080, 0x2040):
+        looks(machine, watch, 1)
+    assert watch.where(elf)[-1] == (
+        "3 looks, all between 0x0000000000002000 and 0x0000000000002080"
+    )
+
+
+@pytest.mark.parametrize(
+    "frames, chain",
+    [
+        ({0x100: (0x200, 0x11), 0x200: (0x300, 0x22), 0x300: (0, 0)}, [0x1000, 0x11, 0x22]),
+        ({0x100: (0x100, 0x11)}, [0x1000, 0x11]),  # its own caller
+        ({0x100: (0x200, 0x11), 0x200: (0x100, 0x22)}, [0x1000, 0x11, 0x22]),
+        ({0x100: (0x204, 0x11), 0x204: (0x300, 0x22)}, [0x1000, 0x11]),  # no frame lies there
+        ({0x100 + 16 * n: (0x110 + 16 * n, n + 1) for n in range(50)}, [0x1000, *range(1, 12)]),
+    ],
+)
+def test_call_chains(
+    machine: Machine,
+    watch: ProgressWatch,
+    tmp_path: Path,
+    frames: dict[int, tuple[int, int]],
+    chain: list[int],
+) -> None:
+    elf = tmp_path / "kernel.elf"
+    elf.write_bytes(b"no symbols")
+    machine.frame, machine.frames = 0x100, frames
+    assert watch.where(elf) == tuple(f"{pc:#018x}" for pc in chain)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From the lines of a journal to a result."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from khorig.guest.khorig_run import KhorigRun
+from khorig.rules.finding import Finding, Verdict
+from khorig.run.judging import Statistics
+from khorig.run.result_builder import ResultBuilder
+
+VERDICT = {
+    "ev": "verdict", "verdict": "FAIL", "generations": 2, "wall_s": 1.5, "qemu": "7.2.22",
+    "statistics": dataclasses.asdict(Statistics(preserved_pages=7)), "exit_status": 35,
+    "console_tail": ["last"],
+}  # fmt: skip
+
+
+def built(*records: dict[str, Any], boot: str = "direct") -> ResultBuilder:
+    builder = ResultBuilder(KhorigRun("x86_64", "q35", boot=boot))
+    for record in records:
+        builder(record)
+    return builder
+
+
+def guest(kind: str, generation: int, now: int, **fields: Any) -> dict[str, Any]:
+    return {"ev": "guest", "event": {"ev": kind, "gen": generation, "t": now, **fields}}
+
+
+def test_without_a_verdict_nobody_knows() -> None:
+    result = built(guest("boot", 1, 0)).result()
+    assert result.verdict is Verdict.INFRA and "no verdict" in result.cause
+
+
+def test_a_finding_comes_back_as_it_was() -> None:
+    finding = Finding(
+        "x", "a page changed", where="0x1000", owner="log", generation=2, stop="entry",
+        evidence=("one", "two"), verdict=Verdict.CRASH,
+    )  # fmt: skip
+    fields = {**dataclasses.asdict(finding), "verdict": "CRASH", "evidence": ["one", "two"]}
+    result = built({"ev": "finding", "s": 0.1, **fields}, VERDICT).result()
+    assert result.findings == [finding]
+    assert (result.verdict, result.exit_status, result.qemu) == (Verdict.FAIL, 35, "7.2.22")
+    assert result.statistics.preserved_pages == 7
+
+
+@pytest.mark.parametrize("boot, shift", [("direct", 0), ("uefi", 6)])
+def test_costs_are_instructions(boot: str, shift: int) -> None:
+    result = built(
+        guest("boot", 1, 64_000),
+        guest("phase", 1, 70_000, name="serialize", ns=6_400, pages=3),
+        guest("phase", 1, 70_000, name="broken", ns="many"),
+        guest("jump", 1, 128_000),
+        guest("boot", 2, 192_000),
+        VERDICT,
+        boot=boot,
+    ).result()
+    found = [(p.generation, p.name, p.instructions, p.pages) for p in result.phases]
+    assert found == [(1, "serialize", 6_400 >> shift, 3), (2, "relocate", 64_000 >> shift, 0)]

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which courses of a run are right, event by event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from khorig.guest.chain_run import ChainRun
+from khorig.guest.event import GuestEvent
+from khorig.guest.khorig_run import KhorigRun
+from khorig.rules.finding import Finding, Verdict
+from khorig.run.sequence import STOPS, Sequence
+
+GOOD = (
+    "boot1 entry1 sealed1 jump1 boot2 entry2 restored2 sealed2 jump2 boot3 entry3 restored3 done3"
+)
+_WORDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "cold": ("boot", {"handover": False}),
+    "warm": ("boot", {"handover": True}),
+    "unsaid": ("boot", {}),
+    "done": ("done", {"status": "pass"}),
+    "failed": ("done", {"status": "fail"}),
+    "lunch": ("stop", {"at": "lunch"}),
+    "magic": ("refused", {"cause": "fdt-magic"}),
+    "cycle": ("refused", {"cause": "radix-cycle"}),
+    **{at: ("stop", {"at": at}) for at in STOPS},
+}
+
+
+def course(sequence: Sequence, words: str) -> list[Finding]:
+    """What is wrong with a course; each word is an event and the number of its generation."""
+    findings: list[Finding] = []
+    for word in words.split():
+        name, generation = word[:-1], int(word[-1])
+        if name == "boot":
+            name = "warm" if generation > 1 else "cold"
+        kind, fields = _WORDS.get(name, (name, {}))
+        findings += sequence.on_event(GuestEvent(kind, generation, 0, 0.0, fields))
+    return findings + sequence.finish()
+
+
+def spec(**fields: Any) -> KhorigRun:
+    values: dict[str, Any] = {"generations": 3, **fields}
+    return KhorigRun("x86_64", "q35", **values)
+
+
+@pytest.mark.parametrize(
+    "old, new, wrong",
+    [
+        ("", "", ""),
+        ("jump1", "jump1 quiesce1", ""),
+        ("jump1", "jump1 phase1", "'phase' came after the jump"),
+        ("jump1", "jump1 restored1", "'stop' came after the jump"),
+        ("done3", "done3 phase3", "'phase' came after 'done'"),
+        ("done3", "done3 boot4", "'boot' came after 'done'"),
+        ("entry2", "entry2 phase3", "'phase' of generation 3 came while generation 2 ran"),
+        ("entry2", "entry2 phase1", "'phase' of generation 1 came while generation 2 ran"),
+        ("entry1", "entry1 entry1", "stop 'entry' came after stop 'entry'"),
+        ("restored2 sealed2", "sealed2 restored2", "stop 'restored' came after stop 'sealed'"),
+        ("entry1", "", "generation 1 never stopped at 'entry'"),
+        ("sealed2", "", "generation 2 never stopped at 'sealed'"),
+        ("restored2", "", "generation 2 never stopped at 'restored'"),
+        ("restored3", "", "generation 3 never stopped at 'restored'"),
+        ("entry1", "entry1 lunch1", "the guest stopped at 'lunch', which nobody asked for"),
+        ("entry1", "entry1 refused1", "the guest stopped at 'refused', which nobody asked for"),
+        ("done3", "", "the run ended without 'done'"),
+        ("done3", "failed3", "'done' said 'fail'"),
+        ("done3", "jump3 boot4", "only 3 generations were asked for"),
+        ("jump2 boot3 entry3 restored3 done3", "done2", "the run ended in generation 2 of 3"),
+        ("boot2", "cold2", "generation 2 found no handover at boot"),
+        ("boot2", "unsaid2", "generation 2 found no handover at boot"),
+        ("boot1", "warm1", "generation 1 found a handover at boot"),
+        ("boot1", "unsaid1", "generation 1 found no handover at boot"),
+        ("boot2", "boot3", "generation 3 booted, expected was generation 2"),
+        ("jump1", "", "generation 2 booted although generation 1 has not jumped"),
+        ("restored2", "boot2", "generation 2 booted although generation 2 has not jumped"),
+    ],
+)
+def test_a_course_and_what_is_wrong_with_it(old: str, new: str, wrong: str) -> None:
+    findings = course(Sequence(spec()), GOOD.replace(old, new))
+    assert [finding.what for finding in findings[:1]] == ([wrong] if wrong else [])
+    crashed = "has not jumped" in wrong
+    assert all(f.verdict is (Verdict.CRASH if crashed else Verdict.FAIL) for f in findings[:1])
+
+
+_REFUSING = (
+    "boot1 entry1 sealed1 jump1 warm2 entry2 magic2 refused2 sealed2 jump2 "
+    "warm3 entry3 cycle3 refused3 done3"
+)
+
+
+@pytest.mark.parametrize(
+    "old, new, wrong",
+    [
+        ("", "", ""),
+        ("warm2", "cold2", ""),  # what a generation says that will refuse is its own affair
+        ("refused2", "", "generation 2 never stopped at 'refused'"),
+        ("cycle3 refused3", "restored3",
+         "generation 3 took a handover that it had to refuse (radix-cycle)"),
+        ("magic2 refused2", "restored2",
+         "generation 2 took a handover that it had to refuse (fdt-magic)"),
+        ("cycle3", "magic3",
+         "generation 3 refused its handover: fdt-magic, expected was radix-cycle"),
+    ],
+)  # fmt: skip
+def test_refusals_that_have_to_come(old: str, new: str, wrong: str) -> None:
+    refusing = spec(
+        stops=STOPS, expected_refusals={2: "fdt-magic", 3: "radix-cycle"}
+    )
+    findings = course(Sequence(refusing), _REFUSING.replace(old, new))
+    assert [finding.what for finding in findings[:1]] == ([wrong] if wrong else [])
+
+
+def test_a_run_that_ends_otherwise_is_held_to_the_order_only() -> None:
+    ending = spec(expected_status=37)
+    assert course(Sequence(ending), "boot1 entry1 sealed1 jump1 boot2") == []
+    [finding] = course(Sequence(ending), "boot1 boot2")
+    assert "has not jumped" in finding.what
+
+
+def test_a_linux_has_no_first_instruction_to_stop_at() -> None:
+    chain = ChainRun("x86_64", "q35", kernels=("khorig", "/linux", "khorig"))
+    assert course(Sequence(chain), GOOD.replace("entry2", "")) == []
+    assert "nobody asked for" in course(Sequence(chain), GOOD)[0].what
+
+
+def test_after_the_jump_the_next_generation_runs() -> None:
+    sequence = Sequence(spec())
+    course(sequence, "boot1 entry1 sealed1")
+    assert (sequence.generation, sequence.running) == (1, 1)
+    course(sequence, "jump1")
+    assert (sequence.generation, sequence.running) == (1, 2)
+    course(sequence, "boot2")
+    assert (sequence.generation, sequence.running) == (2, 2)
