@@ -152,3 +152,18 @@ def test_a_snapshot_has_every_page_that_is_not_empty() -> None:
     memory[0x3000] = 0x62
     again = take_snapshot(GuestRam(memoryview(memory), [RamRegion(0, len(memory), 0)]), 1)
     assert again.hashes[3] != before
+
+
+def test_a_program_that_fails_has_its_last_words() -> None:
+    words = GuestWords(spec_of(*LINUX_KHORIG_LINUX))
+    words.on_text("before it began")
+    assert not words.on_event(event("reserved", 1, ok=True))
+    for number in range(20):
+        words.on_text(f"line {number}\r\n")
+    assert not words.on_event(event("program", 1, path="/x", ok=False))
+    fail = {"what": "program", "text": "/x: exit status 3", "file": "init/program.h", "line": 1}
+    [finding] = words.on_event(event("fail", 1, **fail))
+    assert finding.what == "program: /x: exit status 3"
+    assert finding.evidence == tuple(f"line {number}" for number in range(12, 20))
+    [other] = words.on_event(event("fail", 1, **fail))
+    assert other.evidence == ()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import GuestEvent
@@ -17,6 +18,7 @@ _STATUS_OF = {
     "error": None,  # 39 or 41
 }
 _PANIC_LINES = 24
+_LAST_WORDS = 8  # lines of a program that failed
 _OOPS_LINES = 12
 _LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
 _LINUX_OOPS = re.compile(r"(Unable to handle kernel |Internal error: |BUG: |Oops: ).*")
@@ -32,11 +34,15 @@ class GuestWords:
         self._said: set[int | None] = set()
         self._panic: GuestEvent | None = None
         self._panic_lines: list[str] = []
+        self._text: deque[str] = deque(maxlen=_LAST_WORDS)  # since the last event
+        self._program_words: tuple[str, ...] = ()  # that a Linux's `program` printed; `fail` follows
         self._linux_panic = ""
         self._linux_oops: list[str] = []  # what it says first, and where it was
 
     def on_text(self, text: str) -> None:
         """A line for people: after a panic, registers and backtrace."""
+        if text.strip():
+            self._text.append(text.rstrip())
         self._on_linux_text(text.rstrip())
         if self._panic is not None and len(self._panic_lines) < _PANIC_LINES and text.strip():
             self._panic_lines.append(text.rstrip())
@@ -58,6 +64,9 @@ class GuestWords:
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """What this event says. A panic is kept for `finish`, when all of it has been printed.
         Raises EventFieldError."""
+        if event.kind == "program":
+            self._program_words = tuple(self._text)
+        self._text.clear()
         if event.kind not in _STATUS_OF:
             return []
         status = _STATUS_OF[event.kind]
@@ -70,7 +79,9 @@ class GuestWords:
             return [self._mismatch(event)]
         if event.kind == "fail":
             where = f"{event.text('file')}:{event.number('line')}"
-            return [self._finding(event, f"{event.text('what')}: {event.text('text')}", where)]
+            what = f"{event.text('what')}: {event.text('text')}"
+            words, self._program_words = self._program_words, ()
+            return [self._finding(event, what, where, words)]
         if event.kind == "error":
             return [self._finding(event, f"{event.text('cause')}: {event.text('text')}")]
         return []
@@ -116,5 +127,7 @@ class GuestWords:
             generation=event.generation,
         )
 
-    def _finding(self, event: GuestEvent, what: str, where: str = "") -> Finding:
-        return Finding("guest", what, where=where, generation=event.generation)
+    def _finding(
+        self, event: GuestEvent, what: str, where: str = "", evidence: tuple[str, ...] = ()
+    ) -> Finding:
+        return Finding("guest", what, where, generation=event.generation, evidence=evidence)
