@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Sequence
 
 import click
 
-from khorig.cli.types import NameOf, Size
+from khorig.cli.types import NameOf, OutFolder, Size
 from khorig.guest.chain_run import ChainRun
 from khorig.linux.chain import must_count
 from khorig.rules.finding import Verdict
@@ -39,8 +39,7 @@ def bench() -> None:
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=300.0,
               show_default=True, help="Seconds that one run may take.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder for artifacts.  [default: out]")
+@click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]")
 @click.pass_obj
 def linux(
     extra_qemu: tuple[str, ...],

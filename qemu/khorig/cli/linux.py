@@ -12,11 +12,23 @@ from typing import TYPE_CHECKING, Any, Sequence
 import click
 
 from khorig.cli import exit_codes
-from khorig.cli.types import ConfigSetting, NameOf, PokeOf, Seed, Size, check_pokes
-from khorig.guest.chain_run import ChainRun
+from khorig.cli.appended import check_chain_options
+from khorig.cli.qemu_arguments import check_qemu_arguments
+from khorig.cli.types import (
+    ConfigSetting,
+    NameOf,
+    OutFolder,
+    PokeOf,
+    Seed,
+    Size,
+    StopsOf,
+    check_pokes,
+)
+from khorig.guest.chain_run import ChainRun, is_linux
 from khorig.guest.spec import BOOTS
 from khorig.linux.chain import must_count
 from khorig.linux.image import arch_of_image
+from khorig.linux.initrd import why_no_initrd
 from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers
 from khorig.vm.machines import DEFAULT_MACHINES, MACHINES
 
@@ -127,17 +139,18 @@ def _common(command: Any) -> Any:
         click.option("--json", is_flag=True, help="Print results.json; everything else to stderr."),
         click.option("--verbose", "-v", is_flag=True, help="Show the guest's console as it comes."),
         click.option("--keep", is_flag=True, help="Keep guest RAM at every stop."),
-        click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-                     help="Folder for artifacts.  [default: out]"),
+        click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]"),
         click.option("--count", is_flag=True, help="Count virtual time in instructions: the same "
                      "seed then gives the same run, at several times the wall time."),
         click.option("--timeout", type=click.FloatRange(0, min_open=True), default=_TIMEOUT_S,
                      show_default=True, help="Seconds that one run may take."),
         click.option("--seed", type=Seed(), default=f"{ChainRun.seed:#x}", show_default=True,
                      help="Decides every random choice."),
+        click.option("--smp", type=click.IntRange(1, 255), default=ChainRun.smp, show_default=True,
+                     help="CPUs of the guest."),
         click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM."),
-        click.option("--stops", type=NameOf("stop", lambda: (*ChainRun.stops, "none")),
-                     default="sealed,entry,restored", help="Where the host looks.  [default: all]"),
+        click.option("--stops", type=StopsOf(ChainRun.stops),
+                     default=",".join(ChainRun.stops), help="Where the host looks.  [default: all]"),
         click.option("--machine", type=NameOf("machine", lambda: [m.name for m in MACHINES]),
                      default=",".join(DEFAULT_MACHINES), show_default=True),
     ):
@@ -171,7 +184,7 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
 
     The verdict says what Linux said, its own test_kho included, and what was seen in memory.
     """
-    names = [name for name in options["chain"].split(",") if name]
+    names = options["chain"].split(",")
     if options["kernel"]:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
@@ -183,7 +196,7 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
         for machine in machines
         for boot in options["boot"]
     ]
-    if options["tamper"]:
+    if options["tamper"] is not None:
         specs = _damaged(specs, options["tamper"])
     for spec in specs:
         for poke in spec.pokes:
@@ -247,14 +260,17 @@ def _spec(
         raise click.UsageError("a chain has at least two kernels")
     for name in kernels:
         if name != "khorig" and not name.startswith("linux-") and "/" not in name:
-            raise click.UsageError(f"'{name}' is no kernel; khorig, linux-VERSION or a path")
-    return ChainRun(
+            what = "expected khorig, linux-VERSION or a path with '/'"
+            raise click.UsageError(f"unknown kernel '{name}': {what}")
+    check_chain_options(kernels, options.get("append", ()), options.get("linux_append", ()))
+    spec = ChainRun(
         arch=next(m.arch for m in MACHINES if m.name == machine),
         machine=machine,
         memory=options["mem"],
+        smp=options["smp"],
         seed=options["seed"],
         timeout_s=options["timeout"],
-        stops=tuple(stop for stop in options["stops"] if stop != "none"),
+        stops=options["stops"],
         extra_options=tuple(options.get("append", ())),
         extra_qemu=extra_qemu,
         boot=boot,
@@ -262,8 +278,21 @@ def _spec(
         kernels=kernels,
         counted=options["count"] or must_count(machine),
         linux_options=tuple(options.get("linux_append", ())),
-        extra_initrd=str(options["initrd"].resolve()) if options.get("initrd") else "",
+        extra_initrd=_initrd(options.get("initrd"), kernels),
     )
+    check_qemu_arguments(spec)
+    return spec
+
+
+def _initrd(path: Path | None, kernels: tuple[str, ...]) -> str:
+    """Raises UsageError for a file that no kernel would take user space from."""
+    if path is None:
+        return ""
+    if not any(map(is_linux, kernels)):
+        raise click.UsageError(f"--initrd {path}: there is no Linux in this chain")
+    if why := why_no_initrd(path):
+        raise click.UsageError(f"--initrd {path}: {why}; expected user space as cpio, packed or not")
+    return str(path.resolve())
 
 
 def _session(specs: list[ChainRun], options: dict[str, Any], summary: Any = None) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import itertools
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from khorig.cli import exit_codes
+from khorig.cli.appended import check_run_options
 from khorig.cli.near import unknown
-from khorig.cli.types import NameOf, PokeOf, Seed, Size, check_pokes
+from khorig.cli.qemu_arguments import check_qemu_arguments
+from khorig.cli.types import NameOf, OutFolder, PokeOf, Seed, Size, StopsOf, check_pokes
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.spec import BOOTS
 from khorig.run.faults import FAULTS
@@ -92,7 +93,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
 )
 @click.option(
     "--stops",
-    type=NameOf("stop", lambda: (*STOPS, "none")),
+    type=StopsOf(STOPS),
     default=",".join(KhorigRun.stops),
     show_default=True,
     help="Where the host looks at guest memory.",
@@ -112,7 +113,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutFolder(),
     help="Folder for artifacts.  [default: out]",
 )
 @click.option("--keep", is_flag=True, help="Keep guest RAM at every stop even when a run passes.")
@@ -160,6 +161,7 @@ def _machines(archs: tuple[str, ...] | None, names: tuple[str, ...] | None) -> l
 
 
 def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigRun]:
+    check_run_options(options["append"])
     machines = _machines(options["arch"], options["machine"])
     refusing = _check_scenarios({machine.arch for machine in machines}, options)
     faults = options["fault"] or (None,)
@@ -180,10 +182,11 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
                 fault=fault,
                 boot=boot,
                 pokes=options["pokes"],
-                stops=tuple(stop for stop in options["stops"] if stop != "none"),
+                stops=options["stops"],
                 extra_options=options["append"],
                 extra_qemu=extra_qemu,
             )
+            check_qemu_arguments(spec)
             specs.append(tampered(spec, tamper) if tamper else spec)
             check_pokes(spec.pokes, specs[-1].generations, spec.stops)
     return specs

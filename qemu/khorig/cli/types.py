@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import click
@@ -12,6 +13,9 @@ import click
 from khorig.cli.near import unknown
 from khorig.guest.poke import FORM, Poke, parse_poke
 from khorig.linux.setting import Setting, parse_setting
+
+
+_NONE = "none"  # of the stops
 
 
 class NameOf(click.ParamType):
@@ -27,7 +31,7 @@ class NameOf(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        names = tuple(part for part in str(value).split(",") if part)
+        names = tuple(str(value).split(","))
         for name in names:
             if name not in self._known():
                 raise unknown(self._kind, name, self._known())
@@ -35,6 +39,40 @@ class NameOf(click.ParamType):
 
     def get_metavar(self, param: click.Parameter) -> str:
         return self._kind.upper()
+
+
+class StopsOf(NameOf):
+    """Stops with commas between them, or "none", which gives an empty tuple."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        """`stops` are those that guests have."""
+        super().__init__("stop", lambda: (*stops, _NONE))
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        stops = super().convert(value, param, ctx)
+        if _NONE not in stops:
+            return stops
+        if len(stops) > 1:
+            self.fail(f"'{value}': 'none' goes alone", param, ctx)
+        return ()
+
+
+class OutFolder(click.Path):
+    """A folder for artifacts, made when it is not there."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        if not str(value):
+            self.fail("no folder is named", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Size(click.ParamType):

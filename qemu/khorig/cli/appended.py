@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks what a user appends to the command lines of guests.
+
+What the rig sets itself decides what it expects of a run: a guest that is told otherwise behind the
+rig's back is judged by the wrong measure.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Mapping, Sequence
+
+import click
+
+from khorig.guest.chain_run import is_linux, split_option
+from khorig.guest.spec import KHORIG
+
+_KHORIG_OPTION = re.compile(r"[a-z_]+=[!-~]+")
+_INIT_PREFIX = "khorig."
+_PROGRAM = "khorig.exec"
+
+# Options of khorig's kernel that the rig sets, and what sets them.
+_IN_A_RUN = {
+    "scenario": "use --scenario",
+    "generation": "each generation is told its own",
+    "generations": "use --generations",
+    "seed": "use --seed",
+    "stops": "use --stops",
+    "fault": "use --fault",
+}
+_IN_A_CHAIN = {
+    **_IN_A_RUN,
+    "scenario": "in a chain it is always relay",
+    "generations": "use --chain",
+    "fault": "only 'khorig run --fault' expects a defect",
+}
+
+# Options of the rig's user space in a Linux.
+_OF_INIT = {
+    "khorig.generation": "each generation is told its own",
+    "khorig.generations": "use --chain",
+    "khorig.stops": "use --stops",
+    "khorig.content": "use --seed",
+    "khorig.luo": "the first Linux of a chain creates the session, the next retrieves it",
+}
+
+
+def check_run_options(options: Sequence[str]) -> None:
+    """The --append of `khorig run`. Raises UsageError."""
+    for option in options:
+        _check_khorig_option(option, option, _IN_A_RUN)
+
+
+def check_chain_options(
+    kernels: Sequence[str], khorig_options: Sequence[str], linux_options: Sequence[str]
+) -> None:
+    """The --append and --linux-append of `khorig linux run`. Raises UsageError."""
+    for option in khorig_options:
+        text = _for_a_kernel("--append", option, kernels, lambda name: name == KHORIG, "khorig")
+        _check_khorig_option(option, text, _IN_A_CHAIN)
+    for option in linux_options:
+        text = _for_a_kernel("--linux-append", option, kernels, is_linux, "Linux")
+        _check_linux_option(option, text)
+
+
+def _check_khorig_option(option: str, text: str, rig_sets: Mapping[str, str]) -> None:
+    if _KHORIG_OPTION.fullmatch(text) is None:
+        raise click.UsageError(f"--append '{option}': expected NAME=VALUE, such as megabytes=64")
+    _check_not_set("--append", option, text, rig_sets)
+
+
+def _check_linux_option(option: str, text: str) -> None:
+    if not text.strip() or not text.isprintable():
+        what = "expected an option of Linux's, such as quiet or cma=4M"
+        raise click.UsageError(f"--linux-append '{option}': {what}")
+    for word in text.split():
+        _check_not_set("--linux-append", option, word, _OF_INIT)
+        name = word.partition("=")[0]
+        if name.startswith(_INIT_PREFIX) and not word.startswith(f"{_PROGRAM}=/"):
+            what = f"expected {_PROGRAM}=/PROGRAM[,ARGUMENT...]"
+            raise click.UsageError(f"--linux-append '{option}': {what}")
+
+
+def _check_not_set(where: str, option: str, word: str, rig_sets: Mapping[str, str]) -> None:
+    name = word.partition("=")[0]
+    if name in rig_sets:
+        raise click.UsageError(f"{where} '{option}': khorig sets '{name}': {rig_sets[name]}")
+
+
+def _for_a_kernel(
+    where: str, option: str, kernels: Sequence[str], fits: Callable[[str], bool], kind: str
+) -> str:
+    """The option without the number of its generation. Raises UsageError when no kernel would get
+    it."""
+    generation, text = split_option(option)
+    if generation is None:
+        if not any(map(fits, kernels)):
+            raise click.UsageError(f"{where} '{option}': there is no {kind} in this chain")
+        return text
+    if not 1 <= generation <= len(kernels):
+        what = f"there is no generation {generation} in a chain of {len(kernels)} kernels"
+        raise click.UsageError(f"{where} '{option}': {what}")
+    name = kernels[generation - 1]
+    if not fits(name):
+        raise click.UsageError(f"{where} '{option}': generation {generation} is {name}, not {kind}")
+    return text

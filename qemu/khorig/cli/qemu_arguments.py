@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks what a user gives to QEMU behind `--`.
+
+QEMU takes the last of two that contradict each other; the rig would go on with its own and blame the
+guest for the difference.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Callable, Iterator, Mapping
+
+import click
+
+from khorig.guest.spec import RunSpec
+
+_SMP_FACTORS = ("drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads")
+# "pc-q35-7.2" is the q35 of an older QEMU.
+_OF_OLDER_QEMU = {"q35": "pc-q35-", "pc": "pc-i440fx-", "virt": "virt-"}
+# Properties of a machine that the rig relies on, and why they cannot be changed.
+_FIXED = {
+    "memory-backend": "the host reads guest RAM through the rig's own",
+    "max-ram-below-4g": "the host's map of guest RAM is that of the machine as it is",
+    "mem-map": "the host's map of guest RAM is that of the machine as it is",
+    "highmem": "the host's map of guest RAM is that of the machine as it is",
+    "accel": "the rig has chosen it",
+}
+
+
+def check_qemu_arguments(spec: RunSpec) -> None:
+    """Raises UsageError for an argument that contradicts the rest of the run."""
+    for option, value in _options(spec.extra_qemu):
+        why = _CHECKS[option](spec, value) if option in _CHECKS else None
+        if why is not None:
+            raise click.UsageError(f"-- {option} {value}".rstrip() + f": {why}")
+
+
+def _options(arguments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Each option with what follows it; QEMU takes two dashes for one."""
+    for at, word in enumerate(arguments):
+        if word.startswith("-"):
+            following = arguments[at + 1 : at + 2]
+            yield "-" + word.lstrip("-"), following[0] if following else ""
+
+
+def _properties(value: str, first: str) -> dict[str, str]:
+    """QEMU's "VALUE,NAME=VALUE,...", where a first part without name is that of `first`."""
+    properties = {}
+    for number, part in enumerate(value.split(",")):
+        name, equals, rest = part.partition("=")
+        if number == 0 and not equals:
+            name, rest = first, name
+        properties[name] = rest
+    return properties
+
+
+def _memory(spec: RunSpec, value: str) -> str | None:
+    return f"the guest has {spec.memory >> 20} MiB of RAM; use --mem"
+
+
+def _smp(spec: RunSpec, value: str) -> str | None:
+    properties = _properties(value, "cpus")
+    try:
+        factors = (int(properties.get(name, 1)) for name in _SMP_FACTORS)
+        cpus = int(properties["cpus"]) if "cpus" in properties else math.prod(factors)
+    except ValueError:
+        return None  # QEMU refuses it itself
+    return None if cpus == spec.smp else f"the guest has {spec.smp} CPUs; use --smp"
+
+
+def _machine(spec: RunSpec, value: str) -> str | None:
+    properties = _properties(value, "type")
+    kind = properties.get("type", spec.machine)
+    if kind != spec.machine and not kind.startswith(_OF_OLDER_QEMU.get(spec.machine, "?")):
+        return f"the machine is {spec.machine}; use --machine"
+    for name, why in _FIXED.items():
+        if name in properties:
+            return f"{name} is fixed: {why}"
+    if properties.get("acpi") == "off" and spec.arch == "x86_64" and spec.smp > 1:
+        return f"the kernel finds the other {spec.smp - 1} CPUs by ACPI"
+    return None
+
+
+def _loaded(instead: str) -> Callable[[RunSpec, str], str | None]:
+    return lambda spec, value: f"khorig says what is loaded; {instead}"
+
+
+_CHECKS: Mapping[str, Callable[[RunSpec, str], str | None]] = {
+    "-m": _memory,
+    "-smp": _smp,
+    "-machine": _machine,
+    "-M": _machine,
+    "-kernel": _loaded("for a Linux of your own use 'linux run --kernel'"),
+    "-initrd": _loaded("for more of a Linux's user space use 'linux run --initrd'"),
+    "-append": _loaded("use --append"),
+    "-icount": lambda spec, value: "virtual time is the rig's; for a Linux use --count",
+}
