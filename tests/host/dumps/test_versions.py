@@ -10,7 +10,7 @@ from typing import Sequence
 
 import pytest
 from dumps.bitmap_image import ORDERS, BitmapImage, bitmap_dump
-from dumps.sample import ImageMemory, Sample, broken
+from dumps.sample import BOOT_PARAMS, SETUP_DATA, ImageMemory, Sample, broken
 from view.handover_image import (
     MIB,
     PAGE,
@@ -22,6 +22,7 @@ from view.handover_image import (
     typical_image,
 )
 
+from khorig.kho.anchors import scan
 from khorig.kho.bitmap_chunks import BitmapChunks
 from khorig.kho.snapshot import NoHandover, find_snapshot
 from khorig.mem.formats import Dump
@@ -117,12 +118,16 @@ def write_radix(ram: GuestRam, root: int, nodes: list[int], keys: list[int], shi
         ram.write(at + bit // 8, bytes([ram.read(at + bit // 8, 1)[0] | 1 << bit % 8]))
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
 @pytest.mark.parametrize("shift", [12, 14, 16])
-def test_page_sizes_are_found_out(shift: int) -> None:
+def test_page_sizes_are_found_out(shift: int, is_whole: bool) -> None:
+    """Also of a handover that was taken back: the others make less of it."""
     page, order_0 = 1 << shift, 64 - shift
     ram = GuestRam(memoryview(bytearray(8 * MIB)), [RamRegion(RAM.begin, 8 * MIB, 0)])
     root, tree = RAM.begin, RAM.begin + page
-    blocks = [(root, 0), (RAM.begin + 64 * page, 0), (RAM.begin + 96 * page, 3)]
+    blocks = [(RAM.begin + 64 * page, 0), (RAM.begin + 96 * page, 3)]
+    if is_whole:
+        blocks.insert(0, (root, 0))
     keys = [1 << order_0 - order | at >> shift + order for at, order in blocks]
     nodes = [tree + page * n for n in range(1, 40)]
     write_radix(ram, tree, nodes, keys, shift)
@@ -131,7 +136,8 @@ def test_page_sizes_are_found_out(shift: int) -> None:
     dump = Dump(Path("x"), "test", _Memory(ram))
     snapshot = find_snapshot(dump)
     assert snapshot.geometry.page_size == page
-    assert not snapshot.handover.problems
+    ids = [problem.id for problem in snapshot.handover.problems]
+    assert ids == ([] if is_whole else ["blob-not-preserved"])
     found = snapshot.handover.blocks
     assert sorted(zip(found.frames.tolist(), found.orders.tolist())) == [
         (at >> shift, order) for at, order in blocks
@@ -209,6 +215,50 @@ def test_the_live_root_is_told_from_stale_ones() -> None:
         image.ram.write(node, b"\x5a" * PAGE)
     again = find_snapshot(plain(image))
     assert again.chosen.address == first and again.candidates[1].state.startswith("taken back")
+
+
+def test_a_whole_handover_with_a_problem_comes_before_a_newer_one_that_was_taken_back() -> None:
+    image = HandoverImage()
+    add_metadata(image, 1)
+    image.clients["half"] = {"preserved-data": image.root}
+    first = image.finish()
+    del image.clients["half"]
+    image.root = image.preserved_page()
+    add_metadata(image, 2)
+    image.finish()
+    for node in image.nodes:
+        image.ram.write(node, bytes(PAGE))
+    found = find_snapshot(plain(image))
+    assert [c.address for c in found.candidates] == [first, image.root]
+    assert [c.generation for c in found.candidates] == [1, 2]
+
+
+def test_a_root_that_nobody_can_read_is_judged_by_the_smallest_page_size() -> None:
+    image = HandoverImage()
+    image.root = image.preserved_page()
+    assert image.root % (1 << 14)
+    image.finish(compatible="kho-v99")
+    with pytest.raises(NoHandover) as caught:
+        find_snapshot(plain(image, None))
+    [candidate] = caught.value.candidates
+    assert candidate.error and candidate.error.id == "compatible-mismatch"
+
+
+def test_what_lies_behind_pages_that_are_damaged_is_found() -> None:
+    sample = Sample().finish()
+    sample.left_out = {BOOT_PARAMS, BOOT_PARAMS + 2 * PAGE, sample.image.root + PAGE}
+    found = scan(sample.dump().memory)
+    assert [anchor.how for anchor in found.anchors] == [f"setup_data at {SETUP_DATA:#x}"]
+    assert found.roots == (sample.image.root,)
+
+
+def test_a_root_at_any_page_is_found() -> None:
+    for pages in range(4):
+        image = HandoverImage()
+        for _ in range(pages):
+            image.root = image.preserved_page()
+        image.finish()
+        assert scan(plain(image).memory).roots == (image.root,)
 
 
 def test_the_root_of_the_run_comes_first() -> None:

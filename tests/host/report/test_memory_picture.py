@@ -36,6 +36,7 @@ def test_every_preserved_page_is_in_the_runs_of_its_owner() -> None:
     assert [owner["pages"] for owner in picture["owners"]] == [len(pages) for pages in drawn]
     names = {owner["name"] for owner in picture["owners"]}
     assert {"khorig/archive", "khorig/log", "khorig/stores/db0", "memblock/mem0"} <= names
+    assert not any(name.endswith("chunk") for name in names), "they belong to their store"
 
 
 def test_the_rest_of_memory_is_told_apart() -> None:

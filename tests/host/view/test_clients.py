@@ -104,9 +104,34 @@ def test_store_vmalloc_and_kind() -> None:
     assert problems(image) == ["client-compatible"]
 
 
-def test_ledger_that_is_cut() -> None:
+def test_of_two_stores_with_one_name_the_first_counts() -> None:
     image = HandoverImage()
-    add_store(image, image.vmalloc([image.preserved_page()]), 17)
+    first, second = image.preserved_page(b"first"), image.preserved_page(b"second")
+    kind = "khorig-store-v1"
+    more = image.fragment(
+        {
+            "compatible": "khorig-stores-v1",
+            "db": {"compatible": kind, "vmalloc": image.vmalloc([second]), "size": 6},
+        }
+    )
+    stores = image.fragment(
+        {
+            "compatible": "khorig-stores-v1",
+            "db": {"compatible": kind, "vmalloc": image.vmalloc([first]), "size": 5},
+            "more": image.link(more),
+        }
+    )
+    khorig = image.fragment({"compatible": "khorig-v1", "stores": image.link(stores)})
+    image.clients["khorig"] = image.link(khorig)
+    clients, _ = read(image)
+    assert [(p.id, p.address) for p in clients.problems] == [("store", more)]
+    assert read_store(image.memory, clients.stores["db"]) == b"first"
+
+
+@pytest.mark.parametrize("size", [8, 17, 24])
+def test_ledger_that_is_cut(size: int) -> None:
+    image = HandoverImage()
+    add_store(image, image.vmalloc([image.preserved_page()]), size)
     clients, _ = read(image)
     with pytest.raises(DecodeError) as caught:
         read_ledger(image.memory, clients.stores["s"])
@@ -139,6 +164,29 @@ def test_reserved_memory(area: dict[str, FdtValue]) -> None:
     tree: dict[str, FdtValue] = {"compatible": "memblock-v1", "m": node}
     image.clients["memblock"] = image.link(image.fragment(tree))
     assert problems(image)[0] in ("reserve-mem", "property-size", "client-compatible")
+
+
+def test_what_follows_broken_reserved_memory_is_read() -> None:
+    image = HandoverImage()
+    kind: FdtValue = "reserve-mem-v1"
+    tree: dict[str, FdtValue] = {"compatible": "memblock-v1"}
+    tree["broken"] = {"compatible": kind, "start": 1}
+    tree["foreign"] = {"compatible": "x", "start": 1, "size": 1}
+    tree["good"] = {"compatible": kind, "start": PAGE, "size": 2 * PAGE}
+    image.clients["memblock"] = image.link(image.fragment(tree))
+    clients, _ = read(image)
+    assert [p.id for p in clients.problems] == ["reserve-mem", "client-compatible"]
+    assert [(r.name, r.area.begin, r.area.size) for r in clients.reserved] == [
+        ("good", PAGE, 2 * PAGE)
+    ]
+
+
+def test_a_release_ends_with_its_terminator() -> None:
+    image = HandoverImage()
+    blob = struct.pack("<I65sI", 1, b"7.3.4\0-older", 3)
+    image.clients["kexec-metadata"] = image.link(image.preserved_page(blob), len(blob))
+    clients, _ = read(image)
+    assert clients.metadata and clients.metadata.previous_release == "7.3.4"
 
 
 @settings(max_examples=50, deadline=None)

@@ -227,6 +227,7 @@ def test_frame_table() -> None:
     assert (tail.state, tail.order) == (FrameState.ALLOCATED, None)
     assert table.at(105).state is FrameState.PRESERVED
     assert table.at(99).state is table.at(107).state is FrameState.NOT_RAM
+    assert table.at(98).state is table.at(0).state is FrameState.NOT_RAM
     frames = np.array([99, 100, 106, 107], dtype=np.int64)
     assert table.covers(frames).tolist() == [False, True, True, False]
     assert str(head) == "allocated head of order 3 (0x43)"

@@ -5,12 +5,20 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 from view.handover_image import MIB, PAGE, RAM, FdtValue, HandoverImage
 
 from khorig.kho.clients.khorig import Store, decode_clients
-from khorig.kho.clients.scenario_blocks import OwnedBlocks, read_block_list, read_churn_model
+from khorig.kho.clients.scenario_blocks import (
+    ChurnModel,
+    OwnedBlocks,
+    blocks_of_model,
+    read_block_list,
+    read_churn_model,
+)
 from khorig.kho.clients.scenario_state import read_scenario_state
+from khorig.kho.clients.storm_model import read_storm_model, storm_blocks, storm_prizes
 from khorig.kho.handover import decode_handover
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.ownership import find_owners
@@ -53,6 +61,7 @@ def test_block_list_and_its_owners() -> None:
     "raw, text",
     [
         (b"1234567", "not whole entries"),
+        (bytes(12), "not whole entries"),
         (struct.pack("<Q", 1 << 63), "0x8000000000000000"),
         (struct.pack("<Q", RAM.begin | 38), "order 38"),
         (struct.pack("<2Q", RAM.begin, RAM.end), "block 1 at 0x0000000044000000 is not inside RAM"),
@@ -79,6 +88,65 @@ def test_broken_churn_models(region: int, size: int) -> None:
     with pytest.raises(DecodeError) as caught:
         read_churn_model(image.memory, with_store(image, struct.pack("<Q", region) + bytes(size)))
     assert caught.value.problem.id == "churn-model"
+
+
+@pytest.mark.parametrize(
+    "at, block, good",
+    [
+        (0, b"\x01", True),
+        (4, b"\x03\xff\xff\xff", True),
+        (4, b"\x03\xff\xff\x00", False),  # the last page of it is nothing
+        (4, b"\x03\xff\xff\x01", False),
+        (4, b"\xff", False),  # the rest of no block
+        (1022, b"\x02\xff", True),
+        (1023, b"\x02", False),  # it would reach behind the region
+        (1020, b"\x04\xff\xff\xff", False),
+        (0, b"\x0b" + b"\xff" * 1023, True),
+        (0, b"\x0c" + b"\xff" * 1023, False),
+        (0, b"\x40", False),
+    ],
+)
+def test_which_bytes_are_blocks(at: int, block: bytes, good: bool) -> None:
+    pages = np.zeros(1024, dtype=np.uint8)
+    pages[at : at + len(block)] = list(block)
+    model = ChurnModel(RAM.begin, pages)
+    if good:
+        blocks = blocks_of_model(model)
+        assert blocks.frames.tolist() == [(RAM.begin >> 12) + at]
+        assert blocks.orders.tolist() == [block[0] - 1]
+    else:
+        with pytest.raises(DecodeError) as caught:
+            blocks_of_model(model)
+        assert caught.value.problem.id == "churn-model"
+
+
+def test_the_storm() -> None:
+    image = HandoverImage()
+    region, prizes = RAM.begin + 8 * MIB, RAM.begin + 2 * MIB
+    raw = struct.pack("<3Q", region, prizes, 4) + b"\x02\xff" + bytes(1022)
+    model = read_storm_model(image.memory, with_store(image, raw))
+    assert (model.region, model.prizes, model.cpus) == (region, prizes, 4)
+    assert (storm_blocks(model).frames << 12).tolist() == [region]
+    assert storm_prizes(model).frames.tolist() == [(prizes >> 12) + n for n in range(0, 64, 2)]
+
+
+@pytest.mark.parametrize(
+    "region, prizes, size",
+    [
+        (RAM.end - MIB, RAM.begin, 1024),
+        (RAM.begin, RAM.end - 63 * PAGE, 1024),
+        (RAM.begin, RAM.end, 1024),
+        (RAM.begin + 8, RAM.begin, 1024),
+        (RAM.begin, RAM.begin + 8, 1024),
+        (RAM.begin, RAM.begin, 1023),
+    ],
+)
+def test_broken_storm_models(region: int, prizes: int, size: int) -> None:
+    image = HandoverImage()
+    raw = struct.pack("<3Q", region, prizes, 4) + bytes(size)
+    with pytest.raises(DecodeError) as caught:
+        read_storm_model(image.memory, with_store(image, raw))
+    assert caught.value.problem.id == "storm-model"
 
 
 @pytest.mark.parametrize("name, head", [("churn", "<Q"), ("storm", "<3Q")])
