@@ -79,7 +79,8 @@ def test_an_unknown_version_and_an_unknown_client() -> None:
     image = typical_image()
     image.clients["surprise"] = image.link(image.preserved_page(b"?"), 17)
     image.finish()
-    assert any("surprise: not known: 17 bytes" in line for line in client_lines(find_snapshot(plain(image))))
+    lines = client_lines(find_snapshot(plain(image)))
+    assert any("surprise: not known: 17 bytes" in line for line in lines)
     image.finish(compatible="kho-v99")
     with pytest.raises(NoHandover) as caught:
         find_snapshot(plain(image))
