@@ -12,7 +12,8 @@
     tests = ["//khocore:radix_test"]             # instead of the list's, where those do not fit
     survives = "why no test can notice it"       # only where that is so
 
-A test is a pytest file or folder, or a Bazel label; those named first run first.
+A test is a pytest file or folder, one test in a file ("FILE::TEST"), or a Bazel label; those named
+first run first.
 """
 
 from __future__ import annotations
@@ -112,9 +113,14 @@ def faults(mutants: Sequence[Mutant], root: Path) -> Iterator[str]:
             yield f"{mutant.name}: {fault}"
 
 
+def file_of(test: str) -> str:
+    """The file, folder or label that a test is in."""
+    return test if test.startswith("//") else test.partition("::")[0]
+
+
 def _faults_of(mutant: Mutant, root: Path) -> Iterator[str]:
     for test in mutant.tests:
-        if not test.startswith("//") and not (root / test).exists():
+        if not test.startswith("//") and not (root / file_of(test)).exists():
             yield f"the test {test} does not exist"
     try:
         content = (root / mutant.file).read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from mutant_list import ListError, Mutant, faults, read_lists
+from mutant_list import ListError, Mutant, faults, file_of, read_lists
 from scratch_tree import Answer, CannotRun, Outcome, ScratchTree
 
 GOAL = 0.97  # of the mutants, noticed
@@ -93,7 +93,8 @@ def check_clean(
     trees: Trees, pool: ThreadPoolExecutor, mutants: Sequence[Mutant], say: Say
 ) -> bool:
     """Whether the tests pass without a bug. If not, they would notice everything."""
-    groups = sorted({test for mutant in mutants for test in mutant.tests})
+    named = {test for mutant in mutants for test in mutant.tests}
+    groups = sorted(test for test in named if test == file_of(test) or file_of(test) not in named)
     say(f"the tests without a bug: {len(groups)} files and targets")
     green = True
     for test, answer in zip(groups, pool.map(lambda test: trees.test_clean([test]), groups)):

@@ -77,6 +77,14 @@ def test_the_goal_is_reached_by_what_a_filter_leaves(tree: Path) -> None:
     assert mutants(tree, "--list", "limit.py")[1][1].startswith("room/negative  limit.py: ")
 
 
+def test_one_test_of_a_file_may_be_named(tree: Path) -> None:
+    (tree / "test_limit.py").write_text(TEST + "\ndef test_low():\n    assert not fits(-1)\n")
+    write_list(tree, LIST.replace('"test_limit.py"', '"test_limit.py::test_low"'))
+    status, lines = mutants(tree)
+    assert (status, lines[-1]) == (1, "noticed 1 of 2 mutants, 50.0%; the goal is 97%")
+    assert lines[-3].startswith("survived room/off-by-one ")
+
+
 def test_a_reason_is_printed_and_must_hold(tree: Path) -> None:
     write_list(tree, LIST + 'survives = "nobody counts below zero"\n')
     assert mutants(tree, "--survivors")[1][-2] == "    nobody counts below zero"
@@ -107,6 +115,7 @@ ENTRY_FAULTS = {
     "nothing": ("value < 3", "value <= 3", "it changes nothing"),
     "no file": ("limit.py", "limits.py", "limits.py cannot be read"),
     "no test": ("test_limit.py", "test_limits.py", "the test test_limits.py does not exist"),
+    "no such file": ("test_limit.py", "test_x.py::test_limit", "test_x.py::test_limit does not"),
     "a name twice": ('"negative"', '"off-by-one"', "2 mutants have this name"),
     "no bug": ("bug =", "bugs =", "has no 'bug'"),
     "unknown key": ('tests = ["test_limit.py"]', "test = 1", "unknown key 'test'"),
