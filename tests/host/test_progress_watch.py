@@ -187,3 +187,57 @@ def test_call_chains(
     elf.write_bytes(b"no symbols")
     machine.frame, machine.frames = 0x100, frames
     assert watch.where(elf) == tuple(f"{pc:#018x}" for pc in chain)
+
+
+@pytest.fixture
+def second(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The second CPU of the guest, with a thread of its own: what it works on."""
+    cpu = SimpleNamespace(work=0)
+    one = machine.monitor
+
+    def both(command: str) -> str:
+        assert command.endswith(" -a")
+        return f"\nCPU#0\n{one(command)}\n\nCPU#1\nRIP={0x5000:016x} RAX={cpu.work:016x}\n"
+
+    monkeypatch.setattr(machine, "monitor", both)
+    monkeypatch.setattr(machine, "execute", lambda command: [{"thread-id": CPU}, {"thread-id": 9}])
+    machine.running[9] = Thread(0.0, False)
+    return cpu
+
+
+def test_a_cpu_that_waits_for_one_at_work_does_not_hang(
+    machine: Machine, watch: ProgressWatch, second: SimpleNamespace
+) -> None:
+    for second.work in range(100):
+        assert looks(machine, watch, 1) == 0
+    assert not watch.mostly_repeats
+    assert looks(machine, watch, 100) == LOOKS_OF_A_HANG - 1  # the last work was seen before
+
+
+def test_circles_of_different_lengths_are_a_hang(
+    machine: Machine, watch: ProgressWatch, second: SimpleNamespace
+) -> None:
+    """All pairs of their states come only after 35 looks, all states of each after 7."""
+    found = 0
+    for number in range(60):
+        machine.work, second.work = number % 5, number % 7
+        found = found or (number if looks(machine, watch, 1) else 0)
+    assert found == 7 + 19
+
+
+def test_any_cpu_that_runs_makes_a_look_count(
+    machine: Machine, watch: ProgressWatch, second: SimpleNamespace
+) -> None:
+    for _ in range(3):
+        machine.running[9] = Thread(machine.running[9].cpu_s + 0.05, False)
+        assert looks(machine, watch, 1, cpu_s=0.0) == 0
+    assert watch.summary == "silent for 3.3 s; 2 of 3 looks at the CPUs showed nothing new"
+
+
+def test_a_circle_with_something_new_now_and_then_mostly_repeats(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    for number in range(40):
+        machine.work = 1000 + number if number % 10 == 0 else number % 3
+        assert looks(machine, watch, 1) == 0
+        assert watch.mostly_repeats == (number >= 19)

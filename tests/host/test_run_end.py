@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -78,7 +79,9 @@ def test_time_that_the_host_takes_at_a_stop_is_not_the_guests_silence(rig: Rig) 
     rig.judge.on_stops = on_stop
     script: Script = [event("boot", 1, handover=False), *stop("entry", 1), ["busy", 60]]
     result = rig.run(script, timeout_s=2.5)
-    assert (result.verdict, "getting on" in result.cause) == (Verdict.INFRA, True)
+    assert (result.verdict, "making progress" in result.cause) == (Verdict.INFRA, True)
+    silence = re.match(r"silent for (\d+\.\d) s", result.findings[0].evidence[-1])
+    assert silence is not None and 2.4 <= float(silence[1]) < 4.0
 
 
 def test_an_image_is_described_by_its_own_generation(rig: Rig) -> None:

@@ -38,7 +38,7 @@ def bench() -> None:
 @click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=300.0,
-              show_default=True, help="Seconds that one run may take.")
+              show_default=True, help="Seconds that the guest of one run may take.")
 @click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]")
 @click.pass_obj
 def linux(

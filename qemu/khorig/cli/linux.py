@@ -143,7 +143,7 @@ def _common(command: Any) -> Any:
         click.option("--count", is_flag=True, help="Count virtual time in instructions: the same "
                      "seed then gives the same run, at several times the wall time."),
         click.option("--timeout", type=click.FloatRange(0, min_open=True), default=_TIMEOUT_S,
-                     show_default=True, help="Seconds that one run may take."),
+                     show_default=True, help="Seconds that the guest of one run may take."),
         click.option("--seed", type=Seed(), default=f"{ChainRun.seed:#x}", show_default=True,
                      help="Decides every random choice."),
         click.option("--smp", type=click.IntRange(1, 255), default=ChainRun.smp, show_default=True,

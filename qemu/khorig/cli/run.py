@@ -109,7 +109,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
     type=click.FloatRange(0, min_open=True),
     default=KhorigRun.timeout_s,
     show_default=True,
-    help="Seconds that one run may take.",
+    help="Seconds that the guest of one run may take.",
 )
 @click.option(
     "--out",

@@ -75,17 +75,28 @@ class GuestFacts:
 
 def parse_memory(event: GuestEvent) -> MemoryFacts:
     """Raises EventFieldError."""
+    table, first_frame, frame_count = parse_frames(event)
+    return MemoryFacts(table, first_frame, frame_count, parse_scratch(event))
+
+
+def parse_frames(event: GuestEvent) -> tuple[int, int, int]:
+    """The frame table of a `memory` event: its address, first frame and count. Raises
+    EventFieldError."""
     frames = event.fields.get("frames")
     if not isinstance(frames, dict):
         raise EventFieldError(f"event 'memory': 'frames' is {frames!r}, expected an object")
-    return MemoryFacts(
-        table=parse_address(frames.get("table"), "event 'memory': 'frames.table'"),
-        first_frame=_count(frames.get("first"), "event 'memory': 'frames.first'"),
-        frame_count=_count(frames.get("count"), "event 'memory': 'frames.count'"),
-        scratch=tuple(
-            PhysRange(*_addresses(area, 2, "event 'memory': 'scratch'"))
-            for area in _items(event, "scratch")
-        ),
+    return (
+        parse_address(frames.get("table"), "event 'memory': 'frames.table'"),
+        _count(frames.get("first"), "event 'memory': 'frames.first'"),
+        _count(frames.get("count"), "event 'memory': 'frames.count'"),
+    )
+
+
+def parse_scratch(event: GuestEvent) -> tuple[PhysRange, ...]:
+    """The scratch areas of a `memory` event. Raises EventFieldError."""
+    return tuple(
+        PhysRange(*_addresses(area, 2, "event 'memory': 'scratch'"))
+        for area in _items(event, "scratch")
     )
 
 
@@ -114,6 +125,6 @@ def _addresses(value: object, count: int, what: str) -> list[int]:
 
 
 def _count(value: object, what: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 64:
         raise EventFieldError(f"{what} is {value!r}, expected a count")
     return value

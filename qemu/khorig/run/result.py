@@ -38,6 +38,7 @@ class RunResult:
     exit_status: int | None
     console_tail: Sequence[str] = ()  # the last lines of text, events left out
     poked: Sequence[Poked] = ()  # what was written into the guest because the run was asked to
+    images_left_out: int = 0  # of guest RAM, because keeping them took too long
     recorded: str = ""  # what came of doing a failed run again to record it, or ""
     id: str = ""  # unique within the session; the folder of the artifacts below its own
     directory: str = ""  # artifacts, absolute

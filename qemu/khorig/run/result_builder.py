@@ -23,6 +23,7 @@ class ResultBuilder:
         self._findings: list[Finding] = []
         self._phases: list[Phase] = []
         self._poked: list[Poked] = []
+        self._images_left_out = 0
         self._verdict: Mapping[str, Any] | None = None
         self._jump_ns: int | None = None
 
@@ -37,6 +38,8 @@ class ResultBuilder:
             self._findings.append(Finding(**values))
         elif record["ev"] == "hook" and "poke" in record:
             self._poked.append(Poked(**{f.name: record[f.name] for f in fields(Poked)}))
+        elif record["ev"] == "image" and "left_out" in record:
+            self._images_left_out += 1
         elif record["ev"] == "verdict":
             self._verdict = record
 
@@ -71,6 +74,7 @@ class ResultBuilder:
             exit_status=verdict["exit_status"],
             console_tail=verdict["console_tail"],
             poked=self._poked,
+            images_left_out=self._images_left_out,
         )
 
 

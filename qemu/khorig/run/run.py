@@ -18,10 +18,12 @@ from khorig.guest.spec import RunSpec
 from khorig.guest.spec_json import spec_to_json
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.firmware_monitor import FirmwareWords
+from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestWords
 from khorig.run.judging import Judge, StopContext, StopHook
 from khorig.run.poke.poker import Poker
 from khorig.run.sequence import Sequence as EventSequence
+from khorig.run.stop_images import StopImages
 from khorig.vm.build_outputs import Images
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.command import qemu_argv
@@ -30,7 +32,6 @@ from khorig.vm.journal import Journal
 from khorig.vm.machines.machine import Machine
 from khorig.vm.progress_watch import ProgressWatch
 from khorig.vm.qmp import QmpClosed, QmpEvent
-from khorig.vm.ram_image import save_ram_image
 from khorig.vm.serial_port import ConsoleLine, GarbledLine
 from khorig.vm.vm import Exited, Happening, Vm
 
@@ -82,9 +83,9 @@ class Run:
         self._firmware = FirmwareWords(spec)
         self._ending_by_s: float | None = None
         self._shutdown = ""
-        self._root = ""
         self._boot: GuestEvent | None = None
-        self._memory: GuestEvent | None = None
+        self._clock = GuestClock(spec.timeout_s)
+        self._stop_images = StopImages(directory, machine, cancellation)
         self._version = ""
         self._status: int | None = None
         self._tail: tuple[str, ...] = ()
@@ -125,6 +126,7 @@ class Run:
             self._emit("qemu", version=vm.version, pid=vm.qemu.pid)
             watch = ProgressWatch(vm, self._machine)
             vm.resume()
+            self._clock.start()
             try:
                 self._status = self._drive(vm, watch)
             finally:
@@ -137,39 +139,53 @@ class Run:
     def _drive(self, vm: Vm, watch: ProgressWatch) -> int | None:
         """Follows the guest to its end. Returns QEMU's exit status, or None when the run was ended
         here because a finding says so."""
-        deadline = self._started_s + self._spec.timeout_s
         while True:
-            until = min(deadline, self._ending_by_s or deadline)
-            for happening in vm.wait(min(until - time.monotonic(), watch.next_look_in_s)):
+            left_s = min(self._clock.left_s, watch.next_look_in_s)
+            if self._ending_by_s is not None:
+                left_s = min(left_s, self._ending_by_s - time.monotonic())
+            is_over = False
+            for happening in vm.wait(left_s):
+                self._record(happening)  # all of it, also what comes behind a finding
+                if is_over:
+                    continue
                 if isinstance(happening, Exited):
                     return self._on_exit(vm, happening.status)
-                if self._handle(vm, watch, happening):
-                    return None
-            now = time.monotonic()
-            if self._ending_by_s is not None and now >= self._ending_by_s:
+                is_over = self._handle(vm, watch, happening)
+            if is_over:
                 return None
-            if now >= deadline:
+            if self._ending_by_s is not None and time.monotonic() >= self._ending_by_s:
+                return None
+            if self._clock.left_s <= 0:
                 self._on_deadline(watch)
                 return None
             if self._hangs(watch):
                 return None
 
+    def _record(self, happening: Happening) -> None:
+        if isinstance(happening, ConsoleLine):
+            self._emit("console", text=happening.text)
+        elif isinstance(happening, GarbledLine):
+            self._emit("garbled", text=happening.text, why=happening.why)
+        elif isinstance(happening, QmpEvent):
+            self._emit("qmp", name=happening.name, data=happening.data)
+        elif isinstance(happening, GuestEvent):
+            self._emit("guest", event=happening.fields)
+        elif isinstance(happening, Exited):
+            self._emit("exit", status=happening.status)
+
     def _handle(self, vm: Vm, watch: ProgressWatch, happening: Happening) -> bool:
         """Takes in one happening. True when the run is to be ended."""
         findings: list[Finding] = []
         if isinstance(happening, ConsoleLine):
-            self._emit("console", text=happening.text)
             self._words.on_text(happening.text)
             if self._words.linux_panicked and self._ending_by_s is None:
                 self._ending_by_s = time.monotonic() + _LAST_WORDS_S
             findings = self._firmware.on_text(happening.text)
         elif isinstance(happening, GarbledLine):
-            self._emit("garbled", text=happening.text, why=happening.why)
             self._add(self._garbled(happening))
         elif isinstance(happening, QmpEvent):
             findings = self._on_qmp(happening)
         elif isinstance(happening, GuestEvent):
-            self._emit("guest", event=happening.fields)
             try:
                 findings = self._on_event(vm, watch, happening)
             except EventFieldError as error:
@@ -180,13 +196,11 @@ class Run:
         return bool(findings)
 
     def _on_event(self, vm: Vm, watch: ProgressWatch, event: GuestEvent) -> list[Finding]:
+        self._stop_images.facts.take(event)
         findings = self._sequence.on_event(event)
         if event.kind == "boot":
             self._boot = event
-            self._memory = None
             self._firmware.on_boot()
-        if event.kind == "memory":
-            self._memory = event
         if event.kind in ("panic", "error"):
             self._ending_by_s = time.monotonic() + _LAST_WORDS_S
         self._add(*self._words.on_event(event))
@@ -195,7 +209,8 @@ class Run:
         if event.kind == "stop" and not findings:
             # The guest polls meanwhile. It is not paused through QMP: with -icount, 'cont' can wait
             # for ever for a lock of QEMU's (seen with 7.2.22, once in some hundred stops).
-            findings = self._on_stop(vm, event)
+            with self._clock.host():
+                findings = self._on_stop(vm, event)
             if not findings:
                 watch.restart()
                 vm.serial.send(b"g")
@@ -203,7 +218,6 @@ class Run:
 
     def _on_stop(self, vm: Vm, event: GuestEvent) -> list[Finding]:
         at = event.text("at")
-        self._root = str(event.fields.get("root", self._root))
         started_s = time.monotonic()
         context = StopContext(
             event.generation,
@@ -244,7 +258,6 @@ class Run:
         return self._machine.running_cpus(vm.qmp.monitor("info registers -a"))
 
     def _on_qmp(self, event: QmpEvent) -> list[Finding]:
-        self._emit("qmp", name=event.name, data=event.data)
         if event.name == "SHUTDOWN":
             self._shutdown = str(event.data.get("reason", ""))
         if event.name == "GUEST_PANICKED":
@@ -254,7 +267,6 @@ class Run:
         return []
 
     def _on_exit(self, vm: Vm, status: int) -> int:
-        self._emit("exit", status=status)
         if status in exit_status.MEANINGS:
             expected = self._spec.expected_status
             explained = expected == exit_status.PASS and self._words.explain(status)
@@ -273,14 +285,15 @@ class Run:
         raise vm.died()
 
     def _on_deadline(self, watch: ProgressWatch) -> None:
-        limit = f"{self._spec.timeout_s:g} s"
-        where = watch.where(self._images.elf)
-        if watch.quiet_s > self._spec.timeout_s / 2:
-            what = f"silent for more than half of the run when its {limit} were over"
-            self._add(self._finding("progress", what, Verdict.HANG, where))
-        else:
-            what = f"not finished in {limit}, though the guest was getting on; raise --timeout"
-            self._add(self._finding("deadline", what, Verdict.INFRA, where))
+        over = f"timed out after {self._spec.timeout_s:g} s"
+        evidence = (*watch.where(self._images.elf), watch.summary)
+        if watch.mostly_repeats:
+            what = f"{over} without progress"
+            self._add(self._finding("progress", what, Verdict.HANG, evidence))
+            return
+        when = "while still making progress" if self._boot else "before a kernel reported its boot"
+        what = f"{over} {when}; raise --timeout"
+        self._add(self._finding("deadline", what, Verdict.INFRA, evidence))
 
     def _hangs(self, watch: ProgressWatch) -> bool:
         try:
@@ -288,15 +301,9 @@ class Run:
                 return False
         except QmpClosed:  # its exit is the next thing that happens
             return False
-        silence = f"silent for {watch.quiet_s:.1f} s"
-        self._add(
-            self._finding(
-                "progress",
-                "no progress: the guest says nothing and runs in a circle",
-                Verdict.HANG,
-                (*watch.where(self._images.elf), silence),
-            )
-        )
+        what = "no progress: the guest is silent and its CPUs repeat what they did"
+        evidence = (*watch.where(self._images.elf), watch.summary)
+        self._add(self._finding("progress", what, Verdict.HANG, evidence))
         return True
 
     def _settle(self) -> None:
@@ -312,21 +319,7 @@ class Run:
             self._add(*missing)
 
     def _save_image(self, vm: Vm, at: str) -> None:
-        generation = self._sequence.generation
-        regions = [[hex(r.gpa), hex(r.size), hex(r.offset)] for r in vm.ram.regions]
-        description = {
-            "arch": self._machine.arch,
-            "machine": self._machine.name,
-            "generation": generation,
-            "at": at,
-            "root": self._root,
-            "parameters": self._boot.fields.get("parameters") if self._boot else None,
-            "scratch": self._memory.fields.get("scratch") if self._memory else None,
-            "frames": self._memory.fields.get("frames") if self._memory else None,
-            "ram_map": regions,
-        }
-        save_ram_image(vm.ram_file, self._directory / f"gen{generation}.{at}", description)
-        self._emit("image", file=f"gen{generation}.{at}.ram.zst")
+        self._emit("image", **self._stop_images.save(vm, self._sequence.generation, at))
 
     def _garbled(self, line: GarbledLine) -> Finding:
         return self._finding("protocol", f"garbled event ({line.why}): {line.text[:200]}")

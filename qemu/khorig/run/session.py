@@ -169,10 +169,13 @@ class Session(Generic[Spec]):
         folder.mkdir()
         again = self._run_in(folder, spec, machine, images, keep=True)
         self._documents.write_run(folder, again)
+        where = "guest RAM at every stop is in recorded/"
+        if again.images_left_out:
+            where += f" but at {again.images_left_out}, where keeping it took too long"
         if again.verdict is first.verdict and again.cause == first.cause:
-            return "the same once more; guest RAM at every stop is in recorded/"
+            return f"the same once more; {where}"
         outcome = f"{again.verdict.value}: {again.cause}" if again.cause else again.verdict.value
-        return f"NOT the same once more, but {outcome}; guest RAM at every stop is in recorded/"
+        return f"NOT the same once more, but {outcome}; {where}"
 
     def _report(self) -> None:
         if not self.results:

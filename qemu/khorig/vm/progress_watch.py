@@ -23,23 +23,25 @@ _FRAMES = 12
 class ProgressWatch:
     """Looks at the guest's registers once its console has been silent for a while.
 
-    A guest that comes back to register contents it has had before, look after look, and says
-    nothing, runs in a circle: it hangs. One whose registers are new each time gets on, however slow
-    the host is. Looks count only when the virtual CPU has run in between or sleeps by its own will,
-    so that a busy host is not taken for a hung guest.
+    A guest whose CPUs all come back to register contents that they have had before, look after look,
+    and that says nothing, runs in a circle: it hangs. One with a CPU whose registers are new each
+    time gets on, however slow the host is. Looks count only when a virtual CPU has run in between or
+    all sleep by their own will, so that a busy host is not taken for a hung guest.
     """
 
     def __init__(self, vm: Vm, machine: Machine) -> None:
         self._vm = vm
         self._machine = machine
-        self._thread: int | None = None
+        self._threads: frozenset[int] | None = None  # that run virtual CPUs
         self._pcs: list[int] = []
         self.restart()
 
     def restart(self) -> None:
         """The guest has just been let go on: what was seen before no longer counts."""
-        self._seen: set[bytes] = set()
-        self._repeats = 0
+        self._seen: dict[int, set[bytes]] = {}  # by CPU
+        self._looks = 0
+        self._old_looks = 0  # those that showed nothing new
+        self._repeats = 0  # how many of those in a row
         self._bytes = self._vm.serial.total_bytes
         self._quiet_since = time.monotonic()
         self._next = self._quiet_since + _SILENCE_S
@@ -67,27 +69,53 @@ class ProgressWatch:
         self._next = now + _INTERVAL_S
         if not self._has_run():
             return False
-        registers = self._vm.qmp.monitor("info registers")
-        state = hashlib.blake2b(registers.encode(), digest_size=16).digest()
-        self._repeats = self._repeats + 1 if state in self._seen else 0
-        self._seen.add(state)
+        registers = self._vm.qmp.monitor("info registers -a")
+        is_new = self._shows_something_new(registers)
+        self._looks += 1
+        self._old_looks += not is_new
+        self._repeats = 0 if is_new else self._repeats + 1
         if (pc := _register(self._machine.pc_pattern, registers)) is not None:
             self._pcs.append(pc)
         return self._repeats >= _LOOKS
 
+    @property
+    def mostly_repeats(self) -> bool:
+        """Whether most of many looks since the last output showed nothing new: a guest that runs in
+        a circle of so many states that it was not seen to come round often enough in a row."""
+        return self._looks >= _LOOKS and self._old_looks > self._looks / 2
+
+    @property
+    def summary(self) -> str:
+        """For people: what the looks have shown."""
+        silence = f"silent for {self.quiet_s:.1f} s"
+        if not self._looks:
+            return silence
+        return f"{silence}; {self._old_looks} of {self._looks} looks at the CPUs showed nothing new"
+
+    def _shows_something_new(self, registers: str) -> bool:
+        """Whether a CPU has registers that it never had since the last output."""
+        is_new = False
+        for number, block in enumerate(re.split(r"^CPU#", registers, flags=re.MULTILINE)):
+            seen = self._seen.setdefault(number, set())
+            state = hashlib.blake2b(block.encode(), digest_size=16).digest()
+            is_new |= state not in seen
+            seen.add(state)
+        return is_new
+
     def _has_run(self) -> bool:
-        """Whether the virtual CPU has run since the last look that counted, or has nothing to do:
-        then all of QEMU sleeps. When only the virtual CPU sleeps it may wait for a thread that the
+        """Whether a virtual CPU has run since the last look that counted, or has nothing to do:
+        then all of QEMU sleeps. When only the virtual CPUs sleep they may wait for a thread that the
         host does not let run."""
-        if self._thread is None:
-            self._thread = int(self._vm.qmp.execute("query-cpus-fast")[0]["thread-id"])
+        if self._threads is None:
+            cpus = self._vm.qmp.execute("query-cpus-fast")
+            self._threads = frozenset(int(cpu["thread-id"]) for cpu in cpus)
         threads = self._vm.qemu.threads()
         if all(thread.sleeps for thread in threads.values()):
             return bool(threads)
-        cpu = threads.get(self._thread)
-        if cpu is None or cpu.cpu_s - self._cpu_s < _CPU_S:
+        used_s = sum(thread.cpu_s for id, thread in threads.items() if id in self._threads)
+        if used_s - self._cpu_s < _CPU_S:
             return False
-        self._cpu_s = cpu.cpu_s
+        self._cpu_s = used_s
         return True
 
     def where(self, elf: Path) -> tuple[str, ...]:

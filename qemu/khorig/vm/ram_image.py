@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, BinaryIO, Callable, Mapping, Sequence
 
 from khorig.vm.ram_file import RamFile
 
@@ -13,32 +13,53 @@ _CHUNK = 8 << 20
 _LEVEL = 1  # most of what is there is random or zero; more effort gains nothing
 
 
-def save_ram_image(ram_file: RamFile, path: Path, description: Mapping[str, Any]) -> None:
+def save_ram_image(
+    ram_file: RamFile,
+    path: Path,
+    description: Mapping[str, Any],
+    go_on: Callable[[], None] = lambda: None,
+) -> None:
     """Writes `path`.ram.zst, guest RAM from its first byte to its last, and `path`.json:
     `description` with `size` and the `extents` [[offset, size], ...] that were ever written.
 
     `zstd -d --sparse` makes the image of it; offsets in it are those of the RAM map in the
     description. Each extent and each hole is its own zstd frame, so a hole of any size costs
-    neither time nor room. Raises OSError when the disk is full.
+    neither time nor room. `go_on` is called once a chunk; what it raises ends this, and nothing is
+    left of the image. Raises OSError when the disk is full.
     """
+    extents = ram_file.extents()
+    partial = path.with_name(path.name + ".ram.zst.partial")
+    try:
+        with partial.open("wb") as sink:
+            _pack(ram_file, extents, sink, go_on)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.rename(path.with_name(path.name + ".ram.zst"))
+    sidecar = {**description, "size": ram_file.size, "extents": extents}
+    path.with_name(path.name + ".json").write_text(json.dumps(sidecar, indent=1) + "\n")
+
+
+def _pack(
+    ram_file: RamFile,
+    extents: Sequence[tuple[int, int]],
+    sink: BinaryIO,
+    go_on: Callable[[], None],
+) -> None:
     import zstandard
 
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
     zeros = compressor.compress(bytes(_CHUNK))
-    extents = ram_file.extents()
-    partial = path.with_name(path.name + ".ram.zst.partial")
-    with partial.open("wb") as sink:
-        at = 0
-        for begin, size in [*extents, (ram_file.size, 0)]:
-            holes, rest = divmod(begin - at, _CHUNK)
-            for _ in range(holes):
-                sink.write(zeros)
-            if rest:
-                sink.write(compressor.compress(bytes(rest)))
-            for offset in range(begin, begin + size, _CHUNK):
-                chunk = ram_file.pread(min(_CHUNK, begin + size - offset), offset)
-                sink.write(compressor.compress(chunk))
-            at = begin + size
-    partial.rename(path.with_name(path.name + ".ram.zst"))
-    sidecar = {**description, "size": ram_file.size, "extents": extents}
-    path.with_name(path.name + ".json").write_text(json.dumps(sidecar, indent=1) + "\n")
+    at = 0
+    for begin, size in [*extents, (ram_file.size, 0)]:
+        holes, rest = divmod(begin - at, _CHUNK)
+        for _ in range(holes):
+            go_on()
+            sink.write(zeros)
+        if rest:
+            sink.write(compressor.compress(bytes(rest)))
+        for offset in range(begin, begin + size, _CHUNK):
+            go_on()
+            chunk = ram_file.pread(min(_CHUNK, begin + size - offset), offset)
+            sink.write(compressor.compress(chunk))
+        at = begin + size

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Images of guest RAM that a run keeps."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+from khorig.guest.event import EventFieldError, GuestEvent, parse_address
+from khorig.guest.facts import parse_frames, parse_scratch
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.machines.machine import Machine
+from khorig.vm.ram_image import save_ram_image
+from khorig.vm.vm import Vm
+
+_LIMIT_S = 60.0  # for all images of a run; what would take longer is left out
+
+
+class ImageFacts:
+    """What kernels have said that describes an image of their memory. A kernel may say anything:
+    what cannot be read is left out and noted, so that the image can be read whatever it said."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+        self._left_out: dict[str, str] = {}
+
+    def take(self, event: GuestEvent) -> None:
+        """Takes an event in, whatever its kind and its fields."""
+        if event.kind == "boot":
+            self._forget("scratch", "frames")
+            self._keep("parameters", lambda: _text(event.address("parameters")), event)
+        elif event.kind == "memory":
+            self._keep("scratch", lambda: _areas(event), event)
+            self._keep("frames", lambda: _frames(event), event)
+        elif event.kind == "stop" and "root" in event.fields:
+            self._keep("root", lambda: _text(event.address("root")), event)
+
+    def description(self) -> dict[str, Any]:
+        """For khorig.mem.formats.sidecar."""
+        names = ("root", "parameters", "scratch", "frames")
+        found = {name: self._values.get(name) for name in names}
+        return {**found, "left_out": list(self._left_out.values())}
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            self._values.pop(name, None)
+            self._left_out.pop(name, None)
+
+    def _keep(self, name: str, read: Callable[[], Any], event: GuestEvent) -> None:
+        self._forget(name)
+        if name not in event.fields:
+            return
+        try:
+            self._values[name] = read()
+        except EventFieldError as error:
+            self._left_out[name] = str(error)
+
+
+def _text(address: int) -> str:
+    return f"{address:#x}"
+
+
+def _areas(event: GuestEvent) -> list[list[str]]:
+    return [[_text(area.begin), _text(area.size)] for area in parse_scratch(event)]
+
+
+def _frames(event: GuestEvent) -> dict[str, Any]:
+    table, first, count = parse_frames(event)
+    return {"table": _text(table), "first": first, "count": count}
+
+
+class StopImages:
+    """Keeps images in the folder of a run, in a limited time that is nobody else's."""
+
+    def __init__(self, directory: Path, machine: Machine, cancellation: Cancellation) -> None:
+        self._directory = directory
+        self._machine = machine
+        self._cancellation = cancellation
+        self._left_s = _LIMIT_S
+        self.facts = ImageFacts()
+
+    def save(self, vm: Vm, generation: int, at: str) -> dict[str, Any]:
+        """Keeps one image and returns what the journal has of it: `file`, and `left_out` with the
+        reason when it would have taken too long. Raises OSError when the disk is full, Interrupted."""
+        name = f"gen{generation}.{at}"
+        record = {"file": f"{name}.ram.zst"}
+        description = {
+            "arch": self._machine.arch,
+            "machine": self._machine.name,
+            "generation": generation,
+            "at": at,
+            **self.facts.description(),
+            "ram_map": [[hex(r.gpa), hex(r.size), hex(r.offset)] for r in vm.ram.regions],
+        }
+        began_s = time.monotonic()
+        until_s = began_s + self._left_s
+        try:
+            save_ram_image(
+                vm.ram_file, self._directory / name, description, lambda: self._check(until_s)
+            )
+        except TimeoutError:
+            record["left_out"] = f"images of one run may take {_LIMIT_S:g} s"
+        finally:
+            self._left_s -= time.monotonic() - began_s
+        return record
+
+    def _check(self, until_s: float) -> None:
+        self._cancellation.check()
+        if time.monotonic() >= until_s:
+            raise TimeoutError
