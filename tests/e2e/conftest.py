@@ -9,7 +9,13 @@ from guest import Guest
 
 
 @pytest.fixture
-def guest(tmp_path: Path) -> Guest:
-    """Real kernels under QEMU. What runs leave goes to Bazel's outputs where there are some."""
+def out(tmp_path: Path) -> Path:
+    """Where runs leave what they leave: Bazel's outputs where there are some."""
     outputs = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
-    return Guest(Path(outputs) if outputs else tmp_path / "out")
+    return Path(outputs) if outputs else tmp_path / "out"
+
+
+@pytest.fixture
+def guest(out: Path) -> Guest:
+    """Real kernels under QEMU."""
+    return Guest(out)

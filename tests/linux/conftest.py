@@ -9,8 +9,14 @@ from peers import Chains, use_own_cache
 
 
 @pytest.fixture
-def chains(tmp_path: Path) -> Chains:
-    """Real kernels under QEMU. What runs leave goes to Bazel's outputs where there are some."""
+def out(tmp_path: Path) -> Path:
+    """Where runs leave what they leave: Bazel's outputs where there are some."""
     use_own_cache()
     outputs = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
-    return Chains(Path(outputs) if outputs else tmp_path / "out")
+    return Path(outputs) if outputs else tmp_path / "out"
+
+
+@pytest.fixture
+def chains(out: Path) -> Chains:
+    """Real kernels under QEMU."""
+    return Chains(out)

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A byte that changes on the way is found: by Linux's module, by its user space, and by the host."""
+"""A byte that changes on the way is found: by Linux's module, by its user space, and by the host,
+which names page and owner wherever it can look (`khorig teeth`)."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Sequence
+
 import numpy as np
 import pytest
-from peers import ONE_OF_EACH, Chains
+from peers import ONE_OF_EACH, Chains, arch_of, built_peer
 
+from khorig.cli.main import main
 from khorig.kho.clients.khorig import decode_clients
 from khorig.kho.handover import decode_handover
+from khorig.linux.teeth import CHAINS
 from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
 from khorig.run.judging import StopContext
@@ -54,3 +61,21 @@ def test_a_flipped_byte_is_found(chains: Chains, machine: str, what: str, says: 
     assert result.verdict is Verdict.FAIL
     assert any(says in finding.what for finding in result.findings), result.findings
     assert result.findings[0].generation == 3
+
+
+@ONE_OF_EACH
+@pytest.mark.parametrize("kernels", CHAINS[1:], ids="-".join)
+def test_every_class_of_owners(
+    capsys: pytest.CaptureFixture[str], out: Path, machine: str, kernels: Sequence[str]
+) -> None:
+    for name in kernels:
+        if name != "khorig":
+            built_peer(arch_of(machine), name)
+    words = ("--machine", machine, "--chain", ",".join(kernels), "--out", str(out))
+    with pytest.raises(SystemExit) as ended:
+        main(("teeth", "--json", *words))
+    printed, said = capsys.readouterr()
+    if ended.value.code != 0:
+        pytest.fail(said, pytrace=False)
+    (chain,) = json.loads(printed)["chains"]
+    assert chain["teeth"] == chain["of"] > 0

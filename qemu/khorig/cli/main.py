@@ -25,6 +25,7 @@ khorig checks from guest memory whether anything was lost.
   khorig run --scenario recursion --mem 1G --seed random
   khorig run --fault write-after-seal a defect that must be found
   khorig run -- -d int -D int.log     more arguments for QEMU
+  khorig teeth                        which changes of handed-over memory are found
   khorig test                         all tests
   khorig mutants                      whether the tests notice planted bugs
   khorig linux build                  real Linux as a peer; then: khorig linux run

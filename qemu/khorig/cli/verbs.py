@@ -14,6 +14,7 @@ from khorig.cli.near import unknown
 _VERBS = {
     "run": "run:run",
     "linux": "linux:linux",
+    "teeth": "teeth:teeth",
     "bench": "bench:bench",
     "inspect": "inspect:inspect",
     "check": "check:check",

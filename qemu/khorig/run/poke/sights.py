@@ -3,25 +3,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Iterator, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
-from khorig.kho.anchors import scan
-from khorig.kho.boot.handoff import find_handoff
-from khorig.kho.boot.handoff_fields import Handoff
-from khorig.kho.candidates import find_candidates
-from khorig.kho.clients.khorig import decode_clients
-from khorig.kho.clients.linux import decode_linux_clients
-from khorig.kho.clients.linux_owners import linux_blocks
-from khorig.kho.clients.scenario_state import read_scenario_state
-from khorig.kho.handover import decode_handover
+from khorig.kho.blocks import Int64Array
 from khorig.kho.layout import GEOMETRY_4K
-from khorig.kho.ownership import find_owners
+from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot, snapshot_of_stop
 from khorig.mem.errors import DecodeError
-from khorig.mem.memory import PhysicalMemory, PhysRange, RamMemory
+from khorig.mem.formats.dump import Dump, RunFacts
+from khorig.mem.memory import RamMemory
 from khorig.run.judging import StopContext
 from khorig.run.poke.place import Place
-from khorig.run.poke.written_memory import WrittenMemory
 from khorig.run.tamper.handoff_source import find_handoff_source, find_scratch_source
 from khorig.run.tamper.target import CannotTamper
 
@@ -52,77 +45,55 @@ class Sights:
             return (*self._handed_over, *self._runtime)
         if context.at == "entry" and is_first:
             return self._runtime
-        memory = RamMemory(context.ram)
-        root, handoff, scratch = _find(context, memory)
-        if root is None:
+        snapshot = _snapshot(context)
+        if snapshot is None:
             return self._runtime
-        try:
-            self._handed_over = tuple(_preserved(memory, root))
-            nodes = tuple(_nodes(memory, root))
-        except DecodeError:
-            return self._runtime
-        hand = (*_handoff(handoff), *_scratch_array(scratch))
-        return (*self._handed_over, *nodes, *hand, *self._runtime)
+        self._handed_over = tuple(_pages(snapshot, snapshot.owners.frames))
+        nodes = _pages(snapshot, snapshot.node_frames)
+        return (*self._handed_over, *nodes, *_ways_to(snapshot, context), *self._runtime)
 
 
-def _find(
-    context: StopContext, memory: RamMemory
-) -> tuple[int | None, Handoff | None, PhysRange | None]:
-    """The root, what names it to the next kernel, and the scratch array."""
-    arch = context.machine.arch
+def _snapshot(context: StopContext) -> Snapshot | None:
+    """A Linux does not name its root before it jumps, so all of memory is looked at."""
     try:
-        if context.at == "entry":
-            assert context.boot is not None
-            handoff = find_handoff(memory, arch, context.boot.address("parameters"))
-            if handoff is None:
-                return None, None, None
-            return handoff.root.value, handoff, handoff.scratch_array
-        root = _sealed_root(context)
-        if root is None:
-            return None, None, None
-        source = find_handoff_source(memory, arch, root)
-        at, areas = find_scratch_source(memory, source)
-        return root, source, PhysRange(at, source.scratch_size.value)
-    except (DecodeError, EventFieldError):
-        return None, None, None
-    except CannotTamper:
-        return root, None, None
+        root = parameters = None
+        if context.at == "entry" and context.boot is not None:
+            parameters = context.boot.address("parameters")
+        elif "root" in context.event.fields:
+            root = context.event.address("root")
+        facts = RunFacts(context.generation, context.at, root, parameters)
+        machine = context.machine
+        memory = RamMemory(context.ram)
+        dump = Dump(Path(), "stop", memory, machine.arch, machine.name, _SHIFT, run=facts)
+        if root is not None or parameters is not None:
+            return snapshot_of_stop(dump)
+        found = find_snapshot(dump)
+        return found if found.chosen.holds_itself else None
+    except (DecodeError, EventFieldError, NoHandover):
+        return None
 
 
-def _sealed_root(context: StopContext) -> int | None:
-    """A Linux does not name it, so all of memory is looked at."""
-    if "root" in context.event.fields:
-        return context.event.address("root")
-    memory = WrittenMemory(context.ram)
-    candidates = find_candidates(memory, (), scan(memory), _SHIFT)
-    whole = [candidate for candidate in candidates if candidate.holds_itself]
-    return whole[0].address if whole else None
+def _pages(snapshot: Snapshot, frames: Int64Array) -> Iterator[Place]:
+    for frame in frames.tolist():
+        yield Place(snapshot.describe(frame), frame << _SHIFT, _PAGE)
 
 
-def _preserved(memory: PhysicalMemory, root: int) -> Iterator[Place]:
-    handover = decode_handover(memory, root)
-    clients = decode_clients(memory, handover)
-    scenario = read_scenario_state(memory, clients.stores, GEOMETRY_4K)
-    linux = linux_blocks(decode_linux_clients(memory, handover), GEOMETRY_4K)
-    owners = find_owners(handover, clients, [*scenario.owned, *linux])
-    for frame in owners.frames.tolist():
-        yield Place(owners.name(frame), frame << _SHIFT, _PAGE)
-
-
-def _nodes(memory: PhysicalMemory, root: int) -> Iterator[Place]:
-    for node in decode_handover(memory, root).tree.nodes:
-        name = f"radix node of level {node.level}, prefix {node.prefix:#x}"
-        yield Place(name, node.address, _PAGE)
-
-
-def _handoff(handoff: Handoff | None) -> Iterator[Place]:
-    if handoff is not None:
+def _ways_to(snapshot: Snapshot, context: StopContext) -> Iterator[Place]:
+    """What leads the next kernel to root and scratch. Before the jump it waits where only the root
+    in it tells it from other memory."""
+    handoff = snapshot.handoff
+    try:
+        if context.at == "sealed":
+            handoff = find_handoff_source(snapshot.memory, context.machine.arch, snapshot.root)
+        if handoff is None:
+            return
         yield Place(HANDOFF, handoff.root.address, handoff.root.size)
-
-
-def _scratch_array(array: PhysRange | None) -> Iterator[Place]:
-    if array is not None:
-        yield Place(SCRATCH_ARRAY, array.begin, array.size)
+        begin = handoff.scratch.value
+        if context.at == "sealed":
+            begin, _ = find_scratch_source(snapshot.memory, handoff)
+        yield Place(SCRATCH_ARRAY, begin, handoff.scratch_size.value)
+    except CannotTamper:
+        return
 
 
 def _runtime_services(event: GuestEvent) -> Iterator[Place]:

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Small runs whose verdicts are tried by damage: of khorig alone, and of chains with Linux."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Sequence
+
+from khorig.guest.chain_run import ChainRun
+from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.spec import KHORIG, RunSpec
+from khorig.linux.chain import make_images, must_count
+from khorig.linux.judge import LinuxJudge
+from khorig.rules.finding import Verdict
+from khorig.run.judge import HandoverJudge
+from khorig.run.judging import Judge
+from khorig.run.result import RunResult
+from khorig.run.session import RunKind, Session
+from khorig.run.teeth.bite import Bite, bite_of
+from khorig.run.teeth.plan import Attempt, Plan, make_plan
+from khorig.run.teeth.survey import Survey
+from khorig.vm.build_outputs import Images, find_images
+from khorig.vm.machines import Machine
+
+_LINUX = "linux-7.3"
+# One of each direction, and a khorig in between.
+CHAINS = (
+    (KHORIG,),
+    (_LINUX, KHORIG),
+    (KHORIG, _LINUX),
+    (_LINUX, _LINUX),
+    (_LINUX, KHORIG, _LINUX),
+)
+_KHORIG_MEMORY = 128 << 20
+_CHAIN_MEMORY = 512 << 20
+_CHAIN_TIMEOUT_S = 300.0
+# Enough for an owner of each class, and little to hash.
+_OPTIONS = ("megabytes=1", "reserve_mem=64K:4096:reference")
+
+
+def spec_of(kernels: Sequence[str], machine: Machine, boot: str, seed: int) -> RunSpec:
+    """The run that is damaged: three generations where khorig is alone."""
+    if tuple(kernels) == (KHORIG,):
+        return KhorigRun(
+            machine.arch,
+            machine.name,
+            boot=boot,
+            seed=seed,
+            memory=_KHORIG_MEMORY,
+            extra_options=_OPTIONS,
+        )
+    return ChainRun(
+        machine.arch,
+        machine.name,
+        boot=boot,
+        seed=seed,
+        memory=_CHAIN_MEMORY,
+        timeout_s=_CHAIN_TIMEOUT_S,
+        kernels=tuple(kernels),
+        counted=must_count(machine.name),
+    )
+
+
+def judge_of(spec: RunSpec) -> Judge:
+    """Who decides a run."""
+    if isinstance(spec, ChainRun):
+        return LinuxJudge(spec)
+    assert isinstance(spec, KhorigRun)
+    return HandoverJudge(spec)
+
+
+def _images(spec: RunSpec, machine: Machine, folder: Path) -> Images:
+    if isinstance(spec, ChainRun):
+        return make_images(spec, machine, folder)
+    return find_images(machine)
+
+
+class Teeth:
+    """Damages runs one byte at a time and counts what was found. First each run is done without
+    damage, which has to pass, to learn who owns what in it."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        """`classes` are names of khorig.run.teeth.classes.CLASSES."""
+        self.plans: list[Plan] = []
+        self.bites: list[Bite] = []
+        self._classes = tuple(classes)
+        self._surveys: dict[RunSpec, Survey] = {}
+        self._attempts: dict[RunSpec, Attempt] = {}
+
+    @property
+    def kind(self) -> RunKind[RunSpec]:
+        """What the session needs to know of the runs."""
+        return RunKind(self._judge, lambda spec: (), _images)
+
+    def _judge(self, spec: RunSpec) -> Judge:
+        if spec.pokes:
+            return judge_of(spec)
+        survey = Survey(judge_of(spec))
+        self._surveys[spec] = survey
+        return survey
+
+    def survey(self, session: Session[RunSpec], specs: Sequence[RunSpec], jobs: int) -> list[RunResult]:
+        """Does the runs without damage and makes a plan for each that passes. Returns those that do
+        not. Raises InfraError as Session does."""
+        results = session.run_all(specs, jobs)
+        for result in results:
+            if result.verdict is Verdict.PASS:
+                places = self._surveys[result.spec].places
+                self.add_plan(make_plan(result.spec, places, self._classes))
+        return [result for result in results if result.verdict is not Verdict.PASS]
+
+    def add_plan(self, plan: Plan) -> None:
+        """Takes attempts in that are to be made."""
+        self.plans.append(plan)
+        self._attempts |= {attempt.spec: attempt for attempt in plan.attempts}
+
+    def bite(self, session: Session[RunSpec], jobs: int) -> None:
+        """Makes every attempt of every plan. Raises InfraError as Session does."""
+        specs = [attempt.spec for plan in self.plans for attempt in plan.attempts]
+        self.bites = [self.bite_of(result) for result in session.run_all(specs, jobs)]
+
+    def bite_of(self, result: RunResult) -> Bite:
+        """What became of the attempt that a run was. Raises KeyError for a run that was none."""
+        return bite_of(self._attempts[result.spec], result)
+
+    def bites_of(self, plan: Plan) -> list[Bite]:
+        """Those of one plan, in its order."""
+        mine = {attempt.spec for attempt in plan.attempts}
+        return [bite for bite in self.bites if bite.attempt.spec in mine]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What no rule can find yet, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from khorig.guest.chain_run import is_linux
+from khorig.guest.spec import RunSpec
+from khorig.run.teeth.classes import CLASSES
+from khorig.run.teeth.moment import Moment
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Pokes that cannot be found."""
+
+    moments: frozenset[Moment]
+    classes: frozenset[str]
+    before_linux: bool  # only where the next kernel is a Linux
+    why: str
+
+
+_SEALED = frozenset({Moment.KHORIG_SEALED, Moment.LINUX_SEALED})
+_STAYS = frozenset({"memblock", "runtime-services"})  # what a Linux keeps where it was
+SESSIONS = frozenset(name for name in CLASSES if name.startswith(("luo", "memfd")))
+_WRITTEN_LATE = frozenset({"luo", "luo-session", "luo-file", "luo-shared", "memfd"})
+
+LIMITS = (
+    Limit(
+        _SEALED,
+        frozenset(CLASSES) - _STAYS,
+        before_linux=True,
+        why="a Linux has no stop at its first instruction, and by its first stop it has taken back "
+        "and used what it was handed",
+    ),
+    Limit(
+        frozenset({Moment.LINUX_MADE}),
+        SESSIONS,
+        before_linux=True,
+        why="nothing leads to a session's memory before Linux has serialized it on the way down, "
+        "and the next Linux has taken it back by its first stop",
+    ),
+    Limit(
+        frozenset({Moment.LINUX_SEALED}),
+        _WRITTEN_LATE,
+        before_linux=False,
+        why="Linux serializes its sessions on the way down, after the last word of its user space",
+    ),
+)
+
+
+def limit_of(spec: RunSpec, moment: Moment, generation: int, owner_class: str) -> str:
+    """Why a poke cannot be found; "" when it must be."""
+    to_linux = is_linux(spec.kernel_of(generation + 1))
+    for limit in LIMITS:
+        applies = moment in limit.moments and owner_class in limit.classes
+        if applies and (to_linux or not limit.before_linux):
+            return limit.why
+    return ""

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which runs there are to do, from what a run without damage had."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from dataclasses import dataclass
+from typing import Iterator, Mapping, Sequence
+
+from khorig.guest.chain_run import is_linux
+from khorig.guest.poke import Poke
+from khorig.guest.spec import RunSpec
+from khorig.run.poke.place import Place
+from khorig.run.teeth.classes import CLASSES, OwnerClass
+from khorig.run.teeth.limits import SESSIONS, limit_of
+from khorig.run.teeth.moment import Moment, moment_of
+
+_PAGE = 4096
+_LINUX = (Moment.LINUX_MADE, Moment.LINUX_SEALED)
+_STOPS = ("entry", "restored", "sealed")  # in the order of a generation
+
+Places = Mapping[tuple[int, str], Sequence[Place]]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run with one byte changed."""
+
+    spec: RunSpec
+    owner_class: str
+    poke: Poke
+    why: str  # a change is wrong there
+    owner: str  # whose the byte is, as a finding has to name it
+    pages: frozenset[int]  # that a finding may name: where it is changed, and where a jump takes it
+
+
+@dataclass(frozen=True)
+class OutOfReach:
+    """A change that no rule can find yet."""
+
+    owner_class: str
+    generation: int
+    stop: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be tried in the runs of one specification, in the order of the run."""
+
+    spec: RunSpec
+    attempts: tuple[Attempt, ...]
+    out_of_reach: tuple[OutOfReach, ...]
+
+
+def make_plan(spec: RunSpec, places: Places, classes: Sequence[str]) -> Plan:
+    """One attempt for each class and each stop at which a change of its memory is wrong. `places`
+    are those of a run of `spec`; what owns nothing there is left out."""
+    attempts: list[Attempt] = []
+    beyond: list[OutOfReach] = []
+    owned = _owned(spec, places)
+    for generation, at, moment in _moments(spec, places):
+        for name in classes:
+            if moment not in CLASSES[name].wrong_at or name not in owned:
+                continue
+            if why := limit_of(spec, moment, generation, name):
+                beyond.append(OutOfReach(name, generation, at, why))
+            else:
+                attempts += _attempts(spec, places, generation, at, moment, CLASSES[name])
+    return Plan(spec, tuple(attempts), tuple(beyond))
+
+
+def _moments(spec: RunSpec, places: Places) -> Iterator[tuple[int, str, Moment]]:
+    for generation in range(1, spec.generations + 1):
+        for at in _STOPS:
+            moment = moment_of(spec, generation, at)
+            if moment is not None and (generation, at) in places:
+                yield generation, at, moment
+
+
+def _owned(spec: RunSpec, places: Places) -> set[str]:
+    """The classes that own something in the course of the run. A session that goes from Linux to
+    Linux is never seen, but it is there."""
+    names = {place.owner for found in places.values() for place in found}
+    owned = {name for name, one in CLASSES.items() if any(map(one.owns, names))}
+    linuxes = [g for g in range(1, spec.generations + 1) if is_linux(spec.kernel_of(g))]
+    return owned | SESSIONS if len(linuxes) > 1 else owned
+
+
+def _attempts(
+    spec: RunSpec,
+    places: Places,
+    generation: int,
+    at: str,
+    moment: Moment,
+    owner_class: OwnerClass,
+) -> Iterator[Attempt]:
+    """One at most: none where the class owns nothing."""
+    later = [p for p in places.get((generation + 1, "entry"), ()) if owner_class.owns(p.owner)]
+    here = [p for p in places[generation, at] if owner_class.owns(p.owner)]
+    by_name = bool(here)
+    if not by_name and not owner_class.moves and moment in _LINUX:
+        here = later  # what Linux links to only on its way down lies where it will be found
+    if not here:
+        return
+    chance = random.Random(f"{spec.seed} {owner_class.name} {generation} {at}")
+    place = chance.choice(here)
+    where: str | int = place.owner if by_name else place.begin
+    poke = Poke(generation, at, where, chance.randrange(place.size))
+    moved = [p.begin for p in later] if owner_class.moves else []
+    yield Attempt(
+        spec=dataclasses.replace(spec, pokes=(poke,)),
+        owner_class=owner_class.name,
+        poke=poke,
+        why=moment.value,
+        owner=place.owner,
+        pages=frozenset(begin // _PAGE * _PAGE for begin in (place.begin, *moved)),
+    )
