@@ -6,10 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_kernel import build_elf
 
 from khorig.run.scenarios import ScenarioInfo, read_scenarios
 from khorig.vm.errors import InfraError
+from khorig.vm.symbols import Symbols
 
 
 def test_all_scenarios_are_listed_by_name(tmp_path: Path) -> None:
@@ -56,3 +59,26 @@ def test_a_cut_elf_is_an_error(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InfraError, match="cannot be read"):
         read_scenarios(tmp_path / "none.elf")
+
+
+@given(st.data())
+def test_any_damage_is_an_error_or_a_list(damaged_elf: tuple[Path, bytes], data: st.DataObject) -> None:
+    path, whole = damaged_elf
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(damaged) - 1) | st.integers(0, 63))
+        damaged[at] = data.draw(st.integers(0, 255))
+    path.write_bytes(damaged)
+    try:
+        read_scenarios(path)
+    except InfraError:
+        pass
+    Symbols(path).describe(0)
+
+
+@pytest.fixture(scope="module")
+def damaged_elf(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """Where a damaged ELF goes, and a whole one."""
+    path = tmp_path_factory.mktemp("elf") / "k.elf"
+    build_elf(path, {"chain": "x", "zebra": "y"})
+    return path, path.read_bytes()

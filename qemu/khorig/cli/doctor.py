@@ -24,7 +24,6 @@ from khorig.vm.vm import MINIMUM_QEMU
 # Module, and Debian's package that has it.
 _MODULES = {
     "click": "python3-click",
-    "elftools": "python3-pyelftools",
     "jinja2": "python3-jinja2",
     "libfdt": "python3-libfdt",
     "numpy": "python3-numpy",

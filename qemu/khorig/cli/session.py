@@ -12,7 +12,6 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.output import renderer_for
 from khorig.guest.spec import RunSpec
-from khorig.out.documents import results_document
 from khorig.out.session_documents import SessionDocuments
 from khorig.run.artifacts import default_out
 from khorig.run.session import RunKind, Session
@@ -60,6 +59,8 @@ def run_session(
     if summary is not None and (text := summary(results)):
         click.echo(text, file=options.people if options.json else None)
     if options.json:
+        from khorig.out.documents import results_document
+
         click.echo(results_document(results), nl=False)
     if cancellation.signal_number is not None:
         return exit_codes.SIGNAL + cancellation.signal_number

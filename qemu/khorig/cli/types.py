@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
@@ -101,6 +100,8 @@ class Seed(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         if value == "random":
+            import secrets  # takes longer to import than most of what is in use
+
             return secrets.randbits(32)
         try:
             seed = value if isinstance(value, int) else int(str(value), 0)

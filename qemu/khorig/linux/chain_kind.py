@@ -7,15 +7,27 @@ from typing import Callable, Sequence
 
 from khorig.guest.chain_run import ChainRun
 from khorig.linux.chain import make_images
-from khorig.linux.judge import LinuxJudge
-from khorig.linux.refusals import refusal_hooks
 from khorig.run.judging import Judge, StopHook
 from khorig.run.session import RunKind
 
 
+def _judge(spec: ChainRun) -> Judge:
+    from khorig.linux.judge import LinuxJudge  # with the decoder, while QEMU comes up
+
+    return LinuxJudge(spec)
+
+
+def _hooks(spec: ChainRun) -> Sequence[StopHook]:
+    if spec.tamper is None:
+        return ()
+    from khorig.linux.refusals import refusal_hooks
+
+    return refusal_hooks(spec)
+
+
 def chain_kind(
-    judge: Callable[[ChainRun], Judge] = LinuxJudge,
-    hooks: Callable[[ChainRun], Sequence[StopHook]] = refusal_hooks,
+    judge: Callable[[ChainRun], Judge] = _judge,
+    hooks: Callable[[ChainRun], Sequence[StopHook]] = _hooks,
 ) -> RunKind[ChainRun]:
     """With another judge or other hooks than the rig's own for tests."""
     return RunKind(judge, hooks, make_images)

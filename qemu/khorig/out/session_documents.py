@@ -6,17 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Sequence
 
-from khorig.out.documents import results_document, verdict_document
-from khorig.out.junit import junit_document
-from khorig.out.ktap import ktap_document
 from khorig.run.artifacts import write_whole
 from khorig.run.result import RunResult
 
-_OF_A_SESSION = (
-    ("results.json", results_document),
-    ("junit.xml", junit_document),
-    ("results.ktap", ktap_document),
-)
+# What makes documents is imported when there are some to be made: QEMU starts before.
 
 
 class SessionDocuments:
@@ -25,15 +18,22 @@ class SessionDocuments:
 
     def write_run(self, folder: Path, result: RunResult) -> None:
         """See khorig.run.outputs.Documents."""
+        from khorig.out.documents import verdict_document
+
         write_whole(folder / "verdict.json", verdict_document(result))
 
     def write_session(self, folder: Path, results: Sequence[RunResult]) -> None:
         """See khorig.run.outputs.Documents."""
-        for name, document in _OF_A_SESSION:
-            write_whole(folder / name, document(results))
+        from khorig.out.documents import results_document
+        from khorig.out.junit import junit_document
+        from khorig.out.ktap import ktap_document
+
+        write_whole(folder / "results.json", results_document(results))
+        write_whole(folder / "junit.xml", junit_document(results))
+        write_whole(folder / "results.ktap", ktap_document(results))
 
     def write_report(self, folder: Path) -> None:
         """See khorig.run.outputs.Documents."""
-        from khorig.out.report.page import write_report  # brings jinja2 along
+        from khorig.out.report.page import write_report
 
         write_report(folder)

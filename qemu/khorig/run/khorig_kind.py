@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from khorig.guest.khorig_run import KhorigRun
-from khorig.run.judge import HandoverJudge
 from khorig.run.judging import Judge, StopHook
 from khorig.run.session import RunKind
 from khorig.run.tamper.runs import tamper_hooks
@@ -15,8 +14,14 @@ from khorig.vm.build_outputs import Images, find_images
 from khorig.vm.machines import Machine
 
 
+def _judge(spec: KhorigRun) -> Judge:
+    from khorig.run.judge import HandoverJudge  # with the decoder, while QEMU comes up
+
+    return HandoverJudge(spec)
+
+
 def khorig_kind(
-    judge: Callable[[KhorigRun], Judge] = HandoverJudge,
+    judge: Callable[[KhorigRun], Judge] = _judge,
     hooks: Callable[[KhorigRun], Sequence[StopHook]] = tamper_hooks,
 ) -> RunKind[KhorigRun]:
     """With another judge or other hooks than the rig's own for tests."""

@@ -9,7 +9,7 @@ import signal
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import EventFieldError, GuestEvent
@@ -20,8 +20,7 @@ from khorig.rules.finding import Finding, Verdict
 from khorig.run.firmware_monitor import FirmwareWords
 from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestWords
-from khorig.run.judging import Judge, StopContext, StopHook
-from khorig.run.poke.poker import Poker
+from khorig.run.judging import Judge, Statistics, StopContext, StopHook
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.run.stop_images import StopImages
 from khorig.vm.build_outputs import Images
@@ -58,18 +57,20 @@ class Run:
         spec: RunSpec,
         machine: Machine,
         images: Images,
-        judge: Judge,
+        judge: Callable[[], Judge],
         hooks: Sequence[StopHook],
         directory: Path,
         journal: Journal,
         cancellation: Cancellation,
         keep_images: bool,
     ) -> None:
-        """`keep_images` keeps guest RAM at every stop; the end of a failed run is always kept."""
+        """`judge` makes the judge while QEMU comes up: what it needs takes long to import.
+        `keep_images` keeps guest RAM at every stop; the end of a failed run is always kept."""
         self._spec = spec
         self._machine = machine
         self._images = images
-        self._judge = judge
+        self._make_judge = judge
+        self._statistics = Statistics()
         self._hooks = hooks
         self._directory = directory
         self._journal = journal
@@ -79,7 +80,6 @@ class Run:
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
         self._words = GuestWords(spec)
-        self._poker = Poker(spec.pokes)
         self._firmware = FirmwareWords(spec)
         self._ending_by_s: float | None = None
         self._shutdown = ""
@@ -120,7 +120,12 @@ class Run:
             return words
 
         with Vm(
-            self._machine, self._spec.memory, command, self._directory, self._cancellation
+            self._machine,
+            self._spec.memory,
+            command,
+            self._directory,
+            self._cancellation,
+            self._prepare,
         ) as vm:
             self._version = vm.version
             self._emit("qemu", version=vm.version, pid=vm.qemu.pid)
@@ -130,11 +135,18 @@ class Run:
             try:
                 self._status = self._drive(vm, watch)
             finally:
+                self._statistics = self._judge.statistics
                 self._tail = tuple(vm.serial.tail)
             self._settle()
             self._wall_s = time.monotonic() - self._started_s
             if self._findings or self._keep:
                 self._save_image(vm, "end")
+
+    def _prepare(self) -> None:
+        from khorig.run.poke.poker import Poker
+
+        self._judge = self._make_judge()
+        self._poker = Poker(self._spec.pokes)
 
     def _drive(self, vm: Vm, watch: ProgressWatch) -> int | None:
         """Follows the guest to its end. Returns QEMU's exit status, or None when the run was ended
@@ -315,6 +327,7 @@ class Run:
             self._add(self._finding("exit-status", what))
         missing = [*self._sequence.finish(), *self._poker.finish()]
         missing += self._judge.finish(self._status)
+        self._statistics = self._judge.statistics
         if not self._findings:
             self._add(*missing)
 
@@ -358,7 +371,7 @@ class Run:
             "verdict",
             verdict=verdict.value,
             generations=self._sequence.generation,
-            statistics=dataclasses.asdict(self._judge.statistics),
+            statistics=dataclasses.asdict(self._statistics),
             wall_s=round(wall_s, 4),
             qemu=self._version,
             exit_status=self._status,

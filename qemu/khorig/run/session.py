@@ -146,7 +146,7 @@ class Session(Generic[Spec]):
                 spec,
                 machine,
                 images,
-                self._kind.judge(spec),
+                functools.partial(self._kind.judge, spec),
                 self._kind.hooks(spec),
                 folder,
                 journal,

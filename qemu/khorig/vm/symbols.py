@@ -7,6 +7,8 @@ import bisect
 import struct
 from pathlib import Path
 
+from khorig.vm.elf_file import ElfFile
+
 _MAGIC = 0x4D59534B  # kernel/core/symbols.h
 
 
@@ -18,21 +20,13 @@ class Symbols:
         self._addresses: list[int] = []
         self._names: list[str] = []
         self._end = 0
-        from elftools.common.exceptions import ELFError
-        from elftools.elf.elffile import ELFFile
-
-        with elf_path.open("rb") as stream:
-            try:
-                elf = ELFFile(stream)
-                section = elf.get_section_by_name(".symbols")
-                symbols = elf.get_section_by_name(".symtab")
-                begin = symbols and symbols.get_symbol_by_name("__image_begin")
-                end = symbols and symbols.get_symbol_by_name("__text_end")
-                if section is not None and begin and end:
-                    self._end = int(end[0]["st_value"])
-                    self._read(section.data(), int(begin[0]["st_value"]))
-            except (ELFError, struct.error):
-                self._addresses = []
+        try:
+            elf = ElfFile(elf_path)
+            if (table := elf.section(".symbols")) is not None:
+                self._end = elf.symbol("__text_end")
+                self._read(table, elf.symbol("__image_begin"))
+        except (ValueError, struct.error):
+            self._addresses = []
 
     def _read(self, table: bytes, base: int) -> None:
         magic, count = struct.unpack_from("<II", table)

@@ -59,13 +59,17 @@ class Vm:
         argv: Callable[[Wiring], list[str]],
         directory: Path,
         cancellation: Cancellation,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
-        """`argv` makes the command; `directory` gets console.log, qmp.jsonl and qemu.stderr."""
+        """`argv` makes the command; `directory` gets console.log, qmp.jsonl and qemu.stderr;
+        `meanwhile` is called while QEMU comes up."""
         self._stack = contextlib.ExitStack()
         self._selector = selectors.DefaultSelector()
         self.cancellation = cancellation
         try:
             self._start(machine, ram_bytes, argv, directory)
+            meanwhile()
+            self.version = self._handshake()
         except BaseException:
             self._stack.close()
             raise
@@ -111,7 +115,6 @@ class Vm:
         ends = (self.serial.fileno(), self.qmp.fileno(), self.qemu.fileno(), cancellation.fileno())
         for descriptor in ends:
             self._selector.register(descriptor, selectors.EVENT_READ)
-        self.version = self._handshake()
 
     def _handshake(self) -> str:
         try:
