@@ -178,3 +178,15 @@ def test_nonsense_of_the_firmware_is_no_place(runtime: object) -> None:
     poker.on_event(GuestEvent("firmware", 1, 0, 0.0, {"runtime": runtime}))
     done, findings = poker.on_stop(context(guest, "sealed", 1))
     assert done == [] and len(findings) == 1
+
+
+def test_what_was_taken_back_is_still_found_by_name() -> None:
+    """A kernel that has restored its state may use the root's page for something else."""
+    guest = sealed_guest()
+    poker = Poker([Poke(2, "restored", "memblock/mem0", PAGE)])
+    for generation, at in ((1, "sealed"), (2, "entry")):
+        assert poker.on_stop(context(guest, at, generation)) == ([], [])
+    guest.image.ram.write(guest.image.root, bytes(PAGE))
+    done, findings = poker.on_stop(context(guest, "restored", 2))
+    assert findings == []
+    assert [poked.owner for poked in done] == ["memblock/mem0 page 1"]
