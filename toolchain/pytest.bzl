@@ -17,7 +17,8 @@ def khorig_pytest(name, srcs, data = [], only = None, prints = False, **kwargs):
     A test runs at the root of the tree and finds there what `data` names, built files below their
     folder (`kernel/khorig-arm64.bin`). What it writes to $TEST_UNDECLARED_OUTPUTS_DIR is kept; its
     temporary folder has a short name, so that sockets fit into it. `--test_filter=EXPRESSION` is
-    pytest's `-k`. No test at all is a failure.
+    pytest's `-k`. No test at all is a failure. QEMU and firmware are inputs of every test: after an
+    upgrade no cached result counts.
 
     Args:
       name: of the target.
@@ -33,6 +34,10 @@ def khorig_pytest(name, srcs, data = [], only = None, prints = False, **kwargs):
         args = ["$(rootpath %s)" % source for source in srcs] +
                (["-k", "'%s'" % only] if only else []) +
                (["-s"] if prints else []),
-        data = srcs + data + ["//:pytest_configuration", "//toolchain:run_pytest.py"],
+        data = srcs + data + [
+            "//:pytest_configuration",
+            "//third_party:emulators",
+            "//toolchain:run_pytest.py",
+        ],
         **kwargs
     )

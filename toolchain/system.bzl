@@ -41,6 +41,20 @@ _EFI_FILES = {
     "efi/x86_64/include": "/usr/include/efi",
 }
 
+# What guests run on: inputs of every test that may start one, so that what an older QEMU or firmware
+# has shown does not count after an upgrade. Firmware may be missing; what needs it is skipped then.
+_EMULATORS = [_PROGRAMS["QEMU_ARM64"], _PROGRAMS["QEMU_X86_64"]]
+_FIRMWARE = [
+    "/usr/share/AAVMF/AAVMF_CODE.fd",
+    "/usr/share/AAVMF/AAVMF_VARS.fd",
+    "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "/usr/share/OVMF/OVMF_VARS_4M.fd",
+    "/usr/share/qemu/linuxboot_dma.bin",
+    "/usr/share/qemu/pvh.bin",
+    "/usr/share/qemu/qboot.rom",
+    "/usr/share/seabios/bios-256k.bin",
+]
+
 _HEADERS = ["fdt.h", "libfdt.h", "libfdt_env.h", "xxhash.h"]
 _GTEST_LIBRARIES = ["libgmock.a", "libgtest.a", "libgtest_main.a"]
 
@@ -71,6 +85,11 @@ exports_files(glob([
     "efi/*/crt0.o",
     "efi/*/efi.lds",
 ]))
+
+filegroup(
+    name = "emulators",
+    srcs = glob(["emulators/**"]),
+)
 
 # The headers of UEFI. On x86_64 its functions have Microsoft's calling convention.
 [cc_library(
@@ -194,6 +213,9 @@ def _system_repository_impl(repository):
         fail("\n\nMissing on this machine:\n  %s\nMend it with: scripts/setup\n" %
              "\n  ".join(missing))
 
+    # Bazel looks at the content behind these links before each build.
+    for path in _EMULATORS + [path for path in _FIRMWARE if repository.path(path).exists]:
+        files["emulators" + path] = path
     for name, path in files.items():
         repository.symlink(path, name)
     constants = ["%s = %r" % (name, path) for name, path in _PROGRAMS.items()]

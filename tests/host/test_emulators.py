@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What guests run on is an input of the tests, so that Bazel runs them again after an upgrade."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from khorig.vm.machines import MACHINES, Machine
+
+_BIOSES = Path("/usr/share/qemu")
+
+
+def _files(machine: Machine) -> set[Path]:
+    """The files of this system that a guest on that machine runs on."""
+    binary = shutil.which(machine.binary)
+    files = {Path(binary)} if binary else set()
+    if machine.firmware is not None:
+        files |= {machine.firmware.code, machine.firmware.variables}
+    words = machine.direct_boot_arguments
+    files |= {_BIOSES / name for option, name in zip(words, words[1:]) if option == "-bios"}
+    return {path.resolve() for path in files if path.is_file()}
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: str(machine.name))
+def test_what_a_guest_runs_on_is_an_input(machine: Machine) -> None:
+    runfiles = os.environ.get("TEST_SRCDIR")
+    if runfiles is None:
+        pytest.skip("only Bazel keeps results")
+    inputs = {path.resolve() for path in Path(runfiles, "system", "emulators").rglob("*")}
+    files = _files(machine)
+    assert files and files <= inputs, f"not an input: {sorted(files - inputs)}"
