@@ -66,6 +66,7 @@ class ScratchTree:
         self.folder = folder
         self._bazel_base = folder.with_name(folder.name + ".bazel")
         self._process: subprocess.Popen[str] | None = None
+        self._is_closed = False
         for name in _files(root):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +152,8 @@ class ScratchTree:
         self._process = process
         try:
             printed, _ = process.communicate(timeout=LIMIT_S)
+            if self._is_closed:
+                raise CannotRun("interrupted")
             return process.returncode, printed[-_TAIL:]
         except subprocess.TimeoutExpired:
             return None, ""
@@ -167,6 +170,7 @@ class ScratchTree:
 
     def close(self) -> None:
         """Ends what still runs, Bazel's server included, and removes what it has built."""
+        self._is_closed = True
         if self._process and self._process.poll() is None:
             self._end(self._process)
         if self._bazel_base.exists():

@@ -26,6 +26,7 @@ class Machine:
         self.serial = SimpleNamespace(total_bytes=0)
         self.qmp = self.qemu = self
         self.pc, self.frame, self.work = 0x1000, 0, 0
+        self.others: list[int] = []  # what the other CPUs are at
         self.frames: dict[int, tuple[int, int]] = {}
         self.running: dict[int, Thread] = {CPU: Thread(0.0, False), OTHER: Thread(0.0, True)}
         self.looked = 0
@@ -35,7 +36,9 @@ class Machine:
             above, pc = self.frames.get(int(command.split()[2], 16), (0, 0))
             return f"0000: {above:#018x} {pc:#018x}"
         self.looked += 1
-        return f"RIP={self.pc:016x} RBP={self.frame:016x} RAX={self.work:016x}"
+        first = f"RIP={self.pc:016x} RBP={self.frame:016x} RAX={self.work:016x}"
+        cpus = [first, *(f"RIP={0x7000:016x} RAX={work:016x}" for work in self.others)]
+        return "".join(f"\nCPU#{number}\n{cpu}\n" for number, cpu in enumerate(cpus))
 
     def execute(self, command: str) -> object:
         return [{"thread-id": CPU}]
@@ -100,6 +103,33 @@ def test_a_look_that_shows_something_new_starts_anew(
         assert looks(machine, watch, LOOKS_OF_A_HANG - 1) == 0
     machine.work = 4
     assert looks(machine, watch, 100) == LOOKS_OF_A_HANG
+
+
+@pytest.mark.parametrize("busy", [0, 1, 2])
+def test_one_cpu_that_gets_on_is_enough(
+    machine: Machine, watch: ProgressWatch, busy: int
+) -> None:
+    machine.others = [0, 0]
+    for work in range(1, 60):
+        if busy:
+            machine.others[busy - 1] = work
+        else:
+            machine.work = work
+        assert looks(machine, watch, 1) == 0
+    assert not watch.mostly_repeats
+    assert looks(machine, watch, 100) == LOOKS_OF_A_HANG - 1
+
+
+@pytest.mark.parametrize(
+    "new, old, mostly", [(30, 0, False), (15, 15, False), (9, 12, True), (0, 12, False)]
+)
+def test_a_circle_of_many_states(
+    machine: Machine, watch: ProgressWatch, new: int, old: int, mostly: bool
+) -> None:
+    for number in range(new + old):
+        machine.work = number % (new or 1)
+        assert looks(machine, watch, 1) == 0
+    assert watch.mostly_repeats is mostly
 
 
 def test_what_was_seen_before_output_does_not_count(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import xml.etree.ElementTree as ET
@@ -12,13 +13,14 @@ import pytest
 
 from khorig.cli import exit_codes
 from khorig.guest.khorig_run import KhorigRun
+from khorig.out.costs import cost_per_page, jump_cost
 from khorig.out.documents import results_document, verdict_document
 from khorig.out.junit import junit_document
 from khorig.out.ktap import ktap_document
 from khorig.out.live import LiveRenderer
 from khorig.out.plain import PlainRenderer
 from khorig.run.outputs import Renderer
-from khorig.out.text import result_lines, size
+from khorig.out.text import result_lines, size, summary_lines
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 from khorig.run.result import Phase, RunResult
@@ -101,6 +103,7 @@ def test_results_have_the_agreed_fields() -> None:
 def test_a_verdict_has_its_findings() -> None:
     document = json.loads(verdict_document(_result(Verdict.FAIL)))
     assert document["findings"][0]["owner"] == "store 'a' page 4"
+    assert document["findings"][0]["verdict"] == document["verdict"] == "FAIL"
     assert document["spec"]["seed"] == KhorigRun.seed
 
 
@@ -111,6 +114,8 @@ def test_ktap_has_a_plan_and_a_point_for_each_run() -> None:
     numbers = [int(line.removeprefix("not ").split()[1]) for line in points]
     assert numbers == list(range(1, len(_ALL) + 1))
     by_verdict = dict(zip(Verdict, points))
+    good = {verdict for verdict, point in by_verdict.items() if point.startswith("ok ")}
+    assert good == {Verdict.PASS, Verdict.SKIP}
     assert by_verdict[Verdict.PASS] == "ok 1 handover/x86_64-q35"
     assert by_verdict[Verdict.SKIP].startswith("ok 2 handover/x86_64-q35 # SKIP page")
     assert by_verdict[Verdict.FAIL].startswith("not ok 3 handover/x86_64-q35 # page")
@@ -118,6 +123,57 @@ def test_ktap_has_a_plan_and_a_point_for_each_run() -> None:
     assert " # ERROR page" in by_verdict[Verdict.INFRA]
     assert all(line.startswith(("#", "ok", "not ok", "KTAP", "1..")) for line in lines)
     assert lines[-1] == "# Totals: pass:1 fail:4 skip:1"
+
+
+def test_a_point_is_one_line_whatever_the_cause_is() -> None:
+    result = _result(Verdict.FAIL, "two\nok 2 lines\r\x85 \u2028 more")
+    lines = ktap_document([result]).split("\n")
+    assert [line for line in lines if not line.startswith("#")] == [
+        "KTAP version 1", "1..1", "not ok 1 handover/x86_64-q35 # two?ok 2 lines?? ? more", "",
+    ]  # fmt: skip
+
+
+def test_what_is_told_of_many_findings() -> None:
+    result = _result(Verdict.CRASH, "the first")
+    others = [Finding("page-hash", f"number {n}", verdict=Verdict.FAIL) for n in range(2, 8)]
+    evidence = ("the first, again", "the first", "a register")
+    first = dataclasses.replace(result.findings[0], evidence=evidence)
+    lines = result_lines(dataclasses.replace(result, findings=[first, *others]))
+    also = [line for line in lines if "number" in line]
+    assert [line.rsplit(" ", 1)[1] for line in also] == ["2", "3", "4"]
+    assert any(line.endswith("and 3 more in verdict.json") for line in lines)
+    assert [line.split("  ")[-1].strip() for line in lines if "a register" in line] == [
+        "a register"
+    ]
+    assert sum("the first" in line for line in lines) == 2, "what is in the cause is no proof of it"
+    log = [line.split()[-1] for line in lines if "console" in line]
+    assert log == ["34", "35", "36", "37", "38", "39"]
+
+
+@pytest.mark.parametrize("generation, place", [(0, "before the guest ran"), (1, "generation 1 of")])
+def test_where_it_went_wrong(generation: int, place: str) -> None:
+    result = _result(Verdict.FAIL)
+    finding = dataclasses.replace(result.findings[0], generation=generation, stop="")
+    assert place in result_lines(dataclasses.replace(result, findings=[finding]))[0]
+
+
+def test_the_last_line_counts_every_verdict() -> None:
+    assert summary_lines(_ALL, Path("/out/now"), 1.0)[0].startswith(
+        "6 runs: 1 passed, 3 failed, 1 skipped, 1 infra   1.0 s"
+    )
+
+
+def test_costs_of_jumps_that_differ() -> None:
+    phases = [
+        Phase(1, "serialize", 10), Phase(2, "relocate", 100), Phase(2, "restore", 5),
+        Phase(2, "serialize", 20), Phase(3, "relocate", 300), Phase(3, "restore", 7),
+        Phase(3, "serialize", 10_000),  # for a jump that never came
+        Phase(2, "preserve", 90, 1, 0), Phase(2, "preserve", 30, 1, 10),
+    ]  # fmt: skip
+    assert jump_cost(phases) == {"serialize": 20, "quiesce+relocate": 300, "restore": 7}
+    assert jump_cost(phases[:1]) == {}
+    assert cost_per_page(phases, "preserve") == 3.0
+    assert cost_per_page(phases, "take-back") is None
 
 
 def test_junit_can_be_read_back() -> None:

@@ -49,6 +49,8 @@ def test_every_format(format: str, tmp_path: Path) -> None:
     with open_dump(path, "virt" if format == "image" else None) as dump:
         assert dump.memory.ranges == (RAM,)
         assert dump.arch == "arm64"
+        is_described = format in ("described.ram", "packed.ram.zst")
+        assert (dump.run is not None and dump.run.at == "sealed") is is_described
         known = sum(r.size for r in dump.memory.data())
         used = len(used_pages(image().ram)) * PAGE
         # The file system of the test may not know holes; zstd knows pieces of 8 MiB.
@@ -166,7 +168,7 @@ def test_a_description_that_does_not_fit(tmp_path: Path) -> None:
     good: dict[str, Any] = {**facts(), "size": MIB, "ram_map": [["0x0", hex(MIB), "0x0"]]}
     beside = tmp_path / "x.json"
     cases: tuple[Any, ...] = (
-        {**good, "size": MIB - 1}, {**good, "ram_map": [["0x0", hex(2 * MIB), "0x0"]]},
+        {**good, "size": MIB - 1}, {**good, "size": MIB + 1}, {**good, "ram_map": [["0x0", hex(2 * MIB), "0x0"]]},
         {**good, "ram_map": [[1]]}, {**good, "root": "here"}, {"at": 1}, [], "x",
     )  # fmt: skip
     for bad in cases:
