@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import resource
+import signal
 import socket
+import threading
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-from khorig.vm.errors import InfraError
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.errors import InfraError, Interrupted
 from khorig.vm.journal import Journal
 from khorig.vm.qmp import Qmp, QmpClosed
 
@@ -101,3 +107,67 @@ def test_garbage_is_kept_and_skipped(server: Server) -> None:
     server.says({"return": 7})
     assert server.qmp.execute("x") == 7
     assert "garbled" in server.path.read_text()
+
+
+def test_a_late_reply_does_not_answer_the_next_command(server: Server) -> None:
+    for _ in range(2):
+        with pytest.raises(InfraError, match="did not answer"):
+            server.qmp.execute("slow")
+    server.says({"return": "slow"}, {"event": "STOP"}, {"error": {"desc": "slow"}}, {"return": 3})
+    assert server.qmp.execute("quick") == 3
+    assert [event.name for event in server.qmp.receive()] == ["STOP"]
+
+
+def test_a_cancellation_ends_the_wait_for_a_reply(tmp_path: Path) -> None:
+    cancellation = Cancellation()
+    ours, _theirs = socket.socketpair()
+    qmp = Qmp(ours, Journal(tmp_path / "qmp.jsonl"), 60.0, cancellation)
+    threading.Timer(0.1, lambda: cancellation.cancel(signal.SIGTERM)).start()
+    with pytest.raises(Interrupted):
+        qmp.execute("cont")
+
+
+def test_a_flood_without_a_newline_is_an_error(server: Server) -> None:
+    stop = threading.Event()
+
+    def flood() -> None:
+        server.theirs.settimeout(5)
+        while not stop.is_set():
+            try:
+                server.theirs.sendall(b"x" * 65536)
+            except OSError:
+                return
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        with pytest.raises(InfraError, match="without a newline|did not answer"):
+            server.qmp.execute("cont")
+    finally:
+        stop.set()
+        server.qmp._socket.close()
+        thread.join()
+
+
+def test_a_qemu_that_reads_nothing_is_waited_for_and_then_an_error(server: Server) -> None:
+    with pytest.raises(InfraError, match="did not answer"):
+        server.qmp.execute("x", text="y" * (4 << 20))
+
+
+def test_many_open_files_are_no_trouble(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        while (file := stack.enter_context(open(os.devnull))).fileno() < 1030:
+            pass
+        ours, theirs = socket.socketpair()
+        assert ours.fileno() > 1023
+        threading.Timer(0.1, lambda: theirs.sendall(b'{"return": 7}\n')).start()
+        assert Qmp(ours, Journal(tmp_path / "qmp.jsonl"), 20.0).execute("x") == 7
+
+
+def test_a_message_nested_too_deep_is_garbage(server: Server) -> None:
+    server.theirs.sendall(b"[" * 100_000 + b"\n")
+    server.says({"return": 1})
+    assert server.qmp.execute("x") == 1

@@ -11,8 +11,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
+from khorig.vm.cancellation import Cancellation
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
+
+
+_LONGEST = 8 << 20  # bytes of a message; the registers of 255 CPUs are less than 1 MiB
+_CHUNKS = 64  # that are read before somebody looks at the clock
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,18 @@ class Qmp:
     """A QMP connection. Events are never dropped: those that arrive while a reply is awaited are
     delivered by the next `receive`. Everything sent and received goes to the journal."""
 
-    def __init__(self, connection: socket.socket, journal: Journal, reply_timeout_s: float) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        journal: Journal,
+        reply_timeout_s: float,
+        cancellation: Cancellation | None = None,
+    ) -> None:
+        """What ends every wait here: a reply, `reply_timeout_s`, QEMU's end, or `cancellation`, with
+        Interrupted."""
         self._socket = connection
+        self._cancellation = cancellation
+        self._overdue = 0  # replies that were given up and may still come
         self._socket.setblocking(False)
         self._journal = journal
         self.reply_timeout_s = reply_timeout_s
@@ -72,10 +87,18 @@ class Qmp:
         try:
             if descriptors:
                 line = line[socket.send_fds(self._socket, [line], descriptors) :]
-            self._socket.sendall(line)
+            self._send(line)
         except OSError as error:  # what QEMU said before it went can still be read
             raise QmpClosed(f"QEMU is gone: {error.strerror}") from error
         return self._await("return")
+
+    def _send(self, line: bytes) -> None:
+        deadline = time.monotonic() + self.reply_timeout_s
+        while line:
+            try:
+                line = line[self._socket.send(line) :]
+            except BlockingIOError:
+                self._wait(select.POLLOUT, deadline)
 
     def monitor(self, command: str) -> str:
         """Runs a command of the human monitor and returns its text. Raises as `execute`."""
@@ -94,6 +117,9 @@ class Qmp:
         while True:
             self._read()
             reply = self._sort()
+            if reply is not None and self._overdue:
+                self._overdue -= 1  # QEMU answers in order
+                continue
             if reply is not None:
                 if "error" in reply:
                     raise InfraError(f"QEMU refuses: {reply['error'].get('desc', reply['error'])}")
@@ -101,13 +127,29 @@ class Qmp:
                     return reply[key]
             if self.closed:
                 raise QmpClosed("QEMU closed the QMP connection")
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise InfraError(f"QEMU did not answer on QMP for {self.reply_timeout_s:.0f} s")
-            select.select([self._socket], [], [], left)
+            try:
+                self._wait(select.POLLIN, deadline)
+            except InfraError:
+                self._overdue += 1
+                raise
+
+    def _wait(self, event: int, deadline: float) -> None:
+        """Until the socket is ready. Raises InfraError at the deadline, Interrupted."""
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise InfraError(f"QEMU did not answer on QMP for {self.reply_timeout_s:.0f} s")
+        ready = select.poll()  # select() knows no descriptor from 1024 on
+        ready.register(self._socket, event)
+        if self._cancellation is not None:
+            self._cancellation.check()
+            ready.register(self._cancellation.fileno(), select.POLLIN)
+        ready.poll(left_s * 1000)
 
     def _read(self) -> None:
-        while not self.closed:
+        """What has arrived, of a QEMU that never pauses a part."""
+        for _ in range(_CHUNKS):
+            if self.closed:
+                return
             try:
                 chunk = self._socket.recv(65536)
             except BlockingIOError:
@@ -118,13 +160,16 @@ class Qmp:
                 self.closed = True
                 return
             *lines, self._pending = (self._pending + chunk).split(b"\n")
+            if len(self._pending) > _LONGEST:
+                self.closed = True
+                raise InfraError(f"QEMU sent more than {_LONGEST} bytes on QMP without a newline")
             for line in lines:
                 self._parse(line)
 
     def _parse(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             self._log("garbled", line.decode("utf-8", "replace"))

@@ -103,7 +103,8 @@ class Vm:
         qmp, qmp_theirs = (enter(end) for end in socket.socketpair())
         wiring = Wiring(self.ram_file.fileno(), console_theirs.fileno(), qmp_theirs.fileno())
         self.serial = enter(SerialPort(console, directory / "console.log"))
-        self.qmp = Qmp(qmp, enter(Journal(directory / "qmp.jsonl")), _REPLY_TIMEOUT_S)
+        log = enter(Journal(directory / "qmp.jsonl"))
+        self.qmp = Qmp(qmp, log, _REPLY_TIMEOUT_S, cancellation)
         self.qemu = enter(
             QemuProcess(
                 argv(wiring), directory / "qemu.stderr", (wiring.ram, wiring.console, wiring.qmp)
