@@ -137,7 +137,7 @@ def test_what_is_asked_for_reaches_guest_and_qemu(cli: Rig) -> None:
     guest = argv[argv.index("-append") + 1]
     assert guest == "scenario=handover generations=1 seed=9 fault=write-after-seal megabytes=7"
     rerun = (folder / "rerun.sh").read_text()
-    assert "--append megabytes=7 -- -d int" in rerun and "--seed 0x9" in rerun
+    assert '--append megabytes=7 "$@" -- -d int' in rerun and "--seed 0x9" in rerun
 
 
 def test_a_failure_ends_with_1_and_a_rerun_line(cli: Rig) -> None:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.khorig_run import KhorigRun
-from khorig.run.rerun import rerun_command
+from khorig.run.rerun import rerun_command, write_rerun_script
+from khorig.vm.build_outputs import Images
+from khorig.vm.machines import machine_named
 
 
 def test_what_every_run_has() -> None:
@@ -45,3 +48,15 @@ def test_what_is_not_the_default_is_there(fields: dict[str, Any], words: str) ->
     command = rerun_command(kind("x86_64", "q35", **fields))
     assert f" {words} " in f"{command} "
     assert command.startswith("scripts/khorig linux run ") == ("kernels" in fields)
+
+
+def test_arguments_of_the_script_are_khorigs(tmp_path: Path) -> None:
+    machine, images = machine_named("q35"), Images(Path("kernel"), Path("archive"), Path("elf"))
+    for extra_qemu in ((), ("-d", "int")):
+        spec = KhorigRun("x86_64", "q35", extra_qemu=extra_qemu)
+        write_rerun_script(tmp_path / "rerun.sh", spec, machine, images)
+        last = (tmp_path / "rerun.sh").read_text().splitlines()[-1]
+        command = last.removeprefix("exec scripts/khorig").replace('"$@"', "--keep -v")
+        words = command.split()
+        assert words.index("--keep") < (words.index("--") if extra_qemu else len(words))
+        assert tuple(words[words.index("-v") + 1 :]) == (("--", *extra_qemu) if extra_qemu else ())

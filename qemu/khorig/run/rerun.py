@@ -15,6 +15,11 @@ from khorig.vm.machines.machine import Machine
 
 def rerun_command(spec: RunSpec) -> str:
     """For a shell in the checkout."""
+    return " ".join(part for part in _parts(spec) if part)
+
+
+def _parts(spec: RunSpec) -> tuple[str, str]:
+    """For a shell: what goes to khorig, and what goes on to QEMU, with the dashes in front."""
     words = ["scripts/khorig", *spec.verb]
     words += ["--machine", spec.machine, *spec.rerun_words, "--mem", _size(spec.memory)]
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
@@ -30,9 +35,7 @@ def rerun_command(spec: RunSpec) -> str:
         words += ["--stops", ",".join(spec.stops) or "none"]
     for option in spec.extra_options:
         words += ["--append", option]
-    if spec.extra_qemu:
-        words += ["--", *spec.extra_qemu]
-    return shlex.join(words)
+    return shlex.join(words), shlex.join(["--", *spec.extra_qemu] if spec.extra_qemu else [])
 
 
 def _size(count: int) -> str:
@@ -41,13 +44,14 @@ def _size(count: int) -> str:
 
 def write_rerun_script(path: Path, spec: RunSpec, machine: Machine, images: Images) -> None:
     """Writes an executable script that does the run again with the rig; its comment has the same
-    machine without the rig."""
+    machine without the rig. Arguments of the script are khorig's."""
     root = source_root() or Path.cwd()
+    khorig, qemu = _parts(spec)
     path.write_text(
         "#!/bin/sh\n"
         "# Without the rig, console on this terminal:\n"
         f"# {standalone_command(machine, spec, images)}\n"
         f"cd {shlex.quote(os.fspath(root))} || exit\n"
-        f'exec {rerun_command(spec)} "$@"\n'
+        f'exec {khorig} "$@" {qemu}'.rstrip() + "\n"
     )
     path.chmod(0o755)
