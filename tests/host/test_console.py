@@ -7,6 +7,7 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,22 @@ def test_an_address_has_64_bits() -> None:
     except EventFieldError:
         return
     raise AssertionError
+
+
+def test_an_event_that_a_panic_cuts_gives_way_to_the_panic() -> None:
+    item = parse_line(
+        '@khorig {"ev":"phase","gen":2,"t":7,"na@khorig {"ev":"panic","gen":2,"t":9}', 0
+    )
+    assert isinstance(item, GuestEvent) and (item.kind, item.virtual_ns) == ("panic", 9)
+
+
+@pytest.mark.parametrize("field", ["gen", "t"])
+@pytest.mark.parametrize("value", ["true", "-1", "1.0", '"1"', "null"])
+def test_generation_and_time_are_counts(field: str, value: str) -> None:
+    fields = {"ev": '"x"', "gen": "1", "t": "0", field: value}
+    text = "@khorig {" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}"
+    item = parse_line(text, 0)
+    assert isinstance(item, GarbledLine) and f"'{field}'" in item.why
 
 
 @given(st.text(max_size=200))

@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import threading
+import threading
 from pathlib import Path
 from typing import Iterator
 
@@ -72,6 +73,15 @@ def test_messages_may_come_in_pieces(server: Server) -> None:
     assert server.qmp.receive() == []
     server.theirs.send(text[7:])
     assert [event.name for event in server.qmp.receive()] == ["RESET"]
+
+
+def test_an_answer_may_come_in_pieces(server: Server) -> None:
+    text = json.dumps({"return": 7}).encode() + b"\n"
+    server.theirs.send(text[:5])
+    later = threading.Timer(0.05, server.theirs.send, (text[5:],))
+    later.start()
+    assert server.qmp.execute("x") == 7
+    later.join()
 
 
 def test_a_refused_command_says_why(server: Server) -> None:

@@ -21,6 +21,7 @@ from khorig.vm.journal import Journal
     "script, cause",
     [
         ([["stderr", "host trouble"], ["exit", 1]], "QEMU ended with status 1: host trouble"),
+        ([["stderr", "first\n" * 2000 + "the cause\n\n \n"], ["exit", 1]], "status 1: the cause"),
         ([["exit", 0]], "QEMU ended with status 0"),
         ([["kill", 9]], "QEMU was killed by SIGKILL"),
         ([["kill", 6]], "QEMU was killed by SIGABRT"),

@@ -146,6 +146,49 @@ def test_device_tree() -> None:
     find_target(image.ram, "arm64", PARAMETERS)
 
 
+def test_a_spare_page_belongs_to_nobody() -> None:
+    image = sealed_guest().image
+    target = find_target(image.ram, "x86_64", PARAMETERS)
+    spare = list(target.spare_pages())
+    assert len(spare) == len(set(spare)) > 100
+    assert not set(spare) & set(image.nodes)
+    assert not any(area.overlaps(page, PAGE) for page in spare for area in SCRATCH)
+    assert not any(at <= page < at + (PAGE << o) for page in spare for at, o in image.blocks)
+
+
+def test_one_key_is_taken_away_alone() -> None:
+    image = sealed_guest().image
+    before = set(decode_handover(image.memory, image.root).tree.keys.tolist())
+    target = find_target(image.ram, "x86_64", PARAMETERS)
+    key = target.geometry.key(image.root, 0)
+    target.clear_key(key)
+    after = set(decode_handover(image.memory, image.root).tree.keys.tolist())
+    assert before - after == {key} and after < before
+    with pytest.raises(CannotTamper):
+        target.clear_key(1 << 51)
+
+
+def test_the_handoff_of_another_root_is_left_alone() -> None:
+    """The root's address stands behind a device tree that names an older root."""
+    image = HandoverImage()
+    older, root = image.root, image.preserved_page()
+    fdt = libfdt.FdtSw()
+    fdt.finish_reservemap()
+    fdt.begin_node("")
+    fdt.property_u32("#address-cells", 2)
+    fdt.property_u32("#size-cells", 2)
+    fdt.begin_node("chosen")
+    fdt.property("linux,kho-fdt", struct.pack(">QQ", older, PAGE))
+    fdt.property("linux,kho-scratch", struct.pack(">QQ", ARRAY, 32))
+    fdt.end_node()
+    fdt.end_node()
+    image.ram.write(PARAMETERS, bytes(fdt.as_fdt().as_bytearray()))
+    image.ram.write(PARAMETERS + PAGE + 64, struct.pack(">Q", root))
+    with pytest.raises(CannotTamper):
+        find_handoff_target(image.ram, "arm64", root)
+    assert find_handoff_target(image.ram, "arm64", older).handoff.root.value == older
+
+
 @pytest.mark.parametrize("name", ["scratch-odd", "scratch-size-unaligned"])
 def test_the_undamaged_handoff_is_known(name: str) -> None:
     guest = sealed_guest()
