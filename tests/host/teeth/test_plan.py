@@ -9,7 +9,7 @@ from khorig.guest.chain_run import ChainRun
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poke import Poke
 from khorig.guest.spec import RunSpec
-from khorig.run.poke.place import Place
+from khorig.run.poke.place import Place, find_place
 from khorig.run.teeth.classes import CLASSES
 from khorig.run.teeth.limits import LIMITS
 from khorig.run.teeth.moment import Moment, moment_of
@@ -152,6 +152,15 @@ def test_the_seed_chooses_page_and_byte() -> None:
     seeds = [KhorigRun("x86_64", "q35", seed=seed) for seed in (1, 2, 1)]
     first, second, again = (plan_of(spec, places).attempts[0].poke for spec in seeds)
     assert first == again != second
+
+
+def test_pages_of_one_name_are_told_apart_by_the_offset() -> None:
+    services = pages(*["firmware"] * 64)
+    plan = plan_of(KHORIG_RUN, {(1, "sealed"): services})
+    (attempt,) = plan.attempts
+    address = find_place(services, "firmware", attempt.poke.offset)
+    assert address is not None
+    assert attempt.pages == {address & -PAGE} != {services[0].begin}
 
 
 def only(plan: Plan, owner_class: str, generation: int, at: str) -> Attempt:

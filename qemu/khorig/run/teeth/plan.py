@@ -107,7 +107,9 @@ def _attempts(
     chance = random.Random(f"{spec.seed} {owner_class.name} {generation} {at}")
     place = chance.choice(here)
     where: str | int = place.owner if by_name else place.begin
-    poke = Poke(generation, at, where, chance.randrange(place.size))
+    ahead = sum(p.size for p in here[: here.index(place)] if p.owner == place.owner)
+    offset = chance.randrange(place.size) + (ahead if by_name else 0)
+    poke = Poke(generation, at, where, offset)
     moved = [p.begin for p in later] if owner_class.moves else []
     yield Attempt(
         spec=dataclasses.replace(spec, pokes=(poke,)),
