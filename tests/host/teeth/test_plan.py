@@ -220,6 +220,11 @@ def test_before_khorig_only_what_linux_writes_late_is_out_of_reach() -> None:
     assert beyond(plan) == {("luo", 1, "sealed"), ("luo-session", 1, "sealed")}
 
 
+def test_the_last_kernel_of_a_chain_has_no_next() -> None:
+    plan = plan_of(chain(LINUX, KHORIG), {(2, "entry"): pages("root")})
+    assert pokes(plan) == [("root", 2, "entry")]
+
+
 def test_khorig_alone_has_no_limits() -> None:
     names = ("root", "LUO", "memblock/reference", "block 0 (order 0) page 0", "firmware")
     stops = [(g, at) for g in (1, 2, 3) for at in ("entry", "restored", "sealed")]

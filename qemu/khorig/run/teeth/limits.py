@@ -52,7 +52,7 @@ LIMITS = (
 
 def limit_of(spec: RunSpec, moment: Moment, generation: int, owner_class: str) -> str:
     """Why a poke cannot be found; "" when it must be."""
-    to_linux = is_linux(spec.kernel_of(generation + 1))
+    to_linux = generation < spec.generations and is_linux(spec.kernel_of(generation + 1))
     for limit in LIMITS:
         applies = moment in limit.moments and owner_class in limit.classes
         if applies and (to_linux or not limit.before_linux):
