@@ -174,7 +174,8 @@ class ScratchTree:
         if self._process and self._process.poll() is None:
             self._end(self._process)
         if self._bazel_base.exists():
-            self._call(["/usr/bin/bazel", f"--output_base={self._bazel_base}", "shutdown"], {})
+            command = ["/usr/bin/bazel", f"--output_base={self._bazel_base}", "shutdown"]
+            subprocess.run(command, cwd=self.folder, capture_output=True, check=False)
             for folder, names, _ in os.walk(self._bazel_base):
                 for name in names:
                     with contextlib.suppress(OSError):
