@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_kernel import build_elf
 
@@ -61,6 +61,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         read_scenarios(tmp_path / "none.elf")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_damage_is_an_error_or_a_list(damaged_elf: tuple[Path, bytes], data: st.DataObject) -> None:
     path, whole = damaged_elf

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from khorig.guest.chain_run import ChainRun
@@ -109,6 +109,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(_SPECS), st.data())
 def test_any_json_is_a_spec_or_an_error(spec: RunSpec, data: st.DataObject) -> None:
     record: Any = spec_to_json(spec)
