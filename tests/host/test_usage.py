@@ -77,6 +77,19 @@ def test_an_empty_value_is_not_a_choice(
     assert accepted in usage_error(capsys, *words)
 
 
+@pytest.mark.parametrize("verb", [("run",), _CHAIN, ("bench", "linux")])
+@pytest.mark.parametrize("value", ["nan", "-NaN", "inf", "-inf", "1e300", "0", "-1", ""])
+def test_a_time_that_does_not_end_is_none(
+    capsys: pytest.CaptureFixture[str], verb: tuple[str, ...], value: str
+) -> None:
+    assert "--timeout" in usage_error(capsys, *verb, "--timeout", value)
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "9" * 400 + "G", "\u0663M", "", "-1M"])
+def test_what_is_no_size(capsys: pytest.CaptureFixture[str], value: str) -> None:
+    assert "try 256M" in usage_error(capsys, "run", "--mem", value)
+
+
 @pytest.mark.parametrize(
     ("option", "instead"),
     [

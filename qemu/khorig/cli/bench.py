@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Sequence
 
 import click
 
-from khorig.cli.types import NameOf, OutFolder, Size
+from khorig.cli.types import NameOf, OutFolder, Seconds, Size
 from khorig.guest.chain_run import ChainRun
 from khorig.linux.chain import must_count
 from khorig.rules.finding import Verdict
@@ -37,7 +37,7 @@ def bench() -> None:
               default=",".join(DEFAULT_MACHINES), show_default=True)
 @click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=300.0,
+@click.option("--timeout", type=Seconds(), default=300.0,
               show_default=True, help="Seconds that the guest of one run may take.")
 @click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]")
 @click.pass_obj

@@ -19,6 +19,7 @@ from khorig.cli.types import (
     NameOf,
     OutFolder,
     PokeOf,
+    Seconds,
     Seed,
     Size,
     StopsOf,
@@ -142,7 +143,7 @@ def _common(command: Any) -> Any:
         click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]"),
         click.option("--count", is_flag=True, help="Count virtual time in instructions: the same "
                      "seed then gives the same run, at several times the wall time."),
-        click.option("--timeout", type=click.FloatRange(0, min_open=True), default=_TIMEOUT_S,
+        click.option("--timeout", type=Seconds(), default=_TIMEOUT_S,
                      show_default=True, help="Seconds that the guest of one run may take."),
         click.option("--seed", type=Seed(), default=f"{ChainRun.seed:#x}", show_default=True,
                      help="Decides every random choice."),

@@ -13,7 +13,7 @@ from khorig.cli import exit_codes
 from khorig.cli.appended import check_run_options
 from khorig.cli.near import unknown
 from khorig.cli.qemu_arguments import check_qemu_arguments
-from khorig.cli.types import NameOf, OutFolder, PokeOf, Seed, Size, StopsOf, check_pokes
+from khorig.cli.types import NameOf, OutFolder, PokeOf, Seconds, Seed, Size, StopsOf, check_pokes
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.spec import BOOTS
 from khorig.run.faults import FAULTS
@@ -106,7 +106,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machin
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(),
     default=KhorigRun.timeout_s,
     show_default=True,
     help="Seconds that the guest of one run may take.",

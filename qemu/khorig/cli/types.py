@@ -15,6 +15,7 @@ from khorig.linux.setting import Setting, parse_setting
 
 
 _NONE = "none"  # of the stops
+_LONGEST_S = 1e7  # some months
 
 
 class NameOf(click.ParamType):
@@ -84,11 +85,27 @@ class Size(click.ParamType):
     ) -> int:
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d+)([KMGkmg]?)(?:i?[bB])?", str(value))
+        match = re.fullmatch(r"([0-9]{1,12})([KMGkmg]?)(?:i?[bB])?", str(value))
         if match is None or int(match.group(1)) == 0:
             self.fail(f"'{value}' is no size; try 256M or 1G", param, ctx)
         shift = {"k": 10, "m": 20, "g": 30, "": 20}[match.group(2).lower()]
         return int(match.group(1)) << shift
+
+
+class Seconds(click.FloatRange):
+    """A time that ends."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(0, _LONGEST_S, min_open=True)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        if str(value).strip().lower().lstrip("+-") == "nan":  # lies in every range
+            self.fail(f"'{value}' is no time; try 60", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Seed(click.ParamType):
