@@ -15,7 +15,7 @@ from khorig.linux.teeth import Teeth
 from khorig.out.text import machine_label, result_lines
 from khorig.rules.finding import Verdict
 from khorig.run.result import RunResult
-from khorig.run.teeth.bite import Bite
+from khorig.run.teeth.bite import Bite, owner_of, pages_of
 from khorig.run.teeth.plan import Plan
 
 _HEARTBEAT_S = 10.0
@@ -79,7 +79,7 @@ def bite_lines(bite: Bite) -> list[str]:
         return [head]
     lines = [head, *(f"  poked  {poked.line}" for poked in result.poked)]
     lines += [f"  wrong  {attempt.why}", f"  said   {_said(result)}"]
-    lines += [f"  wanted {attempt.owner} at {' or '.join(_pages(attempt.pages))}"]
+    lines += [f"  wanted {owner_of(attempt, result)} at {' or '.join(_pages(bite)) or 'any page'}"]
     return [*lines, f"  rerun  {result.rerun}"]
 
 
@@ -91,8 +91,8 @@ def _said(result: RunResult) -> str:
     return f"{result.verdict.value}: {first.clause}: {first.what}" + (f" ({place})" if place else "")
 
 
-def _pages(pages: Sequence[int] | frozenset[int]) -> list[str]:
-    return [f"{page:#018x}" for page in sorted(pages)]
+def _pages(bite: Bite) -> list[str]:
+    return [f"{page:#018x}" for page in sorted(pages_of(bite.attempt, bite.result))]
 
 
 def score_lines(teeth: Teeth) -> Iterator[str]:
@@ -138,8 +138,8 @@ def _bite(bite: Bite) -> dict[str, Any]:
         "class": attempt.owner_class,
         "poke": str(attempt.poke),
         "why": attempt.why,
-        "owner": attempt.owner,
-        "pages": _pages(attempt.pages),
+        "owner": owner_of(attempt, result),
+        "pages": _pages(bite),
         "poked": [dataclasses.asdict(poked) for poked in result.poked],
         "outcome": bite.outcome.value,
         "verdict": result.verdict.value,

@@ -27,7 +27,7 @@ PLAIN = KhorigRun("x86_64", "q35")
 POKE = Poke(1, "sealed", OWNER, 16)
 ATTEMPT = Attempt(
     dataclasses.replace(PLAIN, pokes=(POKE,)), "log", POKE, "it waits", OWNER,
-    frozenset({0x0800_1000, 0x0A00_0000}),
+    frozenset({0x0A00_0000}),
 )  # fmt: skip
 RIGHT = Finding("entry hashes", "page changed", f"{ADDRESS & ~0xfff:#018x}", OWNER, 2, "entry")
 
@@ -70,6 +70,14 @@ def test_outcome(came: RunResult, outcome: Outcome) -> None:
     bite = bite_of(ATTEMPT, came)
     assert bite.outcome is outcome
     assert bite.is_tooth == (outcome is Outcome.CAUGHT)
+
+
+def test_the_owner_is_that_of_the_byte_in_this_run() -> None:
+    came = result(Verdict.FAIL, changed(owner="khorig/log page 3"))
+    came.poked = [dataclasses.replace(came.poked[0], owner="khorig/log page 3")]
+    assert bite_of(ATTEMPT, came).outcome is Outcome.CAUGHT
+    came.poked = [dataclasses.replace(came.poked[0], owner="nobody")]
+    assert bite_of(ATTEMPT, came).outcome is Outcome.UNNAMED
 
 
 def teeth(*bites: Bite) -> Teeth:

@@ -9,7 +9,7 @@ from khorig.guest.chain_run import ChainRun
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poke import Poke
 from khorig.guest.spec import RunSpec
-from khorig.run.poke.place import Place, find_place
+from khorig.run.poke.place import Place, find_place, owner_at
 from khorig.run.teeth.classes import CLASSES
 from khorig.run.teeth.limits import LIMITS
 from khorig.run.teeth.moment import Moment, moment_of
@@ -140,9 +140,8 @@ def test_each_class_is_poked_once_where_it_owns_something_and_must_not_change() 
     ]
     assert plan.out_of_reach == ()
     for attempt in plan.attempts:
-        by_owner = {place.owner: place for place in places}
         assert attempt.poke.place == attempt.owner
-        assert attempt.pages == {by_owner[attempt.owner].begin}
+        assert attempt.moved == frozenset()
         assert 0 <= attempt.poke.offset < PAGE
         assert attempt.spec.pokes == (attempt.poke,)
 
@@ -159,8 +158,18 @@ def test_pages_of_one_name_are_told_apart_by_the_offset() -> None:
     plan = plan_of(KHORIG_RUN, {(1, "sealed"): services})
     (attempt,) = plan.attempts
     address = find_place(services, "firmware", attempt.poke.offset)
-    assert address is not None
-    assert attempt.pages == {address & -PAGE} != {services[0].begin}
+    assert address is not None and address >= services[1].begin
+
+
+def test_a_block_is_poked_by_its_number_only_where_that_is_the_same_each_time() -> None:
+    folios = pages(*(f"kho_test folio {n} (order 0) page 0" for n in range(12)))
+    for counted in (True, False):
+        spec = ChainRun("x86_64", "q35", kernels=(LINUX, KHORIG), counted=counted)
+        (attempt,) = plan_of(spec, {(1, "sealed"): folios}).attempts
+        assert (attempt.poke.place == "kho_test folio") != counted
+        address = find_place(folios, str(attempt.poke.place), attempt.poke.offset)
+        assert address is not None
+        assert owner_at(folios, address) == attempt.owner != folios[0].owner
 
 
 def only(plan: Plan, owner_class: str, generation: int, at: str) -> Attempt:
@@ -177,7 +186,7 @@ def test_what_a_jump_moves_may_be_named_where_it_comes_to() -> None:
     after = [Place("hand-off", 0x20_0010, 8), Place("scratch array", 0x20_0040, 64)]
     plan = plan_of(KHORIG_RUN, {(1, "sealed"): before, (2, "entry"): after})
     handoff = only(plan, "hand-off", 1, "sealed")
-    assert handoff.pages == {0x10_0000, 0x20_0000}
+    assert handoff.moved == {0x20_0000}
     assert handoff.poke.offset < 8
     # The hand-off was read before khorig's first line of C++, the array not.
     assert pokes(plan)[2:] == [("scratch-array", 2, "entry")]
@@ -190,7 +199,7 @@ def test_what_linux_links_to_late_is_poked_by_address() -> None:
     for at in ("restored", "sealed"):
         attempt = only(plan, "memfd-folio", 1, at)
         assert attempt.poke == Poke(1, at, folio[0].begin, attempt.poke.offset)
-        assert (attempt.owner, attempt.pages) == (folio[0].owner, {folio[0].begin})
+        assert attempt.owner == folio[0].owner
     assert only(plan, "memfd-folio", 2, "entry").poke.place == folio[0].owner
 
 

@@ -10,6 +10,7 @@ from typing import Sequence
 _NUMBER = re.compile(r"\d+")
 # What follows the name of an owner in the name of one of its pages: "block" has "block 17 (order 3)
 # page 5", "fragment" has "fragment /khorig/stores".
+_BLOCK = re.compile(r" \d+ \(order \d+\) page \d+$")
 _PART = re.compile(r"( /\S*)?( \d+)?( \(order \d+\))?( page \d+)?")
 
 
@@ -30,6 +31,21 @@ def find_place(places: Sequence[Place], owner: str, offset: int) -> int | None:
             return place.begin + offset
         offset -= place.size
     return None
+
+
+def offset_of(places: Sequence[Place], owner: str, place: Place) -> int:
+    """Where a place begins in the memory of an owner whose it is, so that `find_place` finds it."""
+    offset = 0
+    for one in _places_of(places, owner):
+        if one == place:
+            return offset
+        offset += one.size
+    raise ValueError(f"{place} is not {owner}'s")
+
+
+def without_number(owner: str) -> str:
+    """The name of all blocks of an owner for that of one of their pages: "kho_test folio"."""
+    return _BLOCK.sub("", owner)
 
 
 def owner_at(places: Sequence[Place], address: int) -> str:

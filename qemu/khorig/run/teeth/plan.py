@@ -11,7 +11,7 @@ from typing import Iterator, Mapping, Sequence
 from khorig.guest.chain_run import is_linux
 from khorig.guest.poke import Poke
 from khorig.guest.spec import RunSpec
-from khorig.run.poke.place import Place
+from khorig.run.poke.place import Place, offset_of, without_number
 from khorig.run.teeth.classes import CLASSES, OwnerClass
 from khorig.run.teeth.limits import SESSIONS, limit_of
 from khorig.run.teeth.moment import Moment, moment_of
@@ -31,8 +31,8 @@ class Attempt:
     owner_class: str
     poke: Poke
     why: str  # a change is wrong there
-    owner: str  # whose the byte is, as a finding has to name it
-    pages: frozenset[int]  # that a finding may name: where it is changed, and where a jump takes it
+    owner: str  # whose the byte is in the run without damage, as a finding has it
+    moved: frozenset[int] = frozenset()  # pages that the jump takes the byte to
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,19 @@ def _attempts(
         return
     chance = random.Random(f"{spec.seed} {owner_class.name} {generation} {at}")
     place = chance.choice(here)
-    where: str | int = place.owner if by_name else place.begin
-    ahead = sum(p.size for p in here[: here.index(place)] if p.owner == place.owner)
-    offset = chance.randrange(place.size) + (ahead if by_name else 0)
+    where: str | int = place.begin
+    offset = chance.randrange(place.size)
+    if by_name:
+        # Which number a block has depends on time where that is not counted; how many there are not.
+        where = place.owner if spec.counted else without_number(place.owner)
+        offset += offset_of(places[generation, at], where, place)
     poke = Poke(generation, at, where, offset)
-    moved = [p.begin for p in later] if owner_class.moves else []
+    moved = later if owner_class.moves else []
     yield Attempt(
         spec=dataclasses.replace(spec, pokes=(poke,)),
         owner_class=owner_class.name,
         poke=poke,
         why=moment.value,
         owner=place.owner,
-        pages=frozenset(begin // _PAGE * _PAGE for begin in (place.begin, *moved)),
+        moved=frozenset(p.begin // _PAGE * _PAGE for p in moved),
     )
