@@ -10,6 +10,8 @@ from typing import Any, Callable, Sequence
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.machine import MachineFacts
+from khorig.mem.guest_ram import GuestRam
 from khorig.out.session_documents import SessionDocuments
 from khorig.rules.finding import Finding
 from khorig.run.judging import Statistics, StopContext, StopHook
@@ -73,6 +75,9 @@ class RecordingJudge:
     def on_stop(self, context: StopContext) -> list[Finding]:
         self.stops.append((context.generation, context.at))
         return self.on_stops(context)
+
+    def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> list[Finding]:
+        return []
 
     def finish(self, exit_status: int | None) -> list[Finding]:
         self.finished.append(exit_status)

@@ -10,7 +10,6 @@ import resource
 import signal
 import socket
 import threading
-import threading
 from pathlib import Path
 from typing import Iterator
 

@@ -17,12 +17,12 @@ from typing import Any, Callable, Sequence
 import pytest
 
 from khorig.guest.khorig_run import KhorigRun
-from khorig.rules.finding import Verdict
 from khorig.out.session_documents import SessionDocuments
+from khorig.rules.finding import Verdict
 from khorig.run.judging import StopContext, StopHook
+from khorig.run.khorig_kind import khorig_kind
 from khorig.run.kvm_probe import probe_kvm
 from khorig.run.result import RunResult
-from khorig.run.khorig_kind import khorig_kind
 from khorig.run.session import Session
 from khorig.vm.build_outputs import find_images
 from khorig.vm.cancellation import Cancellation

@@ -19,13 +19,17 @@ from khorig.out.junit import junit_document
 from khorig.out.ktap import ktap_document
 from khorig.out.live import LiveRenderer
 from khorig.out.plain import PlainRenderer
-from khorig.run.outputs import Renderer
 from khorig.out.text import result_lines, size, summary_lines
 from khorig.rules.finding import Finding, Verdict
+from khorig.run.coverage import JumpCoverage
 from khorig.run.judging import Statistics
+from khorig.run.outputs import Renderer
 from khorig.run.result import Phase, RunResult
 
 _NASTY = "page \x1b[31m0x1000\x00 & <b> differs \ud7ff"
+
+
+_JUMPS = (JumpCoverage(1, 2, 16384, 64 << 20),)
 
 
 def _result(verdict: Verdict, what: str = _NASTY) -> RunResult:
@@ -39,7 +43,7 @@ def _result(verdict: Verdict, what: str = _NASTY) -> RunResult:
         Phase(1, "preserve", 64_000, 10, 1000),
     ]
     finding = Finding(
-        "page-hash", what, where="0x1000", owner="store 'a' page 4", generation=2, stop="entry",
+        "" if verdict is Verdict.SKIP else "KHR-I080", what, where="0x1000", owner="store 'a' page 4", generation=2, stop="entry",
         evidence=tuple(f"line {i}" for i in range(40)), verdict=verdict,
     )  # fmt: skip
     return RunResult(
@@ -47,7 +51,7 @@ def _result(verdict: Verdict, what: str = _NASTY) -> RunResult:
         verdict=verdict,
         findings=[] if verdict is Verdict.PASS else [finding] * 20,
         generations=3,
-        statistics=Statistics(2048, 16384, 64 << 20, 12, 3, 40, 65536),
+        statistics=Statistics(2048, 16384, 64 << 20, 12, 3, 40, 65536, _JUMPS),
         phases=phases,
         wall_s=0.412,
         qemu="7.2.22",
@@ -70,7 +74,7 @@ def test_a_pass_says_what_was_proven_and_what_it_cost() -> None:
         "64 MiB", "12 fragments, depth 3", "1.03 M instructions", "serialize 0.40 M",
         "quiesce+relocate 0.30 M", "early boot 0.20 M", "restore 0.13 M",
         "preserve 64.0 instructions a page",
-        "restore 86.4 instructions a page", "65536 page hashes compared",
+        "restore 86.4 instructions a page", "16384 pages compared across each of 2 jumps",
     ):  # fmt: skip
         assert words in text
 
@@ -92,7 +96,8 @@ def test_results_have_the_agreed_fields() -> None:
     assert list(document) == ["runs"]
     for run, verdict in zip(document["runs"], Verdict):
         assert list(run) == [
-            "id", "arch", "machine", "scenario", "verdict", "cause", "generations",
+            "id", "arch", "machine", "scenario", "verdict", "rule", "cause",
+            "generations",
             "preserved_blocks", "preserved_bytes", "fragments", "fragment_depth", "wall_s",
             "qemu", "seed", "spec",
         ]  # fmt: skip
@@ -118,7 +123,7 @@ def test_ktap_has_a_plan_and_a_point_for_each_run() -> None:
     assert good == {Verdict.PASS, Verdict.SKIP}
     assert by_verdict[Verdict.PASS] == "ok 1 handover/x86_64-q35"
     assert by_verdict[Verdict.SKIP].startswith("ok 2 handover/x86_64-q35 # SKIP page")
-    assert by_verdict[Verdict.FAIL].startswith("not ok 3 handover/x86_64-q35 # page")
+    assert by_verdict[Verdict.FAIL].startswith("not ok 3 handover/x86_64-q35 # KHR-I080 page")
     assert " # TIMEOUT page" in by_verdict[Verdict.HANG]
     assert " # ERROR page" in by_verdict[Verdict.INFRA]
     assert all(line.startswith(("#", "ok", "not ok", "KTAP", "1..")) for line in lines)
@@ -135,7 +140,7 @@ def test_a_point_is_one_line_whatever_the_cause_is() -> None:
 
 def test_what_is_told_of_many_findings() -> None:
     result = _result(Verdict.CRASH, "the first")
-    others = [Finding("page-hash", f"number {n}", verdict=Verdict.FAIL) for n in range(2, 8)]
+    others = [Finding("KHR-I080", f"number {n}", verdict=Verdict.FAIL) for n in range(2, 8)]
     evidence = ("the first, again", "the first", "a register")
     first = dataclasses.replace(result.findings[0], evidence=evidence)
     lines = result_lines(dataclasses.replace(result, findings=[first, *others]))

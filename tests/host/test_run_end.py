@@ -18,7 +18,7 @@ from khorig.run.judging import StopContext
 
 
 def _wrong(what: str, verdict: Verdict = Verdict.FAIL) -> Finding:
-    return Finding("page-hash", what, verdict=verdict)
+    return Finding("KHR-I080", what, verdict=verdict)
 
 
 def test_a_finding_of_the_judge_in_an_event_ends_the_run(

@@ -78,7 +78,7 @@ def scratch_of(files: Mapping[str, Event]) -> list[tuple[int, int]]:
 
 
 def expect_sound(snapshot: Snapshot, sessions: int) -> None:
-    """No invariant is broken, and every client of Linux could be read."""
+    """No rule is broken, and every client of Linux could be read."""
     outcomes = check(snapshot)
     assert not is_broken(outcomes), [outcome for outcome in outcomes if outcome.violations]
     luo, test = snapshot.linux.luo, snapshot.linux.kho_test

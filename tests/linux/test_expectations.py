@@ -5,15 +5,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from khorig.guest.event import GuestEvent
 from khorig.guest.chain_run import ChainRun, content_state
+from khorig.guest.event import GuestEvent
 from khorig.linux.expectations import Expectations
-from khorig.linux.linux_monitor import LinuxWords
-from khorig.linux.snapshot import take_snapshot
+from khorig.linux.linux_monitor import LinuxMonitor
 from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
+from khorig.rules.protocol.definitions import LINUX_REPORTS
+from khorig.rules.temporal.page_hashes import hash_all, hash_pages
 from khorig.run.guest_monitor import GuestWords
 
 LINUX_KHORIG_LINUX = ("linux-7.3", "khorig", "linux-7.3")
@@ -55,18 +58,19 @@ def test_a_good_run_meets_every_expectation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left_out", "clause"),
+    ("left_out", "subject"),
     [
         (1, "reserve_mem"), (3, "kho_test"), (5, "linux handover"), (6, "linux record"),
         (7, "linux reserve_mem"), (8, "linux test_kho"), (9, "reserve_mem"), (10, "liveupdate"),
     ],
 )
-def test_whatever_was_not_said_is_named(left_out: int, clause: str) -> None:
+def test_whatever_was_not_said_is_named(left_out: int, subject: str) -> None:
     expectations = Expectations(spec_of(*LINUX_KHORIG_LINUX))
     for number, one in enumerate(a_good_run()):
         if number != left_out:
             expectations.take(one)
-    assert [finding.clause for finding in expectations.finish()] == [clause]
+    (finding,) = expectations.finish()
+    assert finding.what.startswith(f"{subject}: generation") and finding.rule == LINUX_REPORTS
 
 
 def test_the_wrong_release_before_is_found() -> None:
@@ -74,7 +78,7 @@ def test_the_wrong_release_before_is_found() -> None:
     expectations.take(event("boot", 1, version="0.1.0"))
     expectations.take(event("boot", 2, version="7.3.4"))
     expectations.take(event("kernel-log", 2, text="KHO: exec from: 7.3.4 (count 1)"))
-    assert "linux record" in [finding.clause for finding in expectations.finish()]
+    assert any(finding.what.startswith("linux record: ") for finding in expectations.finish())
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_the_wrong_release_before_is_found() -> None:
      "KHO: disabling KHO revival"],
 )
 def test_bad_words_are_always_on(text: str) -> None:
-    words = LinuxWords(spec_of("linux-7.3", "linux-7.3"))
+    words = LinuxMonitor(spec_of("linux-7.3", "linux-7.3"))
     assert words.take(event("kernel-log", 2, text=text))
     assert not words.take(event("kernel-log", 2, text="KHO: found kexec handover data."))
 
@@ -114,7 +118,7 @@ def test_a_panic_comes_with_what_led_to_it() -> None:
 
 
 def test_an_expected_refusal_is_no_bad_word() -> None:
-    words = LinuxWords(spec_of("khorig", "linux-7.3", expected_refusals={2: "refused"}))
+    words = LinuxMonitor(spec_of("khorig", "linux-7.3", expected_refusals={2: "refused"}))
     assert not words.take(event("kernel-log", 2, text="KHO: disabling KHO revival"))
 
 
@@ -142,16 +146,17 @@ def test_content_differs_by_owner_and_seed() -> None:
     assert len({content_state(s, owner) for s in (1, 2) for owner in ("a", "b")}) == 4
 
 
-def test_a_snapshot_has_every_page_that_is_not_empty() -> None:
+def test_hashes_of_all_memory_are_of_every_page_that_is_not_empty() -> None:
     memory = bytearray(4 << 20)
     memory[0x3000:0x3004] = b"abcd"
     memory[0x3FFFFF] = 1
-    snapshot = take_snapshot(GuestRam(memoryview(memory), [RamRegion(0, len(memory), 0)]), 1)
-    assert sorted(snapshot.hashes) == [3, 0x3FF]
-    before = snapshot.hashes[3]
+    machine = RamMemory(GuestRam(memoryview(memory), [RamRegion(0, len(memory), 0)]))
+    before = hash_all(machine)
+    assert before.pages.frames.tolist() == [3, 0x3FF]
     memory[0x3000] = 0x62
-    again = take_snapshot(GuestRam(memoryview(memory), [RamRegion(0, len(memory), 0)]), 1)
-    assert again.hashes[3] != before
+    frames = np.array([0, 3, 5, 0x3FF], dtype=np.int64)
+    assert before.of(frames).differing(hash_all(machine).of(frames)).tolist() == [3]
+    assert before.of(frames).differing(hash_pages(machine, frames)).tolist() == [3]
 
 
 def test_a_program_that_fails_has_its_last_words() -> None:

@@ -16,7 +16,7 @@ from khorig.guest.khorig_run import KhorigRun
 from khorig.out.session_documents import SessionDocuments
 from khorig.out.text import result_lines
 from khorig.rules.finding import Verdict
-from khorig.run.judge import HandoverJudge
+from khorig.run.judge import RunJudge
 from khorig.run.judging import Judge, StopHook
 from khorig.run.khorig_kind import khorig_kind
 from khorig.run.result import RunResult
@@ -73,7 +73,7 @@ class FirmwareGuest:
         self,
         machine: str,
         hooks: Sequence[StopHook] = (),
-        judge: Callable[[KhorigRun], Judge] = HandoverJudge,
+        judge: Callable[[KhorigRun], Judge] = RunJudge,
         **spec: Any,
     ) -> RunResult:
         """One run; `spec` are fields of KhorigRun."""

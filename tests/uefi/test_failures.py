@@ -141,7 +141,7 @@ def test_a_volume_without_a_loader(guest: FirmwareGuest, machine: str) -> None:
     assert firmware is not None
     guest.remove(volume, Path(firmware.loader).name)
     result = guest.run(machine)
-    assert (result.verdict, result.findings[0].clause) == (Verdict.FAIL, "firmware")
+    assert (result.verdict, result.findings[0].rule) == (Verdict.FAIL, "firmware")
     assert "the firmware does not start the loader" in result.cause
     assert result.wall_s < 60
 

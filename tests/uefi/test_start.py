@@ -10,7 +10,7 @@ from khorig.guest.event import GuestEvent, parse_address
 from khorig.mem.guest_ram import GuestRam
 from khorig.out.costs import jump_cost, start_cost
 from khorig.rules.finding import Finding, Verdict
-from khorig.run.judge import HandoverJudge
+from khorig.run.judge import RunJudge
 from khorig.run.judging import StopContext
 from khorig.run.result import RunResult
 from khorig.vm.machines import machine_named
@@ -80,7 +80,7 @@ def test_scattered_memory_and_a_map_that_changes(guest: FirmwareGuest, machine: 
     assert 16 * MIB <= result.statistics.preserved_bytes < 32 * MIB
 
 
-class _Nobody(HandoverJudge):
+class _Nobody(RunJudge):
     """Judges nothing, so that what the guest finds by itself is seen."""
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
@@ -134,10 +134,10 @@ def test_a_write_to_the_runtime_services_is_found(
     guest: FirmwareGuest, machine: str, finder: str
 ) -> None:
     scribbler = _Scribbler()
-    judge = scribbler.judge(HandoverJudge if finder == "host" else _Nobody)
+    judge = scribbler.judge(RunJudge if finder == "host" else _Nobody)
     result = guest.run(machine, hooks=[scribbler], judge=judge)
     assert result.verdict is Verdict.FAIL
     found = result.findings[0]
     assert found.generation == 2
     assert "was written to: hash" in found.what
-    assert found.clause == ("runtime services" if finder == "host" else "guest")
+    assert found.rule == ("runtime services" if finder == "host" else "guest")

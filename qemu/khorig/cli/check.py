@@ -11,11 +11,11 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, opened
 
-_SHOWN = 4  # violations of an invariant
+_SHOWN = 4  # violations of a rule
 _SEQUENCE = ("ABSENT", "OK", "WARNING", "FAILED")
 
 
-@click.command(short_help="Check the handover in a dump against every invariant.")
+@click.command(short_help="Check the handover in a dump against every rule.")
 @dump_options
 @click.option("-a", "--all", "everything", is_flag=True, help="Also what does not apply, in full.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
@@ -27,7 +27,7 @@ def check(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Check the handover in DUMP. `khorig explain ID` says more about an invariant.
+    """Check the handover in DUMP. `khorig explain ID` says more about a rule.
 
     \b
     Exit status: 0 consistent; 1 broken; 2 there is no dump or no handover.
@@ -50,14 +50,14 @@ def check(
     status = exit_codes.FAIL if checks.is_broken(outcomes) else exit_codes.PASS
     if as_json:
         found = [outcome_document(outcome) for outcome in outcomes]
-        document = {"schema": 1, "root": hex(root.address), "status": status, "invariants": found}
+        document = {"schema": 1, "root": hex(root.address), "status": status, "rules": found}
         click.echo(json.dumps(document, indent=1))
         return status
 
     def show(outcome: Outcome) -> None:
         colour = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
         label = click.style(f"{outcome.status.value:<8}", fg=colour.get(outcome.status))
-        click.echo(f"{label}{outcome.invariant.id}  {outcome.invariant.title}")
+        click.echo(f"{label}{outcome.rule.id}  {outcome.rule.title}")
         shown = len(outcome.violations) if everything else _SHOWN
         for violation in outcome.violations[:shown]:
             owner = f"  ({violation.owner})" if violation.owner else ""

@@ -13,22 +13,23 @@ from khorig.cli.near import unknown
 _WIDTH = 96
 
 
-@click.command(short_help="Say what an invariant means and what breaks it.")
+@click.command(short_help="Say what a rule means and what breaks it.")
 @click.argument("id", required=False, metavar="[KHR-Innn]")
 def explain(id: str | None) -> int:
-    """Say what an invariant means, why it exists, which real bugs broke it, and how to go on.
+    """Say what a rule means, why it exists, which real bugs broke it, and how to go on.
     Without an id: all of them, one line each."""
     from khorig.rules.bugs import BUGS
-    from khorig.rules.registry import INVARIANTS
+    from khorig.rules.registry import RULES
 
     if id is None:
-        for invariant in INVARIANTS.values():
-            click.echo(f"{invariant.id}  {invariant.title}")
+        for rule in RULES.values():
+            click.echo(f"{rule.id}  {rule.title}")
         return exit_codes.PASS
-    found = INVARIANTS.get(id.upper())
+    found = RULES.get(id.upper())
     if found is None:
-        raise unknown("invariant", id, list(INVARIANTS))
+        raise unknown("rule", id, list(RULES))
     click.echo(f"{found.id}: {found.title}  ({found.level.value} when it does not hold)")
+    click.echo(f"looks at {found.kind.value}")
     for label, text in (
         ("what", found.meaning),
         ("why", found.reason),

@@ -13,7 +13,6 @@ from khorig.cli.near import unknown
 from khorig.guest.poke import FORM, Poke, parse_poke
 from khorig.linux.setting import Setting, parse_setting
 
-
 _NONE = "none"  # of the stops
 _LONGEST_S = 1e7  # some months
 

@@ -76,6 +76,19 @@ class FrameTable:
         """Which frames are in the table."""
         return (frames >= self.first) & (frames < self.first + len(self.entries))
 
+    def bytes_of(self, frames: Int64Array) -> npt.NDArray[np.uint8]:
+        """The entries of some frames; 0, not RAM, for those outside the table."""
+        found = np.zeros(len(frames), dtype=np.uint8)
+        covered = self.covers(frames)
+        found[covered] = self.entries[frames[covered] - self.first]
+        return found
+
+    def ram_pages(self, first: int, last: int) -> int:
+        """How many frames from `first` up to `last`, which is not one of them, are RAM."""
+        begin, end = max(first - self.first, 0), max(last - self.first, 0)
+        states = self.entries[begin:end] & FRAME_STATE_MASK
+        return int(np.count_nonzero(states))
+
     def at(self, frame: int) -> FrameByte:
         """The entry of one frame; not RAM outside the table."""
         index = frame - self.first

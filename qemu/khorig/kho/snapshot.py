@@ -24,7 +24,7 @@ from khorig.kho.candidates import Candidate, find_candidates
 from khorig.kho.clients.khorig import Clients, decode_clients
 from khorig.kho.clients.linux import LinuxClients, decode_linux_clients
 from khorig.kho.clients.linux_owners import linux_blocks
-from khorig.kho.clients.scenario_state import read_scenario_state
+from khorig.kho.clients.scenario_state import ScenarioState, read_scenario_state
 from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.handover import Handover, decode_handover
 from khorig.kho.layout import GEOMETRY_4K, Geometry
@@ -55,10 +55,12 @@ class Snapshot:
     handover: Handover
     clients: Clients
     linux: LinuxClients
+    scenario: ScenarioState  # of khorig's scenarios, out of their stores
     owners: Owners
     handoff: Handoff | None  # what names the root
     scratch: tuple[PhysRange, ...] | None  # None when nothing tells
-    scratch_from: str  # who says what scratch is
+    scratch_from: str  # who names scratch
+    scanned: bool  # whether all of memory was looked at for what names a root
     frames: FrameTable | None  # khorig's page allocator, where the image says where it is
     problems: tuple[Problem, ...]  # of reading what no other part keeps
 
@@ -151,7 +153,7 @@ def snapshot_of_stop(dump: Dump) -> Snapshot:
     """
     run = dump.run
     assert run is not None and dump.arch is not None, "a stop of a run"
-    found, root, how = Findings((), ()), run.root, "the guest"
+    root, how = run.root, "the guest"
     if root is None and run.parameters is not None:
         handoff = find_handoff(dump.memory, dump.arch, run.parameters)
         if handoff is not None:
@@ -161,7 +163,7 @@ def snapshot_of_stop(dump: Dump) -> Snapshot:
     geometry = Geometry(dump.page_shift) if dump.page_shift else GEOMETRY_4K
     handover = decode_handover(dump.memory, root, geometry)
     candidate = Candidate(root, (how,), geometry, handover, None, None)
-    return _read(dump, (candidate,), handover, found)
+    return _read(dump, (candidate,), handover, None)
 
 
 def _naming(found: Findings, root: int) -> tuple[Anchor, ...]:
@@ -169,7 +171,7 @@ def _naming(found: Findings, root: int) -> tuple[Anchor, ...]:
 
 
 def _read(
-    dump: Dump, candidates: tuple[Candidate, ...], handover: Handover, found: Findings
+    dump: Dump, candidates: tuple[Candidate, ...], handover: Handover, found: Findings | None
 ) -> Snapshot:
     geometry = candidates[0].geometry
     clients = decode_clients(dump.memory, handover, geometry)
@@ -192,20 +194,24 @@ def _read(
         handover=handover,
         clients=clients,
         linux=linux,
+        scenario=scenario,
         owners=find_owners(handover, clients, owned, geometry),
         handoff=handoff,
         scratch=scratch,
         scratch_from=told_by,
+        scanned=found is not None,
         frames=frames,
         problems=tuple(problems),
     )
 
 
 def _scratch(
-    dump: Dump, candidates: tuple[Candidate, ...], found: Findings, problems: list[Problem]
+    dump: Dump, candidates: tuple[Candidate, ...], found: Findings | None, problems: list[Problem]
 ) -> tuple[Handoff | None, tuple[PhysRange, ...] | None, str]:
     """The hand-off of the chosen root, scratch, and who says so. Scratch stays the same along a
     chain, so another hand-off's serves where that of the root is not there."""
+    if found is None and dump.run is not None and dump.run.scratch:
+        return None, dump.run.scratch, "the guest"  # it has sealed, and its hand-off is not yet made
     anchor = candidates[0].anchor
     handoff = anchor.handoff if anchor else None
     if dump.run and dump.run.parameters and dump.arch and handoff is None:
@@ -217,7 +223,7 @@ def _scratch(
             pass  # the parameters may be gone; what names the root is looked for all the same
     told_by = anchor.how if anchor else "the parameters of the kernel"
     sources = [(handoff, told_by)] if handoff else []
-    sources += [(other.handoff, other.how) for other in found.anchors if other is not anchor]
+    sources += [(other.handoff, other.how) for other in (found.anchors if found else ()) if other is not anchor]
     wrong: tuple[PhysRange, ...] = ()  # what the hand-off of this root says, if nobody else does
     for source, how in sources:
         try:

@@ -12,6 +12,7 @@ from khorig.vm.build_outputs import Images, find_elf, find_images
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
 
+
 def must_count(machine: str) -> bool:
     """Whether a Linux needs virtual time counted in instructions there: without a second clock it
     measures the time stamp counter against the 8254 alone, and hangs when a busy host spoils that.

@@ -12,9 +12,12 @@ from khorig.run.session import RunKind
 
 
 def _judge(spec: ChainRun) -> Judge:
-    from khorig.linux.judge import LinuxJudge  # with the decoder, while QEMU comes up
+    # With the decoder, while QEMU comes up.
+    from khorig.linux.expectations import Expectations
+    from khorig.linux.linux_monitor import LinuxMonitor
+    from khorig.run.judge import RunJudge
 
-    return LinuxJudge(spec)
+    return RunJudge(spec, (LinuxMonitor(spec), Expectations(spec)))
 
 
 def _hooks(spec: ChainRun) -> Sequence[StopHook]:

@@ -10,6 +10,7 @@ from khorig.guest.chain_run import RESERVED_NAME, ChainRun, is_linux
 from khorig.guest.event import GuestEvent
 from khorig.guest.spec import KHORIG
 from khorig.rules.finding import Finding
+from khorig.rules.protocol.definitions import LINUX_REPORTS
 
 _FOUND = "KHO: found kexec handover data"
 _RESTORED = "test_kho: KHO restore succeeded"
@@ -24,7 +25,7 @@ class _Expected:
     """A thing that must be said in a generation. A regular expression for log lines."""
 
     generation: int
-    clause: str
+    subject: str
     pattern: str
     met: bool = False
 
@@ -47,8 +48,8 @@ class Expectations:
             elif generation > 1 and not refused and pending:
                 self._events.append(_Expected(generation, "kho_test", "kho_test"))
 
-    def take(self, event: GuestEvent) -> None:
-        """Takes an event in. Raises EventFieldError."""
+    def take(self, event: GuestEvent) -> list[Finding]:
+        """Takes an event in; what is missing shows at the end. Raises EventFieldError."""
         generation = event.generation
         if event.kind == "boot":
             self._on_boot(event)
@@ -60,11 +61,12 @@ class Expectations:
         for expected in self._events:
             if expected.generation == generation and expected.pattern == event.kind:
                 expected.met = expected.met or event.fields.get("ok") is True
+        return []
 
     def finish(self) -> list[Finding]:
         """One finding for each thing that was not said."""
         return [
-            Finding(e.clause, f"generation {e.generation} never said: {e.pattern}",
+            Finding(LINUX_REPORTS, f"{e.subject}: generation {e.generation} never printed: {e.pattern}",
                     generation=e.generation)
             for e in (*self._logs, *self._events)
             if not e.met

@@ -8,6 +8,7 @@ import re
 from khorig.guest.event import GuestEvent
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
+from khorig.rules.protocol.definitions import LINUX_LOG
 
 # Always on. Linux's own words, versions 7.2 and 7.3.
 _BAD = re.compile(
@@ -16,7 +17,7 @@ _BAD = re.compile(
 _REFUSED = re.compile(r"disabling KHO revival|handover FDT .* is (invalid|incompatible)")
 
 
-class LinuxWords:
+class LinuxMonitor:
     """Bad patterns in the lines that /init reads back from the kernel log."""
 
     def __init__(self, spec: RunSpec) -> None:
@@ -32,9 +33,13 @@ class LinuxWords:
         if _REFUSED.search(text):
             return [self._finding(event, f"Linux refused the handover: {text}")]
         if _BAD.search(text):
-            return [self._finding(event, f"Linux says: {text}")]
+            return [self._finding(event, f"Linux logs: {text}")]
+        return []
+
+    def finish(self) -> list[Finding]:
+        """Silence is what is hoped for."""
         return []
 
     @staticmethod
     def _finding(event: GuestEvent, what: str) -> Finding:
-        return Finding("linux", what, generation=event.generation, verdict=Verdict.FAIL)
+        return Finding(LINUX_LOG, what, generation=event.generation, verdict=Verdict.FAIL)

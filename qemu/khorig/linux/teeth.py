@@ -10,10 +10,10 @@ from khorig.guest.chain_run import ChainRun
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.spec import KHORIG, RunSpec
 from khorig.linux.chain import make_images, must_count
-from khorig.linux.judge import LinuxJudge
+from khorig.linux.chain_kind import chain_kind
 from khorig.rules.finding import Verdict
-from khorig.run.judge import HandoverJudge
 from khorig.run.judging import Judge
+from khorig.run.khorig_kind import khorig_kind
 from khorig.run.result import RunResult
 from khorig.run.session import RunKind, Session
 from khorig.run.teeth.bite import Bite, bite_of
@@ -64,9 +64,9 @@ def spec_of(kernels: Sequence[str], machine: Machine, boot: str, seed: int) -> R
 def judge_of(spec: RunSpec) -> Judge:
     """Who decides a run."""
     if isinstance(spec, ChainRun):
-        return LinuxJudge(spec)
+        return chain_kind().judge(spec)
     assert isinstance(spec, KhorigRun)
-    return HandoverJudge(spec)
+    return khorig_kind().judge(spec)
 
 
 def _images(spec: RunSpec, machine: Machine, folder: Path) -> Images:

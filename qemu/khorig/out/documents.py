@@ -40,6 +40,7 @@ def _run(result: RunResult) -> dict[str, Any]:
         "machine": result.spec.machine,
         "scenario": result.spec.what,
         "verdict": result.verdict.value,
+        "rule": result.rule,
         "cause": result.cause,
         "generations": result.generations,
         "preserved_blocks": result.statistics.preserved_blocks,

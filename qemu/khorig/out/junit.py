@@ -56,7 +56,9 @@ def _case(result: RunResult, element: str) -> ET.Element:
         ET.SubElement(properties, "property", name=name, value=value)
     text = _NOT_XML.sub("?", "\n".join(result_lines(result)))
     if element:
-        detail = ET.SubElement(case, element, message=_NOT_XML.sub("?", result.cause))
+        detail = ET.SubElement(
+            case, element, type=result.rule or "none", message=_NOT_XML.sub("?", result.cause)
+        )
         if element != "skipped":
             detail.set("type", result.verdict.value)
             detail.text = text

@@ -24,7 +24,7 @@ def ktap_document(results: Sequence[RunResult]) -> str:
         passed = result.verdict in (Verdict.PASS, Verdict.SKIP)
         point = f"{'ok' if passed else 'not ok'} {number} {result.id}"
         if result.verdict is not Verdict.PASS:
-            words = [_DIRECTIVES.get(result.verdict, ""), result.cause]
+            words = [_DIRECTIVES.get(result.verdict, ""), result.rule, result.cause]
             point += " # " + " ".join(word for word in words if word)
         lines.append("".join(char if char.isprintable() else "?" for char in point))
     counts = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}

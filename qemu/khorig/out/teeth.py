@@ -88,7 +88,7 @@ def _said(result: RunResult) -> str:
         return result.verdict.value
     first = result.findings[0]
     place = ", ".join(word for word in (first.owner, first.where) if word)
-    return f"{result.verdict.value}: {first.clause}: {first.what}" + (f" ({place})" if place else "")
+    return f"{result.verdict.value}: {first.rule}: {first.what}" + (f" ({place})" if place else "")
 
 
 def _pages(bite: Bite) -> list[str]:

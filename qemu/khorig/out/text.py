@@ -10,6 +10,7 @@ from typing import Sequence
 from khorig.guest.spec import RunSpec
 from khorig.out.costs import PAGE_PHASES, cost_per_page, jump_cost, start_cost
 from khorig.rules.finding import Finding, Verdict
+from khorig.rules.registry import RULES
 from khorig.run.result import RunResult
 
 _EVIDENCE_LINES = 10
@@ -97,11 +98,24 @@ def _cost_lines(result: RunResult) -> list[str]:
     for phase, label in PAGE_PHASES:
         if (cost := cost_per_page(phases, phase)) is not None:
             words.append(f"{label} {cost:.1f} instructions a page")
-    if compared := result.statistics.pages_compared:
-        words.append(f"{compared} page hashes compared")
+    words += [coverage_line(result)] if result.statistics.jumps else []
     if words:
         lines.append(", ".join(words))
     return ["       " + line for line in lines]
+
+
+def coverage_line(result: RunResult) -> str:
+    """How much was compared across the jumps."""
+    coverages = result.statistics.jumps
+    jumps = sum(coverage.jumps for coverage in coverages)
+    least, most = (pick(coverage.pages for coverage in coverages) for pick in (min, max))
+    pages = _plural(most, "page") if least == most else f"{least} to {most} pages"
+    return f"{pages} compared across {'the jump' if jumps == 1 else f'each of {jumps} jumps'}"
+
+
+def rule_label(rule: str) -> str:
+    """"KHR-I080 no preserved page changes across a jump"; "" without a rule."""
+    return f"{rule} {RULES[rule].title}" if rule in RULES else rule
 
 
 def _plural(count: int, noun: str) -> str:
@@ -119,7 +133,8 @@ def _place(result: RunResult) -> str:
         words.append(f"generation {finding.generation} of {result.spec.generations}")
     if finding.stop:
         words.append(f"at {finding.stop}")
-    return "  ".join([" ".join(words) or "before the guest ran", finding.clause])
+    place = [" ".join(words) or "before the guest ran"]
+    return "  ".join([*place, rule_label(finding.rule)]).rstrip()
 
 
 def _failure_lines(result: RunResult) -> list[str]:
@@ -145,7 +160,7 @@ def _failure_lines(result: RunResult) -> list[str]:
 
 
 def _others(findings: Sequence[Finding]) -> list[str]:
-    lines = [f"{finding.clause}: {finding.what}" for finding in findings[:3]]
+    lines = [" ".join((finding.rule, finding.what)).strip() for finding in findings[:3]]
     if len(findings) > 3:
         lines.append(f"and {len(findings) - 3} more in verdict.json")
     return lines

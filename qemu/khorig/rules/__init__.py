@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The invariants of a handover, each with a stable id, and whether a dump keeps them."""
+"""The rules of a handover, each with a stable id, and whether a dump keeps them."""

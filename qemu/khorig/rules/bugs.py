@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The real bugs of kexec handover that invariants stand for, with the commit of Linux that fixed each
+"""The real bugs of kexec handover that rules stand for, with the commit of Linux that fixed each
 where there is one."""
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ BUGS: Mapping[str, str] = {
     "G8": "scratch inherited, cmdline ignored; wrong length -> partial entry",
     "G9": "memory leak / fragmentation growth",
     "I4": "preferred address above scratch end",
+    "L8": "the tail of a segment in CMA is never zeroed",
     "L2": "crash image given KHO data (a6715d7ec472, d7255959b69a)",
     "L3": "segment placed outside scratch",
     "Q1": "virtio device keeps DMAing into reused memory (8bd2fa086a04)",

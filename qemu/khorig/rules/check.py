@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks a dump against every invariant."""
+"""Checks a snapshot against every static rule."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from khorig.kho.scratch import check_scratch
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.errors import Problem
 from khorig.rules.outcome import Outcome, Status, Violation, outcome_of
-from khorig.rules.registry import INVARIANTS, invariant_of
+from khorig.rules.registry import STATIC_RULES, rule_of
 from khorig.rules.static.computed import COMPUTED
 
-MAX_VIOLATIONS = 64  # of an invariant
+MAX_VIOLATIONS = 64  # of a rule
 
 
 def check(snapshot: Snapshot) -> list[Outcome]:
-    """Every invariant's outcome, by id."""
+    """Every static rule's outcome, by id."""
     found: dict[str, list[Violation]] = {}
     for problem in _problems(snapshot):
-        id = invariant_of(problem).id
+        id = rule_of(problem).id
         if problem.id == "blob-not-preserved" and problem.address == snapshot.chosen.address:
             id = "KHR-I005"
         _add(found, id, problem.address, problem.text)
@@ -34,27 +34,27 @@ def check(snapshot: Snapshot) -> list[Outcome]:
     present = things_present(snapshot)
     return [
         outcome_of(
-            invariant,
+            rule,
             tuple(_owned(v, snapshot) for v in found.get(id, ())),
-            not invariant.needs or invariant.needs in present,
+            not rule.needs or rule.needs in present,
         )
-        for id, invariant in INVARIANTS.items()
+        for id, rule in STATIC_RULES.items()
     ]
 
 
 def check_unreadable(candidate: Candidate) -> list[Outcome]:
     """The outcomes for a root that is named but cannot be read: all that could be checked."""
     assert candidate.error is not None
-    broken = invariant_of(Problem(candidate.error.id, 0, "", "root"))
+    broken = rule_of(Problem(candidate.error.id, 0, "", "root"))
     violation = Violation(candidate.error.address, candidate.error.text, "root")
     return [
-        outcome_of(invariant, (violation,) if invariant is broken else (), False)
-        for invariant in INVARIANTS.values()
+        outcome_of(rule, (violation,) if rule is broken else (), False)
+        for rule in STATIC_RULES.values()
     ]
 
 
 def is_broken(outcomes: Iterable[Outcome]) -> bool:
-    """Whether any invariant does not hold; warnings do not count."""
+    """Whether any rule does not hold; warnings do not count."""
     return any(outcome.status is Status.FAILED for outcome in outcomes)
 
 
@@ -66,7 +66,7 @@ def _add(found: dict[str, list[Violation]], id: str, address: int, text: str) ->
 
 def _owned(violation: Violation, snapshot: Snapshot) -> Violation:
     frame = violation.address >> snapshot.geometry.page_shift
-    owner = snapshot.owners.name(frame)
+    owner = snapshot.describe(frame)
     return Violation(violation.address, violation.text, owner)
 
 
@@ -86,7 +86,7 @@ def _problems(snapshot: Snapshot) -> Iterable[Problem]:
 
 
 def things_present(snapshot: Snapshot) -> set[str]:
-    """What the dump has of that which invariants need."""
+    """What a snapshot has of that which rules need."""
     handover, clients, linux = snapshot.handover, snapshot.clients, snapshot.linux
     memfds = linux.luo and any(f.memfd for s in linux.luo.sessions for f in s.files)
     is_test = bool(handover.blob(KHO_TEST_PATH) or handover.fragment(KHO_TEST_PATH))
@@ -94,7 +94,7 @@ def things_present(snapshot: Snapshot) -> set[str]:
     have = {
         "scratch": snapshot.scratch is not None,
         "hand-off": snapshot.handoff is not None,
-        "sealed root": bool(run and run.root is not None),
+        "sealed root": bool(run and run.root is not None and snapshot.scanned),
         "PC": snapshot.arch == "x86_64",
         "frame table": snapshot.frames is not None,
         "kho-v1": isinstance(handover.tree, BitmapChunks),

@@ -22,7 +22,7 @@ class Verdict(enum.Enum):
 class Finding:
     """One thing that is wrong. The first finding of a run is the cause of its verdict."""
 
-    clause: str  # which part of the verdict: "page-hash", "radix", "fragments", "sequence", ...
+    rule: str  # that does not hold, "KHR-I080"; "" where nothing was looked at
     what: str  # one line, both values at full width in hexadecimal
     where: str = ""  # page or address, "0x000000001f2c4000", or file:line in the guest
     owner: str = ""  # who the page belongs to: "store 'db0' page 4", "scratch", "radix node", ...

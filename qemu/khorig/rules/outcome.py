@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What came of checking an invariant."""
+"""What came of checking a rule."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 
-from khorig.rules.invariant import Invariant, Level
+from khorig.rules.rule import Level, Rule
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One place where an invariant does not hold."""
+    """One place where a rule does not hold."""
 
     address: int  # physical
     text: str  # one line with what is there and what was expected
@@ -19,28 +19,28 @@ class Violation:
 
 
 class Status(enum.Enum):
-    """Of an invariant, for one dump."""
+    """Of a rule, for one dump."""
 
     OK = "ok"
     WARNING = "warning"
     FAILED = "FAILED"
-    ABSENT = "absent"  # the dump has nothing that the invariant is about
+    ABSENT = "absent"  # the dump has nothing that the rule is about
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An invariant and its violations in a dump."""
+    """A rule and its violations in a dump."""
 
-    invariant: Invariant
+    rule: Rule
     status: Status
     violations: tuple[Violation, ...] = ()
 
 
 def outcome_of(
-    invariant: Invariant, violations: tuple[Violation, ...], present: bool
+    rule: Rule, violations: tuple[Violation, ...], present: bool
 ) -> Outcome:
-    """`present` says whether the dump has what the invariant is about."""
+    """`present` says whether the dump has what the rule is about."""
     if violations:
-        failed = invariant.level is Level.FAILED
-        return Outcome(invariant, Status.FAILED if failed else Status.WARNING, violations)
-    return Outcome(invariant, Status.OK if present else Status.ABSENT)
+        failed = rule.level is Level.FAILED
+        return Outcome(rule, Status.FAILED if failed else Status.WARNING, violations)
+    return Outcome(rule, Status.OK if present else Status.ABSENT)

@@ -1,37 +1,43 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The table of all invariants."""
+"""The table of all rules."""
 
 from __future__ import annotations
 
 from typing import Mapping
 
 from khorig.mem.errors import Problem
-from khorig.rules.invariant import ANY, Invariant
-from khorig.rules.static.client_rules import CLIENT_INVARIANTS
-from khorig.rules.static.fragment_rules import FRAGMENT_INVARIANTS
-from khorig.rules.static.place_rules import PLACE_INVARIANTS
-from khorig.rules.static.root_rules import ROOT_INVARIANTS
-from khorig.rules.static.tracker_rules import TRACKER_INVARIANTS
+from khorig.rules.protocol.definitions import PROTOCOL_RULES
+from khorig.rules.rule import ANY, Kind, Rule
+from khorig.rules.static.client_rules import CLIENT_RULES
+from khorig.rules.static.fragment_rules import FRAGMENT_RULES
+from khorig.rules.static.place_rules import PLACE_RULES
+from khorig.rules.static.root_rules import ROOT_RULES
+from khorig.rules.static.tracker_rules import TRACKER_RULES
+from khorig.rules.temporal.definitions import TEMPORAL_RULES
 
 _ALL = (
-    *ROOT_INVARIANTS,
-    *TRACKER_INVARIANTS,
-    *FRAGMENT_INVARIANTS,
-    *CLIENT_INVARIANTS,
-    *PLACE_INVARIANTS,
+    *ROOT_RULES,
+    *TRACKER_RULES,
+    *FRAGMENT_RULES,
+    *CLIENT_RULES,
+    *PLACE_RULES,
+    *TEMPORAL_RULES,
+    *PROTOCOL_RULES,
 )
 
-INVARIANTS: Mapping[str, Invariant] = {invariant.id: invariant for invariant in _ALL}
-
-_BY_PROBLEM = {
-    problem: invariant for invariant in reversed(_ALL) for problem in invariant.problems
+RULES: Mapping[str, Rule] = {rule.id: rule for rule in _ALL}
+STATIC_RULES: Mapping[str, Rule] = {
+    rule.id: rule for rule in _ALL if rule.kind is Kind.STATIC
 }
 
+_BY_PROBLEM = {problem: rule for rule in reversed(_ALL) for problem in rule.problems}
 
-def invariant_of(problem: Problem) -> Invariant:
-    """The invariant that a problem breaks. Raises KeyError for a problem without one."""
+
+def rule_of(problem: Problem) -> Rule:
+    """The static rule that a problem of the decoder breaks. Raises KeyError for a problem without
+    one."""
     subject, id = problem.subject, problem.id
     for key in ((subject, id), (ANY, id), (subject, ANY)):
         if key in _BY_PROBLEM:
             return _BY_PROBLEM[key]
-    raise KeyError(f"no invariant for {problem}")
+    raise KeyError(f"no rule for {problem}")

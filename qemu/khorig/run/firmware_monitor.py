@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
+from khorig.rules.protocol import definitions as rules
 
 # Texts of EDK II, and whose fault each is. Without this the firmware's shell would wait for a person.
 _GIVES_UP = {
@@ -37,5 +38,5 @@ class FirmwareWords:
                 what = f"the firmware does not start the loader: {text[text.index(sign) :]}"
                 if verdict is Verdict.CRASH:
                     what = f"exception in the firmware or the loader: {text[text.index(sign) :]}"
-                return [Finding("firmware", what, verdict=verdict)]
+                return [Finding(rules.FIRMWARE, what, verdict=verdict)]
         return []

@@ -10,6 +10,7 @@ from khorig.guest import status as exit_status
 from khorig.guest.event import GuestEvent
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
+from khorig.rules.protocol import definitions as rules
 
 _STATUS_OF = {
     "fail": exit_status.FAIL,
@@ -91,7 +92,7 @@ class GuestWords:
         if self._linux_panic:
             return [
                 Finding(
-                    "guest",
+                    rules.GUEST,
                     self._linux_panic,
                     generation=running,
                     evidence=tuple(self._linux_oops),
@@ -102,7 +103,7 @@ class GuestWords:
             return []
         return [
             Finding(
-                "guest",
+                rules.GUEST,
                 f"panic: {self._panic.fields.get('text', 'no text')}",
                 generation=self._panic.generation,
                 evidence=tuple(self._panic_lines),
@@ -120,7 +121,7 @@ class GuestWords:
         page = event.address("page")
         got, want = event.address("got"), event.address("want")
         return Finding(
-            "guest-ledger",
+            rules.GUEST_LEDGER,
             f"page {page:#018x}: the guest found {got:#018x}, its ledger says {want:#018x}",
             where=f"{page:#018x}",
             owner=str(event.fields.get("owner", "")),
@@ -130,4 +131,4 @@ class GuestWords:
     def _finding(
         self, event: GuestEvent, what: str, where: str = "", evidence: tuple[str, ...] = ()
     ) -> Finding:
-        return Finding("guest", what, where, generation=event.generation, evidence=evidence)
+        return Finding(rules.GUEST, what, where, generation=event.generation, evidence=evidence)

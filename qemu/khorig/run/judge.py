@@ -1,78 +1,86 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The verdict over a run: a conjunction of clauses, each of which has to be evaluated."""
+"""The verdict over a run: every rule that applies, at every stop, whichever kernels boot."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Iterable, Mapping, Sequence
+
+import numpy as np
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.machine import MachineFacts
+from khorig.guest.spec import RunSpec
 from khorig.guest.status import PASS
 from khorig.kho.layout import GEOMETRY_4K
+from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot, snapshot_of_stop
 from khorig.mem.errors import DecodeError
+from khorig.mem.formats.dump import Dump
+from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import RamMemory
-from khorig.rules import cpus
-from khorig.rules.clauses import Clauses
-from khorig.rules.entry_clauses import ENTRY_CLAUSES, HANDOFF_CLAUSE
+from khorig.rules.check import check
+from khorig.rules.evaluated import Evaluated
 from khorig.rules.finding import Finding
-from khorig.rules.kept_pages import CLAUSE as KEPT_CLAUSE
-from khorig.rules.kept_pages import check_kept
-from khorig.rules.restored_clauses import RESTORED_CLAUSES
-from khorig.rules.runtime_services import CLAUSE, RuntimeServices
-from khorig.rules.scenarios import churn, recursion, storm
-from khorig.rules.sealed_clauses import SEALED_CLAUSES
-from khorig.rules.sealed_state import SealedState, take_sealed_state
+from khorig.rules.outcome import Status
+from khorig.rules.plan import Plan
+from khorig.rules.protocol import definitions as protocol
+from khorig.rules.protocol.at_stops import STOP_RULES, scenario_rule
+from khorig.rules.protocol.ram import check_ram
+from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
-from khorig.run.judging import Statistics, StopContext
+from khorig.rules.temporal import definitions as temporal
+from khorig.rules.temporal.handoff import HandoffBytes, read_handoff_bytes
+from khorig.rules.temporal.keeping import Span, pages_that_stay
+from khorig.rules.temporal.page_hashes import hash_all
+from khorig.rules.temporal.pages import Before, compare_pages
+from khorig.rules.temporal.record import FullRecord, Record, take_record
+from khorig.rules.temporal.relayed import check_blocks, check_subtrees, relayed_pages
+from khorig.rules.temporal.runtime_services import RuntimeServices
+from khorig.run.coverage import Coverage
+from khorig.run.judging import Statistics, StopContext, Witness
 from khorig.run.memory_picture import draw_memory, draw_places
 
-ClauseTable = Mapping[str, Callable[[Stop, SealedState], list[Finding]]]
+_MOST = 6  # findings of a rule
+# Of a handover whose every client is known here a warning is a failure.
+_STRICT = ("KHR-I070",)
 
-_TABLES: Mapping[str, ClauseTable] = {
-    "sealed": SEALED_CLAUSES,
-    "entry": ENTRY_CLAUSES,
-    "restored": RESTORED_CLAUSES,
-}
-# What else must hold at `sealed`, for scenarios whose state the seed alone decides.
-_SCENARIO_TABLES: Mapping[str, ClauseTable] = {
-    "recursion": {recursion.CLAUSE: recursion.check_fragment_tree},
-    "churn": {churn.CLAUSE: churn.check_churn},
-}
-# The same, where it names the cause of what the other clauses would find, and so comes first.
-_FIRST_TABLES: Mapping[str, ClauseTable] = {
-    "storm": {storm.CLAUSE: storm.check_storm},
-}
-# What must hold besides where there are several CPUs.
-_CPU_TABLES: Mapping[str, ClauseTable] = {
-    "sealed": {cpus.ONLINE_CLAUSE: cpus.check_online},
-    "entry": {cpus.PARKED_CLAUSE: cpus.check_parked},
-    "restored": {cpus.ONLINE_CLAUSE: cpus.check_online},
-}
+Findings = list[Finding]
 
 
-class HandoverJudge:
-    """The Judge of a chain of handovers (see khorig.run.judging.Judge).
+class RunJudge:
+    """The Judge of a run (see khorig.run.judging.Judge).
 
-    At `sealed` everything handed over is read, hashed and checked against what the guest says of
-    it; at `entry` and `restored` of the next generation it must still be all that, bit for bit.
+    At `sealed` everything handed over is decoded, hashed and checked by the static rules and against
+    what the guest prints; at later stops it must still be all that, bit for bit. A Linux does not
+    name what it hands over: all of its memory is hashed before the jump, and what arrives is compared
+    with that.
     """
 
-    def __init__(self, spec: KhorigRun) -> None:
+    def __init__(self, spec: RunSpec, witnesses: Sequence[Witness] = ()) -> None:
+        """`witnesses` hear every event as well: what only some kernels print."""
         self._spec = spec
-        self._geometry = GEOMETRY_4K
-        self._clauses = Clauses()
+        self._plan = Plan(spec)
+        self._witnesses = witnesses
+        self._evaluated = Evaluated()
+        self._coverage = Coverage()
         self._facts: dict[int, GuestFacts] = {}
-        self._sealed: SealedState | None = None
+        self._generation = 0
+        self._before: Record | FullRecord | None = None  # as the last kernel left it
+        self._arrived: Record | None = None  # as this kernel, a khorig, was handed it
+        self._restoring: Record | None = None  # the same, until it is restored
+        self._names: HandoffBytes | None = None  # what named it at `entry`
+        self._fired: set[str] = set()
+        self._firmware = RuntimeServices() if spec.boot == "uefi" else None
         self._statistics = Statistics()
         self._picture: Mapping[str, Any] | None = None
-        self._firmware = RuntimeServices() if spec.boot == "uefi" else None
-        if spec.expected_status == PASS:
-            self._expect()
 
     @property
     def statistics(self) -> Statistics:
         """See khorig.run.judging.Judge."""
+        self._statistics.jumps = self._coverage.jumps
         return self._statistics
 
     @property
@@ -80,141 +88,293 @@ class HandoverJudge:
         """See khorig.run.judging.Judge."""
         return self._picture
 
-    def on_event(self, event: GuestEvent) -> list[Finding]:
-        """Takes in what the guest says; nothing is decided before a stop. Raises
-        EventFieldError."""
-        self._facts.setdefault(event.generation, GuestFacts()).take(event)
-        return self._firmware.take(event) if self._firmware else []
-
-    def on_stop(self, context: StopContext) -> list[Finding]:
+    def on_event(self, event: GuestEvent) -> Findings:
         """See khorig.run.judging.Judge. Raises EventFieldError."""
-        stop = Stop(
+        if event.kind == "boot":
+            self._begin(event.generation)
+        if event.kind == "fault":
+            self._fired.add(event.text("name"))
+        findings = self._firmware.take(event) if self._firmware else []
+        if not self._plan.is_linux(event.generation):
+            self._facts.setdefault(event.generation, GuestFacts()).take(event)
+        for witness in self._witnesses:
+            findings += witness.take(event)
+        return findings
+
+    def _begin(self, generation: int) -> None:
+        """What an earlier generation printed is of no more use."""
+        if self._generation:
+            self._close(self._generation)
+        self._facts = {g: f for g, f in self._facts.items() if g >= generation}
+        self._restoring = None
+        self._generation = generation
+
+    def _close(self, generation: int) -> None:
+        stops = self._spec.stops_of(generation)
+        self._evaluated.close(generation, {at: self._plan.due(generation, at) for at in stops})
+
+    def on_stop(self, context: StopContext) -> Findings:
+        """See khorig.run.judging.Judge. Raises EventFieldError."""
+        stop = self._stop(context)
+        findings = [*self._check_firmware(stop), *self._check(stop)]
+        self._picture = None
+        record = self._before if stop.at == "sealed" else self._arrived or self._before
+        snapshot = record.snapshot if record else None
+        if stop.at == "sealed":
+            self._picture = draw_memory(stop, snapshot, findings)
+        elif findings and snapshot is not None:
+            self._picture = draw_places(stop, snapshot, findings)
+        return findings
+
+    def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> Findings:
+        """See khorig.run.judging.Judge. Until all is restored nobody may write to what was handed
+        over, nor to what names it."""
+        if self._restoring is None:
+            return []
+        arrived, names = self._restoring, self._names
+        self._restoring = None
+        now = GuestEvent("trouble", self._generation, 0, 0.0, {})
+        stop = self._stop(StopContext(self._generation, "", now, ram, machine))
+        findings = compare_pages(stop, Before.of(arrived), temporal.PAGES_UNTIL_RESTORED)
+        nodes = Before.of(arrived, arrived.node_hashes)
+        findings += compare_pages(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
+        return findings + (names.compare(stop) if names else [])
+
+    def _stop(self, context: StopContext) -> Stop:
+        machine = Dump(
+            Path(f"gen{context.generation}.{context.at}"),
+            "machine that runs",
+            RamMemory(context.ram),
+            context.machine.arch,
+            context.machine.name,
+            GEOMETRY_4K.page_shift,
+        )
+        return Stop(
             generation=context.generation,
             at=context.at,
             event=context.event,
-            arch=context.machine.arch,
-            memory=RamMemory(context.ram),
+            machine=machine,
             facts=self._facts.setdefault(context.generation, GuestFacts()),
-            geometry=self._geometry,
+            geometry=GEOMETRY_4K,
             spec=self._spec,
             running_cpus=context.running_cpus,
         )
-        findings = [*self._check_firmware(stop), *self._check_handover(stop)]
-        self._picture = None
-        if stop.at == "sealed":
-            self._picture = draw_memory(stop, self._sealed, findings)
-        elif findings and self._sealed is not None:
-            self._picture = draw_places(stop, self._sealed, findings)
-        return findings
 
-    def _check_firmware(self, stop: Stop) -> list[Finding]:
-        """The first kernel names the regions after its `entry`."""
+    def finish(self, exit_status: int | None) -> Findings:
+        """See khorig.run.judging.Judge."""
+        findings = [finding for witness in self._witnesses for finding in witness.finish()]
+        if self._spec.expected_status != PASS:
+            return findings
+        if self._generation:
+            self._close(self._generation)
+        return [*findings, *self._unfired(), *self._evaluated.missing, *self._uncompared()]
+
+    def _unfired(self) -> Findings:
+        fault = self._spec.fault if isinstance(self._spec, KhorigRun) else None
+        if fault is None or fault in self._fired:
+            return []
+        what = f"the fault '{fault}' was armed and never happened"
+        return [Finding(protocol.FAULT_FIRED, what)]
+
+    def _uncompared(self) -> Findings:
+        jumps = range(1, min(self._spec.generations, self._generation + 1))
+        for jump in jumps:
+            if self._plan.is_compared(jump) and not self._coverage.pages(jump):
+                what = f"no page was compared across the jump from generation {jump} to {jump + 1}"
+                return [Finding(protocol.COMPARED, what, generation=jump + 1)]
+        return []
+
+    # ---- what happens at a stop
+
+    def _check_firmware(self, stop: Stop) -> Findings:
+        """The first kernel names the regions after its `entry`, a Linux never does."""
         if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
             return []
-        self._clauses.evaluated(CLAUSE, stop.generation)
+        self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
+        if self._plan.is_linux(stop.generation):
+            return self._firmware.compare(stop)
         return self._firmware.check(stop)
 
-    def _check_handover(self, stop: Stop) -> list[Finding]:
+    def _check(self, stop: Stop) -> Findings:
+        is_linux = self._plan.is_linux(stop.generation)
         if stop.at == "sealed":
-            return self._on_sealed(stop)
-        sealed = self._sealed
-        if stop.at not in _TABLES or sealed is None:
+            return self._on_linux_sealed(stop) if is_linux else self._on_sealed(stop)
+        if stop.generation == 1:
             return []
-        if sealed.generation != stop.generation - 1:
-            return []
-        self._statistics.pages_compared += len(sealed.hashes.frames)
-        return self._evaluate(stop, sealed)
+        if is_linux:
+            return self._on_linux_restored(stop) if stop.at == "restored" else []
+        if stop.at == "entry":
+            return self._on_entry(stop)
+        return self._on_restored(stop) if stop.at == "restored" else []
 
-    def finish(self, exit_status: int | None) -> list[Finding]:
-        """See khorig.run.judging.Judge."""
-        return [
-            Finding(
-                "missing-clause",
-                f"clause '{name}, generation {generation}' was never evaluated",
-                generation=generation,
+    def _on_linux_sealed(self, stop: Stop) -> Findings:
+        """The kernel goes on until the jump: what it serializes on the way down is not there yet."""
+        snapshot: Snapshot | None = None
+        findings: Findings = []
+        if self._plan.due(stop.generation, "sealed"):
+            try:
+                snapshot = find_snapshot(stop.dump(None))
+                self._statistics.count(snapshot)
+                findings = self._static(stop, snapshot)
+            except NoHandover as error:
+                findings = [stop.finding(protocol.LINUX_REPORTS, f"no handover is prepared: {error}")]
+        hashes = hash_all(stop.memory, stop.geometry)
+        self._before = FullRecord(stop.generation, stop.at, snapshot, hashes)
+        self._arrived = None
+        return findings
+
+    def _on_linux_restored(self, stop: Stop) -> Findings:
+        """By now a Linux has taken back and freed what it knows; the rest has to stay."""
+        before = self._before
+        if before is None or before.snapshot is None or not self._plan.takes_over(stop.generation):
+            return []
+        if isinstance(before, FullRecord):
+            jump, boot = (
+                pages_that_stay(before.snapshot, span, is_complete=False)
+                for span in (Span.LINUX_JUMP, Span.LINUX_BOOT)
             )
-            for name, generation in self._clauses.missing()
-        ]
+            hashes = before.hashes.of(np.intersect1d(jump, boot, assume_unique=True))
+        else:
+            frames = pages_that_stay(before.snapshot, Span.LINUX_BOOT)
+            hashes = before.hashes.among(frames)
+        earlier = Before(before.generation, before.at, hashes, before.snapshot)
+        return self._compare(stop, earlier, temporal.PAGES_UNDER_LINUX)
 
-    def _expect(self) -> None:
-        """Every clause that this run is to evaluate, in the order of the run."""
-        spec = self._spec
-        if "sealed" not in spec.stops:
-            return  # nothing to compare with
-        for generation in range(1, spec.generations + 1):
-            stops = []
-            if generation > 1:
-                stops.append("entry")
-                if self._takes_over(generation):
-                    stops.append("restored")
-            if generation < spec.generations:
-                stops.append("sealed")
-            if self._firmware is not None and set(stops) & set(spec.stops):
-                self._clauses.expect(CLAUSE, generation)
-            if "sealed" in stops and self._takes_over(generation):
-                self._clauses.expect(KEPT_CLAUSE, generation)
-            for at in stops:
-                for name in self._table(at, generation) if at in spec.stops else ():
-                    self._clauses.expect(name, generation)
+    def _on_entry(self, stop: Stop) -> Findings:
+        findings = self._look_at_entry(stop)
+        if self._plan.takes_over(stop.generation):
+            self._restoring, self._names = self._arrived, read_handoff_bytes(stop)
+        return findings
 
-    def _takes_over(self, generation: int) -> bool:
-        """Whether the generation is to take a handover and not to refuse it."""
-        return generation > 1 and generation not in self._spec.expected_refusals
+    def _look_at_entry(self, stop: Stop) -> Findings:
+        before, self._arrived = self._before, None
+        if before is None or before.generation != stop.generation - 1:
+            return []
+        if isinstance(before, FullRecord):
+            return self._on_entry_from_linux(stop, before)
+        self._arrived = before
+        findings = self._by_rule(stop, before, self._plan.due(stop.generation, "entry"))
+        findings += self._compare(stop, Before.of(before), temporal.PAGES_ACROSS_JUMP)
+        nodes = Before.of(before, before.node_hashes)
+        return findings + self._compare(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
 
-    def _table(self, at: str, generation: int) -> ClauseTable:
-        """The clauses of a stop. The hand-off to a generation that is to refuse it may be what the
-        host itself has damaged."""
-        damaged = generation in self._spec.expected_refusals and at == "entry"
-        table = {
-            name: check
-            for name, check in _TABLES[at].items()
-            if not (damaged and name == HANDOFF_CLAUSE)
-        }
-        if self._spec.smp > 1:
-            table.update(_CPU_TABLES[at])
-        if at == "sealed":
-            table.update(_SCENARIO_TABLES.get(self._spec.scenario, {}))
-            table = {**_FIRST_TABLES.get(self._spec.scenario, {}), **table}
-        return table
+    def _on_entry_from_linux(self, stop: Stop, before: FullRecord) -> Findings:
+        """Finds what a khorig was handed, by the boot protocol alone, and compares it with what was
+        there before the jump."""
+        if not self._plan.takes_over(stop.generation):
+            return []
+        snapshot, findings = self._read(stop, None, "parameters")
+        if snapshot is None:
+            return findings
+        self._arrived = take_record(stop.generation, stop.at, snapshot)
+        findings += self._static(stop, snapshot)
+        frames = pages_that_stay(snapshot, Span.LINUX_JUMP)
+        hashes = before.hashes.of(frames)
+        earlier = Before(before.generation, before.at, hashes, snapshot)
+        findings += self._compare(stop, earlier, temporal.PAGES_ACROSS_JUMP)
+        nodes = Before(
+            before.generation, before.at, before.hashes.of(snapshot.node_frames), snapshot
+        )
+        return findings + self._compare(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
 
-    def _on_sealed(self, stop: Stop) -> list[Finding]:
-        before, self._sealed = self._sealed, None
+    def _on_restored(self, stop: Stop) -> Findings:
+        self._restoring = None
+        if self._arrived is None or not self._plan.takes_over(stop.generation):
+            return []
+        findings = self._compare(stop, Before.of(self._arrived), temporal.PAGES_UNTIL_RESTORED)
+        due = self._plan.due(stop.generation, "restored")
+        return findings + self._by_rule(stop, self._arrived, due)
+
+    def _on_sealed(self, stop: Stop) -> Findings:
+        """Everything is handed over from here on: decode it, hash it, check it."""
+        before, arrived = self._before, self._arrived
+        self._before = self._arrived = None
         if stop.facts.memory is None:
-            return [stop.finding("handover", "there was no 'memory' event before this stop")]
+            return stop.no_event(protocol.SEGMENTS, "memory")
+        snapshot, findings = self._read(stop, stop.event.address("root"), "root")
+        if snapshot is None:
+            return findings
+        sealed = take_record(stop.generation, stop.at, snapshot)
+        self._before = sealed
+        due = self._plan.due(stop.generation, "sealed")
+        if protocol.SCENARIO in due:
+            self._evaluated.add(protocol.SCENARIO, stop.generation, stop.at)
+        scenario = scenario_rule(self._spec)(stop, sealed) if protocol.SCENARIO in due else []
+        findings += [*scenario, *self._static(stop, snapshot)]
+        findings += self._by_rule(stop, sealed, due)
+        if protocol.RAM_USED in due:
+            self._evaluated.add(protocol.RAM_USED, stop.generation, stop.at)
+            findings += check_ram(stop)
+        if temporal.PAGES_HANDED_ON in due and isinstance(before, Record):
+            findings += self._compare_handed_on(stop, before, sealed)
+        if temporal.PAGES_RELAYED in due and arrived is not None:
+            findings += self._compare_relayed(stop, arrived, sealed)
+        return findings
+
+    # ---- parts of it
+
+    def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
+        """The handover at `root`, or at what the boot parameters name."""
         try:
-            sealed = take_sealed_state(
-                stop.memory,
-                stop.event.address("root"),
-                stop.generation,
-                stop.facts.memory.scratch,
-                stop.geometry,
-            )
+            snapshot = snapshot_of_stop(stop.dump(root))
+        except NoHandover as error:
+            return None, [stop.finding(temporal.HANDOFF, str(error), owner=owner)]
         except DecodeError as error:
-            self._clauses.evaluated("handover", stop.generation)
-            return [stop.finding_of("handover", error.problem, "root")]
-        self._sealed = sealed
-        self._count(sealed)
-        findings = self._evaluate(stop, sealed)
-        if self._takes_over(stop.generation) and before is not None:
-            findings += check_kept(stop, sealed, before)
-            self._clauses.evaluated(KEPT_CLAUSE, stop.generation)
+            rule = rule_of(replace(error.problem, subject="root")).id
+            return None, [stop.finding_of(rule, error.problem, owner)]
+        self._statistics.count(snapshot)
+        return snapshot, []
+
+    def _static(self, stop: Stop, snapshot: Snapshot) -> Findings:
+        """What the static rules find, the worst of each first."""
+        is_own = isinstance(self._spec, KhorigRun)
+        findings: Findings = []
+        for outcome in check(snapshot):
+            if outcome.status is Status.ABSENT:
+                continue
+            rule = outcome.rule.id
+            self._evaluated.add(rule, stop.generation, stop.at)
+            strict = is_own and rule in _STRICT
+            if outcome.status is Status.FAILED or (strict and outcome.violations):
+                findings += [
+                    stop.finding(rule, violation.text, violation.address, violation.owner)
+                    for violation in outcome.violations[:_MOST]
+                ]
         return findings
 
-    def _evaluate(self, stop: Stop, sealed: SealedState) -> list[Finding]:
-        findings: list[Finding] = []
-        for name, check in self._table(stop.at, stop.generation).items():
-            findings += check(stop, sealed)
-            self._clauses.evaluated(name, stop.generation)
+    def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
+        findings: Findings = []
+        for rule in due:
+            if rule in STOP_RULES:
+                findings += STOP_RULES[rule](stop, record)
+                self._evaluated.add(rule, stop.generation, stop.at)
         return findings
 
-    def _count(self, sealed: SealedState) -> None:
-        """Keeps the largest values over all generations."""
-        counted = self._statistics
-        handover = sealed.handover
-        pages = handover.blocks.page_count
-        counted.preserved_blocks = max(counted.preserved_blocks, len(handover.blocks))
-        counted.preserved_pages = max(counted.preserved_pages, pages)
-        counted.preserved_bytes = counted.preserved_pages << self._geometry.page_shift
-        counted.fragments = max(counted.fragments, len(handover.fragments))
-        counted.fragment_depth = max(counted.fragment_depth, handover.depth)
-        counted.radix_nodes = max(counted.radix_nodes, len(handover.tree.nodes))
+    def _compare(self, stop: Stop, before: Before, rule: str) -> Findings:
+        pages = len(before.hashes.frames)
+        self._evaluated.add(rule, stop.generation, stop.at)
+        self._statistics.pages_compared += pages
+        if before.generation == stop.generation - 1:
+            self._coverage.add(before.generation, pages, stop.geometry.page_size)
+        return compare_pages(stop, before, rule)
+
+    def _compare_handed_on(self, stop: Stop, before: Record, sealed: Record) -> Findings:
+        frames = pages_that_stay(before.snapshot, Span.GENERATION)
+        still = pages_that_stay(sealed.snapshot, Span.GENERATION)
+        was, now = before.hashes.among(frames).among(still), sealed.hashes
+        self._evaluated.add(temporal.PAGES_HANDED_ON, stop.generation, stop.at)
+        if not len(was.differing(now.among(was.frames))):
+            return []
+        return compare_pages(stop, Before.of(before, was), temporal.PAGES_HANDED_ON)
+
+    def _compare_relayed(self, stop: Stop, arrived: Record, sealed: Record) -> Findings:
+        relayed: tuple[tuple[str, Callable[[Stop, Record, Record], Findings]], ...] = (
+            (temporal.SUBTREES_RELAYED, check_subtrees),
+            (temporal.BLOCKS_RELAYED, check_blocks),
+        )
+        findings: Findings = []
+        for rule, look in relayed:
+            findings += look(stop, arrived, sealed)
+            self._evaluated.add(rule, stop.generation, stop.at)
+        kept = Before.of(arrived, relayed_pages(arrived, sealed))
+        return findings + self._compare(stop, kept, temporal.PAGES_RELAYED)

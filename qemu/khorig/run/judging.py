@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Mapping, Protocol
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import MachineFacts, RunningCpu
+from khorig.kho.snapshot import Snapshot
 from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding
+from khorig.run.coverage import JumpCoverage
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,40 @@ class Statistics:
     fragment_depth: int = 0
     radix_nodes: int = 0
     pages_compared: int = 0  # page hashes compared, over all stops
+    jumps: tuple[JumpCoverage, ...] = ()  # what was compared across each jump
+
+    @staticmethod
+    def of(record: Mapping[str, Any]) -> Statistics:
+        """From JSON; what it lacks is 0. Raises KeyError, TypeError, ValueError."""
+        counts = {
+            f.name: int(record.get(f.name, 0)) for f in fields(Statistics) if f.name != "jumps"
+        }
+        jumps = tuple(
+            JumpCoverage(**{f.name: int(entry[f.name]) for f in fields(JumpCoverage)})
+            for entry in record.get("jumps", ())
+        )
+        return Statistics(**counts, jumps=jumps)
+
+    def count(self, snapshot: Snapshot) -> None:
+        """Takes in what one kernel hands over."""
+        handover = snapshot.handover
+        pages = handover.blocks.page_count
+        self.preserved_blocks = max(self.preserved_blocks, len(handover.blocks))
+        self.preserved_pages = max(self.preserved_pages, pages)
+        self.preserved_bytes = self.preserved_pages << snapshot.geometry.page_shift
+        self.fragments = max(self.fragments, len(handover.fragments))
+        self.fragment_depth = max(self.fragment_depth, handover.depth)
+        self.radix_nodes = max(self.radix_nodes, len(handover.tree.nodes))
+
+
+class Witness(Protocol):
+    """Hears the events of a run, and what was to be heard and was not is a finding."""
+
+    def take(self, event: GuestEvent) -> list[Finding]:
+        """Every event in order; what it returns ends the run. Raises EventFieldError."""
+
+    def finish(self) -> list[Finding]:
+        """Once, after the guest has ended."""
 
 
 class Judge(Protocol):
@@ -62,6 +98,9 @@ class Judge(Protocol):
 
     def on_stop(self, context: StopContext) -> list[Finding]:
         """At every stop, before the hooks."""
+
+    def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> list[Finding]:
+        """When something is wrong between two stops: what in memory explains it."""
 
     def finish(self, exit_status: int | None) -> list[Finding]:
         """Once, after the guest has ended (with docs/abi.md's status) or was ended (None)."""

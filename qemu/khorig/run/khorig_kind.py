@@ -15,9 +15,9 @@ from khorig.vm.machines import Machine
 
 
 def _judge(spec: KhorigRun) -> Judge:
-    from khorig.run.judge import HandoverJudge  # with the decoder, while QEMU comes up
+    from khorig.run.judge import RunJudge  # with the decoder, while QEMU comes up
 
-    return HandoverJudge(spec)
+    return RunJudge(spec)
 
 
 def khorig_kind(

@@ -8,18 +8,18 @@ from typing import Any, Sequence
 
 from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.page_runs import PageRuns, memory_picture, structure_picture
+from khorig.kho.snapshot import Snapshot
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
-from khorig.rules.sealed_state import SealedState
 from khorig.rules.stop import Stop
 
 _MOST_PLACES = 4  # of findings
 _AROUND = 32  # pages before and after a finding
 
 
-def _pages(stop: Stop, sealed: SealedState | None) -> PageRuns:
-    handover, owners = (sealed.handover, sealed.owners) if sealed else (None, None)
+def _pages(stop: Stop, snapshot: Snapshot | None) -> PageRuns:
+    handover, owners = (snapshot.handover, snapshot.owners) if snapshot else (None, None)
     return PageRuns(stop.memory.ranges, stop.geometry, handover, owners, _frames(stop))
 
 
@@ -30,31 +30,31 @@ def _frames(stop: Stop) -> FrameTable | None:
     try:
         return read_frame_table(stop.memory, facts.table, facts.first_frame, facts.frame_count)
     except DecodeError:
-        return None  # the clause about the allocator says so
+        return None  # a rule about the allocator says so
 
 
 def draw_memory(
-    stop: Stop, sealed: SealedState | None, findings: Sequence[Finding]
+    stop: Stop, snapshot: Snapshot | None, findings: Sequence[Finding]
 ) -> dict[str, Any]:
     """The picture for the journal: `sealed` is what is handed over at this stop, None when it could
     not be read. In it `near` is what lies around the findings."""
-    pages = _pages(stop, sealed)
+    pages = _pages(stop, snapshot)
     facts = stop.facts
     scratch = facts.memory.scratch if facts.memory else ()
     segments = facts.segments.items if facts.segments else ()
     picture = memory_picture(pages, scratch, [(s.name, s.area) for s in segments])
     picture["near"] = _near(pages, scratch, findings)
-    if sealed is not None:
-        picture.update(structure_picture(sealed.handover))
+    if snapshot is not None:
+        picture.update(structure_picture(snapshot.handover))
     return picture
 
 
 def draw_places(
-    stop: Stop, sealed: SealedState, findings: Sequence[Finding]
+    stop: Stop, snapshot: Snapshot, findings: Sequence[Finding]
 ) -> dict[str, Any]:
     """Only what lies around the findings, for a stop that changes nothing else."""
-    pages = _pages(stop, sealed)
-    return {"page_size": stop.geometry.page_size, "near": _near(pages, sealed.scratch, findings)}
+    pages = _pages(stop, snapshot)
+    return {"page_size": stop.geometry.page_size, "near": _near(pages, snapshot.scratch or (), findings)}
 
 
 def _near(

@@ -45,6 +45,11 @@ class RunResult:
     rerun: str = ""  # the command that does it again
 
     @property
+    def rule(self) -> str:
+        """The id of the rule that it did not pass by, or ""."""
+        return self.findings[0].rule if self.findings else ""
+
+    @property
     def cause(self) -> str:
         """One line: why it did not pass, or ""."""
         return self.findings[0].what if self.findings else ""

@@ -60,14 +60,14 @@ class ResultBuilder:
         """The result so far; a journal without a verdict is INFRA."""
         verdict = self._verdict
         if verdict is None:
-            finding = Finding("infrastructure", "no verdict was reached", verdict=Verdict.INFRA)
+            finding = Finding("", "no verdict was reached", verdict=Verdict.INFRA)
             return skipped_result(self._spec, finding)
         return RunResult(
             spec=self._spec,
             verdict=Verdict(verdict["verdict"]),
             findings=self._findings,
             generations=verdict["generations"],
-            statistics=Statistics(**verdict["statistics"]),
+            statistics=Statistics.of(verdict["statistics"]),
             phases=self._phases,
             wall_s=verdict["wall_s"],
             qemu=verdict["qemu"],

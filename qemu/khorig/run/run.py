@@ -16,7 +16,9 @@ from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.guest.machine import RunningCpu
 from khorig.guest.spec import RunSpec
 from khorig.guest.spec_json import spec_to_json
+from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding, Verdict
+from khorig.rules.protocol import definitions as rules
 from khorig.run.firmware_monitor import FirmwareWords
 from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestWords
@@ -87,6 +89,7 @@ class Run:
         self._clock = GuestClock(spec.timeout_s)
         self._stop_images = StopImages(directory, machine, cancellation)
         self._version = ""
+        self._ram: GuestRam | None = None
         self._status: int | None = None
         self._tail: tuple[str, ...] = ()
         self._wall_s: float | None = None
@@ -128,6 +131,7 @@ class Run:
             self._prepare,
         ) as vm:
             self._version = vm.version
+            self._ram = vm.ram
             self._emit("qemu", version=vm.version, pid=vm.qemu.pid)
             watch = ProgressWatch(vm, self._machine)
             vm.resume()
@@ -201,9 +205,9 @@ class Run:
             try:
                 findings = self._on_event(vm, watch, happening)
             except EventFieldError as error:
-                findings = [self._finding("protocol", str(error))]
+                findings = [self._finding(rules.WELL_FORMED, str(error))]
         if vm.serial.total_bytes > _MAX_CONSOLE:
-            findings.append(self._finding("console", f"more than {_MAX_CONSOLE} bytes of output"))
+            findings.append(self._finding(rules.WELL_FORMED, f"more than {_MAX_CONSOLE} bytes of output"))
         self._add(*findings)
         return bool(findings)
 
@@ -273,9 +277,9 @@ class Run:
         if event.name == "SHUTDOWN":
             self._shutdown = str(event.data.get("reason", ""))
         if event.name == "GUEST_PANICKED":
-            return [self._finding("guest", _ENDED_BY_GUEST["guest-panic"], Verdict.CRASH)]
+            return [self._finding(rules.GUEST, _ENDED_BY_GUEST["guest-panic"], Verdict.CRASH)]
         if event.name == "RESET":
-            return [self._finding("guest", _ENDED_BY_GUEST["guest-reset"], Verdict.CRASH)]
+            return [self._finding(rules.GUEST, _ENDED_BY_GUEST["guest-reset"], Verdict.CRASH)]
         return []
 
     def _on_exit(self, vm: Vm, status: int) -> int:
@@ -285,12 +289,12 @@ class Run:
             if status != expected and not explained:
                 verdict = Verdict.CRASH if status == exit_status.PANIC else Verdict.FAIL
                 what = f"the guest ended with status {status} ({exit_status.MEANINGS[status]})"
-                self._add(self._finding("exit-status", what, verdict))
+                self._add(self._finding(rules.EXIT_STATUS, what, verdict))
             return status
         if status == 0 and self._shutdown in _ENDED_BY_GUEST:
             if not self._words.linux_panicked:
                 what = _ENDED_BY_GUEST[self._shutdown]
-                self._add(self._finding("guest", what, Verdict.CRASH))
+                self._add(self._finding(rules.GUEST, what, Verdict.CRASH))
             return status
         if status == -signal.SIGBUS:
             raise InfraError(f"no room for guest RAM is left in {vm.ram_file.directory}")
@@ -301,11 +305,11 @@ class Run:
         evidence = (*watch.where(self._images.elf), watch.summary)
         if watch.mostly_repeats:
             what = f"{over} without progress"
-            self._add(self._finding("progress", what, Verdict.HANG, evidence))
+            self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
             return
         when = "while still making progress" if self._boot else "before a kernel reported its boot"
         what = f"{over} {when}; raise --timeout"
-        self._add(self._finding("deadline", what, Verdict.INFRA, evidence))
+        self._add(self._finding(rules.DEADLINE, what, Verdict.INFRA, evidence))
 
     def _hangs(self, watch: ProgressWatch) -> bool:
         try:
@@ -315,7 +319,7 @@ class Run:
             return False
         what = "no progress: the guest is silent and its CPUs repeat what they did"
         evidence = (*watch.where(self._images.elf), watch.summary)
-        self._add(self._finding("progress", what, Verdict.HANG, evidence))
+        self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
         return True
 
     def _settle(self) -> None:
@@ -324,7 +328,7 @@ class Run:
         self._add(*self._words.finish(self._sequence.running))
         if self._status is None and not self._findings:
             what = f"the guest did not end within {_LAST_WORDS_S:g} s of its last words"
-            self._add(self._finding("exit-status", what))
+            self._add(self._finding(rules.EXIT_STATUS, what))
         missing = [*self._sequence.finish(), *self._poker.finish()]
         missing += self._judge.finish(self._status)
         self._statistics = self._judge.statistics
@@ -335,26 +339,32 @@ class Run:
         self._emit("image", **self._stop_images.save(vm, self._sequence.generation, at))
 
     def _garbled(self, line: GarbledLine) -> Finding:
-        return self._finding("protocol", f"garbled event ({line.why}): {line.text[:200]}")
+        return self._finding(rules.WELL_FORMED, f"garbled event ({line.why}): {line.text[:200]}")
 
     def _finding(
         self,
-        clause: str,
+        rule: str,
         what: str,
         verdict: Verdict = Verdict.FAIL,
         evidence: tuple[str, ...] = (),
     ) -> Finding:
         generation = self._sequence.generation
-        return Finding(clause, what, generation=generation, verdict=verdict, evidence=evidence)
+        return Finding(rule, what, generation=generation, verdict=verdict, evidence=evidence)
 
     def _add_infra(self, what: str, evidence: tuple[str, ...] = ()) -> None:
-        finding = self._finding("infrastructure", what, Verdict.INFRA, evidence)
+        finding = self._finding("", what, Verdict.INFRA, evidence)
         try:
             self._add(finding)
         except OSError:
             self._findings.append(finding)
 
     def _add(self, *findings: Finding) -> None:
+        """Keeps findings. Before the first one that no look at memory led to, memory is looked at:
+        what has changed there is the cause, and what a guest reports its effect."""
+        if findings and not self._findings and not findings[0].stop and self._ram is not None:
+            if findings[0].verdict is not Verdict.INFRA:
+                machine = self._machine.facts(self._spec.memory)
+                findings = (*self._judge.on_trouble(self._ram, machine), *findings)
         for finding in findings[: max(0, _MAX_FINDINGS - len(self._findings))]:
             self._findings.append(finding)
             record = dataclasses.asdict(finding)

@@ -7,6 +7,7 @@ from khorig.guest import status as exit_status
 from khorig.guest.event import GuestEvent
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
+from khorig.rules.protocol import definitions as rules
 
 STOPS = ("entry", "refused", "restored", "sealed")  # in the order that a generation has them
 
@@ -68,7 +69,7 @@ class Sequence:
         for generation, cause in self._spec.expected_refusals.items():
             if generation not in self._refused:
                 told = f"generation {generation} took a handover that it had to refuse"
-                findings.append(self._wrong(f"{told} ({cause})", clause="refusal"))
+                findings.append(self._wrong(f"{told} ({cause})", rule=rules.REFUSAL))
         return findings
 
     def _on_boot(self, event: GuestEvent) -> list[Finding]:
@@ -115,7 +116,7 @@ class Sequence:
             what += f", expected was {expected}"
         return [
             Finding(
-                "refusal",
+                rules.REFUSAL,
                 f"{what}: {text}" if text else what,
                 where=str(event.fields.get("where", "")),
                 generation=self.generation,
@@ -146,6 +147,6 @@ class Sequence:
         ]
 
     def _wrong(
-        self, what: str, clause: str = "sequence", verdict: Verdict = Verdict.FAIL
+        self, what: str, rule: str = rules.ORDER, verdict: Verdict = Verdict.FAIL
     ) -> Finding:
-        return Finding(clause, what, generation=self.generation, verdict=verdict)
+        return Finding(rule, what, generation=self.generation, verdict=verdict)

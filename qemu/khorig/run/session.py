@@ -112,7 +112,7 @@ class Session(Generic[Spec]):
         if (number := self._cancellation.signal_number) is not None:
             reason = f"not begun: interrupted by {signal.Signals(number).name}"
         if reason is not None:
-            result = skipped_result(spec, Finding("skip", reason, verdict=Verdict.SKIP))
+            result = skipped_result(spec, Finding("", reason, verdict=Verdict.SKIP))
             result.id = spec.id
             return result
         folder = new_folder(self.folder, spec.id)
@@ -120,7 +120,7 @@ class Session(Generic[Spec]):
             images = self._images(spec, machine, folder)
         except InfraError as error:
             what, evidence = error.what, error.evidence
-            finding = Finding("infrastructure", what, evidence=evidence, verdict=Verdict.INFRA)
+            finding = Finding("", what, evidence=evidence, verdict=Verdict.INFRA)
             result = skipped_result(spec, finding)
         else:
             write_rerun_script(folder / "rerun.sh", spec, machine, images)

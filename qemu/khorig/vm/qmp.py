@@ -15,7 +15,6 @@ from khorig.vm.cancellation import Cancellation
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 
-
 _LONGEST = 8 << 20  # bytes of a message; the registers of 255 CPUs are less than 1 MiB
 _CHUNKS = 64  # that are read before somebody looks at the clock
 

@@ -17,8 +17,8 @@ from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.snapshot import Snapshot, find_snapshot
 from khorig.mem.formats import open_dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
-from khorig.rules.finding import Verdict
 from khorig.out.session_documents import SessionDocuments
+from khorig.rules.finding import Verdict
 from khorig.run.khorig_kind import khorig_kind
 from khorig.run.session import Session
 from khorig.vm.cancellation import Cancellation

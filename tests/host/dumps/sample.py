@@ -199,13 +199,13 @@ class Sample:
 
 
 def broken(dump: Dump) -> dict[str, Status]:
-    """The invariants that a dump does not keep."""
+    """The rules that a dump does not keep."""
     try:
         outcomes = check(find_snapshot(dump))
     except NoHandover as error:
         outcomes = check_unreadable(error.candidates[0])
     return {
-        outcome.invariant.id: outcome.status
+        outcome.rule.id: outcome.status
         for outcome in outcomes
         if outcome.status in (Status.FAILED, Status.WARNING)
     }

@@ -17,7 +17,7 @@ from view.handover_image import SCRATCH, HandoverImage, typical_image
 
 from khorig.kho.codecs import CODECS
 from khorig.rules.finding import Verdict
-from khorig.rules.registry import INVARIANTS
+from khorig.rules.registry import RULES
 
 _ROOT = Path(__file__).resolve().parents[3]
 _DOCUMENT = (_ROOT / "docs" / "inspect.md").read_text()
@@ -90,7 +90,7 @@ def test_python(folder: Path) -> None:
 
 
 def test_numbers_and_names() -> None:
-    count = len(INVARIANTS)
-    assert f"{count} invariants, `KHR-I001` to `KHR-I{count:03}`" in _DOCUMENT
+    count = len(RULES)
+    assert f"{count} rules, `KHR-I001` to `KHR-I{count:03}`" in _DOCUMENT
     for compatible in CODECS:
         assert f"| `{compatible}` |" in _DOCUMENT

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The memory of real kernels keeps every invariant, and does not once it is broken in one place."""
+"""The memory of real kernels keeps every rule, and does not once it is broken in one place."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from khorig.kho.clients.khorig import MEMBLOCK_PATH, METADATA_PATH
 from khorig.kho.snapshot import find_snapshot
 from khorig.mem.formats import open_dump
 from khorig.rules.check import check, is_broken
-from khorig.rules.invariant import Level
 from khorig.rules.outcome import Status
-from khorig.rules.registry import INVARIANTS
+from khorig.rules.registry import RULES
+from khorig.rules.rule import Level
 
 _MACHINES = ("q35", "virt")
 _NOT_OF_KHORIG = {"kho-v1", "LUO", "memfd", "kho_test"}
@@ -306,14 +306,14 @@ def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_kernel_leaves_nothing_that_does_not_hold(real: RealImage) -> None:
     outcomes = check(real.clean)
-    wrong = [(o.invariant.id, o.violations[:1]) for o in outcomes if o.violations]
+    wrong = [(o.rule.id, o.violations[:1]) for o in outcomes if o.violations]
     assert not wrong
-    absent = {o.invariant.id for o in outcomes if o.status is Status.ABSENT}
+    absent = {o.rule.id for o in outcomes if o.status is Status.ABSENT}
     x86 = real.facts["arch"] == "x86_64"
     expected = {
         id
-        for id, invariant in INVARIANTS.items()
-        if invariant.needs in _NOT_OF_KHORIG or (invariant.needs == "PC" and not x86)
+        for id, rule in RULES.items()
+        if rule.needs in _NOT_OF_KHORIG or (rule.needs == "PC" and not x86)
     }
     assert absent == expected
     assert len(real.clean.handover.blocks) > 400
@@ -321,7 +321,7 @@ def test_a_kernel_leaves_nothing_that_does_not_hold(real: RealImage) -> None:
 
 @pytest.mark.parametrize("id", sorted(BREAKERS))
 def test_a_broken_one_is_noticed(real: RealImage, id: str) -> None:
-    if INVARIANTS[id].needs == "PC" and real.facts["arch"] != "x86_64":
+    if RULES[id].needs == "PC" and real.facts["arch"] != "x86_64":
         pytest.skip("only a PC has memory that this is about")
     try:
         BREAKERS[id](real)
@@ -329,7 +329,7 @@ def test_a_broken_one_is_noticed(real: RealImage, id: str) -> None:
             found = broken(dump)
     finally:
         real.mend()
-    level = INVARIANTS[id].level
+    level = RULES[id].level
     assert found.get(id) is (Status.FAILED if level is Level.FAILED else Status.WARNING), found
     also = ALSO[id]
     rest = {other for other in found if other not in (id, "KHR-I070")}

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dumps.sample import Sample
 
-from khorig.linux.relay_clauses import kept_hashes
-from khorig.rules.sealed_state import take_sealed_state
+from khorig.rules.temporal.record import take_record
+from khorig.rules.temporal.relayed import relayed_pages
 
 
 def test_pages_that_are_written_anew_do_not_count() -> None:
@@ -14,11 +14,9 @@ def test_pages_that_are_written_anew_do_not_count() -> None:
     sample = Sample().finish()
     snapshot = sample.snapshot()
     handover = snapshot.handover
-    state = take_sealed_state(
-        snapshot.memory, handover.root.address, 1, tuple(sample.scratch), snapshot.geometry
-    )
-    kept = set(kept_hashes(state, state).frames.tolist())
-    anew = set(state.hashes.frames.tolist()) - kept
+    record = take_record(1, "sealed", snapshot)
+    kept = set(relayed_pages(record, record).frames.tolist())
+    anew = set(record.hashes.frames.tolist()) - kept
     links = {"memblock", "kexec-metadata"}
     own = [
         int.from_bytes(node.properties["preserved-data"], "little")

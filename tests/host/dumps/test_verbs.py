@@ -13,7 +13,7 @@ from dumps.sample import FRAME_TABLE, Sample
 from view.handover_image import RAM
 
 from khorig.cli.main import main
-from khorig.rules.registry import INVARIANTS
+from khorig.rules.registry import RULES
 
 Verb = Callable[..., tuple[int, str, str]]
 
@@ -70,7 +70,7 @@ def test_status(verb: Verb, tmp_path: Path) -> None:
     assert status == 1 and "FAILED  KHR-I050" in out and "version 'luo-v6', expected" in out
     status, out, _ = verb("check", path, "--json")
     document = json.loads(out)
-    assert status == document["status"] == 1 and len(document["invariants"]) == len(INVARIANTS)
+    assert status == document["status"] == 1 and len(document["rules"]) == len(RULES)
     sample.image.ram.write(sample.image.root, b"GARBAGE!")
     status, out, _ = verb("check", write(tmp_path, sample))
     assert status == 1 and "FAILED  KHR-I001" in out
@@ -103,10 +103,10 @@ def test_an_unknown_version_is_shown(verb: Verb, tmp_path: Path) -> None:
 
 
 def test_explain(verb: Verb) -> None:
-    for id in INVARIANTS:
+    for id in RULES:
         status, out, _ = verb("explain", id.lower())
         assert status == 0 and id in out
-        assert ("bug " in out) is bool(INVARIANTS[id].bugs)
-    assert len(verb("explain")[1].splitlines()) == len(INVARIANTS)
+        assert ("bug " in out) is bool(RULES[id].bugs)
+    assert len(verb("explain")[1].splitlines()) == len(RULES)
     status, _, err = verb("explain", "KHR-I999")
-    assert status == 2 and "no invariant" in err
+    assert status == 2 and "no rule" in err

@@ -28,7 +28,7 @@ def _broken() -> Sample:
 
 def test_a_consistent_dump() -> None:
     text = checked_text(dump_html(Sample().finish().snapshot()))
-    for words in ("x86_64, q35", "kho-v4", "invariants hold", "52 pages in 26 blocks",
+    for words in ("x86_64, q35", "kho-v4", "rules hold", "52 pages in 26 blocks",
                   "scratch 12 MiB", "memblock/mem0", "tracker", "khorig-stores-v1",
                   "session 'vm' with 1 files", "free"):  # fmt: skip
         assert words in text, words
@@ -38,7 +38,7 @@ def test_a_consistent_dump() -> None:
 def test_what_does_not_hold_comes_first() -> None:
     page = dump_html(_broken().snapshot())
     text = checked_text(page)
-    assert "2 invariants FAILED" in text and "1 warning " in text
+    assert "2 rules FAILED" in text and "1 warning " in text
     for words in ("KHR-I021 no preserved block touches scratch", "0x41801000",
                   "the allocator has the page as free head", "khorig/log"):  # fmt: skip
         assert words in text, words

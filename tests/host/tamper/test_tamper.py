@@ -20,7 +20,7 @@ from khorig.kho.placement import check_placement
 from khorig.kho.scratch import check_scratch, read_scratch
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange
-from khorig.rules.page_hashes import hash_pages
+from khorig.rules.temporal.page_hashes import hash_pages
 from khorig.run.judging import StopContext
 from khorig.run.tamper.catalogue import TAMPERINGS
 from khorig.run.tamper.handoff_tamperings import HANDOFF_TAMPERINGS, HandoffTampering

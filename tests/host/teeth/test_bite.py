@@ -29,7 +29,7 @@ ATTEMPT = Attempt(
     dataclasses.replace(PLAIN, pokes=(POKE,)), "log", POKE, "it waits", OWNER,
     frozenset({0x0A00_0000}),
 )  # fmt: skip
-RIGHT = Finding("entry hashes", "page changed", f"{ADDRESS & ~0xfff:#018x}", OWNER, 2, "entry")
+RIGHT = Finding("KHR-I080", "page changed", f"{ADDRESS & ~0xfff:#018x}", OWNER, 2, "entry")
 
 
 def result(verdict: Verdict, *findings: Finding, poked: bool = True) -> RunResult:

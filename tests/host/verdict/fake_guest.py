@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any, Sequence
 
 import libfdt
@@ -11,10 +12,16 @@ import xxhash
 from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typical_image
 
 from khorig.guest.event import GuestEvent
-from khorig.guest.machine import MachineFacts
+from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.machine import MachineFacts, RunningCpu
+from khorig.guest.spec import RunSpec
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.mem.formats.dump import Dump
+from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Finding
-from khorig.run.judge import HandoverJudge
+from khorig.rules.stop import Stop
+from khorig.run.judge import RunJudge
 from khorig.run.judging import StopContext
 
 FREE, ALLOCATED, TAIL = 0x20, 0x40, 0x1F
@@ -33,7 +40,7 @@ class FakeGuest:
     def __init__(self, seed: int = 1) -> None:
         self.image: HandoverImage = typical_image(seed)
         self.spec = KhorigRun(arch="x86_64", machine="q35", generations=2)
-        self.judge = HandoverJudge(self.spec)
+        self.judge = RunJudge(self.spec)
         self.segments: list[list[str]] = [["kernel", hex(SCRATCH[0].begin), hex(0x10000)]]
         self.stop_fields: dict[str, Any] = {}
         self.restored_fields: dict[str, Any] = {}
@@ -181,14 +188,29 @@ def sealed_guest() -> FakeGuest:
     return guest
 
 
-def first(findings: list[Finding], clause: str, address: int | None, owner: str) -> Finding:
-    """The first finding, which must be of this clause, place and owner."""
+def first(findings: list[Finding], rule: str, address: int | None, owner: str) -> Finding:
+    """The first finding, which must be of this rule, place and owner."""
     assert findings
     finding = findings[0]
     expected = "" if address is None else f"{address:#018x}"
-    assert (finding.clause, finding.where, finding.owner) == (clause, expected, owner), finding
+    assert (finding.rule, finding.where, finding.owner) == (rule, expected, owner), finding
     return finding
 
 
 def block_of(guest: FakeGuest, order: int) -> int:
     return next(at for at, o in guest.image.blocks if o == order)
+
+
+def stop_of(
+    memory: RamMemory,
+    spec: RunSpec,
+    generation: int = 1,
+    at: str = "sealed",
+    facts: GuestFacts | None = None,
+    running_cpus: tuple[RunningCpu, ...] = (),
+) -> Stop:
+    """A stop of a machine with this memory, for a rule that is looked at alone."""
+    machine = Dump(Path(at), "machine that runs", memory, "x86_64", "q35", GEOMETRY_4K.page_shift)
+    event = GuestEvent("stop", generation, 0, 0.0, {"ev": "stop", "at": at})
+    facts = facts or GuestFacts()
+    return Stop(generation, at, event, machine, facts, GEOMETRY_4K, spec, running_cpus)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The judge over a whole run, and at `sealed`: one clean run, and one broken for every clause."""
+"""The judge over a whole run, and at `sealed`: one clean run, and one broken for every rule."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ from verdict.fake_guest import (
 )
 from view.handover_image import PAGE, RAM, SCRATCH
 
-from khorig.guest.event import EventFieldError
+from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.guest.khorig_run import KhorigRun
-from khorig.run.judge import HandoverJudge
+from khorig.rules.plan import Plan
+from khorig.rules.protocol import definitions as protocol
+from khorig.rules.registry import RULES
+from khorig.rules.rule import Kind
+from khorig.rules.temporal import definitions as temporal
+from khorig.run.coverage import JumpCoverage
+from khorig.run.judge import RunJudge
 
 
 def test_clean_run() -> None:
@@ -34,7 +40,9 @@ def test_clean_run() -> None:
     assert counted.preserved_bytes == counted.preserved_pages * PAGE
     assert (counted.fragments, counted.fragment_depth) == (6, 5)
     assert counted.radix_nodes == len(guest.image.nodes)
-    assert counted.pages_compared == 2 * counted.preserved_pages
+    assert counted.pages_compared == 2 * counted.preserved_pages + counted.radix_nodes
+    pages = counted.preserved_pages
+    assert counted.jumps == (JumpCoverage(1, 1, pages, pages * PAGE),)
 
 
 def test_nothing_is_kept_of_guest_memory() -> None:
@@ -47,38 +55,108 @@ def test_nothing_is_kept_of_guest_memory() -> None:
     guest.image.ram.close()
 
 
-def test_every_missing_clause_is_named() -> None:
+def test_every_missing_rule_is_named() -> None:
     guest = sealed_guest()
     assert guest.first_generation() == []
-    missing = [f.what for f in guest.judge.finish(33)]
-    assert missing == [
-        f"clause '{name}, generation 2' was never evaluated"
-        for name in (
-            "hand-off",
-            "radix tree",
-            "entry hashes",
-            "restored hashes",
-            "restored frames",
-            "restored counts",
-            "inherited scratch",
-        )
-    ]
-    assert len(HandoverJudge(guest.spec).finish(None)) == len(missing) + 8
+    guest.boots(2)
+    missing = guest.judge.finish(33)
+    due = (
+        temporal.PAGES_ACROSS_JUMP,
+        temporal.TRACKER_ACROSS_JUMP,
+        temporal.HANDOFF,
+        temporal.PAGES_UNTIL_RESTORED,
+        temporal.BLOCKS_RESTORED,
+        temporal.SCRATCH_INHERITED,
+        protocol.RESTORED_COUNTS,
+    )
+    wanted = [f"{rule} was never evaluated: {RULES[rule].title}" for rule in due]
+    nothing = "no page was compared across the jump from generation 1 to 2"
+    assert [finding.what for finding in missing] == [*wanted, nothing]
+    assert {finding.rule for finding in missing} == {protocol.EVALUATED, protocol.COMPARED}
+
+
+def due_of(spec: KhorigRun) -> dict[tuple[int, str], set[str]]:
+    """The temporal and protocol rules that are due in a run."""
+    plan = Plan(spec)
+    found = {}
+    for generation in range(1, spec.generations + 1):
+        for at in spec.stops_of(generation):
+            due = {r for r in plan.due(generation, at) if RULES[r].kind is not Kind.STATIC}
+            if due:
+                found[generation, at] = due
+    return found
+
+
+_SEALED = {protocol.SEGMENTS, protocol.RAM_USED, protocol.SEALED_COUNTS, protocol.LEDGER}
+_JUMP = {temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP}
+_ENTRY = {*_JUMP, temporal.HANDOFF}
+_RESTORED = {
+    temporal.PAGES_UNTIL_RESTORED,
+    temporal.BLOCKS_RESTORED,
+    temporal.SCRATCH_INHERITED,
+    protocol.RESTORED_COUNTS,
+}
 
 
 @pytest.mark.parametrize(
-    "spec, count",
+    "spec, due",
     [
-        (KhorigRun("x86_64", "q35", generations=1), 0),
-        (KhorigRun("x86_64", "q35", generations=2, expected_status=41), 0),
-        (KhorigRun("x86_64", "q35", generations=2, stops=("entry",)), 0),
-        (KhorigRun("x86_64", "q35", generations=2, stops=("sealed",)), 8),
-        (KhorigRun("x86_64", "q35", generations=2, expected_refusals={2: "fdt-magic"}), 10),
-        (KhorigRun("x86_64", "q35", generations=3), 31),
+        (KhorigRun("x86_64", "q35", generations=1), {}),
+        (KhorigRun("x86_64", "q35", generations=2, stops=("entry",)), {}),
+        (KhorigRun("x86_64", "q35", generations=2, stops=("sealed",)), {(1, "sealed"): _SEALED}),
+        (
+            KhorigRun("x86_64", "q35", generations=2, expected_refusals={2: "fdt-magic"}),
+            {(1, "sealed"): _SEALED, (2, "entry"): _JUMP},
+        ),
+        (
+            KhorigRun("x86_64", "q35", generations=2, scenario="churn", smp=2),
+            {
+                (1, "sealed"): {*_SEALED, protocol.SCENARIO, protocol.CPUS_ONLINE},
+                (2, "entry"): {*_ENTRY, protocol.CPUS_PARKED},
+                (2, "restored"): {*_RESTORED, protocol.CPUS_ONLINE},
+            },
+        ),
+        (
+            KhorigRun("x86_64", "q35", generations=3, boot="uefi"),
+            {
+                (1, "sealed"): {*_SEALED, temporal.RUNTIME_SERVICES},
+                (2, "entry"): {*_ENTRY, temporal.RUNTIME_SERVICES},
+                (2, "restored"): {*_RESTORED, temporal.RUNTIME_SERVICES},
+                (2, "sealed"): {*_SEALED, temporal.PAGES_HANDED_ON, temporal.RUNTIME_SERVICES},
+                (3, "entry"): {*_ENTRY, temporal.RUNTIME_SERVICES},
+                (3, "restored"): {*_RESTORED, temporal.RUNTIME_SERVICES},
+            },
+        ),
     ],
 )
-def test_what_is_expected_of_a_run(spec: KhorigRun, count: int) -> None:
-    assert len(HandoverJudge(spec).finish(33)) == count
+def test_what_is_due_in_a_run(spec: KhorigRun, due: dict[tuple[int, str], set[str]]) -> None:
+    assert due_of(spec) == due
+
+
+def test_a_run_that_is_to_fail_is_not_held_to_what_is_due() -> None:
+    assert RunJudge(KhorigRun("x86_64", "q35", generations=2, expected_status=41)).finish(41) == []
+
+
+def test_a_million_generations_cost_nothing_before_they_run() -> None:
+    judge = RunJudge(KhorigRun("x86_64", "q35", generations=1 << 20))
+    assert judge.finish(None) == []
+
+
+def test_an_armed_fault_that_never_happens_is_a_finding() -> None:
+    spec = KhorigRun("x86_64", "q35", generations=1, fault="write-after-seal")
+    (finding,) = RunJudge(spec).finish(33)
+    assert finding.rule == protocol.FAULT_FIRED and "write-after-seal" in finding.what
+    judge = RunJudge(spec)
+    judge.on_event(GuestEvent("fault", 1, 0, 0.0, {"name": "write-after-seal"}))
+    assert judge.finish(33) == []
+
+
+def test_ram_that_the_kernel_does_not_use_is_a_finding() -> None:
+    guest = sealed_guest()
+    unused = 4 << 20
+    guest.image.ram.write(TABLE + (RAM.size - unused) // PAGE, bytes(unused // PAGE))
+    findings = [f for f in guest.first_generation() if f.rule == protocol.RAM_USED]
+    assert f"uses {(RAM.size - unused) >> 20} MiB of {RAM.size >> 20} MiB" in findings[0].what
 
 
 def test_other_stops_decide_nothing() -> None:
@@ -96,17 +174,17 @@ def test_root_not_preserved() -> None:
     guest = sealed_guest()
     guest.image.blocks.remove((guest.image.root, 0))
     guest.image.finish()
-    finding = first(guest.first_generation(), "handover", guest.image.root, "root")
-    assert "blob-not-preserved" in finding.what
+    finding = first(guest.first_generation(), "KHR-I005", guest.image.root, "")
+    assert "root page is not preserved" in finding.what
 
 
 def test_no_root_at_all() -> None:
     guest = sealed_guest()
     guest.image.ram.write(guest.image.root, b"nothing")
-    finding = first(guest.first_generation(), "handover", guest.image.root, "root")
+    finding = first(guest.first_generation(), "KHR-I001", guest.image.root, "root")
     assert "fdt-magic" in finding.what
     assert guest.enters() == []  # nothing to compare with, and that is named in the end:
-    assert guest.judge.finish(33)[0].what.startswith("clause 'scratch, generation 1' was never")
+    assert guest.judge.finish(33)[0].what.startswith("KHR-I110 was never evaluated")
 
 
 def test_node_in_scratch() -> None:
@@ -119,17 +197,17 @@ def test_node_in_scratch() -> None:
             if guest.image.ram.read_u64(slot) == leaf:
                 guest.image.write_u64(slot, at)
     findings = guest.first_generation()
-    assert findings[0].clause == "scratch" and findings[0].where == f"{at:#018x}"
+    assert findings[0].rule == "KHR-I022" and findings[0].where == f"{at:#018x}"
     assert findings[0].owner.startswith("radix node of level 0")
-    assert "inside-scratch" in findings[0].what
+    assert "a node of the radix tree" in findings[0].what
 
 
 def test_block_in_scratch() -> None:
     guest = sealed_guest()
     guest.image.preserve(SCRATCH[0].end - PAGE, 0)
     guest.image.finish()
-    finding = first(guest.first_generation(), "scratch", SCRATCH[0].end - PAGE, "nobody")
-    assert "inside-scratch" in finding.what
+    finding = first(guest.first_generation(), "KHR-I021", SCRATCH[0].end - PAGE, "nobody")
+    assert "preserved block of order 0" in finding.what
 
 
 def test_node_in_a_block() -> None:
@@ -137,22 +215,21 @@ def test_node_in_a_block() -> None:
     node = guest.image.nodes[-1]
     guest.image.set_key(1 << 52 | node >> 12)
     findings = guest.first_generation()
-    assert findings[0].clause == "scratch" and findings[0].where == f"{node:#018x}"
-    assert "overlap" in findings[0].what
+    assert findings[0].rule == "KHR-I017" and findings[0].where == f"{node:#018x}"
+    assert "inside a preserved block" in findings[0].what
 
 
 @pytest.mark.parametrize(
-    "area, id",
-    [((SCRATCH[0].begin, PAGE), "scratch-unaligned"), ((RAM.end, 4 << 20), "outside-ram")],
+    "area, rule",
+    [((SCRATCH[0].begin, PAGE), "KHR-I062"), ((RAM.end, 4 << 20), "KHR-I063")],
 )
-def test_bad_scratch(area: tuple[int, int], id: str) -> None:
+def test_bad_scratch(area: tuple[int, int], rule: str) -> None:
     guest = sealed_guest()
     guest.boots(1)
     frames = {"table": hex(TABLE), "first": RAM.begin // PAGE, "count": RAM.size // PAGE}
     guest.says("memory", 1, frames=frames, scratch=[[hex(area[0]), hex(area[1])]])
     guest.says("segments", 1, list=guest.segments, entry=guest.segments[0][1])
-    finding = guest.stops("sealed", 1, **guest.stop_fields)[0]
-    assert finding.clause == "scratch" and id in finding.what
+    assert guest.stops("sealed", 1, **guest.stop_fields)[0].rule == rule
 
 
 def test_segment_on_a_preserved_page() -> None:
@@ -160,28 +237,28 @@ def test_segment_on_a_preserved_page() -> None:
     target = block_of(guest, 3)
     guest.segments.append(["parameters", hex(target - PAGE), hex(2 * PAGE)])
     findings = guest.first_generation()
-    assert findings[0].clause == "segments"
-    assert "'parameters'" in findings[0].what and "run over" in findings[0].what
+    assert findings[0].rule == protocol.SEGMENTS
+    assert "'parameters'" in findings[0].what and "overwrite" in findings[0].what
     assert findings[0].where and findings[0].owner
 
 
 def test_segment_outside_scratch_but_harmless() -> None:
     guest = sealed_guest()
     guest.segments.append(["initrd", hex(RAM.end - PAGE), hex(PAGE)])
-    first(guest.first_generation(), "segments", RAM.end - PAGE, "")
+    first(guest.first_generation(), protocol.SEGMENTS, RAM.end - PAGE, "")
 
 
 def test_segments_that_overlap_and_entry() -> None:
     guest = sealed_guest()
     guest.segments.append(["more", hex(SCRATCH[0].begin + 0xF000), hex(PAGE)])
-    first(guest.first_generation(), "segments", SCRATCH[0].begin + 0xF000, "")
+    first(guest.first_generation(), protocol.SEGMENTS, SCRATCH[0].begin + 0xF000, "")
     guest = sealed_guest()
     guest.segments[0][1] = hex(SCRATCH[0].begin + PAGE)
     guest.boots(1)
     guest.has_memory(1)
     guest.says("segments", 1, list=guest.segments, entry=hex(SCRATCH[0].begin))
     findings = guest.stops("sealed", 1, **guest.stop_fields)
-    assert "entry" in first(findings, "segments", SCRATCH[0].begin, "").what
+    assert "entry" in first(findings, protocol.SEGMENTS, SCRATCH[0].begin, "").what
 
 
 @pytest.mark.parametrize("field", ["blocks", "pages", "nodes"])
@@ -189,7 +266,7 @@ def test_segments_that_overlap_and_entry() -> None:
 def test_counts(field: str, change: int) -> None:
     guest = sealed_guest()
     guest.stop_fields[field] += change
-    assert field in first(guest.first_generation(), "counts", None, "").what
+    assert field in first(guest.first_generation(), protocol.SEALED_COUNTS, None, "").what
 
 
 def test_preserved_for_nobody() -> None:
@@ -197,7 +274,8 @@ def test_preserved_for_nobody() -> None:
     lost = guest.image.allocate()
     guest.image.preserve(lost, 0)
     guest.image.finish()
-    first(guest.first_generation(), "owners", lost, "nobody")
+    findings = [f for f in guest.first_generation() if f.rule == "KHR-I070"]
+    first(findings, "KHR-I070", lost, "nobody")
 
 
 def test_two_owners() -> None:
@@ -205,7 +283,7 @@ def test_two_owners() -> None:
     page = next(at for at, o in guest.image.blocks if o == 3)
     guest.image.clients["twin"] = guest.image.link(page, 5)
     guest.seal()
-    finding = first(guest.first_generation(), "owners", page, "twin")
+    finding = first(guest.first_generation(), "KHR-I068", page, "twin")
     assert "khorig/archive" in finding.what
 
 
@@ -226,7 +304,7 @@ def test_allocator_disagrees(offset: int, value: int, text: str) -> None:
     block = block_of(guest, 4)
     page = block + offset * PAGE
     guest.image.ram.write(TABLE + (page - RAM.begin) // PAGE, bytes([value]))
-    finding = first(guest.first_generation(), "sealed frames", page, f"memblock/mem0 page {offset}")
+    finding = first(guest.first_generation(), "KHR-I024", page, f"memblock/mem0 page {offset}")
     assert text in finding.what
 
 
@@ -235,7 +313,7 @@ def test_tree_on_a_free_page() -> None:
     node = guest.image.nodes[2]
     guest.image.ram.write(TABLE + (node - RAM.begin) // PAGE, bytes([FREE]))
     finding = guest.first_generation()[0]
-    assert finding.clause == "sealed frames" and finding.owner.startswith("radix node of level 3")
+    assert finding.rule == "KHR-I025" and finding.owner.startswith("radix node of level 3")
 
 
 def ledger_entry(guest: FakeGuest, number: int) -> int:
@@ -248,7 +326,7 @@ def test_ledger_hash() -> None:
     guest.image.write_u64(ledger_entry(guest, 3) + 8, 0x1234)
     page, hash = guest.ledger[3]
     findings = guest.first_generation()
-    assert findings[0].clause == "ledger" and findings[0].where == f"{page:#018x}"
+    assert findings[0].rule == protocol.LEDGER and findings[0].where == f"{page:#018x}"
     assert "0x0000000000001234" in findings[0].what and f"{hash:#018x}" in findings[0].what
     assert findings[0].owner
 
@@ -257,13 +335,13 @@ def test_content_changed_before_the_stop() -> None:
     guest = sealed_guest()
     block = block_of(guest, 4)
     guest.image.ram.write(block + 3 * PAGE + 100, b"\xff" * 9)
-    first(guest.first_generation(), "ledger", block + 3 * PAGE, "memblock/mem0 page 3")
+    first(guest.first_generation(), protocol.LEDGER, block + 3 * PAGE, "memblock/mem0 page 3")
 
 
 def test_ledger_page_that_is_not_preserved() -> None:
     guest = sealed_guest()
     guest.image.write_u64(ledger_entry(guest, 0), RAM.end - PAGE)
-    finding = first(guest.first_generation(), "ledger", RAM.end - PAGE, "")
+    finding = first(guest.first_generation(), protocol.LEDGER, RAM.end - PAGE, "")
     assert "not preserved" in finding.what
 
 
@@ -279,18 +357,18 @@ def test_page_that_the_ledger_lacks() -> None:
     hidden = block_of(guest, 4)
     guest.left_out.add(hidden)
     guest.seal()
-    first(guest.first_generation(), "ledger", hidden, "memblock/mem0 page 0")
+    first(guest.first_generation(), protocol.LEDGER, hidden, "memblock/mem0 page 0")
 
 
 def test_ledger_count_and_absence() -> None:
     guest = sealed_guest()
     guest.stop_fields["ledger_pages"] += 1
-    first(guest.first_generation(), "ledger", None, "")
+    first(guest.first_generation(), protocol.LEDGER, None, "")
     guest = FakeGuest()
     guest.seal()
     guest.image.clients.pop("khorig")
     guest.image.finish()
-    assert "ledger" in {f.clause for f in guest.first_generation()}
+    assert protocol.LEDGER in {f.rule for f in guest.first_generation()}
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -298,13 +376,13 @@ def test_kexec_count(count: int) -> None:
     guest = sealed_guest()
     record = next(a for a, o in guest.image.blocks if guest.image.ram.read(a, 5) == b"\1\0\0\0k")
     guest.image.ram.write(record + 69, struct.pack("<I", count))
-    first(guest.first_generation(), "record", record, "kexec-metadata")
+    first(guest.first_generation(), "KHR-I045", record, "kexec-metadata")
 
 
 def test_events_that_are_missing() -> None:
     guest = sealed_guest()
     findings = guest.stops("sealed", 1, **guest.stop_fields)
-    assert "'memory' event" in first(findings, "handover", None, "").what
+    assert "'memory' event" in first(findings, protocol.SEGMENTS, None, "").what
     guest = sealed_guest()
     guest.has_memory(1)
     assert "'segments' event" in guest.stops("sealed", 1, **guest.stop_fields)[0].what

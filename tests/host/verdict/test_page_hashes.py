@@ -11,8 +11,8 @@ import xxhash
 from view.handover_image import MIB, PAGE, RAM, HandoverImage
 
 from khorig.mem.memory import OutsideRam, PhysRange
-from khorig.rules.byte_differences import describe_change
-from khorig.rules.page_hashes import hash_pages
+from khorig.rules.temporal.byte_differences import describe_change
+from khorig.rules.temporal.page_hashes import hash_pages
 
 STEP = 0x9E3779B97F4A7C15
 

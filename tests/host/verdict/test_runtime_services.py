@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import pytest
+from verdict.fake_guest import stop_of
 
 from khorig.guest.event import GuestEvent
-from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
-from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import RamMemory
-from khorig.rules.runtime_services import RuntimeServices
 from khorig.rules.stop import Stop
+from khorig.rules.temporal.runtime_services import RuntimeServices
 
 _REGION = [["0x2000", "0x1000"]]
 
@@ -32,18 +31,8 @@ class Machine:
 
     def stop(self, generation: int, at: str) -> Stop:
         """A kernel at a stop."""
-        return Stop(
-            generation=generation,
-            at=at,
-            event=GuestEvent("stop", generation, 0, 0.0, {"ev": "stop", "at": at}),
-            arch="x86_64",
-            memory=RamMemory(
-                GuestRam(memoryview(self.bytes), [RamRegion(0, len(self.bytes), 0)])
-            ),
-            facts=GuestFacts(),
-            geometry=GEOMETRY_4K,
-            spec=KhorigRun("x86_64", "q35", boot="uefi"),
-        )
+        ram = GuestRam(memoryview(self.bytes), [RamRegion(0, len(self.bytes), 0)])
+        return stop_of(RamMemory(ram), KhorigRun("x86_64", "q35", boot="uefi"), generation, at)
 
     def check(self, generation: int, at: str) -> list[str]:
         """What is wrong at a stop of a kernel of the rig."""

@@ -9,20 +9,20 @@ from typing import Callable
 import libfdt
 import numpy as np
 import pytest
-from view.handover_image import PAGE, SCRATCH, FdtValue, HandoverImage
+from verdict.fake_guest import stop_of
+from view.handover_image import PAGE, FdtValue, HandoverImage
 
-from khorig.guest.event import GuestEvent
-from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.clients.scenario_blocks import ChurnModel, blocks_of_model
-from khorig.kho.layout import GEOMETRY_4K
+from khorig.kho.snapshot import snapshot_of_stop
 from khorig.mem.errors import DecodeError
 from khorig.rules.finding import Finding
-from khorig.rules.scenarios import churn, recursion
-from khorig.rules.scenarios.random_stream import RandomStream
-from khorig.rules.scenarios.scenario_options import number_option
-from khorig.rules.sealed_state import SealedState, take_sealed_state
+from khorig.rules.protocol.definitions import SCENARIO
+from khorig.rules.protocol.scenarios import churn, recursion
+from khorig.rules.protocol.scenarios.random_stream import RandomStream
+from khorig.rules.protocol.scenarios.scenario_options import number_option
 from khorig.rules.stop import Stop
+from khorig.rules.temporal.record import Record, take_record
 
 SEED = 77
 
@@ -57,15 +57,13 @@ def test_options() -> None:
     assert number_option(spec, "other", 5) == number_option(spec, "x", 5) == 5
 
 
-def stop_of(
-    image: HandoverImage, check: Callable[[Stop, SealedState], list[Finding]], *options: str
+def findings_of(
+    image: HandoverImage, check: Callable[[Stop, Record], list[Finding]], *options: str
 ) -> list[Finding]:
     """What a check finds in an image at `sealed` of generation 1."""
     spec = KhorigRun("x86_64", "q35", seed=SEED, extra_options=options)
-    event = GuestEvent("stop", 1, 0, 0.0, {})
-    memory = image.memory
-    stop = Stop(1, "sealed", event, "x86_64", memory, GuestFacts(), GEOMETRY_4K, spec)
-    return check(stop, take_sealed_state(memory, image.root, 1, SCRATCH, GEOMETRY_4K))
+    stop = stop_of(image.memory, spec)
+    return check(stop, take_record(1, "sealed", snapshot_of_stop(stop.dump(image.root))))
 
 
 # ---- recursion
@@ -108,7 +106,7 @@ def tree_image(**changes: FdtValue) -> tuple[HandoverImage, dict[int, int]]:
 
 
 def check_tree(image: HandoverImage, count: int = COUNT) -> list[Finding]:
-    return stop_of(image, recursion.check_fragment_tree, f"fragments={count}")
+    return findings_of(image, recursion.check_fragment_tree, f"fragments={count}")
 
 
 def test_tree_as_the_seed_decides() -> None:
@@ -133,7 +131,7 @@ def test_missing_and_surplus_fragments() -> None:
     findings = check_tree(image, COUNT + 1)
     assert any(f"fragment {COUNT} is missing" in f.what for f in findings)
     findings = check_tree(image, COUNT - 1)
-    assert findings and all(f.clause == "fragment tree" for f in findings)
+    assert findings and all(f.rule == SCENARIO for f in findings)
     assert any("is not in the tree" in f.what for f in findings)
 
 
@@ -193,15 +191,15 @@ def test_model_by_hand() -> None:
 
 def test_churn_as_the_seed_decides() -> None:
     model = churn.expected_model(SEED + 1, 20000)
-    assert stop_of(churn_image(model), churn.check_churn) == []
-    assert stop_of(churn_image(model), churn.check_churn, "operations=19000") != []
+    assert findings_of(churn_image(model), churn.check_churn) == []
+    assert findings_of(churn_image(model), churn.check_churn, "operations=19000") != []
 
 
 def test_model_that_differs_from_the_seed() -> None:
     model = churn.expected_model(SEED + 1, 20000).copy()
     page = int(np.flatnonzero(model == 1)[0])
     model[page] = 0
-    findings = stop_of(churn_image(model), churn.check_churn)
+    findings = findings_of(churn_image(model), churn.check_churn)
     assert f"page {page} of the region is 0x00" in findings[0].what
     assert "is not preserved, though it should be" in findings[1].what
 
@@ -212,11 +210,11 @@ def test_tree_that_differs_from_the_model() -> None:
     address, order = next(block for block in image.blocks if block[1] > 1)
     image.blocks.remove((address, order))
     image.finish()
-    findings = stop_of(image, churn.check_churn)
+    findings = findings_of(image, churn.check_churn)
     assert [f.where for f in findings] == [f"{address:#018x}"]
     image.preserve(address, 0)
     image.finish()
-    added, lost = stop_of(image, churn.check_churn)
+    added, lost = findings_of(image, churn.check_churn)
     assert "of order 0 is preserved, though it was given back" in added.what
     assert f"of order {order} is not preserved, though it should be" in lost.what
 
@@ -224,7 +222,7 @@ def test_tree_that_differs_from_the_model() -> None:
 def test_no_store() -> None:
     image = HandoverImage()
     image.finish()
-    assert "no readable store" in stop_of(image, churn.check_churn)[0].what
+    assert "no readable store" in findings_of(image, churn.check_churn)[0].what
 
 
 @pytest.mark.parametrize("page, byte", [(0, 0xFF), (1023, 2), (0, 12), (5, 200)])

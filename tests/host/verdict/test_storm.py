@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import pytest
+from verdict.fake_guest import stop_of
 from view.handover_image import typical_image
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
-from khorig.guest.machine import RunningCpu
 from khorig.guest.khorig_run import KhorigRun
-from khorig.kho.layout import GEOMETRY_4K
-from khorig.rules import cpus
-from khorig.rules.scenarios.storm import expected_storm
+from khorig.guest.machine import RunningCpu
+from khorig.rules.protocol import cpus
+from khorig.rules.protocol.scenarios.storm import expected_storm
 from khorig.rules.stop import Stop
 from khorig.run.rerun import rerun_command
 from khorig.vm.machines import machine_named
@@ -57,10 +57,7 @@ def stop_with(running: tuple[RunningCpu, ...] = (), **fields: int) -> Stop:
     if fields:
         facts.take(GuestEvent("cpus", 1, 0, 0.0, fields))
     spec = KhorigRun("x86_64", "q35", smp=4)
-    image = typical_image(1)
-    event = GuestEvent("stop", 1, 0, 0.0, {})
-    memory = image.memory
-    return Stop(1, "entry", event, "x86_64", memory, facts, GEOMETRY_4K, spec, running)
+    return stop_of(typical_image(1).memory, spec, 1, "entry", facts, running)
 
 
 @pytest.mark.parametrize("count", [1, 3, 64])
@@ -102,7 +99,7 @@ def test_running_cpus() -> None:
     ("fields", "words"),
     [
         ({"found": 4, "online": 4, "supported": 64}, []),
-        ({"found": 4, "online": 3, "supported": 64}, ["3 CPUs are at work, expected were 4"]),
+        ({"found": 4, "online": 3, "supported": 64}, ["3 CPUs are online, expected were 4"]),
         ({"found": 3, "online": 3, "supported": 2}, ["found 3 CPUs", "expected were 2"]),
         ({}, ["no 'cpus' event"]),
     ],

@@ -69,10 +69,10 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
-    """An invariant and what came of it."""
+    """A rule and what came of it."""
     return {
-        "id": outcome.invariant.id,
-        "title": outcome.invariant.title,
+        "id": outcome.rule.id,
+        "title": outcome.rule.title,
         "status": outcome.status.value,
         "violations": [
             {"address": hex(v.address), "owner": v.owner, "text": v.text}

@@ -110,7 +110,7 @@ def _take(record: RunRecord, entry: Mapping[str, Any]) -> None:
 
 def _text(kind: str, entry: Mapping[str, Any]) -> str | None:
     if kind == "finding":
-        return f"{entry['clause']}: {entry['what']}"
+        return f"{entry['rule']}: {entry['what']}" if entry["rule"] else str(entry["what"])
     if kind == "verdict":
         return str(entry["verdict"])
     return verbose_text(entry)
@@ -123,7 +123,7 @@ def _read_verdict(folder: Path, spec: RunSpec | None) -> RunResult:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         result = unknown_result(spec)
         what = f"no verdict: {_VERDICT} cannot be read ({type(error).__name__})"
-        result.findings = [Finding("infrastructure", what, verdict=Verdict.INFRA)]
+        result.findings = [Finding("", what, verdict=Verdict.INFRA)]
     result.directory = str(folder)
     result.id = result.id or folder.name
     return result
@@ -141,16 +141,12 @@ def read_result(document: Mapping[str, Any], spec: RunSpec | None = None) -> Run
         findings.append(Finding("", str(document["cause"]), verdict=verdict))
     if "spec" in document:
         spec = spec_from_json(document["spec"])
-    statistics = {
-        f.name: int(document.get("statistics", {}).get(f.name, 0))
-        for f in dataclasses.fields(Statistics)
-    }
     return RunResult(
         spec=spec or KhorigRun("unknown", "unknown"),
         verdict=verdict,
         findings=findings,
         generations=int(document["generations"]),
-        statistics=Statistics(**statistics),
+        statistics=Statistics.of(document.get("statistics", {})),
         phases=[Phase(**phase) for phase in document.get("phases", ())],
         wall_s=float(document["wall_s"]),
         qemu=str(document["qemu"]),

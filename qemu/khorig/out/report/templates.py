@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from khorig.out.text import size
+from khorig.out.text import rule_label, size
 from khorig.vm.errors import InfraError
 
 _HERE = Path(__file__).parent
@@ -40,7 +40,7 @@ def _environment() -> Any:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        size=size, address=lambda value: f"{value:#010x}", amount=amount, seconds=seconds
+        size=size, rule_label=rule_label, address=lambda value: f"{value:#010x}", amount=amount, seconds=seconds
     )
     return environment
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from khorig.rules.invariant import ANY, Invariant, Level
+from khorig.rules.rule import ANY, Level, Rule
 
-CLIENT_INVARIANTS = (
-    Invariant(
+CLIENT_RULES = (
+    Rule(
         "KHR-I043",
         "the generation record can be read",
         "`kexec-metadata` has version 1 and room for all of its fields.",
@@ -16,7 +16,7 @@ CLIENT_INVARIANTS = (
         (("metadata", ANY),),
         needs="kexec-metadata",
     ),
-    Invariant(
+    Rule(
         "KHR-I044",
         "the generation record has a terminated release",
         "`previous_release` ends with a zero and is printable.",
@@ -25,7 +25,7 @@ CLIENT_INVARIANTS = (
         "A release of 65 characters or more must be cut off.",
         needs="kexec-metadata",
     ),
-    Invariant(
+    Rule(
         "KHR-I045",
         "the generation record counts the jumps",
         "`kexec_count` is the number of the generation that wrote it.",
@@ -34,7 +34,7 @@ CLIENT_INVARIANTS = (
         "Compare with the images before.",
         needs="generation",
     ),
-    Invariant(
+    Rule(
         "KHR-I046",
         "reserved memory is described in full",
         "Each node of `memblock` has `reserve-mem-v1`, `start` and `size`.",
@@ -44,7 +44,7 @@ CLIENT_INVARIANTS = (
         (("reserve-mem", ANY),),
         needs="memblock",
     ),
-    Invariant(
+    Rule(
         "KHR-I047",
         "reserved memory is preserved",
         "Every page of an area of `reserve_mem=` is in the tracker.",
@@ -54,7 +54,7 @@ CLIENT_INVARIANTS = (
         "multiples of the page size (R18).",
         needs="memblock",
     ),
-    Invariant(
+    Rule(
         "KHR-I048",
         "stores can be read",
         "Each store has a name of its own, pages for all of its bytes, and content of its kind.",
@@ -64,7 +64,7 @@ CLIENT_INVARIANTS = (
         (("store", ANY),),
         needs="stores",
     ),
-    Invariant(
+    Rule(
         "KHR-I049",
         "the log ring can be read",
         "The ring's header has its magic and a capacity that its blob has room for.",
@@ -74,7 +74,7 @@ CLIENT_INVARIANTS = (
         (("log", ANY),),
         needs="log ring",
     ),
-    Invariant(
+    Rule(
         "KHR-I050",
         "LUO has the version that is known",
         "The blob `LUO` is a luo-v5 header.",
@@ -84,7 +84,7 @@ CLIENT_INVARIANTS = (
         (("luo", "luo-size"), ("luo", "luo-version"), ("luo", "outside-ram")),
         needs="LUO",
     ),
-    Invariant(
+    Rule(
         "KHR-I051",
         "chains of blocks are whole",
         "A chain's blocks are pages in RAM, reached once each, at most 10000.",
@@ -94,7 +94,7 @@ CLIENT_INVARIANTS = (
         (("chain", "chain-cycle"), ("chain", "unaligned"), ("chain", "outside-ram")),
         needs="LUO",
     ),
-    Invariant(
+    Rule(
         "KHR-I052",
         "blocks of chains hold as much as they can",
         "Each block has at least one entry and no more than fit into a page.",
@@ -104,7 +104,7 @@ CLIENT_INVARIANTS = (
         (("chain", "chain-count"),),
         needs="LUO",
     ),
-    Invariant(
+    Rule(
         "KHR-I053",
         "sessions have as many files as they say",
         "A session's count is the number of entries in its chain.",
@@ -114,7 +114,7 @@ CLIENT_INVARIANTS = (
         (("luo", "luo-files"),),
         needs="LUO",
     ),
-    Invariant(
+    Rule(
         "KHR-I054",
         "names in LUO are terminated",
         "Names of sessions, kinds of files and of shared state end with a zero and are printable.",
@@ -124,7 +124,7 @@ CLIENT_INVARIANTS = (
         (("luo", "string"), ("chain", "string")),
         needs="LUO",
     ),
-    Invariant(
+    Rule(
         "KHR-I055",
         "memfds have the version that is known",
         "A file of a session whose kind starts with `memfd-` is `memfd-v2`.",
@@ -134,7 +134,7 @@ CLIENT_INVARIANTS = (
         (("memfd", "memfd-version"),),
         needs="LUO",
     ),
-    Invariant(
+    Rule(
         "KHR-I056",
         "folios of memfds are preserved",
         "Every folio of a memfd is the start of a preserved block.",
@@ -144,7 +144,7 @@ CLIENT_INVARIANTS = (
         (("memfd", "memfd-folio"),),
         needs="memfd",
     ),
-    Invariant(
+    Rule(
         "KHR-I057",
         "memfds have folios for pages that exist",
         "The array has an entry for each folio, each for another page of the file, none behind its "
@@ -155,7 +155,7 @@ CLIENT_INVARIANTS = (
         (("memfd", "memfd-index"), ("memfd", "memfd-count"), ("memfd", ANY)),
         needs="LUO",
     ),
-    Invariant(
+    Rule(
         "KHR-I058",
         "what Linux's test module left can be read",
         "`kho_test` has its version, its magic and its properties.",
@@ -165,7 +165,7 @@ CLIENT_INVARIANTS = (
         (("kho_test", ANY),),
         needs="kho_test",
     ),
-    Invariant(
+    Rule(
         "KHR-I059",
         "folios of the test module are preserved",
         "Each folio in the module's list is a preserved block of its order, listed once.",
@@ -175,7 +175,7 @@ CLIENT_INVARIANTS = (
         (("kho_test", "kho-test-folio"),),
         needs="kho_test",
     ),
-    Invariant(
+    Rule(
         "KHR-I060",
         "folios of the test module have their content",
         "The sum over all folios is the one that the module kept.",

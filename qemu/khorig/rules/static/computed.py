@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Invariants that reading alone does not notice."""
+"""Rules that reading alone does not notice."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Callable, Iterator, Mapping
 
-import numpy as np
-
 from khorig.kho.bitmap_chunks import SMALL_BITMAP, BitmapChunks
-from khorig.kho.blocks import Blocks, Int64Array
-from khorig.kho.clients.khorig import METADATA_PATH, METADATA_SIZE
+from khorig.kho.blocks import Blocks
+from khorig.kho.clients.khorig import KHORIG_PATH, METADATA_PATH, METADATA_SIZE
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import string_property
-from khorig.kho.frame_table import FrameByte, FrameState, FrameTable, frame_byte
+from khorig.kho.frame_table import FrameState
 from khorig.kho.layout import COMPATIBLE_PROPERTY
 from khorig.kho.snapshot import Snapshot
 from khorig.kho.vmalloc import Vmalloc
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange, read_bytes
+from khorig.rules.frames import odd_frames
 
 Breach = tuple[int, str]  # address, text
 Check = Callable[[Snapshot], Iterator[Breach]]
@@ -61,7 +60,7 @@ def _root_size(snapshot: Snapshot) -> Iterator[Breach]:
 
 def _sealed_root(snapshot: Snapshot) -> Iterator[Breach]:
     run = snapshot.dump.run
-    if not run or run.root is None:
+    if not run or run.root is None or not snapshot.scanned:
         return
     candidates = [c for c in snapshot.candidates if c.address == run.root]
     if not any(c.anchor for c in candidates) and snapshot.handoff is None:
@@ -84,45 +83,25 @@ def _low_memory(snapshot: Snapshot) -> Iterator[Breach]:
 
 
 def _allocated_blocks(snapshot: Snapshot) -> Iterator[Breach]:
-    yield from _compare_frames(snapshot, snapshot.handover.blocks, "preserved block")
+    yield from _odd(snapshot, snapshot.handover.blocks, "preserved block")
 
 
 def _allocated_nodes(snapshot: Snapshot) -> Iterator[Breach]:
-    shift = snapshot.geometry.page_shift
-    nodes = Blocks.of((node.address >> shift, 0) for node in snapshot.handover.tree.nodes)
-    yield from _compare_frames(snapshot, nodes, "node of the tracker")
+    yield from _odd(snapshot, Blocks.of((int(f), 0) for f in snapshot.node_frames), "tracker node")
 
 
-def _compare_frames(snapshot: Snapshot, blocks: Blocks, what: str) -> Iterator[Breach]:
-    """Against khorig's page allocator. While it takes the handover back a block may still be
-    PRESERVED there."""
-    table = snapshot.frames
-    if table is None or not len(blocks):
+def _odd(snapshot: Snapshot, blocks: Blocks, what: str) -> Iterator[Breach]:
+    """Against khorig's page allocator. What khorig has sealed itself is allocated; while it takes a
+    handover back, and of what it only hands on, a block may still be PRESERVED there."""
+    if snapshot.frames is None:
         return
-    shift = snapshot.geometry.page_shift
-    frames = blocks.page_frames()
-    heads = np.cumsum(blocks.counts) - blocks.counts
-    wrong: Int64Array = np.arange(len(frames), dtype=np.int64)
-    found = np.zeros(len(frames), dtype=np.uint8)
-    covered = table.covers(frames)
-    found[covered] = table.entries[frames[covered] - table.first]
-    for state in (FrameState.ALLOCATED, FrameState.PRESERVED):
-        expected = np.full(len(frames), frame_byte(state, None), dtype=np.uint8)
-        expected[heads] = frame_byte(state, 0) + blocks.orders
-        wrong = wrong[found[wrong] != expected[wrong]]
-    for at in wrong[:_MOST].tolist():
-        number = int(np.searchsorted(heads, at, side="right")) - 1
-        order = int(blocks.orders[number])
-        expected_byte = frame_byte(FrameState.ALLOCATED, order if at == heads[number] else None)
-        yield (
-            int(frames[at]) << shift,
-            f"{what} of order {order}: the allocator has the page as "
-            f"{_entry(table, int(frames[at]))}, expected {FrameByte(expected_byte)}",
-        )
-
-
-def _entry(table: FrameTable, frame: int) -> FrameByte:
-    return table.at(frame)
+    run = snapshot.dump.run
+    is_own = snapshot.handover.fragment(KHORIG_PATH) is not None
+    states: tuple[FrameState, ...] = (FrameState.ALLOCATED,)
+    if not is_own or run is None or run.at not in ("sealed", "restored"):
+        states = (FrameState.ALLOCATED, FrameState.PRESERVED)
+    for odd in odd_frames(snapshot.frames, blocks, states, _MOST):
+        yield odd.frame << snapshot.geometry.page_shift, f"{what} of {odd}"
 
 
 def _bitmap_size(snapshot: Snapshot) -> Iterator[Breach]:
@@ -253,7 +232,7 @@ def _reserved_strays(snapshot: Snapshot) -> Iterator[Breach]:
 
 def _strays(snapshot: Snapshot) -> Iterator[Breach]:
     for stray in snapshot.owners.strays:
-        # The root has an invariant of its own.
+        # The root has a rule of its own.
         if not _is_reserved(stray.owner) and stray.owner != "root":
             address = stray.frame << snapshot.geometry.page_shift
             yield address, f"a page of {stray.owner} is not preserved"

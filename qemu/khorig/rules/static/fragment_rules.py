@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from khorig.rules.invariant import ANY, Invariant, Level
+from khorig.rules.rule import ANY, Level, Rule
 
-FRAGMENT_INVARIANTS = (
-    Invariant(
+FRAGMENT_RULES = (
+    Rule(
         "KHR-I029",
         "fragments are device trees",
         "What starts with the magic of a device tree is a whole one, with printable names.",
@@ -15,7 +15,7 @@ FRAGMENT_INVARIANTS = (
         "A tree that is cut off was read before it was finished, or ran out of room.",
         (("link", "fdt-magic"), ("link", "fdt-structure")),
     ),
-    Invariant(
+    Rule(
         "KHR-I030",
         "fragments fit into one page",
         "A fragment's totalsize is at most a page and at least its header.",
@@ -24,7 +24,7 @@ FRAGMENT_INVARIANTS = (
         "Split the state over several fragments.",
         (("link", "fdt-total-size"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I031",
         "no fragment is reached twice",
         "Links between fragments form a tree.",
@@ -34,7 +34,7 @@ FRAGMENT_INVARIANTS = (
         "The path is the second way to the fragment; `khorig inspect --tree` shows the first.",
         (("link", "fragment-cycle"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I032",
         "fragments are nested at most 64 deep",
         "From the root to any fragment there are at most 64 links.",
@@ -43,7 +43,7 @@ FRAGMENT_INVARIANTS = (
         "Spread wide rather than deep.",
         (("link", "fragment-depth"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I033",
         "fragments are aligned to 8 bytes",
         "A fragment starts at a multiple of 8.",
@@ -52,7 +52,7 @@ FRAGMENT_INVARIANTS = (
         "Start fragments at pages.",
         (("link", "unaligned"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I034",
         "`compatible` is a terminated string",
         "In every node of every fragment a `compatible` is one string with its terminator.",
@@ -60,7 +60,7 @@ FRAGMENT_INVARIANTS = (
         ("A7", "A10"),
         "Write the terminator with the property.",
     ),
-    Invariant(
+    Rule(
         "KHR-I035",
         "fragments are of the kind that their place asks for",
         "A client's fragment and its nodes have the `compatible` of that client.",
@@ -70,7 +70,7 @@ FRAGMENT_INVARIANTS = (
         (("client", ANY),),
         needs="fragment",
     ),
-    Invariant(
+    Rule(
         "KHR-I036",
         "lists of blocks have as many blocks as they say",
         "The chain of chunks has no cycle, and its entries add up to `total_pages`.",
@@ -81,7 +81,7 @@ FRAGMENT_INVARIANTS = (
         ((ANY, "vmalloc-chain"),),
         needs="list of blocks",
     ),
-    Invariant(
+    Rule(
         "KHR-I037",
         "lists of blocks have an order that exists",
         "The order of a list is one that a block can have.",
@@ -91,7 +91,7 @@ FRAGMENT_INVARIANTS = (
         ((ANY, "order-range"),),
         needs="list of blocks",
     ),
-    Invariant(
+    Rule(
         "KHR-I038",
         "chunks and blocks of lists are aligned",
         "A chunk is a page, and every block of a list is aligned to the list's order.",
@@ -103,7 +103,7 @@ FRAGMENT_INVARIANTS = (
         ),
         needs="list of blocks",
     ),
-    Invariant(
+    Rule(
         "KHR-I039",
         "chunks and blocks of lists lie in RAM",
         "Every address in a list is that of memory which the machine has.",
@@ -115,7 +115,7 @@ FRAGMENT_INVARIANTS = (
         ),
         needs="list of blocks",
     ),
-    Invariant(
+    Rule(
         "KHR-I040",
         "no list has a block twice",
         "The blocks of one list do not overlap.",
@@ -125,7 +125,7 @@ FRAGMENT_INVARIANTS = (
         ((ANY, "overlap"),),
         needs="list of blocks",
     ),
-    Invariant(
+    Rule(
         "KHR-I041",
         "chunks and blocks of lists are preserved as they are",
         "Each chunk is a preserved page, and each block of a list a preserved block of its order.",
@@ -134,7 +134,7 @@ FRAGMENT_INVARIANTS = (
         "Preserve with the order the list has.",
         needs="list of blocks",
     ),
-    Invariant(
+    Rule(
         "KHR-I042",
         "flags of lists are known",
         "A list's flags are among VM_ALLOC (1) and huge (2).",

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from khorig.rules.invariant import ANY, Invariant, Level
+from khorig.rules.rule import ANY, Level, Rule
 
-PLACE_INVARIANTS = (
-    Invariant(
+PLACE_RULES = (
+    Rule(
         "KHR-I061",
         "the scratch array can be read",
         "The array has 16 bytes for each of 1 to 64 areas and lies in RAM.",
@@ -17,7 +17,7 @@ PLACE_INVARIANTS = (
         (("scratch-array", "scratch-length"), ("scratch-array", "outside-ram")),
         needs="hand-off",
     ),
-    Invariant(
+    Rule(
         "KHR-I062",
         "scratch areas are aligned",
         "Base and size of each area are multiples of the largest block of the allocator (4 MiB at "
@@ -28,7 +28,7 @@ PLACE_INVARIANTS = (
         (("scratch", "scratch-unaligned"),),
         needs="scratch",
     ),
-    Invariant(
+    Rule(
         "KHR-I063",
         "scratch areas lie in RAM",
         "Each area that is not empty is inside RAM. In a dump that Linux made of itself a part of an "
@@ -39,7 +39,7 @@ PLACE_INVARIANTS = (
         (("scratch", "outside-ram"),),
         needs="scratch",
     ),
-    Invariant(
+    Rule(
         "KHR-I064",
         "scratch areas do not overlap",
         "No byte is in two areas.",
@@ -49,7 +49,7 @@ PLACE_INVARIANTS = (
         (("scratch", "scratch-overlap"),),
         needs="scratch",
     ),
-    Invariant(
+    Rule(
         "KHR-I065",
         "there is scratch",
         "At least one area is not empty.",
@@ -59,7 +59,7 @@ PLACE_INVARIANTS = (
         (("scratch", "scratch-length"),),
         needs="scratch",
     ),
-    Invariant(
+    Rule(
         "KHR-I066",
         "the first scratch area is low memory",
         "The first area ends at or below 4 GiB.",
@@ -69,7 +69,7 @@ PLACE_INVARIANTS = (
         needs="scratch",
         level=Level.WARNING,
     ),
-    Invariant(
+    Rule(
         "KHR-I067",
         "the scratch array lies in scratch",
         "The array is part of what is placed for the next kernel, and that is scratch.",
@@ -79,7 +79,7 @@ PLACE_INVARIANTS = (
         needs="hand-off",
         level=Level.WARNING,
     ),
-    Invariant(
+    Rule(
         "KHR-I068",
         "no page has two owners",
         "No preserved page belongs to two clients.",
@@ -87,7 +87,7 @@ PLACE_INVARIANTS = (
         ("R12", "R7"),
         "Both owners are named.",
     ),
-    Invariant(
+    Rule(
         "KHR-I069",
         "what is owned is preserved",
         "Every page that a client's own structures name is in the tracker.",
@@ -95,7 +95,7 @@ PLACE_INVARIANTS = (
         ("S2", "R8", "R13"),
         "Look for a page that was added after the tracker was closed (R13).",
     ),
-    Invariant(
+    Rule(
         "KHR-I070",
         "every preserved page has an owner",
         "Every preserved page is named by a structure that can be read.",
@@ -104,7 +104,7 @@ PLACE_INVARIANTS = (
         "A client that is not known here owns pages this tool cannot see; `--owners` lists them.",
         level=Level.WARNING,
     ),
-    Invariant(
+    Rule(
         "KHR-I071",
         "the dump has every page that was looked for",
         "No page that the handover's structures lead to was left out of the dump.",

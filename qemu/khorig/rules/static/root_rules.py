@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from khorig.rules.invariant import Invariant, Level
+from khorig.rules.rule import Level, Rule
 
-ROOT_INVARIANTS = (
-    Invariant(
+ROOT_RULES = (
+    Rule(
         "KHR-I001",
         "the root is a device tree at the start of a page",
         "The address that is handed over is that of a page in RAM, and the page starts with a whole "
@@ -21,7 +21,7 @@ ROOT_INVARIANTS = (
             ("root", "fdt-structure"),
         ),
     ),
-    Invariant(
+    Rule(
         "KHR-I002",
         "the root fits into one page",
         "The device tree's totalsize is at least that of its header and at most a page.",
@@ -32,7 +32,7 @@ ROOT_INVARIANTS = (
         "a fragment of its own.",
         (("root", "fdt-total-size"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I003",
         "the version is one that is known",
         "The root's `compatible` is a terminated string that names a known version.",
@@ -43,7 +43,7 @@ ROOT_INVARIANTS = (
         "shows the root whatever its version is.",
         (("root", "compatible-missing"), ("root", "compatible-mismatch")),
     ),
-    Invariant(
+    Rule(
         "KHR-I004",
         "the root points to a tracker",
         "`preserved-memory-map` has 8 bytes and is not 0.",
@@ -54,7 +54,7 @@ ROOT_INVARIANTS = (
         "after the first page was preserved.",
         (("root", "map-missing"), ("root", "property-size"), ("node", "radix-null")),
     ),
-    Invariant(
+    Rule(
         "KHR-I005",
         "the root page is preserved",
         "The tracker has the root's own page.",
@@ -64,7 +64,7 @@ ROOT_INVARIANTS = (
         "Preserve the page when it is allocated. In a dump of a kernel that has taken the handover "
         "back this is how a stale root looks; `--generation` picks another.",
     ),
-    Invariant(
+    Rule(
         "KHR-I006",
         "the root page is outside scratch",
         "No byte of the root page lies in a scratch area.",
@@ -74,7 +74,7 @@ ROOT_INVARIANTS = (
         "booted by a handover: early allocations come from scratch there.",
         needs="scratch",
     ),
-    Invariant(
+    Rule(
         "KHR-I007",
         "every client says where its state is and how long",
         "Each node below the root, and each node that has one of the two properties, has both "
@@ -85,7 +85,7 @@ ROOT_INVARIANTS = (
         "Undo the node when one of its properties cannot be added.",
         (("link", "data-missing"), ("link", "blob-size-missing"), ("link", "property-size")),
     ),
-    Invariant(
+    Rule(
         "KHR-I008",
         "what a client points to is RAM",
         "`preserved-data` is the address of memory that the machine has.",
@@ -94,7 +94,7 @@ ROOT_INVARIANTS = (
         "A byte-swapped address is S4, a page frame number in place of an address T6.",
         (("link", "outside-ram"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I009",
         "what a client points to is preserved, to its last page",
         "Every page from `preserved-data` to the end of `blob-size` is in the tracker, and the size "
@@ -105,7 +105,7 @@ ROOT_INVARIANTS = (
         "Preserve before registering, and register the size that was preserved.",
         (("link", "blob-not-preserved"), ("link", "blob-size-range")),
     ),
-    Invariant(
+    Rule(
         "KHR-I010",
         "names are unique",
         "No two nodes of one parent have the same name.",
@@ -113,7 +113,7 @@ ROOT_INVARIANTS = (
         ("R9", "S6"),
         "Remove a client's node before it is added again, as after a hand-over that was called off.",
     ),
-    Invariant(
+    Rule(
         "KHR-I011",
         "the hand-off gives the root's size",
         "`fdt_size` (x86_64) or the size in `linux,kho-fdt` (arm64) is at least the root's totalsize "
@@ -123,7 +123,7 @@ ROOT_INVARIANTS = (
         "Linux gives one page, always.",
         needs="hand-off",
     ),
-    Invariant(
+    Rule(
         "KHR-I012",
         "the hand-off names the root that was sealed",
         "Where the image says which root the kernel sealed, something in memory names that root for "

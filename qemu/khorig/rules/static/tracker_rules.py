@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from khorig.rules.invariant import Invariant, Level
+from khorig.rules.rule import ANY, Level, Rule
 
-TRACKER_INVARIANTS = (
-    Invariant(
+TRACKER_RULES = (
+    Rule(
         "KHR-I013",
         "nodes of the tracker are pages",
         "Every pointer in the tracker is a multiple of the page size.",
@@ -16,7 +16,7 @@ TRACKER_INVARIANTS = (
         "something pointed to it.",
         (("node", "unaligned"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I014",
         "nodes of the tracker lie in RAM",
         "Every pointer in the tracker is that of memory which the machine has.",
@@ -25,7 +25,7 @@ TRACKER_INVARIANTS = (
         "If all pointers are wild, look at the page size: nothing in the format says it (A4).",
         (("node", "outside-ram"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I015",
         "no node of the tracker is reached twice",
         "The tracker is a tree (or a list) without cycles, and no page is part of it twice.",
@@ -34,7 +34,7 @@ TRACKER_INVARIANTS = (
         "A page that was freed after a failed allocation and is linked twice is R10.",
         (("node", "radix-cycle"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I016",
         "every key has one order",
         "A key's highest bit is the bit of an order that exists.",
@@ -45,7 +45,7 @@ TRACKER_INVARIANTS = (
         "different depth (A3).",
         (("node", "order-range"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I017",
         "pages of the tracker are nobody else's",
         "No node is the root page or lies in a preserved block.",
@@ -55,7 +55,7 @@ TRACKER_INVARIANTS = (
         "See who owns the page; the later of the two allocations is the fault.",
         (("node", "overlap"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I018",
         "the tracker is not larger than memory allows",
         "There are no more keys than RAM has pages, and no more nodes than any tracker needs.",
@@ -64,7 +64,7 @@ TRACKER_INVARIANTS = (
         "Read with another page size or another root.",
         (("node", "radix-size"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I019",
         "preserved blocks lie in RAM",
         "Every preserved block is inside one range of RAM with all of its pages.",
@@ -74,7 +74,7 @@ TRACKER_INVARIANTS = (
         "Order 19 and above at 4 KiB overflow 32 bits (E7).",
         (("block", "outside-ram"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I020",
         "preserved blocks do not overlap",
         "No page is in two preserved blocks.",
@@ -84,7 +84,7 @@ TRACKER_INVARIANTS = (
         "An order that differs between preserving and taking back leaves such a block behind (R4).",
         (("block", "overlap"),),
     ),
-    Invariant(
+    Rule(
         "KHR-I021",
         "no preserved block touches scratch",
         "No page of a preserved block lies in a scratch area.",
@@ -96,7 +96,7 @@ TRACKER_INVARIANTS = (
         (("block", "inside-scratch"),),
         needs="scratch",
     ),
-    Invariant(
+    Rule(
         "KHR-I022",
         "no node of the tracker touches scratch",
         "No page of the tracker lies in a scratch area.",
@@ -107,7 +107,7 @@ TRACKER_INVARIANTS = (
         (("node", "inside-scratch"),),
         needs="scratch",
     ),
-    Invariant(
+    Rule(
         "KHR-I023",
         "nothing below 1 MiB is preserved",
         "On a PC no preserved block and no node of the tracker lies below 1 MiB.",
@@ -116,7 +116,7 @@ TRACKER_INVARIANTS = (
         "Keep memory below 1 MiB out of the allocator.",
         needs="PC",
     ),
-    Invariant(
+    Rule(
         "KHR-I024",
         "preserved blocks are allocated blocks",
         "For khorig's page allocator every preserved block is one allocated block of the same order.",
@@ -126,7 +126,7 @@ TRACKER_INVARIANTS = (
         "The entry of the frame table says what the allocator took the page for.",
         needs="frame table",
     ),
-    Invariant(
+    Rule(
         "KHR-I025",
         "pages of the tracker are allocated",
         "For khorig's page allocator every node is an allocated page.",
@@ -135,7 +135,16 @@ TRACKER_INVARIANTS = (
         "Look at what happens when allocating a node fails half-way.",
         needs="frame table",
     ),
-    Invariant(
+    Rule(
+        "KHR-I072",
+        "the frame table can be read",
+        "The table of khorig's page allocator, whose place the guest names, lies in RAM.",
+        "Without it nothing tells what the allocator takes a page for.",
+        (),
+        "The description of an image has what the guest printed in its event `memory`.",
+        (("frames", ANY),),
+    ),
+    Rule(
         "KHR-I026",
         "chunks hold no more bitmaps than fit",
         "In kho-v1 a chunk is a page, and its count is at most what the page has room for.",
@@ -145,7 +154,7 @@ TRACKER_INVARIANTS = (
         (("node", "chunk-count"),),
         needs="kho-v1",
     ),
-    Invariant(
+    Rule(
         "KHR-I027",
         "bitmaps start at a block",
         "In kho-v1 the address that the first bit of a bitmap stands for is aligned to its order.",
@@ -155,7 +164,7 @@ TRACKER_INVARIANTS = (
         (("node", "chunk-first"),),
         needs="kho-v1",
     ),
-    Invariant(
+    Rule(
         "KHR-I028",
         "it can be told how large bitmaps are",
         "In kho-v1 where the bitmaps lie and which bits they have tells whether each has 512 bytes "

@@ -10,11 +10,11 @@ from khorig.guest.poke import Poke
 from khorig.guest.poked import Poked
 from khorig.mem.guest_ram import OutsideRam
 from khorig.rules.finding import Finding
+from khorig.rules.protocol.definitions import POKED
 from khorig.run.judging import StopContext
 from khorig.run.poke.place import Place, find_place, owner_at
 from khorig.run.poke.sights import Sights
 
-CLAUSE = "poke"
 _BIT = 1
 
 
@@ -45,14 +45,14 @@ class Poker:
             if isinstance(result, Poked):
                 done.append(result)
             else:
-                findings.append(Finding(CLAUSE, result, generation=poke.generation, stop=poke.stop))
+                findings.append(Finding(POKED, result, generation=poke.generation, stop=poke.stop))
         return done, findings
 
     def finish(self) -> list[Finding]:
         """One finding for each poke whose stop never came."""
         return [
             Finding(
-                CLAUSE,
+                POKED,
                 f"{poke} was not done: generation {poke.generation} never stopped at '{poke.stop}'",
                 generation=poke.generation,
             )

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from khorig.kho.blocks import Blocks
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
-from khorig.rules.sealed_state import SealedState
+from khorig.rules.protocol.definitions import SCENARIO
 from khorig.rules.stop import Stop
+from khorig.rules.temporal.record import Record
 
 _TAIL = 0xFF
 
@@ -32,7 +33,6 @@ def toggle_block(pages: bytearray, at: int, order: int) -> None:
 
 def compare_pages(
     stop: Stop,
-    clause: str,
     store: str,
     found: tuple[int, Pages],
     expected: Pages,
@@ -50,15 +50,15 @@ def compare_pages(
         f"{int(expected[page]):#04x} by the seed ({len(wrong)} pages differ)"
     )
     address = region + (page << stop.geometry.page_shift)
-    return [stop.finding(clause, what, address, f"khorig/stores/{store}")]
+    return [stop.finding(SCENARIO, what, address, f"khorig/stores/{store}")]
 
 
 def compare_blocks(
-    stop: Stop, sealed: SealedState, clause: str, kind: str, area: PhysRange, wanted: Blocks
+    stop: Stop, sealed: Record, kind: str, area: PhysRange, wanted: Blocks
 ) -> list[Finding]:
     """The tree has exactly the `wanted` blocks in `area`; `kind` is what to call one."""
     shift = stop.geometry.page_shift
-    blocks = sealed.handover.blocks
+    blocks = sealed.snapshot.handover.blocks
     inside = blocks.select(blocks.touching([area], shift))
     tracked = set(zip(inside.frames.tolist(), inside.orders.tolist()))
     expected = set(zip(wanted.frames.tolist(), wanted.orders.tolist()))
@@ -73,6 +73,6 @@ def compare_blocks(
                 f"{kind} {frame << shift:#018x} of order {order} {text}: an update of the tracker "
                 f"was lost ({len(odd)} of {len(expected)})"
             )
-            owner = sealed.owners.name(frame) or kind
-            findings.append(stop.finding(clause, what, frame << shift, owner))
+            owner = sealed.snapshot.owners.name(frame) or kind
+            findings.append(stop.finding(SCENARIO, what, frame << shift, owner))
     return findings

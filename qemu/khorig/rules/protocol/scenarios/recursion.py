@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from khorig.kho.clients.khorig import KHORIG_PATH
 from khorig.kho.fragment import Fragment, is_link
 from khorig.rules.finding import Finding
-from khorig.rules.scenarios.random_stream import RandomStream
-from khorig.rules.scenarios.scenario_options import number_option
-from khorig.rules.sealed_state import SealedState
+from khorig.rules.protocol.definitions import SCENARIO
+from khorig.rules.protocol.scenarios.random_stream import RandomStream
+from khorig.rules.protocol.scenarios.scenario_options import number_option
 from khorig.rules.stop import Stop
+from khorig.rules.temporal.record import Record
 
-CLAUSE = "fragment tree"
 _PATH = KHORIG_PATH + "/tree"
 _COMPATIBLE = "khorig-tree-v1"
 _DEFAULT_COUNT = 1200
@@ -57,17 +57,17 @@ def expected_payload(seed: int, number: int) -> bytes:
     return random.take(-(-length // 8)).astype("<u8").tobytes()[:length]
 
 
-def check_fragment_tree(stop: Stop, sealed: SealedState) -> list[Finding]:
+def check_fragment_tree(stop: Stop, sealed: Record) -> list[Finding]:
     """Every fragment of the tree is where the seed puts it and holds what the seed says, and there
     is none besides."""
     tree = expected_tree(stop.spec.seed, number_option(stop.spec, "fragments", _DEFAULT_COUNT))
-    found = {f.path: f for f in sealed.handover.fragments}
+    found = {f.path: f for f in sealed.snapshot.handover.fragments}
     findings: list[Finding] = []
     for number, path in enumerate(tree.paths):
         fragment = found.pop(path, None)
         if fragment is None:
             what = f"fragment {number} is missing; expected at {path}"
-            findings.append(stop.finding(CLAUSE, what, owner=f"fragment {path}"))
+            findings.append(stop.finding(SCENARIO, what, owner=f"fragment {path}"))
         else:
             findings += _compare(stop, fragment, number, tree.children[number])
         if len(findings) >= _MOST:
@@ -75,7 +75,7 @@ def check_fragment_tree(stop: Stop, sealed: SealedState) -> list[Finding]:
     for path, fragment in found.items():
         if path.startswith(_PATH):
             what = f"fragment {path} is not in the tree that the seed decides"
-            findings.append(stop.finding(CLAUSE, what, fragment.address, f"fragment {path}"))
+            findings.append(stop.finding(SCENARIO, what, fragment.address, f"fragment {path}"))
     return findings[:_MOST]
 
 
@@ -101,6 +101,6 @@ def _compare(
         differences.append(f"links {' '.join(links)}, expected {expected}")
     owner = f"fragment {fragment.path}"
     return [
-        stop.finding(CLAUSE, f"fragment {number} has {text}", fragment.address, owner)
+        stop.finding(SCENARIO, f"fragment {number} has {text}", fragment.address, owner)
         for text in differences
     ]

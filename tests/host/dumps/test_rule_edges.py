@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where invariants end: the last page, the second area, the far side of a limit."""
+"""Where rules end: the last page, the second area, the far side of a limit."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_count_of_jumps_is_that_of_the_sealed_root_alone() -> None:
     def at(stop: str, generation: int, root: int | None) -> Status:
         run = RunFacts(generation, stop, root, None, SCRATCH)
         outcomes = check(find_snapshot(dataclasses.replace(s.dump(), run=run), s.image.root))
-        [outcome] = [o for o in outcomes if o.invariant.id == "KHR-I045"]
+        [outcome] = [o for o in outcomes if o.rule.id == "KHR-I045"]
         return outcome.status
 
     assert at("sealed", 1, s.image.root) is Status.OK

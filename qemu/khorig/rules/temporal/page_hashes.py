@@ -12,7 +12,10 @@ import xxhash
 from khorig.kho.blocks import BoolArray, Int64Array
 from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.radix import Uint64Array
+from khorig.mem.formats.dump import DumpMemory
 from khorig.mem.memory import PhysicalMemory
+
+_CHUNK = 256 << 10  # bytes of memory that is looked at in one go
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +24,16 @@ class PageHashes:
     adjacent pages, because one call for many pages is several times faster."""
 
     frames: Int64Array  # ascending, each once
-    values: Uint64Array
+    values: Uint64Array  # parallel to `frames`
     runs: tuple[int, ...] = ()
 
     def select(self, mask: BoolArray) -> PageHashes:
-        """Those of the pages where `mask` is true, without runs."""
+        """Those of the pages where `mask` (parallel to `frames`) is true, without runs."""
         return PageHashes(self.frames[mask], self.values[mask])
+
+    def among(self, frames: Int64Array) -> PageHashes:
+        """Those of the pages that are among `frames`, without runs."""
+        return self.select(np.isin(self.frames, frames))
 
     def differing(self, other: PageHashes) -> Int64Array:
         """The frames whose hashes differ. Both must be of the same frames."""
@@ -75,3 +82,48 @@ def are_unchanged(
         return not len(before.differing(hash_pages(memory, before.frames, geometry)))
     now = tuple(map(xxhash.xxh3_64_intdigest, _runs_of(memory, before.frames, geometry)))
     return now == before.runs
+
+
+@dataclass(frozen=True, eq=False)
+class AllHashes:
+    """Hashes of all of memory; pages that are not in `pages` are zero."""
+
+    pages: PageHashes
+    zero: int  # hash of a page of zeros
+
+    def of(self, frames: Int64Array) -> PageHashes:
+        """The hashes of some pages, given by ascending frame number."""
+        values: Uint64Array = np.full(len(frames), self.zero, dtype=np.uint64)
+        known = self.pages.frames
+        if len(known):
+            at = np.minimum(np.searchsorted(known, frames), len(known) - 1)
+            found = known[at] == frames
+            values[found] = self.pages.values[at[found]]
+        return PageHashes(frames, values)
+
+
+def hash_all(memory: DumpMemory, geometry: Geometry = GEOMETRY_4K) -> AllHashes:
+    """Hashes all of memory. Takes about a second for each GiB in use."""
+    size, shift = geometry.page_size, geometry.page_shift
+    digest = xxhash.xxh64_intdigest
+    frames: list[int] = []
+    values: list[int] = []
+    for area in memory.data():
+        first, last = -(-area.begin >> shift) << shift, area.end >> shift << shift
+        for begin in range(first, last, _CHUNK):
+            length = min(_CHUNK, last - begin)
+            with memory.view(begin, length) as view:
+                for at in _used_pages(view, size):
+                    frames.append((begin >> shift) + at)
+                    values.append(digest(view[at * size : (at + 1) * size]))
+    found = PageHashes(np.array(frames, dtype=np.int64), np.array(values, dtype=np.uint64))
+    return AllHashes(found, digest(bytes(size)))
+
+
+def _used_pages(view: memoryview, size: int) -> list[int]:
+    """The places of the pages that are not zero."""
+    words = np.frombuffer(view, dtype=np.uint64)
+    if not words.any():
+        return []
+    used: list[int] = np.flatnonzero(words.reshape(-1, size // 8).any(axis=1)).tolist()
+    return used

@@ -9,13 +9,18 @@ import numpy as np
 from khorig.kho.clients.scenario_blocks import CHURN_PAGES, ChurnModel, blocks_of_model
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
-from khorig.rules.scenarios.random_stream import RandomStream
-from khorig.rules.scenarios.region_model import Pages, compare_blocks, compare_pages, toggle_block
-from khorig.rules.scenarios.scenario_options import number_option
-from khorig.rules.sealed_state import SealedState
+from khorig.rules.protocol.definitions import SCENARIO
+from khorig.rules.protocol.scenarios.random_stream import RandomStream
+from khorig.rules.protocol.scenarios.region_model import (
+    Pages,
+    compare_blocks,
+    compare_pages,
+    toggle_block,
+)
+from khorig.rules.protocol.scenarios.scenario_options import number_option
 from khorig.rules.stop import Stop
+from khorig.rules.temporal.record import Record
 
-CLAUSE = "churn model"
 _DEFAULT_OPERATIONS = 20000
 _ORDERS = 6
 
@@ -32,14 +37,14 @@ def expected_model(seed: int, operations: int) -> Pages:
     return np.frombuffer(bytes(pages), dtype=np.uint8)
 
 
-def check_churn(stop: Stop, sealed: SealedState) -> list[Finding]:
+def check_churn(stop: Stop, sealed: Record) -> list[Finding]:
     """The guest's model is the one the seed decides, and the tree has exactly its blocks."""
-    model = sealed.scenario.churn
+    model = sealed.snapshot.scenario.churn
     if model is None:
-        return [stop.finding(CLAUSE, "there is no readable store 'churn'")]
+        return [stop.finding(SCENARIO, "there is no readable store 'churn'")]
     operations = number_option(stop.spec, "operations", _DEFAULT_OPERATIONS)
     expected = expected_model(stop.spec.seed + stop.generation, operations)
     region = PhysRange(model.region, CHURN_PAGES << stop.geometry.page_shift)
     wanted = blocks_of_model(ChurnModel(model.region, expected), stop.geometry)
-    findings = compare_pages(stop, CLAUSE, "churn", (model.region, model.pages), expected)
-    return findings + compare_blocks(stop, sealed, CLAUSE, "churn block", region, wanted)
+    findings = compare_pages(stop, "churn", (model.region, model.pages), expected)
+    return findings + compare_blocks(stop, sealed, "churn block", region, wanted)

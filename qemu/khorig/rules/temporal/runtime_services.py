@@ -9,8 +9,7 @@ from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.mem.memory import OutsideRam, PhysRange, read_bytes
 from khorig.rules.finding import Finding
 from khorig.rules.stop import Stop
-
-CLAUSE = "runtime services"
+from khorig.rules.temporal.definitions import RUNTIME_SERVICES
 
 
 class RuntimeServices:
@@ -33,7 +32,7 @@ class RuntimeServices:
         if regions == self._regions:
             return []
         what = f"regions are {_list(regions)}, the first generation said {_list(self._regions)}"
-        return [Finding(CLAUSE, what, generation=event.generation)]
+        return [Finding(RUNTIME_SERVICES, what, generation=event.generation)]
 
     def check(self, stop: Stop) -> list[Finding]:
         """What a kernel of the rig is held to: the regions are what they were, and it has found them
@@ -41,7 +40,7 @@ class RuntimeServices:
         findings = self.compare(stop)
         due = stop.at in ("restored", "sealed") and stop.generation not in self._named
         if due or not self._regions:
-            findings.append(stop.finding(CLAUSE, "there was no 'firmware' event before this stop"))
+            findings.append(stop.finding(RUNTIME_SERVICES, "there was no 'firmware' event before this stop"))
         return findings
 
     def compare(self, stop: Stop) -> list[Finding]:
@@ -51,12 +50,12 @@ class RuntimeServices:
             try:
                 found = xxhash.xxh64_intdigest(read_bytes(stop.memory, region.begin, region.size))
             except OutsideRam as error:
-                findings.append(stop.finding_of(CLAUSE, error.problem, "firmware"))
+                findings.append(stop.finding_of(RUNTIME_SERVICES, error.problem, "firmware"))
                 continue
             wanted = self._hashes.setdefault(region, found)
             if found != wanted:
                 what = f"{region} was written to: hash {found:#018x}, was {wanted:#018x}"
-                findings.append(stop.finding(CLAUSE, what, region.begin, "firmware"))
+                findings.append(stop.finding(RUNTIME_SERVICES, what, region.begin, "firmware"))
         return findings
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every invariant holds on a clean dump and does not on one that is broken there."""
+"""Every rule holds on a clean dump and does not on one that is broken there."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from khorig.kho.snapshot import find_snapshot
 from khorig.mem.memory import PhysRange
 from khorig.rules.bugs import BUGS
 from khorig.rules.check import check, is_broken
-from khorig.rules.invariant import ANY, Level
 from khorig.rules.outcome import Status
-from khorig.rules.registry import INVARIANTS
+from khorig.rules.registry import RULES
+from khorig.rules.rule import ANY, Level
 from khorig.rules.static.computed import COMPUTED
 
 Breaker = Callable[[Sample], object]
 
-# What breaks each invariant: before the handover is written, or after. Where more than the one
+# What breaks each rule: before the handover is written, or after. Where more than the one
 # must break, those are named behind it, None for any.
 EARLY: dict[str, Breaker] = {}
 LATE: dict[str, Breaker] = {}
@@ -321,10 +321,10 @@ _OF_BITMAPS = {"KHR-I026", "KHR-I027", "KHR-I028"}
 def test_the_clean_sample_keeps_them_all() -> None:
     outcomes = check(Sample().finish().snapshot())
     assert not is_broken(outcomes)
-    assert {o.invariant.id for o in outcomes if o.status is not Status.OK} == _OF_BITMAPS
+    assert {o.rule.id for o in outcomes if o.status is not Status.OK} == _OF_BITMAPS
 
 
-@pytest.mark.parametrize("id", sorted(INVARIANTS.keys() - _OF_BITMAPS))
+@pytest.mark.parametrize("id", sorted(RULES.keys() - _OF_BITMAPS))
 def test_a_broken_one_is_noticed(id: str) -> None:
     s = Sample()
     if id in EARLY:
@@ -333,7 +333,7 @@ def test_a_broken_one_is_noticed(id: str) -> None:
     if id in LATE:
         LATE[id](s)
     found = broken(s.dump())
-    level = INVARIANTS[id].level
+    level = RULES[id].level
     assert found.get(id) is (Status.FAILED if level is Level.FAILED else Status.WARNING)
     also = ALSO[id]
     # A page that its owner cannot be found for any more is what follows of nearly everything.
@@ -369,15 +369,15 @@ def test_violations_name_address_owner_and_both_values() -> None:
 
 
 def test_the_table() -> None:
-    assert len(INVARIANTS) >= 30
-    assert COMPUTED.keys() <= INVARIANTS.keys()
-    for number, invariant in enumerate(INVARIANTS.values(), 1):
-        assert invariant.id == f"KHR-I{number:03}"
-        of_dumps = (ANY, "left-out") in invariant.problems  # no kernel can break it
-        assert bool(invariant.bugs) is not of_dumps and set(invariant.bugs) <= BUGS.keys()
-        assert invariant.meaning and invariant.reason and invariant.next_step
-        assert bool(invariant.problems) or invariant.id in COMPUTED or invariant.id == "KHR-I005"
-    used = {bug for invariant in INVARIANTS.values() for bug in invariant.bugs}
+    assert len(RULES) >= 30
+    assert COMPUTED.keys() <= RULES.keys()
+    for number, rule in enumerate(RULES.values(), 1):
+        assert rule.id == f"KHR-I{number:03}"
+        of_dumps = (ANY, "left-out") in rule.problems  # no kernel can break it
+        assert bool(rule.bugs) is not of_dumps and set(rule.bugs) <= BUGS.keys()
+        assert rule.meaning and rule.reason and rule.next_step
+        assert bool(rule.problems) or rule.id in COMPUTED or rule.id == "KHR-I005"
+    used = {bug for rule in RULES.values() for bug in rule.bugs}
     assert used == BUGS.keys()
 
 
@@ -385,6 +385,6 @@ def test_without_what_an_invariant_is_about_it_is_absent() -> None:
     s = Sample().finish()
     s.image.ram.write(BOOT_PARAMS, bytes(3 * PAGE))
     dump = dataclasses.replace(s.dump(), run=None)
-    outcomes = {o.invariant.id: o.status for o in check(find_snapshot(dump, root=s.image.root))}
+    outcomes = {o.rule.id: o.status for o in check(find_snapshot(dump, root=s.image.root))}
     for id in ("KHR-I021", "KHR-I024", "KHR-I061", "KHR-I045"):
         assert outcomes[id] is Status.ABSENT

@@ -13,13 +13,18 @@ from khorig.kho.clients.storm_model import STORM_PAGES, STORM_PRIZES, storm_bloc
 from khorig.kho.fragment import Fragment, is_link
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
-from khorig.rules.scenarios.random_stream import RandomStream
-from khorig.rules.scenarios.region_model import Pages, compare_blocks, compare_pages, toggle_block
-from khorig.rules.scenarios.scenario_options import number_option
-from khorig.rules.sealed_state import SealedState
+from khorig.rules.protocol.definitions import SCENARIO
+from khorig.rules.protocol.scenarios.random_stream import RandomStream
+from khorig.rules.protocol.scenarios.region_model import (
+    Pages,
+    compare_blocks,
+    compare_pages,
+    toggle_block,
+)
+from khorig.rules.protocol.scenarios.scenario_options import number_option
 from khorig.rules.stop import Stop
+from khorig.rules.temporal.record import Record
 
-CLAUSE = "storm model"
 MAX_CPUS = 64  # that a kernel uses
 _PATH = KHORIG_PATH + "/storm"
 _COMPATIBLE = "khorig-storm-v1"
@@ -64,20 +69,19 @@ def expected_storm(seed: int, generation: int, cpus: int, operations: int) -> Ex
     return ExpectedStorm(np.frombuffer(bytes(pages), dtype=np.uint8), tuple(versions))
 
 
-def check_storm(stop: Stop, sealed: SealedState) -> list[Finding]:
+def check_storm(stop: Stop, sealed: Record) -> list[Finding]:
     """The guest's model is the one the seed decides, the tree has exactly its blocks and the prizes
     that were not given back, and each CPU's fragments are those that it wrote last."""
-    model = sealed.scenario.storm
+    model = sealed.snapshot.scenario.storm
     if model is None:
-        return [stop.finding(CLAUSE, "there is no readable store 'storm'")]
+        return [stop.finding(SCENARIO, "there is no readable store 'storm'")]
     cpus = min(stop.spec.smp, MAX_CPUS)
     if model.cpus != cpus:
-        return [stop.finding(CLAUSE, f"{model.cpus} CPUs took part, expected were {cpus}")]
+        return [stop.finding(SCENARIO, f"{model.cpus} CPUs took part, expected were {cpus}")]
     operations = number_option(stop.spec, "operations", _DEFAULT_OPERATIONS)
     expected = expected_storm(stop.spec.seed, stop.generation, cpus, operations)
     findings = compare_pages(
         stop,
-        CLAUSE,
         "storm",
         (model.region, model.pages),
         expected.pages,
@@ -89,14 +93,14 @@ def check_storm(stop: Stop, sealed: SealedState) -> list[Finding]:
         ("storm prize", model.prizes, STORM_PRIZES, storm_prizes(model, stop.geometry)),
     ):
         area = PhysRange(begin, count << shift)
-        findings += compare_blocks(stop, sealed, CLAUSE, kind, area, wanted)
+        findings += compare_blocks(stop, sealed, kind, area, wanted)
     return (_compare_fragments(stop, sealed, expected) + findings)[:_MOST]
 
 
 def _compare_fragments(
-    stop: Stop, sealed: SealedState, expected: ExpectedStorm
+    stop: Stop, sealed: Record, expected: ExpectedStorm
 ) -> list[Finding]:
-    found = {f.path: f for f in sealed.handover.fragments if f.path.startswith(_PATH)}
+    found = {f.path: f for f in sealed.snapshot.handover.fragments if f.path.startswith(_PATH)}
     wanted: dict[str, tuple[str, dict[str, int], set[str]]] = {}
     names = {f"cpu{cpu}" for cpu in range(len(expected.versions))}
     wanted[_PATH] = (_COMPATIBLE, {"cpus": len(expected.versions)}, names)
@@ -111,12 +115,12 @@ def _compare_fragments(
         fragment = found.pop(path, None)
         if fragment is None:
             what = f"fragment {path} is missing, or was linked before it was finished"
-            findings.append(stop.finding(CLAUSE, what, owner=f"fragment {path}"))
+            findings.append(stop.finding(SCENARIO, what, owner=f"fragment {path}"))
         else:
             findings += _compare_fragment(stop, fragment, compatible, values, links)
     for path, fragment in found.items():
         what = f"fragment {path} is not one that the seed decides"
-        findings.append(stop.finding(CLAUSE, what, fragment.address, f"fragment {path}"))
+        findings.append(stop.finding(SCENARIO, what, fragment.address, f"fragment {path}"))
     return findings
 
 
@@ -135,6 +139,6 @@ def _compare_fragment(
         differences.append(f"links {sorted(found)}, expected {sorted(links)}")
     owner = f"fragment {fragment.path}"
     return [
-        stop.finding(CLAUSE, f"fragment {fragment.path} has {text}", fragment.address, owner)
+        stop.finding(SCENARIO, f"fragment {fragment.path} has {text}", fragment.address, owner)
         for text in differences
     ]

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which rules were evaluated: one that was due and was not is a failure of its own."""
+
+from __future__ import annotations
+
+from khorig.rules.finding import Finding
+from khorig.rules.protocol.definitions import EVALUATED
+from khorig.rules.registry import RULES
+
+_STOPS = ("entry", "restored", "sealed")
+_MOST = 8  # findings
+
+
+class Evaluated:
+    """Follows one run, a generation at a time, so that its cost does not grow with their number."""
+
+    def __init__(self) -> None:
+        self._generation = 0
+        self._done: set[tuple[str, str]] = set()
+        self._missing: list[Finding] = []
+
+    def add(self, rule: str, generation: int, at: str) -> None:
+        """A rule was evaluated at a stop, whatever came of it."""
+        self._begin(generation)
+        self._done.add((rule, at))
+
+    def _begin(self, generation: int) -> None:
+        if generation != self._generation:
+            self._generation = generation
+            self._done.clear()
+
+    def close(self, generation: int, due: dict[str, tuple[str, ...]]) -> None:
+        """A generation is over. `due` are the rules that had to be evaluated in it, by stop."""
+        self._begin(generation)
+        for at in _STOPS:
+            for rule in due.get(at, ()):
+                if (rule, at) not in self._done and len(self._missing) < _MOST:
+                    what = f"{rule} was never evaluated: {RULES[rule].title}"
+                    self._missing.append(
+                        Finding(EVALUATED, what, generation=generation, stop=at)
+                    )
+
+    @property
+    def missing(self) -> list[Finding]:
+        """What was due and not evaluated in the generations that are over; of very much only the
+        first."""
+        return list(self._missing)

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which rules apply at which stop of a run, and which of them were never evaluated."""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.spec import KHORIG, RunSpec
+from khorig.rules.protocol import definitions as protocol
+from khorig.rules.registry import STATIC_RULES
+from khorig.rules.temporal import definitions as temporal
+
+SCENARIOS = ("churn", "storm", "recursion")  # whose state the seed alone decides
+
+# What a sealed handover always has, of that which static rules need.
+_ANY = {""}
+_RELAYED = {*_ANY, "scratch", "frame table", "kexec-metadata"}
+_OWN = {*_RELAYED, "fragment", "list of blocks", "generation", "stores", "log ring"}
+
+
+def _static(needs: Iterable[str], arch: str) -> tuple[str, ...]:
+    there = {*needs, "PC"} if arch == "x86_64" else set(needs)
+    return tuple(id for id, rule in STATIC_RULES.items() if rule.needs in there)
+
+
+class Plan:
+    """What is due in each generation of a run. Asked stop by stop, so that it costs nothing for what
+    does not happen."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self._is_chain = not isinstance(spec, KhorigRun)
+        self._own = _static(_OWN, spec.arch)
+        self._relayed = _static(_RELAYED, spec.arch)
+        self._linux = _static(_ANY, "")
+
+    def is_linux(self, generation: int) -> bool:
+        """Whether the kernel of a generation is some Linux."""
+        inside = 0 < generation <= self._spec.generations
+        return inside and self._spec.kernel_of(generation) != KHORIG
+
+    def takes_over(self, generation: int) -> bool:
+        """Whether a generation is to take a handover and not to refuse it."""
+        return generation > 1 and generation not in self._spec.expected_refusals
+
+    def is_compared(self, jump: int) -> bool:
+        """Whether pages have to be compared across the jump from generation `jump`: always, unless a
+        Linux, which has no stop before its user space, is to refuse what was handed over."""
+        return self.takes_over(jump + 1) or not self.is_linux(jump + 1)
+
+    def due(self, generation: int, at: str) -> tuple[str, ...]:
+        """The rules that have to be evaluated at a stop that was asked for, if the generation gets
+        there."""
+        spec = self._spec
+        if at not in spec.stops_of(generation):
+            return ()
+        firmware = (temporal.RUNTIME_SERVICES,) if self._has_firmware(generation, at) else ()
+        if at == "sealed":
+            rules = self._at_sealed(generation) if generation < spec.generations else ()
+        elif generation > 1 and "sealed" in spec.stops_of(generation - 1):
+            rules = self._at_entry(generation) if at == "entry" else self._at_restored(generation)
+            rules = rules if at in ("entry", "restored") else ()
+        else:
+            rules = ()
+        return (*firmware, *rules) if rules or generation == 1 else rules
+
+    def _has_firmware(self, generation: int, at: str) -> bool:
+        """The first kernel names the regions after its `entry`."""
+        return self._spec.boot == "uefi" and (generation > 1 or at == "sealed")
+
+    def _at_sealed(self, generation: int) -> tuple[str, ...]:
+        if self.is_linux(generation):
+            return self._linux if self.takes_over(generation + 1) else ()
+        always = (protocol.SEGMENTS, protocol.RAM_USED)
+        if self._is_chain:
+            relayed = (temporal.SUBTREES_RELAYED, temporal.BLOCKS_RELAYED, temporal.PAGES_RELAYED)
+            return (*always, *self._relayed, *(relayed if self.takes_over(generation) else ()))
+        rules = [*always, *self._own, protocol.SEALED_COUNTS, protocol.LEDGER]
+        if isinstance(self._spec, KhorigRun) and self._spec.scenario in SCENARIOS:
+            rules.append(protocol.SCENARIO)
+        if self.takes_over(generation):
+            rules.append(temporal.PAGES_HANDED_ON)
+        if self._spec.smp > 1:
+            rules.append(protocol.CPUS_ONLINE)
+        return tuple(rules)
+
+    def _at_entry(self, generation: int) -> tuple[str, ...]:
+        if self.is_linux(generation - 1):
+            taken = self.takes_over(generation)
+            return (temporal.PAGES_ACROSS_JUMP, *self._linux) if taken else ()
+        rules = [temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP]
+        if self.takes_over(generation):  # else it may be what the host has damaged
+            rules.append(temporal.HANDOFF)
+        if self._spec.smp > 1 and not self._is_chain:
+            rules.append(protocol.CPUS_PARKED)
+        return tuple(rules)
+
+    def _at_restored(self, generation: int) -> tuple[str, ...]:
+        if not self.takes_over(generation):
+            return ()
+        if self.is_linux(generation):
+            return (temporal.PAGES_UNDER_LINUX,)
+        if self._is_chain:
+            return (temporal.PAGES_UNTIL_RESTORED,)
+        rules = [
+            temporal.PAGES_UNTIL_RESTORED,
+            temporal.BLOCKS_RESTORED,
+            temporal.SCRATCH_INHERITED,
+            protocol.RESTORED_COUNTS,
+        ]
+        if self._spec.smp > 1:
+            rules.append(protocol.CPUS_ONLINE)
+        return tuple(rules)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where the next kernel is put."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from khorig.guest.facts import Segment
+from khorig.rules.finding import Finding
+from khorig.rules.protocol.definitions import SEGMENTS
+from khorig.rules.stop import Stop
+from khorig.rules.temporal.record import Record
+
+
+def check_segments(stop: Stop, sealed: Record) -> list[Finding]:
+    """The next kernel lies wholly inside scratch, in segments that do not overlap, with its entry in
+    one of them."""
+    segments = stop.facts.segments
+    if segments is None:
+        return stop.no_event(SEGMENTS, "segments")
+    findings = []
+    for number, segment in enumerate(segments.items):
+        area = segment.area
+        if not any(s.contains(area.begin, area.size) for s in sealed.snapshot.scratch or ()):
+            findings.append(_stray(stop, sealed, segment))
+        for other in segments.items[:number]:
+            if area.overlaps(other.area.begin, other.area.size):
+                what = f"'{other.name}' {other.area} and '{segment.name}' {area} overlap"
+                findings.append(stop.finding(SEGMENTS, what, area.begin))
+    if not any(s.area.contains(segments.entry, 1) for s in segments.items):
+        what = f"the entry {segments.entry:#018x} is in no segment"
+        findings.append(stop.finding(SEGMENTS, what, segments.entry))
+    return findings
+
+
+def _stray(stop: Stop, sealed: Record, segment: Segment) -> Finding:
+    """A segment that is not in scratch; names the preserved page that it would be copied over."""
+    area, shift = segment.area, stop.geometry.page_shift
+    what = f"segment '{segment.name}' {area} is not inside scratch"
+    owners = sealed.snapshot.owners
+    at = int(np.searchsorted(owners.ends, area.begin >> shift, side="right"))
+    if at < len(owners.begins) and int(owners.begins[at]) << shift < area.end:
+        frame = max(int(owners.begins[at]), area.begin >> shift)
+        what += f" and would overwrite the preserved page {frame << shift:#018x}"
+        return stop.finding(SEGMENTS, what, frame << shift, owners.name(frame))
+    return stop.finding(SEGMENTS, what, area.begin)

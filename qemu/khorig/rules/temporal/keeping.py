@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who may write to a page from one stop to a later one: the one answer for runs and for `diff`."""
+
+from __future__ import annotations
+
+import enum
+import re
+from typing import Callable, Mapping
+
+import numpy as np
+
+from khorig.kho.blocks import Int64Array
+from khorig.kho.clients.linux import MEMFD_COMPATIBLE
+from khorig.kho.owners import expand
+from khorig.kho.ownership import RESERVED_OWNER
+from khorig.kho.snapshot import Snapshot
+
+
+class Span(enum.Enum):
+    """What lies between two stops."""
+
+    JUMP = "from sealed to the first instruction of the next kernel, and on until all is restored"
+    LINUX_JUMP = "from the last word of a Linux's user space to the next kernel's first instruction"
+    LINUX_BOOT = "from sealed to where user space of the next kernel, a Linux, runs"
+    GENERATION = "from one sealed handover to the next"
+
+
+# Linux serializes its sessions on the way down: their blocks, and of each file the description.
+_SERIALIZED_LATE = re.compile(r"LUO( sessions| shared state|/[^/]+ files|/[^/]+/0x[0-9a-f]+)?")
+# What Linux's test module and its orchestrator give back once they have restored it.
+_GIVEN_BACK = re.compile(r"kho_test (folio|array|chunk)|LUO.*")
+_HELD = re.compile(r"LUO/.* folio")  # by the rig's user space, until the next jump
+# What is written once and then only handed on.
+_CONSTANT = re.compile(
+    r"khorig/archive|khorig/stores/(blocks|generation-.*)( chunk)?|block|" + RESERVED_OWNER + ".*"
+)
+
+_STAYS: Mapping[Span, Callable[[str], bool]] = {
+    Span.JUMP: lambda owner: True,
+    Span.LINUX_JUMP: lambda owner: _SERIALIZED_LATE.fullmatch(owner) is None,
+    Span.LINUX_BOOT: lambda owner: bool(
+        _GIVEN_BACK.fullmatch(owner) is None or _HELD.fullmatch(owner)
+    ),
+    Span.GENERATION: lambda owner: _CONSTANT.fullmatch(owner) is not None,
+}
+
+
+def pages_that_stay(snapshot: Snapshot, span: Span, is_complete: bool = True) -> Int64Array:
+    """The frames of the preserved pages that nobody may write to in a span, ascending. Unless a
+    snapshot `is_complete`, pages may be nobody's because their owner is serialized later."""
+    frames = snapshot.owners.pages_where(_STAYS[span])
+    if span is Span.GENERATION or not (is_complete and _knows_all_files(snapshot)):
+        return frames
+    return _with_nobodys(snapshot, frames)
+
+
+def _with_nobodys(snapshot: Snapshot, frames: Int64Array) -> Int64Array:
+    begins, ends = snapshot.owners.unowned
+    if not len(begins):
+        return frames
+    merged: Int64Array = np.union1d(frames, expand(begins, ends))
+    return merged
+
+
+def _knows_all_files(snapshot: Snapshot) -> bool:
+    """Whether no session has files of a kind that is not decoded: the pages of such a file are
+    nobody's, and may be serialized late or given back."""
+    luo = snapshot.linux.luo
+    if luo is None:
+        return True
+    return all(f.compatible == MEMFD_COMPATIBLE for s in luo.sessions for f in s.files)

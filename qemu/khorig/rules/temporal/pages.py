@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Compares pages with what they were at an earlier stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping
+
+from khorig.kho.snapshot import Snapshot
+from khorig.mem.memory import read_bytes
+from khorig.rules.finding import Finding
+from khorig.rules.stop import Stop
+from khorig.rules.temporal.byte_differences import describe_change
+from khorig.rules.temporal.page_hashes import PageHashes, are_unchanged, hash_pages
+from khorig.rules.temporal.record import Record
+
+_OTHERS = 6  # further pages named
+
+
+@dataclass(frozen=True, eq=False)
+class Before:
+    """Pages as they were at an earlier stop."""
+
+    generation: int
+    at: str
+    hashes: PageHashes
+    snapshot: Snapshot  # tells the owners
+    copies: Mapping[int, bytes] = field(default_factory=dict)  # of some pages, by frame
+
+    @staticmethod
+    def of(record: Record, hashes: PageHashes | None = None) -> Before:
+        """The preserved pages of a record, or those of `hashes`."""
+        chosen = record.hashes if hashes is None else hashes
+        return Before(record.generation, record.at, chosen, record.snapshot, record.copies)
+
+
+def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
+    """One finding when pages are not as before: the lowest page, its owner, both hashes, its bytes,
+    and which others there are. Raises OutsideRam."""
+    hashes = before.hashes
+    if are_unchanged(stop.memory, hashes, stop.geometry):
+        return []
+    now = hash_pages(stop.memory, hashes.frames, stop.geometry)
+    changed = hashes.differing(now).tolist()
+    if not changed:  # other bytes a moment ago: something still writes to them
+        return [stop.finding(rule, "preserved memory changes while the guest waits")]
+    frame = changed[0]
+    address = frame << stop.geometry.page_shift
+    what = (
+        f"page {address:#018x} changed: hash {hashes.of(frame):#018x} at {before.at} of generation "
+        f"{before.generation}, {now.of(frame):#018x} at {stop.at} of generation {stop.generation}"
+    )
+    content = read_bytes(stop.memory, address, stop.geometry.page_size)
+    evidence = list(describe_change(address, before.copies.get(frame), content))
+    if len(changed) > 1:
+        noun = "other page differs" if len(changed) == 2 else "other pages differ"
+        evidence.append(f"{len(changed) - 1} {noun} as well:")
+        evidence += [
+            f"  {other << stop.geometry.page_shift:#018x} {before.snapshot.describe(other)}"
+            for other in changed[1 : 1 + _OTHERS]
+        ]
+    owner = before.snapshot.describe(frame)
+    return [stop.finding(rule, what, address, owner, tuple(evidence))]

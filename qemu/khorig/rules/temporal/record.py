@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is kept of a machine's memory from a stop on: hashes and copies, never views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping
+
+from khorig.kho.snapshot import Snapshot
+from khorig.mem.memory import PhysicalMemory, read_bytes
+from khorig.rules.temporal.page_hashes import AllHashes, PageHashes, hash_pages
+
+_MAX_COPIES = 2048  # pages: structure is small, and its bytes are what people want to see
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A handover at one stop. `snapshot.memory` is the machine's, which goes on: what a record says
+    of content is in `hashes`, `node_hashes` and `copies`."""
+
+    generation: int
+    at: str
+    snapshot: Snapshot
+    hashes: PageHashes  # of every preserved page
+    node_hashes: PageHashes  # of the tracker's nodes, which nobody preserves
+    copies: Mapping[int, bytes]  # by frame: root, fragments and nodes
+
+
+def take_record(generation: int, at: str, snapshot: Snapshot) -> Record:
+    """Hashes everything that is handed over. Raises OutsideRam."""
+    memory, geometry = snapshot.memory, snapshot.geometry
+    fragments = [f.address >> geometry.page_shift for f in snapshot.handover.fragments]
+    structure = [*snapshot.node_frames.tolist(), *fragments]
+    return Record(
+        generation=generation,
+        at=at,
+        snapshot=snapshot,
+        hashes=hash_pages(memory, snapshot.owners.frames, geometry),
+        node_hashes=hash_pages(memory, snapshot.node_frames, geometry),
+        copies={
+            frame: _page(memory, frame, geometry.page_shift) for frame in structure[:_MAX_COPIES]
+        },
+    )
+
+
+def _page(memory: PhysicalMemory, frame: int, shift: int) -> bytes:
+    return read_bytes(memory, frame << shift, 1 << shift)
+
+
+@dataclass(frozen=True, eq=False)
+class FullRecord:
+    """All of memory in a Linux that is about to jump, which does not name what it hands over."""
+
+    generation: int
+    at: str
+    snapshot: Snapshot | None  # what a scan of memory found of its handover
+    hashes: AllHashes
