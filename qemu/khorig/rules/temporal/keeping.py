@@ -49,7 +49,9 @@ def pages_that_stay(snapshot: Snapshot, span: Span, is_complete: bool = True) ->
     """The frames of the preserved pages that nobody may write to in a span, ascending. Unless a
     snapshot `is_complete`, pages may be nobody's because their owner is serialized later."""
     frames = snapshot.owners.pages_where(_STAYS[span])
-    if span is Span.GENERATION or not (is_complete and _knows_all_files(snapshot)):
+    if span is Span.GENERATION:
+        return frames
+    if span is not Span.JUMP and not (is_complete and _knows_all_files(snapshot)):
         return frames
     return _with_nobodys(snapshot, frames)
 

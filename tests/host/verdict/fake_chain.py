@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A chain of kernels that exists only as memory and events: Linux's clients and khorig's in one
+handover, which each kernel hands on as it is unless a test changes it."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from dumps.sample import BOOT_PARAMS, FRAME_TABLE, Sample
+from view.handover_image import RAM, SCRATCH
+
+from khorig.guest.chain_run import ChainRun
+from khorig.guest.event import GuestEvent
+from khorig.guest.machine import MachineFacts
+from khorig.rules.finding import Finding
+from khorig.run.judge import RunJudge
+from khorig.run.judging import StopContext
+
+LINUX, KHORIG = "linux-7.3", "khorig"
+MACHINE = MachineFacts("x86_64", "q35", RAM.size)
+
+
+class FakeChain:
+    """Kernels by name. Every step returns the ids of the rules that its findings have."""
+
+    def __init__(self, *kernels: str, sample: Sample | None = None, **spec: Any) -> None:
+        self.sample = sample or Sample()
+        self.sample.finish()
+        self.image = self.sample.image
+        self.spec = ChainRun("x86_64", "q35", kernels=kernels, **spec)
+        self.judge = RunJudge(self.spec)
+        self.findings: list[Finding] = []  # of the last step
+
+    def flip(self, address: int) -> None:
+        """Changes a byte."""
+        self.image.ram.write(address, bytes([self.image.ram.read(address, 1)[0] ^ 1]))
+
+    def says(self, kind: str, generation: int, **fields: Any) -> GuestEvent:
+        event = GuestEvent(kind, generation, 0, 0.0, {"ev": kind, **fields})
+        assert self.judge.on_event(event) == []
+        return event
+
+    def stops(self, at: str, generation: int, **fields: Any) -> set[str]:
+        event = self.says("stop", generation, at=at, **fields)
+        self.findings = self.judge.on_stop(
+            StopContext(generation, at, event, self.image.ram, MACHINE)
+        )
+        return {finding.rule for finding in self.findings}
+
+    def boots(self, generation: int) -> None:
+        self.says("boot", generation, parameters=hex(BOOT_PARAMS), handover=generation > 1)
+
+    def enters(self, generation: int) -> set[str]:
+        """A kernel of khorig at its first instruction."""
+        self.boots(generation)
+        return self.stops("entry", generation)
+
+    def restores(self, generation: int) -> set[str]:
+        """Where a kernel has taken back what it knows."""
+        if self.spec.kernel_of(generation) == KHORIG:
+            self._has_memory(generation)
+        return self.stops("restored", generation)
+
+    def seals(self, generation: int) -> set[str]:
+        """A kernel that hands over what memory holds."""
+        if self.spec.kernel_of(generation) != KHORIG:
+            return self.stops("sealed", generation)
+        link = self.image.clients["kexec-metadata"]
+        assert isinstance(link, dict) and isinstance(link["preserved-data"], int)
+        self.image.ram.write(link["preserved-data"] + 69, struct.pack("<I", generation))
+        begin = hex(SCRATCH[1].end - 0x10000)
+        self._has_memory(generation)
+        self.says("segments", generation, list=[["kernel", begin, "0x1000"]], entry=begin)
+        return self.stops("sealed", generation, root=hex(self.image.root))
+
+    def _has_memory(self, generation: int) -> None:
+        scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]
+        frames = {"table": hex(FRAME_TABLE), "first": RAM.begin >> 12, "count": RAM.size >> 12}
+        self.says("memory", generation, frames=frames, scratch=scratch)
+
+    def trouble(self) -> set[str]:
+        """The kernel died."""
+        self.findings = self.judge.on_trouble(self.image.ram, MACHINE)
+        return {finding.rule for finding in self.findings}
