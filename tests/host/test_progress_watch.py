@@ -132,6 +132,17 @@ def test_a_circle_of_many_states(
     assert watch.mostly_repeats is mostly
 
 
+def test_old_looks_before_output_do_not_count_at_the_deadline(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    assert looks(machine, watch, LOOKS_OF_A_HANG - 1) == 0
+    machine.serial.total_bytes += 1
+    for machine.work in range(1, 30):
+        assert looks(machine, watch, 1) == 0
+    assert not watch.mostly_repeats
+    assert watch.summary.endswith("0 of 28 looks at the CPUs showed nothing new")
+
+
 def test_what_was_seen_before_output_does_not_count(
     machine: Machine, watch: ProgressWatch
 ) -> None:
