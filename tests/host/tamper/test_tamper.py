@@ -17,6 +17,7 @@ from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.clients.khorig import decode_clients
 from khorig.kho.handover import decode_handover
 from khorig.kho.placement import check_placement
+from khorig.kho.radix import RadixTree
 from khorig.kho.scratch import check_scratch, read_scratch
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange
@@ -156,13 +157,19 @@ def test_a_spare_page_belongs_to_nobody() -> None:
     assert not any(at <= page < at + (PAGE << o) for page in spare for at, o in image.blocks)
 
 
+def keys_of(image: HandoverImage) -> set[int]:
+    tree = decode_handover(image.memory, image.root).tree
+    assert isinstance(tree, RadixTree)
+    return set(tree.keys.tolist())
+
+
 def test_one_key_is_taken_away_alone() -> None:
     image = sealed_guest().image
-    before = set(decode_handover(image.memory, image.root).tree.keys.tolist())
+    before = keys_of(image)
     target = find_target(image.ram, "x86_64", PARAMETERS)
     key = target.geometry.key(image.root, 0)
     target.clear_key(key)
-    after = set(decode_handover(image.memory, image.root).tree.keys.tolist())
+    after = keys_of(image)
     assert before - after == {key} and after < before
     with pytest.raises(CannotTamper):
         target.clear_key(1 << 51)

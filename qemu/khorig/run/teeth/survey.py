@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from khorig.guest.event import GuestEvent
+from khorig.guest.machine import MachineFacts
+from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding
 from khorig.run.judging import Judge, Statistics, StopContext
 from khorig.run.poke.place import Place
@@ -40,6 +42,10 @@ class Survey:
         """See Judge."""
         self.places[context.generation, context.at] = self._sights.at(context)
         return self._judge.on_stop(context)
+
+    def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> list[Finding]:
+        """See khorig.run.judging.Judge."""
+        return self._judge.on_trouble(ram, machine)
 
     def finish(self, exit_status: int | None) -> list[Finding]:
         """See Judge."""
