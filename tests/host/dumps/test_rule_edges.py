@@ -37,7 +37,7 @@ def chunk_of_memfd(s: Sample) -> int:
 EARLY: dict[str, tuple[set[str], Change]] = {
     "a root of more than a page": ({"KHR-I011"}, lambda s: setattr(s, "root_size", PAGE + 1)),
     "a root of exactly a page": (set(), lambda s: setattr(s, "root_size", PAGE)),
-    "a block that is not restored yet": (set(), allocator(0x64, 0x7F)),
+    "a block that was not restored": ({"KHR-I024"}, allocator(0x64, 0x7F)),
     "a block of another order": ({"KHR-I024"}, allocator(0x43, 0x5F)),
     "the last page of a block is free": ({"KHR-I024"}, allocator(0x44, 0x5F, 0x3F)),
     "the last page of a block begins one": ({"KHR-I024"}, allocator(0x44, 0x5F, 0x40)),
@@ -73,6 +73,16 @@ def test_edges(ids: set[str], change: Change) -> None:
     change(s)
     found = broken(s.finish().dump())
     assert {id for id in found if id != "KHR-I070"} == ids
+
+
+@pytest.mark.parametrize("at, wrong", [("sealed", True), ("restored", True), ("entry", False)])
+def test_until_it_is_restored_a_block_waits(at: str, wrong: bool) -> None:
+    s = Sample()
+    allocator(0x64, 0x7F)(s)
+    dump = s.finish().dump()
+    assert dump.run is not None
+    then = dataclasses.replace(dump, run=dataclasses.replace(dump.run, at=at))
+    assert ("KHR-I024" in broken(then)) is wrong
 
 
 def test_the_page_of_a_block_that_is_wrong_is_named() -> None:
