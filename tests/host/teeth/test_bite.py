@@ -95,7 +95,7 @@ def test_what_was_missed_is_told_with_place_reason_and_command() -> None:
     for text in (str(POKE), "0x0000000008001010", "it waits", "PASS", OWNER, "--poke X"):
         assert text in lines
     lines = "\n".join(bite_lines(bite_of(ATTEMPT, result(Verdict.FAIL, changed(owner="")))))
-    assert "UNNAMED" in lines and "entry hashes: page changed" in lines
+    assert "UNNAMED" in lines and f"{RIGHT.rule}: page changed" in lines
 
 
 def test_the_score_is_of_what_was_tried() -> None:
