@@ -47,6 +47,12 @@ LIMITS = (
         before_linux=False,
         why="Linux serializes its sessions on the way down, after the last word of its user space",
     ),
+    Limit(
+        frozenset({Moment.LINUX_SEALED}),
+        frozenset({"hand-off"}),
+        before_linux=False,
+        why="Linux has more than one copy of it until the jump, and nothing tells which one is used",
+    ),
 )
 
 
