@@ -78,6 +78,7 @@ class Sample:
         self.generation = 1
         self.scratch: list[PhysRange] = list(SCRATCH)
         self.array = ARRAY
+        self.frame_table = FRAME_TABLE  # where the guest says it is
         self.array_size: int | None = None
         self.root_size = PAGE
         self.anchored: int | None = None  # the root that the hand-off names, if another
@@ -188,7 +189,7 @@ class Sample:
 
     def dump(self) -> Dump:
         """The memory as a dump of a run."""
-        table = (FRAME_TABLE, RAM.begin >> 12, RAM.size >> 12)
+        table = (self.frame_table, RAM.begin >> 12, RAM.size >> 12)
         run = RunFacts(self.generation, "sealed", self.image.root, None, (), table)
         memory = ImageMemory(self.image, self.left_out)
         return Dump(Path("sample"), "test", memory, "x86_64", "q35", 12, None, run)
