@@ -99,7 +99,8 @@ class Claims:
             inside = (at >= 0) & (first < ends[at])
             limit = np.where(inside, np.minimum(last, ends[at]), first)
         self._note_strays(owners, limit, limit < last)
-        joined = _Pieces(first, limit, owners, offsets).select(inside)
+        rests = np.zeros(len(first), dtype=np.int64)
+        joined = _Pieces(first, limit, owners, offsets, rests).select(inside)
         return joined.select(np.lexsort((joined.owners, joined.begins)))
 
     def _note_strays(self, owners: Int64Array, frames: Int64Array, cut: BoolArray) -> None:
@@ -113,17 +114,18 @@ class Claims:
 class _Pieces:
     """Runs of pages of one owner each; parallel arrays."""
 
-    FIELDS = ("begins", "ends", "owners", "offsets")
+    FIELDS = ("begins", "ends", "owners", "offsets", "rests")
 
     begins: Int64Array  # first frame
     ends: Int64Array  # the frame behind the last
     owners: Int64Array  # place among the claims, -1 for nobody
-    offsets: Int64Array  # of the first page in its owner, in pages
+    offsets: Int64Array  # of the first page in its owner, in pages; of a rest that of its block
+    rests: Int64Array  # 1 for pages that nobody names, of a block whose first page is the owner's
 
     @staticmethod
     def none() -> _Pieces:
         empty: Int64Array = np.empty(0, dtype=np.int64)
-        return _Pieces(empty, empty, empty, empty)
+        return _Pieces(empty, empty, empty, empty, empty)
 
     def select(self, which: Int64Array | BoolArray) -> _Pieces:
         return _Pieces(*(getattr(self, name)[which] for name in _Pieces.FIELDS))
@@ -141,7 +143,7 @@ def _without_overlaps(pieces: _Pieces) -> tuple[_Pieces, dict[int, int]]:
     """Gives each page to the earliest claim, and finds for each claim the first page, by address,
     that another one has as well. Only for a handover in which pages have two owners, so
     it need not be fast, but it is n log n whatever the claims are."""
-    rows = list(zip(*(getattr(pieces, name).tolist() for name in _Pieces.FIELDS)))
+    rows = list(zip(*(getattr(pieces, name).tolist() for name in _Pieces.FIELDS[:4])))
     bounds = sorted({row[0] for row in rows} | {row[1] for row in rows})
     clashes: dict[int, int] = {}
     active: list[tuple[int, int, int, int]] = []  # owner, row, begin, end: the earliest claim first
@@ -162,7 +164,9 @@ def _without_overlaps(pieces: _Pieces) -> tuple[_Pieces, dict[int, int]]:
             owner, row, begin, _ = active[0]
             result.append((low, high, owner, rows[row][3] + low - begin))
     table = np.array(result, dtype=np.int64).reshape(-1, 4)
-    joined = _Pieces(*(table[:, column].copy() for column in range(4)))
+    rests = np.zeros(len(table), dtype=np.int64)
+    begins, ends, owners, offsets = (table[:, column].copy() for column in range(4))
+    joined = _Pieces(begins, ends, owners, offsets, rests)
     return joined, dict(sorted(clashes.items()))
 
 
@@ -189,10 +193,12 @@ def _with_gaps(pieces: _Pieces, heads: Int64Array, limits: Int64Array) -> _Piece
         at = np.searchsorted(pieces.begins, head, side="right") - 1
         owned = (at >= 0) & (head < pieces.ends[at])
         owners[owned] = pieces.owners[at[owned]]
-        offsets[owned] = (pieces.offsets[at] + starts - pieces.begins[at])[owned]
-    parts = zip((pieces.begins, pieces.ends, pieces.owners, pieces.offsets),
-                (starts, stops, owners, offsets))  # fmt: skip
-    joined = _Pieces(*(np.concatenate(pair) for pair in parts))
+        offsets[owned] = (pieces.offsets[at] + head - pieces.begins[at])[owned]
+    rests = (owners != _NOBODY).astype(np.int64)
+    gaps = _Pieces(starts, stops, owners, offsets, rests)
+    joined = _Pieces(
+        *(np.concatenate([getattr(p, name) for p in (pieces, gaps)]) for name in _Pieces.FIELDS)
+    )
     return joined.select(np.argsort(joined.begins, kind="stable"))
 
 
@@ -224,6 +230,7 @@ class Owners:
     ) -> None:
         self.begins, self.ends = pieces.begins, pieces.ends
         self.ids, self.offsets = pieces.owners, pieces.offsets
+        self._rests = pieces.rests
         self.names = tuple(names)
         self.strays = tuple(strays)
         self._labels = labels
@@ -265,12 +272,16 @@ class Owners:
         at = self._at(frame)
         if at < 0:
             return ""
-        number = int(self.ids[at])
-        offset = int(self.offsets[at]) + frame - int(self.begins[at])
+        number, offset = int(self.ids[at]), int(self.offsets[at])
         if number == _NOBODY:
             return NOBODY
-        if number in self._labels:
-            return self._labels[number](offset)
+        label = self._labels.get(number)
+        if self._rests[at]:
+            whole = label(offset) if label else self.names[number]
+            return f"{whole}, rest of its block"
+        offset += frame - int(self.begins[at])
+        if label:
+            return label(offset)
         many = int(self._pages[number + 1]) > 1
         return f"{self.names[number]} page {offset}" if many else self.names[number]
 

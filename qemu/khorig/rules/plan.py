@@ -71,7 +71,10 @@ class Plan:
 
     def _at_sealed(self, generation: int) -> tuple[str, ...]:
         if self.is_linux(generation):
-            return self._linux if self.takes_over(generation + 1) else ()
+            if not self.takes_over(generation + 1):
+                return ()
+            ran = "restored" in self._spec.stops_of(generation)
+            return (*self._linux, *((temporal.PAGES_HANDED_ON,) if ran else ()))
         always = (protocol.SEGMENTS, protocol.RAM_USED)
         if self._is_chain:
             relayed = (temporal.SUBTREES_RELAYED, temporal.BLOCKS_RELAYED, temporal.PAGES_RELAYED)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -15,12 +14,9 @@ from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.machine import MachineFacts
 from khorig.guest.spec import RunSpec
 from khorig.guest.status import PASS
-from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot, snapshot_of_stop
 from khorig.mem.errors import DecodeError
-from khorig.mem.formats.dump import Dump
 from khorig.mem.guest_ram import GuestRam
-from khorig.mem.memory import RamMemory
 from khorig.rules.check import check
 from khorig.rules.evaluated import Evaluated
 from khorig.rules.finding import Finding
@@ -34,13 +30,14 @@ from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
 from khorig.rules.temporal.handoff import HandoffBytes, read_handoff_bytes
 from khorig.rules.temporal.keeping import Span, pages_that_stay
-from khorig.rules.temporal.page_hashes import hash_all
+from khorig.rules.temporal.page_hashes import hash_all, hash_pages
 from khorig.rules.temporal.pages import Before, compare_pages
 from khorig.rules.temporal.record import FullRecord, Record, take_record
 from khorig.rules.temporal.relayed import check_blocks, check_subtrees, relayed_pages
 from khorig.rules.temporal.runtime_services import RuntimeServices
 from khorig.run.coverage import Coverage
 from khorig.run.judging import Statistics, StopContext, Witness
+from khorig.run.make_stop import make_stop
 from khorig.run.memory_picture import draw_memory, draw_places
 
 _MOST = 6  # findings of a rule
@@ -72,6 +69,7 @@ class RunJudge:
         self._arrived: Record | None = None  # as this kernel, a khorig, was handed it
         self._restoring: Record | None = None  # the same, until it is restored
         self._names: HandoffBytes | None = None  # what named it at `entry`
+        self._running: Before | None = None  # what this kernel, a Linux, has written once
         self._fired: set[str] = set()
         self._firmware = RuntimeServices() if spec.boot == "uefi" else None
         self._statistics = Statistics()
@@ -129,36 +127,21 @@ class RunJudge:
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> Findings:
         """See khorig.run.judging.Judge. Until all is restored nobody may write to what was handed
         over, nor to what names it."""
-        if self._restoring is None:
-            return []
-        arrived, names = self._restoring, self._names
-        self._restoring = None
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
-        findings = compare_pages(stop, Before.of(arrived), temporal.PAGES_UNTIL_RESTORED)
+        findings = self._firmware.compare(stop) if self._firmware else []
+        arrived, names = self._restoring, self._names
+        self._restoring = None
+        if arrived is None:
+            return findings
+        findings += compare_pages(stop, Before.of(arrived), temporal.PAGES_UNTIL_RESTORED)
         nodes = Before.of(arrived, arrived.node_hashes)
         findings += compare_pages(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
         return findings + (names.compare(stop) if names else [])
 
     def _stop(self, context: StopContext) -> Stop:
-        machine = Dump(
-            Path(f"gen{context.generation}.{context.at}"),
-            "machine that runs",
-            RamMemory(context.ram),
-            context.machine.arch,
-            context.machine.name,
-            GEOMETRY_4K.page_shift,
-        )
-        return Stop(
-            generation=context.generation,
-            at=context.at,
-            event=context.event,
-            machine=machine,
-            facts=self._facts.setdefault(context.generation, GuestFacts()),
-            geometry=GEOMETRY_4K,
-            spec=self._spec,
-            running_cpus=context.running_cpus,
-        )
+        facts = self._facts.setdefault(context.generation, GuestFacts())
+        return make_stop(context, facts, self._spec)
 
     def finish(self, exit_status: int | None) -> Findings:
         """See khorig.run.judging.Judge."""
@@ -199,10 +182,10 @@ class RunJudge:
         is_linux = self._plan.is_linux(stop.generation)
         if stop.at == "sealed":
             return self._on_linux_sealed(stop) if is_linux else self._on_sealed(stop)
-        if stop.generation == 1:
-            return []
         if is_linux:
             return self._on_linux_restored(stop) if stop.at == "restored" else []
+        if stop.generation == 1:
+            return []
         if stop.at == "entry":
             return self._on_entry(stop)
         return self._on_restored(stop) if stop.at == "restored" else []
@@ -218,12 +201,32 @@ class RunJudge:
                 findings = self._static(stop, snapshot)
             except NoHandover as error:
                 findings = [stop.finding(protocol.LINUX_REPORTS, f"no handover is prepared: {error}")]
+        findings += self._compare_run(stop)
         hashes = hash_all(stop.memory, stop.geometry)
         self._before = FullRecord(stop.generation, stop.at, snapshot, hashes)
         self._arrived = None
         return findings
 
+    def _compare_run(self, stop: Stop) -> Findings:
+        """What a Linux has written once is as it was when its user space began to run."""
+        running, self._running = self._running, None
+        if running is None or running.generation != stop.generation:
+            return []
+        return self._compare(stop, running, temporal.PAGES_HANDED_ON)
+
     def _on_linux_restored(self, stop: Stop) -> Findings:
+        findings = self._compare_under_linux(stop) if stop.generation > 1 else []
+        if temporal.PAGES_HANDED_ON in self._plan.due(stop.generation, "sealed"):
+            try:
+                snapshot = find_snapshot(stop.dump(None))
+            except NoHandover:
+                return findings  # the rule is then missing at `sealed`
+            frames = pages_that_stay(snapshot, Span.LINUX_RUN)
+            hashes = hash_pages(stop.memory, frames, stop.geometry)
+            self._running = Before(stop.generation, stop.at, hashes, snapshot)
+        return findings
+
+    def _compare_under_linux(self, stop: Stop) -> Findings:
         """By now a Linux has taken back and freed what it knows; the rest has to stay."""
         before = self._before
         if before is None or before.snapshot is None or not self._plan.takes_over(stop.generation):

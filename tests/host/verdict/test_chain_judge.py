@@ -45,8 +45,21 @@ _HARMLESS = {"free page"}
 def linux_jumps(*kernels: str, sample: Sample | None = None) -> FakeChain:
     chain = FakeChain(*(kernels or (LINUX, KHORIG)), sample=sample)
     chain.boots(1)
-    assert chain.seals(1) == set(), chain.findings
+    assert chain.restores(1) == chain.seals(1) == set(), chain.findings
     return chain
+
+
+_WRITTEN_ONCE = {"memblock", "kho_test array", "kho_test folio"}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_byte_that_changes_while_user_space_of_a_linux_runs(name: str) -> None:
+    chain = FakeChain(LINUX, KHORIG)
+    chain.boots(1)
+    assert chain.restores(1) == set()
+    chain.flip(PLACES[name](chain))
+    found = chain.seals(1)
+    assert (temporal.PAGES_HANDED_ON in found) == (name in _WRITTEN_ONCE), found
 
 
 def test_from_linux_to_khorig() -> None:
@@ -253,6 +266,7 @@ def test_a_khorig_in_a_chain_is_no_linux() -> None:
 
 
 _LINUX = {"KHR-I001", "KHR-I013", "KHR-I019"}  # of the static rules, as samples
+_LINUX_SEALED = {*_LINUX, temporal.PAGES_HANDED_ON}
 _OWN = {protocol.SEGMENTS, protocol.RAM_USED, "KHR-I001", "KHR-I013", "KHR-I019", "KHR-I024"}
 _RELAYED = {temporal.SUBTREES_RELAYED, temporal.BLOCKS_RELAYED, temporal.PAGES_RELAYED}
 _UNDER_LINUX = {temporal.PAGES_UNDER_LINUX}
@@ -271,18 +285,18 @@ Due = dict[tuple[int, str], set[str]]
             (LINUX, KHORIG),
             {},
             {
-                (1, "sealed"): _LINUX,
+                (1, "sealed"): _LINUX_SEALED,
                 (2, "entry"): {temporal.PAGES_ACROSS_JUMP, *_LINUX},
                 (2, "restored"): {temporal.PAGES_UNTIL_RESTORED},
             },
         ),
-        ((LINUX, LINUX), {}, {(1, "sealed"): _LINUX, (2, "restored"): _UNDER_LINUX}),
+        ((LINUX, LINUX), {}, {(1, "sealed"): _LINUX_SEALED, (2, "restored"): _UNDER_LINUX}),
         ((KHORIG, LINUX), {}, {(1, "sealed"): _OWN, (2, "restored"): _UNDER_LINUX}),
         (
             (LINUX, KHORIG, LINUX),
             {},
             {
-                (1, "sealed"): _LINUX,
+                (1, "sealed"): _LINUX_SEALED,
                 (2, "entry"): {temporal.PAGES_ACROSS_JUMP, *_LINUX},
                 (2, "restored"): {temporal.PAGES_UNTIL_RESTORED},
                 (2, "sealed"): _OWN | _RELAYED,

@@ -113,8 +113,20 @@ def test_the_first_claim_keeps_a_page_and_the_clash_names_both() -> None:
 
 def test_the_rest_of_a_block_is_its_owners() -> None:
     owners = settled([(8, 3)], [("log", [(8, 5)])])
-    assert owners.name(15) == "log page 7"
+    assert owners.name(12) == "log page 4"
+    assert owners.name(15) == "log, rest of its block"
     assert not len(owners.unowned[0])
+
+
+def test_the_rest_of_a_block_is_described_as_its_first_page() -> None:
+    claims = Claims()
+    names = ["fragment /a", "fragment /b"]
+    claims.claim_pages(np.array([8, 16], dtype=np.int64), "fragment", names.__getitem__)
+    owners = claims.settle(Blocks.of([(8, 3), (16, 0)]))
+    assert [owners.name(page) for page in (8, 9, 15, 16)] == [
+        "fragment /a", "fragment /a, rest of its block", "fragment /a, rest of its block",
+        "fragment /b",
+    ]  # fmt: skip
 
 
 def test_cost_follows_the_blocks_and_not_their_pages() -> None:

@@ -54,8 +54,8 @@ TEMPORAL_RULES = (
     _temporal(
         PAGES_HANDED_ON,
         "what is only handed on does not change",
-        "From one sealed handover to the next, pages that nobody has a reason to write to keep their "
-        "content.",
+        "From one sealed handover to the next, and in a Linux while its user space runs, pages that "
+        "nobody has a reason to write to keep their content.",
         "The ledger is made anew of what is there: a stray write between the check of what was taken "
         "over and the next ledger would be handed on as if it were right.",
         ("Q1", "R12"),

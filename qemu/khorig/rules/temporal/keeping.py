@@ -22,6 +22,7 @@ class Span(enum.Enum):
     JUMP = "from sealed to the first instruction of the next kernel, and on until all is restored"
     LINUX_JUMP = "from the last word of a Linux's user space to the next kernel's first instruction"
     LINUX_BOOT = "from sealed to where user space of the next kernel, a Linux, runs"
+    LINUX_RUN = "in a Linux, from where its user space runs to the last word of that"
     GENERATION = "from one sealed handover to the next"
 
 
@@ -35,12 +36,18 @@ _CONSTANT = re.compile(
     r"khorig/archive|khorig/stores/(blocks|generation-.*)( chunk)?|block|" + RESERVED_OWNER + ".*"
 )
 
+# What a Linux and the rig's user space write once, before the first stop.
+_WRITTEN_ONCE = re.compile(
+    r"memblock|kho_test.*|kexec-metadata|fragment /(kho_test|memblock)|" + RESERVED_OWNER + ".*"
+)
+
 _STAYS: Mapping[Span, Callable[[str], bool]] = {
     Span.JUMP: lambda owner: True,
     Span.LINUX_JUMP: lambda owner: _SERIALIZED_LATE.fullmatch(owner) is None,
     Span.LINUX_BOOT: lambda owner: bool(
         _GIVEN_BACK.fullmatch(owner) is None or _HELD.fullmatch(owner)
     ),
+    Span.LINUX_RUN: lambda owner: _WRITTEN_ONCE.fullmatch(owner) is not None,
     Span.GENERATION: lambda owner: _CONSTANT.fullmatch(owner) is not None,
 }
 
@@ -49,7 +56,7 @@ def pages_that_stay(snapshot: Snapshot, span: Span, is_complete: bool = True) ->
     """The frames of the preserved pages that nobody may write to in a span, ascending. Unless a
     snapshot `is_complete`, pages may be nobody's because their owner is serialized later."""
     frames = snapshot.owners.pages_where(_STAYS[span])
-    if span is Span.GENERATION:
+    if span in (Span.GENERATION, Span.LINUX_RUN):
         return frames
     if span is not Span.JUMP and not (is_complete and _knows_all_files(snapshot)):
         return frames

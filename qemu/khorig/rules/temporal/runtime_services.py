@@ -11,13 +11,15 @@ from khorig.rules.finding import Finding
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.definitions import RUNTIME_SERVICES
 
+FIRMWARE_OWNER = "firmware"
+
 
 class RuntimeServices:
     """Hashes the regions that the first generation names, at every stop from then on."""
 
     def __init__(self) -> None:
         self._regions: tuple[PhysRange, ...] = ()
-        self._hashes: dict[PhysRange, int] = {}
+        self._hashes: dict[PhysRange, tuple[int, ...]] = {}  # of each page
         self._named: set[int] = set()  # generations that have said where the regions are
 
     def take(self, event: GuestEvent) -> list[Finding]:
@@ -44,19 +46,33 @@ class RuntimeServices:
         return findings
 
     def compare(self, stop: Stop) -> list[Finding]:
-        """One finding for each region that is no longer what it was when first looked at."""
+        """One finding for each region that is no longer what it was when first looked at; it names the
+        first page that changed."""
         findings = []
         for region in self._regions:
             try:
-                found = xxhash.xxh64_intdigest(read_bytes(stop.memory, region.begin, region.size))
+                found = _hash_pages(stop, region)
             except OutsideRam as error:
-                findings.append(stop.finding_of(RUNTIME_SERVICES, error.problem, "firmware"))
+                findings.append(stop.finding_of(RUNTIME_SERVICES, error.problem, FIRMWARE_OWNER))
                 continue
             wanted = self._hashes.setdefault(region, found)
             if found != wanted:
-                what = f"{region} was written to: hash {found:#018x}, was {wanted:#018x}"
-                findings.append(stop.finding(RUNTIME_SERVICES, what, region.begin, "firmware"))
+                changed = [n for n, (a, b) in enumerate(zip(found, wanted)) if a != b]
+                page = region.begin + (changed[0] << stop.geometry.page_shift)
+                what = (
+                    f"{region} was written to: page {page:#018x} has hash {found[changed[0]]:#018x}, "
+                    f"had {wanted[changed[0]]:#018x} ({len(changed)} of {len(found)} pages)"
+                )
+                findings.append(stop.finding(RUNTIME_SERVICES, what, page, FIRMWARE_OWNER))
         return findings
+
+
+def _hash_pages(stop: Stop, region: PhysRange) -> tuple[int, ...]:
+    size = stop.geometry.page_size
+    content = read_bytes(stop.memory, region.begin, region.size)
+    return tuple(
+        xxhash.xxh64_intdigest(content[at : at + size]) for at in range(0, len(content), size)
+    )
 
 
 def _regions(event: GuestEvent) -> tuple[PhysRange, ...]:

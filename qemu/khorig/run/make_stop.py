@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A stop of a run, as rules see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from khorig.guest.facts import GuestFacts
+from khorig.guest.spec import RunSpec
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.mem.formats.dump import Dump
+from khorig.mem.memory import RamMemory
+from khorig.rules.stop import Stop
+from khorig.run.judging import StopContext
+
+
+def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
+    """The machine as a dump of a machine that runs. Lives as long as `context`."""
+    machine = Dump(
+        Path(f"gen{context.generation}.{context.at}"),
+        "machine that runs",
+        RamMemory(context.ram),
+        context.machine.arch,
+        context.machine.name,
+        GEOMETRY_4K.page_shift,
+    )
+    return Stop(
+        generation=context.generation,
+        at=context.at,
+        event=context.event,
+        machine=machine,
+        facts=facts,
+        geometry=GEOMETRY_4K,
+        spec=spec,
+        running_cpus=context.running_cpus,
+    )
