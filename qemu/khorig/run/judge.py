@@ -134,10 +134,11 @@ class RunJudge:
         self._restoring = None
         if arrived is None:
             return findings
-        findings += compare_pages(stop, Before.of(arrived), temporal.PAGES_UNTIL_RESTORED)
+        # A kernel that has refused its handover goes on over it: what led there comes first.
+        findings += names.compare(stop) if names else []
         nodes = Before.of(arrived, arrived.node_hashes)
         findings += compare_pages(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
-        return findings + (names.compare(stop) if names else [])
+        return findings + compare_pages(stop, Before.of(arrived), temporal.PAGES_UNTIL_RESTORED)
 
     def _stop(self, context: StopContext) -> Stop:
         facts = self._facts.setdefault(context.generation, GuestFacts())
@@ -270,15 +271,14 @@ class RunJudge:
         if snapshot is None:
             return findings
         self._arrived = take_record(stop.generation, stop.at, snapshot)
-        findings += self._static(stop, snapshot)
-        frames = pages_that_stay(snapshot, Span.LINUX_JUMP)
-        hashes = before.hashes.of(frames)
-        earlier = Before(before.generation, before.at, hashes, snapshot)
-        findings += self._compare(stop, earlier, temporal.PAGES_ACROSS_JUMP)
-        nodes = Before(
-            before.generation, before.at, before.hashes.of(snapshot.node_frames), snapshot
-        )
-        return findings + self._compare(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
+        for rule, frames in (
+            (temporal.TRACKER_ACROSS_JUMP, snapshot.node_frames),
+            (temporal.PAGES_ACROSS_JUMP, pages_that_stay(snapshot, Span.LINUX_JUMP)),
+        ):
+            hashes = before.hashes.of(frames)
+            earlier = Before(before.generation, before.at, hashes, snapshot)
+            findings += self._compare(stop, earlier, rule)
+        return findings + self._static(stop, snapshot)
 
     def _on_restored(self, stop: Stop) -> Findings:
         self._restoring = None

@@ -46,9 +46,10 @@ def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
         return [stop.finding(rule, "preserved memory changes while the guest waits")]
     frame = changed[0]
     address = frame << stop.geometry.page_shift
+    when = f"at {stop.at}" if stop.at else "when trouble was reported"
     what = (
         f"page {address:#018x} changed: hash {hashes.of(frame):#018x} at {before.at} of generation "
-        f"{before.generation}, {now.of(frame):#018x} at {stop.at} of generation {stop.generation}"
+        f"{before.generation}, {now.of(frame):#018x} {when} in generation {stop.generation}"
     )
     content = read_bytes(stop.memory, address, stop.geometry.page_size)
     evidence = list(describe_change(address, before.copies.get(frame), content))
