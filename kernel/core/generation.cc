@@ -3,9 +3,11 @@
 
 #include "kernel/arch/arch.h"
 #include "kernel/core/event.h"
+#include "khocore/radix_walk.h"
 
 namespace core {
 
+using khocore::Block;
 using khocore::Error;
 using khocore::ErrorCode;
 using khocore::FragmentReader;
@@ -68,6 +70,19 @@ Result<PhysRange> Generation::FindLink(const char* name) const {
   const Result<int> node = incoming_top.Subnode(incoming_top.root(), name);
   if (!node.ok()) return node.error();
   return incoming_top.Link(node.value());
+}
+
+PhysRange LargestPreservedBlock(const Generation& generation) {
+  PhysRange largest;
+  const auto pass_node = [](PageFrame, unsigned) -> Status { return Ok{}; };
+  const auto compare = [&](Block block) -> Status {
+    if (block.bytes() > largest.size) largest = {block.begin(), block.bytes()};
+    return Ok{};
+  };
+  Require(khocore::WalkRadix(generation.memory.physical, generation.tracker.root().address(),
+                             {.node = pass_node, .block = compare}),
+          "fault");
+  return largest;
 }
 
 namespace {

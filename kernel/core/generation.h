@@ -64,10 +64,8 @@ struct Generation {
   khocore::PageFrame obsolete[kMaxObsolete] = {};  ///< fragments read, freed by `ReleaseObsolete`
   size_t obsolete_count = 0;
   uint64_t ledger_entries = 0;
-  khocore::PhysRange fault_target;  ///< preserved memory that an armed fault may damage
 
   bool is_last() const { return options.generation >= options.generations; }
-  bool Armed(Fault fault) const { return options.fault == fault && options.generation == 1; }
 
   /// Takes one preserved block back into use and counts it. Errors: `FrameTable::Restore`'s.
   khocore::Result<khocore::Order> RestoreBlock(khocore::PageFrame head);
@@ -87,6 +85,10 @@ struct Generation {
   /// `FragmentReader::Link`.
   khocore::Result<khocore::PhysRange> FindLink(const char* name) const;
 };
+
+/// The largest block that is preserved so far, the first of its size: what a fault damages. Empty
+/// when nothing is preserved.
+khocore::PhysRange LargestPreservedBlock(const Generation& generation);
 
 /// Ends the run with a `fail` event and status 35 when `status` is an error: what a generation
 /// needs to go on did not work.

@@ -5,6 +5,7 @@
 
 #include "kernel/core/cpio.h"
 #include "kernel/core/event.h"
+#include "kernel/core/fault.h"
 #include "kernel/core/generation.h"
 #include "kernel/core/print.h"
 #include "kernel/core/segment_placer.h"
@@ -121,7 +122,10 @@ Segment BuildParameterSegment(Generation& generation, SegmentPlacer& placer,
   const uint64_t size = arch::ParametersSize(next);
   PhysRange place =
       Place(placer, "parameters", size, arch::kParametersAlignment, arch::kFirstUsable);
-  if (generation.Armed(Fault::kSegmentOutsideScratch)) place = generation.fault_target;
+  if (IsArmed(Fault::kSegmentOutsideScratch)) {
+    const PhysRange target = LargestPreservedBlock(generation);
+    if (target.size >= size && Fire(Fault::kSegmentOutsideScratch)) place = target;
+  }
   const PhysRange buffer =
       Require(generation.memory.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
   memset(Direct<void>(buffer.begin), 0, buffer.size);

@@ -5,6 +5,7 @@
 #include "kernel/clients/ledger.h"
 #include "kernel/core/cpus.h"
 #include "kernel/core/event.h"
+#include "kernel/core/fault.h"
 #include "kernel/core/generation.h"
 #include "kernel/core/kexec.h"
 #include "kernel/core/log.h"
@@ -26,6 +27,7 @@ Memory memory;
 void ReadOptions(const boot::BootInfo& info) {
   const OptionError error = ParseOptions(info.command_line, &options);
   SetEventGeneration(options.generation);
+  ArmFault(options.fault, options.generation);
   Event("boot")
       .Text("arch", arch::kName)
       .Text("version", kVersion)
@@ -123,7 +125,7 @@ void TakeOver(Generation& generation, const Scenario& scenario) {
     Event("stop").Text("at", "restored");
     WaitForHost();
   }
-  if (options.fault == Fault::kPanicAfterRestore) {
+  if (Fire(Fault::kPanicAfterRestore)) {
     RunOnAllCpus([](size_t number) {
       // The others do not look whether anybody panics.
       while (number != CpuCount() - 1) arch::Pause();
@@ -171,23 +173,31 @@ void AnnounceJump(const NextKernel& next) {
 
 /// Where a defect leaves a CPU behind, or null.
 void (*DefectiveLoop(Generation& generation))() {
-  if (generation.Armed(Fault::kCpuSpins)) {
+  if (CpuCount() == 1) return nullptr;
+  if (Fire(Fault::kCpuSpins)) {
     return [] {
       for (;;) arch::Pause();
     };
   }
-  if (!generation.Armed(Fault::kParkPageUnowned)) return nullptr;
+  if (!Fire(Fault::kParkPageUnowned)) return nullptr;
   return arch::MakeLoop(Require(generation.memory.allocator.AllocatePage(), "fault").address());
 }
 
-[[noreturn]] void JumpTo(Generation& generation, const NextKernel& next) {
-  if (generation.Armed(Fault::kWriteAfterSeal)) {
-    *Direct<volatile uint8_t>(generation.fault_target.begin) ^= 1;
+void WriteAfterSeal(const Generation& generation) {
+  if (!IsArmed(Fault::kWriteAfterSeal)) return;
+  const PhysRange target = LargestPreservedBlock(generation);
+  if (target.size != 0 && Fire(Fault::kWriteAfterSeal)) {
+    *Direct<volatile uint8_t>(target.begin) ^= 1;
   }
-  while (generation.Armed(Fault::kHangBeforeJump)) arch::Pause();
+}
+
+[[noreturn]] void JumpTo(Generation& generation, const NextKernel& next) {
+  WriteAfterSeal(generation);
+  while (Fire(Fault::kHangBeforeJump)) arch::Pause();
+  void (*const defective_loop)() = DefectiveLoop(generation);
   AnnounceJump(next);
   const size_t others = CpuCount() - 1;
-  ParkCpus(DefectiveLoop(generation));
+  ParkCpus(defective_loop);
   if (others != 0) Event("quiesce").Text("what", "other CPUs").Number("count", others);
   arch::Quiesce([](const char* what, unsigned count) {
     Event("quiesce").Text("what", what).Number("count", count);

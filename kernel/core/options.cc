@@ -56,17 +56,6 @@ bool ParseStops(Text value, Options* options) {
   return true;
 }
 
-bool ParseFault(Text value, Options* options) {
-  for (auto fault = static_cast<uint8_t>(Fault::kNone);
-       fault <= static_cast<uint8_t>(Fault::kLostUpdate); ++fault) {
-    if (value.Is(FaultName(static_cast<Fault>(fault)))) {
-      options->fault = static_cast<Fault>(fault);
-      return true;
-    }
-  }
-  return false;
-}
-
 bool ParseScratch(Text value, Options* options) {
   for (uint64_t& size : options->scratch_sizes) {
     const Text part = value.Take(',');
@@ -102,7 +91,7 @@ constexpr struct {
     {"generations", [](Text v, Options* o) { return ParseCount(v, 1u << 20, &o->generations); }},
     {"seed", [](Text v, Options* o) { return ParseNumber(v, &o->seed); }},
     {"stops", ParseStops},
-    {"fault", ParseFault},
+    {"fault", [](Text v, Options* o) { return FindFault(v.at, v.length, &o->fault); }},
     {"kho_scratch", ParseScratch},
     {"reserve_mem", ParseReserved},
     {"megabytes", [](Text v, Options* o) { return ParseNumber(v, &o->megabytes); }},
@@ -121,36 +110,6 @@ const char* ParseToken(Text token, Options* options) {
 }
 
 }  // namespace
-
-const char* FaultName(Fault fault) {
-  switch (fault) {
-    case Fault::kNone:
-      return "none";
-    case Fault::kRootNotPreserved:
-      return "root-not-preserved";
-    case Fault::kNodeInScratch:
-      return "node-in-scratch";
-    case Fault::kWriteAfterSeal:
-      return "write-after-seal";
-    case Fault::kSegmentOutsideScratch:
-      return "segment-outside-scratch";
-    case Fault::kTailNotRestored:
-      return "tail-not-restored";
-    case Fault::kHangBeforeJump:
-      return "hang-before-jump";
-    case Fault::kPanicAfterRestore:
-      return "panic-after-restore";
-    case Fault::kCpuSpins:
-      return "ap-spins-in-old-text";
-    case Fault::kParkPageUnowned:
-      return "park-page-unowned";
-    case Fault::kPublishedEarly:
-      return "root-published-early";
-    case Fault::kLostUpdate:
-      return "lost-tracker-update";
-  }
-  return "?";
-}
 
 bool ParseSize(const char* text, size_t length, uint64_t* value) {
   const bool hexadecimal = length > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X');

@@ -4,26 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "khocore/types.h"
+#include "kernel/core/fault.h"
 
 namespace core {
-
-/// A deliberate defect, armed with `fault=`. Each is something that a check of the rig must find.
-enum class Fault : uint8_t {
-  kNone,
-  kRootNotPreserved,       ///< the root page is not in the tracker
-  kNodeInScratch,          ///< a tracker node page lies in scratch
-  kWriteAfterSeal,         ///< one byte of a preserved page is written after `sealed`
-  kSegmentOutsideScratch,  ///< the next kernel's parameters are placed on a preserved block
-  kTailNotRestored,        ///< the last page of a block stays behind when the block is restored
-  kHangBeforeJump,         ///< the kernel loops instead of jumping
-  kPanicAfterRestore,      ///< the second generation reads through a wild pointer
-  kCpuSpins,               ///< a CPU is not parked and loops in the old kernel's text
-  kParkPageUnowned,        ///< a CPU is parked in a page that belongs to nobody
-  kPublishedEarly,         ///< a fragment is linked before it is finished
-  kLostUpdate,             ///< a CPU sets a bit in the tracker without regard to the others
-};
-const char* FaultName(Fault fault);
 
 /// The command line, read once (docs/abi.md has the table). Text points into the command line.
 struct Options {

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "kernel/core/fault.h"
+
 namespace core {
 namespace {
 
@@ -65,13 +67,19 @@ TEST(ParseOptions, NamesTheTokenThatIsWrong) {
   }
 }
 
-TEST(ParseOptions, EveryFaultHasAName) {
-  for (auto fault = static_cast<uint8_t>(Fault::kNone);
-       fault <= static_cast<uint8_t>(Fault::kLostUpdate); ++fault) {
-    const std::string name = FaultName(static_cast<Fault>(fault));
+TEST(ParseOptions, EveryFaultHasANameAndAGeneration) {
+  for (const char* name :
+       {"root-not-preserved", "node-in-scratch", "write-after-seal", "segment-outside-scratch",
+        "tail-not-restored", "hang-before-jump", "panic-after-restore", "ap-spins-in-old-text",
+        "park-page-unowned", "root-published-early", "lost-tracker-update"}) {
     Options options;
-    EXPECT_EQ(ParseOptions(("fault=" + name).c_str(), &options).text, nullptr) << name;
-    EXPECT_EQ(static_cast<uint8_t>(options.fault), fault);
+    ASSERT_EQ(ParseOptions((std::string("fault=") + name).c_str(), &options).text, nullptr) << name;
+    ArmFault(options.fault, 1);
+    const bool first = IsArmed(options.fault);
+    ArmFault(options.fault, 2);
+    EXPECT_NE(first, IsArmed(options.fault)) << name;
+    ArmFault(options.fault, 3);
+    EXPECT_FALSE(IsArmed(options.fault)) << name;
   }
 }
 

@@ -6,6 +6,7 @@
 #include "kernel/clients/generation_record.h"
 #include "kernel/clients/ledger.h"
 #include "kernel/core/event.h"
+#include "kernel/core/fault.h"
 #include "kernel/core/log.h"
 #include "kernel/core/stop.h"
 #include "khocore/abi/clients.h"
@@ -27,7 +28,9 @@ class ScratchPages : public PageSource {
   explicit ScratchPages(Generation& generation) : generation_(generation) {}
 
   Result<PageFrame> AllocatePage() override {
-    if (count_++ != 1) return generation_.memory.allocator.AllocatePage();
+    if (count_++ != 1 || !Fire(Fault::kNodeInScratch)) {
+      return generation_.memory.allocator.AllocatePage();
+    }
     const khocore::PhysRange area = generation_.memory.scratch.area(0);
     const PageFrame page = PageFrame::Containing(area.end()) + (0 - uint64_t{1});
     __builtin_memset(Direct<void>(page.address()), 0, khocore::kPageSize);
@@ -41,7 +44,7 @@ class ScratchPages : public PageSource {
 };
 
 PageSource& TrackerPages(Generation& generation) {
-  if (!generation.Armed(Fault::kNodeInScratch)) return generation.memory.allocator;
+  if (!IsArmed(Fault::kNodeInScratch)) return generation.memory.allocator;
   static ScratchPages defect(generation);
   return defect;
 }
@@ -107,7 +110,7 @@ void Seal(Generation& generation, const Scenario& scenario) {
   const uint64_t finalize = arch::Counter() - begun;
   serialize.End(generation.tracker.block_count(), generation.tracker.page_count());
   ReportPhase("finalize", finalize, 0, 0);
-  if (generation.Armed(Fault::kRootNotPreserved)) {
+  if (Fire(Fault::kRootNotPreserved)) {
     Require(generation.tracker.Unpreserve({generation.outgoing.root(), Order()}), "fault");
   }
 }

@@ -3,6 +3,7 @@
 
 #include "kernel/core/content.h"
 #include "kernel/core/event.h"
+#include "kernel/core/fault.h"
 #include "kernel/core/stop.h"
 
 namespace scenarios {
@@ -78,7 +79,7 @@ void CheckContent(const Generation& generation, Block block, uint64_t number) {
 void LoseTails(Generation& generation) {
   ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
     const Block block = Decode(entry);
-    if (block.order.log2() == 3) {
+    if (block.order.log2() == 3 && core::Fire(core::Fault::kTailNotRestored)) {
       generation.memory.frames.Set({block.frame + (block.order.pages() - 1), Order()},
                                    FrameState::kPreserved);
     }
@@ -124,7 +125,7 @@ void RestoreBlocks(Generation& generation) {
     return Ok{};
   });
   phase.End(blocks, pages);
-  if (generation.options.fault == core::Fault::kTailNotRestored) LoseTails(generation);
+  if (core::IsArmed(core::Fault::kTailNotRestored)) LoseTails(generation);
 }
 
 void VerifyBlocks(Generation& generation) {
@@ -141,9 +142,6 @@ void PreserveBlocks(Generation& generation) {
   ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
     const Block block = Decode(entry);
     KHOCORE_RETURN_IF_ERROR(generation.tracker.Preserve(block));
-    if (block.bytes() > generation.fault_target.size) {
-      generation.fault_target = {block.begin(), block.bytes()};
-    }
     ++blocks;
     pages += block.order.pages();
     return Ok{};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/core/cpus.h"
 #include "kernel/core/event.h"
+#include "kernel/core/fault.h"
 #include "kernel/core/page_cache.h"
 #include "kernel/core/scenario.h"
 #include "kernel/core/stop.h"
@@ -101,9 +102,7 @@ class Worker {
   }
 
  private:
-  bool HasDefect(Fault fault) const {
-    return storm_.generation.Armed(fault) && number_ == DefectiveCpu();
-  }
+  bool HasDefect(Fault fault) const { return core::IsArmed(fault) && number_ == DefectiveCpu(); }
 
   void Change(const StormStep& step) {
     uint8_t* const pages = storm_.model.pages;
@@ -174,7 +173,7 @@ class Worker {
   }
 
   void Publish() {
-    const bool early = HasDefect(Fault::kPublishedEarly);
+    const bool early = HasDefect(Fault::kPublishedEarly) && core::Fire(Fault::kPublishedEarly);
     const PageFrame page = Require(early ? pages_.AllocatePage() : WriteOwn(), kStormLink);
     fragments->cpus[number_] = page;
     storm_.names[number_] = StormName("cpu", number_);
@@ -189,6 +188,7 @@ class Worker {
       arch::Pause();
     }
     constexpr uint64_t kFirstOdd = 2;
+    (void)core::Fire(Fault::kLostUpdate);
     __atomic_store_n(WordOfPrizes(storm_.generation, storm_.model), storm_.stale & ~kFirstOdd,
                      __ATOMIC_RELEASE);
   }
@@ -214,7 +214,7 @@ void LinkPublished(Storm& storm) {
 
 void ExpectPrizes(const Storm& storm) {
   constexpr uint64_t kPrizes = kStormPrizes.pages();
-  const bool loses = storm.generation.Armed(Fault::kLostUpdate) && storm.model.cpus == 1;
+  const bool loses = core::IsArmed(Fault::kLostUpdate) && storm.model.cpus == 1;
   if (storm.won == kPrizes && (storm.given_back == kPrizes / 2 || loses)) return;
   KHORIG_FAIL("storm", "%lu prizes were won %lu times, and %lu given back %lu times", kPrizes,
               storm.won, kPrizes / 2, storm.given_back);

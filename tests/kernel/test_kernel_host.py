@@ -104,3 +104,29 @@ def test_finds_a_page_that_was_written_after_the_seal() -> None:
     status, events, output = boot("scenario=chain generations=2 fault=write-after-seal")
     assert status == FAIL, output
     assert sum(event["ev"] == "mismatch" for event in events) == 1
+
+
+def fired(events: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    return [(event["gen"], event["name"]) for event in events if event["ev"] == "fault"]
+
+
+@pytest.mark.parametrize("scenario", ["handover", "recursion", "churn", "storm"])
+def test_a_fault_has_a_target_in_every_scenario(scenario: str) -> None:
+    status, events, output = boot(f"scenario={scenario} generations=2 fault=write-after-seal")
+    assert fired(events) == [(1, "write-after-seal")], output
+    assert status == FAIL, output
+
+
+@pytest.mark.parametrize(
+    ("command_line", "cpus"),
+    [
+        ("scenario=handover generations=1 fault=write-after-seal", 1),
+        ("scenario=churn generations=2 fault=tail-not-restored", 1),
+        ("scenario=chain generations=2 fault=ap-spins-in-old-text", 1),
+        ("scenario=chain generations=2 fault=park-page-unowned", 1),
+        ("scenario=chain generations=2 fault=lost-tracker-update", 4),
+    ],
+)
+def test_a_fault_that_does_not_happen_does_not_claim_to(command_line: str, cpus: int) -> None:
+    status, events, output = boot(command_line, cpus=cpus)
+    assert (status, fired(events)) == (PASS, []), output
