@@ -6,7 +6,7 @@
 #include <set>
 
 #include "khocore/check.h"
-#include "khocore/test_handover.h"
+#include "khocore/testing/test_handover.h"
 
 namespace khocore {
 namespace {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "khocore/check.h"
-#include "khocore/test_handover.h"
+#include "khocore/testing/test_handover.h"
 
 namespace khocore {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "khocore/fragment.h"
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {

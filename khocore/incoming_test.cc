@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "khocore/abi/clients.h"
-#include "khocore/test_handover.h"
+#include "khocore/testing/test_handover.h"
 
 namespace khocore {
 namespace {

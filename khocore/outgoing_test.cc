@@ -7,7 +7,7 @@
 #include <string>
 
 #include "khocore/fragment.h"
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {

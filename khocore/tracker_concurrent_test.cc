@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "khocore/fragment.h"
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 #include "khocore/tracker.h"
 
 namespace khocore {

@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 #include "khocore/tracker.h"
 
 namespace khocore {

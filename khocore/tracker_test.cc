@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {

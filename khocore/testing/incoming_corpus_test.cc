@@ -8,13 +8,13 @@
 #include <map>
 #include <string>
 
-#include "khocore/incoming_case.h"
-#include "khocore/incoming_seeds.h"
+#include "khocore/testing/incoming_case.h"
+#include "khocore/testing/incoming_seeds.h"
 
 namespace khocore {
 namespace {
 
-constexpr char kDirectory[] = "khocore/testdata/incoming";
+constexpr char kDirectory[] = "khocore/testing/testdata/incoming";
 
 std::map<std::string, std::string> Corpus() {
   std::map<std::string, std::string> files;

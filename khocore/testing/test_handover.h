@@ -8,7 +8,7 @@
 #include "khocore/check.h"
 #include "khocore/fragment.h"
 #include "khocore/outgoing.h"
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 #include "khocore/tracker.h"
 
 namespace khocore {

@@ -4,7 +4,7 @@
 // with one mutex around each operation. Real time; the context that Google Benchmark prints first
 // says how many cores there are.
 //
-//     bazel run -c opt //khocore:concurrency_benchmark
+//     bazel run -c opt //khocore/testing:concurrency_benchmark
 
 #include <benchmark/benchmark.h>
 #include <string.h>

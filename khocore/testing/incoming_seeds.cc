@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "khocore/incoming_seeds.h"
+#include "khocore/testing/incoming_seeds.h"
 
 #include <gtest/gtest.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "khocore/abi/scratch.h"
-#include "khocore/incoming_case.h"
-#include "khocore/test_handover.h"
+#include "khocore/testing/incoming_case.h"
+#include "khocore/testing/test_handover.h"
 #include "khocore/vmalloc.h"
 
 namespace khocore {

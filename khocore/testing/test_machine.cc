@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 #include <gtest/gtest.h>
 #include <string.h>

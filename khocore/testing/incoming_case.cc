@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "khocore/incoming_case.h"
+#include "khocore/testing/incoming_case.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "khocore/test_handover.h"
+#include "khocore/testing/test_handover.h"
 
 #include <gtest/gtest.h>
 #include <libfdt.h>
