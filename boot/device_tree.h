@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "boot/boot_info.h"
+#include "kernel/base/boot_info.h"
 #include "khocore/function_ref.h"
 #include "khocore/result.h"
 #include "khocore/types.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "boot/boot_info.h"
 #include "boot/efi/memory_map.h"
 #include "boot/efi/services.h"
 #include "kernel/arch/arch.h"
+#include "kernel/base/boot_info.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 

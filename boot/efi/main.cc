@@ -20,9 +20,9 @@
 #include "boot/efi/memory_map.h"
 #include "boot/efi/services.h"
 #include "kernel/arch/arch.h"
-#include "kernel/core/event.h"
-#include "kernel/core/hash.h"
-#include "kernel/core/stop.h"
+#include "kernel/base/hash.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/stop.h"
 
 namespace efi {
 namespace {

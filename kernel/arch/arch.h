@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "boot/boot_info.h"
+#include "kernel/base/boot_info.h"
 #include "khocore/page_source.h"
 #include "khocore/physical_memory.h"
 #include "khocore/result.h"

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "kernel/core/generation.h"
+#include "kernel/handover/generation.h"
 
 namespace clients {
 namespace {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/foreign.h"
 
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
+#include "kernel/handover/generation.h"
+#include "kernel/rig/event.h"
 
 namespace clients {
 namespace {

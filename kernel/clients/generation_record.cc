@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "kernel/core/generation.h"
-#include "kernel/core/print.h"
-#include "kernel/core/version.h"
+#include "kernel/base/print.h"
+#include "kernel/base/version.h"
+#include "kernel/handover/generation.h"
 #include "khocore/abi/clients.h"
 
 namespace clients {

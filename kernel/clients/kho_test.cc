@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "kernel/arch/arch.h"
-#include "kernel/core/content.h"
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
+#include "kernel/handover/generation.h"
+#include "kernel/rig/content.h"
+#include "kernel/rig/event.h"
 #include "khocore/abi/handover.h"
 #include "khocore/abi/kho_test.h"
 #include "khocore/vmalloc.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/ledger.h"
 
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
-#include "kernel/core/hash.h"
+#include "kernel/base/hash.h"
+#include "kernel/handover/generation.h"
+#include "kernel/rig/event.h"
 #include "khocore/abi/clients.h"
 #include "khocore/radix_walk.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/log_ring.h"
 
-#include "kernel/core/generation.h"
-#include "kernel/core/log.h"
-#include "kernel/core/print.h"
+#include "kernel/base/log.h"
+#include "kernel/base/print.h"
+#include "kernel/handover/generation.h"
 
 namespace clients {
 namespace {

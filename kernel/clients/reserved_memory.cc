@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "kernel/core/content.h"
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
-#include "kernel/core/print.h"
+#include "kernel/base/print.h"
+#include "kernel/handover/generation.h"
+#include "kernel/rig/content.h"
+#include "kernel/rig/event.h"
 #include "khocore/abi/clients.h"
 #include "khocore/abi/handover.h"
 

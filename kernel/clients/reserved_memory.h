@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/core/options.h"
+#include "kernel/rig/options.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 

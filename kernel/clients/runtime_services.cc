@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "kernel/arch/arch.h"
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
-#include "kernel/core/hash.h"
+#include "kernel/base/hash.h"
+#include "kernel/handover/generation.h"
+#include "kernel/rig/event.h"
 
 namespace clients {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "kernel/core/generation.h"
-#include "kernel/core/print.h"
+#include "kernel/base/print.h"
+#include "kernel/handover/generation.h"
 #include "khocore/abi/clients.h"
 #include "khocore/abi/handover.h"
 #include "khocore/vmalloc.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/scenarios/blocks.h"
 
-#include "kernel/core/content.h"
-#include "kernel/core/event.h"
-#include "kernel/core/fault.h"
-#include "kernel/core/stop.h"
+#include "kernel/rig/content.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/fault.h"
+#include "kernel/rig/stop.h"
 
 namespace scenarios {
 namespace {

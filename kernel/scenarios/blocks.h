@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/core/generation.h"
+#include "kernel/handover/generation.h"
 
 namespace scenarios {
 

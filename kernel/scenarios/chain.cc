@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/core/scenario.h"
+#include "kernel/rig/scenario.h"
 #include "kernel/scenarios/blocks.h"
 
 namespace scenarios {

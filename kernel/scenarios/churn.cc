@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/core/event.h"
-#include "kernel/core/scenario.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/scenario.h"
 
 namespace scenarios {
 namespace {

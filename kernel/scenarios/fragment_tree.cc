@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "kernel/core/random.h"
+#include "kernel/base/random.h"
 
 namespace scenarios {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/core/content.h"
-#include "kernel/core/event.h"
-#include "kernel/core/print.h"
-#include "kernel/core/scenario.h"
+#include "kernel/base/print.h"
+#include "kernel/rig/content.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/scenario.h"
 #include "kernel/scenarios/blocks.h"
 
 namespace scenarios {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <string.h>
 
-#include "kernel/core/event.h"
-#include "kernel/core/print.h"
-#include "kernel/core/scenario.h"
+#include "kernel/base/print.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/scenario.h"
 #include "kernel/scenarios/fragment_tree.h"
 #include "khocore/abi/handover.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/foreign.h"
-#include "kernel/core/scenario.h"
+#include "kernel/rig/scenario.h"
 #include "khocore/abi/clients.h"
 #include "khocore/abi/kho_test.h"
 

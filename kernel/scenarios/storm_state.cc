@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "kernel/core/event.h"
-#include "kernel/core/print.h"
+#include "kernel/base/print.h"
+#include "kernel/rig/event.h"
 
 namespace scenarios {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernel/arch/arch.h"
-#include "kernel/core/generation.h"
+#include "kernel/handover/generation.h"
 #include "kernel/scenarios/storm_steps.h"
 #include "khocore/types.h"
 

@@ -7,11 +7,11 @@ import bisect
 import struct
 from pathlib import Path
 
-_MAGIC = 0x4D59534B  # kernel/core/symbols.h
+_MAGIC = 0x4D59534B  # kernel/base/symbols.h
 
 
 class Symbols:
-    """The symbol table that a kernel image carries (kernel/core/symbols.h), read from its ELF."""
+    """The symbol table that a kernel image carries (kernel/base/symbols.h), read from its ELF."""
 
     def __init__(self, elf_path: Path) -> None:
         """An ELF without the table gives no names; a missing one raises OSError."""

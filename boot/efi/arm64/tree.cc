@@ -4,7 +4,7 @@
 #include <libfdt.h>
 #include <string.h>
 
-#include "kernel/core/print.h"
+#include "kernel/base/print.h"
 
 namespace efi {
 

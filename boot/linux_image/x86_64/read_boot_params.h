@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "boot/boot_info.h"
 #include "kernel/arch/x86_64/boot_params.h"
 #include "kernel/arch/x86_64/boot_reader.h"
+#include "kernel/base/boot_info.h"
 
 namespace boot {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "boot/boot_info.h"
 #include "boot/pvh/x86_64/read_start_info.h"
 #include "kernel/arch/arch.h"
 #include "kernel/arch/x86_64/start.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/boot_info.h"
+#include "kernel/base/panic.h"
 
 namespace {
 

@@ -6,8 +6,8 @@
 #include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/registers.h"
 #include "kernel/arch/arm64/smp.h"
-#include "kernel/core/panic.h"
-#include "kernel/core/print.h"
+#include "kernel/base/panic.h"
+#include "kernel/base/print.h"
 
 extern "C" {
 extern char exception_vectors[];

@@ -4,7 +4,7 @@
 #include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/jump_plan.h"
 #include "kernel/arch/arm64/mmu.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 extern "C" {
 extern char relocate_begin[], relocate_end[];

@@ -6,7 +6,7 @@
 #include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/console.h"
 #include "kernel/arch/arm64/registers.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 // Arm ARM (DDI 0487), D8: stage 1 translation, 4 KiB granule, 39-bit addresses: one level 1 table
 // of 512 gigabytes. RAM and devices lie at their physical address, the image in gigabyte 510. A

@@ -5,7 +5,7 @@
 #include <initializer_list>
 
 #include "kernel/arch/arch.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 namespace arch {
 namespace {

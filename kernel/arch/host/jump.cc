@@ -5,7 +5,7 @@
 
 #include "kernel/arch/arch.h"
 #include "kernel/arch/host/machine.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 namespace {
 

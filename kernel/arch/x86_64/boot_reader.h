@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "boot/boot_info.h"
+#include "kernel/base/boot_info.h"
 #include "khocore/function_ref.h"
 #include "khocore/types.h"
 

@@ -5,8 +5,8 @@
 #include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/smp.h"
-#include "kernel/core/panic.h"
-#include "kernel/core/print.h"
+#include "kernel/base/panic.h"
+#include "kernel/base/print.h"
 
 extern "C" {
 extern const uint8_t __exception_stubs[];

@@ -6,7 +6,7 @@
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/mmu.h"
 #include "kernel/arch/x86_64/relocate.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 namespace arch {
 

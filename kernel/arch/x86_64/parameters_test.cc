@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "boot/boot_info.h"
 #include "kernel/arch/arch.h"
+#include "kernel/base/boot_info.h"
 
 namespace arch {
 namespace {

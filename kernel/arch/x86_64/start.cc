@@ -3,7 +3,7 @@
 
 #include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/mmu.h"
-#include "kernel/core/print.h"
+#include "kernel/base/print.h"
 
 namespace arch {
 

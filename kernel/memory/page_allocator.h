@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "kernel/base/random.h"
+#include "khocore/frame_table.h"
+#include "khocore/page_source.h"
+#include "khocore/physical_memory.h"
+#include "khocore/result.h"
+#include "khocore/types.h"
+
+namespace core {
+
+/// A buddy allocator over a frame table. It hands out memory outside scratch only, so everything it
+/// returns may be preserved; scratch is left to the next kernel. Free blocks are linked through
+/// their own first page.
+class PageAllocator : public khocore::PageSource {
+ public:
+  static constexpr unsigned kMaxOrder = 20;
+
+  /// Takes over every frame that is `kFree` and outside scratch. `memory` and `frames` outlive the
+  /// allocator. Call once.
+  void Initialize(const khocore::PhysicalMemory& memory, khocore::FrameTable& frames);
+
+  /// From here on `random` decides which free block is used: the oldest or the newest of the best
+  /// size, and while nearly all memory is free, of any size that is large enough. So small states
+  /// are spread over all of a large machine, and large ones still fit into a small one.
+  void SetRandom(Random* random) { random_ = random; }
+
+  /// A block, owned by the caller until `Free`. Its content is whatever was there before.
+  /// Errors: `kOutOfMemory`, `kOrderRange`.
+  khocore::Result<khocore::PageFrame> Allocate(khocore::Order order);
+  /// Gives back a block that `Allocate` returned or that was restored. Its order is the frame
+  /// table's. Errors: `kNotPreserved` when `head` is no allocated block.
+  khocore::Status Free(khocore::PageFrame head);
+
+  /// `size` bytes, contiguous and aligned, as blocks that together cover exactly its pages.
+  /// Errors: `kOutOfMemory`.
+  khocore::Result<khocore::PhysRange> AllocateRange(uint64_t size, uint64_t alignment);
+  /// Gives back a range whose blocks were all allocated or restored. Errors: as `Free`.
+  khocore::Status FreeRange(khocore::PhysRange range);
+
+  khocore::Result<khocore::PageFrame> AllocatePage() override;
+  void FreePage(khocore::PageFrame page) override;
+
+  uint64_t free_pages() const { return free_pages_; }
+
+ private:
+  static constexpr khocore::PageFrame kNone = khocore::PageFrame::FromNumber(~uint64_t{0});
+
+  /// The neighbours in a list, in the first bytes of a free block.
+  struct Links {
+    khocore::PageFrame next;
+    khocore::PageFrame previous;
+  };
+  struct List {
+    khocore::PageFrame first = kNone;
+    khocore::PageFrame last = kNone;
+  };
+
+  Links* LinksOf(khocore::PageFrame frame) const;
+  void Link(khocore::Block block);
+  /// Puts a block into its list whose frames are marked already.
+  void Enter(khocore::Block block);
+  void Unlink(khocore::Block block);
+  /// The order of the list to take a block of `order` from, above `kMaxOrder` when there is none.
+  unsigned ChooseList(unsigned order);
+  void InsertAndMerge(khocore::Block block);
+  bool IsFreeHead(khocore::PageFrame frame, unsigned order) const;
+
+  const khocore::PhysicalMemory* memory_ = nullptr;
+  khocore::FrameTable* frames_ = nullptr;
+  Random* random_ = nullptr;
+  List lists_[kMaxOrder + 1];
+  uint64_t all_pages_ = 0;  ///< free at the start
+  uint64_t free_pages_ = 0;
+};
+
+/// Splits a page-aligned range into the fewest aligned blocks, front to back, and calls
+/// `visit(block)` for each until it returns an error, which is passed on.
+template <typename Visit>
+khocore::Status ForEachBlock(khocore::PhysRange range, Visit visit) {
+  using khocore::PageFrame;
+  const PageFrame end = PageFrame::Containing(range.end());
+  for (PageFrame at = PageFrame::Containing(range.begin); at < end;) {
+    const unsigned alignment =
+        at.number() == 0 ? 63 : static_cast<unsigned>(__builtin_ctzll(at.number()));
+    const unsigned size = 63 - static_cast<unsigned>(__builtin_clzll(end - at));
+    unsigned order = alignment < size ? alignment : size;
+    if (order > khocore::FrameTable::kMaxOrder) order = khocore::FrameTable::kMaxOrder;
+    const khocore::Block block{at, khocore::Order::FromLog2(order)};
+    KHOCORE_RETURN_IF_ERROR(visit(block));
+    at = at + block.order.pages();
+  }
+  return khocore::Ok{};
+}
+
+}  // namespace core
