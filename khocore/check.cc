@@ -29,7 +29,7 @@ class Checker {
 
   void Found(const Error& error) { go_on_ = go_on_ && report_(error); }
 
-  bool Mark(PageFrame page);
+  Status Mark(PageFrame page, ErrorCode again);
   void ClearMarks();
 
   Result<FragmentReader> OpenRoot(PhysAddr root) const;
@@ -77,19 +77,20 @@ HandoverSummary Checker::Run(PhysAddr root) {
   return summary_;
 }
 
-/// False when the page was marked before.
-bool Checker::Mark(PageFrame page) {
-  if (frames_.in_scratch(page)) return false;
-  frames_.SetScratch({page.address(), kPageSize});
+/// Errors: `again` when the page was marked before, and `FrameTable::SetScratch`'s.
+Status Checker::Mark(PageFrame page, ErrorCode again) {
+  if (frames_.in_scratch(page)) return Error{again, page.address()};
+  KHOCORE_RETURN_IF_ERROR(frames_.SetScratch({page.address(), kPageSize}));
   if (page < marks_begin_) marks_begin_ = page;
   if (marks_end_ < page + 1) marks_end_ = page + 1;
-  return true;
+  return Ok{};
 }
 
 void Checker::ClearMarks() {
   if (!(marks_begin_ < marks_end_)) return;
-  frames_.ClearScratch({marks_begin_.address(), (marks_end_ - marks_begin_) * kPageSize});
-  for (size_t i = 0; i < scratch_.area_count(); ++i) frames_.SetScratch(scratch_.area(i));
+  // What is marked has its bytes already, so neither needs a page.
+  (void)frames_.ClearScratch({marks_begin_.address(), (marks_end_ - marks_begin_) * kPageSize});
+  for (size_t i = 0; i < scratch_.area_count(); ++i) (void)frames_.SetScratch(scratch_.area(i));
 }
 
 Result<FragmentReader> Checker::OpenRoot(PhysAddr root) const {
@@ -148,7 +149,7 @@ Status Checker::EnterNode(PageFrame node, PageFrame root) {
     case FrameState::kFree:
       break;
   }
-  if (!Mark(node)) return Error{ErrorCode::kRadixCycle, page.begin};
+  KHOCORE_RETURN_IF_ERROR(Mark(node, ErrorCode::kRadixCycle));
   ++summary_.nodes;
   return Ok{};
 }
@@ -168,7 +169,8 @@ Status Checker::ClaimBlock(Block block) {
 }
 
 void Checker::CheckFragments(const FragmentReader& root) {
-  Mark(PageFrame::Containing(root.address()));
+  const Status marked = Mark(PageFrame::Containing(root.address()), ErrorCode::kFragmentCycle);
+  if (!marked.ok()) return Found(marked.error());
   Push(root);
   while (level_count_ > 0 && go_on_) {
     Level& level = levels_[level_count_ - 1];
@@ -221,9 +223,7 @@ Status Checker::CheckBlob(PhysRange blob) const {
 }
 
 Status Checker::EnterFragment(PhysRange blob) {
-  if (!Mark(PageFrame::Containing(blob.begin))) {
-    return Error{ErrorCode::kFragmentCycle, blob.begin};
-  }
+  KHOCORE_RETURN_IF_ERROR(Mark(PageFrame::Containing(blob.begin), ErrorCode::kFragmentCycle));
   if (level_count_ == kMaxFragmentDepth) {
     return Error{ErrorCode::kFragmentDepth, blob.begin, level_count_ + 1, kMaxFragmentDepth};
   }

@@ -10,6 +10,7 @@ constexpr uint8_t kOrderMask = 0x1f;
 constexpr unsigned kStateShift = 5;
 constexpr uint8_t kStateMask = 3 << kStateShift;
 constexpr uint8_t kScratchBit = 0x80;
+constexpr uint64_t kChunkMask = FrameTable::kChunkFrames - 1;
 
 constexpr uint8_t Encode(FrameState state, unsigned order) {
   return static_cast<uint8_t>(static_cast<unsigned>(state) << kStateShift | order);
@@ -17,90 +18,289 @@ constexpr uint8_t Encode(FrameState state, unsigned order) {
 constexpr FrameState StateOf(uint8_t byte) {
   return static_cast<FrameState>((byte & kStateMask) >> kStateShift);
 }
+/// The byte of the other frames of a chunk with this summary.
+constexpr uint8_t TailOf(uint8_t summary) { return summary | FrameTable::kTail; }
 
-// Blocks of high orders have many frames: eight of their bytes are handled at once.
+static_assert(FrameTable::kPaged == (kScratchBit | Encode(FrameState::kNotRam, FrameTable::kTail)));
+
+// Eight bytes are handled at once: blocks have many frames, and RAM has many chunks.
 constexpr size_t kWord = sizeof(uint64_t);
 constexpr uint64_t Repeat(uint8_t byte) { return byte * uint64_t{0x0101010101010101}; }
+constexpr bool HasZero(uint64_t word) { return ((word - Repeat(1)) & ~word & Repeat(0x80)) != 0; }
+constexpr bool HasPaged(uint64_t word) { return HasZero(word ^ Repeat(FrameTable::kPaged)); }
+
+uint64_t Load(const uint8_t* at) {
+  uint64_t word;
+  memcpy(&word, at, kWord);
+  return word;
+}
 
 /// byte = (byte & keep) | add, for all of `bytes`.
 void Update(Span<uint8_t> bytes, uint8_t keep, uint8_t add) {
   size_t i = 0;
   for (; bytes.size - i >= kWord; i += kWord) {
-    uint64_t word;
-    memcpy(&word, bytes.data + i, kWord);
-    word = (word & Repeat(keep)) | Repeat(add);
+    const uint64_t word = (Load(bytes.data + i) & Repeat(keep)) | Repeat(add);
     memcpy(bytes.data + i, &word, kWord);
   }
   for (; i < bytes.size; ++i) bytes[i] = static_cast<uint8_t>((bytes[i] & keep) | add);
 }
 
 /// The index of the first byte with (byte & mask) != want, or the size.
-size_t FindOther(Span<const uint8_t> bytes, uint8_t mask, uint8_t want) {
+size_t FindOtherByte(Span<const uint8_t> bytes, uint8_t mask, uint8_t want) {
   size_t i = 0;
   for (; bytes.size - i >= kWord; i += kWord) {
-    uint64_t word;
-    memcpy(&word, bytes.data + i, kWord);
-    if ((word & Repeat(mask)) != Repeat(want)) break;
+    if ((Load(bytes.data + i) & Repeat(mask)) != Repeat(want)) break;
   }
   while (i < bytes.size && (bytes[i] & mask) == want) ++i;
   return i;
 }
 
+/// The words of a chunk's page that hold the bytes of a block. A block is aligned to its size, so
+/// that a small one lies in a part of one word, and a larger one in whole words.
+class BlockWords {
+ public:
+  BlockWords(uint8_t* page, uint64_t offset, Order order)
+      : at_(page + (offset & ~(kWord - 1))), words_((order.pages() + kWord - 1) / kWord) {
+    if (order.pages() >= kWord) return;
+    shift_ = offset % kWord * 8;
+    mask_ = ((uint64_t{1} << (order.pages() * 8)) - 1) << shift_;
+  }
+
+  /// Whether (byte & mask) == want of each frame, the first one's being `head`.
+  bool Are(uint8_t mask, uint8_t head, uint8_t want) const {
+    if (((Load(at_) ^ First(head, want)) & Repeat(mask) & mask_) != 0) return false;
+    for (uint64_t i = 1; i < words_; ++i) {
+      if ((Load(at_ + i * kWord) & Repeat(mask)) != Repeat(want)) return false;
+    }
+    return true;
+  }
+
+  /// byte = (byte & keep) | add of each frame, where the first one gets `head` instead of `add`.
+  void Update(uint8_t keep, uint8_t head, uint8_t add) {
+    const uint64_t word = Load(at_);
+    Store(0, (word & (Repeat(keep) | ~mask_)) | (First(head, add) & mask_));
+    for (uint64_t i = 1; i < words_; ++i) {
+      Store(i, (Load(at_ + i * kWord) & Repeat(keep)) | Repeat(add));
+    }
+  }
+
+ private:
+  /// Little-endian, as all of the machines are.
+  uint64_t First(uint8_t head, uint8_t others) const {
+    return ((Repeat(others) & ~uint64_t{0xff}) | head) << shift_;
+  }
+  void Store(uint64_t i, uint64_t word) { memcpy(at_ + i * kWord, &word, kWord); }
+
+  uint8_t* at_;
+  uint64_t words_;
+  uint64_t shift_ = 0;
+  uint64_t mask_ = ~uint64_t{0};
+};
+
+uint64_t LeadOf(PageFrame first) { return first.number() & kChunkMask; }
+
 }  // namespace
 
-FrameTable::FrameTable(PageFrame first, Span<uint8_t> bytes) : first_(first), bytes_(bytes) {
-  if (bytes.size != 0) memset(bytes.data, Encode(FrameState::kNotRam, 0), bytes.size);
+uint64_t FrameTable::ChunkCount(PageFrame first, uint64_t count) {
+  return (LeadOf(first) + count + kChunkMask) >> kChunkOrder;
+}
+
+uint64_t FrameTable::DirectoryBytes(PageFrame first, uint64_t count) {
+  const uint64_t chunks = ChunkCount(first, count);
+  return AlignUp(chunks, kWord) + chunks * sizeof(uint64_t);
+}
+
+FrameTable::FrameTable(PageFrame first, uint64_t count, void* directory)
+    : first_(first),
+      count_(count),
+      lead_(LeadOf(first)),
+      chunk_count_(ChunkCount(first, count)),
+      summaries_(static_cast<uint8_t*>(directory)) {
+  pages_ = reinterpret_cast<uint8_t**>(summaries_ + AlignUp(chunk_count_, kWord));
+  if (chunk_count_ == 0) return;
+  memset(summaries_, Encode(FrameState::kNotRam, kTail), AlignUp(chunk_count_, kWord));
+}
+
+void FrameTable::AddPages(Span<uint8_t> pages) {
+  if (pages.size == 0) return;
+  auto* spare = reinterpret_cast<Spare*>(pages.data);
+  *spare = {spare_, pages.size};
+  spare_ = spare;
+  spare_pages_ += pages.size / kPageSize;
+}
+
+uint8_t* FrameTable::PageOf(uint64_t chunk) {
+  const uint8_t summary = summaries_[chunk];
+  if (summary == kPaged) return pages_[chunk];
+  if (spare_ == nullptr) return nullptr;
+  Spare* const spare = spare_;
+  spare->bytes -= kPageSize;
+  if (spare->bytes == 0) spare_ = spare->next;
+  auto* page = reinterpret_cast<uint8_t*>(spare) + spare->bytes;
+  --spare_pages_;
+  ++chunk_pages_;
+  memset(page, TailOf(summary), kPageSize);
+  page[0] = summary;
+  pages_[chunk] = page;
+  summaries_[chunk] = kPaged;
+  return page;
 }
 
 bool FrameTable::Covers(Block block) const {
-  return Contains(block.frame) && block.order.pages() <= bytes_.size - (block.frame - first_);
+  return Contains(block.frame) && block.order.pages() <= count_ - (block.frame - first_);
 }
 
-FrameState FrameTable::state(PageFrame frame) const {
-  return Contains(frame) ? StateOf(*At(frame)) : FrameState::kNotRam;
+uint8_t FrameTable::Byte(PageFrame frame) const {
+  if (!Contains(frame)) return Encode(FrameState::kNotRam, kTail);
+  const uint64_t index = IndexOf(frame);
+  const uint8_t summary = summaries_[index >> kChunkOrder];
+  if (summary == kPaged) return pages_[index >> kChunkOrder][index & kChunkMask];
+  return (index & kChunkMask) == 0 ? summary : TailOf(summary);
 }
 
-bool FrameTable::is_head(PageFrame frame) const {
-  return Contains(frame) && (*At(frame) & kOrderMask) != kTail;
-}
+FrameState FrameTable::state(PageFrame frame) const { return StateOf(Byte(frame)); }
 
-bool FrameTable::in_scratch(PageFrame frame) const {
-  return Contains(frame) && (*At(frame) & kScratchBit) != 0;
-}
+bool FrameTable::is_head(PageFrame frame) const { return (Byte(frame) & kOrderMask) != kTail; }
+
+bool FrameTable::in_scratch(PageFrame frame) const { return (Byte(frame) & kScratchBit) != 0; }
 
 Order FrameTable::order(PageFrame head) const {
-  return Order::FromLog2(is_head(head) ? *At(head) & kOrderMask : 0);
+  const unsigned order = Byte(head) & kOrderMask;
+  return Order::FromLog2(order == kTail ? 0 : order);
 }
 
-void FrameTable::Set(Block block, FrameState state) {
-  uint8_t* head = At(block.frame);
-  *head = static_cast<uint8_t>((*head & kScratchBit) | Encode(state, block.order.log2()));
-  Update({head + 1, block.order.pages() - 1}, kScratchBit, Encode(state, kTail));
+bool FrameTable::IsHead(Block block, FrameState state) const {
+  return Byte(block.frame) == Encode(state, block.order.log2());
 }
 
-void FrameTable::SplitOff(Block block) {
-  uint8_t* head = At(block.frame);
-  *head = static_cast<uint8_t>((*head & ~kOrderMask) | block.order.log2());
+FrameTable::Run FrameTable::RunAt(PageFrame frame) const {
+  const uint8_t byte = Byte(frame);
+  constexpr uint8_t kMask = kStateMask | kScratchBit;
+  const uint64_t begin = IndexOf(frame);
+  const uint64_t end = FindOther({begin, lead_ + count_}, kMask, byte & kMask);
+  return {end - begin, StateOf(byte), (byte & kScratchBit) != 0};
 }
 
-Span<uint8_t> FrameTable::Frames(PhysRange range) const {
+Status FrameTable::ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add) {
+  for (uint64_t chunk = begin; chunk < end;) {
+    if (end - chunk >= kWord) {
+      const uint64_t word = Load(summaries_ + chunk);
+      const uint64_t changed = (word & Repeat(keep)) | Repeat(add);
+      if (!HasPaged(word) && !HasPaged(changed)) {
+        memcpy(summaries_ + chunk, &changed, kWord);
+        chunk += kWord;
+        continue;
+      }
+    }
+    const auto changed = static_cast<uint8_t>((summaries_[chunk] & keep) | add);
+    if (summaries_[chunk] == kPaged || changed == kPaged) {
+      uint8_t* page = PageOf(chunk);
+      if (page == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr(), kPageSize};
+      Update({page, kPageSize}, keep, add);
+    } else {
+      summaries_[chunk] = changed;
+    }
+    ++chunk;
+  }
+  return Ok{};
+}
+
+Status FrameTable::Change(Indexes frames, uint8_t keep, uint8_t add) {
+  for (uint64_t at = frames.begin; at < frames.end;) {
+    const uint64_t chunk = at >> kChunkOrder;
+    const uint64_t chunk_end = (chunk + 1) << kChunkOrder;
+    if ((at & kChunkMask) == 0 && chunk_end <= frames.end) {
+      const uint64_t whole = frames.end >> kChunkOrder;
+      KHOCORE_RETURN_IF_ERROR(ChangeChunks(chunk, whole, keep, add));
+      at = whole << kChunkOrder;
+      continue;
+    }
+    const uint64_t end = chunk_end < frames.end ? chunk_end : frames.end;
+    uint8_t* page = PageOf(chunk);
+    if (page == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr(), kPageSize};
+    Update({page + (at & kChunkMask), end - at}, keep, add);
+    at = end;
+  }
+  return Ok{};
+}
+
+Status FrameTable::Set(Block block, FrameState state) {
+  const uint64_t begin = IndexOf(block.frame);
+  const uint8_t tail = Encode(state, kTail);
+  if (block.order.log2() >= kChunkOrder) {
+    const uint64_t chunk = begin >> kChunkOrder;
+    const uint64_t chunks = block.order.pages() >> kChunkOrder;
+    KHOCORE_RETURN_IF_ERROR(ChangeChunks(chunk, chunk + chunks, kScratchBit, tail));
+    return SetOrder(block.frame, block.order.log2());
+  }
+  uint8_t* page = PageOf(begin >> kChunkOrder);
+  if (page == nullptr) return Error{ErrorCode::kOutOfMemory, block.begin(), kPageSize};
+  BlockWords(page, begin & kChunkMask, block.order)
+      .Update(kScratchBit, Encode(state, block.order.log2()), tail);
+  return Ok{};
+}
+
+Status FrameTable::SetOrder(PageFrame frame, unsigned order) {
+  const uint64_t index = IndexOf(frame);
+  const uint64_t chunk = index >> kChunkOrder;
+  const auto changed = static_cast<uint8_t>((Byte(frame) & ~kOrderMask) | order);
+  if ((index & kChunkMask) == 0 && summaries_[chunk] != kPaged && changed != kPaged) {
+    summaries_[chunk] = changed;
+    return Ok{};
+  }
+  uint8_t* page = PageOf(chunk);
+  if (page == nullptr) return Error{ErrorCode::kOutOfMemory, frame.address(), kPageSize};
+  page[index & kChunkMask] = changed;
+  return Ok{};
+}
+
+Status FrameTable::Join(Block whole) {
+  KHOCORE_RETURN_IF_ERROR(SetOrder(whole.frame + whole.order.pages() / 2, kTail));
+  return SetOrder(whole.frame, whole.order.log2());
+}
+
+FrameTable::Indexes FrameTable::IndexesIn(PhysRange range) const {
   if (range.size == 0) return {};
-  const uint64_t limit = first_.number() + bytes_.size;
   const uint64_t last_byte = range.Wraps() ? ~uint64_t{0} : range.begin.raw() + (range.size - 1);
   uint64_t begin = PageFrame::Containing(range.begin).number();
   uint64_t end = (last_byte >> kPageShift) + 1;
   if (begin < first_.number()) begin = first_.number();
-  if (end > limit) end = limit;
+  if (end > first_.number() + count_) end = first_.number() + count_;
   if (begin >= end) return {};
-  return {At(PageFrame::FromNumber(begin)), end - begin};
+  return {IndexOf(PageFrame::FromNumber(begin)), IndexOf(PageFrame::FromNumber(end))};
 }
 
-void FrameTable::SetScratch(PhysRange range) {
-  Update(Frames(range), static_cast<uint8_t>(~kScratchBit), kScratchBit);
+Status FrameTable::SetScratch(PhysRange range) {
+  return Change(IndexesIn(range), static_cast<uint8_t>(~kScratchBit), kScratchBit);
 }
 
-void FrameTable::ClearScratch(PhysRange range) {
-  Update(Frames(range), static_cast<uint8_t>(~kScratchBit), 0);
+Status FrameTable::ClearScratch(PhysRange range) {
+  return Change(IndexesIn(range), static_cast<uint8_t>(~kScratchBit), 0);
+}
+
+uint64_t FrameTable::FindOther(Indexes frames, uint8_t mask, uint8_t want) const {
+  for (uint64_t at = frames.begin; at < frames.end;) {
+    const uint64_t chunk = at >> kChunkOrder;
+    const uint64_t chunk_end = (chunk + 1) << kChunkOrder;
+    const uint64_t end = chunk_end < frames.end ? chunk_end : frames.end;
+    if (summaries_[chunk] == kPaged) {
+      const size_t same = FindOtherByte({pages_[chunk] + (at & kChunkMask), end - at}, mask, want);
+      if (same != end - at) return at + same;
+      at = end;
+      continue;
+    }
+    const uint8_t summary = summaries_[chunk];
+    if ((at & kChunkMask) == 0 && (summary & mask) != want) return at;
+    if ((TailOf(summary) & mask) != want) return at + ((at & kChunkMask) == 0 ? 1 : 0);
+    at = end;
+    // Eight chunks of which each is the same throughout.
+    while ((at & kChunkMask) == 0 && frames.end - at >= kWord * kChunkFrames) {
+      const uint64_t word = Load(summaries_ + (at >> kChunkOrder));
+      if ((word & Repeat(mask)) != Repeat(want) || HasPaged(word)) break;
+      at += kWord * kChunkFrames;
+    }
+  }
+  return frames.end;
 }
 
 Status FrameTable::ClaimPreserved(Block block) {
@@ -112,40 +312,54 @@ Status FrameTable::ClaimPreserved(Block block) {
     return Error{ErrorCode::kUnaligned, block.begin(), found, block.bytes()};
   }
   if (!Covers(block)) return Error{ErrorCode::kOutsideRam, block.begin(), found};
-  const Span<const uint8_t> frames{At(block.frame), block.order.pages()};
-  const size_t bad = FindOther(frames, kStateMask | kScratchBit, Encode(FrameState::kFree, 0));
-  if (bad == frames.size) {
-    Set(block, FrameState::kPreserved);
-    return Ok{};
+  const uint64_t begin = IndexOf(block.frame);
+  if (summaries_[begin >> kChunkOrder] == kPaged && block.order.log2() < kChunkOrder) {
+    BlockWords words(pages_[begin >> kChunkOrder], begin & kChunkMask, block.order);
+    constexpr uint8_t kUnused = Encode(FrameState::kFree, 0);
+    if (words.Are(kStateMask | kScratchBit, kUnused, kUnused)) {
+      words.Update(0, Encode(FrameState::kPreserved, block.order.log2()),
+                   Encode(FrameState::kPreserved, kTail));
+      return Ok{};
+    }
   }
-  const PhysAddr where = (block.frame + bad).address();
-  const FrameState state = StateOf(frames[bad]);
-  if (state == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, where, found};
-  if (state != FrameState::kFree) return Error{ErrorCode::kOverlap, where, found};
+  const uint64_t end = begin + block.order.pages();
+  const uint64_t bad =
+      FindOther({begin, end}, kStateMask | kScratchBit, Encode(FrameState::kFree, 0));
+  if (bad == end) return Set(block, FrameState::kPreserved);
+  const PageFrame frame = block.frame + (bad - begin);
+  const PhysAddr where = frame.address();
+  if (state(frame) == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, where, found};
+  if (state(frame) != FrameState::kFree) return Error{ErrorCode::kOverlap, where, found};
   return Error{ErrorCode::kInsideScratch, where, found};
 }
 
 Result<Order> FrameTable::Restore(PageFrame head) {
-  if (state(head) == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, head.address()};
-  if (state(head) != FrameState::kPreserved || !is_head(head)) {
+  const uint8_t byte = Byte(head);
+  if (StateOf(byte) == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, head.address()};
+  if (StateOf(byte) != FrameState::kPreserved || (byte & kOrderMask) == kTail) {
     return Error{ErrorCode::kNotPreserved, head.address()};
   }
-  const Block block{head, order(head)};
+  const Block block{head, Order::FromLog2(byte & kOrderMask)};
   if (!Covers(block)) return Error{ErrorCode::kOverlap, head.address(), block.order.log2()};
-  const Span<const uint8_t> tails{At(head) + 1, block.order.pages() - 1};
-  const size_t other =
-      FindOther(tails, static_cast<uint8_t>(~kScratchBit), Encode(FrameState::kPreserved, kTail));
-  if (other != tails.size) {
-    return Error{ErrorCode::kOverlap, (head + 1 + other).address(), head.address().raw()};
+  const uint64_t begin = IndexOf(head);
+  if (block.order.log2() < kChunkOrder && block.IsAligned()) {
+    // A head inside a chunk, so the chunk has its page.
+    BlockWords words(PageOf(begin >> kChunkOrder), begin & kChunkMask, block.order);
+    if (words.Are(static_cast<uint8_t>(~kScratchBit), byte,
+                  Encode(FrameState::kPreserved, kTail))) {
+      words.Update(kScratchBit, Encode(FrameState::kAllocated, block.order.log2()),
+                   Encode(FrameState::kAllocated, kTail));
+      return block.order;
+    }
   }
-  Set(block, FrameState::kAllocated);
+  const uint64_t end = begin + block.order.pages();
+  const uint64_t other = FindOther({begin + 1, end}, static_cast<uint8_t>(~kScratchBit),
+                                   Encode(FrameState::kPreserved, kTail));
+  if (other != end) {
+    return Error{ErrorCode::kOverlap, (head + (other - begin)).address(), head.address().raw()};
+  }
+  KHOCORE_RETURN_IF_ERROR(Set(block, FrameState::kAllocated));
   return block.order;
-}
-
-uint64_t FrameTable::Count(FrameState state) const {
-  uint64_t count = 0;
-  for (const uint8_t byte : bytes_) count += StateOf(byte) == state;
-  return count;
 }
 
 }  // namespace khocore

@@ -100,11 +100,16 @@ struct PhysRange {
   friend constexpr bool operator==(const PhysRange&, const PhysRange&) = default;
 };
 
-constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
-  return (value + alignment - 1) & ~(alignment - 1);
-}
+/// The multiple of `alignment`, a power of two, at or below `value`.
 constexpr uint64_t AlignDown(uint64_t value, uint64_t alignment) {
   return value & ~(alignment - 1);
+}
+/// The multiple of `alignment`, a power of two, at or above `value`. Where that would be 2^64 it is
+/// the last one below, so the result never wraps: a bad size stays too large, and a bad range ends
+/// where it begins.
+constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
+  const uint64_t last = AlignDown(~uint64_t{0}, alignment);
+  return value > last ? last : (value + alignment - 1) & ~(alignment - 1);
 }
 
 /// A view of `size` objects of type `T` that somebody else owns.

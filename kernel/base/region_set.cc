@@ -40,6 +40,7 @@ bool RegionSet::Add(PhysRange range) {
   range = WholePages(range);
   size_t index = 0;
   while (index < count_ && ranges_[index].end() < range.begin) ++index;
+  // What merges with others needs no room, so a full set is left as it is.
   while (index < count_ && ranges_[index].begin <= range.end()) {
     const PhysRange touched = ranges_[index];
     const PhysAddr begin = touched.begin < range.begin ? touched.begin : range.begin;
@@ -50,8 +51,9 @@ bool RegionSet::Add(PhysRange range) {
   return InsertAt(index, range);
 }
 
-bool RegionSet::Remove(PhysRange range) {
-  if (range.size == 0) return true;
+PhysRange RegionSet::Remove(PhysRange range) {
+  PhysRange lost;
+  if (range.size == 0) return lost;
   range = WholePages(range);
   for (size_t index = 0; index < count_;) {
     const PhysRange whole = ranges_[index];
@@ -59,16 +61,21 @@ bool RegionSet::Remove(PhysRange range) {
       ++index;
       continue;
     }
-    // What stays on either side does not overlap any more and is passed over by the loop.
     EraseAt(index);
-    if (range.end() < whole.end() && !InsertAt(index, Between(range.end(), whole.end()))) {
-      return false;
+    PhysRange low;
+    PhysRange high;
+    if (whole.begin < range.begin) low = Between(whole.begin, range.begin);
+    if (range.end() < whole.end()) high = Between(range.end(), whole.end());
+    if (count_ + 1 == kCapacity && low.size != 0 && high.size != 0) {
+      PhysRange& smaller = low.size < high.size ? low : high;
+      lost = smaller;
+      smaller = {};
     }
-    if (whole.begin < range.begin && !InsertAt(index, Between(whole.begin, range.begin))) {
-      return false;
-    }
+    // What stays on either side does not overlap any more and is passed over by the loop.
+    if (high.size != 0) (void)InsertAt(index, high);
+    if (low.size != 0) (void)InsertAt(index, low);
   }
-  return true;
+  return lost;
 }
 
 bool RegionSet::Overlaps(PhysRange range) const {

@@ -14,10 +14,12 @@ class RegionSet {
  public:
   static constexpr size_t kCapacity = 256;
 
-  /// Adds `range`, rounded outwards to pages; merges what touches. False when the set is full.
-  bool Add(khocore::PhysRange range);
-  /// Removes `range`, rounded outwards to pages. False when the set is full (a hole splits).
-  bool Remove(khocore::PhysRange range);
+  /// Adds `range`, rounded outwards to pages; merges what touches. False when the set is full, and
+  /// then as it was.
+  [[nodiscard]] bool Add(khocore::PhysRange range);
+  /// Removes `range`, rounded outwards to pages, whatever happens. A hole splits a range: in a full
+  /// set the smaller part goes as well, and is returned; otherwise what is returned is empty.
+  [[nodiscard]] khocore::PhysRange Remove(khocore::PhysRange range);
 
   bool Overlaps(khocore::PhysRange range) const;
   /// The lowest address >= `from`, aligned, where `size` bytes of this set begin that `avoid` does

@@ -41,9 +41,9 @@ TEST(RegionSet, RoundsOutwardsAndSurvivesWrappingRanges) {
 TEST(RegionSet, RemovesFromTheMiddle) {
   RegionSet set;
   EXPECT_TRUE(set.Add(Pages(0, 10)));
-  EXPECT_TRUE(set.Remove(Pages(3, 2)));
+  EXPECT_EQ(set.Remove(Pages(3, 2)).size, 0u);
   EXPECT_EQ(Content(set), (std::vector<PhysRange>{Pages(0, 3), Pages(5, 5)}));
-  EXPECT_TRUE(set.Remove(Pages(0, 20)));
+  EXPECT_EQ(set.Remove(Pages(0, 20)).size, 0u);
   EXPECT_TRUE(Content(set).empty());
 }
 
@@ -52,6 +52,19 @@ TEST(RegionSet, SaysWhenItIsFull) {
   for (uint64_t i = 0; i < RegionSet::kCapacity; ++i) ASSERT_TRUE(set.Add(Pages(2 * i, 1)));
   EXPECT_FALSE(set.Add(Pages(5000, 1)));
   EXPECT_TRUE(set.Add(Pages(1, 1)));
+}
+
+TEST(RegionSet, RemovesWhateverHasNoRoom) {
+  RegionSet set;
+  for (uint64_t i = 0; i < RegionSet::kCapacity; ++i) ASSERT_TRUE(set.Add(Pages(20 * i, 10)));
+  // A hole in the first range splits it, and the part of three pages finds no room.
+  EXPECT_EQ(set.Remove(Pages(5, 2)), Pages(7, 3));
+  EXPECT_FALSE(set.Overlaps(Pages(5, 15)));
+  EXPECT_TRUE(set.Overlaps(Pages(4, 1)));
+  // What follows in the same call goes all the same.
+  EXPECT_EQ(set.Remove(Pages(2, 25)).size, 0u);
+  EXPECT_FALSE(set.Overlaps(Pages(2, 25)));
+  EXPECT_TRUE(set.Overlaps(Pages(27, 1)));
 }
 
 TEST(RegionSet, FindsHolesBesideWhatToAvoid) {
@@ -78,7 +91,7 @@ TEST(RegionSet, AgreesWithABitmap) {
       const uint64_t first = random() % kPages;
       const uint64_t count = random() % (kPages - first);
       const bool add = random() % 2 == 0;
-      ASSERT_TRUE(add ? set.Add(Pages(first, count)) : set.Remove(Pages(first, count)));
+      ASSERT_TRUE(add ? set.Add(Pages(first, count)) : set.Remove(Pages(first, count)).size == 0);
       for (uint64_t i = first; i < first + count; ++i) model[i] = add;
       for (uint64_t i = 0; i < kPages; ++i) {
         ASSERT_EQ(set.Overlaps(Pages(i, 1)), model[i]) << "page " << i << ", step " << step;

@@ -42,10 +42,11 @@ void Archive::Take(core::Generation& generation) {
   range_ = initrd;
   // The early map of used memory merges neighbours; from here on these pages are blocks of their
   // own, the very ones that get preserved.
-  (void)core::ForEachBlock(WholePages(range_), [&](Block block) -> Status {
-    memory.frames.Set(block, FrameState::kAllocated);
-    return Ok{};
-  });
+  core::Require(core::ForEachBlock(WholePages(range_),
+                                   [&](Block block) -> Status {
+                                     return memory.frames.Set(block, FrameState::kAllocated);
+                                   }),
+                "archive");
 }
 
 Status Archive::Restore(core::Generation& generation) {

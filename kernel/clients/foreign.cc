@@ -35,10 +35,9 @@ void ReportClients(const core::Generation& generation) {
 
 Status PreserveForeign(core::Generation& generation) {
   const FrameTable& frames = generation.memory.frames;
-  const PageFrame end = frames.first() + frames.size();
-  for (PageFrame at = frames.first(); at < end;) {
-    if (frames.state(at) != FrameState::kPreserved || !frames.is_head(at)) {
-      at = at + 1;
+  for (PageFrame at = frames.first(); at < frames.end();) {
+    if (frames.state(at) != FrameState::kPreserved) {
+      at = at + frames.RunAt(at).frames;
       continue;
     }
     const Order order = frames.order(at);

@@ -11,7 +11,7 @@ PhysRange SegmentPlacer::Place(uint64_t size, uint64_t alignment, uint64_t minim
   PhysAddr place = FindHole(bytes, alignment, RandomStart(minimum));
   if (place.is_null()) place = FindHole(bytes, alignment, PhysAddr::FromRaw(minimum));
   if (place.is_null()) return {};
-  taken_.Add({place, bytes});
+  if (!taken_.Add({place, bytes})) return {};
   return {place, bytes};
 }
 

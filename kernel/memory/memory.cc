@@ -36,8 +36,22 @@ struct Layout {
 };
 Layout layout;
 
+/// Prints the `unused-ram` event.
+void ReportUnused(PhysRange range, const char* why) {
+  if (range.size == 0) return;
+  Event("unused-ram").Hex("begin", range.begin.raw()).Hex("size", range.size).Text("why", why);
+}
+
+constexpr const char* kManyPieces = "the memory map has more pieces than can be kept";
+
+/// Memory that must not be overwritten and is not known to be would be handed out.
+void AddUsed(PhysRange range) {
+  if (layout.used.Add(range)) return;
+  EndWithError(RequestError::kUsage, "memory-map", "more than %lu pieces of memory are in use",
+               RegionSet::kCapacity);
+}
+
 void FindRam(const boot::BootInfo& info) {
-  bool fits = info.regions_dropped == 0;
   for (size_t i = 0; i < info.region_count; ++i) {
     const boot::MemoryRegion& region = info.regions[i];
     if (region.type != boot::MemoryType::kRam) continue;
@@ -45,74 +59,139 @@ void FindRam(const boot::BootInfo& info) {
     const uint64_t begin = khocore::AlignUp(region.range.begin.raw(), kPageSize);
     const uint64_t end =
         region.range.Wraps() ? 0 : khocore::AlignDown(region.range.end().raw(), kPageSize);
-    if (begin < end) fits &= layout.ram.Add({PhysAddr::FromRaw(begin), end - begin});
+    if (begin >= end) continue;
+    const PhysRange range{PhysAddr::FromRaw(begin), end - begin};
+    if (!layout.ram.Add(range)) ReportUnused(range, kManyPieces);
   }
   for (size_t i = 0; i < info.region_count; ++i) {
     const boot::MemoryRegion& region = info.regions[i];
-    if (region.type != boot::MemoryType::kRam) fits &= layout.ram.Remove(region.range);
+    if (region.type == boot::MemoryType::kRam) continue;
+    ReportUnused(layout.ram.Remove(region.range), kManyPieces);
   }
-  fits &= layout.ram.Remove({PhysAddr(), arch::kFirstUsable});
+  ReportUnused(layout.ram.Remove({PhysAddr(), arch::kFirstUsable}), kManyPieces);
   const PhysRange loaded[] = {info.image, info.initrd, info.device_tree};
-  for (const PhysRange& range : loaded) fits &= layout.used.Add(range);
-  for (size_t i = 0; i < info.keep_count; ++i) fits &= layout.used.Add(info.keep[i]);
-  if (!fits) Print("memory: the map has more pieces than can be kept; some RAM is not used\n");
+  for (const PhysRange& range : loaded) AddUsed(range);
+  for (size_t i = 0; i < info.keep_count; ++i) AddUsed(info.keep[i]);
+  if (info.regions_dropped != 0) {
+    Print("memory: %lu regions of the boot protocol found no room\n", info.regions_dropped);
+  }
+}
+
+/// Maps as much of `range` from its begin on as can be; returns the rest, whole pages, and why.
+PhysRange MapAsRam(Memory* memory, PhysRange range, const char** why) {
+  PhysRange mapped = range;
+  const Status status = arch::MapRam(range);
+  if (!status.ok()) {
+    *why = khocore::ErrorName(status.error().code);
+    const PhysAddr where = status.error().where;
+    mapped.size = where < range.begin ? 0 : where - range.begin;
+  }
+  if (mapped.size != 0) {
+    const Status added = memory->physical.AddWindow(mapped, Direct<void>(mapped.begin));
+    if (!added.ok()) {
+      *why = kManyPieces;
+      mapped.size = 0;
+    }
+  }
+  memory->ram_bytes += mapped.size;
+  return {mapped.end(), range.size - mapped.size};
 }
 
 void MapAllRam(Memory* memory) {
+  RegionSet unused;
   for (const PhysRange& range : layout.ram) {
-    if (!arch::MapRam(range).ok() ||
-        !memory->physical.AddWindow(range, Direct<void>(range.begin)).ok()) {
-      Print("memory: RAM at 0x%lx cannot be mapped and is not used\n", range.begin.raw());
-      continue;
-    }
-    memory->ram_bytes += range.size;
+    const char* why = "";
+    const PhysRange rest = MapAsRam(memory, range, &why);
+    ReportUnused(rest, why);
+    (void)unused.Add(rest);  // a part of `ram`, so there is room
   }
+  for (const PhysRange& range : unused) (void)layout.ram.Remove(range);
+}
+
+PageFrame FirstFrame(const Memory& memory) {
+  return PageFrame::Containing(memory.physical.window(0).begin);
 }
 
 uint64_t FrameCount(const Memory& memory) {
   const auto& physical = memory.physical;
   const PhysRange last = physical.window(physical.window_count() - 1);
-  return PageFrame::Containing(last.end()) - PageFrame::Containing(physical.window(0).begin);
+  return PageFrame::Containing(last.end()) - FirstFrame(memory);
 }
 
-/// Puts a new frame table at `place`: RAM free, except what is in use; scratch marked.
-void CreateFrameTable(Memory* memory, PhysAddr place) {
-  const PageFrame first = PageFrame::Containing(memory->physical.window(0).begin);
-  memory->frames = FrameTable(first, {Direct<uint8_t>(place), FrameCount(*memory)});
-  const auto mark = [memory](PhysRange range, FrameState state) {
-    (void)ForEachBlock(range, [&](Block block) -> Status {
-      if (memory->frames.Covers(block)) memory->frames.Set(block, state);
-      return Ok{};
-    });
-  };
-  for (size_t i = 0; i < memory->physical.window_count(); ++i) {
-    mark(memory->physical.window(i), FrameState::kFree);
+/// The lowest hole of whole pages in `allowed` that nothing uses, which is used from here on; empty
+/// when there is none.
+PhysRange TakeHole(const RegionSet& allowed, uint64_t bytes) {
+  const uint64_t size = khocore::AlignUp(bytes, kPageSize);
+  const PhysAddr place = allowed.FindHole(size, kPageSize, layout.used,
+                                          PhysAddr::FromRaw(arch::kFirstUsable), kNoLimit);
+  if (place.is_null()) return {};
+  AddUsed({place, size});
+  return {place, size};
+}
+
+/// Makes the frame table in `allowed`, without anything marked yet. It gets a page for each chunk,
+/// or as many as there is room for.
+void PlaceFrameTable(Memory* memory, const RegionSet& allowed) {
+  const PageFrame first = FirstFrame(*memory);
+  const uint64_t count = FrameCount(*memory);
+  const PhysRange directory = TakeHole(allowed, FrameTable::DirectoryBytes(first, count));
+  if (directory.size == 0) {
+    EndWithError(RequestError::kNoMemory, "no-memory", "no room for the frame table: %lu bytes",
+                 FrameTable::DirectoryBytes(first, count));
+  }
+  memory->frames = FrameTable(first, count, Direct<void>(directory.begin));
+  for (uint64_t pages = memory->frames.missing_pages(); pages != 0;) {
+    const PhysRange taken = TakeHole(allowed, pages * kPageSize);
+    memory->frames.AddPages({Direct<uint8_t>(taken.begin), taken.size});
+    const uint64_t missing = memory->frames.missing_pages();
+    pages = taken.size == 0 ? pages / 2 : pages < missing ? pages : missing;
+  }
+}
+
+/// Marks a part of a window. Errors: as `FrameTable::Set`.
+Status MarkFrames(Memory* memory, PhysRange range, FrameState state) {
+  return ForEachBlock(range, [&](Block block) { return memory->frames.Set(block, state); });
+}
+
+/// Marks the frames of a new table: RAM free, except what is in use; scratch. Errors:
+/// `kOutOfMemory` when there is no room for what differs.
+Status FillFrameTable(Memory* memory) {
+  const auto& physical = memory->physical;
+  for (size_t i = 0; i < physical.window_count(); ++i) {
+    KHOCORE_RETURN_IF_ERROR(MarkFrames(memory, physical.window(i), FrameState::kFree));
   }
   for (const PhysRange& range : layout.used) {
-    for (size_t i = 0; i < memory->physical.window_count(); ++i) {
-      const PhysRange window = memory->physical.window(i);
+    for (size_t i = 0; i < physical.window_count(); ++i) {
+      const PhysRange window = physical.window(i);
       if (!window.Overlaps(range)) continue;
       const PhysAddr begin = window.begin < range.begin ? range.begin : window.begin;
       const PhysAddr end = range.end() < window.end() ? range.end() : window.end();
-      mark({begin, end - begin}, FrameState::kAllocated);
+      KHOCORE_RETURN_IF_ERROR(MarkFrames(memory, {begin, end - begin}, FrameState::kAllocated));
     }
   }
   for (size_t i = 0; i < memory->scratch.area_count(); ++i) {
-    memory->frames.SetScratch(memory->scratch.area(i));
+    KHOCORE_RETURN_IF_ERROR(memory->frames.SetScratch(memory->scratch.area(i)));
   }
+  return Ok{};
 }
 
-/// A hole for the frame table inside `allowed`; ends the machine when there is none.
-PhysAddr PlaceFrameTable(const Memory& memory, const RegionSet& allowed) {
-  const uint64_t bytes = khocore::AlignUp(FrameCount(memory), kPageSize);
-  const PhysAddr place = allowed.FindHole(bytes, kPageSize, layout.used,
-                                          PhysAddr::FromRaw(arch::kFirstUsable), kNoLimit);
-  if (place.is_null()) {
+/// What the allocator needs to take the pages that the frame table still misses.
+constexpr uint64_t kPagesToTakeMore = 4;
+
+bool CanTakeMorePages(const Memory& memory) {
+  return memory.frames.missing_pages() == 0 || memory.frames.spare_pages() >= kPagesToTakeMore;
+}
+
+/// From here on a frame can be marked whatever was marked before.
+void CompleteFrameTable(Memory* memory) {
+  const uint64_t missing = memory->frames.missing_pages();
+  if (missing == 0) return;
+  const Result<PhysRange> pages = memory->allocator.AllocateRange(missing * kPageSize, kPageSize);
+  if (!pages.ok()) {
     EndWithError(RequestError::kNoMemory, "no-memory",
-                 "no room for the frame table: %lu bytes in one piece", bytes);
+                 "no room for the frame table: %lu pages in one piece", missing);
   }
-  layout.used.Add({place, bytes});
-  return place;
+  memory->frames.AddPages({Direct<uint8_t>(pages.value().begin), pages.value().size});
 }
 
 Status TakeHandover(const boot::BootInfo& info, Memory* memory) {
@@ -121,12 +200,18 @@ Status TakeHandover(const boot::BootInfo& info, Memory* memory) {
   memory->scratch = scratch.value();
   static RegionSet allowed;
   for (size_t i = 0; i < memory->scratch.area_count(); ++i) {
-    allowed.Add(memory->scratch.area(i));
+    (void)allowed.Add(memory->scratch.area(i));  // fewer than a set can hold
   }
-  CreateFrameTable(memory, PlaceFrameTable(*memory, allowed));
+  static_assert(Scratch::kMaxAreas <= RegionSet::kCapacity);
+  PlaceFrameTable(memory, allowed);
+  KHOCORE_RETURN_IF_ERROR(FillFrameTable(memory));
   auto incoming = khocore::Incoming::Open(memory->physical, info.kho_root.begin, memory->scratch,
                                           memory->frames);
   if (!incoming.ok()) return incoming.error();
+  if (!CanTakeMorePages(*memory)) {
+    return khocore::Error{khocore::ErrorCode::kOutOfMemory, PhysAddr(),
+                          memory->frames.spare_pages(), memory->frames.missing_pages()};
+  }
   memory->incoming = incoming.value();
   memory->has_incoming = true;
   return Ok{};
@@ -153,16 +238,16 @@ uint64_t DefaultScratchSize(const Memory& memory, bool low) {
 }
 
 /// The first kernel of a chain lays out scratch as Linux does: low memory, global, one per node
-/// (one node here).
-void ReserveScratch(const Options& options, Memory* memory) {
+/// (one node here). Takes it out of `allowed`.
+void ReserveScratch(const Options& options, Memory* memory, RegionSet* allowed) {
   constexpr const char* kNames[] = {"low", "global", "node"};
   for (int i = 0; i < 3; ++i) {
     uint64_t size = options.scratch_sizes[i];
     if (size == 0) size = DefaultScratchSize(*memory, i == 0);
     size = khocore::AlignUp(size, khocore::abi::kScratchAlignment);
-    const auto find = [size](PhysAddr limit) {
-      return layout.ram.FindHole(size, khocore::abi::kScratchAlignment, layout.used,
-                                 PhysAddr::FromRaw(arch::kFirstUsable), limit);
+    const auto find = [size, allowed](PhysAddr limit) {
+      return allowed->FindHole(size, khocore::abi::kScratchAlignment, layout.used,
+                               PhysAddr::FromRaw(arch::kFirstUsable), limit);
     };
     PhysAddr place = find(i == 0 ? kLowLimit : kNoLimit);
     if (place.is_null()) place = find(kNoLimit);  // a machine may have no low memory at all
@@ -171,19 +256,20 @@ void ReserveScratch(const Options& options, Memory* memory) {
                    "no room for the %s scratch area: %lu MiB in one piece of %lu MiB RAM",
                    kNames[i], size / kMiB, memory->ram_bytes / kMiB);
     }
-    layout.used.Add({place, size});
+    (void)allowed->Remove({place, size});
   }
 }
 
 void StartCold(const Options& options, Memory* memory) {
-  const RegionSet before = layout.used;
   memory->scratch = Scratch();
-  ReserveScratch(options, memory);
-  const PhysAddr place = PlaceFrameTable(*memory, layout.ram);
-  // Scratch is kept free of what is in use, but is no use by itself: frames say so by a bit.
-  layout.used = before;
-  layout.used.Add({place, FrameCount(*memory)});
-  CreateFrameTable(memory, place);
+  static RegionSet allowed;
+  allowed = layout.ram;
+  ReserveScratch(options, memory, &allowed);
+  PlaceFrameTable(memory, allowed);
+  const Status filled = FillFrameTable(memory);
+  if (!filled.ok()) {
+    EndWithError(RequestError::kNoMemory, "no-memory", "no room for the frame table");
+  }
 }
 
 }  // namespace
@@ -208,13 +294,14 @@ void SetUpMemory(const boot::BootInfo& info, const Options& options, Memory* mem
   }
   if (!memory->has_incoming) StartCold(options, memory);
   memory->allocator.Initialize(memory->physical, memory->frames);
+  CompleteFrameTable(memory);
 }
 
 void ReportMemory(const Memory& memory) {
   Event event("memory");
   event.Number("ram_bytes", memory.ram_bytes)
       .Begin("frames", '{')
-      .Hex("table", reinterpret_cast<uint64_t>(memory.frames.bytes()))
+      .Hex("table", reinterpret_cast<uint64_t>(memory.frames.directory()))
       .Number("first", memory.frames.first().number())
       .Number("count", memory.frames.size())
       .End('}')

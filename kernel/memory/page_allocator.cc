@@ -12,6 +12,7 @@ using khocore::Block;
 using khocore::Error;
 using khocore::ErrorCode;
 using khocore::FrameState;
+using khocore::FrameTable;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
@@ -20,9 +21,12 @@ using khocore::PhysRange;
 using khocore::Result;
 using khocore::Status;
 
-/// A byte of the frame table: RAM outside scratch that nobody has claimed.
-bool IsUnused(uint8_t byte) {
-  return (byte & 0xe0) == static_cast<uint8_t>(FrameState::kFree) << 5;
+bool IsUnused(const FrameTable::Run& run) {
+  return run.state == FrameState::kFree && !run.in_scratch;
+}
+
+PhysRange RangeOf(PageFrame begin, PageFrame end) {
+  return {begin.address(), end.address() - begin.address()};
 }
 
 PageFrame BuddyOf(Block block) {
@@ -37,36 +41,33 @@ PageAllocator::Links* PageAllocator::LinksOf(PageFrame frame) const {
   return static_cast<Links*>(bytes);
 }
 
-void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, khocore::FrameTable& frames) {
+void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, FrameTable& frames) {
   memory_ = &memory;
   frames_ = &frames;
-  const uint8_t* bytes = frames.bytes();
-  const uint64_t count = frames.size();
-  for (uint64_t i = 0; i < count;) {
-    uint64_t end = i;
-    while (end < count && IsUnused(bytes[end])) ++end;
-    if (end == i) {
-      ++i;
-      continue;
-    }
-    // A run is split into the fewest aligned blocks, so no two of them can be merged.
-    const PhysRange run{(frames.first() + i).address(), (end - i) * khocore::kPageSize};
-    (void)ForEachBlock(run, [&](Block block) -> Status {
-      const unsigned order = block.order.log2() < kMaxOrder ? block.order.log2() : kMaxOrder;
-      const Order piece = Order::FromLog2(order);
-      for (uint64_t at = 0; at < block.order.pages(); at += piece.pages()) {
-        Link({block.frame + at, piece});
-      }
-      return Ok{};
-    });
-    i = end;
+  for (PageFrame at = frames.first(); at < frames.end();) {
+    const FrameTable::Run run = frames.RunAt(at);
+    const PageFrame end = at + run.frames;
+    if (IsUnused(run)) InsertRange(RangeOf(at, end));
+    at = end;
   }
   all_pages_ = free_pages_;
 }
 
-void PageAllocator::Link(Block block) {
-  frames_->Set(block, FrameState::kFree);
-  Enter(block);
+void PageAllocator::InsertRange(PhysRange range) {
+  (void)ForEachBlock(range, [&](Block block) -> Status {
+    const unsigned order = block.order.log2() < kMaxOrder ? block.order.log2() : kMaxOrder;
+    const Order piece = Order::FromLog2(order);
+    for (uint64_t at = 0; at < block.order.pages(); at += piece.pages()) {
+      InsertAndMerge({block.frame + at, piece});
+    }
+    return Ok{};
+  });
+}
+
+void PageAllocator::Mark(PhysRange range, FrameState state) {
+  const Status marked =
+      ForEachBlock(range, [&](Block block) { return frames_->Set(block, state); });
+  KHORIG_CHECK(marked.ok());
 }
 
 void PageAllocator::Enter(Block block) {
@@ -85,30 +86,31 @@ void PageAllocator::Unlink(Block block) {
   free_pages_ -= block.order.pages();
 }
 
-bool PageAllocator::IsFreeHead(PageFrame frame, unsigned order) const {
-  return frames_->state(frame) == FrameState::kFree && frames_->is_head(frame) &&
-         !frames_->in_scratch(frame) && frames_->order(frame).log2() == order;
-}
-
 void PageAllocator::InsertAndMerge(Block block) {
-  while (block.order.log2() < kMaxOrder && IsFreeHead(BuddyOf(block), block.order.log2())) {
-    const PageFrame buddy = BuddyOf(block);
-    Unlink({buddy, block.order});
-    block.frame = buddy < block.frame ? buddy : block.frame;
+  KHORIG_CHECK(frames_->Set(block, FrameState::kFree).ok());
+  while (block.order.log2() < kMaxOrder) {
+    const Block buddy{BuddyOf(block), block.order};
+    if (!frames_->IsHead(buddy, FrameState::kFree)) break;
+    Unlink(buddy);
+    block.frame = buddy.frame < block.frame ? buddy.frame : block.frame;
     block.order = Order::FromLog2(block.order.log2() + 1);
+    KHORIG_CHECK(frames_->Join(block).ok());
   }
-  Link(block);
+  Enter(block);
 }
 
 unsigned PageAllocator::ChooseList(unsigned order) {
+  unsigned best = order;
+  while (best <= kMaxOrder && lists_[best].first == kNone) ++best;
+  const bool plenty = free_pages_ > all_pages_ / 8 * 7;
+  if (best > kMaxOrder || random_ == nullptr || !plenty) return best;
+  const unsigned last = random_->Below(kFarOneIn) == 0 ? kMaxOrder : kSpreadOrder;
   unsigned lists[kMaxOrder + 1];
   unsigned count = 0;
-  for (; order <= kMaxOrder; ++order) {
-    if (lists_[order].first != kNone) lists[count++] = order;
+  for (unsigned at = best; at <= last; ++at) {
+    if (lists_[at].first != kNone) lists[count++] = at;
   }
-  if (count == 0) return kMaxOrder + 1;
-  const bool plenty = free_pages_ > all_pages_ / 8 * 7;
-  return lists[random_ != nullptr && plenty ? random_->Below(count) : 0];
+  return count == 0 ? best : lists[random_->Below(count)];
 }
 
 Result<PageFrame> PageAllocator::Allocate(Order order) {
@@ -121,10 +123,10 @@ Result<PageFrame> PageAllocator::Allocate(Order order) {
   for (unsigned split = found; split > order.log2(); --split) {
     const Order half = Order::FromLog2(split - 1);
     const Block rest{head + half.pages(), half};
-    frames_->SplitOff(rest);
+    KHORIG_CHECK(frames_->SplitOff(rest).ok());
     Enter(rest);
   }
-  frames_->Set({head, order}, FrameState::kAllocated);
+  KHORIG_CHECK(frames_->Set({head, order}, FrameState::kAllocated).ok());
   return head;
 }
 
@@ -133,7 +135,7 @@ Status PageAllocator::Free(PageFrame head) {
       frames_->in_scratch(head)) {
     return Error{ErrorCode::kNotPreserved, head.address()};
   }
-  InsertAndMerge({head, frames_->order(head)});
+  InsertRange({head.address(), frames_->order(head).bytes()});
   return Ok{};
 }
 
@@ -142,20 +144,50 @@ Result<PhysRange> PageAllocator::AllocateRange(uint64_t size, uint64_t alignment
   const uint64_t wanted = bytes > alignment ? bytes : alignment;
   unsigned order = 0;
   while (order < kMaxOrder && Order::FromLog2(order).bytes() < wanted) ++order;
-  const Result<PageFrame> head = Allocate(Order::FromLog2(order));
-  if (!head.ok()) return head.error();
-  const PhysAddr begin = head.value().address();
-  const PhysRange kept{begin, bytes};
-  const PhysRange rest{begin + bytes, Order::FromLog2(order).bytes() - bytes};
-  (void)ForEachBlock(kept, [&](Block block) -> Status {
-    frames_->Set(block, FrameState::kAllocated);
-    return Ok{};
-  });
-  (void)ForEachBlock(rest, [&](Block block) -> Status {
-    InsertAndMerge(block);
-    return Ok{};
-  });
+  if (wanted <= Order::FromLog2(order).bytes()) {
+    const Result<PageFrame> head = Allocate(Order::FromLog2(order));
+    if (head.ok()) {
+      const PhysRange kept{head.value().address(), bytes};
+      Mark(kept, FrameState::kAllocated);
+      InsertRange({kept.end(), Order::FromLog2(order).bytes() - bytes});
+      return kept;
+    }
+  }
+  // No block is that large, but blocks that lie side by side may be.
+  const PhysRange kept = FindFree(bytes, alignment);
+  if (kept.size == 0) return Error{ErrorCode::kOutOfMemory, PhysAddr(), bytes};
+  TakeOut(kept);
   return kept;
+}
+
+PhysRange PageAllocator::FindFree(uint64_t bytes, uint64_t alignment) const {
+  const uint64_t step = alignment < khocore::kPageSize ? khocore::kPageSize : alignment;
+  for (PageFrame at = frames_->first(); at < frames_->end();) {
+    const FrameTable::Run run = frames_->RunAt(at);
+    const PhysRange free = RangeOf(at, at + run.frames);
+    const PhysRange place{PhysAddr::FromRaw(khocore::AlignUp(free.begin.raw(), step)), bytes};
+    if (IsUnused(run) && place.begin.IsAligned(step) && free.Contains(place)) return place;
+    at = at + run.frames;
+  }
+  return {};
+}
+
+void PageAllocator::TakeOut(PhysRange kept) {
+  // The block that `kept` begins in has its head at a multiple of some order at or before it.
+  unsigned order = 0;
+  PageFrame front = PageFrame::Containing(kept.begin);
+  while (!frames_->is_head(front)) {
+    front = PageFrame::FromNumber(front.number() & ~(Order::FromLog2(++order).pages() - 1));
+  }
+  PageFrame back = front;
+  while (back.address() < kept.end()) {
+    const Block block{back, frames_->order(back)};
+    Unlink(block);
+    back = back + block.order.pages();
+  }
+  Mark(kept, FrameState::kAllocated);
+  InsertRange({front.address(), kept.begin - front.address()});
+  InsertRange({kept.end(), back.address() - kept.end()});
 }
 
 Status PageAllocator::FreeRange(PhysRange range) {

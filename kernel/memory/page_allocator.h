@@ -16,14 +16,20 @@ namespace core {
 class PageAllocator : public khocore::PageSource {
  public:
   static constexpr unsigned kMaxOrder = 20;
+  /// 128 MiB: what one leaf of the tracker has single pages of.
+  static constexpr unsigned kSpreadOrder = 15;
+  /// Of so many allocations one may break up a larger block.
+  static constexpr uint64_t kFarOneIn = 512;
 
   /// Takes over every frame that is `kFree` and outside scratch. `memory` and `frames` outlive the
   /// allocator. Call once.
   void Initialize(const khocore::PhysicalMemory& memory, khocore::FrameTable& frames);
 
   /// From here on `random` decides which free block is used: the oldest or the newest of the best
-  /// size, and while nearly all memory is free, of any size that is large enough. So small states
-  /// are spread over all of a large machine, and large ones still fit into a small one.
+  /// size, and while nearly all memory is free, of any size that is large enough up to
+  /// `kSpreadOrder`; once in a while of any size at all. So a state is scattered over a few distant
+  /// parts of a large machine: what it costs to describe it (nodes of the tracker, free blocks
+  /// between its pages) does not grow with RAM. Large states still fit into a small machine.
   void SetRandom(Random* random) { random_ = random; }
 
   /// A block, owned by the caller until `Free`. Its content is whatever was there before.
@@ -33,8 +39,8 @@ class PageAllocator : public khocore::PageSource {
   /// table's. Errors: `kNotPreserved` when `head` is no allocated block.
   khocore::Status Free(khocore::PageFrame head);
 
-  /// `size` bytes, contiguous and aligned, as blocks that together cover exactly its pages.
-  /// Errors: `kOutOfMemory`.
+  /// `size` bytes, contiguous and aligned, as blocks that together cover exactly its pages; larger
+  /// than the largest block, too. Errors: `kOutOfMemory`.
   khocore::Result<khocore::PhysRange> AllocateRange(uint64_t size, uint64_t alignment);
   /// Gives back a range whose blocks were all allocated or restored. Errors: as `Free`.
   khocore::Status FreeRange(khocore::PhysRange range);
@@ -58,14 +64,19 @@ class PageAllocator : public khocore::PageSource {
   };
 
   Links* LinksOf(khocore::PageFrame frame) const;
-  void Link(khocore::Block block);
+  /// Sets the state of every frame of `range`, as the fewest blocks.
+  void Mark(khocore::PhysRange range, khocore::FrameState state);
   /// Puts a block into its list whose frames are marked already.
   void Enter(khocore::Block block);
   void Unlink(khocore::Block block);
   /// The order of the list to take a block of `order` from, above `kMaxOrder` when there is none.
   unsigned ChooseList(unsigned order);
   void InsertAndMerge(khocore::Block block);
-  bool IsFreeHead(khocore::PageFrame frame, unsigned order) const;
+  void InsertRange(khocore::PhysRange range);
+  /// The lowest free range of this size, whatever blocks it is made of; empty when there is none.
+  khocore::PhysRange FindFree(uint64_t bytes, uint64_t alignment) const;
+  /// Takes exactly `kept`, which is free, out of the free blocks that it touches.
+  void TakeOut(khocore::PhysRange kept);
 
   const khocore::PhysicalMemory* memory_ = nullptr;
   khocore::FrameTable* frames_ = nullptr;

@@ -10,6 +10,8 @@
 #include <set>
 #include <vector>
 
+#include "khocore/test_machine.h"
+
 namespace core {
 namespace {
 
@@ -35,8 +37,7 @@ class PageAllocatorTest : public testing::Test {
   PageAllocatorTest()
       : bytes_(static_cast<uint8_t*>(std::aligned_alloc(kPageSize, kPages * kPageSize)),
                &std::free),
-        states_(kPages),
-        frames_(PageFrame::FromNumber(kFirst), {states_.data(), states_.size()}) {
+        storage_(PageFrame::FromNumber(kFirst), kPages) {
     EXPECT_TRUE(
         memory_
             .AddWindow({PageFrame::FromNumber(kFirst).address(), kPages * kPageSize}, bytes_.get())
@@ -46,23 +47,21 @@ class PageAllocatorTest : public testing::Test {
 
   void Mark(uint64_t first, uint64_t count, FrameState state) {
     const PhysRange range{PageFrame::FromNumber(first).address(), count * kPageSize};
-    EXPECT_TRUE(ForEachBlock(range, [&](Block block) -> Status {
-                  frames_.Set(block, state);
-                  return Ok{};
-                }).ok());
+    EXPECT_TRUE(
+        ForEachBlock(range, [&](Block block) -> Status { return frames_.Set(block, state); }).ok());
   }
 
   std::unique_ptr<uint8_t, decltype(&std::free)> bytes_;
-  std::vector<uint8_t> states_;
+  khocore::TestFrames storage_;
   PhysicalMemory memory_;
-  FrameTable frames_;
+  FrameTable& frames_ = storage_.table;
   PageAllocator allocator_;
 };
 
 TEST_F(PageAllocatorTest, TakesOverWhatIsFreeAndNothingElse) {
   Mark(2000, 10, FrameState::kAllocated);
   Mark(3000, 5, FrameState::kPreserved);
-  frames_.SetScratch({PageFrame::FromNumber(4096).address(), 1024 * kPageSize});
+  ASSERT_TRUE(frames_.SetScratch({PageFrame::FromNumber(4096).address(), 1024 * kPageSize}).ok());
   allocator_.Initialize(memory_, frames_);
   EXPECT_EQ(allocator_.free_pages(), kPages - 10 - 5 - 1024);
   std::set<uint64_t> seen;
@@ -83,7 +82,7 @@ TEST_F(PageAllocatorTest, TakesOverWhatIsFreeAndNothingElse) {
 
 TEST_F(PageAllocatorTest, BlocksAreAlignedAndMergeAgain) {
   allocator_.Initialize(memory_, frames_);
-  const std::vector<uint8_t> before = states_;
+  const std::vector<uint8_t> before = BytesOf(frames_, frames_.first(), kPages);
   Random random(3);
   allocator_.SetRandom(&random);
   std::vector<Block> held;
@@ -101,7 +100,8 @@ TEST_F(PageAllocatorTest, BlocksAreAlignedAndMergeAgain) {
     held.erase(held.begin() + static_cast<std::ptrdiff_t>(index));
   }
   EXPECT_EQ(allocator_.free_pages(), kPages);
-  EXPECT_EQ(states_, before) << "the blocks did not merge back into the ones at the start";
+  EXPECT_EQ(BytesOf(frames_, frames_.first(), kPages), before)
+      << "the blocks did not merge back into the ones at the start";
 }
 
 TEST_F(PageAllocatorTest, RangesCoverExactlyTheirPages) {
@@ -111,13 +111,38 @@ TEST_F(PageAllocatorTest, RangesCoverExactlyTheirPages) {
   EXPECT_EQ(range.value().size, 38 * kPageSize);
   EXPECT_TRUE(range.value().begin.IsAligned(16 * kPageSize));
   EXPECT_EQ(allocator_.free_pages(), kPages - 38);
-  EXPECT_EQ(frames_.Count(FrameState::kAllocated), 38u);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kAllocated), 38u);
   ASSERT_TRUE(allocator_.FreeRange(range.value()).ok());
   EXPECT_EQ(allocator_.free_pages(), kPages);
 }
 
+TEST_F(PageAllocatorTest, RangesAreFoundAcrossBlocks) {
+  // 4000 pages in one piece, of which no block has more than 2048.
+  Mark(1500, 20, FrameState::kAllocated);
+  allocator_.Initialize(memory_, frames_);
+  EXPECT_FALSE(allocator_.AllocateRange(4481 * kPageSize, kPageSize).ok());
+  const auto range = allocator_.AllocateRange(4000 * kPageSize, 8 * kPageSize);
+  ASSERT_TRUE(range.ok());
+  EXPECT_EQ(range.value().size, 4000 * kPageSize);
+  EXPECT_TRUE(range.value().begin.IsAligned(8 * kPageSize));
+  EXPECT_EQ(allocator_.free_pages(), kPages - 20 - 4000);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kAllocated), 4020u);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kFree), kPages - 4020);
+  ASSERT_TRUE(allocator_.FreeRange(range.value()).ok());
+  EXPECT_EQ(allocator_.free_pages(), kPages - 20);
+}
+
+TEST_F(PageAllocatorTest, RangesTooLargeForMemoryAreRefused) {
+  allocator_.Initialize(memory_, frames_);
+  for (const uint64_t size : {(kPages + 1) * kPageSize, uint64_t{5} << 30, ~uint64_t{0}}) {
+    EXPECT_EQ(allocator_.AllocateRange(size, kPageSize).error().code, ErrorCode::kOutOfMemory);
+  }
+  EXPECT_EQ(allocator_.AllocateRange(1, uint64_t{8} << 30).error().code, ErrorCode::kOutOfMemory);
+  EXPECT_EQ(allocator_.free_pages(), kPages);
+}
+
 TEST_F(PageAllocatorTest, RefusesWhatItDidNotHandOut) {
-  frames_.SetScratch({PageFrame::FromNumber(4096).address(), 1024 * kPageSize});
+  ASSERT_TRUE(frames_.SetScratch({PageFrame::FromNumber(4096).address(), 1024 * kPageSize}).ok());
   allocator_.Initialize(memory_, frames_);
   const auto head = allocator_.Allocate(Order::FromLog2(3));
   ASSERT_TRUE(head.ok());

@@ -80,8 +80,8 @@ void LoseTails(Generation& generation) {
   ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
     const Block block = Decode(entry);
     if (block.order.log2() == 3 && core::Fire(core::Fault::kTailNotRestored)) {
-      generation.memory.frames.Set({block.frame + (block.order.pages() - 1), Order()},
-                                   FrameState::kPreserved);
+      return generation.memory.frames.Set({block.frame + (block.order.pages() - 1), Order()},
+                                          FrameState::kPreserved);
     }
     return Ok{};
   });

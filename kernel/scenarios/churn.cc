@@ -135,7 +135,9 @@ void Preserve(Generation& generation) {
     const uint8_t entry = model.pages[at];
     if (entry == Model::kTail) continue;
     const Order order = Order::FromLog2(entry == 0 ? 0 : entry - 1u);
-    generation.memory.frames.Set(BlockAt(model, at, order), khocore::FrameState::kAllocated);
+    Require(
+        generation.memory.frames.Set(BlockAt(model, at, order), khocore::FrameState::kAllocated),
+        "churn");
   }
 }
 

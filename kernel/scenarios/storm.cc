@@ -248,7 +248,7 @@ void Renew(Generation& generation, StormModel& model) {
 /// The frame table is the other view of the same blocks.
 void MarkFrames(Generation& generation, const StormModel& model) {
   const auto mark = [&](Block block) {
-    generation.memory.frames.Set(block, khocore::FrameState::kAllocated);
+    Require(generation.memory.frames.Set(block, khocore::FrameState::kAllocated), kStormStore);
   };
   for (uint64_t at = 0; at < kStormPages; ++at) {
     const uint8_t entry = model.pages[at];

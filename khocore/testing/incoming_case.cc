@@ -73,18 +73,35 @@ class CaseRam {
 class CaseFrames {
  public:
   explicit CaseFrames(const Scratch& scratch)
-      : bytes_(kRamPages),
-        table_(PageFrame::Containing(kCaseRam.begin), {bytes_.data(), bytes_.size()}) {
+      : directory_(FrameTable::DirectoryBytes(kFirst, kRamPages) / sizeof(uint64_t)),
+        pages_(FrameTable::ChunkCount(kFirst, kRamPages)),
+        table_(kFirst, kRamPages, directory_.data()) {
+    table_.AddPages({pages_[0].bytes, pages_.size() * kPageSize});
     const unsigned order = static_cast<unsigned>(__builtin_ctzll(kRamPages));
-    table_.Set({table_.first(), Order::FromLog2(order)}, FrameState::kFree);
-    for (size_t i = 0; i < scratch.area_count(); ++i) table_.SetScratch(scratch.area(i));
+    CASE_CHECK(table_.Set({kFirst, Order::FromLog2(order)}, FrameState::kFree).ok());
+    for (const PhysRange& area : scratch.areas()) CASE_CHECK(table_.SetScratch(area).ok());
   }
   FrameTable& table() { return table_; }
 
  private:
-  std::vector<uint8_t> bytes_;
+  static constexpr PageFrame kFirst = PageFrame::Containing(kCaseRam.begin);
+  struct alignas(kPageSize) Page {
+    uint8_t bytes[kPageSize];
+  };
+  std::vector<uint64_t> directory_;
+  std::vector<Page> pages_;
   FrameTable table_;
 };
+
+uint64_t CountFrames(const FrameTable& frames, FrameState state) {
+  uint64_t count = 0;
+  for (PageFrame at = frames.first(); at < frames.end();) {
+    const FrameTable::Run run = frames.RunAt(at);
+    if (run.state == state) count += run.frames;
+    at = at + run.frames;
+  }
+  return count;
+}
 
 bool SameError(const Error& a, const Error& b) {
   return a.code == b.code && a.where == b.where && a.found == b.found && a.expected == b.expected;
@@ -94,8 +111,8 @@ bool SameError(const Error& a, const Error& b) {
 void ExpectOnlyClaims(const FrameTable& frames, const Scratch& scratch, uint64_t pages) {
   CaseFrames fresh(scratch);
   for (uint64_t i = 0; i < kRamPages; ++i) {
-    if (frames.bytes()[i] == fresh.table().bytes()[i]) continue;
     const PageFrame frame = frames.first() + i;
+    if (frames.Byte(frame) == fresh.table().Byte(frame)) continue;
     CASE_CHECK(frames.state(frame) == FrameState::kPreserved && !frames.in_scratch(frame));
     --pages;
   }
@@ -116,8 +133,8 @@ void RestoreAll(const PhysicalMemory& memory, const Incoming& incoming, FrameTab
   CASE_CHECK(map.ok());
   CASE_CHECK(WalkRadix(memory, PhysAddr::FromRaw(map.value()), {node, block}).ok());
   CASE_CHECK(blocks == incoming.summary().blocks);
-  CASE_CHECK(frames.Count(FrameState::kPreserved) == 0);
-  CASE_CHECK(frames.Count(FrameState::kAllocated) == incoming.summary().pages);
+  CASE_CHECK(CountFrames(frames, FrameState::kPreserved) == 0);
+  CASE_CHECK(CountFrames(frames, FrameState::kAllocated) == incoming.summary().pages);
 }
 
 void ReadClients(const PhysicalMemory& memory, const Incoming& incoming) {

@@ -98,7 +98,7 @@ void TestHandover::SetBit(Block block) {
 
 CheckResult TestHandover::CheckAt(uint64_t root) { return CheckWith(root, machine.NewFrames()); }
 
-CheckResult TestHandover::CheckWith(uint64_t root, FrameTable frames) {
+CheckResult TestHandover::CheckWith(uint64_t root, FrameTable& frames) {
   CheckResult result;
   machine.Freeze();
   result.summary =
@@ -107,7 +107,7 @@ CheckResult TestHandover::CheckWith(uint64_t root, FrameTable frames) {
         return true;
       });
   machine.Thaw();
-  EXPECT_EQ(frames.Count(FrameState::kPreserved), result.summary.pages);
+  EXPECT_EQ(CountFrames(frames, FrameState::kPreserved), result.summary.pages);
   for (uint64_t at = TestMachine::kBase; at < TestMachine::kEnd; at += kPageSize) {
     EXPECT_EQ(frames.in_scratch(FrameAt(at)), machine.scratch.Overlaps({Addr(at), kPageSize}))
         << std::hex << at;
@@ -136,7 +136,7 @@ void ExpectFinding(TestHandover& handover, uint64_t root, ErrorCode code, uint64
   EXPECT_EQ(result.findings[0].code, code) << Describe(result.findings[0]);
   EXPECT_EQ(result.findings[0].where.raw(), where) << Describe(result.findings[0]);
 
-  FrameTable frames = handover.machine.NewFrames();
+  FrameTable& frames = handover.machine.NewFrames();
   const Result<Incoming> incoming =
       Incoming::Open(handover.machine.memory, Addr(root), handover.machine.scratch, frames);
   EXPECT_ERROR(incoming, code, where);

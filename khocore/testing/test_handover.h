@@ -58,7 +58,7 @@ class TestHandover {
   CheckResult Check() { return CheckAt(root()); }
   CheckResult CheckAt(uint64_t root);
   /// The same with this frame table.
-  CheckResult CheckWith(uint64_t root, FrameTable frames);
+  CheckResult CheckWith(uint64_t root, FrameTable& frames);
 
   TestMachine machine;
   Tracker tracker;

@@ -76,13 +76,34 @@ void TestMachine::Thaw() {
   ASSERT_EQ(mprotect(mapping_ + kGuard, kSize, PROT_READ | PROT_WRITE), 0);
 }
 
-FrameTable TestMachine::NewFrames() {
-  std::vector<uint8_t>& bytes = frame_bytes_.emplace_back(kSize / kPageSize, 0xff);
-  FrameTable frames(FrameAt(kBase), {bytes.data(), bytes.size()});
+TestFrames::TestFrames(PageFrame first, uint64_t count)
+    : directory_(FrameTable::DirectoryBytes(first, count) / sizeof(uint64_t), ~uint64_t{0}),
+      pages_((FrameTable::ChunkCount(first, count) + 1) * kPageSize, 0xff) {
+  table = FrameTable(first, count, directory_.data());
+  const uint64_t unaligned = reinterpret_cast<uint64_t>(pages_.data());
+  table.AddPages({pages_.data() + (AlignUp(unaligned, kPageSize) - unaligned),
+                  table.chunk_count() * kPageSize});
+}
+
+std::vector<uint8_t> BytesOf(const FrameTable& frames, PageFrame first, uint64_t count) {
+  std::vector<uint8_t> bytes;
+  for (uint64_t i = 0; i < count; ++i) bytes.push_back(frames.Byte(first + i));
+  return bytes;
+}
+
+uint64_t CountFrames(const FrameTable& frames, FrameState state) {
+  uint64_t count = 0;
+  for (uint64_t i = 0; i < frames.size(); ++i) count += frames.state(frames.first() + i) == state;
+  return count;
+}
+
+FrameTable& TestMachine::NewFrames() {
+  frames_.push_back(std::make_unique<TestFrames>(FrameAt(kBase), kSize / kPageSize));
+  FrameTable& frames = frames_.back()->table;
   for (uint64_t at = kBase; at < kEnd; at += kPageSize) {
-    frames.Set(BlockAt(at, 0), FrameState::kFree);
+    EXPECT_TRUE(frames.Set(BlockAt(at, 0), FrameState::kFree).ok());
   }
-  frames.SetScratch({Addr(kBase), kScratchSize});
+  EXPECT_TRUE(frames.SetScratch({Addr(kBase), kScratchSize}).ok());
   return frames;
 }
 

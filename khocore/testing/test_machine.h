@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -38,6 +39,23 @@ class TestPages final : public PageSource {
   uint64_t left_ = ~uint64_t{0};
 };
 
+/// The frame table of RAM that is there for tests, with a page for each chunk.
+class TestFrames {
+ public:
+  TestFrames(PageFrame first, uint64_t count);
+
+  FrameTable table;
+
+ private:
+  std::vector<uint64_t> directory_;
+  std::vector<uint8_t> pages_;
+};
+
+/// The bytes of `count` frames from `first` on.
+std::vector<uint8_t> BytesOf(const FrameTable& frames, PageFrame first, uint64_t count);
+/// The number of frames in a state.
+uint64_t CountFrames(const FrameTable& frames, FrameState state);
+
 /// A small machine: 32 MiB of RAM at 1 GiB with unreachable addresses around it. The first 4 MiB
 /// are scratch, the pages of the last 4 MiB belong to `pages`.
 class TestMachine {
@@ -65,14 +83,14 @@ class TestMachine {
   void Thaw();
 
   /// The frame table of a kernel that has just started: all RAM free, scratch marked.
-  FrameTable NewFrames();
+  FrameTable& NewFrames();
 
   PhysicalMemory memory;
   Scratch scratch;
 
  private:
   uint8_t* mapping_;
-  std::vector<std::vector<uint8_t>> frame_bytes_;
+  std::vector<std::unique_ptr<TestFrames>> frames_;
 
  public:
   TestPages pages;
