@@ -104,9 +104,7 @@ def _compare_frames(inspection: Inspection, blocks: Blocks, what: str) -> Iterat
     frames = blocks.page_frames()
     heads = np.cumsum(blocks.counts) - blocks.counts
     wrong: Int64Array = np.arange(len(frames), dtype=np.int64)
-    found = np.zeros(len(frames), dtype=np.uint8)
-    covered = table.covers(frames)
-    found[covered] = table.entries[frames[covered] - table.first]
+    found = table.states(frames)
     for state in (FrameState.ALLOCATED, FrameState.PRESERVED):
         expected = np.full(len(frames), frame_byte(state, None), dtype=np.uint8)
         expected[heads] = frame_byte(state, 0) + blocks.orders

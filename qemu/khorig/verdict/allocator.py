@@ -54,9 +54,7 @@ def _compare(
     expected = np.full(len(frames), frame_byte(FrameState.ALLOCATED, None), dtype=np.uint8)
     heads = np.cumsum(blocks.counts) - blocks.counts
     expected[heads] = frame_byte(FrameState.ALLOCATED, 0) + blocks.orders
-    found = np.zeros(len(frames), dtype=np.uint8)
-    covered = table.covers(frames)
-    found[covered] = table.entries[frames[covered] - table.first]
+    found = table.states(frames)
     wrong = np.flatnonzero(found != expected)
     if not len(wrong):
         return []

@@ -14,6 +14,7 @@ from khorig.check.outcome import Status
 from khorig.view.dumps import Dump, RunFacts
 from khorig.view.inspection import Inspection, NoHandover, inspect
 from khorig.view.memory import LeftOut, PhysRange, RamMemory
+from view.frame_table_writer import write_frame_table
 from view.handover_image import (
     LOG_TEXT,
     MIB,
@@ -184,7 +185,7 @@ class Sample:
             table[first] = _ALLOCATED | order
         for at, value in self.frames.items():
             table[at - RAM.begin >> 12] = value
-        self.image.ram.write(FRAME_TABLE, table.tobytes())
+        write_frame_table(self.image.ram, FRAME_TABLE, table.tobytes())
 
     def dump(self) -> Dump:
         """The memory as a dump of a run."""

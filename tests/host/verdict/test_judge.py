@@ -12,6 +12,7 @@ from khorig.verdict.judge import HandoverJudge
 from verdict.fake_guest import (
     ALLOCATED,
     FREE,
+    FRAME_BYTES,
     TABLE,
     TAIL,
     FakeGuest,
@@ -224,7 +225,7 @@ def test_allocator_disagrees(offset: int, value: int, text: str) -> None:
     guest = sealed_guest()
     block = block_of(guest, 4)
     page = block + offset * PAGE
-    guest.image.ram.write(TABLE + (page - RAM.begin) // PAGE, bytes([value]))
+    guest.image.ram.write(FRAME_BYTES + (page - RAM.begin) // PAGE, bytes([value]))
     finding = first(guest.first_generation(), "sealed frames", page, f"memblock/mem0 page {offset}")
     assert text in finding.what
 
@@ -232,7 +233,7 @@ def test_allocator_disagrees(offset: int, value: int, text: str) -> None:
 def test_tree_on_a_free_page() -> None:
     guest = sealed_guest()
     node = guest.image.nodes[2]
-    guest.image.ram.write(TABLE + (node - RAM.begin) // PAGE, bytes([FREE]))
+    guest.image.ram.write(FRAME_BYTES + (node - RAM.begin) // PAGE, bytes([FREE]))
     finding = guest.first_generation()[0]
     assert finding.clause == "sealed frames" and finding.owner.startswith("radix node of level 3")
 
