@@ -10,7 +10,7 @@
 #include <set>
 #include <vector>
 
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace core {
 namespace {
