@@ -5,7 +5,7 @@
 
     kernel_binary(
         name = "kernel",
-        deps = ["//kernel/handover:main", ...],
+        deps = ["//kernel/handover:course", ...],
     )
 
     kernel_image(

@@ -1,28 +1,34 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/foreign.h"
 
-#include "kernel/handover/generation.h"
+#include <string.h>
+
+#include "kernel/base/direct_map.h"
 #include "kernel/rig/event.h"
 
 namespace clients {
-namespace {
 
+using khocore::Block;
 using khocore::FragmentReader;
-using khocore::FrameState;
-using khocore::FrameTable;
 using khocore::Ok;
-using khocore::Order;
 using khocore::PageFrame;
 using khocore::PhysRange;
 using khocore::Result;
 using khocore::Status;
 
-}  // namespace
-
-void ReportClients(const core::Generation& generation) {
-  const FragmentReader& root = generation.memory.incoming.root();
-  const Status status = root.ForEachSubnode(root.root(), [&](int node, const char* name) -> Status {
-    const Result<PhysRange> blob = root.Link(node);
+Status Foreign::Restore(handover::Incoming& incoming) {
+  incoming_ = &incoming;
+  // The page of the root is released before the next root is made.
+  const Result<PageFrame> copy = incoming.generation().allocator.AllocatePage();
+  if (!copy.ok()) return copy.error();
+  memcpy(core::Direct<void>(copy.value().address()), core::Direct<void>(incoming.root().address()),
+         khocore::kPageSize);
+  const Result<FragmentReader> root =
+      FragmentReader::Open(incoming.physical(), copy.value().address());
+  if (!root.ok()) return root.error();
+  root_ = root.value();
+  return root_.ForEachSubnode(root_.root(), [&](int node, const char* name) -> Status {
+    const Result<PhysRange> blob = root_.Link(node);
     if (!blob.ok()) return blob.error();
     core::Event("client")
         .Text("name", name)
@@ -30,32 +36,29 @@ void ReportClients(const core::Generation& generation) {
         .Number("size", blob.value().size);
     return Ok{};
   });
-  core::Require(status, "clients");
 }
 
-Status PreserveForeign(core::Generation& generation) {
-  const FrameTable& frames = generation.memory.frames;
-  for (PageFrame at = frames.first(); at < frames.end();) {
-    if (frames.state(at) != FrameState::kPreserved) {
-      at = at + frames.RunAt(at).frames;
-      continue;
-    }
-    const Order order = frames.order(at);
-    KHOCORE_RETURN_IF_ERROR(generation.tracker.Preserve({at, order}));
-    at = at + order.pages();
-  }
-  return Ok{};
+void Foreign::Verify(handover::Incoming& incoming) {
+  (void)incoming.ForEachUnrestored([&](Block block) -> Status {
+    ++incoming.passed_on.blocks;
+    incoming.passed_on.pages += block.order.pages();
+    return Ok{};
+  });
 }
 
-Status AddForeignClients(core::Generation& generation) {
-  if (!generation.memory.has_incoming) return Ok{};
-  const FragmentReader& root = generation.memory.incoming.root();
-  return root.ForEachSubnode(root.root(), [&](int node, const char* name) -> Status {
-    const Result<PhysRange> blob = root.Link(node);
+Status Foreign::Preserve(handover::Outgoing& outgoing) {
+  if (incoming_ == nullptr) return Ok{};
+  return incoming_->ForEachUnrestored(
+      [&](Block block) { return outgoing.tracker().Preserve(block); });
+}
+
+Status Foreign::Serialize(handover::Outgoing& outgoing) {
+  if (incoming_ == nullptr) return Ok{};
+  return root_.ForEachSubnode(root_.root(), [&](int node, const char* name) -> Status {
+    const Result<PhysRange> blob = root_.Link(node);
     if (!blob.ok()) return blob.error();
-    const PageFrame first = PageFrame::Containing(blob.value().begin);
-    if (generation.memory.frames.state(first) != FrameState::kPreserved) return Ok{};
-    return generation.outgoing.AddClient(name, blob.value());
+    if (!incoming_->IsUnrestored(PageFrame::Containing(blob.value().begin))) return Ok{};
+    return outgoing.AddClient(name, blob.value());
   });
 }
 

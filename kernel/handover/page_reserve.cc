@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/handover/page_reserve.h"
 
-namespace core {
+namespace handover {
 
+using khocore::Error;
+using khocore::ErrorCode;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
 using khocore::Result;
 using khocore::Status;
 
-Status PageReserve::Fill(khocore::Tracker& tracker) {
-  while (count_ < kPages) {
+Status PageReserve::Fill(khocore::Tracker& tracker, size_t pages) {
+  if (pages > kMaxPages) {
+    return Error{ErrorCode::kNoSpace, khocore::PhysAddr(), pages, kMaxPages};
+  }
+  while (count_ < pages) {
     const Result<PageFrame> page = source_.AllocatePage();
     if (!page.ok()) return page.error();
     pages_[count_++] = page.value();
@@ -28,4 +33,4 @@ Result<PageFrame> PageReserve::AllocatePage() {
   return pages_[--count_];
 }
 
-}  // namespace core
+}  // namespace handover

@@ -6,19 +6,20 @@
 #include "khocore/page_source.h"
 #include "khocore/tracker.h"
 
-namespace core {
+namespace handover {
 
-/// Pages for what is written when everything else is finished. They are taken, and the tracker has
-/// made room for them, before the first block is preserved; so that last part neither searches for
-/// memory nor grows the tracker, and costs the same whatever was preserved.
+/// Pages set aside for the last step of serialization. They are taken, and the tracker has made
+/// room for them, before the first block is preserved; so that step neither searches for memory nor
+/// grows the tracker, and costs the same whatever was preserved.
 class PageReserve final : public khocore::PageSource {
  public:
-  static constexpr size_t kPages = 4;
+  static constexpr size_t kMaxPages = 8;
 
   explicit PageReserve(khocore::PageSource& source) : source_(source) {}
 
-  /// Takes the pages. Errors: `kOutOfMemory`, `kOutsideRam`; what was taken stays in the reserve.
-  khocore::Status Fill(khocore::Tracker& tracker);
+  /// Takes `pages` pages. Errors: `kOutOfMemory`, `kOutsideRam`, `kNoSpace` for more than
+  /// `kMaxPages`; what was taken stays in the reserve.
+  khocore::Status Fill(khocore::Tracker& tracker, size_t pages);
   /// Gives back what is left.
   void Empty();
 
@@ -28,8 +29,8 @@ class PageReserve final : public khocore::PageSource {
 
  private:
   khocore::PageSource& source_;
-  khocore::PageFrame pages_[kPages];
+  khocore::PageFrame pages_[kMaxPages];
   size_t count_ = 0;
 };
 
-}  // namespace core
+}  // namespace handover

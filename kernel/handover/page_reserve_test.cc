@@ -5,7 +5,7 @@
 
 #include "khocore/testing/test_machine.h"
 
-namespace core {
+namespace handover {
 namespace {
 
 using khocore::ErrorCode;
@@ -14,6 +14,8 @@ using khocore::PageFrame;
 using khocore::Result;
 using khocore::TestMachine;
 using khocore::Tracker;
+
+constexpr size_t kPages = 4;
 
 class PageReserveTest : public testing::Test {
  protected:
@@ -29,9 +31,9 @@ class PageReserveTest : public testing::Test {
 };
 
 TEST_F(PageReserveTest, WhatIsInItIsPreservedWithoutAnAllocation) {
-  ASSERT_TRUE(reserve_.Fill(tracker_).ok());
+  ASSERT_TRUE(reserve_.Fill(tracker_, kPages).ok());
   machine_.pages.FailAt(0);
-  for (size_t i = 0; i < PageReserve::kPages; ++i) {
+  for (size_t i = 0; i < kPages; ++i) {
     const Result<PageFrame> page = reserve_.AllocatePage();
     ASSERT_TRUE(page.ok());
     EXPECT_TRUE(tracker_.Preserve({page.value(), Order()}).ok());
@@ -41,8 +43,13 @@ TEST_F(PageReserveTest, WhatIsInItIsPreservedWithoutAnAllocation) {
   EXPECT_TRUE(reserve_.AllocatePage().ok());
 }
 
+TEST_F(PageReserveTest, SaysWhenItIsAskedForTooMany) {
+  EXPECT_EQ(reserve_.Fill(tracker_, PageReserve::kMaxPages + 1).error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(machine_.pages.out().size(), tracker_.node_count());
+}
+
 TEST_F(PageReserveTest, GivesBackWhatIsLeft) {
-  ASSERT_TRUE(reserve_.Fill(tracker_).ok());
+  ASSERT_TRUE(reserve_.Fill(tracker_, kPages).ok());
   const Result<PageFrame> used = reserve_.AllocatePage();
   ASSERT_TRUE(used.ok());
   reserve_.Empty();
@@ -54,11 +61,11 @@ TEST_F(PageReserveTest, GivesBackWhatIsLeft) {
 TEST_F(PageReserveTest, KeepsWhatItHasWhenThereIsNoMore) {
   // The first page comes, the nodes for it do not.
   machine_.pages.FailAt(1);
-  EXPECT_EQ(reserve_.Fill(tracker_).error().code, ErrorCode::kOutOfMemory);
+  EXPECT_EQ(reserve_.Fill(tracker_, kPages).error().code, ErrorCode::kOutOfMemory);
   machine_.pages.FailNever();
   reserve_.Empty();
   EXPECT_EQ(machine_.pages.out().size(), tracker_.node_count());
 }
 
 }  // namespace
-}  // namespace core
+}  // namespace handover

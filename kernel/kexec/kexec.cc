@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "kernel/base/cpio.h"
+#include "kernel/base/direct_map.h"
 #include "kernel/base/print.h"
-#include "kernel/handover/generation.h"
 #include "kernel/kexec/segment_placer.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/fault.h"
+#include "kernel/rig/require.h"
 
 namespace core {
 namespace {
@@ -35,10 +36,10 @@ PhysRange Place(SegmentPlacer& placer, const char* what, uint64_t size, uint64_t
 }
 
 /// This kernel's command line with the number of the next generation in place of its own.
-const char* NextCommandLine(const Generation& generation) {
+const char* NextCommandLine(const LoadRequest& request) {
   static char line[boot::BootInfo::kMaxCommandLine];
   size_t length = 0;
-  for (const char* at = generation.info.command_line; *at != '\0';) {
+  for (const char* at = request.info.command_line; *at != '\0';) {
     const char* end = at;
     while (*end != '\0' && *end != ' ') ++end;
     const auto token = static_cast<size_t>(end - at);
@@ -49,14 +50,13 @@ const char* NextCommandLine(const Generation& generation) {
     }
     at = *end == '\0' ? end : end + 1;
   }
-  FormatTo(line + length, sizeof(line) - length, "generation=%u",
-           generation.options.generation + 1);
+  FormatTo(line + length, sizeof(line) - length, "generation=%u", request.generation + 1);
   return line;
 }
 
-Span<const uint8_t> FindFile(const Generation& generation, const char* name, bool required) {
+Span<const uint8_t> FindFile(const LoadRequest& request, const char* name, bool required) {
   Span<const uint8_t> file;
-  const Span<const uint8_t> archive = generation.archive.bytes();
+  const Span<const uint8_t> archive = request.archive;
   const CpioResult result = FindInCpio(archive, name, &file);
   if (result == CpioResult::kFound) return file;
   if (required || result != CpioResult::kNoSuchFile) {
@@ -87,7 +87,7 @@ struct NextFiles {
 
 /// `hop` names the kernel's file in its first line, the command line in its second. The archive
 /// itself goes on as initrd: it is one for the whole chain.
-NextFiles FilesOfHop(const Generation& generation, const char* name, Span<const uint8_t> hop) {
+NextFiles FilesOfHop(const LoadRequest& request, const char* name, Span<const uint8_t> hop) {
   size_t length = 0;
   while (length < hop.size && hop[length] != '\n') ++length;
   char kernel[64];
@@ -97,18 +97,17 @@ NextFiles FilesOfHop(const Generation& generation, const char* name, Span<const 
   memcpy(kernel, hop.data, length);
   kernel[length] = '\0';
   const Span<const uint8_t> rest{hop.data + length + 1, hop.size - length - 1};
-  return {FindFile(generation, kernel, true), generation.archive.bytes(),
-          CopyCommandLine(name, rest)};
+  return {FindFile(request, kernel, true), request.archive, CopyCommandLine(name, rest)};
 }
 
-NextFiles FindNextFiles(const Generation& generation) {
+NextFiles FindNextFiles(const LoadRequest& request) {
   char name[24];
-  FormatTo(name, sizeof(name), "hops/%u", generation.options.generation + 1);
-  const Span<const uint8_t> hop = FindFile(generation, name, false);
-  if (hop.size != 0) return FilesOfHop(generation, name, hop);
-  const Span<const uint8_t> line = FindFile(generation, "cmdline", false);
-  return {FindFile(generation, "kernel", true), FindFile(generation, "initrd", false),
-          line.size != 0 ? CopyCommandLine("cmdline", line) : NextCommandLine(generation)};
+  FormatTo(name, sizeof(name), "hops/%u", request.generation + 1);
+  const Span<const uint8_t> hop = FindFile(request, name, false);
+  if (hop.size != 0) return FilesOfHop(request, name, hop);
+  const Span<const uint8_t> line = FindFile(request, "cmdline", false);
+  return {FindFile(request, "kernel", true), FindFile(request, "initrd", false),
+          line.size != 0 ? CopyCommandLine("cmdline", line) : NextCommandLine(request)};
 }
 
 Segment PlaceKernel(SegmentPlacer& placer, Span<const uint8_t> file,
@@ -117,17 +116,16 @@ Segment PlaceKernel(SegmentPlacer& placer, Span<const uint8_t> file,
           Place(placer, "kernel", header.memory_bytes, header.alignment, header.minimum_address)};
 }
 
-Segment BuildParameterSegment(Generation& generation, SegmentPlacer& placer,
+Segment BuildParameterSegment(const LoadRequest& request, SegmentPlacer& placer,
                               const arch::NextBoot& next) {
   const uint64_t size = arch::ParametersSize(next);
   PhysRange place =
       Place(placer, "parameters", size, arch::kParametersAlignment, arch::kFirstUsable);
-  if (IsArmed(Fault::kSegmentOutsideScratch)) {
-    const PhysRange target = LargestPreservedBlock(generation);
-    if (target.size >= size && Fire(Fault::kSegmentOutsideScratch)) place = target;
+  if (request.misplaced_parameters.size >= size && Fire(Fault::kSegmentOutsideScratch)) {
+    place = request.misplaced_parameters;
   }
   const PhysRange buffer =
-      Require(generation.memory.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
+      Require(request.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
   memset(Direct<void>(buffer.begin), 0, buffer.size);
   Require(arch::BuildParameters(next, {Direct<uint8_t>(buffer.begin), size}, place.begin),
           "parameters");
@@ -150,8 +148,8 @@ void ReportSegments(const NextKernel& kernel) {
 
 }  // namespace
 
-NextKernel LoadNextKernel(Generation& generation) {
-  const NextFiles files = FindNextFiles(generation);
+NextKernel LoadNextKernel(const LoadRequest& request) {
+  const NextFiles files = FindNextFiles(request);
   const Span<const uint8_t> file = files.kernel;
   const Span<const uint8_t> initrd = files.initrd;
   arch::ImageHeader header;
@@ -159,31 +157,30 @@ NextKernel LoadNextKernel(Generation& generation) {
   if (!arch::ReadImageHeader(file, &header, &why)) {
     EndWithError(RequestError::kUsage, "image", "kernel: %s", why);
   }
-  SegmentPlacer placer(generation.memory.scratch, generation.random);
+  SegmentPlacer placer(request.scratch, request.random);
   NextKernel next;
   const auto add = [&next](const Segment& segment) {
     next.segments[next.segment_count++] = segment;
   };
   add(PlaceKernel(placer, file, header));
   next.entry = next.segments[0].destination.begin + header.entry_offset;
-  arch::NextBoot boot{.info = &generation.info,
+  arch::NextBoot boot{.info = &request.info,
                       .image_file = file,
                       .command_line = files.command_line,
                       .initrd = {},
-                      .kho_root = generation.outgoing.root().address(),
-                      .scratch = generation.memory.scratch.areas()};
+                      .kho_root = request.kho_root,
+                      .scratch = request.scratch.areas()};
   if (initrd.size != 0) {
     const PhysRange place =
         Place(placer, "initrd", initrd.size, khocore::kPageSize, arch::kFirstUsable);
     boot.initrd = {place.begin, initrd.size};
     add({"initrd", AddressOf(initrd.data), initrd.size, place});
   }
-  add(BuildParameterSegment(generation, placer, boot));
+  add(BuildParameterSegment(request, placer, boot));
   next.parameters = next.segments[next.segment_count - 1].destination.begin;
-  next.plan =
-      Require(arch::PrepareJump({next.segments, next.segment_count}, next.entry, next.parameters,
-                                generation.memory.physical, generation.memory.allocator),
-              "jump");
+  next.plan = Require(arch::PrepareJump({next.segments, next.segment_count}, next.entry,
+                                        next.parameters, request.ram, request.allocator),
+                      "jump");
   ReportSegments(next);
   return next;
 }

@@ -194,6 +194,8 @@ Status PageAllocator::FreeRange(PhysRange range) {
   return ForEachBlock(range, [&](Block block) { return Free(block.frame); });
 }
 
+Status PageAllocator::Regroup(Block block) { return frames_->Set(block, FrameState::kAllocated); }
+
 Result<PageFrame> PageAllocator::AllocatePage() {
   const Result<PageFrame> page = Allocate(Order());
   if (page.ok()) memset(LinksOf(page.value()), 0, khocore::kPageSize);

@@ -45,6 +45,10 @@ class PageAllocator : public khocore::PageSource {
   /// Gives back a range whose blocks were all allocated or restored. Errors: as `Free`.
   khocore::Status FreeRange(khocore::PhysRange range);
 
+  /// Makes `block`, pages that are allocated already, one allocation of its order; what is left of
+  /// the allocations that they belonged to is regrouped by the caller, too. Errors: `kOutOfMemory`.
+  khocore::Status Regroup(khocore::Block block);
+
   khocore::Result<khocore::PageFrame> AllocatePage() override;
   void FreePage(khocore::PageFrame page) override;
 

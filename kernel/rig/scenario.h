@@ -1,35 +1,41 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/handover/generation.h"
+#include <stddef.h>
+
+#include "khocore/types.h"
+
+namespace handover {
+struct Generation;
+class Incoming;
+class Outgoing;
+struct Client;
+}  // namespace handover
 
 namespace core {
 
 /// What a run does in each of its generations. Registered with `KHORIG_SCENARIO`; the host lists
 /// scenarios from the linker section without booting, reading the two strings.
 ///
-/// A generation calls either `create` (a cold boot) or `restore` (a handover), then `verify`; and
-/// `preserve` unless it is the last one. What goes wrong is said with `KHORIG_FAIL` or ended by
-/// `Require`.
+/// The functions are the scenario's part in the steps of `handover::Client`, after those of the
+/// clients, but `preserve` before theirs; null where there is nothing to do. What goes wrong is
+/// reported with `KHORIG_FAIL` or ended by `handover::Require`.
 struct Scenario {
   // The host reads these three out of the image (qemu/khorig/scenarios.py), so they come first.
   const char* name;
   const char* summary;
   bool expects_refusal;  ///< a generation after the first is expected to refuse its handover
 
-  /// Whether the next kernel may be a foreign one, and the previous one too: what was handed over
-  /// and not restored goes on as it came, and nothing of khorig's own but the generation record
-  /// and reserved memory is added.
-  bool relays = false;
+  /// Who hands over besides the scenario itself (kernel/clients/list.h).
+  khocore::Span<const handover::Client* const> clients;
   /// Makes the state of the first generation.
-  void (*create)(Generation& generation);
+  void (*create)(handover::Generation& generation) = nullptr;
   /// Takes back what `preserve` of the previous generation handed over, without writing to it.
-  void (*restore)(Generation& generation);
-  /// Checks the content of what `restore` took back. Apart from it, because looking at every page
-  /// is the rig's work and no part of what a handover costs.
-  void (*verify)(Generation& generation);
+  void (*restore)(handover::Incoming& incoming) = nullptr;
+  /// Checks the content of what `restore` took back.
+  void (*verify)(handover::Incoming& incoming) = nullptr;
   /// Preserves the state; may write fragments and add links to them.
-  void (*preserve)(Generation& generation);
+  void (*preserve)(handover::Outgoing& outgoing) = nullptr;
 };
 static_assert(offsetof(Scenario, expects_refusal) == 16);
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <string.h>
 
+#include "kernel/base/direct_map.h"
 #include "kernel/base/print.h"
+#include "kernel/clients/list.h"
 #include "kernel/rig/event.h"
+#include "kernel/rig/require.h"
 #include "kernel/rig/scenario.h"
 #include "kernel/scenarios/fragment_tree.h"
 #include "khocore/abi/handover.h"
@@ -10,8 +13,10 @@
 namespace scenarios {
 namespace {
 
-using core::Generation;
 using core::Require;
+using handover::Generation;
+using handover::Incoming;
+using handover::Outgoing;
 using khocore::FragmentReader;
 using khocore::FragmentWriter;
 using khocore::Ok;
@@ -37,7 +42,7 @@ struct NodeName {
 void Plan(Generation& generation) {
   const uint64_t wanted = generation.options.fragments;
   const uint64_t count = wanted != 0 ? wanted : FragmentTree::kDefaultCount;
-  core::PageAllocator& allocator = generation.memory.allocator;
+  core::PageAllocator& allocator = generation.allocator;
   const uint64_t page_count = FragmentTree::PagesFor(count);
   const PhysRange list =
       Require(allocator.AllocateRange(page_count * sizeof(void*), khocore::kPageSize), kLink);
@@ -48,8 +53,8 @@ void Plan(Generation& generation) {
   tree = FragmentTree(generation.options.seed, count, pages);
 }
 
-Status WriteNode(Generation& generation, uint64_t id) {
-  FragmentWriter writer(generation.memory.physical, generation.memory.allocator, generation.tracker,
+Status WriteNode(Outgoing& outgoing, uint64_t id) {
+  FragmentWriter writer(outgoing.physical(), outgoing.generation().allocator, outgoing.tracker(),
                         kCompatible);
   uint8_t payload[FragmentTree::kMaxPayload];
   const size_t length = tree.Payload(id, payload);
@@ -75,13 +80,12 @@ void CheckNode(const FragmentReader& reader, uint64_t expected_id) {
 }
 
 /// Takes back one fragment and learns where its children lie.
-Status RestoreNode(Generation& generation, uint64_t id) {
+Status RestoreNode(Incoming& incoming, uint64_t id) {
   const PageFrame page = tree.page(id);
-  const Result<FragmentReader> fragment =
-      FragmentReader::Open(generation.memory.physical, page.address());
+  const Result<FragmentReader> fragment = FragmentReader::Open(incoming.physical(), page.address());
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
-  const Result<Order> order = generation.RestoreBlock(page);
+  const Result<Order> order = incoming.RestoreBlock(page);
   if (!order.ok()) return order.error();
   for (uint64_t child = tree.first_child(id); child != 0; child = tree.next_sibling(child)) {
     const Result<int> node = reader.Subnode(reader.root(), NodeName(child).text);
@@ -95,37 +99,37 @@ Status RestoreNode(Generation& generation, uint64_t id) {
 
 void Create(Generation& generation) { Plan(generation); }
 
-void Restore(Generation& generation) {
-  Plan(generation);
-  tree.set_page(0, PageFrame::Containing(Require(generation.FindLink(kLink), kLink).begin));
+void Restore(Incoming& incoming) {
+  Plan(incoming.generation());
+  tree.set_page(0, PageFrame::Containing(Require(incoming.FindLink(kLink), kLink).begin));
   // Parents have lower numbers than their children, so every page is known when its turn comes.
-  for (uint64_t id = 0; id < tree.count(); ++id) Require(RestoreNode(generation, id), kLink);
+  for (uint64_t id = 0; id < tree.count(); ++id) Require(RestoreNode(incoming, id), kLink);
 }
 
-void Verify(Generation& generation) {
+void Verify(Incoming& incoming) {
   for (uint64_t id = 0; id < tree.count(); ++id) {
-    CheckNode(
-        Require(FragmentReader::Open(generation.memory.physical, tree.page(id).address()), kLink),
-        id);
+    CheckNode(Require(FragmentReader::Open(incoming.physical(), tree.page(id).address()), kLink),
+              id);
   }
 }
 
-void Preserve(Generation& generation) {
+void Preserve(Outgoing& outgoing) {
   // Children have higher numbers than their parents, so a link's target is always there already.
   for (uint64_t id = tree.count(); id-- > 0;) {
     if (tree.page(id).number() == 0) {
-      Require(WriteNode(generation, id), kLink);
+      Require(WriteNode(outgoing, id), kLink);
     } else {
-      Require(generation.tracker.Preserve({tree.page(id), Order()}), kLink);
+      Require(outgoing.tracker().Preserve({tree.page(id), Order()}), kLink);
     }
   }
-  Require(generation.AddLink(kLink, {tree.page(0).address(), khocore::kPageSize}), kLink);
+  Require(outgoing.AddLink(kLink, {tree.page(0).address(), khocore::kPageSize}), kLink);
 }
 
 KHORIG_SCENARIO(recursion) = {
     .name = "recursion",
     .summary = "a tree of 1200 fragments, at least 12 deep, each a page; compared node by node",
     .expects_refusal = false,
+    .clients = clients::kOwn,
     .create = Create,
     .restore = Restore,
     .verify = Verify,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 KERNEL = Path("kernel/kernel_host")
-KERNEL_WITH_EXAMPLE = Path("tests/kernel/kernel_host_with_example")
+KERNEL_WITH_EXAMPLES = Path("tests/kernel/kernel_host_with_examples")
 PASS, FAIL, NO_MEMORY, USAGE = 33, 35, 39, 41
 
 
@@ -56,12 +56,19 @@ def test_all_cpus_serialize_at_once(cpus: int) -> None:
     assert online == ([cpus] * 4 if cpus > 1 else [])
 
 
-def test_the_example_of_the_documentation() -> None:
-    status, events, output = boot("scenario=example generations=3", KERNEL_WITH_EXAMPLE)
+def test_the_scenario_of_the_documentation() -> None:
+    status, events, output = boot("scenario=example generations=3", KERNEL_WITH_EXAMPLES)
     assert status == PASS, output
     restored = [event for event in events if event["ev"] == "restored"]
     # Its own store and the ledger.
     assert [event["stores"] for event in restored] == [2, 2]
+
+
+def test_the_client_of_the_documentation() -> None:
+    status, events, output = boot("scenario=counter generations=4", KERNEL_WITH_EXAMPLES)
+    assert status == PASS, output
+    # Its page came back: nothing that was handed over is unaccounted for.
+    assert sum(event["ev"] == "restored" for event in events) == 3
 
 
 @pytest.mark.parametrize(
