@@ -10,13 +10,31 @@
 
 #define KHORIG_LIBC extern "C" __attribute__((used, no_builtin))
 
+namespace {
+
+using Word = uint64_t __attribute__((may_alias));
+
+bool IsAligned(const void* at) { return reinterpret_cast<uintptr_t>(at) % sizeof(Word) == 0; }
+/// Whether both are aligned after the same number of bytes.
+bool AlignTogether(const void* a, const void* b) {
+  return (reinterpret_cast<uintptr_t>(a) ^ reinterpret_cast<uintptr_t>(b)) % sizeof(Word) == 0;
+}
+
+}  // namespace
+
 KHORIG_LIBC void* memcpy(void* destination, const void* source, size_t size) {
   auto* to = static_cast<uint8_t*>(destination);
   const auto* from = static_cast<const uint8_t*>(source);
-  if (((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) & 7) == 0) {
-    for (; size >= 8; size -= 8, to += 8, from += 8) {
-      *reinterpret_cast<uint64_t*>(to) = *reinterpret_cast<const uint64_t*>(from);
-    }
+  if (AlignTogether(to, from)) {
+    for (; size != 0 && !IsAligned(to); --size) *to++ = *from++;
+    auto* to_words = reinterpret_cast<Word*>(to);
+    const auto* from_words = reinterpret_cast<const Word*>(from);
+    const size_t words = size / sizeof(Word);
+#pragma clang loop unroll_count(8)
+    for (size_t i = 0; i < words; ++i) to_words[i] = from_words[i];
+    to += words * sizeof(Word);
+    from += words * sizeof(Word);
+    size %= sizeof(Word);
   }
   for (; size != 0; --size) *to++ = *from++;
   return destination;
@@ -33,10 +51,14 @@ KHORIG_LIBC void* memmove(void* destination, const void* source, size_t size) {
 KHORIG_LIBC void* memset(void* destination, int value, size_t size) {
   auto* to = static_cast<uint8_t*>(destination);
   const auto byte = static_cast<uint8_t>(value);
-  for (; size != 0 && (reinterpret_cast<uintptr_t>(to) & 7) != 0; --size) *to++ = byte;
+  for (; size != 0 && !IsAligned(to); --size) *to++ = byte;
+  auto* to_words = reinterpret_cast<Word*>(to);
   const uint64_t word = byte * 0x0101010101010101u;
-  for (; size >= 8; size -= 8, to += 8) *reinterpret_cast<uint64_t*>(to) = word;
-  for (; size != 0; --size) *to++ = byte;
+  const size_t words = size / sizeof(Word);
+#pragma clang loop unroll_count(16)
+  for (size_t i = 0; i < words; ++i) to_words[i] = word;
+  to += words * sizeof(Word);
+  for (size %= sizeof(Word); size != 0; --size) *to++ = byte;
   return destination;
 }
 
@@ -44,6 +66,15 @@ KHORIG_LIBC int memcmp(const void* left, const void* right, size_t size) {
   const auto* a = static_cast<const uint8_t*>(left);
   const auto* b = static_cast<const uint8_t*>(right);
   for (; size != 0; --size, ++a, ++b) {
+    if (IsAligned(a) && IsAligned(b)) {
+      while (size >= sizeof(Word) &&
+             *reinterpret_cast<const Word*>(a) == *reinterpret_cast<const Word*>(b)) {
+        a += sizeof(Word);
+        b += sizeof(Word);
+        size -= sizeof(Word);
+      }
+      if (size == 0) break;
+    }
     if (*a != *b) return *a < *b ? -1 : 1;
   }
   return 0;
