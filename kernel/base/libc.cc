@@ -9,15 +9,48 @@
 #include "kernel/base/panic.h"
 
 #define KHORIG_LIBC extern "C" __attribute__((used, no_builtin))
+#define KHORIG_PART static inline __attribute__((always_inline, no_builtin))
 
 namespace {
 
-using Word = uint64_t __attribute__((may_alias));
+// Eight bytes at the alignment that two pointers share, so that each architecture moves them with
+// as few instructions as it has for that.
+template <size_t Alignment>
+struct __attribute__((may_alias, aligned(Alignment))) Word {
+  uint8_t bytes[8];
+};
+using AlignedWord = uint64_t __attribute__((may_alias));
+constexpr size_t kWordSize = 8;
 
-bool IsAligned(const void* at) { return reinterpret_cast<uintptr_t>(at) % sizeof(Word) == 0; }
-/// Whether both are aligned after the same number of bytes.
-bool AlignTogether(const void* a, const void* b) {
-  return (reinterpret_cast<uintptr_t>(a) ^ reinterpret_cast<uintptr_t>(b)) % sizeof(Word) == 0;
+bool BothAligned(const void* a, const void* b, size_t alignment) {
+  return ((reinterpret_cast<uintptr_t>(a) | reinterpret_cast<uintptr_t>(b)) & (alignment - 1)) == 0;
+}
+
+/// Copies whole words, front to back, and returns the bytes copied. The words of one turn are all
+/// read before the first is written: compilers pair them up.
+template <typename T>
+KHORIG_PART size_t CopyWords(void* destination, const void* source, size_t size) {
+  auto* to = static_cast<T*>(destination);
+  const auto* from = static_cast<const T*>(source);
+  size_t left = size / kWordSize;
+  for (; left >= 8; left -= 8, to += 8, from += 8) {
+    const T a = from[0], b = from[1], c = from[2], d = from[3];
+    const T e = from[4], f = from[5], g = from[6], h = from[7];
+    to[0] = a, to[1] = b, to[2] = c, to[3] = d;
+    to[4] = e, to[5] = f, to[6] = g, to[7] = h;
+  }
+  for (; left != 0; --left) *to++ = *from++;
+  return size / kWordSize * kWordSize;
+}
+
+/// The bytes in front of the first word that differs.
+template <typename T>
+KHORIG_PART size_t EqualWords(const void* left, const void* right, size_t size) {
+  const auto* a = static_cast<const T*>(left);
+  const auto* b = static_cast<const T*>(right);
+  size_t i = 0;
+  while (i < size / sizeof(T) && a[i] == b[i]) ++i;
+  return i * sizeof(T);
 }
 
 }  // namespace
@@ -25,18 +58,15 @@ bool AlignTogether(const void* a, const void* b) {
 KHORIG_LIBC void* memcpy(void* destination, const void* source, size_t size) {
   auto* to = static_cast<uint8_t*>(destination);
   const auto* from = static_cast<const uint8_t*>(source);
-  if (AlignTogether(to, from)) {
-    for (; size != 0 && !IsAligned(to); --size) *to++ = *from++;
-    auto* to_words = reinterpret_cast<Word*>(to);
-    const auto* from_words = reinterpret_cast<const Word*>(from);
-    const size_t words = size / sizeof(Word);
-#pragma clang loop unroll_count(8)
-    for (size_t i = 0; i < words; ++i) to_words[i] = from_words[i];
-    to += words * sizeof(Word);
-    from += words * sizeof(Word);
-    size %= sizeof(Word);
+  size_t done = 0;
+  if (BothAligned(to, from, 8)) {
+    done = CopyWords<AlignedWord>(to, from, size);
+  } else if (BothAligned(to, from, 4)) {
+    done = CopyWords<Word<4>>(to, from, size);
+  } else {
+    done = CopyWords<Word<1>>(to, from, size);
   }
-  for (; size != 0; --size) *to++ = *from++;
+  for (; done < size; ++done) to[done] = from[done];
   return destination;
 }
 
@@ -44,6 +74,10 @@ KHORIG_LIBC void* memmove(void* destination, const void* source, size_t size) {
   auto* to = static_cast<uint8_t*>(destination);
   const auto* from = static_cast<const uint8_t*>(source);
   if (to <= from || to >= from + size) return memcpy(destination, source, size);
+  for (; size >= kWordSize; size -= kWordSize) {
+    const auto word = *reinterpret_cast<const Word<1>*>(from + size - kWordSize);
+    *reinterpret_cast<Word<1>*>(to + size - kWordSize) = word;
+  }
   for (; size != 0; --size) to[size - 1] = from[size - 1];
   return destination;
 }
@@ -51,31 +85,32 @@ KHORIG_LIBC void* memmove(void* destination, const void* source, size_t size) {
 KHORIG_LIBC void* memset(void* destination, int value, size_t size) {
   auto* to = static_cast<uint8_t*>(destination);
   const auto byte = static_cast<uint8_t>(value);
-  for (; size != 0 && !IsAligned(to); --size) *to++ = byte;
-  auto* to_words = reinterpret_cast<Word*>(to);
+  for (; size != 0 && !BothAligned(to, to, kWordSize); --size) *to++ = byte;
   const uint64_t word = byte * 0x0101010101010101u;
-  const size_t words = size / sizeof(Word);
-#pragma clang loop unroll_count(16)
-  for (size_t i = 0; i < words; ++i) to_words[i] = word;
-  to += words * sizeof(Word);
-  for (size %= sizeof(Word); size != 0; --size) *to++ = byte;
+  constexpr size_t kTurn = 16 * kWordSize;
+  for (; size >= kTurn; size -= kTurn, to += kTurn) {
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < kTurn; i += kWordSize) *reinterpret_cast<AlignedWord*>(to + i) = word;
+  }
+  for (; size >= kWordSize; size -= kWordSize, to += kWordSize) {
+    *reinterpret_cast<AlignedWord*>(to) = word;
+  }
+  for (; size != 0; --size) *to++ = byte;
   return destination;
 }
 
 KHORIG_LIBC int memcmp(const void* left, const void* right, size_t size) {
   const auto* a = static_cast<const uint8_t*>(left);
   const auto* b = static_cast<const uint8_t*>(right);
-  for (; size != 0; --size, ++a, ++b) {
-    if (IsAligned(a) && IsAligned(b)) {
-      while (size >= sizeof(Word) &&
-             *reinterpret_cast<const Word*>(a) == *reinterpret_cast<const Word*>(b)) {
-        a += sizeof(Word);
-        b += sizeof(Word);
-        size -= sizeof(Word);
-      }
-      if (size == 0) break;
-    }
-    if (*a != *b) return *a < *b ? -1 : 1;
+  using HalfWord = uint32_t __attribute__((may_alias));
+  size_t at = 0;
+  if (BothAligned(a, b, 8)) {
+    at = EqualWords<AlignedWord>(a, b, size);
+  } else if (BothAligned(a, b, 4)) {
+    at = EqualWords<HalfWord>(a, b, size);
+  }
+  for (; at < size; ++at) {
+    if (a[at] != b[at]) return a[at] < b[at] ? -1 : 1;
   }
   return 0;
 }
