@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "khocore/check.h"
 
-#include <libfdt.h>
 #include <string.h>
 
 #include "khocore/abi/handover.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/radix_walk.h"
 
 namespace khocore {
@@ -23,8 +22,8 @@ class Checker {
   /// A fragment that is being walked, and how far.
   struct Level {
     FragmentReader fragment;
-    int node = 0;
-    int depth = 0;  ///< of `node`, the fragment's root being 0
+    FragmentNode node;
+    uint32_t depth = 0;  ///< of `node`, the fragment's root being 0
   };
 
   void Found(const Error& error) { go_on_ = go_on_ && report_(error); }
@@ -61,7 +60,8 @@ HandoverSummary Checker::Run(PhysAddr root) {
     Found(reader.error());
     return summary_;
   }
-  const Result<uint64_t> map = reader.value().PropertyU64(0, abi::kMemoryMapProperty);
+  const Result<uint64_t> map =
+      reader.value().PropertyU64(FragmentReader::root(), abi::kMemoryMapProperty);
   const PageFrame page = PageFrame::Containing(root);
   if (!map.ok()) {
     Error error = map.error();
@@ -103,15 +103,15 @@ Result<FragmentReader> Checker::OpenRoot(PhysAddr root) const {
   if (scratch_.Overlaps({root, kPageSize})) {
     return Error{ErrorCode::kInsideScratch, root, kPageSize};
   }
-  const Result<FragmentReader> reader = FragmentReader::Open(memory_, root);
+  const Result<FragmentReader> reader = FragmentReader::Open(memory_, {root, kPageSize});
   if (!reader.ok()) return reader.error();
-  const auto compatible = reader.value().Property(0, abi::kCompatibleProperty);
+  const auto compatible = reader.value().Property(FragmentReader::root(), abi::kCompatibleProperty);
   if (!compatible.ok()) return Error{ErrorCode::kCompatibleMissing, compatible.error().where};
   const Span<const uint8_t> found = compatible.value();
   if (found.size != sizeof(abi::kCompatible) ||
       memcmp(found.data, abi::kCompatible, sizeof(abi::kCompatible)) != 0) {
-    return Error{ErrorCode::kCompatibleMismatch, reader.value().NodeAddress(0), found.size,
-                 sizeof(abi::kCompatible)};
+    return Error{ErrorCode::kCompatibleMismatch, reader.value().NodeAddress(FragmentReader::root()),
+                 found.size, sizeof(abi::kCompatible)};
   }
   return reader;
 }
@@ -174,12 +174,11 @@ void Checker::CheckFragments(const FragmentReader& root) {
   Push(root);
   while (level_count_ > 0 && go_on_) {
     Level& level = levels_[level_count_ - 1];
-    level.node = fdt_next_node(level.fragment.fdt(), level.node, &level.depth);
-    if (level.node < 0 || level.depth <= 0) {
+    if (level.fragment.NextNode(&level.node, &level.depth)) {
+      CheckLink(level);
+    } else {
       --level_count_;
-      continue;
     }
-    CheckLink(level);
   }
 }
 
@@ -187,10 +186,7 @@ void Checker::CheckLink(const Level& level) {
   const FragmentReader& fragment = level.fragment;
   const bool is_client = level_count_ == 1 && level.depth == 1;
   if (is_client) ++summary_.clients;
-  if (!is_client && !fragment.Property(level.node, abi::kDataProperty).ok() &&
-      !fragment.Property(level.node, abi::kSizeProperty).ok()) {
-    return;
-  }
+  if (!is_client && !fragment.IsLink(level.node)) return;
   const Result<PhysRange> blob = fragment.Link(level.node);
   if (!blob.ok()) return Found(blob.error());
   const Status preserved = CheckBlob(blob.value());
@@ -227,16 +223,14 @@ Status Checker::EnterFragment(PhysRange blob) {
   if (level_count_ == kMaxFragmentDepth) {
     return Error{ErrorCode::kFragmentDepth, blob.begin, level_count_ + 1, kMaxFragmentDepth};
   }
-  const Result<FragmentReader> reader = FragmentReader::Open(memory_, blob.begin);
+  const Result<FragmentReader> reader = FragmentReader::Open(memory_, blob);
   if (!reader.ok()) return reader.error();
-  const uint64_t size = fdt_totalsize(reader.value().fdt());
-  if (size > blob.size) return Error{ErrorCode::kFdtTotalSize, blob.begin, size, blob.size};
   Push(reader.value());
   return Ok{};
 }
 
 void Checker::Push(const FragmentReader& fragment) {
-  levels_[level_count_++] = {fragment, 0, 0};
+  levels_[level_count_++] = {fragment, fragment.root(), 0};
   ++summary_.fragments;
   if (level_count_ > summary_.fragment_depth) summary_.fragment_depth = level_count_;
 }

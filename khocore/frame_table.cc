@@ -29,41 +29,30 @@ constexpr uint64_t Repeat(uint8_t byte) { return byte * uint64_t{0x0101010101010
 constexpr bool HasZero(uint64_t word) { return ((word - Repeat(1)) & ~word & Repeat(0x80)) != 0; }
 constexpr bool HasPaged(uint64_t word) { return HasZero(word ^ Repeat(FrameTable::kPaged)); }
 
-/// Bytes are read and written as aligned words: not all machines take others.
-using Word = uint64_t __attribute__((may_alias));
-uint64_t Load(const uint8_t* at) { return *reinterpret_cast<const Word*>(at); }
-void Store(uint8_t* at, uint64_t word) { *reinterpret_cast<Word*>(at) = word; }
-bool IsAligned(const uint8_t* at) { return reinterpret_cast<uintptr_t>(at) % kWord == 0; }
+uint64_t Load(const uint8_t* at) {
+  uint64_t word;
+  memcpy(&word, at, kWord);
+  return word;
+}
 
 /// byte = (byte & keep) | add, for all of `bytes`.
 void Update(Span<uint8_t> bytes, uint8_t keep, uint8_t add) {
-  const auto update = [=](uint8_t& byte) { byte = static_cast<uint8_t>((byte & keep) | add); };
-  uint8_t* at = bytes.begin();
-  for (; at != bytes.end() && !IsAligned(at); ++at) update(*at);
-  uint8_t* const last = bytes.end() - static_cast<size_t>(bytes.end() - at) % kWord;
-  const uint64_t keep_word = Repeat(keep);
-  const uint64_t add_word = Repeat(add);
-#pragma clang loop unroll_count(8)
-  for (; at != last; at += kWord) Store(at, (Load(at) & keep_word) | add_word);
-  for (; at != bytes.end(); ++at) update(*at);
+  size_t i = 0;
+  for (; bytes.size - i >= kWord; i += kWord) {
+    const uint64_t word = (Load(bytes.data + i) & Repeat(keep)) | Repeat(add);
+    memcpy(bytes.data + i, &word, kWord);
+  }
+  for (; i < bytes.size; ++i) bytes[i] = static_cast<uint8_t>((bytes[i] & keep) | add);
 }
 
 /// The index of the first byte with (byte & mask) != want, or the size.
 size_t FindOtherByte(Span<const uint8_t> bytes, uint8_t mask, uint8_t want) {
-  const uint8_t* at = bytes.begin();
-  const uint8_t* const end = bytes.end();
-  const uint64_t mask_word = Repeat(mask);
-  const uint64_t want_word = Repeat(want);
-  for (; at != end; ++at) {
-    if (IsAligned(at)) {
-      while (end - at >= static_cast<ptrdiff_t>(kWord) && (Load(at) & mask_word) == want_word) {
-        at += kWord;
-      }
-      if (at == end) break;
-    }
-    if ((*at & mask) != want) break;
+  size_t i = 0;
+  for (; bytes.size - i >= kWord; i += kWord) {
+    if ((Load(bytes.data + i) & Repeat(mask)) != Repeat(want)) break;
   }
-  return static_cast<size_t>(at - bytes.begin());
+  while (i < bytes.size && (bytes[i] & mask) == want) ++i;
+  return i;
 }
 
 /// The words of a chunk's page that hold the bytes of a block. A block is aligned to its size, so
@@ -89,10 +78,9 @@ class BlockWords {
   /// byte = (byte & keep) | add of each frame, where the first one gets `head` instead of `add`.
   void Update(uint8_t keep, uint8_t head, uint8_t add) {
     const uint64_t word = Load(at_);
-    Store(at_, (word & (Repeat(keep) | ~mask_)) | (First(head, add) & mask_));
+    Store(0, (word & (Repeat(keep) | ~mask_)) | (First(head, add) & mask_));
     for (uint64_t i = 1; i < words_; ++i) {
-      uint8_t* const at = at_ + i * kWord;
-      Store(at, (Load(at) & Repeat(keep)) | Repeat(add));
+      Store(i, (Load(at_ + i * kWord) & Repeat(keep)) | Repeat(add));
     }
   }
 
@@ -101,6 +89,7 @@ class BlockWords {
   uint64_t First(uint8_t head, uint8_t others) const {
     return ((Repeat(others) & ~uint64_t{0xff}) | head) << shift_;
   }
+  void Store(uint64_t i, uint64_t word) { memcpy(at_ + i * kWord, &word, kWord); }
 
   uint8_t* at_;
   uint64_t words_;
@@ -194,11 +183,11 @@ FrameTable::Run FrameTable::RunAt(PageFrame frame) const {
 
 Status FrameTable::ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add) {
   for (uint64_t chunk = begin; chunk < end;) {
-    if (chunk % kWord == 0 && end - chunk >= kWord) {
+    if (end - chunk >= kWord) {
       const uint64_t word = Load(summaries_ + chunk);
       const uint64_t changed = (word & Repeat(keep)) | Repeat(add);
       if (!HasPaged(word) && !HasPaged(changed)) {
-        Store(summaries_ + chunk, changed);
+        memcpy(summaries_ + chunk, &changed, kWord);
         chunk += kWord;
         continue;
       }
@@ -305,7 +294,7 @@ uint64_t FrameTable::FindOther(Indexes frames, uint8_t mask, uint8_t want) const
     if ((TailOf(summary) & mask) != want) return at + ((at & kChunkMask) == 0 ? 1 : 0);
     at = end;
     // Eight chunks of which each is the same throughout.
-    while (at % (kWord * kChunkFrames) == 0 && frames.end - at >= kWord * kChunkFrames) {
+    while ((at & kChunkMask) == 0 && frames.end - at >= kWord * kChunkFrames) {
       const uint64_t word = Load(summaries_ + (at >> kChunkOrder));
       if ((word & Repeat(mask)) != Repeat(want) || HasPaged(word)) break;
       at += kWord * kChunkFrames;

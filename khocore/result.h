@@ -24,7 +24,7 @@ enum class ErrorCode : uint8_t {
   kRadixCycle,          ///< a radix node is reached twice
   kFdtMagic,            ///< no FDT magic
   kFdtTotalSize,        ///< totalsize is smaller than the header or larger than a page
-  kFdtStructure,        ///< libfdt's full check rejects the blob
+  kFdtStructure,        ///< not one whole tree, see `FdtView::Open`
   kCompatibleMissing,   ///< the root has no `compatible` property
   kCompatibleMismatch,  ///< `compatible` is another string than the one expected
   kMapMissing,          ///< `preserved-memory-map` is absent

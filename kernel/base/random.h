@@ -11,6 +11,9 @@ class Random {
   explicit constexpr Random(uint64_t state) : state_(state) {}
   /// The stream of numbers for one purpose, such as "blocks", of a run with `seed`.
   static Random ForPurpose(uint64_t seed, const char* purpose);
+  /// From a stream that nothing was taken from: the one that has the same purpose and a seed that
+  /// is larger by `more`.
+  constexpr Random ForLaterSeed(uint64_t more) const { return Random(state_ + more); }
 
   constexpr uint64_t Next() {
     state_ += kIncrement;

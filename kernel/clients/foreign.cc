@@ -24,18 +24,19 @@ Status Foreign::Restore(handover::Incoming& incoming) {
   memcpy(core::Direct<void>(copy.value().address()), core::Direct<void>(incoming.root().address()),
          khocore::kPageSize);
   const Result<FragmentReader> root =
-      FragmentReader::Open(incoming.physical(), copy.value().address());
+      FragmentReader::Open(incoming.physical(), {copy.value().address(), khocore::kPageSize});
   if (!root.ok()) return root.error();
   root_ = root.value();
-  return root_.ForEachSubnode(root_.root(), [&](int node, const char* name) -> Status {
-    const Result<PhysRange> blob = root_.Link(node);
-    if (!blob.ok()) return blob.error();
-    core::Event("client")
-        .Text("name", name)
-        .Hex("data", blob.value().begin.raw())
-        .Number("size", blob.value().size);
-    return Ok{};
-  });
+  return root_.ForEachSubnode(root_.root(),
+                              [&](khocore::FragmentNode node, const char* name) -> Status {
+                                const Result<PhysRange> blob = root_.Link(node);
+                                if (!blob.ok()) return blob.error();
+                                core::Event("client")
+                                    .Text("name", name)
+                                    .Hex("data", blob.value().begin.raw())
+                                    .Number("size", blob.value().size);
+                                return Ok{};
+                              });
 }
 
 void Foreign::Verify(handover::Incoming& incoming) {
@@ -54,12 +55,13 @@ Status Foreign::Preserve(handover::Outgoing& outgoing) {
 
 Status Foreign::Serialize(handover::Outgoing& outgoing) {
   if (incoming_ == nullptr) return Ok{};
-  return root_.ForEachSubnode(root_.root(), [&](int node, const char* name) -> Status {
-    const Result<PhysRange> blob = root_.Link(node);
-    if (!blob.ok()) return blob.error();
-    if (!incoming_->IsUnrestored(PageFrame::Containing(blob.value().begin))) return Ok{};
-    return outgoing.AddClient(name, blob.value());
-  });
+  return root_.ForEachSubnode(
+      root_.root(), [&](khocore::FragmentNode node, const char* name) -> Status {
+        const Result<PhysRange> blob = root_.Link(node);
+        if (!blob.ok()) return blob.error();
+        if (!incoming_->IsUnrestored(PageFrame::Containing(blob.value().begin))) return Ok{};
+        return outgoing.AddClient(name, blob.value());
+      });
 }
 
 }  // namespace clients

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernel/handover/client.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/result.h"
 
 namespace clients {

@@ -8,6 +8,8 @@
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
 #include "khocore/abi/handover.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
 #include "khocore/vmalloc.h"
 
 namespace clients {
@@ -54,7 +56,7 @@ uint32_t AddChecksum(Block folio, uint32_t sum) {
 }
 
 template <typename T>
-Result<T> ReadValue(const FragmentReader& fragment, int node, const char* name) {
+Result<T> ReadValue(const FragmentReader& fragment, khocore::FragmentNode node, const char* name) {
   const Result<Span<const uint8_t>> bytes = fragment.Property(node, name);
   if (!bytes.ok()) return bytes.error();
   if (bytes.value().size != sizeof(T)) {
@@ -197,9 +199,10 @@ Status KhoTest::Serialize(handover::Outgoing& outgoing) const {
 Status KhoTest::Check(handover::Incoming& incoming) {
   const Result<PhysRange> blob = incoming.Find(abi::kKhoTestClient);
   if (!blob.ok()) return Ok{};
-  const auto fragment = FragmentReader::Open(incoming.physical(), blob.value().begin);
+  const auto fragment = FragmentReader::Open(incoming.physical(), blob.value());
   if (!fragment.ok()) return fragment.error();
-  const Result<int> data = fragment.value().Subnode(fragment.value().root(), abi::kKhoTestData);
+  const Result<khocore::FragmentNode> data =
+      fragment.value().Subnode(fragment.value().root(), abi::kKhoTestData);
   if (!data.ok()) return data.error();
   const auto count = ReadValue<uint32_t>(fragment.value(), data.value(), "nr_folios");
   if (!count.ok()) return count.error();

@@ -7,6 +7,8 @@
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
 #include "khocore/abi/handover.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
 
 namespace clients {
 namespace {
@@ -22,7 +24,7 @@ using khocore::Result;
 using khocore::Status;
 namespace abi = khocore::abi;
 
-Result<PhysRange> ReadArea(const FragmentReader& fragment, int node) {
+Result<PhysRange> ReadArea(const FragmentReader& fragment, khocore::FragmentNode node) {
   const Result<uint64_t> start = fragment.PropertyU64(node, "start");
   if (!start.ok()) return start.error();
   const Result<uint64_t> size = fragment.PropertyU64(node, "size");
@@ -56,21 +58,22 @@ Status ReservedMemory::Create(handover::Generation& generation) {
 Status ReservedMemory::Restore(handover::Incoming& incoming) {
   const Result<PhysRange> blob = incoming.Find(abi::kMemblockClient);
   if (!blob.ok()) return Ok{};  // the previous kernel reserved nothing
-  const Result<FragmentReader> fragment = incoming.RestoreFragment(blob.value().begin);
+  const Result<FragmentReader> fragment = incoming.RestoreFragment(blob.value());
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
-  return reader.ForEachSubnode(reader.root(), [&](int node, const char* name) -> Status {
-    const Result<PhysRange> range = ReadArea(reader, node);
-    if (!range.ok()) return range.error();
-    if (count_ == core::Options::kMaxReserved || strlen(name) >= sizeof(areas_[0].name)) {
-      return Error{ErrorCode::kNoSpace, range.value().begin, count_};
-    }
-    Area& area = areas_[count_++];
-    core::FormatTo(area.name, sizeof(area.name), "%s", name);
-    area.range = range.value();
-    core::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
-    return incoming.RestoreRange(area.range);
-  });
+  return reader.ForEachSubnode(
+      reader.root(), [&](khocore::FragmentNode node, const char* name) -> Status {
+        const Result<PhysRange> range = ReadArea(reader, node);
+        if (!range.ok()) return range.error();
+        if (count_ == core::Options::kMaxReserved || strlen(name) >= sizeof(areas_[0].name)) {
+          return Error{ErrorCode::kNoSpace, range.value().begin, count_};
+        }
+        Area& area = areas_[count_++];
+        core::FormatTo(area.name, sizeof(area.name), "%s", name);
+        area.range = range.value();
+        core::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
+        return incoming.RestoreRange(area.range);
+      });
 }
 
 void ReservedMemory::Verify(const handover::Incoming& incoming) const {

@@ -8,6 +8,8 @@
 #include "kernel/base/hash.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/require.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
 
 namespace clients {
 namespace {
@@ -70,7 +72,7 @@ void RuntimeServices::Record(const handover::Generation& generation) {
 Status RuntimeServices::Restore(handover::Incoming& incoming) {
   const Result<PhysRange> link = incoming.FindLink(kNode);
   if (!link.ok()) return link.error().code == ErrorCode::kNotFound ? Status(Ok{}) : link.error();
-  const Result<FragmentReader> fragment = incoming.RestoreFragment(link.value().begin);
+  const Result<FragmentReader> fragment = incoming.RestoreFragment(link.value());
   if (!fragment.ok()) return fragment.error();
   const Result<Span<const uint8_t>> bytes =
       fragment.value().Property(fragment.value().root(), kProperty);

@@ -7,6 +7,7 @@
 #include "kernel/base/print.h"
 #include "khocore/abi/clients.h"
 #include "khocore/abi/handover.h"
+#include "khocore/fragment_writer.h"
 #include "khocore/vmalloc.h"
 
 namespace clients {
@@ -135,8 +136,8 @@ Status Stores::ForEachPage(const khocore::PhysicalMemory& physical, const Store&
       [](PageFrame) -> Status { return Ok{}; });
 }
 
-Status Stores::RestoreOne(handover::Incoming& incoming, const FragmentReader& fragment, int node,
-                          const char* name) {
+Status Stores::RestoreOne(handover::Incoming& incoming, const FragmentReader& fragment,
+                          khocore::FragmentNode node, const char* name) {
   const Result<Span<const uint8_t>> pages = fragment.Property(node, kPagesProperty);
   if (!pages.ok()) return pages.error();
   const Result<uint64_t> size = fragment.PropertyU64(node, kSizeProperty);
@@ -172,26 +173,28 @@ Status Stores::RestoreOne(handover::Incoming& incoming, const FragmentReader& fr
       });
 }
 
-Status Stores::RestoreFragmentOf(handover::Incoming& incoming, PhysAddr address, PhysAddr* next) {
-  const Result<FragmentReader> fragment = incoming.RestoreFragment(address);
+Status Stores::RestoreFragmentOf(handover::Incoming& incoming, PhysRange blob, PhysRange* next) {
+  const Result<FragmentReader> fragment = incoming.RestoreFragment(blob);
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
-  *next = PhysAddr();
-  return reader.ForEachSubnode(reader.root(), [&](int node, const char* name) -> Status {
-    if (strcmp(name, kMore) != 0) return RestoreOne(incoming, reader, node, name);
-    const Result<PhysRange> link = reader.Link(node);
-    if (!link.ok()) return link.error();
-    *next = link.value().begin;
-    return Ok{};
-  });
+  *next = {};
+  return reader.ForEachSubnode(reader.root(),
+                               [&](khocore::FragmentNode node, const char* name) -> Status {
+                                 if (strcmp(name, kMore) != 0)
+                                   return RestoreOne(incoming, reader, node, name);
+                                 const Result<PhysRange> link = reader.Link(node);
+                                 if (!link.ok()) return link.error();
+                                 *next = link.value();
+                                 return Ok{};
+                               });
 }
 
 Status Stores::Restore(handover::Incoming& incoming) {
   const Result<PhysRange> link = incoming.FindLink(kNode);
   if (!link.ok()) return Ok{};  // the previous generation had no store
   // Every fragment is restored, and a block can be restored only once, so a cycle ends in an error.
-  for (PhysAddr at = link.value().begin; !at.is_null();) {
-    PhysAddr next;
+  for (PhysRange at = link.value(); at.size != 0;) {
+    PhysRange next;
     KHOCORE_RETURN_IF_ERROR(RestoreFragmentOf(incoming, at, &next));
     at = next;
   }

@@ -3,7 +3,7 @@
 
 #include "kernel/handover/client.h"
 #include "khocore/abi/vmalloc.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/function_ref.h"
 #include "khocore/types.h"
 
@@ -42,10 +42,10 @@ class Stores {
   khocore::Status Serialize(handover::Outgoing& outgoing) const;
 
  private:
-  khocore::Status RestoreFragmentOf(handover::Incoming& incoming, khocore::PhysAddr address,
-                                    khocore::PhysAddr* next);
+  khocore::Status RestoreFragmentOf(handover::Incoming& incoming, khocore::PhysRange blob,
+                                    khocore::PhysRange* next);
   khocore::Status RestoreOne(handover::Incoming& incoming, const khocore::FragmentReader& fragment,
-                             int node, const char* name);
+                             khocore::FragmentNode node, const char* name);
 
   Store stores_[kMaxStores] = {};
   size_t count_ = 0;

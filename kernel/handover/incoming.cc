@@ -23,12 +23,12 @@ Result<PhysRange> Incoming::FindLink(const char* name) {
   if (!has_top_) {
     const Result<PhysRange> top = Find(khocore::abi::kKhorigClient);
     if (!top.ok()) return top.error();
-    const Result<FragmentReader> fragment = RestoreFragment(top.value().begin);
+    const Result<FragmentReader> fragment = RestoreFragment(top.value());
     if (!fragment.ok()) return fragment.error();
     top_ = fragment.value();
     has_top_ = true;
   }
-  const Result<int> node = top_.Subnode(top_.root(), name);
+  const Result<khocore::FragmentNode> node = top_.Subnode(top_.root(), name);
   if (!node.ok()) return node.error();
   return top_.Link(node.value());
 }
@@ -62,10 +62,10 @@ Status Incoming::RestoreRange(PhysRange range) {
   return Ok{};
 }
 
-Result<FragmentReader> Incoming::RestoreFragment(PhysAddr address) {
-  const Result<FragmentReader> fragment = FragmentReader::Open(physical(), address);
+Result<FragmentReader> Incoming::RestoreFragment(PhysRange blob) {
+  const Result<FragmentReader> fragment = FragmentReader::Open(physical(), blob);
   if (!fragment.ok()) return fragment.error();
-  KHOCORE_RETURN_IF_ERROR(RestoreForRelease(address));
+  KHOCORE_RETURN_IF_ERROR(RestoreForRelease(blob.begin));
   return fragment;
 }
 

@@ -3,7 +3,7 @@
 
 #include "kernel/handover/generation.h"
 #include "kernel/memory/memory.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/function_ref.h"
 #include "khocore/result.h"
 
@@ -56,9 +56,9 @@ class Incoming {
   /// Takes back the page at `address`, which `Release` frees: its content was read or is written
   /// anew for the next generation. Errors: as `RestoreBlock`, and `kNoSpace`.
   khocore::Status RestoreForRelease(khocore::PhysAddr address);
-  /// Opens the fragment at `address` and takes its page back, to be freed as above. Errors: those
+  /// Opens the fragment that is `blob` and takes its page back, to be freed as above. Errors: those
   /// of both.
-  khocore::Result<khocore::FragmentReader> RestoreFragment(khocore::PhysAddr address);
+  khocore::Result<khocore::FragmentReader> RestoreFragment(khocore::PhysRange blob);
   /// Frees what was restored for release. The readers of those pages are invalid afterwards.
   void Release();
 

@@ -2,7 +2,7 @@
 #include "kernel/handover/outgoing.h"
 
 #include "khocore/abi/clients.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_writer.h"
 
 namespace handover {
 

@@ -103,14 +103,14 @@ unsigned PageAllocator::ChooseList(unsigned order) {
   unsigned best = order;
   while (best <= kMaxOrder && lists_[best].first == kNone) ++best;
   const bool plenty = free_pages_ > all_pages_ / 8 * 7;
-  if (best > kMaxOrder || random_ == nullptr || !plenty || scattered_ == kScattered) return best;
-  ++scattered_;
+  if (best > kMaxOrder || random_ == nullptr || !plenty) return best;
+  const unsigned last = random_->Below(kFarOneIn) == 0 ? kMaxOrder : kSpreadOrder;
   unsigned lists[kMaxOrder + 1];
   unsigned count = 0;
-  for (unsigned at = best; at <= kMaxOrder; ++at) {
+  for (unsigned at = best; at <= last; ++at) {
     if (lists_[at].first != kNone) lists[count++] = at;
   }
-  return lists[random_->Below(count)];
+  return count == 0 ? best : lists[random_->Below(count)];
 }
 
 Result<PageFrame> PageAllocator::Allocate(Order order) {

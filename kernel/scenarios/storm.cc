@@ -10,6 +10,7 @@
 #include "kernel/rig/stop.h"
 #include "kernel/scenarios/storm_state.h"
 #include "khocore/abi/radix.h"
+#include "khocore/fragment_writer.h"
 #include "khocore/publications.h"
 
 namespace scenarios {

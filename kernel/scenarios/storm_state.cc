@@ -8,6 +8,7 @@
 #include "kernel/clients/stores.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/require.h"
+#include "khocore/fragment_reader.h"
 
 namespace scenarios {
 
@@ -71,7 +72,7 @@ void ExpectRefused(Incoming& incoming, PageFrame page) {
 /// Opens the fragment behind a link and takes its page back.
 FragmentReader RestoreLinked(Incoming& incoming, PhysRange link, PageFrame* page) {
   const FragmentReader reader =
-      Require(FragmentReader::Open(incoming.physical(), link.begin), kStormLink);
+      Require(FragmentReader::Open(incoming.physical(), link), kStormLink);
   *page = PageFrame::Containing(link.begin);
   Require(incoming.RestoreBlock(*page), kStormLink);
   return reader;
@@ -80,7 +81,7 @@ FragmentReader RestoreLinked(Incoming& incoming, PhysRange link, PageFrame* page
 void RestoreSlots(Incoming& incoming, const FragmentReader& cpu, size_t number,
                   StormFragments* fragments) {
   for (uint64_t slot = 0; slot < kStormSlots; ++slot) {
-    const Result<int> node = cpu.Subnode(cpu.root(), StormName("f", slot).text);
+    const Result<khocore::FragmentNode> node = cpu.Subnode(cpu.root(), StormName("f", slot).text);
     if (!node.ok()) continue;
     const FragmentReader reader = RestoreLinked(
         incoming, Require(cpu.Link(node.value()), kStormLink), &fragments->slots[number][slot]);
@@ -105,7 +106,8 @@ void RestoreStorm(Incoming& incoming, const StormModel& model, StormFragments* f
   const PhysRange link = Require(incoming.FindLink(kStormLink), kStormLink);
   const FragmentReader top = RestoreLinked(incoming, link, &fragments->top);
   for (size_t number = 0; number < model.cpus; ++number) {
-    const int node = Require(top.Subnode(top.root(), StormName("cpu", number).text), "cpu");
+    const khocore::FragmentNode node =
+        Require(top.Subnode(top.root(), StormName("cpu", number).text), "cpu");
     const FragmentReader cpu =
         RestoreLinked(incoming, Require(top.Link(node), kStormLink), &fragments->cpus[number]);
     RestoreSlots(incoming, cpu, number, fragments);

@@ -14,7 +14,7 @@
 #include <mutex>
 #include <vector>
 
-#include "khocore/fragment.h"
+#include "khocore/fragment_writer.h"
 #include "khocore/tracker.h"
 
 namespace khocore {

@@ -1,26 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "khocore/testing/incoming_case.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include <vector>
 
 #include "khocore/check.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/incoming.h"
 #include "khocore/radix_walk.h"
+#include "khocore/testing/case_check.h"
 #include "khocore/vmalloc.h"
-
-#define CASE_CHECK(condition)                                                   \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
-      abort();                                                                  \
-    }                                                                           \
-  } while (0)
 
 namespace khocore {
 namespace {
@@ -129,7 +120,7 @@ void RestoreAll(const PhysicalMemory& memory, const Incoming& incoming, FrameTab
     ++blocks;
     return Ok{};
   };
-  const auto map = incoming.root().PropertyU64(0, "preserved-memory-map");
+  const auto map = incoming.root().PropertyU64(FragmentReader::root(), "preserved-memory-map");
   CASE_CHECK(map.ok());
   CASE_CHECK(WalkRadix(memory, PhysAddr::FromRaw(map.value()), {node, block}).ok());
   CASE_CHECK(blocks == incoming.summary().blocks);
@@ -140,20 +131,24 @@ void RestoreAll(const PhysicalMemory& memory, const Incoming& incoming, FrameTab
 void ReadClients(const PhysicalMemory& memory, const Incoming& incoming) {
   uint64_t clients = 0;
   const FragmentReader& root = incoming.root();
-  const Status visited = root.ForEachSubnode(0, [&](int node, const char* name) -> Status {
-    ++clients;
-    const Result<PhysRange> blob = root.Link(node);
-    CASE_CHECK(blob.ok() && memory.Find(blob.value()) != nullptr);
-    CASE_CHECK(*name == 0 || incoming.Find(name).ok());
-    if (!LooksLikeFragment(memory, blob.value())) return Ok{};
-    const Result<FragmentReader> fragment = FragmentReader::Open(memory, blob.value().begin);
-    CASE_CHECK(fragment.ok());
-    (void)fragment.value().PropertyString(0, "compatible");
-    return fragment.value().ForEachSubnode(0, [&](int below, const char*) -> Status {
-      (void)fragment.value().PropertyU64(below, "size");
-      return Ok{};
-    });
-  });
+  const Status visited =
+      root.ForEachSubnode(root.root(), [&](FragmentNode node, const char* name) -> Status {
+        ++clients;
+        const Result<PhysRange> blob = root.Link(node);
+        CASE_CHECK(blob.ok() && memory.Find(blob.value()) != nullptr);
+        CASE_CHECK(*name == 0 || incoming.Find(name).ok());
+        // What the check took for a plain blob does not open as a fragment.
+        const Result<FragmentReader> opened = FragmentReader::Open(memory, blob.value());
+        CASE_CHECK(opened.ok() == LooksLikeFragment(memory, blob.value()));
+        if (!opened.ok()) return Ok{};
+        const FragmentReader& fragment = opened.value();
+        (void)fragment.PropertyString(fragment.root(), "compatible");
+        return fragment.ForEachSubnode(fragment.root(),
+                                       [&](FragmentNode below, const char*) -> Status {
+                                         (void)fragment.PropertyU64(below, "size");
+                                         return Ok{};
+                                       });
+      });
   CASE_CHECK(visited.ok());
   CASE_CHECK(clients == incoming.summary().clients);
 }

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "khocore/check.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
 #include "khocore/outgoing.h"
 #include "khocore/testing/test_machine.h"
 #include "khocore/tracker.h"

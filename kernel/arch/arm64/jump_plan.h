@@ -26,8 +26,7 @@
 
 namespace arch {
 
-/// `bytes` from `source` to `destination`, and zeros to the end of their last page. All `size`
-/// bytes are cleaned to memory.
+/// `bytes` from `source` to `destination`, and zeros up to `size`.
 struct Copy {
   uint64_t source;
   uint64_t bytes;
