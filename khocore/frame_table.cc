@@ -29,73 +29,87 @@ constexpr uint64_t Repeat(uint8_t byte) { return byte * uint64_t{0x0101010101010
 constexpr bool HasZero(uint64_t word) { return ((word - Repeat(1)) & ~word & Repeat(0x80)) != 0; }
 constexpr bool HasPaged(uint64_t word) { return HasZero(word ^ Repeat(FrameTable::kPaged)); }
 
-uint64_t Load(const uint8_t* at) {
-  uint64_t word;
-  memcpy(&word, at, kWord);
-  return word;
-}
+/// Bytes are read and written as aligned words: not all machines take others.
+using Word = uint64_t __attribute__((may_alias));
+uint64_t Load(const uint8_t* at) { return *reinterpret_cast<const Word*>(at); }
+void Store(uint8_t* at, uint64_t word) { *reinterpret_cast<Word*>(at) = word; }
+bool IsAligned(const uint8_t* at) { return reinterpret_cast<uintptr_t>(at) % kWord == 0; }
 
 /// byte = (byte & keep) | add, for all of `bytes`.
 void Update(Span<uint8_t> bytes, uint8_t keep, uint8_t add) {
-  size_t i = 0;
-  for (; bytes.size - i >= kWord; i += kWord) {
-    const uint64_t word = (Load(bytes.data + i) & Repeat(keep)) | Repeat(add);
-    memcpy(bytes.data + i, &word, kWord);
-  }
-  for (; i < bytes.size; ++i) bytes[i] = static_cast<uint8_t>((bytes[i] & keep) | add);
+  const auto update = [=](uint8_t& byte) { byte = static_cast<uint8_t>((byte & keep) | add); };
+  uint8_t* at = bytes.begin();
+  for (; at != bytes.end() && !IsAligned(at); ++at) update(*at);
+  uint8_t* const last = bytes.end() - static_cast<size_t>(bytes.end() - at) % kWord;
+  const uint64_t keep_word = Repeat(keep);
+  const uint64_t add_word = Repeat(add);
+#pragma clang loop unroll_count(8)
+  for (; at != last; at += kWord) Store(at, (Load(at) & keep_word) | add_word);
+  for (; at != bytes.end(); ++at) update(*at);
 }
 
 /// The index of the first byte with (byte & mask) != want, or the size.
 size_t FindOtherByte(Span<const uint8_t> bytes, uint8_t mask, uint8_t want) {
-  size_t i = 0;
-  for (; bytes.size - i >= kWord; i += kWord) {
-    if ((Load(bytes.data + i) & Repeat(mask)) != Repeat(want)) break;
+  const uint8_t* at = bytes.begin();
+  const uint8_t* const end = bytes.end();
+  const uint64_t mask_word = Repeat(mask);
+  const uint64_t want_word = Repeat(want);
+  for (; at != end; ++at) {
+    if (IsAligned(at)) {
+      while (end - at >= static_cast<ptrdiff_t>(kWord) && (Load(at) & mask_word) == want_word) {
+        at += kWord;
+      }
+      if (at == end) break;
+    }
+    if ((*at & mask) != want) break;
   }
-  while (i < bytes.size && (bytes[i] & mask) == want) ++i;
-  return i;
+  return static_cast<size_t>(at - bytes.begin());
 }
 
-/// The words of a chunk's page that hold the bytes of a block. A block is aligned to its size, so
-/// that a small one lies in a part of one word, and a larger one in whole words.
-class BlockWords {
- public:
-  BlockWords(uint8_t* page, uint64_t offset, Order order)
-      : at_(page + (offset & ~(kWord - 1))), words_((order.pages() + kWord - 1) / kWord) {
-    if (order.pages() >= kWord) return;
-    shift_ = offset % kWord * 8;
-    mask_ = ((uint64_t{1} << (order.pages() * 8)) - 1) << shift_;
-  }
+/// The bytes of a block: that of its first frame, and that of all others.
+struct BlockBytes {
+  uint8_t head;
+  uint8_t tail;
 
-  /// Whether (byte & mask) == want of each frame, the first one's being `head`.
-  bool Are(uint8_t mask, uint8_t head, uint8_t want) const {
-    if (((Load(at_) ^ First(head, want)) & Repeat(mask) & mask_) != 0) return false;
-    for (uint64_t i = 1; i < words_; ++i) {
-      if ((Load(at_ + i * kWord) & Repeat(mask)) != Repeat(want)) return false;
-    }
-    return true;
-  }
-
-  /// byte = (byte & keep) | add of each frame, where the first one gets `head` instead of `add`.
-  void Update(uint8_t keep, uint8_t head, uint8_t add) {
-    const uint64_t word = Load(at_);
-    Store(0, (word & (Repeat(keep) | ~mask_)) | (First(head, add) & mask_));
-    for (uint64_t i = 1; i < words_; ++i) {
-      Store(i, (Load(at_ + i * kWord) & Repeat(keep)) | Repeat(add));
-    }
-  }
-
- private:
-  /// Little-endian, as all of the machines are.
-  uint64_t First(uint8_t head, uint8_t others) const {
-    return ((Repeat(others) & ~uint64_t{0xff}) | head) << shift_;
-  }
-  void Store(uint64_t i, uint64_t word) { memcpy(at_ + i * kWord, &word, kWord); }
-
-  uint8_t* at_;
-  uint64_t words_;
-  uint64_t shift_ = 0;
-  uint64_t mask_ = ~uint64_t{0};
+  /// A word of a block that begins at its lowest byte: little-endian, as all of the machines are.
+  constexpr uint64_t FirstWord() const { return (Repeat(tail) & ~uint64_t{0xff}) | head; }
 };
+
+constexpr BlockBytes BytesFor(FrameState state, Order order) {
+  return {Encode(state, order.log2()), Encode(state, FrameTable::kTail)};
+}
+
+/// byte = (byte & keep) | bytes, for a block inside a chunk whose page this is. A block is aligned
+/// to its size: a small one lies in a part of one word, a larger one in whole words.
+__attribute__((always_inline)) inline void MarkBlock(uint8_t* page, uint64_t offset, Order order,
+                                                     uint8_t keep, BlockBytes bytes) {
+  uint8_t* at = page + AlignDown(offset, kWord);
+  if (order.pages() < kWord) {
+    const uint64_t shift = offset % kWord * 8;
+    const uint64_t mask = ((uint64_t{1} << (order.pages() * 8)) - 1) << shift;
+    Store(at, (Load(at) & (Repeat(keep) | ~mask)) | (bytes.FirstWord() << shift & mask));
+    return;
+  }
+  Store(at, (Load(at) & Repeat(keep)) | bytes.FirstWord());
+  for (uint8_t* const end = at + order.pages(); (at += kWord) != end;) {
+    Store(at, (Load(at) & Repeat(keep)) | Repeat(bytes.tail));
+  }
+}
+
+/// Whether (byte & mask) == bytes for each frame of such a block.
+__attribute__((always_inline)) inline bool IsBlock(const uint8_t* page, uint64_t offset,
+                                                   Order order, uint8_t mask, BlockBytes bytes) {
+  const uint8_t* at = page + AlignDown(offset, kWord);
+  if (order.pages() < kWord) {
+    const uint64_t all = (uint64_t{1} << (order.pages() * 8)) - 1;
+    return (((Load(at) >> offset % kWord * 8 & Repeat(mask)) ^ bytes.FirstWord()) & all) == 0;
+  }
+  if ((Load(at) & Repeat(mask)) != bytes.FirstWord()) return false;
+  for (const uint8_t* const end = at + order.pages(); (at += kWord) != end;) {
+    if ((Load(at) & Repeat(mask)) != Repeat(bytes.tail)) return false;
+  }
+  return true;
+}
 
 uint64_t LeadOf(PageFrame first) { return first.number() & kChunkMask; }
 
@@ -183,11 +197,11 @@ FrameTable::Run FrameTable::RunAt(PageFrame frame) const {
 
 Status FrameTable::ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add) {
   for (uint64_t chunk = begin; chunk < end;) {
-    if (end - chunk >= kWord) {
+    if (chunk % kWord == 0 && end - chunk >= kWord) {
       const uint64_t word = Load(summaries_ + chunk);
       const uint64_t changed = (word & Repeat(keep)) | Repeat(add);
       if (!HasPaged(word) && !HasPaged(changed)) {
-        memcpy(summaries_ + chunk, &changed, kWord);
+        Store(summaries_ + chunk, changed);
         chunk += kWord;
         continue;
       }
@@ -235,8 +249,7 @@ Status FrameTable::Set(Block block, FrameState state) {
   }
   uint8_t* page = PageOf(begin >> kChunkOrder);
   if (page == nullptr) return Error{ErrorCode::kOutOfMemory, block.begin(), kPageSize};
-  BlockWords(page, begin & kChunkMask, block.order)
-      .Update(kScratchBit, Encode(state, block.order.log2()), tail);
+  MarkBlock(page, begin & kChunkMask, block.order, kScratchBit, BytesFor(state, block.order));
   return Ok{};
 }
 
@@ -294,7 +307,7 @@ uint64_t FrameTable::FindOther(Indexes frames, uint8_t mask, uint8_t want) const
     if ((TailOf(summary) & mask) != want) return at + ((at & kChunkMask) == 0 ? 1 : 0);
     at = end;
     // Eight chunks of which each is the same throughout.
-    while ((at & kChunkMask) == 0 && frames.end - at >= kWord * kChunkFrames) {
+    while (at % (kWord * kChunkFrames) == 0 && frames.end - at >= kWord * kChunkFrames) {
       const uint64_t word = Load(summaries_ + (at >> kChunkOrder));
       if ((word & Repeat(mask)) != Repeat(want) || HasPaged(word)) break;
       at += kWord * kChunkFrames;
@@ -313,12 +326,13 @@ Status FrameTable::ClaimPreserved(Block block) {
   }
   if (!Covers(block)) return Error{ErrorCode::kOutsideRam, block.begin(), found};
   const uint64_t begin = IndexOf(block.frame);
-  if (summaries_[begin >> kChunkOrder] == kPaged && block.order.log2() < kChunkOrder) {
-    BlockWords words(pages_[begin >> kChunkOrder], begin & kChunkMask, block.order);
+  if (block.order.log2() < kChunkOrder && summaries_[begin >> kChunkOrder] == kPaged) {
+    uint8_t* const page = pages_[begin >> kChunkOrder];
     constexpr uint8_t kUnused = Encode(FrameState::kFree, 0);
-    if (words.Are(kStateMask | kScratchBit, kUnused, kUnused)) {
-      words.Update(0, Encode(FrameState::kPreserved, block.order.log2()),
-                   Encode(FrameState::kPreserved, kTail));
+    if (IsBlock(page, begin & kChunkMask, block.order, kStateMask | kScratchBit,
+                {kUnused, kUnused})) {
+      MarkBlock(page, begin & kChunkMask, block.order, 0,
+                BytesFor(FrameState::kPreserved, block.order));
       return Ok{};
     }
   }
@@ -334,6 +348,24 @@ Status FrameTable::ClaimPreserved(Block block) {
 }
 
 Result<Order> FrameTable::Restore(PageFrame head) {
+  const uint64_t index = IndexOf(head);
+  if (Contains(head) && summaries_[index >> kChunkOrder] == kPaged) {
+    uint8_t* const page = pages_[index >> kChunkOrder];
+    const Order order = Order::FromLog2(page[index & kChunkMask] & kOrderMask);
+    const Block block{head, order};
+    if (order.log2() < kChunkOrder && block.IsAligned() && Covers(block) &&
+        IsBlock(page, index & kChunkMask, order, static_cast<uint8_t>(~kScratchBit),
+                BytesFor(FrameState::kPreserved, order))) {
+      MarkBlock(page, index & kChunkMask, order, kScratchBit,
+                BytesFor(FrameState::kAllocated, order));
+      return order;
+    }
+  }
+  return RestoreOther(head);
+}
+
+/// What is no block inside a chunk with a page, or not as it should be.
+Result<Order> FrameTable::RestoreOther(PageFrame head) {
   const uint8_t byte = Byte(head);
   if (StateOf(byte) == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, head.address()};
   if (StateOf(byte) != FrameState::kPreserved || (byte & kOrderMask) == kTail) {
@@ -342,16 +374,6 @@ Result<Order> FrameTable::Restore(PageFrame head) {
   const Block block{head, Order::FromLog2(byte & kOrderMask)};
   if (!Covers(block)) return Error{ErrorCode::kOverlap, head.address(), block.order.log2()};
   const uint64_t begin = IndexOf(head);
-  if (block.order.log2() < kChunkOrder && block.IsAligned()) {
-    // A head inside a chunk, so the chunk has its page.
-    BlockWords words(PageOf(begin >> kChunkOrder), begin & kChunkMask, block.order);
-    if (words.Are(static_cast<uint8_t>(~kScratchBit), byte,
-                  Encode(FrameState::kPreserved, kTail))) {
-      words.Update(kScratchBit, Encode(FrameState::kAllocated, block.order.log2()),
-                   Encode(FrameState::kAllocated, kTail));
-      return block.order;
-    }
-  }
   const uint64_t end = begin + block.order.pages();
   const uint64_t other = FindOther({begin + 1, end}, static_cast<uint8_t>(~kScratchBit),
                                    Encode(FrameState::kPreserved, kTail));

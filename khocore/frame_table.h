@@ -133,6 +133,7 @@ class FrameTable {
   Status Change(Indexes frames, uint8_t keep, uint8_t add);
   Status ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add);
   Status SetOrder(PageFrame frame, unsigned order);
+  Result<Order> RestoreOther(PageFrame head);
   /// The first frame with (byte & mask) != want, or the end. `mask` has all bits of the order or
   /// none, and then `want` is a tail.
   uint64_t FindOther(Indexes frames, uint8_t mask, uint8_t want) const;
