@@ -196,11 +196,17 @@ FrameTable::Run FrameTable::RunAt(PageFrame frame) const {
 }
 
 Status FrameTable::ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add) {
+  const uint64_t keep_word = Repeat(keep);
+  const uint64_t add_word = Repeat(add);
+  // Whether a byte that is not `kPaged` may become it, or that one stay as it is.
+  const bool may_be_paged = (add & kStateMask) == 0 && ((keep | add) & kScratchBit) != 0;
+  const bool keeps_paged = ((kPaged & keep) | add) == kPaged;
+  const bool simple = !may_be_paged && !keeps_paged;
   for (uint64_t chunk = begin; chunk < end;) {
     if (chunk % kWord == 0 && end - chunk >= kWord) {
       const uint64_t word = Load(summaries_ + chunk);
-      const uint64_t changed = (word & Repeat(keep)) | Repeat(add);
-      if (!HasPaged(word) && !HasPaged(changed)) {
+      const uint64_t changed = (word & keep_word) | add_word;
+      if ((simple && changed == word) || (!HasPaged(word) && (simple || !HasPaged(changed)))) {
         Store(summaries_ + chunk, changed);
         chunk += kWord;
         continue;
