@@ -10,34 +10,21 @@ namespace {
 /// The nodes from the root to the one whose properties are being read.
 class Walker {
  public:
-  Walker(const void* fdt, khocore::FunctionRef<void(const TreeNode& node)> visit)
-      : fdt_(fdt), visit_(visit) {}
+  explicit Walker(khocore::FunctionRef<void(const TreeNode& node)> visit) : visit_(visit) {}
 
-  void BeginNode(int offset) {
+  void BeginNode(int offset, const char* name) {
     Visit();
     if (++depth_ > kMaxDepth) return;
     TreeNode& node = path_[depth_];
     node = {};
     node.parent = depth_ == 0 ? nullptr : &path_[depth_ - 1];
     node.offset = offset;
-    node.name = fdt_get_name(fdt_, offset, nullptr);
-    pending_ = node.name != nullptr;
+    node.name = name;
+    pending_ = true;
   }
 
-  /// Reads the property itself where libfdt would check the whole of it once more.
-  void Property(int offset) {
-    using Header = struct fdt_property;
-    if (!pending_) return;
-    const void* const at = fdt_offset_ptr(fdt_, offset, sizeof(Header));
-    if (at == nullptr) return;
-    const auto* const property = static_cast<const Header*>(at);
-    const uint32_t length = fdt32_ld(&property->len);
-    const int name_offset = static_cast<int>(fdt32_ld(&property->nameoff));
-    const char* const name = fdt_get_string(fdt_, name_offset, nullptr);
-    const int value_offset = offset + static_cast<int>(sizeof(Header));
-    const void* const value = fdt_offset_ptr(fdt_, value_offset, length);
-    if (name == nullptr || value == nullptr) return;
-    Keep(name, {static_cast<const uint8_t*>(value), length});
+  void Property(const char* name, PropertyValue value) {
+    if (pending_) Keep(name, value);
   }
 
   void EndNode() {
@@ -60,8 +47,9 @@ class Walker {
     };
     TreeNode& node = path_[depth_];
     for (const Known& known : kKnown) {
-      if (strcmp(name, known.name) == 0) node.*known.value = value;
+      if (*name == *known.name && strcmp(name, known.name) == 0) node.*known.value = value;
     }
+    if (*name != '#') return;
     if (strcmp(name, "#address-cells") == 0) (void)ReadNumber(value, &node.child_cells.address);
     if (strcmp(name, "#size-cells") == 0) (void)ReadNumber(value, &node.child_cells.size);
   }
@@ -72,7 +60,6 @@ class Walker {
     pending_ = false;
   }
 
-  const void* fdt_;
   khocore::FunctionRef<void(const TreeNode& node)> visit_;
   TreeNode path_[kMaxDepth + 1];
   int depth_ = -1;
@@ -81,23 +68,41 @@ class Walker {
 
 }  // namespace
 
+/// Goes from tag to tag by itself: libfdt checks each of them anew, and `Open` has checked them
+/// all.
 void DeviceTree::Walk(khocore::FunctionRef<void(const TreeNode& node)> visit) const {
-  Walker walker(blob_, visit);
-  for (int offset = 0, next = 0; next >= 0; offset = next) {
-    switch (fdt_next_tag(blob_, offset, &next)) {
-      case FDT_BEGIN_NODE:
-        walker.BeginNode(offset);
+  Walker walker(visit);
+  const auto* const tree = static_cast<const uint8_t*>(blob_);
+  const uint8_t* const begin = tree + fdt_off_dt_struct(blob_);
+  const char* const strings = reinterpret_cast<const char*>(tree + fdt_off_dt_strings(blob_));
+  const auto take_number = [](const uint8_t*& at) {
+    const uint32_t number = fdt32_ld(reinterpret_cast<const fdt32_t*>(at));
+    at += sizeof(number);
+    return number;
+  };
+  for (const uint8_t* at = begin;;) {
+    const auto offset = static_cast<int>(at - begin);
+    switch (take_number(at)) {
+      case FDT_BEGIN_NODE: {
+        const char* const name = reinterpret_cast<const char*>(at);
+        at += khocore::AlignUp(strlen(name) + 1, FDT_TAGSIZE);
+        walker.BeginNode(offset, name);
         break;
-      case FDT_PROP:
-        walker.Property(offset);
+      }
+      case FDT_PROP: {
+        const uint32_t length = take_number(at);
+        const char* const name = strings + take_number(at);
+        walker.Property(name, {at, length});
+        at += khocore::AlignUp(length, FDT_TAGSIZE);
         break;
+      }
       case FDT_END_NODE:
         walker.EndNode();
         break;
-      case FDT_END:
-        return;
-      default:
+      case FDT_NOP:
         break;
+      default:  // FDT_END
+        return;
     }
   }
 }

@@ -68,7 +68,7 @@ inline constexpr uint64_t kImageMaxSize = uint64_t{2} << 20;
 /// stack read and write, and an unmapped page below the stack. Called once, early.
 void ProtectImage();
 /// Identity-maps RAM, cached, read and write, never executable. Rounds outwards to the map's grain.
-/// Errors: `kOutOfMemory` when the static pool of page tables is used up, `kOutsideRam` beyond what
+/// On an error what lies below `where` is mapped. Errors: `kOutOfMemory` when the static pool of page tables is used up, `kOutsideRam` beyond what
 /// the architecture can address, `kOverlap` when RAM and device registers share a piece of the
 /// map's grain (arm64).
 khocore::Status MapRam(khocore::PhysRange range);
@@ -126,8 +126,9 @@ void InterruptOtherCpus();
 
 // ---- kexec.cc
 
-/// A piece of the next kernel's memory: `bytes` copied from `source` to `destination`, the rest up
-/// to `size` zeroed. Sources lie outside every destination.
+/// A piece of the next kernel's memory: `bytes` copied from `source` to `destination`, the rest of
+/// the last page zeroed. What follows up to the destination's end is the kernel's own to zero, as
+/// every boot protocol has it. Sources lie outside every destination.
 struct Segment {
   const char* name;
   khocore::PhysAddr source;

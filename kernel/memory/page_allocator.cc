@@ -103,14 +103,14 @@ unsigned PageAllocator::ChooseList(unsigned order) {
   unsigned best = order;
   while (best <= kMaxOrder && lists_[best].first == kNone) ++best;
   const bool plenty = free_pages_ > all_pages_ / 8 * 7;
-  if (best > kMaxOrder || random_ == nullptr || !plenty) return best;
-  const unsigned last = random_->Below(kFarOneIn) == 0 ? kMaxOrder : kSpreadOrder;
+  if (best > kMaxOrder || random_ == nullptr || !plenty || scattered_ == kScattered) return best;
+  ++scattered_;
   unsigned lists[kMaxOrder + 1];
   unsigned count = 0;
-  for (unsigned at = best; at <= last; ++at) {
+  for (unsigned at = best; at <= kMaxOrder; ++at) {
     if (lists_[at].first != kNone) lists[count++] = at;
   }
-  return count == 0 ? best : lists[random_->Below(count)];
+  return lists[random_->Below(count)];
 }
 
 Result<PageFrame> PageAllocator::Allocate(Order order) {

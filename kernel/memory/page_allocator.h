@@ -16,20 +16,18 @@ namespace core {
 class PageAllocator : public khocore::PageSource {
  public:
   static constexpr unsigned kMaxOrder = 20;
-  /// 128 MiB: what one leaf of the tracker has single pages of.
-  static constexpr unsigned kSpreadOrder = 15;
-  /// Of so many allocations one may break up a larger block.
-  static constexpr uint64_t kFarOneIn = 512;
+  /// How many blocks are put anywhere in memory, the first ones that are allocated.
+  static constexpr unsigned kScattered = 16;
 
   /// Takes over every frame that is `kFree` and outside scratch. `memory` and `frames` outlive the
   /// allocator. Call once.
   void Initialize(const khocore::PhysicalMemory& memory, khocore::FrameTable& frames);
 
   /// From here on `random` decides which free block is used: the oldest or the newest of the best
-  /// size, and while nearly all memory is free, of any size that is large enough up to
-  /// `kSpreadOrder`; once in a while of any size at all. So a state is scattered over a few distant
-  /// parts of a large machine: what it costs to describe it (nodes of the tracker, free blocks
-  /// between its pages) does not grow with RAM. Large states still fit into a small machine.
+  /// size, and for the first `kScattered` while nearly all memory is free, of any size that is
+  /// large enough. So a state lies in some distant parts of a large machine, around those first
+  /// ones: what it takes to describe it (nodes of the tracker, free blocks between its pages) does
+  /// not grow with RAM, and large states still fit into a small machine.
   void SetRandom(Random* random) { random_ = random; }
 
   /// A block, owned by the caller until `Free`. Its content is whatever was there before.
@@ -88,6 +86,7 @@ class PageAllocator : public khocore::PageSource {
   List lists_[kMaxOrder + 1];
   uint64_t all_pages_ = 0;  ///< free at the start
   uint64_t free_pages_ = 0;
+  unsigned scattered_ = 0;
 };
 
 /// Splits a page-aligned range into the fewest aligned blocks, front to back, and calls

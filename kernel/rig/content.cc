@@ -28,6 +28,7 @@ uint32_t ContentOwner(const char* name) {
 void FillPage(PageFrame page, uint64_t seed, uint32_t owner, uint64_t index) {
   uint64_t value = BaseOf(seed, owner, index);
   auto* word = Direct<uint64_t>(page.address());
+#pragma clang loop unroll_count(8)
   for (uint64_t i = 0; i < kWords; ++i, value += Random::kIncrement) word[i] = value;
 }
 

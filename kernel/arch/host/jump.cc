@@ -45,7 +45,8 @@ void Jump(const JumpPlan& plan) {
     const Segment& segment = control->segments[i];
     auto* destination = reinterpret_cast<uint8_t*>(segment.destination.begin.raw());
     memcpy(destination, reinterpret_cast<const void*>(segment.source.raw()), segment.bytes);
-    memset(destination + segment.bytes, 0, segment.destination.size - segment.bytes);
+    memset(destination + segment.bytes, 0,
+           khocore::AlignUp(segment.bytes, khocore::kPageSize) - segment.bytes);
   }
   char address[32];
   snprintf(address, sizeof(address), "0x%llx",
