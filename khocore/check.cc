@@ -211,7 +211,8 @@ Status Checker::CheckBlob(PhysRange blob) const {
   uint64_t preserved = 0;
   while (preserved < blob.size && frames_.state(frame) == FrameState::kPreserved) {
     // Whole blocks at a time, because many links may name the same large blob.
-    frame = frame + (frames_.is_head(frame) ? frames_.order(frame).pages() : 1);
+    const Block block = frames_.BlockOf(frame);
+    frame = block.frame + block.order.pages();
     preserved = frame.address() - blob.begin;
   }
   if (preserved >= blob.size) return Ok{};

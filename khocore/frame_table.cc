@@ -187,6 +187,19 @@ bool FrameTable::IsHead(Block block, FrameState state) const {
   return Byte(block.frame) == Encode(state, block.order.log2());
 }
 
+Block FrameTable::BlockOf(PageFrame frame) const {
+  // Blocks are aligned to their size, so of the heads at the frame's multiples of two, the nearest
+  // is its own.
+  for (unsigned log2 = 0; log2 <= kMaxOrder; ++log2) {
+    const uint64_t number = AlignDown(frame.number(), uint64_t{1} << log2);
+    const PageFrame head = PageFrame::FromNumber(number);
+    if (!is_head(head)) continue;
+    if (order(head).log2() >= log2) return {head, order(head)};
+    break;
+  }
+  return {frame, Order()};
+}
+
 FrameTable::Run FrameTable::RunAt(PageFrame frame) const {
   const uint8_t byte = Byte(frame);
   constexpr uint8_t kMask = kStateMask | kScratchBit;

@@ -32,7 +32,7 @@ enum class FrameState : uint8_t {
 class FrameTable {
  public:
   static constexpr unsigned kTail = 31;
-  static constexpr unsigned kMaxOrder = 30;
+  static_assert(kTail > kMaxOrder);
   /// A chunk is what a page of bytes describes.
   static constexpr unsigned kChunkOrder = kPageShift;
   static constexpr uint64_t kChunkFrames = uint64_t{1} << kChunkOrder;
@@ -78,6 +78,9 @@ class FrameTable {
   Order order(PageFrame head) const;        ///< the order of the block that starts at `head`
   /// Whether `block` begins a block of this order in this state outside scratch.
   bool IsHead(Block block, FrameState state) const;
+  /// The block that `frame` belongs to, whose first frame need not be known: a step for each order
+  /// at most. The frame alone when no block's head covers it.
+  Block BlockOf(PageFrame frame) const;
   /// The longest run from `frame` on, which the table contains.
   Run RunAt(PageFrame frame) const;
 

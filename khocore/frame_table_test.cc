@@ -80,6 +80,26 @@ TEST_F(FrameTableTest, SplitsAsIfEachPartWereMarked) {
   EXPECT_EQ(split[4], kFree | 2 | kScratch);
 }
 
+TEST_F(FrameTableTest, FindsTheBlockOfEveryFrame) {
+  constexpr uint64_t kUpTo = 64;
+  Set(BlockOf(0, 0), FrameState::kPreserved);
+  Set(BlockOf(1, 0), FrameState::kPreserved);
+  Set(BlockOf(2, 1), FrameState::kPreserved);
+  Set(BlockOf(4, 2), FrameState::kFree);
+  Set(BlockOf(8, 3), FrameState::kPreserved);
+  Set(BlockOf(16, 4), FrameState::kPreserved);
+  Set(BlockOf(32, 5), FrameState::kAllocated);
+  for (uint64_t i = 0; i < kUpTo; ++i) {
+    const unsigned order = i < 2 ? 0 : 63 - static_cast<unsigned>(__builtin_clzll(i));
+    EXPECT_EQ(frames_.BlockOf(Frame(i)), BlockOf(i >> order << order, order)) << i;
+  }
+  // A tail that no head covers is alone, and so is what lies outside.
+  ASSERT_OK(frames_.SplitOff(BlockOf(32, 3)));
+  EXPECT_EQ(frames_.BlockOf(Frame(39)), BlockOf(32, 3));
+  EXPECT_EQ(frames_.BlockOf(Frame(40)), (Block{Frame(40), Order()}));
+  EXPECT_EQ(frames_.BlockOf(Frame(kFrames)), (Block{Frame(kFrames), Order()}));
+}
+
 TEST_F(FrameTableTest, AnswersOutsideTheTable) {
   MakeFree();
   for (const uint64_t number : {uint64_t{0}, kFirst - 1, kFirst + kFrames, ~uint64_t{0}}) {

@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "khocore/abi/geometry.h"
+
 namespace khocore {
 
-inline constexpr unsigned kPageShift = 12;
+inline constexpr unsigned kPageShift = abi::kGeometry.page_shift;
 inline constexpr uint64_t kPageSize = uint64_t{1} << kPageShift;
 
 /// A physical address in bytes.
@@ -30,6 +32,9 @@ class PhysAddr {
   explicit constexpr PhysAddr(uint64_t raw) : raw_(raw) {}
   uint64_t raw_ = 0;
 };
+
+/// Larger blocks would be larger than any machine: no tracker, radix key or frame table has them.
+inline constexpr unsigned kMaxOrder = 30;
 
 /// The log2 of a block's size in pages.
 class Order {

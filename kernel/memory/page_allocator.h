@@ -100,7 +100,7 @@ khocore::Status ForEachBlock(khocore::PhysRange range, Visit visit) {
         at.number() == 0 ? 63 : static_cast<unsigned>(__builtin_ctzll(at.number()));
     const unsigned size = 63 - static_cast<unsigned>(__builtin_clzll(end - at));
     unsigned order = alignment < size ? alignment : size;
-    if (order > khocore::FrameTable::kMaxOrder) order = khocore::FrameTable::kMaxOrder;
+    if (order > khocore::kMaxOrder) order = khocore::kMaxOrder;
     const khocore::Block block{at, khocore::Order::FromLog2(order)};
     KHOCORE_RETURN_IF_ERROR(visit(block));
     at = at + block.order.pages();

@@ -47,7 +47,7 @@ int Run(uint64_t count) {
   std::vector<PhysRange> written(count);
   for (uint64_t id = count; id-- > 0;) written[id] = Write(handover, id, written);
   handover.AddClient("tree", written[0]);
-  FrameTable frames = handover.machine.NewFrames();
+  FrameTable& frames = handover.machine.NewFrames();
   const HandoverSummary summary =
       CheckHandover(handover.machine.memory, Addr(handover.root()), handover.machine.scratch,
                     frames, [](const Error&) { return false; });

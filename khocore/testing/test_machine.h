@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "khocore/abi/scratch.h"
 #include "khocore/frame_table.h"
 #include "khocore/page_source.h"
 #include "khocore/physical_memory.h"
@@ -56,16 +57,17 @@ std::vector<uint8_t> BytesOf(const FrameTable& frames, PageFrame first, uint64_t
 /// The number of frames in a state.
 uint64_t CountFrames(const FrameTable& frames, FrameState state);
 
-/// A small machine: 32 MiB of RAM at 1 GiB with unreachable addresses around it. The first 4 MiB
-/// are scratch, the pages of the last 4 MiB belong to `pages`.
+/// A small machine: RAM at 1 GiB, eight times as large as scratch is aligned to (32 MiB with pages of
+/// 4 KiB), with unreachable addresses around it. The first eighth is scratch, the pages of the last
+/// one belong to `pages`.
 class TestMachine {
  public:
   static constexpr uint64_t kBase = uint64_t{1} << 30;
-  static constexpr uint64_t kSize = uint64_t{32} << 20;
+  static constexpr uint64_t kSize = 8 * abi::kScratchAlignment;
   static constexpr uint64_t kEnd = kBase + kSize;
-  static constexpr uint64_t kScratchSize = uint64_t{4} << 20;
+  static constexpr uint64_t kScratchSize = abi::kScratchAlignment;
   static constexpr uint64_t kFree = kBase + kScratchSize;  ///< where neither has anything
-  static constexpr uint64_t kPages = kEnd - (uint64_t{4} << 20);
+  static constexpr uint64_t kPages = kEnd - abi::kScratchAlignment;
 
   TestMachine();
   ~TestMachine();
