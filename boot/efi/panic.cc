@@ -3,7 +3,8 @@
 
 #include <stdarg.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/arch/exit.h"
 #include "kernel/base/print.h"
 #include "kernel/rig/event.h"
 

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpus.h"
 #include "khocore/types.h"
 
 namespace arch {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/base/print.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/console.h"
 #include "kernel/base/console_lock.h"
 #include "kernel/base/log.h"
 

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
 #include "kernel/base/panic.h"
 
 namespace core {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/base/symbols.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/mmu.h"
 
 extern "C" const uint8_t __symbols_begin[];
 

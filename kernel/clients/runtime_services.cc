@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/base/direct_map.h"
 #include "kernel/base/hash.h"
 #include "kernel/rig/event.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/cpus/cpus.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
 #include "kernel/base/panic.h"
 #include "kernel/base/print.h"
 #include "kernel/rig/event.h"

@@ -3,7 +3,10 @@
 
 #include <stdarg.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/arch/exceptions.h"
+#include "kernel/arch/exit.h"
 #include "kernel/base/console_lock.h"
 #include "kernel/base/print.h"
 #include "kernel/base/symbols.h"

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/handover/course.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/exceptions.h"
+#include "kernel/arch/exit.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/base/boot_info.h"
 #include "kernel/base/print.h"
 #include "kernel/base/version.h"

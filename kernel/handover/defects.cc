@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
 #include "kernel/base/direct_map.h"
 #include "kernel/cpus/cpus.h"
 #include "kernel/rig/fault.h"

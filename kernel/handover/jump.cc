@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/arch/arch.h"
+#include "kernel/arch/jump.h"
+
+#include "kernel/arch/quiesce.h"
 #include "kernel/cpus/cpus.h"
 #include "kernel/handover/course.h"
 #include "kernel/handover/defects.h"

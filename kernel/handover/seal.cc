@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
 #include "kernel/handover/client.h"
 #include "kernel/handover/course.h"
 #include "kernel/handover/defects.h"

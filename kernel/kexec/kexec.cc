@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "kernel/arch/cpu.h"
 #include "kernel/base/cpio.h"
 #include "kernel/base/direct_map.h"
 #include "kernel/base/print.h"
+#include "kernel/kexec/linux_boot.h"
 #include "kernel/kexec/segment_placer.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/fault.h"
@@ -111,23 +113,23 @@ NextFiles FindNextFiles(const LoadRequest& request) {
 }
 
 Segment PlaceKernel(SegmentPlacer& placer, Span<const uint8_t> file,
-                    const arch::ImageHeader& header) {
+                    const boot::ImageHeader& header) {
   return {"kernel", AddressOf(file.data) + header.payload_offset, header.payload_bytes,
           Place(placer, "kernel", header.memory_bytes, header.alignment, header.minimum_address)};
 }
 
 Segment BuildParameterSegment(const LoadRequest& request, SegmentPlacer& placer,
-                              const arch::NextBoot& next) {
-  const uint64_t size = arch::ParametersSize(next);
+                              const boot::NextBoot& next) {
+  const uint64_t size = boot::ParametersSize(next);
   PhysRange place =
-      Place(placer, "parameters", size, arch::kParametersAlignment, arch::kFirstUsable);
+      Place(placer, "parameters", size, boot::kParametersAlignment, arch::kFirstUsable);
   if (request.misplaced_parameters.size >= size && Fire(Fault::kSegmentOutsideScratch)) {
     place = request.misplaced_parameters;
   }
   const PhysRange buffer =
       Require(request.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
   memset(Direct<void>(buffer.begin), 0, buffer.size);
-  Require(arch::BuildParameters(next, {Direct<uint8_t>(buffer.begin), size}, place.begin),
+  Require(boot::BuildParameters(next, {Direct<uint8_t>(buffer.begin), size}, place.begin),
           "parameters");
   return {"parameters", buffer.begin, size, place};
 }
@@ -152,9 +154,9 @@ NextKernel LoadNextKernel(const LoadRequest& request) {
   const NextFiles files = FindNextFiles(request);
   const Span<const uint8_t> file = files.kernel;
   const Span<const uint8_t> initrd = files.initrd;
-  arch::ImageHeader header;
+  boot::ImageHeader header;
   const char* why = "";
-  if (!arch::ReadImageHeader(file, &header, &why)) {
+  if (!boot::ReadImageHeader(file, &header, &why)) {
     EndWithError(RequestError::kUsage, "image", "kernel: %s", why);
   }
   SegmentPlacer placer(request.scratch, request.random);
@@ -164,19 +166,19 @@ NextKernel LoadNextKernel(const LoadRequest& request) {
   };
   add(PlaceKernel(placer, file, header));
   next.entry = next.segments[0].destination.begin + header.entry_offset;
-  arch::NextBoot boot{.info = &request.info,
-                      .image_file = file,
-                      .command_line = files.command_line,
-                      .initrd = {},
-                      .kho_root = request.kho_root,
-                      .scratch = request.scratch.areas()};
+  boot::NextBoot next_boot{.info = &request.info,
+                           .image_file = file,
+                           .command_line = files.command_line,
+                           .initrd = {},
+                           .kho_root = request.kho_root,
+                           .scratch = request.scratch.areas()};
   if (initrd.size != 0) {
     const PhysRange place =
         Place(placer, "initrd", initrd.size, khocore::kPageSize, arch::kFirstUsable);
-    boot.initrd = {place.begin, initrd.size};
+    next_boot.initrd = {place.begin, initrd.size};
     add({"initrd", AddressOf(initrd.data), initrd.size, place});
   }
-  add(BuildParameterSegment(request, placer, boot));
+  add(BuildParameterSegment(request, placer, next_boot));
   next.parameters = next.segments[next.segment_count - 1].destination.begin;
   next.plan = Require(arch::PrepareJump({next.segments, next.segment_count}, next.entry,
                                         next.parameters, request.ram, request.allocator),

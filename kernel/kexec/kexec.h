@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/jump.h"
 #include "kernel/base/boot_info.h"
 #include "kernel/base/random.h"
 #include "kernel/memory/page_allocator.h"

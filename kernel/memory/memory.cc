@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/base/print.h"
 #include "kernel/base/region_set.h"
 #include "kernel/rig/event.h"

@@ -3,7 +3,9 @@
 
 #include <stdarg.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/console.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/exit.h"
 #include "kernel/base/print.h"
 
 namespace core {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/rig/require.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/exit.h"
 #include "kernel/rig/event.h"
 
 namespace core {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/rig/stop.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/console.h"
+#include "kernel/arch/cpu.h"
 #include "kernel/rig/event.h"
 
 namespace core {

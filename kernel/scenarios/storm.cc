@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
 #include "kernel/base/direct_map.h"
 #include "kernel/clients/list.h"
 #include "kernel/cpus/cpus.h"

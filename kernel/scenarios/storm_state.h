@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpus.h"
 #include "kernel/handover/incoming.h"
 #include "kernel/scenarios/storm_steps.h"
 #include "khocore/types.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "boot/pvh/x86_64/read_start_info.h"
-#include "kernel/arch/arch.h"
+#include "kernel/arch/exceptions.h"
 #include "kernel/arch/x86_64/start.h"
 #include "kernel/base/boot_info.h"
 #include "kernel/base/panic.h"
@@ -23,7 +23,7 @@ extern "C" [[noreturn]] void PvhBoot(uint64_t start_info) {
     return reinterpret_cast<const void*>(range.begin.raw());
   };
   auto note = [](const char* text, uint64_t value) { arch::PrintIgnored(text, value); };
-  if (!boot::ReadStartInfo(start_info, arch::BootReader(map, note), &info)) {
+  if (!boot::ReadStartInfo(start_info, boot::BootReader(map, note), &info)) {
     core::Panic("no hvm_start_info at 0x%lx", start_info);
   }
   KernelMain(info);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/exceptions.h"
+
 #include <stddef.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/arm64/cpus.h"
 #include "kernel/arch/arm64/exit.h"
 #include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/registers.h"
-#include "kernel/arch/arm64/smp.h"
 #include "kernel/base/panic.h"
 #include "kernel/base/print.h"
 

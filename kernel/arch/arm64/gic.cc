@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/arm64/gic.h"
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/mmio.h"
 #include "kernel/arch/arm64/registers.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/arch/mmu.h"
 
 // Arm GIC architecture 2.0 (IHI 0048) and 3 (IHI 0069).
 

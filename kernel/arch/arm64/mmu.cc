@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/console.h"
 #include "kernel/arch/arm64/registers.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/base/panic.h"
 
 // Arm ARM (DDI 0487), D8: stage 1 translation, 4 KiB granule, 39-bit addresses: one level 1 table

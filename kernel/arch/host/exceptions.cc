@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/exceptions.h"
+
 #include <execinfo.h>
 #include <signal.h>
 
 #include <initializer_list>
 
-#include "kernel/arch/arch.h"
 #include "kernel/base/panic.h"
 
 namespace arch {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/jump.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/host/machine.h"
 #include "kernel/base/panic.h"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/exceptions.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/exceptions.h"
+#include "kernel/arch/x86_64/cpus.h"
 #include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/io.h"
-#include "kernel/arch/x86_64/smp.h"
 #include "kernel/base/panic.h"
 #include "kernel/base/print.h"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/jump.h"
+
 #include <string.h>
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/x86_64/identity_map.h"
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/mmu.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/mmu.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/page_tables.h"
