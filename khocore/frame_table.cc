@@ -50,12 +50,20 @@ void Update(Span<uint8_t> bytes, uint8_t keep, uint8_t add) {
 
 /// The index of the first byte with (byte & mask) != want, or the size.
 size_t FindOtherByte(Span<const uint8_t> bytes, uint8_t mask, uint8_t want) {
+  constexpr size_t kTurn = 8 * kWord;
   const uint8_t* at = bytes.begin();
   const uint8_t* const end = bytes.end();
   const uint64_t mask_word = Repeat(mask);
   const uint64_t want_word = Repeat(want);
   for (; at != end; ++at) {
     if (IsAligned(at)) {
+      while (end - at >= static_cast<ptrdiff_t>(kTurn)) {
+        uint64_t other = 0;
+#pragma clang loop unroll(full)
+        for (size_t i = 0; i < kTurn; i += kWord) other |= Load(at + i) ^ want_word;
+        if ((other & mask_word) != 0) break;
+        at += kTurn;
+      }
       while (end - at >= static_cast<ptrdiff_t>(kWord) && (Load(at) & mask_word) == want_word) {
         at += kWord;
       }
@@ -300,6 +308,10 @@ FrameTable::Indexes FrameTable::IndexesIn(PhysRange range) const {
   if (end > first_.number() + count_) end = first_.number() + count_;
   if (begin >= end) return {};
   return {IndexOf(PageFrame::FromNumber(begin)), IndexOf(PageFrame::FromNumber(end))};
+}
+
+Status FrameTable::Fill(PhysRange range, FrameState state) {
+  return Change(IndexesIn(range), kScratchBit, Encode(state, kTail));
 }
 
 Status FrameTable::SetScratch(PhysRange range) {

@@ -85,9 +85,12 @@ class FrameTable {
   Run RunAt(PageFrame frame) const;
 
   // The calls below change the table. Errors of each: `kOutOfMemory` when a chunk needs a page and
-  // there is none; the table is unchanged then, but for the chunks before it in `SetScratch` and
-  // `ClearScratch`.
+  // there is none; the table is unchanged then, but for the chunks before it where a range is
+  // marked.
 
+  /// Marks the frames that `range` touches as tails of no block yet, whatever they were; whether
+  /// they lie in scratch stays. Frames outside the table are passed over.
+  Status Fill(PhysRange range, FrameState state);
   /// Marks all frames of `block`, whatever they were; whether they lie in scratch stays. The block
   /// is aligned and covered by the table.
   Status Set(Block block, FrameState state);

@@ -256,6 +256,19 @@ TEST_F(FrameTableTest, JoinsAsIfTheWholeWereMarked) {
   }
 }
 
+TEST_F(FrameTableTest, FillsRangesWithTails) {
+  SetScratch(AddressOf(3), kPageSize);
+  Set(BlockOf(0, 3), FrameState::kAllocated);
+  ASSERT_OK(frames_.Fill({Addr(AddressOf(2) + 1), 3 * kPageSize - 1}, FrameState::kFree));
+  const std::vector<uint8_t> want = {kAllocated | 3, kAllocated | kTail,
+                                     kFree | kTail,  kFree | kTail | kScratch,
+                                     kFree | kTail,  kAllocated | kTail};
+  EXPECT_EQ(Bytes(0, 6), want);
+  ASSERT_OK(frames_.Fill({Addr(0), ~uint64_t{0}}, FrameState::kFree));
+  EXPECT_EQ(CountFrames(frames_, FrameState::kFree), kFrames);
+  EXPECT_FALSE(frames_.is_head(Frame(0)));
+}
+
 TEST_F(FrameTableTest, BytesAreMadeWhereFramesDiffer) {
   const uint64_t all = frames_.chunk_count();
   EXPECT_EQ(frames_.spare_pages(), all);

@@ -14,7 +14,6 @@
 namespace core {
 namespace {
 
-using khocore::Block;
 using khocore::FrameState;
 using khocore::FrameTable;
 using khocore::kPageSize;
@@ -149,17 +148,12 @@ void PlaceFrameTable(Memory* memory, const RegionSet& allowed) {
   }
 }
 
-/// Marks a part of a window. Errors: as `FrameTable::Set`.
-Status MarkFrames(Memory* memory, PhysRange range, FrameState state) {
-  return ForEachBlock(range, [&](Block block) { return memory->frames.Set(block, state); });
-}
-
 /// Marks the frames of a new table: RAM free, except what is in use; scratch. Errors:
 /// `kOutOfMemory` when there is no room for what differs.
 Status FillFrameTable(Memory* memory) {
   const auto& physical = memory->physical;
   for (size_t i = 0; i < physical.window_count(); ++i) {
-    KHOCORE_RETURN_IF_ERROR(MarkFrames(memory, physical.window(i), FrameState::kFree));
+    KHOCORE_RETURN_IF_ERROR(memory->frames.Fill(physical.window(i), FrameState::kFree));
   }
   for (const PhysRange& range : layout.used) {
     for (size_t i = 0; i < physical.window_count(); ++i) {
@@ -167,7 +161,7 @@ Status FillFrameTable(Memory* memory) {
       if (!window.Overlaps(range)) continue;
       const PhysAddr begin = window.begin < range.begin ? range.begin : window.begin;
       const PhysAddr end = range.end() < window.end() ? range.end() : window.end();
-      KHOCORE_RETURN_IF_ERROR(MarkFrames(memory, {begin, end - begin}, FrameState::kAllocated));
+      KHOCORE_RETURN_IF_ERROR(memory->frames.Fill({begin, end - begin}, FrameState::kAllocated));
     }
   }
   for (size_t i = 0; i < memory->scratch.area_count(); ++i) {

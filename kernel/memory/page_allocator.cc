@@ -33,6 +33,19 @@ PageFrame BuddyOf(Block block) {
   return PageFrame::FromNumber(block.frame.number() ^ block.order.pages());
 }
 
+/// Calls `visit` for the fewest blocks of an order that the allocator has.
+template <typename Visit>
+void ForEachPiece(PhysRange range, Visit visit) {
+  constexpr Order kLargest = Order::FromLog2(PageAllocator::kMaxOrder);
+  (void)ForEachBlock(range, [&](Block block) -> Status {
+    const Order order = block.order.log2() < kLargest.log2() ? block.order : kLargest;
+    for (uint64_t at = 0; at < block.order.pages(); at += order.pages()) {
+      visit(Block{block.frame + at, order});
+    }
+    return Ok{};
+  });
+}
+
 }  // namespace
 
 PageAllocator::Links* PageAllocator::LinksOf(PageFrame frame) const {
@@ -47,21 +60,19 @@ void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, FrameTable
   for (PageFrame at = frames.first(); at < frames.end();) {
     const FrameTable::Run run = frames.RunAt(at);
     const PageFrame end = at + run.frames;
-    if (IsUnused(run)) InsertRange(RangeOf(at, end));
+    if (IsUnused(run)) {
+      ForEachPiece(RangeOf(at, end), [this](Block block) {
+        KHORIG_CHECK(frames_->SplitOff(block).ok());
+        Enter(block);
+      });
+    }
     at = end;
   }
   all_pages_ = free_pages_;
 }
 
 void PageAllocator::InsertRange(PhysRange range) {
-  (void)ForEachBlock(range, [&](Block block) -> Status {
-    const unsigned order = block.order.log2() < kMaxOrder ? block.order.log2() : kMaxOrder;
-    const Order piece = Order::FromLog2(order);
-    for (uint64_t at = 0; at < block.order.pages(); at += piece.pages()) {
-      InsertAndMerge({block.frame + at, piece});
-    }
-    return Ok{};
-  });
+  ForEachPiece(range, [this](Block block) { InsertAndMerge(block); });
 }
 
 void PageAllocator::Mark(PhysRange range, FrameState state) {

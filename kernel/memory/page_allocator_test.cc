@@ -47,8 +47,7 @@ class PageAllocatorTest : public testing::Test {
 
   void Mark(uint64_t first, uint64_t count, FrameState state) {
     const PhysRange range{PageFrame::FromNumber(first).address(), count * kPageSize};
-    EXPECT_TRUE(
-        ForEachBlock(range, [&](Block block) -> Status { return frames_.Set(block, state); }).ok());
+    EXPECT_TRUE(frames_.Fill(range, state).ok());
   }
 
   std::unique_ptr<uint8_t, decltype(&std::free)> bytes_;
