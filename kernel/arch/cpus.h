@@ -21,33 +21,35 @@ inline constexpr uint64_t kCpuMemory = 64 << 10;
 /// The number of the CPU that calls; 0 for the one that booted.
 size_t CpuNumber();
 /// Looks for the machine's CPUs (MADT, device tree) and returns how many there are, this one and
-/// those beyond `kMaxCpus` included. Firmware's tables are untrusted; what cannot be used is said.
-/// Called once.
-size_t FindCpus(const boot::BootInfo& info);
+/// those beyond `kMaxCpus` included. Firmware's tables are untrusted; `note` gets what cannot be
+/// used, with the address or number that is wrong. Called once.
+using Note = void (*)(const char* text, uint64_t value);
+size_t FindCpus(const boot::BootInfo& info, Note note);
 /// What the hardware calls a CPU: APIC ID, MPIDR.
 uint64_t HardwareId(size_t number);
 
 enum class StartResult : uint8_t {
   kStarted,
   kImpossible,  ///< there is no way to start it
-  kNoAnswer,    ///< it was told to, and did not come in time
-  kRunning,     ///< it runs already: the last kernel has left it behind
+  kNoAnswer,    ///< did not come online in time
+  kRunning,     ///< already on: the previous kernel did not park it
 };
 /// Starts the CPU `number`, which calls `entry(number)` on a stack of its own. `memory` are
-/// `kCpuMemory` bytes of mapped RAM that belong to it from then on, even if it does not come.
+/// `kCpuMemory` bytes of mapped RAM that belong to it from then on, even if it does not come
+/// online. `note` gets why it is impossible.
 StartResult StartCpu(const boot::BootInfo& info, size_t number, khocore::PhysRange memory,
-                     void (*entry)(size_t number));
+                     void (*entry)(size_t number), Note note);
 
 /// Called by a CPU as its last act in this kernel.
 [[noreturn]] void LeaveCpu();
-/// Called by the first CPU for each that was told to start and is about to call `LeaveCpu`: brings
-/// it to where neither the copy of the next kernel nor that kernel can run it over, in the state
-/// that a next kernel starts it from. False when it still runs.
+/// Called by the first CPU for each that was to start and is about to call `LeaveCpu`: waits until
+/// it is off, in the state from which the next kernel can start it. Returns false if it is still
+/// running.
 bool RemoveCpu(size_t number);
 /// Writes an endless loop to the page of RAM at `page`, for a CPU that a defect leaves there.
 void (*MakeLoop(khocore::PhysAddr page))();
-/// Interrupts the other CPUs (NMI, SGI) so that they come to `core::StopForPanic`. Where the
-/// machine's interrupt controller cannot be used, they get there by looking. Any CPU may call it.
+/// Interrupts the other CPUs (NMI, SGI) so that they reach `ExceptionHandlers::stop`. Where the
+/// machine's interrupt controller cannot be used, they poll for a panic. Any CPU may call it.
 void InterruptOtherCpus();
 
 }  // namespace arch

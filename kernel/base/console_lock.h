@@ -3,8 +3,7 @@
 
 namespace core {
 
-/// Keeps what one CPU prints together. A CPU may hold it more than once; one that panics goes on
-/// without it when its owner does not let go.
+/// Keeps what one CPU prints together. Recursive; a panicking CPU steals it after a timeout.
 class ConsoleLock {
  public:
   ConsoleLock();

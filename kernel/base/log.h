@@ -12,8 +12,8 @@ namespace core {
 /// Appends one byte to the current ring, unless it is frozen.
 void AppendToLog(char byte);
 
-/// Goes on in `ring` (header and `header->capacity` bytes, owned by the caller, already valid) and
-/// moves what the image's ring holds there.
+/// Switches logging to `ring` (header and `header->capacity` bytes, owned by the caller, already
+/// valid) and copies the image's ring into it.
 void UseLogRing(khocore::abi::LogHeader* ring);
 
 /// From here on nothing is appended: the ring's pages are sealed.

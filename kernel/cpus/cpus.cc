@@ -17,7 +17,7 @@ using Work = khocore::FunctionRef<void(size_t number)>;
 
 constexpr Order kMemoryOrder = Order::FromLog2(4);
 static_assert(kMemoryOrder.bytes() == arch::kCpuMemory);
-/// Lies at the lower end of a stack; what runs over the end finds no guard page, but changes it.
+/// Canary in the lowest word of a stack: secondary stacks have no guard page.
 constexpr uint64_t kStackEnd = 0x6b686f7269673a29;
 constexpr size_t kLeftCpu = 1;
 constexpr unsigned kPatience = 1 << 20;  ///< looks at a CPU that should answer
@@ -75,6 +75,8 @@ void WaitAndWork(size_t number) {
   }
 }
 
+void PrintNote(const char* text, uint64_t value) { Print("cpus: %s 0x%lx\n", text, value); }
+
 /// False when no further CPU can be started.
 bool StartOne(const boot::BootInfo& info, size_t number, PageAllocator& allocator) {
   const auto block = allocator.Allocate(kMemoryOrder);
@@ -86,7 +88,7 @@ bool StartOne(const boot::BootInfo& info, size_t number, PageAllocator& allocato
   stack_ends[number] = reinterpret_cast<uint64_t*>(memory.begin.raw());
   *stack_ends[number] = kStackEnd;
   shared.told = number + 1;
-  switch (arch::StartCpu(info, number, memory, WaitAndWork)) {
+  switch (arch::StartCpu(info, number, memory, WaitAndWork, PrintNote)) {
     case arch::StartResult::kStarted:
       return true;
     case arch::StartResult::kImpossible:
@@ -115,7 +117,7 @@ void ReportCpus(size_t found) {
 }  // namespace
 
 void StartCpus(const boot::BootInfo& info, PageAllocator& allocator) {
-  const size_t found = arch::FindCpus(info);
+  const size_t found = arch::FindCpus(info, PrintNote);
   if (found == 1) return;
   if (found > arch::kMaxCpus) {
     Print("cpus: %zu of %zu are used\n", arch::kMaxCpus, found);

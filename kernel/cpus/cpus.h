@@ -13,8 +13,8 @@ namespace core {
 /// others wait for it.
 
 /// Starts all CPUs and prints the `cpus` event, unless there is only one. Their stacks come from
-/// `allocator` and are given up with this kernel. One that does not come is left out and said; one
-/// that the last kernel left running is a failure.
+/// `allocator` and are given up with this kernel. One that does not come online is left out and
+/// reported; one that the previous kernel left running is a failure.
 void StartCpus(const boot::BootInfo& info, PageAllocator& allocator);
 
 /// How many CPUs are at work, this one included.
@@ -23,15 +23,15 @@ size_t CpuCount();
 /// Calls `work(number)` on every CPU at the same time and returns when all are done.
 void RunOnAllCpus(khocore::FunctionRef<void(size_t number)> work);
 
-/// Brings the other CPUs to where no next kernel can run them over; this one is alone afterwards.
-/// `loop` is a defect: CPU 1 is left behind in it. Null for none.
+/// Parks all other CPUs where the next kernel cannot overwrite the code they execute. `loop` is a
+/// defect, null for none: CPU 1 is left behind in it.
 void ParkCpus(void (*loop)());
 
-/// How a CPU says where it is while another one panics: `print` gets the number of each that was
-/// stopped, with its place, or with 0 when it did not answer.
+/// Stops the other CPUs for a panic of this one: `print` gets the number of each and where it was,
+/// or 0 when it did not answer.
 void StopOtherCpus(void (*print)(size_t number, uint64_t pc, uint64_t frame_pointer));
 
-/// Notes where this CPU was when another one panicked, and stops it.
+/// Records where this CPU was when another one panicked, and stops it.
 [[noreturn]] void StopHere(uint64_t pc, uint64_t frame_pointer);
 
 }  // namespace core

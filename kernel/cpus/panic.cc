@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/base/panic.h"
+#include "kernel/cpus/panic.h"
 
 #include <stdarg.h>
 
@@ -8,6 +8,7 @@
 #include "kernel/arch/exceptions.h"
 #include "kernel/arch/exit.h"
 #include "kernel/base/console_lock.h"
+#include "kernel/base/panic.h"
 #include "kernel/base/print.h"
 #include "kernel/base/symbols.h"
 #include "kernel/cpus/cpus.h"
@@ -33,7 +34,7 @@ void EnterPanic(uint64_t pc, uint64_t frame_pointer) {
     return;
   }
   if (none == self) arch::Halt();
-  StopForPanic(pc, frame_pointer);
+  StopHere(pc, frame_pointer);
 }
 
 void PrintCpu(size_t number, uint64_t pc, uint64_t frame_pointer) {
@@ -55,14 +56,12 @@ void PrintCpu(size_t number, uint64_t pc, uint64_t frame_pointer) {
 
 bool IsPanicking() { return __atomic_load_n(&panicking, __ATOMIC_ACQUIRE) != 0; }
 
-void StopForPanic(uint64_t pc, uint64_t frame_pointer) { StopHere(pc, frame_pointer); }
-
 void StopIfPanicking() {
   const size_t who = __atomic_load_n(&panicking, __ATOMIC_RELAXED);
   if (who == 0 || who == arch::CpuNumber() + 1) return;
   // The caller's frame begins with its own caller's.
   const auto* frame = static_cast<const uint64_t*>(__builtin_frame_address(0));
-  StopForPanic(reinterpret_cast<uint64_t>(__builtin_return_address(0)), *frame);
+  StopHere(reinterpret_cast<uint64_t>(__builtin_return_address(0)), *frame);
 }
 
 void Panic(const char* format, ...) {
@@ -89,20 +88,35 @@ void Panic(const char* format, ...) {
   PrintOthersAndExit();
 }
 
-void PanicFromException(const char* what, uint64_t pc, uint64_t frame_pointer,
-                        void (*print_registers)(const void* registers), const void* registers) {
-  EnterPanic(pc, frame_pointer);
+namespace {
+
+void PanicFromException(const arch::Exception& exception) {
+  EnterPanic(exception.pc, exception.frame_pointer);
   const ConsoleLock lock;
   uint64_t offset = 0;
-  const char* name = FindSymbol(pc, &offset);
+  const char* name = FindSymbol(exception.pc, &offset);
+  char address[48] = "";
+  if (exception.has_address) {
+    FormatTo(address, sizeof(address), " at address 0x%lx", exception.address);
+  }
+  const bool has_cause = exception.cause[0] != '\0';
   char text[192];
-  FormatTo(text, sizeof(text), "%s at %s+0x%lx", what, name != nullptr ? name : "?", offset);
-  Event("panic").Text("text", text).Hex("pc", pc);
-  print_registers(registers);
+  FormatTo(text, sizeof(text), "%s%s%s%s%s%s at %s+0x%lx", exception.what, has_cause ? " (" : "",
+           exception.cause, has_cause ? ")" : "", address, exception.origin,
+           name != nullptr ? name : "?", offset);
+  Event("panic").Text("text", text).Hex("pc", exception.pc);
+  if (exception.print_registers != nullptr) {
+    exception.print_registers(PrintConsole, exception.registers);
+  }
   PrintConsole("backtrace:\n");
-  PrintFrame(pc);
-  arch::WalkStack(frame_pointer, kMaxFrames, PrintFrame);
+  PrintFrame(exception.pc);
+  arch::WalkStack(exception.frame_pointer, kMaxFrames, PrintFrame);
   PrintOthersAndExit();
 }
+
+}  // namespace
+
+const arch::ExceptionHandlers kExceptionHandlers = {
+    .panic = PanicFromException, .is_panicking = IsPanicking, .stop = StopHere};
 
 }  // namespace core

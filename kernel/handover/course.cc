@@ -9,6 +9,7 @@
 #include "kernel/base/print.h"
 #include "kernel/base/version.h"
 #include "kernel/cpus/cpus.h"
+#include "kernel/cpus/panic.h"
 #include "kernel/handover/client.h"
 #include "kernel/memory/memory.h"
 #include "kernel/rig/event.h"
@@ -127,7 +128,7 @@ void StartCold(Generation& generation, const Scenario& scenario) {
 }  // namespace handover
 
 [[noreturn]] void KernelMain(const boot::BootInfo& info) {
-  arch::InstallExceptionHandlers();
+  arch::InstallExceptionHandlers(core::kExceptionHandlers);
   arch::ProtectImage();
   handover::Run(info);
 }

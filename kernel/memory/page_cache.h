@@ -15,8 +15,8 @@ struct SharedAllocator {
   SpinLock lock;
 };
 
-/// The pages of one CPU, taken from the allocator and given back a batch at a time: only then it
-/// meets the other CPUs. What it still has goes back when it ends.
+/// The pages of one CPU, refilled and drained in batches, the only time it takes the shared
+/// lock. Drains on destruction.
 class PageCache final : public khocore::PageSource {
  public:
   static constexpr size_t kBatch = 32;

@@ -25,7 +25,7 @@ class Event {
   Event& Hex(const char* key, uint64_t value);
   Event& Bool(const char* key, bool value);
   Event& Text(const char* key, const char* value);
-  /// A value that is JSON already, from `Raw` pieces printed by the caller.
+  /// An object or array: its opening bracket here, members or items next, then `End`.
   Event& Begin(const char* key, char bracket);
   Event& End(char bracket);
   /// An element of an array.
@@ -53,5 +53,5 @@ enum class RequestError { kNoMemory, kUsage };
 
 }  // namespace core
 
-/// Says that `what` went wrong, with the place in the source.
+/// Reports that `what` went wrong, with the place in the source.
 #define KHORIG_FAIL(what, ...) ::core::Fail(__FILE__, __LINE__, what, __VA_ARGS__)

@@ -8,7 +8,7 @@
 
 namespace core {
 
-/// The command line, read once (docs/abi.md has the table). Text points into the command line.
+/// The command line, read once (docs/abi.md has the table). Text is copied.
 struct Options {
   static constexpr size_t kMaxReserved = 8;
 

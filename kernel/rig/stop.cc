@@ -15,7 +15,7 @@ constexpr int kPausesPerLook = 100;
 uint64_t WaitForHost() {
   const uint64_t started = arch::Counter();
   char byte = 0;
-  // Each look at the port takes a lock that the emulator needs to bring the byte; so few of them.
+  // Polling takes QEMU's big lock, which it needs to deliver the byte: poll rarely.
   while (!arch::ConsoleTryGet(&byte) || byte != 'g') {
     for (int i = 0; i < kPausesPerLook; ++i) arch::Pause();
   }

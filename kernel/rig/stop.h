@@ -25,7 +25,7 @@ class Phase {
   uint64_t sum_ = 0;
 };
 
-/// As a `Phase` that started at `started` and ends now, less `waited`.
+/// Prints the `phase` event of a phase that was measured otherwise. 0 blocks are left out.
 void ReportPhase(const char* name, uint64_t nanoseconds, uint64_t blocks, uint64_t pages);
 
 }  // namespace core

@@ -103,7 +103,7 @@ void ReadInitrd(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
 }
 
 /// Both properties or none, one range each: that is how Linux reads them, too. An empty scratch
-/// array is for the kernel to refuse: ignored here, the loss of what was preserved would go unsaid.
+/// array is passed on so that the kernel refuses it; dropping it here would hide the loss.
 void ReadHandover(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
   const CellCounts cells = tree.RootCells();
   const PropertyValue root = tree.Property(chosen, "linux,kho-fdt");

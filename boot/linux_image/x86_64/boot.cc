@@ -5,6 +5,8 @@
 #include "kernel/arch/x86_64/start.h"
 #include "kernel/base/boot_info.h"
 #include "kernel/base/panic.h"
+#include "kernel/base/print.h"
+#include "kernel/cpus/panic.h"
 
 namespace {
 
@@ -16,7 +18,7 @@ constinit boot::BootInfo info{};
 extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
   using khocore::PhysAddr;
   using khocore::PhysRange;
-  arch::InstallExceptionHandlers();
+  arch::InstallExceptionHandlers(core::kExceptionHandlers);
   info.image = arch::ImageInMemory();
 
   const PhysRange where{PhysAddr::FromRaw(boot_params), sizeof(boot::BootParams)};
@@ -27,7 +29,9 @@ extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
     if (!boot::MayBeRam(info, range) || !arch::MapRam(range).ok()) return nullptr;
     return reinterpret_cast<const void*>(range.begin.raw());
   };
-  auto note = [](const char* text, uint64_t value) { arch::PrintIgnored(text, value); };
+  auto note = [](const char* text, uint64_t value) {
+    core::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
+  };
   boot::ReadBootParams(*params, boot_params, boot::BootReader(map, note), &info);
   KernelMain(info);
 }

@@ -84,7 +84,7 @@ size_t CpuNumber() {
   return local == nullptr ? 0 : local->number;
 }
 
-size_t FindCpus(const boot::BootInfo&) {
+size_t FindCpus(const boot::BootInfo&, Note) {
   const Machine& machine = this_machine;
   smp.ids[0] = KHORIG_READ_REGISTER(mpidr_el1) & kAffinity;
   const size_t kept = machine.cpu_count < kMaxCpus ? machine.cpu_count : kMaxCpus;
@@ -97,7 +97,7 @@ size_t FindCpus(const boot::BootInfo&) {
 uint64_t HardwareId(size_t number) { return smp.ids[number]; }
 
 StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory,
-                     void (*entry)(size_t number)) {
+                     void (*entry)(size_t number), Note) {
   if (!this_machine.has_psci || number >= smp.count) return StartResult::kImpossible;
   PrepareToBeStopped();
   const CpuLocal* local = PrepareLocal(info, number, memory, entry);

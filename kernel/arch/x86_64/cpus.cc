@@ -111,15 +111,15 @@ void WriteTrampoline() {
   data.tables = ReadCr3();
 }
 
-bool SetUp(const boot::BootInfo& info) {
+bool SetUp(const boot::BootInfo& info, Note note) {
   if (smp.trampoline.size != 0) return true;
   if (!smp.apic.Open()) {
-    PrintIgnored("other CPUs: no APIC in xAPIC mode", 0);
+    note("other CPUs: no APIC in xAPIC mode", 0);
     return false;
   }
   smp.trampoline = FindTrampolinePlace(info);
   if (smp.trampoline.size == 0) {
-    PrintIgnored("other CPUs: no room to start them below", kFirstUsable);
+    note("other CPUs: no room to start them below", kFirstUsable);
     return false;
   }
   WriteTrampoline();
@@ -173,22 +173,21 @@ size_t CpuNumber() {
   return number;
 }
 
-size_t FindCpus(const boot::BootInfo& info) {
+size_t FindCpus(const boot::BootInfo& info, Note note) {
   // What firmware leaves lies below 4 GiB, where everything is mapped from the start.
   auto map = [](PhysRange range) -> const void* {
     constexpr PhysRange kMapped{PhysAddr(), kEarlyMapEnd};
     return kMapped.Contains(range) ? reinterpret_cast<const void*>(range.begin.raw()) : nullptr;
   };
-  auto note = [](const char* text, uint64_t value) { PrintIgnored(text, value); };
   smp.processors = ReadProcessors(info.rsdp, boot::BootReader(map, note));
   return smp.processors.found == 0 ? 1 : smp.processors.found;
 }
 
 StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory,
-                     void (*entry)(size_t number)) {
+                     void (*entry)(size_t number), Note note) {
   // Intel's manual waits 10 ms after INIT for CPUs of the last century; newer ones need little.
   constexpr uint64_t kInitWait = 10'000, kFirstWait = 1'000'000, kSecondWait = 2'000'000'000;
-  if (number >= smp.processors.count || !SetUp(info)) return StartResult::kImpossible;
+  if (number >= smp.processors.count || !SetUp(info, note)) return StartResult::kImpossible;
   const CpuLocal* local = PrepareLocal(number, memory, entry);
   smp.started.SetStack(number, {memory.begin, kStackBytes});
   Data()->cpu = reinterpret_cast<uint64_t>(local);
