@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "khocore/check.h"
 
-#include <libfdt.h>
 #include <string.h>
 
 #include "khocore/abi/handover.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/radix_walk.h"
 
 namespace khocore {
@@ -23,13 +22,13 @@ class Checker {
   /// A fragment that is being walked, and how far.
   struct Level {
     FragmentReader fragment;
-    int node = 0;
-    int depth = 0;  ///< of `node`, the fragment's root being 0
+    FragmentNode node;
+    uint32_t depth = 0;  ///< of `node`, the fragment's root being 0
   };
 
   void Found(const Error& error) { go_on_ = go_on_ && report_(error); }
 
-  bool Mark(PageFrame page);
+  Status Mark(PageFrame page, ErrorCode again);
   void ClearMarks();
 
   Result<FragmentReader> OpenRoot(PhysAddr root) const;
@@ -61,7 +60,8 @@ HandoverSummary Checker::Run(PhysAddr root) {
     Found(reader.error());
     return summary_;
   }
-  const Result<uint64_t> map = reader.value().PropertyU64(0, abi::kMemoryMapProperty);
+  const Result<uint64_t> map =
+      reader.value().PropertyU64(FragmentReader::root(), abi::kMemoryMapProperty);
   const PageFrame page = PageFrame::Containing(root);
   if (!map.ok()) {
     Error error = map.error();
@@ -77,19 +77,20 @@ HandoverSummary Checker::Run(PhysAddr root) {
   return summary_;
 }
 
-/// False when the page was marked before.
-bool Checker::Mark(PageFrame page) {
-  if (frames_.in_scratch(page)) return false;
-  frames_.SetScratch({page.address(), kPageSize});
+/// Errors: `again` when the page was marked before, and `FrameTable::SetScratch`'s.
+Status Checker::Mark(PageFrame page, ErrorCode again) {
+  if (frames_.in_scratch(page)) return Error{again, page.address()};
+  KHOCORE_RETURN_IF_ERROR(frames_.SetScratch({page.address(), kPageSize}));
   if (page < marks_begin_) marks_begin_ = page;
   if (marks_end_ < page + 1) marks_end_ = page + 1;
-  return true;
+  return Ok{};
 }
 
 void Checker::ClearMarks() {
   if (!(marks_begin_ < marks_end_)) return;
-  frames_.ClearScratch({marks_begin_.address(), (marks_end_ - marks_begin_) * kPageSize});
-  for (size_t i = 0; i < scratch_.area_count(); ++i) frames_.SetScratch(scratch_.area(i));
+  // What is marked has its bytes already, so neither needs a page.
+  (void)frames_.ClearScratch({marks_begin_.address(), (marks_end_ - marks_begin_) * kPageSize});
+  for (size_t i = 0; i < scratch_.area_count(); ++i) (void)frames_.SetScratch(scratch_.area(i));
 }
 
 Result<FragmentReader> Checker::OpenRoot(PhysAddr root) const {
@@ -102,15 +103,15 @@ Result<FragmentReader> Checker::OpenRoot(PhysAddr root) const {
   if (scratch_.Overlaps({root, kPageSize})) {
     return Error{ErrorCode::kInsideScratch, root, kPageSize};
   }
-  const Result<FragmentReader> reader = FragmentReader::Open(memory_, root);
+  const Result<FragmentReader> reader = FragmentReader::Open(memory_, {root, kPageSize});
   if (!reader.ok()) return reader.error();
-  const auto compatible = reader.value().Property(0, abi::kCompatibleProperty);
+  const auto compatible = reader.value().Property(FragmentReader::root(), abi::kCompatibleProperty);
   if (!compatible.ok()) return Error{ErrorCode::kCompatibleMissing, compatible.error().where};
   const Span<const uint8_t> found = compatible.value();
   if (found.size != sizeof(abi::kCompatible) ||
       memcmp(found.data, abi::kCompatible, sizeof(abi::kCompatible)) != 0) {
-    return Error{ErrorCode::kCompatibleMismatch, reader.value().NodeAddress(0), found.size,
-                 sizeof(abi::kCompatible)};
+    return Error{ErrorCode::kCompatibleMismatch, reader.value().NodeAddress(FragmentReader::root()),
+                 found.size, sizeof(abi::kCompatible)};
   }
   return reader;
 }
@@ -148,7 +149,7 @@ Status Checker::EnterNode(PageFrame node, PageFrame root) {
     case FrameState::kFree:
       break;
   }
-  if (!Mark(node)) return Error{ErrorCode::kRadixCycle, page.begin};
+  KHOCORE_RETURN_IF_ERROR(Mark(node, ErrorCode::kRadixCycle));
   ++summary_.nodes;
   return Ok{};
 }
@@ -168,16 +169,16 @@ Status Checker::ClaimBlock(Block block) {
 }
 
 void Checker::CheckFragments(const FragmentReader& root) {
-  Mark(PageFrame::Containing(root.address()));
+  const Status marked = Mark(PageFrame::Containing(root.address()), ErrorCode::kFragmentCycle);
+  if (!marked.ok()) return Found(marked.error());
   Push(root);
   while (level_count_ > 0 && go_on_) {
     Level& level = levels_[level_count_ - 1];
-    level.node = fdt_next_node(level.fragment.fdt(), level.node, &level.depth);
-    if (level.node < 0 || level.depth <= 0) {
+    if (level.fragment.NextNode(&level.node, &level.depth)) {
+      CheckLink(level);
+    } else {
       --level_count_;
-      continue;
     }
-    CheckLink(level);
   }
 }
 
@@ -185,10 +186,7 @@ void Checker::CheckLink(const Level& level) {
   const FragmentReader& fragment = level.fragment;
   const bool is_client = level_count_ == 1 && level.depth == 1;
   if (is_client) ++summary_.clients;
-  if (!is_client && !fragment.Property(level.node, abi::kDataProperty).ok() &&
-      !fragment.Property(level.node, abi::kSizeProperty).ok()) {
-    return;
-  }
+  if (!is_client && !fragment.IsLink(level.node)) return;
   const Result<PhysRange> blob = fragment.Link(level.node);
   if (!blob.ok()) return Found(blob.error());
   const Status preserved = CheckBlob(blob.value());
@@ -213,7 +211,8 @@ Status Checker::CheckBlob(PhysRange blob) const {
   uint64_t preserved = 0;
   while (preserved < blob.size && frames_.state(frame) == FrameState::kPreserved) {
     // Whole blocks at a time, because many links may name the same large blob.
-    frame = frame + (frames_.is_head(frame) ? frames_.order(frame).pages() : 1);
+    const Block block = frames_.BlockOf(frame);
+    frame = block.frame + block.order.pages();
     preserved = frame.address() - blob.begin;
   }
   if (preserved >= blob.size) return Ok{};
@@ -221,22 +220,18 @@ Status Checker::CheckBlob(PhysRange blob) const {
 }
 
 Status Checker::EnterFragment(PhysRange blob) {
-  if (!Mark(PageFrame::Containing(blob.begin))) {
-    return Error{ErrorCode::kFragmentCycle, blob.begin};
-  }
+  KHOCORE_RETURN_IF_ERROR(Mark(PageFrame::Containing(blob.begin), ErrorCode::kFragmentCycle));
   if (level_count_ == kMaxFragmentDepth) {
     return Error{ErrorCode::kFragmentDepth, blob.begin, level_count_ + 1, kMaxFragmentDepth};
   }
-  const Result<FragmentReader> reader = FragmentReader::Open(memory_, blob.begin);
+  const Result<FragmentReader> reader = FragmentReader::Open(memory_, blob);
   if (!reader.ok()) return reader.error();
-  const uint64_t size = fdt_totalsize(reader.value().fdt());
-  if (size > blob.size) return Error{ErrorCode::kFdtTotalSize, blob.begin, size, blob.size};
   Push(reader.value());
   return Ok{};
 }
 
 void Checker::Push(const FragmentReader& fragment) {
-  levels_[level_count_++] = {fragment, 0, 0};
+  levels_[level_count_++] = {fragment, fragment.root(), 0};
   ++summary_.fragments;
   if (level_count_ > summary_.fragment_depth) summary_.fragment_depth = level_count_;
 }

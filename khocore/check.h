@@ -31,9 +31,10 @@ struct HandoverSummary {
 /// `where` of a finding is the bad address itself: of the root page, node, block (its first bad
 /// page), blob or fragment. For a link that is malformed it is the address of the link's node.
 ///
-/// Neither time nor memory depends on how the tree or the fragments are linked: a page is visited
-/// once, because it is marked in `frames` with the bit of scratch, where neither a node nor a
-/// fragment may lie. The marks are gone when the function returns.
+/// Neither time nor memory depends on how the tree or the fragments are linked, but for a step that
+/// a link takes for each block its blob lies in: a page is visited once, because it is marked in
+/// `frames` with the bit of scratch, where neither a node nor a fragment may lie. The marks are
+/// gone when the function returns.
 HandoverSummary CheckHandover(const PhysicalMemory& memory, PhysAddr root, const Scratch& scratch,
                               FrameTable& frames, FunctionRef<bool(const Error&)> report);
 

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "khocore/check.h"
-#include "khocore/test_handover.h"
+#include "khocore/testing/test_handover.h"
 
 namespace khocore {
 namespace {
@@ -301,7 +301,7 @@ TEST_F(CheckFragmentsTest, StopsBetweenLinks) {
   handover_.AddClient("b", {Addr(kEnd), 2});
   handover_.AddClient("c", {Addr(kEnd), 3});
   uint64_t seen = 0;
-  FrameTable frames = machine_.NewFrames();
+  FrameTable& frames = machine_.NewFrames();
   const HandoverSummary summary =
       CheckHandover(machine_.memory, Addr(handover_.root()), machine_.scratch, frames,
                     [&](const Error&) { return ++seen < 2; });

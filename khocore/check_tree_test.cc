@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "khocore/check.h"
-#include "khocore/test_handover.h"
+#include "khocore/testing/test_handover.h"
 
 namespace khocore {
 namespace {
@@ -199,8 +199,8 @@ TEST_F(CheckTreeTest, NodeOnAFrameInUse) {
   const uint64_t node = handover_.NodeOf(BlockAt(handover_.root(), 0), 2);
   for (const auto& [state, code] : {std::pair{FrameState::kAllocated, ErrorCode::kOverlap},
                                     {FrameState::kNotRam, ErrorCode::kOutsideRam}}) {
-    FrameTable frames = machine_.NewFrames();
-    frames.Set(BlockAt(node, 0), state);
+    FrameTable& frames = machine_.NewFrames();
+    ASSERT_OK(frames.Set(BlockAt(node, 0), state));
     const CheckResult result = handover_.CheckWith(handover_.root(), frames);
     ASSERT_EQ(result.findings.size(), 1u);
     EXPECT_EQ(result.findings[0].code, code);
@@ -223,8 +223,8 @@ TEST_F(CheckTreeTest, BlockBeyondRam) {
 
 TEST_F(CheckTreeTest, BlockOverAHoleInRam) {
   handover_.Blob(4);
-  FrameTable frames = machine_.NewFrames();
-  frames.Set(BlockAt(kFree + 9 * kPageSize, 0), FrameState::kNotRam);
+  FrameTable& frames = machine_.NewFrames();
+  ASSERT_OK(frames.Set(BlockAt(kFree + 9 * kPageSize, 0), FrameState::kNotRam));
   const CheckResult result = handover_.CheckWith(handover_.root(), frames);
   ASSERT_EQ(result.findings.size(), 1u);
   EXPECT_EQ(result.findings[0].code, ErrorCode::kOutsideRam);
@@ -286,7 +286,7 @@ TEST_F(CheckTreeTest, ReportsEveryFindingUntilToldToStop) {
   EXPECT_EQ(handover_.Check().findings.size(), 100u);
   uint64_t seen = 0;
   const auto stop_at_7 = [&](const Error&) { return ++seen < 7; };
-  FrameTable frames = machine_.NewFrames();
+  FrameTable& frames = machine_.NewFrames();
   HandoverSummary summary =
       CheckHandover(machine_.memory, Addr(handover_.root()), machine_.scratch, frames, stop_at_7);
   EXPECT_EQ(seen, 7u);
@@ -297,7 +297,7 @@ TEST_F(CheckTreeTest, ReportsEveryFindingUntilToldToStop) {
     if (slot != 2) handover.machine.WriteU64(handover.tracker.root().address().raw() + slot * 8, 1);
   }
   seen = 5;
-  FrameTable other = handover.machine.NewFrames();
+  FrameTable& other = handover.machine.NewFrames();
   summary = CheckHandover(handover.machine.memory, Addr(handover.root()), handover.machine.scratch,
                           other, stop_at_7);
   EXPECT_EQ(seen, 7u);

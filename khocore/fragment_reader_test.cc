@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "khocore/fragment_reader.h"
+
 #include <gtest/gtest.h>
 #include <libfdt.h>
 #include <string.h>
@@ -7,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "khocore/fragment.h"
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {
@@ -38,20 +39,26 @@ class FragmentReaderTest : public testing::Test {
   static std::string U64(uint64_t value) {
     return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
   }
-  Result<FragmentReader> Open(uint64_t address = kAt) {
-    return FragmentReader::Open(machine_.memory, Addr(address));
+  Result<FragmentReader> Open(uint64_t address = kAt, uint64_t size = kPageSize) {
+    return FragmentReader::Open(machine_.memory, {Addr(address), size});
   }
-  uint64_t NodeAt(int node) { return kAt + fdt_off_dt_struct(Fdt()) + static_cast<uint64_t>(node); }
+  /// The address of the node at `path`, as libfdt finds it.
+  uint64_t NodeAt(const char* path) {
+    return kAt + fdt_off_dt_struct(Fdt()) + static_cast<uint64_t>(fdt_path_offset(Fdt(), path));
+  }
 
   TestMachine machine_;
   void* fdt_ = nullptr;
 };
 
 TEST_F(FragmentReaderTest, RefusesAddresses) {
-  EXPECT_ERROR(Open(kAt + 4), ErrorCode::kUnaligned, kAt + 4);
+  for (const uint64_t offset : {4u, 8u, 2048u}) {
+    EXPECT_ERROR(Open(kAt + offset), ErrorCode::kUnaligned, kAt + offset);
+  }
   EXPECT_ERROR(Open(TestMachine::kEnd), ErrorCode::kOutsideRam, TestMachine::kEnd);
-  EXPECT_ERROR(Open(TestMachine::kEnd - 32), ErrorCode::kOutsideRam, TestMachine::kEnd - 32);
-  EXPECT_ERROR(Open(~uint64_t{7}), ErrorCode::kOutsideRam, ~uint64_t{7});
+  EXPECT_ERROR(Open(TestMachine::kBase - kPageSize), ErrorCode::kOutsideRam,
+               TestMachine::kBase - kPageSize);
+  EXPECT_ERROR(Open(0 - kPageSize), ErrorCode::kOutsideRam, 0 - kPageSize);
   EXPECT_ERROR(Open(0), ErrorCode::kOutsideRam, 0u);
 }
 
@@ -86,15 +93,30 @@ TEST_F(FragmentReaderTest, RefusesTotalSizes) {
   EXPECT_TRUE(Open().ok()) << "room behind the strings is fine";
 }
 
-TEST_F(FragmentReaderTest, MayLieAnywhereWithinRam) {
+TEST_F(FragmentReaderTest, MustFitItsBlob) {
   Begin();
   End();
   const uint32_t size = fdt_totalsize(Fdt());
-  const uint64_t last = TestMachine::kEnd - AlignUp(size, 8);
-  memcpy(machine_.At(last), Fdt(), size);
-  EXPECT_TRUE(Open(last).ok());
-  fdt_set_totalsize(Fdt(last), size + 8);
-  EXPECT_ERROR(Open(last), ErrorCode::kOutsideRam, last);
+  EXPECT_TRUE(Open(kAt, size).ok());
+  EXPECT_TRUE(Open(kAt, 3 * kPageSize).ok());
+  for (const uint64_t blob : {uint64_t{size} - 1, uint64_t{39}, uint64_t{0}}) {
+    const auto reader = Open(kAt, blob);
+    EXPECT_ERROR(reader, ErrorCode::kFdtTotalSize, kAt);
+    EXPECT_EQ(reader.error().found, size);
+    EXPECT_EQ(reader.error().expected, blob);
+  }
+}
+
+TEST_F(FragmentReaderTest, MustLieWithinRam) {
+  Begin();
+  End();
+  const uint32_t size = fdt_totalsize(Fdt());
+  PhysicalMemory cut;
+  ASSERT_OK(cut.AddWindow({Addr(kAt), size - 1}, Fdt()));
+  EXPECT_ERROR(FragmentReader::Open(cut, {Addr(kAt), kPageSize}), ErrorCode::kOutsideRam, kAt);
+  PhysicalMemory exact;
+  ASSERT_OK(exact.AddWindow({Addr(kAt), size}, Fdt()));
+  ASSERT_OK(FragmentReader::Open(exact, {Addr(kAt), kPageSize}));
 }
 
 TEST_F(FragmentReaderTest, AcceptsWhatTheReadWriteFunctionsMake) {
@@ -106,9 +128,9 @@ TEST_F(FragmentReaderTest, AcceptsWhatTheReadWriteFunctionsMake) {
   ASSERT_EQ(fdt_setprop_string(Fdt(), node, "s", "v"), 0);
   const auto reader = Open();
   ASSERT_OK(reader);
-  EXPECT_STREQ(reader.value().PropertyString(node, "s").value(), "v");
+  const FragmentNode read = reader.value().Subnode(FragmentReader::root(), "n").value();
+  EXPECT_STREQ(reader.value().PropertyString(read, "s").value(), "v");
   EXPECT_EQ(reader.value().address(), Addr(kAt));
-  EXPECT_EQ(reader.value().fdt(), Fdt());
 }
 
 TEST_F(FragmentReaderTest, RefusesBrokenStructures) {
@@ -158,10 +180,10 @@ TEST_F(FragmentReaderTest, ReadsUnalignedNumbers) {
   for (const auto& [name, want] : {std::pair<const char*, uint64_t>{"a", 0x1122334455667788},
                                    {"b", 0x99aabbccddeeff00},
                                    {"c", 0x0102030405060708}}) {
-    const auto bytes = reader.value().Property(0, name);
+    const auto bytes = reader.value().Property(FragmentReader::root(), name);
     ASSERT_OK(bytes);
     unaligned += reinterpret_cast<uintptr_t>(bytes.value().data) % 8 != 0;
-    EXPECT_EQ(reader.value().PropertyU64(0, name).value(), want);
+    EXPECT_EQ(reader.value().PropertyU64(FragmentReader::root(), name).value(), want);
   }
   EXPECT_GT(unaligned, 0);
 }
@@ -175,23 +197,20 @@ TEST_F(FragmentReaderTest, NamesWhatIsNotThere) {
   Put("closed", std::string("ab\0cd", 5));
   End();
   const FragmentReader reader = Open().value();
-  EXPECT_EQ(reader.root(), 0);
-  EXPECT_ERROR(reader.Subnode(0, "n"), ErrorCode::kNotFound, NodeAt(0));
-  EXPECT_ERROR(reader.Property(0, "p"), ErrorCode::kNotFound, NodeAt(0));
-  EXPECT_ERROR(reader.PropertyU64(0, "p"), ErrorCode::kNotFound, NodeAt(0));
-  EXPECT_ERROR(reader.PropertyString(0, "p"), ErrorCode::kNotFound, NodeAt(0));
-  EXPECT_ERROR(reader.PropertyU64(0, "short"), ErrorCode::kPropertySize, NodeAt(0));
-  const auto length = reader.PropertyU64(0, "long");
-  EXPECT_ERROR(length, ErrorCode::kPropertySize, NodeAt(0));
+  const FragmentNode root = reader.root();
+  EXPECT_ERROR(reader.Subnode(root, "n"), ErrorCode::kNotFound, NodeAt("/"));
+  EXPECT_ERROR(reader.Property(root, "p"), ErrorCode::kNotFound, NodeAt("/"));
+  EXPECT_ERROR(reader.PropertyU64(root, "p"), ErrorCode::kNotFound, NodeAt("/"));
+  EXPECT_ERROR(reader.PropertyString(root, "p"), ErrorCode::kNotFound, NodeAt("/"));
+  EXPECT_ERROR(reader.PropertyU64(root, "short"), ErrorCode::kPropertySize, NodeAt("/"));
+  const auto length = reader.PropertyU64(root, "long");
+  EXPECT_ERROR(length, ErrorCode::kPropertySize, NodeAt("/"));
   EXPECT_EQ(length.error().found, 9u);
   EXPECT_EQ(length.error().expected, 8u);
-  EXPECT_EQ(reader.Property(0, "empty").value().size, 0u);
-  EXPECT_ERROR(reader.PropertyString(0, "empty"), ErrorCode::kPropertySize, NodeAt(0));
-  EXPECT_ERROR(reader.PropertyString(0, "open"), ErrorCode::kPropertySize, NodeAt(0));
-  EXPECT_STREQ(reader.PropertyString(0, "closed").value(), "ab");
-  // A node number that is none.
-  EXPECT_EQ(reader.Property(3, "p").error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(reader.Subnode(100000, "n").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(reader.Property(root, "empty").value().size, 0u);
+  EXPECT_ERROR(reader.PropertyString(root, "empty"), ErrorCode::kPropertySize, NodeAt("/"));
+  EXPECT_ERROR(reader.PropertyString(root, "open"), ErrorCode::kPropertySize, NodeAt("/"));
+  EXPECT_STREQ(reader.PropertyString(root, "closed").value(), "ab");
 }
 
 TEST_F(FragmentReaderTest, ChecksLinks) {
@@ -226,9 +245,11 @@ TEST_F(FragmentReaderTest, ChecksLinks) {
   const FragmentReader reader = Open().value();
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.name);
-    const int node = reader.Subnode(0, c.name).value();
-    EXPECT_EQ(reader.NodeAddress(node).raw(), NodeAt(node));
-    EXPECT_ERROR(reader.Link(node), c.code, NodeAt(node));
+    const FragmentNode node = reader.Subnode(reader.root(), c.name).value();
+    const uint64_t where = NodeAt((std::string("/") + c.name).c_str());
+    EXPECT_EQ(reader.NodeAddress(node).raw(), where);
+    EXPECT_EQ(reader.IsLink(node), c.data != nullptr || c.size != nullptr);
+    EXPECT_ERROR(reader.Link(node), c.code, where);
   }
 }
 
@@ -243,20 +264,18 @@ TEST_F(FragmentReaderTest, VisitsDirectSubnodesUntilAnError) {
   End();
   const FragmentReader reader = Open().value();
   std::string names;
-  const auto visit = [&](int node, const char* name) -> Status {
-    EXPECT_EQ(reader.Subnode(0, name).value(), node);
+  const auto visit = [&](FragmentNode node, const char* name) -> Status {
+    EXPECT_EQ(reader.NodeAddress(node).raw(), NodeAt((std::string("/") + name).c_str()));
     names += name;
     if (names == "ab") return Error{ErrorCode::kOverlap, Addr(7)};
     return Ok{};
   };
-  EXPECT_ERROR(reader.ForEachSubnode(0, visit), ErrorCode::kOverlap, 7u);
+  EXPECT_ERROR(reader.ForEachSubnode(reader.root(), visit), ErrorCode::kOverlap, 7u);
   names = "x";
-  ASSERT_OK(reader.ForEachSubnode(0, visit));
+  ASSERT_OK(reader.ForEachSubnode(reader.root(), visit));
   EXPECT_EQ(names, "xabc");
-  ASSERT_OK(reader.ForEachSubnode(reader.Subnode(reader.Subnode(0, "a").value(), "below").value(),
-                                  visit));
-  EXPECT_EQ(names, "xabc");
-  ASSERT_OK(reader.ForEachSubnode(2, visit));  // no node
+  const FragmentNode a = reader.Subnode(reader.root(), "a").value();
+  ASSERT_OK(reader.ForEachSubnode(reader.Subnode(a, "below").value(), visit));
   EXPECT_EQ(names, "xabc");
 }
 
@@ -278,6 +297,24 @@ TEST_F(FragmentReaderTest, TellsFragmentsFromOtherBlobs) {
   EXPECT_TRUE(looks(kAt, kPageSize));       // a page that says it is larger is a broken fragment
   EXPECT_FALSE(looks(kAt, 2 * kPageSize));  // a large tree is a plain blob
   EXPECT_FALSE(looks(TestMachine::kEnd, kPageSize));
+}
+
+TEST_F(FragmentReaderTest, OpensOnlyWhatLooksLikeAFragment) {
+  Begin();
+  End();
+  const uint32_t used = fdt_totalsize(Fdt());
+  memcpy(machine_.At(kAt + 8), Fdt(), used);
+  memcpy(machine_.At(kAt + kPageSize), Fdt(), used);
+  for (const uint64_t at : {kAt, kAt + 8, kAt + kPageSize, kAt + 2 * kPageSize}) {
+    for (const uint32_t total : {used, 4096u, 4097u, 0u}) {
+      fdt_set_totalsize(Fdt(kAt + kPageSize), total);
+      for (const uint64_t size : {0u, 39u, 40u, used, 4095u, 4096u, 4097u, 8192u}) {
+        const PhysRange blob{Addr(at), size};
+        if (!FragmentReader::Open(machine_.memory, blob).ok()) continue;
+        EXPECT_TRUE(LooksLikeFragment(machine_.memory, blob)) << at << ' ' << total << ' ' << size;
+      }
+    }
+  }
 }
 
 }  // namespace

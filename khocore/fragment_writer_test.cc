@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "khocore/fragment_writer.h"
+
 #include <gtest/gtest.h>
 #include <libfdt.h>
 
 #include <functional>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "khocore/fragment.h"
-#include "khocore/test_machine.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {
@@ -32,7 +35,8 @@ class FragmentWriterTest : public testing::Test {
     return writer_;
   }
   FragmentReader Read(PageFrame page) {
-    const Result<FragmentReader> reader = FragmentReader::Open(machine_.memory, page.address());
+    const Result<FragmentReader> reader =
+        FragmentReader::Open(machine_.memory, {page.address(), kPageSize});
     EXPECT_TRUE(reader.ok()) << Describe(reader);
     return reader.value();
   }
@@ -58,14 +62,99 @@ TEST_F(FragmentWriterTest, WritesWhatAReaderReads) {
   EXPECT_TRUE(tracker_.IsPreserved({page.value(), Order::FromLog2(0)}));
 
   const FragmentReader reader = Read(page.value());
-  EXPECT_STREQ(reader.PropertyString(0, "compatible").value(), "khorig-v1");
-  EXPECT_EQ(reader.Property(0, "bytes").value().size, 3u);
-  const int outer = reader.Subnode(0, "outer").value();
+  EXPECT_STREQ(reader.PropertyString(reader.root(), "compatible").value(), "khorig-v1");
+  EXPECT_EQ(reader.Property(reader.root(), "bytes").value().size, 3u);
+  const FragmentNode outer = reader.Subnode(reader.root(), "outer").value();
   EXPECT_EQ(reader.PropertyU64(outer, "number").value(), 0x1122334455667788u);
-  const int inner = reader.Subnode(outer, "inner").value();
+  const FragmentNode inner = reader.Subnode(outer, "inner").value();
   EXPECT_STREQ(reader.PropertyString(inner, "text").value(), "hello");
-  const PhysRange link = reader.Link(reader.Subnode(0, "blob").value()).value();
+  const PhysRange link = reader.Link(reader.Subnode(reader.root(), "blob").value()).value();
   EXPECT_EQ(link, (PhysRange{Addr(0x12345000), 0x678}));
+}
+
+/// The same calls to libfdt's sequential writer.
+class LibfdtWriter {
+ public:
+  explicit LibfdtWriter(const char* compatible) {
+    Check(fdt_create(bytes_, kPageSize));
+    Check(fdt_finish_reservemap(bytes_));
+    Check(fdt_begin_node(bytes_, ""));
+    Check(fdt_property_string(bytes_, "compatible", compatible));
+  }
+  void BeginNode(const char* name) { Check(fdt_begin_node(bytes_, name)); }
+  void EndNode() { Check(fdt_end_node(bytes_)); }
+  void Property(const char* name, Span<const uint8_t> value) {
+    Check(fdt_property(bytes_, name, value.data, static_cast<int>(value.size)));
+  }
+  void Link(const char* name, PhysAddr data, uint64_t size) {
+    const uint64_t address = data.raw();
+    BeginNode(name);
+    Check(fdt_property(bytes_, "preserved-data", &address, sizeof(address)));
+    Check(fdt_property(bytes_, "blob-size", &size, sizeof(size)));
+    EndNode();
+  }
+  std::string Close() {
+    EndNode();
+    Check(fdt_finish(bytes_));
+    return std::string(bytes_, fdt_totalsize(bytes_));
+  }
+
+ private:
+  void Check(int error) { EXPECT_EQ(error, 0); }
+  alignas(8) char bytes_[kPageSize];
+};
+
+TEST_F(FragmentWriterTest, BytesAreThoseOfLibfdt) {
+  // Names that end in one another, more names than have their sizes kept, values of each padding.
+  constexpr const char* kNames[] = {"size", "blob-size", "e", "", "data", "x-preserved-data"};
+  std::mt19937 random(1);
+  for (int round = 0; round < 2000; ++round) {
+    auto& writer = Open("x-v1");
+    LibfdtWriter want("x-v1");
+    unsigned depth = 0;
+    bool may_put = true;
+    const std::vector<uint8_t> bytes(40, static_cast<uint8_t>(round + 1));
+    for (unsigned step = random() % 30; step > 0; --step) {
+      const std::string number = std::to_string(random() % 30);
+      switch (random() % 6) {
+        case 0:
+          (void)writer->BeginNode(number.c_str());
+          want.BeginNode(number.c_str());
+          ++depth;
+          may_put = true;
+          break;
+        case 1:
+          if (depth == 0) break;
+          (void)writer->EndNode();
+          want.EndNode();
+          --depth;
+          may_put = false;
+          break;
+        case 2:
+          (void)writer->Link(number.c_str(), Addr(step), round);
+          want.Link(number.c_str(), Addr(step), round);
+          may_put = false;
+          break;
+        default: {
+          if (!may_put) break;
+          const char* name = step % 2 == 0 ? kNames[random() % 6] : number.c_str();
+          const Span<const uint8_t> value{bytes.data(), random() % bytes.size()};
+          (void)writer->Property(name, value);
+          want.Property(name, value);
+        }
+      }
+    }
+    for (; depth > 0; --depth) {
+      (void)writer->EndNode();
+      want.EndNode();
+    }
+    const Result<PageFrame> page = writer->Close();
+    ASSERT_OK(page);
+    const std::string tree = want.Close();
+    ASSERT_EQ(machine_.Page(page.value().address().raw()).substr(0, tree.size()), tree) << round;
+    ASSERT_OK(tracker_.Unpreserve({page.value(), Order()}));
+    machine_.pages.FreePage(page.value());
+  }
 }
 
 TEST_F(FragmentWriterTest, NumbersAreCpuNative) {
@@ -73,7 +162,8 @@ TEST_F(FragmentWriterTest, NumbersAreCpuNative) {
   ASSERT_OK(writer->PropertyU64("n", 0x0102030405060708));
   const Result<PageFrame> page = writer->Close();
   ASSERT_OK(page);
-  const Span<const uint8_t> bytes = Read(page.value()).Property(0, "n").value();
+  const Span<const uint8_t> bytes =
+      Read(page.value()).Property(FragmentReader::root(), "n").value();
   const uint64_t value = 0x0102030405060708;
   EXPECT_EQ(memcmp(bytes.data, &value, 8), 0);
   EXPECT_EQ(bytes[0], 8);  // the machines khorig knows are little-endian
@@ -89,8 +179,8 @@ TEST_F(FragmentWriterTest, ManyAreWrittenAtOnce) {
   ASSERT_OK(b.Link("a", page_a.value().address(), kPageSize));
   const Result<PageFrame> page_b = b.Close();
   ASSERT_OK(page_b);
-  EXPECT_EQ(Read(page_a.value()).PropertyU64(0, "n").value(), 1u);
-  EXPECT_EQ(Read(page_b.value()).PropertyU64(0, "n").value(), 2u);
+  EXPECT_EQ(Read(page_a.value()).PropertyU64(FragmentReader::root(), "n").value(), 1u);
+  EXPECT_EQ(Read(page_b.value()).PropertyU64(FragmentReader::root(), "n").value(), 2u);
 }
 
 // Header 48 (with padding), reservations 16, root 8, compatible "x-v1" 12 + 8, "fill" 12 + n, ends
@@ -103,10 +193,10 @@ TEST_F(FragmentWriterTest, FillsAPageToTheLastByte) {
   const Result<PageFrame> page = writer->Close();
   ASSERT_OK(page);
   const FragmentReader reader = Read(page.value());
-  EXPECT_EQ(fdt_totalsize(reader.fdt()), kPageSize);
-  EXPECT_EQ(reader.Property(0, "fill").value().size, kFill);
+  EXPECT_EQ(fdt_totalsize(machine_.At(page.value().address().raw())), kPageSize);
+  EXPECT_EQ(reader.Property(reader.root(), "fill").value().size, kFill);
   const FragmentReader again = Read(page.value());
-  EXPECT_STREQ(again.PropertyString(0, "compatible").value(), "x-v1");
+  EXPECT_STREQ(again.PropertyString(again.root(), "compatible").value(), "x-v1");
 }
 
 TEST_F(FragmentWriterTest, OneByteMoreIsNoSpace) {
@@ -167,7 +257,8 @@ TEST_F(FragmentWriterTest, IsOverAfterClose) {
   EXPECT_EQ(writer->BeginNode("n").error().code, ErrorCode::kFdtStructure);
   writer.reset();
   EXPECT_EQ(machine_.pages.out().count(page.value().number()), 1u);
-  EXPECT_STREQ(Read(page.value()).PropertyString(0, "compatible").value(), "x-v1");
+  EXPECT_STREQ(Read(page.value()).PropertyString(FragmentReader::root(), "compatible").value(),
+               "x-v1");
 }
 
 TEST_F(FragmentWriterTest, DroppedWriterGivesItsPageBack) {

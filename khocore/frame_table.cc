@@ -10,6 +10,7 @@ constexpr uint8_t kOrderMask = 0x1f;
 constexpr unsigned kStateShift = 5;
 constexpr uint8_t kStateMask = 3 << kStateShift;
 constexpr uint8_t kScratchBit = 0x80;
+constexpr uint64_t kChunkMask = FrameTable::kChunkFrames - 1;
 
 constexpr uint8_t Encode(FrameState state, unsigned order) {
   return static_cast<uint8_t>(static_cast<unsigned>(state) << kStateShift | order);
@@ -17,90 +18,333 @@ constexpr uint8_t Encode(FrameState state, unsigned order) {
 constexpr FrameState StateOf(uint8_t byte) {
   return static_cast<FrameState>((byte & kStateMask) >> kStateShift);
 }
+/// The byte of the other frames of a chunk with this summary.
+constexpr uint8_t TailOf(uint8_t summary) { return summary | FrameTable::kTail; }
 
-// Blocks of high orders have many frames: eight of their bytes are handled at once.
+static_assert(FrameTable::kPaged == (kScratchBit | Encode(FrameState::kNotRam, FrameTable::kTail)));
+
+// Eight bytes are handled at once: blocks have many frames, and RAM has many chunks.
 constexpr size_t kWord = sizeof(uint64_t);
 constexpr uint64_t Repeat(uint8_t byte) { return byte * uint64_t{0x0101010101010101}; }
+constexpr bool HasZero(uint64_t word) { return ((word - Repeat(1)) & ~word & Repeat(0x80)) != 0; }
+constexpr bool HasPaged(uint64_t word) { return HasZero(word ^ Repeat(FrameTable::kPaged)); }
+
+/// Bytes are read and written as aligned words: not all machines take others.
+using Word = uint64_t __attribute__((may_alias));
+uint64_t Load(const uint8_t* at) { return *reinterpret_cast<const Word*>(at); }
+void Store(uint8_t* at, uint64_t word) { *reinterpret_cast<Word*>(at) = word; }
+bool IsAligned(const uint8_t* at) { return reinterpret_cast<uintptr_t>(at) % kWord == 0; }
 
 /// byte = (byte & keep) | add, for all of `bytes`.
 void Update(Span<uint8_t> bytes, uint8_t keep, uint8_t add) {
-  size_t i = 0;
-  for (; bytes.size - i >= kWord; i += kWord) {
-    uint64_t word;
-    memcpy(&word, bytes.data + i, kWord);
-    word = (word & Repeat(keep)) | Repeat(add);
-    memcpy(bytes.data + i, &word, kWord);
-  }
-  for (; i < bytes.size; ++i) bytes[i] = static_cast<uint8_t>((bytes[i] & keep) | add);
+  const auto update = [=](uint8_t& byte) { byte = static_cast<uint8_t>((byte & keep) | add); };
+  uint8_t* at = bytes.begin();
+  for (; at != bytes.end() && !IsAligned(at); ++at) update(*at);
+  uint8_t* const last = bytes.end() - static_cast<size_t>(bytes.end() - at) % kWord;
+  const uint64_t keep_word = Repeat(keep);
+  const uint64_t add_word = Repeat(add);
+#pragma clang loop unroll_count(8)
+  for (; at != last; at += kWord) Store(at, (Load(at) & keep_word) | add_word);
+  for (; at != bytes.end(); ++at) update(*at);
 }
 
 /// The index of the first byte with (byte & mask) != want, or the size.
-size_t FindOther(Span<const uint8_t> bytes, uint8_t mask, uint8_t want) {
-  size_t i = 0;
-  for (; bytes.size - i >= kWord; i += kWord) {
-    uint64_t word;
-    memcpy(&word, bytes.data + i, kWord);
-    if ((word & Repeat(mask)) != Repeat(want)) break;
+size_t FindOtherByte(Span<const uint8_t> bytes, uint8_t mask, uint8_t want) {
+  constexpr size_t kTurn = 8 * kWord;
+  const uint8_t* at = bytes.begin();
+  const uint8_t* const end = bytes.end();
+  const uint64_t mask_word = Repeat(mask);
+  const uint64_t want_word = Repeat(want);
+  for (; at != end; ++at) {
+    if (IsAligned(at)) {
+      while (end - at >= static_cast<ptrdiff_t>(kTurn)) {
+        uint64_t other = 0;
+#pragma clang loop unroll(full)
+        for (size_t i = 0; i < kTurn; i += kWord) other |= Load(at + i) ^ want_word;
+        if ((other & mask_word) != 0) break;
+        at += kTurn;
+      }
+      while (end - at >= static_cast<ptrdiff_t>(kWord) && (Load(at) & mask_word) == want_word) {
+        at += kWord;
+      }
+      if (at == end) break;
+    }
+    if ((*at & mask) != want) break;
   }
-  while (i < bytes.size && (bytes[i] & mask) == want) ++i;
-  return i;
+  return static_cast<size_t>(at - bytes.begin());
 }
+
+/// The bytes of a block: that of its first frame, and that of all others.
+struct BlockBytes {
+  uint8_t head;
+  uint8_t tail;
+
+  /// A word of a block that begins at its lowest byte: little-endian, as all of the machines are.
+  constexpr uint64_t FirstWord() const { return (Repeat(tail) & ~uint64_t{0xff}) | head; }
+};
+
+constexpr BlockBytes BytesFor(FrameState state, Order order) {
+  return {Encode(state, order.log2()), Encode(state, FrameTable::kTail)};
+}
+
+/// byte = (byte & keep) | bytes, for a block inside a chunk whose page this is. A block is aligned
+/// to its size: a small one lies in a part of one word, a larger one in whole words.
+__attribute__((always_inline)) inline void MarkBlock(uint8_t* page, uint64_t offset, Order order,
+                                                     uint8_t keep, BlockBytes bytes) {
+  uint8_t* at = page + AlignDown(offset, kWord);
+  if (order.pages() < kWord) {
+    const uint64_t shift = offset % kWord * 8;
+    const uint64_t mask = ((uint64_t{1} << (order.pages() * 8)) - 1) << shift;
+    Store(at, (Load(at) & (Repeat(keep) | ~mask)) | (bytes.FirstWord() << shift & mask));
+    return;
+  }
+  Store(at, (Load(at) & Repeat(keep)) | bytes.FirstWord());
+  for (uint8_t* const end = at + order.pages(); (at += kWord) != end;) {
+    Store(at, (Load(at) & Repeat(keep)) | Repeat(bytes.tail));
+  }
+}
+
+/// Whether (byte & mask) == bytes for each frame of such a block.
+__attribute__((always_inline)) inline bool IsBlock(const uint8_t* page, uint64_t offset,
+                                                   Order order, uint8_t mask, BlockBytes bytes) {
+  const uint8_t* at = page + AlignDown(offset, kWord);
+  if (order.pages() < kWord) {
+    const uint64_t all = (uint64_t{1} << (order.pages() * 8)) - 1;
+    return (((Load(at) >> offset % kWord * 8 & Repeat(mask)) ^ bytes.FirstWord()) & all) == 0;
+  }
+  if ((Load(at) & Repeat(mask)) != bytes.FirstWord()) return false;
+  for (const uint8_t* const end = at + order.pages(); (at += kWord) != end;) {
+    if ((Load(at) & Repeat(mask)) != Repeat(bytes.tail)) return false;
+  }
+  return true;
+}
+
+uint64_t LeadOf(PageFrame first) { return first.number() & kChunkMask; }
 
 }  // namespace
 
-FrameTable::FrameTable(PageFrame first, Span<uint8_t> bytes) : first_(first), bytes_(bytes) {
-  if (bytes.size != 0) memset(bytes.data, Encode(FrameState::kNotRam, 0), bytes.size);
+uint64_t FrameTable::ChunkCount(PageFrame first, uint64_t count) {
+  return (LeadOf(first) + count + kChunkMask) >> kChunkOrder;
+}
+
+uint64_t FrameTable::DirectoryBytes(PageFrame first, uint64_t count) {
+  const uint64_t chunks = ChunkCount(first, count);
+  return AlignUp(chunks, kWord) + chunks * sizeof(uint64_t);
+}
+
+FrameTable::FrameTable(PageFrame first, uint64_t count, void* directory)
+    : first_(first),
+      count_(count),
+      lead_(LeadOf(first)),
+      chunk_count_(ChunkCount(first, count)),
+      summaries_(static_cast<uint8_t*>(directory)) {
+  pages_ = reinterpret_cast<uint8_t**>(summaries_ + AlignUp(chunk_count_, kWord));
+  if (chunk_count_ == 0) return;
+  memset(summaries_, Encode(FrameState::kNotRam, kTail), AlignUp(chunk_count_, kWord));
+}
+
+void FrameTable::AddPages(Span<uint8_t> pages) {
+  if (pages.size == 0) return;
+  auto* spare = reinterpret_cast<Spare*>(pages.data);
+  *spare = {spare_, pages.size};
+  spare_ = spare;
+  spare_pages_ += pages.size / kPageSize;
+}
+
+uint8_t* FrameTable::PageOf(uint64_t chunk) {
+  const uint8_t summary = summaries_[chunk];
+  if (summary == kPaged) return pages_[chunk];
+  if (spare_ == nullptr) return nullptr;
+  Spare* const spare = spare_;
+  spare->bytes -= kPageSize;
+  if (spare->bytes == 0) spare_ = spare->next;
+  auto* page = reinterpret_cast<uint8_t*>(spare) + spare->bytes;
+  --spare_pages_;
+  ++chunk_pages_;
+  memset(page, TailOf(summary), kPageSize);
+  page[0] = summary;
+  pages_[chunk] = page;
+  summaries_[chunk] = kPaged;
+  return page;
 }
 
 bool FrameTable::Covers(Block block) const {
-  return Contains(block.frame) && block.order.pages() <= bytes_.size - (block.frame - first_);
+  return Contains(block.frame) && block.order.pages() <= count_ - (block.frame - first_);
 }
 
-FrameState FrameTable::state(PageFrame frame) const {
-  return Contains(frame) ? StateOf(*At(frame)) : FrameState::kNotRam;
+uint8_t FrameTable::Byte(PageFrame frame) const {
+  if (!Contains(frame)) return Encode(FrameState::kNotRam, kTail);
+  const uint64_t index = IndexOf(frame);
+  const uint8_t summary = summaries_[index >> kChunkOrder];
+  if (summary == kPaged) return pages_[index >> kChunkOrder][index & kChunkMask];
+  return (index & kChunkMask) == 0 ? summary : TailOf(summary);
 }
 
-bool FrameTable::is_head(PageFrame frame) const {
-  return Contains(frame) && (*At(frame) & kOrderMask) != kTail;
-}
+FrameState FrameTable::state(PageFrame frame) const { return StateOf(Byte(frame)); }
 
-bool FrameTable::in_scratch(PageFrame frame) const {
-  return Contains(frame) && (*At(frame) & kScratchBit) != 0;
-}
+bool FrameTable::is_head(PageFrame frame) const { return (Byte(frame) & kOrderMask) != kTail; }
+
+bool FrameTable::in_scratch(PageFrame frame) const { return (Byte(frame) & kScratchBit) != 0; }
 
 Order FrameTable::order(PageFrame head) const {
-  return Order::FromLog2(is_head(head) ? *At(head) & kOrderMask : 0);
+  const unsigned order = Byte(head) & kOrderMask;
+  return Order::FromLog2(order == kTail ? 0 : order);
 }
 
-void FrameTable::Set(Block block, FrameState state) {
-  uint8_t* head = At(block.frame);
-  *head = static_cast<uint8_t>((*head & kScratchBit) | Encode(state, block.order.log2()));
-  Update({head + 1, block.order.pages() - 1}, kScratchBit, Encode(state, kTail));
+bool FrameTable::IsHead(Block block, FrameState state) const {
+  return Byte(block.frame) == Encode(state, block.order.log2());
 }
 
-void FrameTable::SplitOff(Block block) {
-  uint8_t* head = At(block.frame);
-  *head = static_cast<uint8_t>((*head & ~kOrderMask) | block.order.log2());
+Block FrameTable::BlockOf(PageFrame frame) const {
+  // Blocks are aligned to their size, so of the heads at the frame's multiples of two, the nearest
+  // is its own.
+  for (unsigned log2 = 0; log2 <= kMaxOrder; ++log2) {
+    const uint64_t number = AlignDown(frame.number(), uint64_t{1} << log2);
+    const PageFrame head = PageFrame::FromNumber(number);
+    if (!is_head(head)) continue;
+    if (order(head).log2() >= log2) return {head, order(head)};
+    break;
+  }
+  return {frame, Order()};
 }
 
-Span<uint8_t> FrameTable::Frames(PhysRange range) const {
+FrameTable::Run FrameTable::RunAt(PageFrame frame) const {
+  const uint8_t byte = Byte(frame);
+  constexpr uint8_t kMask = kStateMask | kScratchBit;
+  const uint64_t begin = IndexOf(frame);
+  const uint64_t end = FindOther({begin, lead_ + count_}, kMask, byte & kMask);
+  return {end - begin, StateOf(byte), (byte & kScratchBit) != 0};
+}
+
+Status FrameTable::ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add) {
+  const uint64_t keep_word = Repeat(keep);
+  const uint64_t add_word = Repeat(add);
+  // Whether a byte that is not `kPaged` may become it, or that one stay as it is.
+  const bool may_be_paged = (add & kStateMask) == 0 && ((keep | add) & kScratchBit) != 0;
+  const bool keeps_paged = ((kPaged & keep) | add) == kPaged;
+  const bool simple = !may_be_paged && !keeps_paged;
+  for (uint64_t chunk = begin; chunk < end;) {
+    if (chunk % kWord == 0 && end - chunk >= kWord) {
+      const uint64_t word = Load(summaries_ + chunk);
+      const uint64_t changed = (word & keep_word) | add_word;
+      if ((simple && changed == word) || (!HasPaged(word) && (simple || !HasPaged(changed)))) {
+        Store(summaries_ + chunk, changed);
+        chunk += kWord;
+        continue;
+      }
+    }
+    const auto changed = static_cast<uint8_t>((summaries_[chunk] & keep) | add);
+    if (summaries_[chunk] == kPaged || changed == kPaged) {
+      uint8_t* page = PageOf(chunk);
+      if (page == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr(), kPageSize};
+      Update({page, kPageSize}, keep, add);
+    } else {
+      summaries_[chunk] = changed;
+    }
+    ++chunk;
+  }
+  return Ok{};
+}
+
+Status FrameTable::Change(Indexes frames, uint8_t keep, uint8_t add) {
+  for (uint64_t at = frames.begin; at < frames.end;) {
+    const uint64_t chunk = at >> kChunkOrder;
+    const uint64_t chunk_end = (chunk + 1) << kChunkOrder;
+    if ((at & kChunkMask) == 0 && chunk_end <= frames.end) {
+      const uint64_t whole = frames.end >> kChunkOrder;
+      KHOCORE_RETURN_IF_ERROR(ChangeChunks(chunk, whole, keep, add));
+      at = whole << kChunkOrder;
+      continue;
+    }
+    const uint64_t end = chunk_end < frames.end ? chunk_end : frames.end;
+    uint8_t* page = PageOf(chunk);
+    if (page == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr(), kPageSize};
+    Update({page + (at & kChunkMask), end - at}, keep, add);
+    at = end;
+  }
+  return Ok{};
+}
+
+Status FrameTable::Set(Block block, FrameState state) {
+  const uint64_t begin = IndexOf(block.frame);
+  const uint8_t tail = Encode(state, kTail);
+  if (block.order.log2() >= kChunkOrder) {
+    const uint64_t chunk = begin >> kChunkOrder;
+    const uint64_t chunks = block.order.pages() >> kChunkOrder;
+    KHOCORE_RETURN_IF_ERROR(ChangeChunks(chunk, chunk + chunks, kScratchBit, tail));
+    return SetOrder(block.frame, block.order.log2());
+  }
+  uint8_t* page = PageOf(begin >> kChunkOrder);
+  if (page == nullptr) return Error{ErrorCode::kOutOfMemory, block.begin(), kPageSize};
+  MarkBlock(page, begin & kChunkMask, block.order, kScratchBit, BytesFor(state, block.order));
+  return Ok{};
+}
+
+Status FrameTable::SetOrder(PageFrame frame, unsigned order) {
+  const uint64_t index = IndexOf(frame);
+  const uint64_t chunk = index >> kChunkOrder;
+  const auto changed = static_cast<uint8_t>((Byte(frame) & ~kOrderMask) | order);
+  if ((index & kChunkMask) == 0 && summaries_[chunk] != kPaged && changed != kPaged) {
+    summaries_[chunk] = changed;
+    return Ok{};
+  }
+  uint8_t* page = PageOf(chunk);
+  if (page == nullptr) return Error{ErrorCode::kOutOfMemory, frame.address(), kPageSize};
+  page[index & kChunkMask] = changed;
+  return Ok{};
+}
+
+Status FrameTable::Join(Block whole) {
+  KHOCORE_RETURN_IF_ERROR(SetOrder(whole.frame + whole.order.pages() / 2, kTail));
+  return SetOrder(whole.frame, whole.order.log2());
+}
+
+FrameTable::Indexes FrameTable::IndexesIn(PhysRange range) const {
   if (range.size == 0) return {};
-  const uint64_t limit = first_.number() + bytes_.size;
   const uint64_t last_byte = range.Wraps() ? ~uint64_t{0} : range.begin.raw() + (range.size - 1);
   uint64_t begin = PageFrame::Containing(range.begin).number();
   uint64_t end = (last_byte >> kPageShift) + 1;
   if (begin < first_.number()) begin = first_.number();
-  if (end > limit) end = limit;
+  if (end > first_.number() + count_) end = first_.number() + count_;
   if (begin >= end) return {};
-  return {At(PageFrame::FromNumber(begin)), end - begin};
+  return {IndexOf(PageFrame::FromNumber(begin)), IndexOf(PageFrame::FromNumber(end))};
 }
 
-void FrameTable::SetScratch(PhysRange range) {
-  Update(Frames(range), static_cast<uint8_t>(~kScratchBit), kScratchBit);
+Status FrameTable::Fill(PhysRange range, FrameState state) {
+  return Change(IndexesIn(range), kScratchBit, Encode(state, kTail));
 }
 
-void FrameTable::ClearScratch(PhysRange range) {
-  Update(Frames(range), static_cast<uint8_t>(~kScratchBit), 0);
+Status FrameTable::SetScratch(PhysRange range) {
+  return Change(IndexesIn(range), static_cast<uint8_t>(~kScratchBit), kScratchBit);
+}
+
+Status FrameTable::ClearScratch(PhysRange range) {
+  return Change(IndexesIn(range), static_cast<uint8_t>(~kScratchBit), 0);
+}
+
+uint64_t FrameTable::FindOther(Indexes frames, uint8_t mask, uint8_t want) const {
+  for (uint64_t at = frames.begin; at < frames.end;) {
+    const uint64_t chunk = at >> kChunkOrder;
+    const uint64_t chunk_end = (chunk + 1) << kChunkOrder;
+    const uint64_t end = chunk_end < frames.end ? chunk_end : frames.end;
+    if (summaries_[chunk] == kPaged) {
+      const size_t same = FindOtherByte({pages_[chunk] + (at & kChunkMask), end - at}, mask, want);
+      if (same != end - at) return at + same;
+      at = end;
+      continue;
+    }
+    const uint8_t summary = summaries_[chunk];
+    if ((at & kChunkMask) == 0 && (summary & mask) != want) return at;
+    if ((TailOf(summary) & mask) != want) return at + ((at & kChunkMask) == 0 ? 1 : 0);
+    at = end;
+    // Eight chunks of which each is the same throughout.
+    while (at % (kWord * kChunkFrames) == 0 && frames.end - at >= kWord * kChunkFrames) {
+      const uint64_t word = Load(summaries_ + (at >> kChunkOrder));
+      if ((word & Repeat(mask)) != Repeat(want) || HasPaged(word)) break;
+      at += kWord * kChunkFrames;
+    }
+  }
+  return frames.end;
 }
 
 Status FrameTable::ClaimPreserved(Block block) {
@@ -112,40 +356,63 @@ Status FrameTable::ClaimPreserved(Block block) {
     return Error{ErrorCode::kUnaligned, block.begin(), found, block.bytes()};
   }
   if (!Covers(block)) return Error{ErrorCode::kOutsideRam, block.begin(), found};
-  const Span<const uint8_t> frames{At(block.frame), block.order.pages()};
-  const size_t bad = FindOther(frames, kStateMask | kScratchBit, Encode(FrameState::kFree, 0));
-  if (bad == frames.size) {
-    Set(block, FrameState::kPreserved);
-    return Ok{};
+  const uint64_t begin = IndexOf(block.frame);
+  if (block.order.log2() < kChunkOrder && summaries_[begin >> kChunkOrder] == kPaged) {
+    uint8_t* const page = pages_[begin >> kChunkOrder];
+    constexpr uint8_t kUnused = Encode(FrameState::kFree, 0);
+    if (IsBlock(page, begin & kChunkMask, block.order, kStateMask | kScratchBit,
+                {kUnused, kUnused})) {
+      MarkBlock(page, begin & kChunkMask, block.order, 0,
+                BytesFor(FrameState::kPreserved, block.order));
+      return Ok{};
+    }
   }
-  const PhysAddr where = (block.frame + bad).address();
-  const FrameState state = StateOf(frames[bad]);
-  if (state == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, where, found};
-  if (state != FrameState::kFree) return Error{ErrorCode::kOverlap, where, found};
+  const uint64_t end = begin + block.order.pages();
+  const uint64_t bad =
+      FindOther({begin, end}, kStateMask | kScratchBit, Encode(FrameState::kFree, 0));
+  if (bad == end) return Set(block, FrameState::kPreserved);
+  const PageFrame frame = block.frame + (bad - begin);
+  const PhysAddr where = frame.address();
+  if (state(frame) == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, where, found};
+  if (state(frame) != FrameState::kFree) return Error{ErrorCode::kOverlap, where, found};
   return Error{ErrorCode::kInsideScratch, where, found};
 }
 
 Result<Order> FrameTable::Restore(PageFrame head) {
-  if (state(head) == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, head.address()};
-  if (state(head) != FrameState::kPreserved || !is_head(head)) {
-    return Error{ErrorCode::kNotPreserved, head.address()};
+  const uint64_t index = IndexOf(head);
+  if (Contains(head) && summaries_[index >> kChunkOrder] == kPaged) {
+    uint8_t* const page = pages_[index >> kChunkOrder];
+    const Order order = Order::FromLog2(page[index & kChunkMask] & kOrderMask);
+    const Block block{head, order};
+    if (order.log2() < kChunkOrder && block.IsAligned() && Covers(block) &&
+        IsBlock(page, index & kChunkMask, order, static_cast<uint8_t>(~kScratchBit),
+                BytesFor(FrameState::kPreserved, order))) {
+      MarkBlock(page, index & kChunkMask, order, kScratchBit,
+                BytesFor(FrameState::kAllocated, order));
+      return order;
+    }
   }
-  const Block block{head, order(head)};
-  if (!Covers(block)) return Error{ErrorCode::kOverlap, head.address(), block.order.log2()};
-  const Span<const uint8_t> tails{At(head) + 1, block.order.pages() - 1};
-  const size_t other =
-      FindOther(tails, static_cast<uint8_t>(~kScratchBit), Encode(FrameState::kPreserved, kTail));
-  if (other != tails.size) {
-    return Error{ErrorCode::kOverlap, (head + 1 + other).address(), head.address().raw()};
-  }
-  Set(block, FrameState::kAllocated);
-  return block.order;
+  return RestoreOther(head);
 }
 
-uint64_t FrameTable::Count(FrameState state) const {
-  uint64_t count = 0;
-  for (const uint8_t byte : bytes_) count += StateOf(byte) == state;
-  return count;
+/// What is no block inside a chunk with a page, or not as it should be.
+Result<Order> FrameTable::RestoreOther(PageFrame head) {
+  const uint8_t byte = Byte(head);
+  if (StateOf(byte) == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, head.address()};
+  if (StateOf(byte) != FrameState::kPreserved || (byte & kOrderMask) == kTail) {
+    return Error{ErrorCode::kNotPreserved, head.address()};
+  }
+  const Block block{head, Order::FromLog2(byte & kOrderMask)};
+  if (!Covers(block)) return Error{ErrorCode::kOverlap, head.address(), block.order.log2()};
+  const uint64_t begin = IndexOf(head);
+  const uint64_t end = begin + block.order.pages();
+  const uint64_t other = FindOther({begin + 1, end}, static_cast<uint8_t>(~kScratchBit),
+                                   Encode(FrameState::kPreserved, kTail));
+  if (other != end) {
+    return Error{ErrorCode::kOverlap, (head + (other - begin)).address(), head.address().raw()};
+  }
+  KHOCORE_RETURN_IF_ERROR(Set(block, FrameState::kAllocated));
+  return block.order;
 }
 
 }  // namespace khocore

@@ -17,39 +17,93 @@ enum class FrameState : uint8_t {
 /// One byte per page frame: who uses it, and as part of a block of which order. The page
 /// allocator's view of memory, kept apart from the tracker so that the two can be compared.
 ///
-/// Byte layout, which the host reads too: bits 0-4 hold the order on the first frame of a block and
-/// 31 on its other frames, bits 5-6 the `FrameState`, bit 7 is set for frames in scratch.
+/// The byte of a frame, which the host reads too: bits 0-4 hold the order on the first frame of a
+/// block and 31 on its other frames, bits 5-6 the `FrameState`, bit 7 is set for frames in scratch.
+///
+/// Bytes exist only where frames differ, so that the table costs what is used of RAM and not what
+/// there is. Frames are described in chunks of `kChunkFrames`, aligned:
+///
+///     directory   a byte per chunk, rounded up to 8    the byte of the chunk's first frame, all
+///                                                      others being tails of the same state; or
+///                                                      `kPaged`: the chunk has a page of bytes
+///                 a u64 per chunk                      the address of that page, where `kPaged`
+///
+/// Nothing in a chunk's page or in the u64 of a chunk without one is valid before `kPaged` says so.
 class FrameTable {
  public:
   static constexpr unsigned kTail = 31;
-  static constexpr unsigned kMaxOrder = 30;
+  static_assert(kTail > kMaxOrder);
+  /// A chunk is what a page of bytes describes.
+  static constexpr unsigned kChunkOrder = kPageShift;
+  static constexpr uint64_t kChunkFrames = uint64_t{1} << kChunkOrder;
+  /// Frames in scratch that are no RAM: scratch is RAM, so no chunk needs this byte for itself.
+  static constexpr uint8_t kPaged = 0x9f;
+
+  /// Frames that are used alike: one state, all of them in scratch or none.
+  struct Run {
+    uint64_t frames = 0;
+    FrameState state = FrameState::kNotRam;
+    bool in_scratch = false;
+  };
 
   FrameTable() = default;
-  /// `bytes` describes the frames from `first` on and outlives the table. All frames start as
-  /// `kNotRam`.
-  FrameTable(PageFrame first, Span<uint8_t> bytes);
+  FrameTable(FrameTable&&) = default;
+  FrameTable& operator=(FrameTable&&) = default;
+  /// Describes `count` frames from `first` on, all of them `kNotRam`. `directory` has
+  /// `DirectoryBytes(first, count)` bytes, is aligned to 8 and outlives the table.
+  FrameTable(PageFrame first, uint64_t count, void* directory);
+
+  static uint64_t ChunkCount(PageFrame first, uint64_t count);
+  static uint64_t DirectoryBytes(PageFrame first, uint64_t count);
+
+  /// Gives the table whole pages for chunks, page-aligned. They outlive the table, which keeps
+  /// notes in those that it does not use yet.
+  void AddPages(Span<uint8_t> pages);
+  /// How many more pages would give each chunk its own: with none missing nothing below can fail
+  /// for want of pages.
+  uint64_t missing_pages() const { return chunk_count_ - chunk_pages_ - spare_pages_; }
+  uint64_t spare_pages() const { return spare_pages_; }
 
   PageFrame first() const { return first_; }
-  uint64_t size() const { return bytes_.size; }
-  const uint8_t* bytes() const { return bytes_.data; }
+  PageFrame end() const { return first_ + count_; }
+  uint64_t size() const { return count_; }
+  uint64_t chunk_count() const { return chunk_count_; }
+  const void* directory() const { return summaries_; }
 
   bool Covers(Block block) const;
+  uint8_t Byte(PageFrame frame) const;      ///< `kNotRam`, a tail, outside the table
   FrameState state(PageFrame frame) const;  ///< `kNotRam` outside the table
   bool is_head(PageFrame frame) const;      ///< false outside the table
   bool in_scratch(PageFrame frame) const;   ///< false outside the table
   Order order(PageFrame head) const;        ///< the order of the block that starts at `head`
+  /// Whether `block` begins a block of this order in this state outside scratch.
+  bool IsHead(Block block, FrameState state) const;
+  /// The block that `frame` belongs to, whose first frame need not be known: a step for each order
+  /// at most. The frame alone when no block's head covers it.
+  Block BlockOf(PageFrame frame) const;
+  /// The longest run from `frame` on, which the table contains.
+  Run RunAt(PageFrame frame) const;
 
+  // The calls below change the table. Errors of each: `kOutOfMemory` when a chunk needs a page and
+  // there is none; the table is unchanged then, but for the chunks before it where a range is
+  // marked.
+
+  /// Marks the frames that `range` touches as tails of no block yet, whatever they were; whether
+  /// they lie in scratch stays. Frames outside the table are passed over.
+  Status Fill(PhysRange range, FrameState state);
   /// Marks all frames of `block`, whatever they were; whether they lie in scratch stays. The block
-  /// must be covered by the table.
-  void Set(Block block, FrameState state);
+  /// is aligned and covered by the table.
+  Status Set(Block block, FrameState state);
   /// Makes a block of the end of a larger one in the same state: its other frames are marked as it
   /// needs them already, however many they are.
-  void SplitOff(Block block);
+  Status SplitOff(Block block) { return SetOrder(block.frame, block.order.log2()); }
+  /// Makes a block of its two halves, which are blocks of the same state: of as many frames.
+  Status Join(Block whole);
   /// Marks the frames that `range` touches as lying in scratch; their state stays. Frames outside
   /// the table are passed over.
-  void SetScratch(PhysRange range);
+  Status SetScratch(PhysRange range);
   /// The exact inverse.
-  void ClearScratch(PhysRange range);
+  Status ClearScratch(PhysRange range);
 
   /// Marks an incoming preserved block, whose frames must all be `kFree` and outside scratch.
   /// Errors: `kOrderRange`, `kUnaligned`, `kOutsideRam` (not covered, or a frame that is
@@ -64,16 +118,41 @@ class FrameTable {
   /// error.
   Result<Order> Restore(PageFrame head);
 
-  /// The number of frames in a state.
-  uint64_t Count(FrameState state) const;
-
  private:
-  uint8_t* At(PageFrame frame) const { return bytes_.data + (frame - first_); }
-  bool Contains(PageFrame frame) const { return frame - first_ < bytes_.size; }
-  Span<uint8_t> Frames(PhysRange range) const;
+  /// Pages that no chunk has yet, described in the first of them.
+  struct Spare {
+    Spare* next;
+    uint64_t bytes;
+  };
+  /// Frames by their distance from the first frame of the first chunk.
+  struct Indexes {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+  };
+
+  bool Contains(PageFrame frame) const { return frame - first_ < count_; }
+  uint64_t IndexOf(PageFrame frame) const { return (frame - first_) + lead_; }
+  Indexes IndexesIn(PhysRange range) const;
+  /// The bytes of a chunk, made if there are none; null when there is no page for them.
+  uint8_t* PageOf(uint64_t chunk);
+  /// byte = (byte & keep) | add, for frames or for whole chunks.
+  Status Change(Indexes frames, uint8_t keep, uint8_t add);
+  Status ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add);
+  Status SetOrder(PageFrame frame, unsigned order);
+  Result<Order> RestoreOther(PageFrame head);
+  /// The first frame with (byte & mask) != want, or the end. `mask` has all bits of the order or
+  /// none, and then `want` is a tail.
+  uint64_t FindOther(Indexes frames, uint8_t mask, uint8_t want) const;
 
   PageFrame first_;
-  Span<uint8_t> bytes_;
+  uint64_t count_ = 0;
+  uint64_t lead_ = 0;  ///< frames of the first chunk before `first_`
+  uint64_t chunk_count_ = 0;
+  uint64_t chunk_pages_ = 0;
+  uint64_t spare_pages_ = 0;
+  uint8_t* summaries_ = nullptr;
+  uint8_t** pages_ = nullptr;
+  Spare* spare_ = nullptr;
 };
 
 }  // namespace khocore

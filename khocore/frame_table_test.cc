@@ -3,9 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <vector>
 
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {
@@ -27,48 +28,76 @@ uint64_t AddressOf(uint64_t index) { return Frame(index).address().raw(); }
 
 class FrameTableTest : public testing::Test {
  protected:
-  void MakeFree() {
-    for (uint64_t i = 0; i < kFrames; ++i) frames_.Set(BlockOf(i, 0), FrameState::kFree);
+  void Set(Block block, FrameState state) { EXPECT_TRUE(frames_.Set(block, state).ok()); }
+  void SetScratch(uint64_t address, uint64_t size) {
+    EXPECT_TRUE(frames_.SetScratch({Addr(address), size}).ok());
   }
-  std::vector<uint8_t> bytes_ = std::vector<uint8_t>(kFrames, 0xff);
-  FrameTable frames_{Frame(0), {bytes_.data(), bytes_.size()}};
+  void MakeFree() {
+    for (uint64_t i = 0; i < kFrames; ++i) Set(BlockOf(i, 0), FrameState::kFree);
+  }
+  std::vector<uint8_t> Bytes(uint64_t first = 0, uint64_t count = 2 * FrameTable::kChunkFrames) {
+    return BytesOf(frames_, Frame(first), count);
+  }
+  TestFrames storage_{Frame(0), kFrames};
+  FrameTable& frames_ = storage_.table;
 };
 
 TEST_F(FrameTableTest, StartsAsNoRam) {
-  EXPECT_EQ(bytes_, std::vector<uint8_t>(kFrames, 0));
+  EXPECT_EQ(Bytes(0, kFrames), std::vector<uint8_t>(kFrames, kTail));
   EXPECT_EQ(frames_.first(), Frame(0));
+  EXPECT_EQ(frames_.end(), Frame(kFrames));
   EXPECT_EQ(frames_.size(), kFrames);
-  EXPECT_EQ(frames_.bytes(), bytes_.data());
-  EXPECT_EQ(frames_.Count(FrameState::kNotRam), kFrames);
-  const FrameTable empty(Frame(0), {});
-  EXPECT_EQ(empty.Count(FrameState::kNotRam), 0u);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kNotRam), kFrames);
+  EXPECT_EQ(FrameTable::DirectoryBytes(Frame(0), 0), 0u);
+  const FrameTable empty(Frame(0), 0, nullptr);
+  EXPECT_EQ(empty.state(Frame(0)), FrameState::kNotRam);
 }
 
 TEST_F(FrameTableTest, HasTheDocumentedLayout) {
-  frames_.Set(BlockOf(4, 2), FrameState::kAllocated);
-  frames_.Set(BlockOf(8, 0), FrameState::kFree);
-  frames_.SetScratch({Addr(AddressOf(6)), 3 * kPageSize});
-  const std::vector<uint8_t> want = {0,
+  Set(BlockOf(4, 2), FrameState::kAllocated);
+  Set(BlockOf(8, 0), FrameState::kFree);
+  SetScratch(AddressOf(6), 3 * kPageSize);
+  const std::vector<uint8_t> want = {kTail,
                                      kAllocated | 2,
                                      kAllocated | kTail,
                                      kAllocated | kTail | kScratch,
                                      kAllocated | kTail | kScratch,
                                      kFree | kScratch,
-                                     0};
-  EXPECT_EQ(std::vector<uint8_t>(bytes_.begin() + 3, bytes_.begin() + 10), want);
+                                     kTail};
+  EXPECT_EQ(Bytes(3, 7), want);
 }
 
 TEST_F(FrameTableTest, SplitsAsIfEachPartWereMarked) {
-  frames_.SetScratch({Addr(AddressOf(4)), kPageSize});
-  frames_.Set(BlockOf(0, 4), FrameState::kFree);
-  frames_.SplitOff(BlockOf(8, 3));
-  frames_.SplitOff(BlockOf(4, 2));
-  frames_.Set(BlockOf(0, 2), FrameState::kAllocated);
-  const std::vector<uint8_t> split(bytes_.begin(), bytes_.begin() + 17);
-  frames_.Set(BlockOf(4, 2), FrameState::kFree);
-  frames_.Set(BlockOf(8, 3), FrameState::kFree);
-  EXPECT_EQ(std::vector<uint8_t>(bytes_.begin(), bytes_.begin() + 17), split);
+  SetScratch(AddressOf(4), kPageSize);
+  Set(BlockOf(0, 4), FrameState::kFree);
+  ASSERT_OK(frames_.SplitOff(BlockOf(8, 3)));
+  ASSERT_OK(frames_.SplitOff(BlockOf(4, 2)));
+  Set(BlockOf(0, 2), FrameState::kAllocated);
+  const std::vector<uint8_t> split = Bytes(0, 17);
+  Set(BlockOf(4, 2), FrameState::kFree);
+  Set(BlockOf(8, 3), FrameState::kFree);
+  EXPECT_EQ(Bytes(0, 17), split);
   EXPECT_EQ(split[4], kFree | 2 | kScratch);
+}
+
+TEST_F(FrameTableTest, FindsTheBlockOfEveryFrame) {
+  constexpr uint64_t kUpTo = 64;
+  Set(BlockOf(0, 0), FrameState::kPreserved);
+  Set(BlockOf(1, 0), FrameState::kPreserved);
+  Set(BlockOf(2, 1), FrameState::kPreserved);
+  Set(BlockOf(4, 2), FrameState::kFree);
+  Set(BlockOf(8, 3), FrameState::kPreserved);
+  Set(BlockOf(16, 4), FrameState::kPreserved);
+  Set(BlockOf(32, 5), FrameState::kAllocated);
+  for (uint64_t i = 0; i < kUpTo; ++i) {
+    const unsigned order = i < 2 ? 0 : 63 - static_cast<unsigned>(__builtin_clzll(i));
+    EXPECT_EQ(frames_.BlockOf(Frame(i)), BlockOf(i >> order << order, order)) << i;
+  }
+  // A tail that no head covers is alone, and so is what lies outside.
+  ASSERT_OK(frames_.SplitOff(BlockOf(32, 3)));
+  EXPECT_EQ(frames_.BlockOf(Frame(39)), BlockOf(32, 3));
+  EXPECT_EQ(frames_.BlockOf(Frame(40)), (Block{Frame(40), Order()}));
+  EXPECT_EQ(frames_.BlockOf(Frame(kFrames)), (Block{Frame(kFrames), Order()}));
 }
 
 TEST_F(FrameTableTest, AnswersOutsideTheTable) {
@@ -88,29 +117,29 @@ TEST_F(FrameTableTest, AnswersOutsideTheTable) {
 
 TEST_F(FrameTableTest, ScratchIsABitBesideTheState) {
   MakeFree();
-  frames_.SetScratch({Addr(AddressOf(10) + 1), 2 * kPageSize});  // touches three frames
+  SetScratch(AddressOf(10) + 1, 2 * kPageSize);  // touches three frames
   for (uint64_t i = 9; i <= 13; ++i) {
     EXPECT_EQ(frames_.in_scratch(Frame(i)), i >= 10 && i <= 12) << i;
     EXPECT_EQ(frames_.state(Frame(i)), FrameState::kFree);
   }
-  frames_.Set(BlockOf(8, 2), FrameState::kAllocated);
+  Set(BlockOf(8, 2), FrameState::kAllocated);
   EXPECT_FALSE(frames_.in_scratch(Frame(9)));
   EXPECT_TRUE(frames_.in_scratch(Frame(10)));
-  frames_.ClearScratch({Addr(AddressOf(10)), 3 * kPageSize});
+  ASSERT_OK(frames_.ClearScratch({Addr(AddressOf(10)), 3 * kPageSize}));
   EXPECT_FALSE(frames_.in_scratch(Frame(10)));
   EXPECT_EQ(frames_.state(Frame(10)), FrameState::kAllocated);
 }
 
 TEST_F(FrameTableTest, ScratchOutsideTheTableIsPassedOver) {
-  frames_.SetScratch({Addr(0), AddressOf(1)});
+  SetScratch(0, AddressOf(1));
   EXPECT_TRUE(frames_.in_scratch(Frame(0)));
   EXPECT_FALSE(frames_.in_scratch(Frame(1)));
-  frames_.SetScratch({Addr(AddressOf(kFrames - 1)), ~uint64_t{0}});
+  SetScratch(AddressOf(kFrames - 1), ~uint64_t{0});
   EXPECT_TRUE(frames_.in_scratch(Frame(kFrames - 1)));
   EXPECT_FALSE(frames_.in_scratch(Frame(kFrames - 2)));
-  frames_.SetScratch({Addr(AddressOf(5)), 0});
-  frames_.SetScratch({Addr(0), kPageSize});
-  frames_.SetScratch({Addr(AddressOf(kFrames)), kPageSize});
+  SetScratch(AddressOf(5), 0);
+  SetScratch(0, kPageSize);
+  SetScratch(AddressOf(kFrames), kPageSize);
   EXPECT_FALSE(frames_.in_scratch(Frame(5)));
   EXPECT_FALSE(frames_.in_scratch(Frame(1)));
 }
@@ -121,25 +150,25 @@ TEST_F(FrameTableTest, ClaimsAndRestoresEveryOrder) {
     const uint64_t pages = uint64_t{1} << order;
     const uint64_t at = pages;
     ASSERT_OK(frames_.ClaimPreserved(BlockOf(at, order)));
-    EXPECT_EQ(bytes_[at - 1], kFree);
-    EXPECT_EQ(bytes_[at], kPreserved | order);
-    for (uint64_t i = 1; i < pages; ++i) ASSERT_EQ(bytes_[at + i], kPreserved | kTail);
-    EXPECT_EQ(frames_.Count(FrameState::kPreserved), pages);
+    EXPECT_EQ(frames_.Byte(Frame(at - 1)), kFree);
+    EXPECT_EQ(frames_.Byte(Frame(at)), kPreserved | order);
+    for (uint64_t i = 1; i < pages; ++i) ASSERT_EQ(frames_.Byte(Frame(at + i)), kPreserved | kTail);
+    EXPECT_EQ(CountFrames(frames_, FrameState::kPreserved), pages);
     EXPECT_EQ(frames_.order(Frame(at)).log2(), order);
 
     const Result<Order> restored = frames_.Restore(Frame(at));
     ASSERT_OK(restored);
     EXPECT_EQ(restored.value().log2(), order);
-    EXPECT_EQ(bytes_[at], kAllocated | order);
-    for (uint64_t i = 1; i < pages; ++i) ASSERT_EQ(bytes_[at + i], kAllocated | kTail);
+    EXPECT_EQ(frames_.Byte(Frame(at)), kAllocated | order);
+    for (uint64_t i = 1; i < pages; ++i) ASSERT_EQ(frames_.Byte(Frame(at + i)), kAllocated | kTail);
     EXPECT_ERROR(frames_.Restore(Frame(at)), ErrorCode::kNotPreserved, AddressOf(at));
-    for (uint64_t i = 0; i < pages; ++i) frames_.Set(BlockOf(at + i, 0), FrameState::kFree);
+    for (uint64_t i = 0; i < pages; ++i) Set(BlockOf(at + i, 0), FrameState::kFree);
   }
 }
 
 TEST_F(FrameTableTest, ClaimRefusesMalformedBlocks) {
   MakeFree();
-  const auto before = bytes_;
+  const auto before = Bytes();
   EXPECT_ERROR(frames_.ClaimPreserved(BlockOf(0, 31)), ErrorCode::kOrderRange, AddressOf(0));
   EXPECT_ERROR(frames_.ClaimPreserved(BlockOf(0, 200)), ErrorCode::kOrderRange, AddressOf(0));
   EXPECT_ERROR(frames_.ClaimPreserved(BlockOf(1, 1)), ErrorCode::kUnaligned, AddressOf(1));
@@ -148,7 +177,7 @@ TEST_F(FrameTableTest, ClaimRefusesMalformedBlocks) {
   EXPECT_ERROR(frames_.ClaimPreserved(BlockOf(0, 20)), ErrorCode::kOutsideRam, AddressOf(0));
   EXPECT_ERROR(frames_.ClaimPreserved({PageFrame::FromNumber(0), Order::FromLog2(0)}),
                ErrorCode::kOutsideRam, 0u);
-  EXPECT_EQ(bytes_, before);
+  EXPECT_EQ(Bytes(), before);
 }
 
 /// For each position in a block of 32 frames, so that the eight-at-once paths meet it at each
@@ -157,61 +186,206 @@ TEST_F(FrameTableTest, ClaimRefusesASingleBadFrame) {
   MakeFree();
   for (uint64_t bad = 32; bad < 64; ++bad) {
     const auto refused = [&](ErrorCode code) {
-      const auto before = bytes_;
+      const auto before = Bytes();
       const Status status = frames_.ClaimPreserved(BlockOf(32, 5));
       EXPECT_ERROR(status, code, AddressOf(bad));
       EXPECT_EQ(status.error().found, AddressOf(32));
-      EXPECT_EQ(bytes_, before);
+      EXPECT_EQ(Bytes(), before);
     };
-    frames_.Set(BlockOf(bad, 0), FrameState::kNotRam);
+    Set(BlockOf(bad, 0), FrameState::kNotRam);
     refused(ErrorCode::kOutsideRam);
-    frames_.Set(BlockOf(bad, 0), FrameState::kAllocated);
+    Set(BlockOf(bad, 0), FrameState::kAllocated);
     refused(ErrorCode::kOverlap);
-    frames_.Set(BlockOf(bad, 0), FrameState::kPreserved);
+    Set(BlockOf(bad, 0), FrameState::kPreserved);
     refused(ErrorCode::kOverlap);
-    frames_.Set(BlockOf(bad, 0), FrameState::kFree);
-    frames_.SetScratch({Addr(AddressOf(bad)), 1});
+    Set(BlockOf(bad, 0), FrameState::kFree);
+    SetScratch(AddressOf(bad), 1);
     refused(ErrorCode::kInsideScratch);
-    frames_.ClearScratch({Addr(AddressOf(bad)), 1});
+    ASSERT_OK(frames_.ClearScratch({Addr(AddressOf(bad)), 1}));
   }
   EXPECT_TRUE(frames_.ClaimPreserved(BlockOf(32, 5)).ok());
 }
 
 TEST_F(FrameTableTest, RestoreRefusesWhatIsNotPreserved) {
   MakeFree();
-  frames_.Set(BlockOf(0, 0), FrameState::kNotRam);
-  frames_.Set(BlockOf(1, 0), FrameState::kAllocated);
+  Set(BlockOf(0, 0), FrameState::kNotRam);
+  Set(BlockOf(1, 0), FrameState::kAllocated);
   ASSERT_OK(frames_.ClaimPreserved(BlockOf(4, 2)));
-  const auto before = bytes_;
+  const auto before = Bytes();
   EXPECT_ERROR(frames_.Restore(Frame(0)), ErrorCode::kOutsideRam, AddressOf(0));
   EXPECT_ERROR(frames_.Restore(PageFrame::FromNumber(5)), ErrorCode::kOutsideRam, 0x5000u);
   EXPECT_ERROR(frames_.Restore(Frame(1)), ErrorCode::kNotPreserved, AddressOf(1));
   EXPECT_ERROR(frames_.Restore(Frame(2)), ErrorCode::kNotPreserved, AddressOf(2));
   EXPECT_ERROR(frames_.Restore(Frame(5)), ErrorCode::kNotPreserved, AddressOf(5));
-  EXPECT_EQ(bytes_, before);
+  EXPECT_EQ(Bytes(), before);
 }
 
 TEST_F(FrameTableTest, RestoreRefusesForeignTails) {
   MakeFree();
   for (uint64_t bad = 33; bad < 64; ++bad) {
     ASSERT_OK(frames_.ClaimPreserved(BlockOf(32, 5)));
-    for (const uint8_t byte :
-         {uint8_t{kFree}, uint8_t{kPreserved | 0}, uint8_t{kAllocated | kTail}}) {
-      bytes_[bad] = byte;
-      const auto before = bytes_;
+    for (const FrameState state :
+         {FrameState::kFree, FrameState::kPreserved, FrameState::kAllocated}) {
+      Set(BlockOf(bad, 0), state);
+      const auto before = Bytes();
       const Result<Order> restored = frames_.Restore(Frame(32));
       EXPECT_ERROR(restored, ErrorCode::kOverlap, AddressOf(bad));
       EXPECT_EQ(restored.error().found, AddressOf(32));
-      EXPECT_EQ(bytes_, before);
+      EXPECT_EQ(Bytes(), before);
     }
-    for (uint64_t i = 32; i < 64; ++i) frames_.Set(BlockOf(i, 0), FrameState::kFree);
+    for (uint64_t i = 32; i < 64; ++i) Set(BlockOf(i, 0), FrameState::kFree);
   }
 }
 
 TEST_F(FrameTableTest, RestoreRefusesABlockBeyondTheTable) {
   MakeFree();
-  bytes_[kFrames - 2] = kPreserved | 2;
+  Set(BlockOf(kFrames - 2, 0), FrameState::kPreserved);
+  ASSERT_OK(frames_.SplitOff(BlockOf(kFrames - 2, 2)));
   EXPECT_ERROR(frames_.Restore(Frame(kFrames - 2)), ErrorCode::kOverlap, AddressOf(kFrames - 2));
+}
+
+TEST_F(FrameTableTest, JoinsAsIfTheWholeWereMarked) {
+  for (const unsigned order : {1u, 4u, 12u, 13u, 15u}) {
+    const uint64_t half = uint64_t{1} << (order - 1);
+    Set(BlockOf(0, order - 1), FrameState::kFree);
+    Set(BlockOf(half, order - 1), FrameState::kFree);
+    ASSERT_OK(frames_.Join(BlockOf(0, order)));
+    const std::vector<uint8_t> joined = Bytes(0, 2 * half);
+    Set(BlockOf(0, order), FrameState::kFree);
+    EXPECT_EQ(Bytes(0, 2 * half), joined) << order;
+  }
+}
+
+TEST_F(FrameTableTest, FillsRangesWithTails) {
+  SetScratch(AddressOf(3), kPageSize);
+  Set(BlockOf(0, 3), FrameState::kAllocated);
+  ASSERT_OK(frames_.Fill({Addr(AddressOf(2) + 1), 3 * kPageSize - 1}, FrameState::kFree));
+  const std::vector<uint8_t> want = {kAllocated | 3, kAllocated | kTail,
+                                     kFree | kTail,  kFree | kTail | kScratch,
+                                     kFree | kTail,  kAllocated | kTail};
+  EXPECT_EQ(Bytes(0, 6), want);
+  ASSERT_OK(frames_.Fill({Addr(0), ~uint64_t{0}}, FrameState::kFree));
+  EXPECT_EQ(CountFrames(frames_, FrameState::kFree), kFrames);
+  EXPECT_FALSE(frames_.is_head(Frame(0)));
+}
+
+TEST_F(FrameTableTest, BytesAreMadeWhereFramesDiffer) {
+  const uint64_t all = frames_.chunk_count();
+  EXPECT_EQ(frames_.spare_pages(), all);
+  EXPECT_EQ(frames_.missing_pages(), 0u);
+  Set(BlockOf(0, kHighestOrder), FrameState::kFree);
+  SetScratch(AddressOf(FrameTable::kChunkFrames), 2 * FrameTable::kChunkFrames * kPageSize);
+  ASSERT_OK(frames_.ClaimPreserved(BlockOf(uint64_t{1} << 14, 14)));
+  ASSERT_OK(frames_.Restore(Frame(uint64_t{1} << 14)));
+  EXPECT_EQ(frames_.spare_pages(), all);
+  Set(BlockOf(5, 0), FrameState::kAllocated);
+  EXPECT_EQ(frames_.spare_pages(), all - 1);
+  Set(BlockOf(6, 0), FrameState::kAllocated);
+  EXPECT_EQ(frames_.spare_pages(), all - 1);
+}
+
+TEST(FrameTable, WithoutPagesNothingChanges) {
+  std::vector<uint64_t> directory(FrameTable::DirectoryBytes(Frame(0), kFrames) / 8);
+  FrameTable frames(Frame(0), kFrames, directory.data());
+  EXPECT_EQ(frames.missing_pages(), frames.chunk_count());
+  ASSERT_OK(frames.Set(BlockOf(0, kHighestOrder), FrameState::kFree));
+  const auto before = BytesOf(frames, Frame(0), kFrames);
+  const auto refused = [&](const Status& status) {
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().code, ErrorCode::kOutOfMemory);
+    EXPECT_EQ(BytesOf(frames, Frame(0), kFrames), before);
+  };
+  refused(frames.Set(BlockOf(3, 0), FrameState::kAllocated));
+  refused(frames.Set(BlockOf(0, 11), FrameState::kAllocated));
+  refused(frames.SplitOff(BlockOf(8, 3)));
+  refused(frames.SetScratch({Addr(AddressOf(1)), kPageSize}));
+  refused(frames.ClaimPreserved(BlockOf(4, 2)));
+}
+
+/// One byte per frame, as the table would be without chunks.
+class FlatModel {
+ public:
+  FlatModel(uint64_t first, uint64_t count) : first_(first), bytes_(count, kTail) {}
+
+  void Set(Block block, FrameState state) {
+    for (uint64_t i = 0; i < block.order.pages(); ++i) {
+      uint8_t& byte = At(block.frame + i);
+      const unsigned order = i == 0 ? block.order.log2() : kTail;
+      byte = static_cast<uint8_t>((byte & kScratch) | static_cast<unsigned>(state) << 5 | order);
+    }
+  }
+  void Scratch(uint64_t index, uint64_t count, bool set) {
+    for (uint64_t i = index; i < index + count; ++i) {
+      bytes_[i] = static_cast<uint8_t>(set ? bytes_[i] | kScratch : bytes_[i] & ~kScratch);
+    }
+  }
+  bool Are(Block block, uint8_t mask, uint8_t head, uint8_t tail) {
+    for (uint64_t i = 0; i < block.order.pages(); ++i) {
+      if ((At(block.frame + i) & mask) != (i == 0 ? head : tail)) return false;
+    }
+    return true;
+  }
+  uint64_t RunAt(uint64_t index) const {
+    uint64_t end = index;
+    while (end < bytes_.size() && ((bytes_[end] ^ bytes_[index]) & 0xe0) == 0) ++end;
+    return end - index;
+  }
+  const std::vector<uint8_t>& bytes() const { return bytes_; }
+
+ private:
+  uint8_t& At(PageFrame frame) { return bytes_[frame.number() - first_]; }
+  uint64_t first_;
+  std::vector<uint8_t> bytes_;
+};
+
+TEST(FrameTable, AgreesWithAFlatOne) {
+  constexpr uint64_t kBegin = kFirst - 1000;  // inside a chunk
+  constexpr uint64_t kCount = 9 * FrameTable::kChunkFrames + 77;
+  TestFrames storage(PageFrame::FromNumber(kBegin), kCount);
+  FrameTable& frames = storage.table;
+  FlatModel model(kBegin, kCount);
+  std::mt19937_64 random(7);
+  for (int step = 0; step < 3000; ++step) {
+    const auto order = static_cast<unsigned>(random() % 15);
+    const uint64_t pages = uint64_t{1} << order;
+    const uint64_t at = (kBegin + random() % kCount) & ~(pages - 1);
+    const Block block{PageFrame::FromNumber(at), Order::FromLog2(order)};
+    if (!frames.Covers(block)) continue;
+    const auto state = static_cast<FrameState>(random() % 3);
+    switch (random() % 4) {
+      case 0:
+        ASSERT_OK(frames.Set(block, state));
+        model.Set(block, state);
+        break;
+      case 1: {
+        const bool set = random() % 2 != 0;
+        const uint64_t count = random() % (kBegin + kCount - at);
+        const PhysRange range{block.begin(), count * kPageSize};
+        ASSERT_OK(set ? frames.SetScratch(range) : frames.ClearScratch(range));
+        model.Scratch(at - kBegin, count, set);
+        break;
+      }
+      case 2: {
+        const bool claimed = frames.ClaimPreserved(block).ok();
+        ASSERT_EQ(claimed, model.Are(block, 0xe0, kFree, kFree)) << "step " << step;
+        if (claimed) model.Set(block, FrameState::kPreserved);
+        break;
+      }
+      default: {
+        const bool whole =
+            model.Are(block, 0x7f, static_cast<uint8_t>(kPreserved | order), kPreserved | kTail);
+        if (frames.order(block.frame) != block.order || !frames.is_head(block.frame)) break;
+        ASSERT_EQ(frames.Restore(block.frame).ok(), whole) << "step " << step;
+        if (whole) model.Set(block, FrameState::kAllocated);
+        break;
+      }
+    }
+    ASSERT_EQ(frames.RunAt(block.frame).frames, model.RunAt(at - kBegin)) << "step " << step;
+    if (step % 100 == 0) {
+      ASSERT_EQ(BytesOf(frames, frames.first(), kCount), model.bytes()) << "step " << step;
+    }
+  }
+  EXPECT_EQ(BytesOf(frames, frames.first(), kCount), model.bytes());
 }
 
 }  // namespace

@@ -13,14 +13,14 @@ Result<Incoming> Incoming::Open(const PhysicalMemory& memory, PhysAddr root, con
   Incoming incoming;
   incoming.summary_ = CheckHandover(memory, root, scratch, frames, stop);
   if (!first.ok()) return first.error();
-  const Result<FragmentReader> reader = FragmentReader::Open(memory, root);
+  const Result<FragmentReader> reader = FragmentReader::Open(memory, {root, kPageSize});
   if (!reader.ok()) return reader.error();
   incoming.root_ = reader.value();
   return incoming;
 }
 
 Result<PhysRange> Incoming::Find(const char* client) const {
-  const Result<int> node = root_.Subnode(root_.root(), client);
+  const Result<FragmentNode> node = root_.Subnode(root_.root(), client);
   if (!node.ok()) return node.error();
   return root_.Link(node.value());
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "khocore/check.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/frame_table.h"
 #include "khocore/physical_memory.h"
 #include "khocore/result.h"

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "khocore/abi/clients.h"
-#include "khocore/test_handover.h"
+#include "khocore/testing/test_handover.h"
 
 namespace khocore {
 namespace {
@@ -18,7 +18,7 @@ class IncomingTest : public testing::Test {
   }
 
   TestHandover handover_;
-  FrameTable frames_ = handover_.machine.NewFrames();
+  FrameTable& frames_ = handover_.machine.NewFrames();
 };
 
 TEST_F(IncomingTest, FindsClients) {
@@ -44,8 +44,8 @@ TEST_F(IncomingTest, EveryBlockIsRestoredOnceWithItsOrder) {
     ASSERT_OK(order);
     EXPECT_EQ(order.value(), block.order);
   }
-  EXPECT_EQ(frames_.Count(FrameState::kPreserved), 0u);
-  EXPECT_EQ(frames_.Count(FrameState::kAllocated), incoming.value().summary().pages);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kPreserved), 0u);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kAllocated), incoming.value().summary().pages);
   for (const Block& block : blocks) {
     EXPECT_ERROR(frames_.Restore(block.frame), ErrorCode::kNotPreserved, block.begin().raw());
   }
@@ -66,7 +66,7 @@ TEST_F(IncomingTest, GoesOnThroughGenerations) {
   for (const char* client : {"khorig", "LUO", "memblock"}) {
     ASSERT_OK(outgoing.AddClient(client, first.value().Find(client).value()));
   }
-  FrameTable frames = machine.NewFrames();
+  FrameTable& frames = machine.NewFrames();
   const auto second =
       Incoming::Open(machine.memory, outgoing.root().address(), machine.scratch, frames);
   ASSERT_OK(second);

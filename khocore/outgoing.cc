@@ -1,46 +1,105 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "khocore/outgoing.h"
 
-#include <libfdt.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "khocore/abi/fdt.h"
 #include "khocore/abi/handover.h"
+#include "khocore/big_endian.h"
+#include "khocore/fdt_view.h"
 
 namespace khocore {
 namespace {
 
-constexpr int kRootNode = 0;
+/// A property with a value of `Size` bytes, as it stands in the structure block.
+template <size_t Size>
+struct Property {
+  abi::FdtProperty head;
+  uint8_t value[AlignUp(Size, abi::kFdtTagSize)];
+};
 
-/// Bytes that a property with a value of `size` bytes takes in the structure block.
-constexpr uint64_t PropertyBytes(uint64_t size) {
-  return sizeof(struct fdt_property) + AlignUp(size, FDT_TAGSIZE);
+/// The strings block: every name that a root needs.
+struct Names {
+  char compatible[sizeof(abi::kCompatibleProperty)];
+  char map[sizeof(abi::kMemoryMapProperty)];
+  char data[sizeof(abi::kDataProperty)];
+  char size[sizeof(abi::kSizeProperty)];
+};
+
+/// A root without clients. Clients go between `compatible` and `end_node`, the newest first.
+struct EmptyRoot {
+  abi::FdtHeader header;
+  uint64_t padding;
+  abi::FdtReservation last_reservation;
+  uint32_t begin_node;
+  uint32_t name;
+  Property<sizeof(uint64_t)> map;
+  Property<sizeof(abi::kCompatible)> compatible;
+  uint32_t end_node;
+  uint32_t end;
+  Names names;
+};
+constexpr uint32_t kStructure = offsetof(EmptyRoot, begin_node);
+constexpr uint32_t kClients = offsetof(EmptyRoot, end_node);
+constexpr uint32_t kStrings = offsetof(EmptyRoot, names);
+static_assert(kStrings == kClients + 2 * abi::kFdtTagSize);
+
+/// A client behind its name.
+struct ClientBody {
+  Property<sizeof(uint64_t)> size;
+  Property<sizeof(uint64_t)> data;
+  uint32_t end_node;
+};
+
+template <size_t Size>
+Property<Size> MakeProperty(uint32_t name, const void* value) {
+  Property<Size> property = {
+      .head = {BigEndian(abi::kFdtProperty), BigEndian(Size), BigEndian(name)}, .value = {}};
+  memcpy(property.value, value, Size);
+  return property;
 }
 
-/// Bytes that a client takes in the structure block.
-uint64_t ClientBytes(const char* name) {
-  return sizeof(struct fdt_node_header) + AlignUp(strlen(name) + 1, FDT_TAGSIZE) +
-         2 * PropertyBytes(sizeof(uint64_t)) + FDT_TAGSIZE;
+EmptyRoot MakeRoot(PhysAddr map) {
+  const uint64_t map_value = map.raw();
+  EmptyRoot root = {
+      .header = {.magic = BigEndian(abi::kFdtMagic),
+                 .total_size = BigEndian(kPageSize),
+                 .structure = BigEndian(kStructure),
+                 .strings = BigEndian(kStrings),
+                 .reservations = BigEndian(offsetof(EmptyRoot, last_reservation)),
+                 .version = BigEndian(abi::kFdtVersion),
+                 .compatible_version = BigEndian(abi::kFdtCompatibleVersion),
+                 .boot_cpu = 0,
+                 .strings_size = BigEndian(sizeof(Names)),
+                 .structure_size = BigEndian(kStrings - kStructure)},
+      .padding = 0,
+      .last_reservation = {},
+      .begin_node = BigEndian(abi::kFdtBeginNode),
+      .name = 0,
+      .map = MakeProperty<sizeof(map_value)>(offsetof(Names, map), &map_value),
+      .compatible =
+          MakeProperty<sizeof(abi::kCompatible)>(offsetof(Names, compatible), abi::kCompatible),
+      .end_node = BigEndian(abi::kFdtEndNode),
+      .end = BigEndian(abi::kFdtEnd),
+      .names = {},
+  };
+  memcpy(root.names.compatible, abi::kCompatibleProperty, sizeof(root.names.compatible));
+  memcpy(root.names.map, abi::kMemoryMapProperty, sizeof(root.names.map));
+  memcpy(root.names.data, abi::kDataProperty, sizeof(root.names.data));
+  memcpy(root.names.size, abi::kSizeProperty, sizeof(root.names.size));
+  return root;
 }
 
-int WriteRoot(void* fdt, PhysAddr map) {
-  const uint64_t value = map.raw();
-  int error = fdt_create_empty_tree(fdt, kPageSize);
-  if (error == 0) {
-    error = fdt_setprop_string(fdt, kRootNode, abi::kCompatibleProperty, abi::kCompatible);
-  }
-  if (error == 0) {
-    error = fdt_setprop(fdt, kRootNode, abi::kMemoryMapProperty, &value, sizeof(value));
-  }
-  return error;
-}
-
-int WriteClient(void* fdt, const char* name, PhysRange blob) {
+ClientBody MakeClient(PhysRange blob) {
   const uint64_t data = blob.begin.raw();
-  const int node = fdt_add_subnode(fdt, kRootNode, name);
-  if (node < 0) return node;
-  const int error = fdt_setprop(fdt, node, abi::kDataProperty, &data, sizeof(data));
-  if (error != 0) return error;
-  return fdt_setprop(fdt, node, abi::kSizeProperty, &blob.size, sizeof(blob.size));
+  return {.size = MakeProperty<sizeof(blob.size)>(offsetof(Names, size), &blob.size),
+          .data = MakeProperty<sizeof(data)>(offsetof(Names, data), &data),
+          .end_node = BigEndian(abi::kFdtEndNode)};
+}
+
+void Grow(uint32_t* big_endian, uint64_t bytes) {
+  *big_endian = BigEndian(BigEndian(*big_endian) + static_cast<uint32_t>(bytes));
 }
 
 }  // namespace
@@ -52,15 +111,13 @@ Result<Outgoing> Outgoing::Create(const PhysicalMemory& memory, PageSource& page
   Outgoing outgoing;
   outgoing.root_ = page.value();
   const PhysAddr address = outgoing.root_.address();
-  outgoing.fdt_ = memory.Find({address, kPageSize});
+  outgoing.bytes_ = static_cast<uint8_t*>(memory.Find({address, kPageSize}));
 
-  Status status = Ok{};
-  if (outgoing.fdt_ == nullptr) {
-    status = Error{ErrorCode::kOutsideRam, address, kPageSize};
-  } else if (WriteRoot(outgoing.fdt_, tracker.root().address()) != 0) {
-    status = Error{ErrorCode::kFdtStructure, address};
-  } else {
-    status = tracker.Preserve({outgoing.root_, Order::FromLog2(0)});
+  Status status = Error{ErrorCode::kOutsideRam, address, kPageSize};
+  if (outgoing.bytes_ != nullptr) {
+    const EmptyRoot root = MakeRoot(tracker.root().address());
+    memcpy(outgoing.bytes_, &root, kStrings + sizeof(root.names));
+    status = tracker.Preserve({outgoing.root_, Order()});
   }
   if (status.ok()) return outgoing;
   pages.FreePage(outgoing.root_);
@@ -69,25 +126,30 @@ Result<Outgoing> Outgoing::Create(const PhysicalMemory& memory, PageSource& page
 
 Status Outgoing::AddClient(const char* name, PhysRange blob) {
   if (blob.size == 0) return Error{ErrorCode::kBlobSizeRange, blob.begin, 0, 1};
-  if (fdt_subnode_offset(fdt_, kRootNode, name) >= 0) {
+  FdtView root;
+  uint32_t node = 0;
+  if (!root.Open(bytes_, kPageSize)) return Error{ErrorCode::kFdtStructure, root_.address()};
+  if (root.FindSubnode(0, name, &node)) {
     return Error{ErrorCode::kAlreadyPreserved, root_.address()};
   }
-  // Whether there is room is known before the first write, so there is nothing to take back.
-  const uint64_t used = fdt_off_dt_strings(fdt_) + fdt_size_dt_strings(fdt_);
-  uint64_t needed = ClientBytes(name);
-  if (!has_names_) needed += sizeof(abi::kDataProperty) + sizeof(abi::kSizeProperty);
+  auto& header = *reinterpret_cast<abi::FdtHeader*>(bytes_);
+  const uint64_t used = uint64_t{BigEndian(header.strings)} + BigEndian(header.strings_size);
+  const uint64_t name_size = strlen(name) + 1;
+  const uint64_t body = abi::kFdtTagSize + AlignUp(name_size, abi::kFdtTagSize);
+  const uint64_t needed = body + sizeof(ClientBody);
   if (used + needed > kPageSize) {
     return Error{ErrorCode::kNoSpace, root_.address(), used + needed, kPageSize};
   }
-  if (WriteClient(fdt_, name, blob) != 0) return Error{ErrorCode::kFdtStructure, root_.address()};
-  has_names_ = true;
-  return Ok{};
-}
-
-Status Outgoing::RemoveClient(const char* name) {
-  const int node = fdt_subnode_offset(fdt_, kRootNode, name);
-  if (node < 0) return Error{ErrorCode::kNotFound, root_.address()};
-  if (fdt_del_node(fdt_, node) != 0) return Error{ErrorCode::kFdtStructure, root_.address()};
+  uint8_t* const client = bytes_ + kClients;
+  memmove(client + needed, client, used - kClients);
+  memset(client, 0, body);
+  const uint32_t begin_node = BigEndian(abi::kFdtBeginNode);
+  memcpy(client, &begin_node, sizeof(begin_node));
+  memcpy(client + sizeof(begin_node), name, name_size);
+  const ClientBody made = MakeClient(blob);
+  memcpy(client + body, &made, sizeof(made));
+  Grow(&header.structure_size, needed);
+  Grow(&header.strings, needed);
   return Ok{};
 }
 

@@ -21,19 +21,17 @@ class Outgoing {
   static Result<Outgoing> Create(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker);
 
   /// Adds the subnode `name` with `preserved-data` and `blob-size`. The caller preserves the blob.
-  /// Errors: `kNoSpace` (the root is as before), `kBlobSizeRange` (zero), `kAlreadyPreserved` when
-  /// there is a client of that name.
+  /// The root is complete before and after. Errors, which leave it as it was: `kNoSpace`,
+  /// `kBlobSizeRange` (zero), `kAlreadyPreserved` when there is a client of exactly that name,
+  /// `kFdtStructure` when the root was overwritten.
   Status AddClient(const char* name, PhysRange blob);
-  /// Errors: `kNotFound`.
-  Status RemoveClient(const char* name);
 
   /// The anchor: the one address the next kernel gets.
   PageFrame root() const { return root_; }
 
  private:
-  void* fdt_ = nullptr;
+  uint8_t* bytes_ = nullptr;
   PageFrame root_;
-  bool has_names_ = false;  ///< whether the strings block has the names of a client's properties
 };
 
 }  // namespace khocore

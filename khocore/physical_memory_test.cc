@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {

@@ -8,9 +8,6 @@ namespace khocore {
 
 /// The arithmetic of `abi/radix.h`, for the tracker and the walk.
 
-/// Orders above this have no key: their blocks would be larger than any machine.
-inline constexpr unsigned kRadixMaxOrder = 30;
-
 /// Frames from here on have no key: their addresses do not fit 64 bits.
 inline constexpr uint64_t kRadixFrames = uint64_t{1} << abi::kRadixOrder0Bit;
 
@@ -22,7 +19,7 @@ constexpr uint64_t RadixKey(Block block) {
 
 /// The inverse. False when `key` has no valid order bit.
 constexpr bool DecodeRadixKey(uint64_t key, Block* block) {
-  if (key >> (abi::kRadixOrder0Bit - kRadixMaxOrder) == 0) return false;
+  if (key >> (abi::kRadixOrder0Bit - kMaxOrder) == 0) return false;
   if (key >> (abi::kRadixOrder0Bit + 1) != 0) return false;
   const unsigned order_bit = 63 - static_cast<unsigned>(__builtin_clzll(key));
   const unsigned order = abi::kRadixOrder0Bit - order_bit;

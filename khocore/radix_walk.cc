@@ -22,6 +22,8 @@ class Walk {
   }
 
  private:
+  static constexpr uint64_t kAtOnce = 8;
+
   Status Enter(PhysAddr address, unsigned level) {
     if (address.is_null()) return Error{ErrorCode::kRadixNull, address};
     if (!address.IsAligned(kPageSize)) {
@@ -38,9 +40,24 @@ class Walk {
     return visitor_.node(node, level);
   }
 
+  /// The first word at or after `i` that is not zero. Nearly all words of a tree are zero.
+  static uint64_t SkipZeros(const uint64_t* words, uint64_t i, uint64_t count) {
+    static_assert(abi::kRadixTableEntries % kAtOnce == 0);
+    for (; i % kAtOnce != 0; ++i) {
+      if (words[i] != 0) return i;
+    }
+    for (; i < count; i += kAtOnce) {
+      const uint64_t* w = words + i;
+      if ((w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]) != 0) break;
+    }
+    while (i < count && words[i] == 0) ++i;
+    return i;
+  }
+
   Status Table(const uint64_t* slots, unsigned level, uint64_t prefix) {
-    for (uint64_t i = 0; i < abi::kRadixTableEntries; ++i) {
-      if (slots[i] == 0) continue;
+    constexpr uint64_t kCount = abi::kRadixTableEntries;
+    for (uint64_t i = SkipZeros(slots, 0, kCount); i < kCount;
+         i = SkipZeros(slots, i + 1, kCount)) {
       const uint64_t below = prefix << abi::kRadixTableLog2 | i;
       KHOCORE_RETURN_IF_ERROR(Node(PhysAddr::FromRaw(slots[i]), level - 1, below));
     }
@@ -48,7 +65,9 @@ class Walk {
   }
 
   Status Leaf(PhysAddr address, const uint64_t* words, uint64_t prefix) {
-    for (uint64_t i = 0; i < abi::kRadixBitmapBits / 64; ++i) {
+    constexpr uint64_t kCount = abi::kRadixBitmapBits / 64;
+    for (uint64_t i = SkipZeros(words, 0, kCount); i < kCount;
+         i = SkipZeros(words, i + 1, kCount)) {
       for (uint64_t bits = words[i]; bits != 0; bits &= bits - 1) {
         const uint64_t bit = i * 64 + static_cast<uint64_t>(__builtin_ctzll(bits));
         const Status visited = Key(address, prefix << abi::kRadixBitmapLog2 | bit);

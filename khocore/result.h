@@ -24,7 +24,7 @@ enum class ErrorCode : uint8_t {
   kRadixCycle,          ///< a radix node is reached twice
   kFdtMagic,            ///< no FDT magic
   kFdtTotalSize,        ///< totalsize is smaller than the header or larger than a page
-  kFdtStructure,        ///< libfdt's full check rejects the blob
+  kFdtStructure,        ///< not one whole tree, see `FdtView::Open`
   kCompatibleMissing,   ///< the root has no `compatible` property
   kCompatibleMismatch,  ///< `compatible` is another string than the one expected
   kMapMissing,          ///< `preserved-memory-map` is absent
@@ -58,8 +58,8 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  constexpr Result(T value) : ok_(true), value_(value), error_{} {}       // NOLINT
-  constexpr Result(Error error) : ok_(false), value_{}, error_(error) {}  // NOLINT
+  constexpr Result(T value) : value_(value), ok_(true) {}       // NOLINT
+  constexpr Result(Error error) : error_(error), ok_(false) {}  // NOLINT
 
   constexpr bool ok() const { return ok_; }
   constexpr const T& value() const {
@@ -72,9 +72,12 @@ class [[nodiscard]] Result {
   }
 
  private:
+  // One of them, so that a result costs no more than what it holds.
+  union {
+    T value_;
+    Error error_;
+  };
   bool ok_;
-  T value_;
-  Error error_;
 };
 
 /// The result of an operation that has nothing to return but success.

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "khocore/abi/scratch.h"
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {

@@ -40,8 +40,8 @@ inline bool TestBit(const uint64_t* leaf, uint64_t key) {
 }
 
 inline Status CheckShape(Block block) {
-  if (block.order.log2() > Tracker::kMaxOrder) {
-    return Error{ErrorCode::kOrderRange, block.begin(), block.order.log2(), Tracker::kMaxOrder};
+  if (block.order.log2() > kMaxOrder) {
+    return Error{ErrorCode::kOrderRange, block.begin(), block.order.log2(), kMaxOrder};
   }
   if (!block.IsAligned()) {
     return Error{ErrorCode::kUnaligned, block.begin(), block.begin().raw(), block.bytes()};
@@ -74,7 +74,7 @@ Block FirstBlock(PhysRange range) {
     const unsigned alignment = static_cast<unsigned>(__builtin_ctzll(frame.number()));
     if (alignment < order) order = alignment;
   }
-  if (order > Tracker::kMaxOrder) order = Tracker::kMaxOrder;
+  if (order > kMaxOrder) order = kMaxOrder;
   return {frame, Order::FromLog2(order)};
 }
 

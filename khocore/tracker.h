@@ -21,8 +21,6 @@ namespace khocore {
 /// one succeeds. What a `Tracker` itself holds belongs to one CPU.
 class Tracker {
  public:
-  static constexpr unsigned kMaxOrder = 30;
-
   Tracker() = default;
 
   /// Allocates the root node. `memory` and `pages` outlive the tracker.

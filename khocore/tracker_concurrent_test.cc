@@ -12,8 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "khocore/fragment.h"
-#include "khocore/test_machine.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
+#include "khocore/testing/test_machine.h"
 #include "khocore/tracker.h"
 
 namespace khocore {
@@ -230,7 +231,7 @@ TEST_P(ConcurrentTest, FragmentsAreWrittenSideBySide) {
   for (const auto& blocks : kept) all.insert(blocks.begin(), blocks.end());
   ExpectTree(all, all.size());
   for (const auto& [address, order] : all) {
-    ASSERT_OK(FragmentReader::Open(machine_.memory, Addr(address)));
+    ASSERT_OK(FragmentReader::Open(machine_.memory, {Addr(address), kPageSize}));
   }
 }
 

@@ -6,7 +6,7 @@
 #include <set>
 #include <utility>
 
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 #include "khocore/tracker.h"
 
 namespace khocore {
@@ -19,10 +19,10 @@ using Entry = std::pair<unsigned, uint64_t>;
 /// Random operations on a tracker and on a set, which must agree at every step.
 class TrackerModelTest : public testing::TestWithParam<uint32_t> {
  protected:
-  static constexpr unsigned kMaxOrder = 12;
+  static constexpr unsigned kLargestOrder = 12;
 
   Entry RandomBlock() {
-    const unsigned order = static_cast<unsigned>(random_() % (kMaxOrder + 1));
+    const unsigned order = static_cast<unsigned>(random_() % (kLargestOrder + 1));
     const uint64_t size = kPageSize << order;
     // Few places, so that blocks meet: on each other, on other orders, at both ends of RAM.
     const uint64_t slots = TestMachine::kSize / size;
@@ -53,7 +53,7 @@ class TrackerModelTest : public testing::TestWithParam<uint32_t> {
   static std::vector<Entry> Split(uint64_t begin, uint64_t size) {
     std::vector<Entry> blocks;
     while (size != 0) {
-      unsigned order = Tracker::kMaxOrder;
+      unsigned order = kMaxOrder;
       while ((kPageSize << order) > size || begin % (kPageSize << order) != 0) --order;
       blocks.emplace_back(order, begin);
       begin += kPageSize << order;
@@ -85,7 +85,7 @@ class TrackerModelTest : public testing::TestWithParam<uint32_t> {
     // Keys of higher orders are smaller; within an order they grow with the address.
     std::vector<Block> want;
     uint64_t pages = 0;
-    for (unsigned order = Tracker::kMaxOrder + 1; order-- > 0;) {
+    for (unsigned order = kMaxOrder + 1; order-- > 0;) {
       for (auto at = model_.lower_bound({order, 0}); at != model_.end() && at->first == order;
            ++at) {
         want.push_back(BlockAt(at->second, order));

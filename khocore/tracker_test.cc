@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {
@@ -129,7 +129,7 @@ TEST_F(TrackerTest, TakesEveryOrder) {
   AddUntouchableRam(0x100000000000, 4 * kHuge);
   std::vector<Block> want;
   uint64_t pages = 0;
-  for (unsigned order = 0; order <= Tracker::kMaxOrder; ++order) {
+  for (unsigned order = 0; order <= kMaxOrder; ++order) {
     // Blocks of different orders at one address are different keys, as in Linux.
     const Block block = BlockAt(0x180000000000, order);
     ASSERT_OK(tracker_.Preserve(block));
@@ -140,7 +140,7 @@ TEST_F(TrackerTest, TakesEveryOrder) {
   EXPECT_EQ(Blocks(), want);
   EXPECT_EQ(tracker_.block_count(), 31u);
   EXPECT_EQ(tracker_.page_count(), pages);
-  for (unsigned order = 0; order <= Tracker::kMaxOrder; ++order) {
+  for (unsigned order = 0; order <= kMaxOrder; ++order) {
     ASSERT_OK(tracker_.Unpreserve(BlockAt(0x180000000000, order)));
   }
   EXPECT_TRUE(Blocks().empty());

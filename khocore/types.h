@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "khocore/abi/geometry.h"
+
 namespace khocore {
 
-inline constexpr unsigned kPageShift = 12;
+inline constexpr unsigned kPageShift = abi::kGeometry.page_shift;
 inline constexpr uint64_t kPageSize = uint64_t{1} << kPageShift;
 
 /// A physical address in bytes.
@@ -30,6 +32,9 @@ class PhysAddr {
   explicit constexpr PhysAddr(uint64_t raw) : raw_(raw) {}
   uint64_t raw_ = 0;
 };
+
+/// Larger blocks would be larger than any machine: no tracker, radix key or frame table has them.
+inline constexpr unsigned kMaxOrder = 30;
 
 /// The log2 of a block's size in pages.
 class Order {
@@ -100,11 +105,16 @@ struct PhysRange {
   friend constexpr bool operator==(const PhysRange&, const PhysRange&) = default;
 };
 
-constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
-  return (value + alignment - 1) & ~(alignment - 1);
-}
+/// The multiple of `alignment`, a power of two, at or below `value`.
 constexpr uint64_t AlignDown(uint64_t value, uint64_t alignment) {
   return value & ~(alignment - 1);
+}
+/// The multiple of `alignment`, a power of two, at or above `value`. Where that would be 2^64 it is
+/// the last one below, so the result never wraps: a bad size stays too large, and a bad range ends
+/// where it begins.
+constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
+  const uint64_t last = AlignDown(~uint64_t{0}, alignment);
+  return value > last ? last : (value + alignment - 1) & ~(alignment - 1);
 }
 
 /// A view of `size` objects of type `T` that somebody else owns.

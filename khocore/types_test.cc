@@ -63,6 +63,16 @@ TEST(Align, RoundsToPowersOfTwo) {
   EXPECT_EQ(AlignUp(0x1001, 0x1000), 0x2000u);
   EXPECT_EQ(AlignUp(0x1000, 0x1000), 0x1000u);
   EXPECT_EQ(AlignDown(0x1fff, 0x1000), 0x1000u);
+  EXPECT_EQ(AlignUp(0, 0x1000), 0u);
+}
+
+TEST(Align, NeverWraps) {
+  constexpr uint64_t kLast = ~uint64_t{0xfff};
+  EXPECT_EQ(AlignUp(kLast - 1, 0x1000), kLast);
+  EXPECT_EQ(AlignUp(kLast, 0x1000), kLast);
+  EXPECT_EQ(AlignUp(kLast + 1, 0x1000), kLast);
+  EXPECT_EQ(AlignUp(~uint64_t{0}, 0x1000), kLast);
+  EXPECT_EQ(AlignUp(~uint64_t{0}, 1), ~uint64_t{0});
 }
 
 TEST(FunctionRef, CopiesReferToTheCallable) {

@@ -19,8 +19,8 @@ uint64_t RamPages(const PhysicalMemory& memory) {
 
 Status CheckHead(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc) {
   const PhysAddr first = PhysAddr::FromRaw(vmalloc.first);
-  if (vmalloc.order > Tracker::kMaxOrder) {
-    return Error{ErrorCode::kOrderRange, first, vmalloc.order, Tracker::kMaxOrder};
+  if (vmalloc.order > kMaxOrder) {
+    return Error{ErrorCode::kOrderRange, first, vmalloc.order, kMaxOrder};
   }
   const uint64_t limit = RamPages(memory);
   if (vmalloc.total_pages > limit) {
@@ -78,8 +78,8 @@ Result<PhysAddr> WriteChunk(const PhysicalMemory& memory, PageSource& pages,
 
 Result<abi::Vmalloc> WriteVmalloc(const PhysicalMemory& memory, PageSource& pages,
                                   Span<const PageFrame> blocks, Order order) {
-  if (order.log2() > Tracker::kMaxOrder) {
-    return Error{ErrorCode::kOrderRange, PhysAddr(), order.log2(), Tracker::kMaxOrder};
+  if (order.log2() > kMaxOrder) {
+    return Error{ErrorCode::kOrderRange, PhysAddr(), order.log2(), kMaxOrder};
   }
   const uint64_t total = blocks.size * order.pages();
   if (blocks.size > UINT32_MAX >> order.log2()) {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "khocore/test_machine.h"
+#include "khocore/testing/test_machine.h"
 
 namespace khocore {
 namespace {

@@ -5,7 +5,7 @@
 
     kernel_binary(
         name = "kernel",
-        deps = ["//kernel/core", ...],
+        deps = ["//kernel/handover:course", ...],
     )
 
     kernel_image(

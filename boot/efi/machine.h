@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "boot/boot_info.h"
 #include "boot/efi/memory_map.h"
 #include "boot/efi/services.h"
-#include "kernel/arch/arch.h"
+#include "kernel/base/boot_info.h"
+#include "kernel/kexec/linux_boot.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 
@@ -19,11 +19,11 @@ namespace efi {
 const char* FindMachine(const EFI_SYSTEM_TABLE& system, boot::BootInfo* info);
 
 /// Bytes that `BuildKernelParameters` needs at most, however many regions memory turns out to have.
-uint64_t KernelParametersSize(const arch::NextBoot& boot);
+uint64_t KernelParametersSize(const boot::NextBoot& boot);
 
 /// Writes what the kernel is told into the pages at `place`. Uses no service of the firmware.
 /// Errors: `kNoSpace`, `kFdtStructure`.
-khocore::Status BuildKernelParameters(const arch::NextBoot& boot, const MemoryMap& map,
+khocore::Status BuildKernelParameters(const boot::NextBoot& boot, const MemoryMap& map,
                                       const EFI_SYSTEM_TABLE& system, khocore::PhysRange place);
 
 /// Enters the kernel with interrupts off and everything in `loaded` written back to memory, where

@@ -19,10 +19,11 @@
 #include "boot/efi/machine.h"
 #include "boot/efi/memory_map.h"
 #include "boot/efi/services.h"
-#include "kernel/arch/arch.h"
-#include "kernel/core/event.h"
-#include "kernel/core/hash.h"
-#include "kernel/core/stop.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/base/hash.h"
+#include "kernel/kexec/linux_boot.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/stop.h"
 
 namespace efi {
 namespace {
@@ -96,7 +97,7 @@ void ReadCommandLine(EFI_BOOT_SERVICES* services, EFI_HANDLE image, const Folder
 
 /// Puts the part of the image that is loaded where its header wants it.
 PhysRange LoadKernel(EFI_BOOT_SERVICES* services, Span<const uint8_t> file,
-                     const arch::ImageHeader& header) {
+                     const boot::ImageHeader& header) {
   const PhysRange place = AllocatePages(services, EfiLoaderCode, header.memory_bytes,
                                         header.alignment, header.minimum_address);
   if (place.size == 0) {
@@ -109,7 +110,7 @@ PhysRange LoadKernel(EFI_BOOT_SERVICES* services, Span<const uint8_t> file,
   return place;
 }
 
-PhysRange AllocateParameters(EFI_BOOT_SERVICES* services, const arch::NextBoot& boot) {
+PhysRange AllocateParameters(EFI_BOOT_SERVICES* services, const boot::NextBoot& boot) {
   const PhysRange place = AllocatePages(services, EfiLoaderData, KernelParametersSize(boot));
   if (place.size == 0) EndForRoom("the parameters");
   memset(reinterpret_cast<void*>(place.begin.raw()), 0, place.size);
@@ -128,7 +129,7 @@ MemoryMap LeaveFirmware(EFI_BOOT_SERVICES* services, EFI_HANDLE image, unsigned*
   return map;
 }
 
-void Report(PhysRange kernel, const arch::NextBoot& boot, PhysRange parameters, unsigned attempts) {
+void Report(PhysRange kernel, const boot::NextBoot& boot, PhysRange parameters, unsigned attempts) {
   core::Event("loader")
       .Begin("kernel", '[')
       .Item(kernel.begin.raw())
@@ -163,16 +164,16 @@ void Report(PhysRange kernel, const arch::NextBoot& boot, PhysRange parameters, 
   CheckFile(checksums, kKernel, file);
   CheckFile(checksums, kArchive, Bytes(archive));
 
-  arch::ImageHeader header;
+  boot::ImageHeader header;
   const char* why = "";
-  if (!arch::ReadImageHeader(file, &header, &why)) {
+  if (!boot::ReadImageHeader(file, &header, &why)) {
     EndWithError(RequestError::kUsage, "image", "%s: %s", kKernel, why);
   }
   if (const char* missing = FindMachine(*system, &info); missing != nullptr) {
     EndWithError(RequestError::kUsage, "firmware", "%s", missing);
   }
   const PhysRange kernel = LoadKernel(services, file, header);
-  const arch::NextBoot boot{.info = &info,
+  const boot::NextBoot boot{.info = &info,
                             .image_file = file,
                             .command_line = command_line,
                             .initrd = archive,

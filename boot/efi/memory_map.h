@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "boot/boot_info.h"
 #include "boot/efi/services.h"
+#include "kernel/base/boot_info.h"
 #include "khocore/types.h"
 
 namespace efi {

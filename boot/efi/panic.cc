@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 #include <stdarg.h>
 
-#include "kernel/arch/arch.h"
-#include "kernel/core/event.h"
-#include "kernel/core/print.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/arch/exit.h"
+#include "kernel/base/print.h"
+#include "kernel/rig/event.h"
 
 namespace core {
 

@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "boot/boot_info.h"
 #include "kernel/arch/host/machine.h"
+#include "kernel/base/boot_info.h"
 
 namespace {
 

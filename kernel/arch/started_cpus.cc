@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/started_cpus.h"
 
+#include "kernel/arch/cpu.h"
+
 extern "C" const uint8_t __stack_begin[], __stack_end[];  ///< kernel.ld
 
 namespace arch {

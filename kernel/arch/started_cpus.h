@@ -4,23 +4,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpus.h"
 #include "khocore/types.h"
 
 namespace arch {
 
-/// What the architectures share of starting CPUs: who has come, and on which stack it runs.
+/// Secondary bring-up, shared by the architectures: which CPUs are online, and their stacks.
 class StartedCpus {
  public:
   void SetStack(size_t number, khocore::PhysRange stack) { stacks_[number] = stack; }
 
-  /// Called by the CPU that comes. False when it is no longer waited for.
+  /// Called by the CPU that comes online. False when it is too late.
   bool Arrive(size_t number) { return Decide(number, kArrived); }
 
-  /// Whether the CPU comes within `nanoseconds`.
+  /// Waits until the CPU is online; false after `nanoseconds`.
   bool Await(size_t number, uint64_t nanoseconds) const;
 
-  /// Waits no longer. False when the CPU came meanwhile.
+  /// Abandons the CPU. False when it came online meanwhile.
   bool GiveUp(size_t number) { return Decide(number, kGivenUp); }
 
   /// The stack that `address` lies in, the first CPU's included; empty when it lies in none.

@@ -3,13 +3,12 @@
 
 #include <string.h>
 
-#include "kernel/core/generation.h"
+#include "kernel/base/direct_map.h"
 
 namespace clients {
 namespace {
 
 using khocore::Block;
-using khocore::FrameState;
 using khocore::Ok;
 using khocore::PhysRange;
 using khocore::Result;
@@ -23,50 +22,48 @@ PhysRange WholePages(PhysRange range) {
 
 }  // namespace
 
-void Archive::Take(core::Generation& generation) {
+void Archive::Offer(handover::Generation& generation, PhysRange range) {
+  range_ = range;
+  generation.archive = {core::Direct<const uint8_t>(range.begin), range.size};
+}
+
+Status Archive::Take(handover::Generation& generation) {
   const PhysRange initrd = generation.info.initrd;
-  if (initrd.size == 0) return;
-  core::Memory& memory = generation.memory;
-  if (memory.physical.Find(initrd) == nullptr) {
-    core::Require(
-        Status(khocore::Error{khocore::ErrorCode::kOutsideRam, initrd.begin, initrd.size}),
-        "archive");
+  if (initrd.size == 0) return Ok{};
+  if (generation.physical.Find(initrd) == nullptr) {
+    return khocore::Error{khocore::ErrorCode::kOutsideRam, initrd.begin, initrd.size};
   }
-  if (memory.scratch.Overlaps(initrd) || !initrd.begin.IsAligned(khocore::kPageSize)) {
-    const PhysRange copy =
-        core::Require(memory.allocator.AllocateRange(initrd.size, khocore::kPageSize), "archive");
-    memcpy(core::Direct<void>(copy.begin), core::Direct<void>(initrd.begin), initrd.size);
-    range_ = {copy.begin, initrd.size};
-    return;
+  if (generation.scratch.Overlaps(initrd) || !initrd.begin.IsAligned(khocore::kPageSize)) {
+    const Result<PhysRange> copy =
+        generation.allocator.AllocateRange(initrd.size, khocore::kPageSize);
+    if (!copy.ok()) return copy.error();
+    memcpy(core::Direct<void>(copy.value().begin), core::Direct<void>(initrd.begin), initrd.size);
+    Offer(generation, {copy.value().begin, initrd.size});
+    return Ok{};
   }
-  range_ = initrd;
+  Offer(generation, initrd);
   // The early map of used memory merges neighbours; from here on these pages are blocks of their
   // own, the very ones that get preserved.
-  (void)core::ForEachBlock(WholePages(range_), [&](Block block) -> Status {
-    memory.frames.Set(block, FrameState::kAllocated);
-    return Ok{};
-  });
+  return core::ForEachBlock(WholePages(initrd),
+                            [&](Block block) { return generation.allocator.Regroup(block); });
 }
 
-Status Archive::Restore(core::Generation& generation) {
-  const Result<PhysRange> link = generation.FindLink(kNode);
+Status Archive::Restore(handover::Incoming& incoming) {
+  const Result<PhysRange> link = incoming.FindLink(kNode);
   if (!link.ok()) return link.error();
-  range_ = link.value();
-  return generation.RestoreRange(range_);
+  KHOCORE_RETURN_IF_ERROR(incoming.RestoreRange(link.value()));
+  Offer(incoming.generation(), link.value());
+  return Ok{};
 }
 
-Status Archive::Preserve(core::Generation& generation) {
+Status Archive::Preserve(handover::Outgoing& outgoing) const {
   if (range_.size == 0) return Ok{};
-  return generation.tracker.PreserveRange(WholePages(range_));
+  return outgoing.tracker().PreserveRange(WholePages(range_));
 }
 
-Status Archive::Serialize(khocore::FragmentWriter& top) const {
+Status Archive::Serialize(handover::Outgoing& outgoing) const {
   if (range_.size == 0) return Ok{};
-  return top.Link(kNode, range_.begin, range_.size);
-}
-
-khocore::Span<const uint8_t> Archive::bytes() const {
-  return {core::Direct<const uint8_t>(range_.begin), range_.size};
+  return outgoing.AddLink(kNode, range_);
 }
 
 }  // namespace clients

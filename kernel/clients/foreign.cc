@@ -1,63 +1,67 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/foreign.h"
 
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
+#include <string.h>
+
+#include "kernel/base/direct_map.h"
+#include "kernel/rig/event.h"
 
 namespace clients {
-namespace {
 
+using khocore::Block;
 using khocore::FragmentReader;
-using khocore::FrameState;
-using khocore::FrameTable;
 using khocore::Ok;
-using khocore::Order;
 using khocore::PageFrame;
 using khocore::PhysRange;
 using khocore::Result;
 using khocore::Status;
 
-}  // namespace
+Status Foreign::Restore(handover::Incoming& incoming) {
+  incoming_ = &incoming;
+  // The page of the root is released before the next root is made.
+  const Result<PageFrame> copy = incoming.generation().allocator.AllocatePage();
+  if (!copy.ok()) return copy.error();
+  memcpy(core::Direct<void>(copy.value().address()), core::Direct<void>(incoming.root().address()),
+         khocore::kPageSize);
+  const Result<FragmentReader> root =
+      FragmentReader::Open(incoming.physical(), {copy.value().address(), khocore::kPageSize});
+  if (!root.ok()) return root.error();
+  root_ = root.value();
+  return root_.ForEachSubnode(root_.root(),
+                              [&](khocore::FragmentNode node, const char* name) -> Status {
+                                const Result<PhysRange> blob = root_.Link(node);
+                                if (!blob.ok()) return blob.error();
+                                core::Event("client")
+                                    .Text("name", name)
+                                    .Hex("data", blob.value().begin.raw())
+                                    .Number("size", blob.value().size);
+                                return Ok{};
+                              });
+}
 
-void ReportClients(const core::Generation& generation) {
-  const FragmentReader& root = generation.memory.incoming.root();
-  const Status status = root.ForEachSubnode(root.root(), [&](int node, const char* name) -> Status {
-    const Result<PhysRange> blob = root.Link(node);
-    if (!blob.ok()) return blob.error();
-    core::Event("client")
-        .Text("name", name)
-        .Hex("data", blob.value().begin.raw())
-        .Number("size", blob.value().size);
+void Foreign::Verify(handover::Incoming& incoming) {
+  (void)incoming.ForEachUnrestored([&](Block block) -> Status {
+    ++incoming.passed_on.blocks;
+    incoming.passed_on.pages += block.order.pages();
     return Ok{};
   });
-  core::Require(status, "clients");
 }
 
-Status PreserveForeign(core::Generation& generation) {
-  const FrameTable& frames = generation.memory.frames;
-  const PageFrame end = frames.first() + frames.size();
-  for (PageFrame at = frames.first(); at < end;) {
-    if (frames.state(at) != FrameState::kPreserved || !frames.is_head(at)) {
-      at = at + 1;
-      continue;
-    }
-    const Order order = frames.order(at);
-    KHOCORE_RETURN_IF_ERROR(generation.tracker.Preserve({at, order}));
-    at = at + order.pages();
-  }
-  return Ok{};
+Status Foreign::Preserve(handover::Outgoing& outgoing) {
+  if (incoming_ == nullptr) return Ok{};
+  return incoming_->ForEachUnrestored(
+      [&](Block block) { return outgoing.tracker().Preserve(block); });
 }
 
-Status AddForeignClients(core::Generation& generation) {
-  if (!generation.memory.has_incoming) return Ok{};
-  const FragmentReader& root = generation.memory.incoming.root();
-  return root.ForEachSubnode(root.root(), [&](int node, const char* name) -> Status {
-    const Result<PhysRange> blob = root.Link(node);
-    if (!blob.ok()) return blob.error();
-    const PageFrame first = PageFrame::Containing(blob.value().begin);
-    if (generation.memory.frames.state(first) != FrameState::kPreserved) return Ok{};
-    return generation.outgoing.AddClient(name, blob.value());
-  });
+Status Foreign::Serialize(handover::Outgoing& outgoing) {
+  if (incoming_ == nullptr) return Ok{};
+  return root_.ForEachSubnode(
+      root_.root(), [&](khocore::FragmentNode node, const char* name) -> Status {
+        const Result<PhysRange> blob = root_.Link(node);
+        if (!blob.ok()) return blob.error();
+        if (!incoming_->IsUnrestored(PageFrame::Containing(blob.value().begin))) return Ok{};
+        return outgoing.AddClient(name, blob.value());
+      });
 }
 
 }  // namespace clients

@@ -1,26 +1,40 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "kernel/handover/client.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/result.h"
-
-namespace core {
-struct Generation;
-}
 
 namespace clients {
 
-/// What another kernel handed over and this one does not own: it goes on to the next kernel as it
-/// came, block for block and subtree for subtree. That is whatever nobody has restored.
+/// Pass-through: every block and subtree that is not restored here is preserved again unchanged,
+/// for the next kernel. The one client that knows both halves, because what it hands on is what
+/// came.
+class Foreign {
+ public:
+  /// Prints a `client` event for each subtree of the root, and keeps a copy of the root. Errors:
+  /// those of links, `kOutOfMemory`.
+  khocore::Status Restore(handover::Incoming& incoming);
+  /// Counts what nobody has restored.
+  void Verify(handover::Incoming& incoming);
+  /// Preserves every block that was handed over and not restored, with the order it came with.
+  /// Nothing to do on a cold boot. Errors: `Tracker::Preserve`'s.
+  khocore::Status Preserve(handover::Outgoing& outgoing);
+  /// Adds every subtree whose blob was not restored to the new root. Errors: those of links, and
+  /// `Outgoing::AddClient`'s.
+  khocore::Status Serialize(handover::Outgoing& outgoing);
 
-/// Says what was handed over: one `client` event for each subtree of the root.
-void ReportClients(const core::Generation& generation);
+ private:
+  const handover::Incoming* incoming_ = nullptr;  ///< null on a cold boot
+  khocore::FragmentReader root_;
+};
+inline Foreign foreign;
 
-/// Preserves every block that was handed over and not restored, with the order it came with.
-/// Errors: `Tracker::Preserve`'s.
-khocore::Status PreserveForeign(core::Generation& generation);
-
-/// Adds every subtree whose blob was not restored to the new root. The incoming root page must
-/// still be as it came. Errors: those of links, and `Outgoing::AddClient`'s.
-khocore::Status AddForeignClients(core::Generation& generation);
+inline constexpr handover::Client kForeign = {
+    .name = "foreign",
+    .restore = [](handover::Incoming& incoming) { return foreign.Restore(incoming); },
+    .verify = [](handover::Incoming& incoming) { foreign.Verify(incoming); },
+    .preserve = [](handover::Outgoing& outgoing) { return foreign.Preserve(outgoing); },
+    .serialize = [](handover::Outgoing& outgoing) { return foreign.Serialize(outgoing); }};
 
 }  // namespace clients

@@ -3,15 +3,16 @@
 
 #include <string.h>
 
-#include "kernel/core/generation.h"
-#include "kernel/core/print.h"
-#include "kernel/core/version.h"
-#include "khocore/abi/clients.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/base/print.h"
+#include "kernel/base/version.h"
+#include "kernel/rig/event.h"
 
 namespace clients {
 
 using khocore::Error;
 using khocore::ErrorCode;
+using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
 using khocore::PhysRange;
@@ -19,9 +20,22 @@ using khocore::Result;
 using khocore::Status;
 namespace abi = khocore::abi;
 
-Result<uint32_t> RestoreGenerationRecord(core::Generation& generation) {
-  const Result<PhysRange> blob = generation.memory.incoming.Find(abi::kMetadataClient);
-  if (!blob.ok()) return 0u;
+namespace {
+
+void CheckJumps(uint32_t jumps, uint32_t generation) {
+  if (jumps + 1 == generation) return;
+  KHORIG_FAIL("record", "%u jumps recorded, this is generation %u", jumps, generation);
+}
+
+}  // namespace
+
+Status RestoreGenerationRecord(handover::Incoming& incoming) {
+  const uint32_t generation = incoming.generation().options.generation;
+  const Result<PhysRange> blob = incoming.Find(abi::kMetadataClient);
+  if (!blob.ok()) {
+    CheckJumps(0, generation);
+    return Ok{};
+  }
   const PhysRange range = blob.value();
   if (range.size < sizeof(abi::KexecMetadata)) {
     return Error{ErrorCode::kBlobSizeRange, range.begin, range.size, sizeof(abi::KexecMetadata)};
@@ -31,22 +45,23 @@ Result<uint32_t> RestoreGenerationRecord(core::Generation& generation) {
   if (record.version != abi::kMetadataVersion) {
     return Error{ErrorCode::kPropertySize, range.begin, record.version, abi::kMetadataVersion};
   }
-  KHOCORE_RETURN_IF_ERROR(generation.RestoreObsolete(range.begin));
+  KHOCORE_RETURN_IF_ERROR(incoming.RestoreForRelease(range.begin));
   record.previous_release[sizeof(record.previous_release) - 1] = '\0';
   core::Print("exec from: %s (count %u)\n", record.previous_release, record.kexec_count);
-  return record.kexec_count;
+  CheckJumps(record.kexec_count, generation);
+  return Ok{};
 }
 
-Status SerializeGenerationRecord(core::Generation& generation, uint32_t kexec_count) {
-  const Result<PageFrame> page = generation.reserve.AllocatePage();
+Status SerializeGenerationRecord(handover::Outgoing& outgoing) {
+  const Result<PageFrame> page = outgoing.final_pages().AllocatePage();
   if (!page.ok()) return page.error();
   auto* record = core::Direct<abi::KexecMetadata>(page.value().address());
   record->version = abi::kMetadataVersion;
   core::FormatTo(record->previous_release, sizeof(record->previous_release), "%s", core::kRelease);
-  record->kexec_count = kexec_count;
-  KHOCORE_RETURN_IF_ERROR(generation.tracker.Preserve({page.value(), Order()}));
-  return generation.outgoing.AddClient(abi::kMetadataClient,
-                                       {page.value().address(), sizeof(abi::KexecMetadata)});
+  record->kexec_count = outgoing.generation().options.generation;
+  KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve({page.value(), Order()}));
+  return outgoing.AddClient(abi::kMetadataClient,
+                            {page.value().address(), sizeof(abi::KexecMetadata)});
 }
 
 }  // namespace clients

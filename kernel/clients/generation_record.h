@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <stdint.h>
-
+#include "kernel/handover/client.h"
+#include "khocore/abi/clients.h"
 #include "khocore/result.h"
-
-namespace core {
-struct Generation;
-}
 
 namespace clients {
 
-/// Who ran before and how many jumps there were (Linux's `kexec-metadata` subtree).
+// Who ran before and how many jumps there were (Linux's `kexec-metadata` subtree).
 
-/// The number of jumps so far as the previous kernel recorded it, 0 without a record. Takes the
-/// record's page back. Errors: `kBlobSizeRange` for a record that is too short, `kPropertySize` for
-/// another version, and those of restoring.
-khocore::Result<uint32_t> RestoreGenerationRecord(core::Generation& generation);
+/// Reads the previous kernel's record, if there is one, and prints it; a number of jumps that does
+/// not lead to this generation is a `fail` event. Errors: `kBlobSizeRange` for a record that is too
+/// short, `kPropertySize` for another version, and those of restoring.
+khocore::Status RestoreGenerationRecord(handover::Incoming& incoming);
 
-/// Writes and preserves the record for the next kernel, `kexec_count` being its own number of
-/// jumps, and adds it to the root.
-khocore::Status SerializeGenerationRecord(core::Generation& generation, uint32_t kexec_count);
+/// Writes and preserves the record for the next kernel and adds it to the root.
+khocore::Status SerializeGenerationRecord(handover::Outgoing& outgoing);
+
+inline constexpr handover::Client kGenerationRecord = {.name = khocore::abi::kMetadataClient,
+                                                       .final_pages = 1,
+                                                       .restore = RestoreGenerationRecord,
+                                                       .serialize = SerializeGenerationRecord};
 
 }  // namespace clients

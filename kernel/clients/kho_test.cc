@@ -3,12 +3,13 @@
 
 #include <string.h>
 
-#include "kernel/arch/arch.h"
-#include "kernel/core/content.h"
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/kexec/linux_boot.h"
+#include "kernel/rig/content.h"
+#include "kernel/rig/event.h"
 #include "khocore/abi/handover.h"
-#include "khocore/abi/kho_test.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
 #include "khocore/vmalloc.h"
 
 namespace clients {
@@ -19,7 +20,6 @@ using khocore::Error;
 using khocore::ErrorCode;
 using khocore::FragmentReader;
 using khocore::FragmentWriter;
-using khocore::FrameState;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
@@ -31,7 +31,8 @@ using khocore::Status;
 namespace abi = khocore::abi;
 
 constexpr uint64_t kEntriesPerPage = khocore::kPageSize / sizeof(uint64_t);
-constexpr unsigned kOrders = 11;  // Linux's NR_PAGE_ORDERS
+constexpr uint64_t kDefaultMegabytes = 8;  // as Linux's module
+constexpr unsigned kOrders = 11;           // Linux's NR_PAGE_ORDERS
 
 uint32_t AddWithCarry(uint32_t a, uint32_t b) {
   const uint32_t sum = a + b;
@@ -47,7 +48,7 @@ uint32_t AddChecksum(Block folio, uint32_t sum) {
     wide += word[i];
     wide += wide < word[i] ? 1 : 0;
   }
-  for (unsigned bits = 32; bits >= arch::kLinuxChecksumBits; bits /= 2) {
+  for (unsigned bits = 32; bits >= boot::kLinuxChecksumBits; bits /= 2) {
     const uint64_t mask = (uint64_t{1} << bits) - 1;
     while (wide >> bits != 0) wide = (wide & mask) + (wide >> bits);
   }
@@ -55,7 +56,7 @@ uint32_t AddChecksum(Block folio, uint32_t sum) {
 }
 
 template <typename T>
-Result<T> ReadValue(const FragmentReader& fragment, int node, const char* name) {
+Result<T> ReadValue(const FragmentReader& fragment, khocore::FragmentNode node, const char* name) {
   const Result<Span<const uint8_t>> bytes = fragment.Property(node, name);
   if (!bytes.ok()) return bytes.error();
   if (bytes.value().size != sizeof(T)) {
@@ -78,12 +79,11 @@ struct Sums {
   uint32_t checksum = 0;
 };
 
-Status AddFolio(const core::Generation& generation, uint64_t entry, Sums* sums) {
+Status AddFolio(const handover::Incoming& incoming, uint64_t entry, Sums* sums) {
   const Block folio{PageFrame::Containing(PhysAddr::FromRaw(entry)),
                     Order::FromLog2(static_cast<unsigned>(entry & abi::kKhoTestOrderMask))};
-  const khocore::FrameTable& frames = generation.memory.frames;
-  if (frames.state(folio.frame) != FrameState::kPreserved || !frames.is_head(folio.frame) ||
-      frames.order(folio.frame) != folio.order) {
+  const Result<Order> order = incoming.OrderOf(folio.frame);
+  if (!order.ok() || order.value() != folio.order) {
     return Error{ErrorCode::kNotPreserved, folio.begin(), entry};
   }
   ++sums->folios;
@@ -93,15 +93,15 @@ Status AddFolio(const core::Generation& generation, uint64_t entry, Sums* sums) 
 }
 
 /// Adds up the first `count` folios of a list.
-Status AddFolios(const core::Generation& generation, const abi::Vmalloc& list, uint32_t count,
+Status AddFolios(const handover::Incoming& incoming, const abi::Vmalloc& list, uint32_t count,
                  Sums* sums) {
   return khocore::WalkVmalloc(
-      generation.memory.physical, list,
+      incoming.physical(), list,
       [&](Block block) -> Status {
         const auto* entries = core::Direct<const uint64_t>(block.begin());
         const uint64_t room = block.bytes() / sizeof(uint64_t);
         for (uint64_t i = 0; i < room && sums->folios < count; ++i) {
-          KHOCORE_RETURN_IF_ERROR(AddFolio(generation, entries[i], sums));
+          KHOCORE_RETURN_IF_ERROR(AddFolio(incoming, entries[i], sums));
         }
         return Ok{};
       },
@@ -110,8 +110,10 @@ Status AddFolios(const core::Generation& generation, const abi::Vmalloc& list, u
 
 }  // namespace
 
-Status KhoTest::Create(core::Generation& generation, uint64_t bytes) {
-  khocore::PageSource& pages = generation.memory.allocator;
+Status KhoTest::Create(handover::Generation& generation) {
+  const uint64_t wanted = generation.options.megabytes;
+  const uint64_t bytes = (wanted != 0 ? wanted : kDefaultMegabytes) << 20;
+  khocore::PageSource& pages = generation.allocator;
   const uint64_t list_pages = (bytes / khocore::kPageSize + kEntriesPerPage - 1) / kEntriesPerPage;
   constexpr uint64_t kMaxListPages = 16;
   PageFrame frames[kMaxListPages];
@@ -123,13 +125,13 @@ Status KhoTest::Create(core::Generation& generation, uint64_t bytes) {
     memset(core::Direct<void>(frames[i].address()), 0, khocore::kPageSize);
   }
   const Result<abi::Vmalloc> list =
-      khocore::WriteVmalloc(generation.memory.physical, pages, {frames, list_pages}, Order());
+      khocore::WriteVmalloc(generation.physical, pages, {frames, list_pages}, Order());
   if (!list.ok()) return list.error();
   list_ = list.value();
   return Fill(generation, bytes);
 }
 
-Status KhoTest::Fill(core::Generation& generation, uint64_t bytes) {
+Status KhoTest::Fill(handover::Generation& generation, uint64_t bytes) {
   core::Random random = core::Random::ForPurpose(generation.options.seed, abi::kKhoTestClient);
   const uint32_t owner = core::ContentOwner(abi::kKhoTestClient);
   uint64_t left = bytes / khocore::kPageSize;
@@ -137,7 +139,7 @@ Status KhoTest::Fill(core::Generation& generation, uint64_t bytes) {
     auto log2 = static_cast<unsigned>(random.Below(kOrders));
     while (uint64_t{1} << log2 > left) --log2;
     const Order order = Order::FromLog2(log2);
-    const Result<PageFrame> frame = generation.memory.allocator.Allocate(order);
+    const Result<PageFrame> frame = generation.allocator.Allocate(order);
     if (!frame.ok()) return frame.error();
     const Block folio{frame.value(), order};
     left -= order.pages();
@@ -150,7 +152,7 @@ Status KhoTest::Fill(core::Generation& generation, uint64_t bytes) {
     return Ok{};
   };
   return khocore::WalkVmalloc(
-      generation.memory.physical, list_,
+      generation.physical, list_,
       [&](Block page) -> Status {
         auto* entries = core::Direct<uint64_t>(page.begin());
         for (uint64_t i = 0; i < kEntriesPerPage && left != 0; ++i) {
@@ -161,18 +163,17 @@ Status KhoTest::Fill(core::Generation& generation, uint64_t bytes) {
       [](PageFrame) -> Status { return Ok{}; });
 }
 
-Status KhoTest::Preserve(core::Generation& generation) {
+Status KhoTest::Preserve(handover::Outgoing& outgoing) const {
   if (folio_count_ == 0) return Ok{};
-  KHOCORE_RETURN_IF_ERROR(
-      khocore::PreserveVmalloc(generation.memory.physical, generation.tracker, list_));
+  KHOCORE_RETURN_IF_ERROR(khocore::PreserveVmalloc(outgoing.physical(), outgoing.tracker(), list_));
   uint32_t seen = 0;
   return khocore::WalkVmalloc(
-      generation.memory.physical, list_,
+      outgoing.physical(), list_,
       [&](Block page) -> Status {
         const auto* entries = core::Direct<const uint64_t>(page.begin());
         for (uint64_t i = 0; i < kEntriesPerPage && seen < folio_count_; ++i, ++seen) {
           const auto order = static_cast<unsigned>(entries[i] & abi::kKhoTestOrderMask);
-          KHOCORE_RETURN_IF_ERROR(generation.tracker.Preserve(
+          KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve(
               {PageFrame::Containing(PhysAddr::FromRaw(entries[i])), Order::FromLog2(order)}));
         }
         return Ok{};
@@ -180,9 +181,9 @@ Status KhoTest::Preserve(core::Generation& generation) {
       [](PageFrame) -> Status { return Ok{}; });
 }
 
-Status KhoTest::Serialize(core::Generation& generation) const {
+Status KhoTest::Serialize(handover::Outgoing& outgoing) const {
   if (folio_count_ == 0) return Ok{};
-  FragmentWriter writer(generation.memory.physical, generation.memory.allocator, generation.tracker,
+  FragmentWriter writer(outgoing.physical(), outgoing.final_pages(), outgoing.tracker(),
                         abi::kKhoTestCompatible);
   (void)WriteValue(writer, "magic", abi::kKhoTestMagic);
   (void)writer.BeginNode(abi::kKhoTestData);
@@ -192,16 +193,16 @@ Status KhoTest::Serialize(core::Generation& generation) const {
   (void)writer.EndNode();
   const Result<PageFrame> page = writer.Close();
   if (!page.ok()) return page.error();
-  return generation.outgoing.AddClient(abi::kKhoTestClient,
-                                       {page.value().address(), khocore::kPageSize});
+  return outgoing.AddClient(abi::kKhoTestClient, {page.value().address(), khocore::kPageSize});
 }
 
-Status CheckKhoTest(core::Generation& generation) {
-  const Result<PhysRange> blob = generation.memory.incoming.Find(abi::kKhoTestClient);
+Status KhoTest::Check(handover::Incoming& incoming) {
+  const Result<PhysRange> blob = incoming.Find(abi::kKhoTestClient);
   if (!blob.ok()) return Ok{};
-  const auto fragment = FragmentReader::Open(generation.memory.physical, blob.value().begin);
+  const auto fragment = FragmentReader::Open(incoming.physical(), blob.value());
   if (!fragment.ok()) return fragment.error();
-  const Result<int> data = fragment.value().Subnode(fragment.value().root(), abi::kKhoTestData);
+  const Result<khocore::FragmentNode> data =
+      fragment.value().Subnode(fragment.value().root(), abi::kKhoTestData);
   if (!data.ok()) return data.error();
   const auto count = ReadValue<uint32_t>(fragment.value(), data.value(), "nr_folios");
   if (!count.ok()) return count.error();
@@ -210,7 +211,7 @@ Status CheckKhoTest(core::Generation& generation) {
   const auto checksum = ReadValue<uint32_t>(fragment.value(), data.value(), "csum");
   if (!checksum.ok()) return checksum.error();
   Sums sums;
-  KHOCORE_RETURN_IF_ERROR(AddFolios(generation, list.value(), count.value(), &sums));
+  KHOCORE_RETURN_IF_ERROR(AddFolios(incoming, list.value(), count.value(), &sums));
   const bool same = sums.folios == count.value() && sums.checksum == checksum.value();
   core::Event("kho_test")
       .Number("folios", sums.folios)

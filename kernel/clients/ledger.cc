@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/ledger.h"
 
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
-#include "kernel/core/hash.h"
-#include "khocore/abi/clients.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/base/hash.h"
+#include "kernel/clients/stores.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/require.h"
+#include "kernel/rig/stop.h"
 #include "khocore/radix_walk.h"
 
 namespace clients {
@@ -63,41 +65,20 @@ class EntryWriter {
 
 }  // namespace
 
-Status RemoveLedger(core::Generation& generation) {
-  if (generation.stores.Find(kLedgerStore) == nullptr) return Ok{};
-  return generation.stores.Remove(generation, kLedgerStore);
-}
-
-Result<uint64_t> WriteLedger(core::Generation& generation) {
-  const uint64_t bytes = generation.tracker.page_count() * sizeof(LedgerEntry);
-  const Result<Stores::Store*> store = generation.stores.Create(generation, kLedgerStore, bytes);
-  if (!store.ok()) return store.error();
-  EntryWriter writer(store.value()->pages);
-  const auto pass_node = [](PageFrame, unsigned) -> Status { return Ok{}; };
-  const auto add_block = [&](Block block) -> Status {
-    for (uint64_t i = 0; i < block.order.pages(); ++i) {
-      KHOCORE_RETURN_IF_ERROR(writer.Add(block.frame + i));
-    }
-    return Ok{};
-  };
-  KHOCORE_RETURN_IF_ERROR(khocore::WalkRadix(generation.memory.physical,
-                                             generation.tracker.root().address(),
-                                             {.node = pass_node, .block = add_block}));
-  KHOCORE_RETURN_IF_ERROR(generation.stores.PreserveOne(generation, *store.value()));
-  return writer.count();
-}
-
-void VerifyLedger(const core::Generation& generation) {
-  const Stores::Store* store = generation.stores.Find(kLedgerStore);
-  if (store == nullptr) return;
+void VerifyLedger(handover::Incoming& incoming) {
+  const Stores::Store* store = stores.Find(kLedgerStore);
+  if (store == nullptr) {
+    KHORIG_FAIL("ledger", "the previous generation handed no ledger over");
+    return;
+  }
   uint64_t left = store->size / sizeof(LedgerEntry);
   uint64_t wrong = 0;
   const Status status =
-      generation.stores.ForEachPage(generation, *store, [&](PageFrame page, uint64_t) -> Status {
+      Stores::ForEachPage(incoming.physical(), *store, [&](PageFrame page, uint64_t) -> Status {
         const auto* entries = core::Direct<const LedgerEntry>(page.address());
         for (uint64_t i = 0; i < kEntriesPerPage && left > 0; ++i, --left) {
           const PhysAddr address = PhysAddr::FromRaw(entries[i].page);
-          if (generation.memory.physical.Find({address, khocore::kPageSize}) == nullptr) {
+          if (incoming.physical().Find({address, khocore::kPageSize}) == nullptr) {
             return Error{ErrorCode::kOutsideRam, address};
           }
           const uint64_t got = HashPage(PageFrame::Containing(address));
@@ -111,6 +92,32 @@ void VerifyLedger(const core::Generation& generation) {
       });
   core::Require(status, "ledger");
   if (wrong != 0) KHORIG_FAIL("ledger", "%lu preserved pages changed", wrong);
+}
+
+Status RemoveLedger(handover::Generation& generation) {
+  return stores.Remove(generation, kLedgerStore);
+}
+
+Status WriteLedger(handover::Outgoing& outgoing) {
+  core::Phase phase("ledger");
+  const uint64_t bytes = outgoing.tracker().page_count() * sizeof(LedgerEntry);
+  const Result<Stores::Store*> store = stores.Create(outgoing.generation(), kLedgerStore, bytes);
+  if (!store.ok()) return store.error();
+  EntryWriter writer(store.value()->pages);
+  const auto pass_node = [](PageFrame, unsigned) -> Status { return Ok{}; };
+  const auto add_block = [&](Block block) -> Status {
+    for (uint64_t i = 0; i < block.order.pages(); ++i) {
+      KHOCORE_RETURN_IF_ERROR(writer.Add(block.frame + i));
+    }
+    return Ok{};
+  };
+  KHOCORE_RETURN_IF_ERROR(khocore::WalkRadix(outgoing.physical(),
+                                             outgoing.tracker().root().address(),
+                                             {.node = pass_node, .block = add_block}));
+  KHOCORE_RETURN_IF_ERROR(Stores::PreserveOne(outgoing, *store.value()));
+  outgoing.ledger_pages = writer.count();
+  phase.End();
+  return Ok{};
 }
 
 }  // namespace clients

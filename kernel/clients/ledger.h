@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "kernel/handover/client.h"
+#include "khocore/abi/clients.h"
 #include "khocore/result.h"
-
-namespace core {
-struct Generation;
-}
 
 namespace clients {
 
-/// The rig's own account: a store with the hash of every page that is preserved so far. Kept by
-/// the guest and compared by guest and host on both sides of the jump.
+// The rig's own account: the store "ledger" with the hash of every page that is preserved when the
+// ledger is written. Kept by the guest and compared by guest and host on both sides of the jump. It
+// comes and goes as any other store; what is written after it is not in it.
 
-/// Gives the memory of the previous generation's ledger back, if there is one. Errors: those of
-/// `Stores::Remove`.
-khocore::Status RemoveLedger(core::Generation& generation);
+/// Hashes every page of the ledger again; each difference is a `mismatch` event and a `fail`, and
+/// so is a ledger that is not there.
+void VerifyLedger(handover::Incoming& incoming);
+/// Frees the previous generation's ledger. Errors: those of `Stores::Remove`.
+khocore::Status RemoveLedger(handover::Generation& generation);
+/// Writes and preserves the ledger. Errors: those of stores, `kNoSpace` when the tracker changes
+/// meanwhile.
+khocore::Status WriteLedger(handover::Outgoing& outgoing);
 
-/// Makes the store "ledger"; what is preserved afterwards is not in it. Returns the number of
-/// entries. Errors: those of stores, `kNoSpace` when the tracker changes meanwhile.
-khocore::Result<uint64_t> WriteLedger(core::Generation& generation);
-
-/// Hashes every page of the ledger again; each difference is a `mismatch` event and a `fail`.
-void VerifyLedger(const core::Generation& generation);
+inline constexpr handover::Client kLedger = {.name = khocore::abi::kLedgerStore,
+                                             .verify = VerifyLedger,
+                                             .adopt = RemoveLedger,
+                                             .freeze = WriteLedger};
 
 }  // namespace clients

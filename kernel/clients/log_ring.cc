@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/log_ring.h"
 
-#include "kernel/core/generation.h"
-#include "kernel/core/log.h"
-#include "kernel/core/print.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/base/print.h"
 
 namespace clients {
 namespace {
@@ -36,19 +35,20 @@ uint64_t TailOf(const LogHeader& header, const char* text, int lines) {
 
 LogHeader* LogRing::header() const { return core::Direct<LogHeader>(range_.begin); }
 
-void LogRing::Create(core::Generation& generation) {
-  const khocore::PageFrame block =
-      core::Require(generation.memory.allocator.Allocate(kRingOrder), "log ring");
-  range_ = {block.address(), kRingOrder.bytes()};
+Status LogRing::Create(handover::Generation& generation) {
+  const Result<khocore::PageFrame> block = generation.allocator.Allocate(kRingOrder);
+  if (!block.ok()) return block.error();
+  range_ = {block.value().address(), kRingOrder.bytes()};
   *header() = {kLogMagic, range_.size - sizeof(LogHeader), 0, 0};
   core::UseLogRing(header());
+  return Ok{};
 }
 
-Status LogRing::Restore(core::Generation& generation) {
-  const Result<PhysRange> link = generation.FindLink(kNode);
+Status LogRing::Restore(handover::Incoming& incoming) {
+  const Result<PhysRange> link = incoming.FindLink(kNode);
   if (!link.ok()) return link.error();
   range_ = link.value();
-  KHOCORE_RETURN_IF_ERROR(generation.RestoreRange(range_));
+  KHOCORE_RETURN_IF_ERROR(incoming.RestoreRange(range_));
   if (range_.size <= sizeof(LogHeader) || header()->magic != kLogMagic ||
       header()->capacity != range_.size - sizeof(LogHeader)) {
     return Error{ErrorCode::kBlobSizeRange, range_.begin, range_.size};
@@ -66,12 +66,12 @@ void LogRing::Adopt() {
   core::UseLogRing(header());
 }
 
-Status LogRing::Preserve(core::Generation& generation) {
-  return generation.tracker.PreserveRange(range_);
+Status LogRing::Preserve(handover::Outgoing& outgoing) const {
+  return outgoing.tracker().PreserveRange(range_);
 }
 
-Status LogRing::Serialize(khocore::FragmentWriter& top) const {
-  return top.Link(kNode, range_.begin, range_.size);
+Status LogRing::Serialize(handover::Outgoing& outgoing) const {
+  return outgoing.AddLink(kNode, range_);
 }
 
 }  // namespace clients

@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-#include "kernel/core/content.h"
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
-#include "kernel/core/print.h"
-#include "khocore/abi/clients.h"
+#include "kernel/base/print.h"
+#include "kernel/rig/content.h"
+#include "kernel/rig/event.h"
 #include "khocore/abi/handover.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
 
 namespace clients {
 namespace {
@@ -24,7 +24,7 @@ using khocore::Result;
 using khocore::Status;
 namespace abi = khocore::abi;
 
-Result<PhysRange> ReadArea(const FragmentReader& fragment, int node) {
+Result<PhysRange> ReadArea(const FragmentReader& fragment, khocore::FragmentNode node) {
   const Result<uint64_t> start = fragment.PropertyU64(node, "start");
   if (!start.ok()) return start.error();
   const Result<uint64_t> size = fragment.PropertyU64(node, "size");
@@ -38,11 +38,11 @@ Result<PhysRange> ReadArea(const FragmentReader& fragment, int node) {
 
 }  // namespace
 
-void ReservedMemory::Create(core::Generation& generation) {
+Status ReservedMemory::Create(handover::Generation& generation) {
   const core::Options& options = generation.options;
   for (size_t i = 0; i < options.reserved_count; ++i) {
     const core::Options::Reserved& wanted = options.reserved[i];
-    const auto range = generation.memory.allocator.AllocateRange(wanted.size, wanted.alignment);
+    const auto range = generation.allocator.AllocateRange(wanted.size, wanted.alignment);
     if (!range.ok()) {
       core::EndWithError(core::RequestError::kNoMemory, "no-memory",
                          "no room for reserve_mem=%s: %lu bytes", wanted.name, wanted.size);
@@ -52,51 +52,53 @@ void ReservedMemory::Create(core::Generation& generation) {
     area.range = range.value();
     core::FillContent(area.range, options.seed, core::ContentOwner(area.name));
   }
+  return Ok{};
 }
 
-Status ReservedMemory::Restore(core::Generation& generation) {
-  const Result<PhysRange> blob = generation.memory.incoming.Find(abi::kMemblockClient);
+Status ReservedMemory::Restore(handover::Incoming& incoming) {
+  const Result<PhysRange> blob = incoming.Find(abi::kMemblockClient);
   if (!blob.ok()) return Ok{};  // the previous kernel reserved nothing
-  const Result<FragmentReader> fragment = generation.RestoreFragment(blob.value().begin);
+  const Result<FragmentReader> fragment = incoming.RestoreFragment(blob.value());
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
-  return reader.ForEachSubnode(reader.root(), [&](int node, const char* name) -> Status {
-    const Result<PhysRange> range = ReadArea(reader, node);
-    if (!range.ok()) return range.error();
-    if (count_ == core::Options::kMaxReserved || strlen(name) >= sizeof(areas_[0].name)) {
-      return Error{ErrorCode::kNoSpace, range.value().begin, count_};
-    }
-    Area& area = areas_[count_++];
-    core::FormatTo(area.name, sizeof(area.name), "%s", name);
-    area.range = range.value();
-    core::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
-    return generation.RestoreRange(area.range);
-  });
+  return reader.ForEachSubnode(
+      reader.root(), [&](khocore::FragmentNode node, const char* name) -> Status {
+        const Result<PhysRange> range = ReadArea(reader, node);
+        if (!range.ok()) return range.error();
+        if (count_ == core::Options::kMaxReserved || strlen(name) >= sizeof(areas_[0].name)) {
+          return Error{ErrorCode::kNoSpace, range.value().begin, count_};
+        }
+        Area& area = areas_[count_++];
+        core::FormatTo(area.name, sizeof(area.name), "%s", name);
+        area.range = range.value();
+        core::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
+        return incoming.RestoreRange(area.range);
+      });
 }
 
-void ReservedMemory::Verify(const core::Generation& generation) const {
+void ReservedMemory::Verify(const handover::Incoming& incoming) const {
   for (size_t i = 0; i < count_; ++i) {
     const PageFrame first = PageFrame::Containing(areas_[i].range.begin);
     const uint32_t owner = core::ContentOwner(areas_[i].name);
     for (uint64_t page = 0; page < areas_[i].range.size / khocore::kPageSize; ++page) {
-      if (core::HasContent(first + page, generation.options.seed, owner, page)) continue;
+      if (core::HasContent(first + page, incoming.generation().options.seed, owner, page)) continue;
       KHORIG_FAIL("reserved-memory", "%s: page 0x%lx lost its content", areas_[i].name,
                   (first + page).address().raw());
     }
   }
 }
 
-Status ReservedMemory::Preserve(core::Generation& generation) {
+Status ReservedMemory::Preserve(handover::Outgoing& outgoing) const {
   for (size_t i = 0; i < count_; ++i) {
-    KHOCORE_RETURN_IF_ERROR(generation.tracker.PreserveRange(areas_[i].range));
+    KHOCORE_RETURN_IF_ERROR(outgoing.tracker().PreserveRange(areas_[i].range));
   }
   return Ok{};
 }
 
-Status ReservedMemory::Serialize(core::Generation& generation) const {
+Status ReservedMemory::Serialize(handover::Outgoing& outgoing) const {
   if (count_ == 0) return Ok{};
-  khocore::FragmentWriter writer(generation.memory.physical, generation.memory.allocator,
-                                 generation.tracker, abi::kMemblockCompatible);
+  khocore::FragmentWriter writer(outgoing.physical(), outgoing.final_pages(), outgoing.tracker(),
+                                 abi::kMemblockCompatible);
   for (size_t i = 0; i < count_; ++i) {
     (void)writer.BeginNode(areas_[i].name);
     (void)writer.PropertyString(abi::kCompatibleProperty, abi::kReserveMemCompatible);
@@ -106,8 +108,7 @@ Status ReservedMemory::Serialize(core::Generation& generation) const {
   }
   const Result<PageFrame> page = writer.Close();
   if (!page.ok()) return page.error();
-  return generation.outgoing.AddClient(abi::kMemblockClient,
-                                       {page.value().address(), khocore::kPageSize});
+  return outgoing.AddClient(abi::kMemblockClient, {page.value().address(), khocore::kPageSize});
 }
 
 }  // namespace clients

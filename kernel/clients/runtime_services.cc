@@ -3,10 +3,13 @@
 
 #include <string.h>
 
-#include "kernel/arch/arch.h"
-#include "kernel/core/event.h"
-#include "kernel/core/generation.h"
-#include "kernel/core/hash.h"
+#include "kernel/arch/mmu.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/base/hash.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/require.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
 
 namespace clients {
 namespace {
@@ -51,7 +54,7 @@ bool MapHas(const boot::BootInfo& info, PhysRange range) {
 
 }  // namespace
 
-void RuntimeServices::Record(core::Generation& generation) {
+void RuntimeServices::Record(const handover::Generation& generation) {
   const boot::BootInfo& info = generation.info;
   for (size_t i = 0; i < info.region_count; ++i) {
     if (!IsRuntime(info.regions[i])) continue;
@@ -66,10 +69,10 @@ void RuntimeServices::Record(core::Generation& generation) {
   Report();
 }
 
-Status RuntimeServices::Restore(core::Generation& generation) {
-  const Result<PhysRange> link = generation.FindLink(kNode);
+Status RuntimeServices::Restore(handover::Incoming& incoming) {
+  const Result<PhysRange> link = incoming.FindLink(kNode);
   if (!link.ok()) return link.error().code == ErrorCode::kNotFound ? Status(Ok{}) : link.error();
-  const Result<FragmentReader> fragment = generation.RestoreFragment(link.value().begin);
+  const Result<FragmentReader> fragment = incoming.RestoreFragment(link.value());
   if (!fragment.ok()) return fragment.error();
   const Result<Span<const uint8_t>> bytes =
       fragment.value().Property(fragment.value().root(), kProperty);
@@ -82,10 +85,10 @@ Status RuntimeServices::Restore(core::Generation& generation) {
   return Ok{};
 }
 
-void RuntimeServices::Verify(core::Generation& generation) const {
+void RuntimeServices::Verify(const handover::Incoming& incoming) const {
   for (size_t i = 0; i < count_; ++i) {
     const RuntimeRegion& region = regions_[i];
-    if (!MapHas(generation.info, RangeOf(region))) {
+    if (!MapHas(incoming.generation().info, RangeOf(region))) {
       KHORIG_FAIL(kNode, "the memory map has lost the region 0x%lx with 0x%lx bytes", region.begin,
                   region.size);
       continue;
@@ -100,16 +103,16 @@ void RuntimeServices::Verify(core::Generation& generation) const {
   Report();
 }
 
-Status RuntimeServices::Serialize(core::Generation& generation, FragmentWriter& top) const {
+Status RuntimeServices::Serialize(handover::Outgoing& outgoing) const {
   if (count_ == 0) return Ok{};
-  FragmentWriter fragment(generation.memory.physical, generation.memory.allocator,
-                          generation.tracker, abi::kRuntimeServicesCompatible);
+  FragmentWriter fragment(outgoing.physical(), outgoing.final_pages(), outgoing.tracker(),
+                          abi::kRuntimeServicesCompatible);
   const Status written = fragment.Property(
       kProperty, {reinterpret_cast<const uint8_t*>(regions_), count_ * sizeof(RuntimeRegion)});
   if (!written.ok()) return written;
   const Result<PageFrame> page = fragment.Close();
   if (!page.ok()) return page.error();
-  return top.Link(kNode, page.value().address(), khocore::kPageSize);
+  return outgoing.AddLink(kNode, {page.value().address(), khocore::kPageSize});
 }
 
 void RuntimeServices::Report() const {

@@ -3,10 +3,11 @@
 
 #include <string.h>
 
-#include "kernel/core/generation.h"
-#include "kernel/core/print.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/base/print.h"
 #include "khocore/abi/clients.h"
 #include "khocore/abi/handover.h"
+#include "khocore/fragment_writer.h"
 #include "khocore/vmalloc.h"
 
 namespace clients {
@@ -42,9 +43,9 @@ Status WriteStore(FragmentWriter& writer, const Stores::Store& store) {
 }
 
 /// Writes stores `[first, end)` and a link to `next`, if that is not null.
-Result<PageFrame> WriteFragment(core::Generation& generation, const Stores::Store* first,
+Result<PageFrame> WriteFragment(handover::Outgoing& outgoing, const Stores::Store* first,
                                 const Stores::Store* end, PhysAddr next) {
-  FragmentWriter writer(generation.memory.physical, generation.reserve, generation.tracker,
+  FragmentWriter writer(outgoing.physical(), outgoing.final_pages(), outgoing.tracker(),
                         abi::kStoresCompatible);
   for (const Stores::Store* store = first; store != end; ++store) {
     KHOCORE_RETURN_IF_ERROR(WriteStore(writer, *store));
@@ -55,13 +56,13 @@ Result<PageFrame> WriteFragment(core::Generation& generation, const Stores::Stor
 
 }  // namespace
 
-Result<Stores::Store*> Stores::Create(core::Generation& generation, const char* name,
+Result<Stores::Store*> Stores::Create(handover::Generation& generation, const char* name,
                                       uint64_t size) {
   const uint64_t pages = khocore::AlignUp(size, khocore::kPageSize) / khocore::kPageSize;
   if (count_ == kMaxStores || strlen(name) >= kMaxName || pages == 0 || pages > UINT32_MAX) {
     return Error{ErrorCode::kNoSpace, PhysAddr(), pages};
   }
-  core::PageAllocator& allocator = generation.memory.allocator;
+  core::PageAllocator& allocator = generation.allocator;
   const auto list = allocator.AllocateRange(pages * sizeof(PageFrame), khocore::kPageSize);
   if (!list.ok()) return list.error();
   auto* frames = core::Direct<PageFrame>(list.value().begin);
@@ -78,7 +79,7 @@ Result<Stores::Store*> Stores::Create(core::Generation& generation, const char* 
   Store& store = stores_[count_];
   if (status.ok()) {
     const auto written =
-        khocore::WriteVmalloc(generation.memory.physical, allocator, {frames, pages}, Order());
+        khocore::WriteVmalloc(generation.physical, allocator, {frames, pages}, Order());
     if (written.ok()) {
       store.pages = written.value();
     } else {
@@ -94,10 +95,10 @@ Result<Stores::Store*> Stores::Create(core::Generation& generation, const char* 
   return &store;
 }
 
-Status Stores::Remove(core::Generation& generation, const char* name) {
+Status Stores::Remove(handover::Generation& generation, const char* name) {
   const Store* found = Find(name);
   if (found == nullptr) return Error{ErrorCode::kNotFound};
-  core::PageAllocator& allocator = generation.memory.allocator;
+  core::PageAllocator& allocator = generation.allocator;
   // A chunk is read after it was announced, so it is freed one step later.
   PageFrame chunk_before;
   const auto free_chunk = [&](PageFrame chunk) -> Status {
@@ -106,8 +107,8 @@ Status Stores::Remove(core::Generation& generation, const char* name) {
     return Ok{};
   };
   KHOCORE_RETURN_IF_ERROR(khocore::WalkVmalloc(
-      generation.memory.physical, found->pages,
-      [&](Block block) { return allocator.Free(block.frame); }, free_chunk));
+      generation.physical, found->pages, [&](Block block) { return allocator.Free(block.frame); },
+      free_chunk));
   (void)free_chunk(PageFrame());
   Store* store = stores_ + (found - stores_);
   *store = stores_[--count_];
@@ -121,11 +122,11 @@ const Stores::Store* Stores::Find(const char* name) const {
   return nullptr;
 }
 
-Status Stores::ForEachPage(const core::Generation& generation, const Store& store,
-                           khocore::FunctionRef<Status(PageFrame, uint64_t index)> visit) const {
+Status Stores::ForEachPage(const khocore::PhysicalMemory& physical, const Store& store,
+                           khocore::FunctionRef<Status(PageFrame, uint64_t index)> visit) {
   uint64_t index = 0;
   return khocore::WalkVmalloc(
-      generation.memory.physical, store.pages,
+      physical, store.pages,
       [&](Block block) -> Status {
         for (uint64_t i = 0; i < block.order.pages(); ++i) {
           KHOCORE_RETURN_IF_ERROR(visit(block.frame + i, index++));
@@ -135,8 +136,8 @@ Status Stores::ForEachPage(const core::Generation& generation, const Store& stor
       [](PageFrame) -> Status { return Ok{}; });
 }
 
-Status Stores::RestoreOne(core::Generation& generation, const FragmentReader& fragment, int node,
-                          const char* name) {
+Status Stores::RestoreOne(handover::Incoming& incoming, const FragmentReader& fragment,
+                          khocore::FragmentNode node, const char* name) {
   const Result<Span<const uint8_t>> pages = fragment.Property(node, kPagesProperty);
   if (!pages.ok()) return pages.error();
   const Result<uint64_t> size = fragment.PropertyU64(node, kSizeProperty);
@@ -157,58 +158,61 @@ Status Stores::RestoreOne(core::Generation& generation, const FragmentReader& fr
                  store.pages.total_pages};
   }
   ++count_;
+  ++incoming.stores;
   return khocore::WalkVmalloc(
-      generation.memory.physical, store.pages,
+      incoming.physical(), store.pages,
       [&](Block block) -> Status {
-        const Result<Order> order = generation.RestoreBlock(block.frame);
+        const Result<Order> order = incoming.RestoreBlock(block.frame);
         if (!order.ok()) return order.error();
         return Ok{};
       },
       [&](PageFrame chunk) -> Status {
-        const Result<Order> order = generation.RestoreBlock(chunk);
+        const Result<Order> order = incoming.RestoreBlock(chunk);
         if (!order.ok()) return order.error();
         return Ok{};
       });
 }
 
-Status Stores::RestoreFragmentOf(core::Generation& generation, PhysAddr address, PhysAddr* next) {
-  const Result<FragmentReader> fragment = generation.RestoreFragment(address);
+Status Stores::RestoreFragmentOf(handover::Incoming& incoming, PhysRange blob, PhysRange* next) {
+  const Result<FragmentReader> fragment = incoming.RestoreFragment(blob);
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
-  *next = PhysAddr();
-  return reader.ForEachSubnode(reader.root(), [&](int node, const char* name) -> Status {
-    if (strcmp(name, kMore) != 0) return RestoreOne(generation, reader, node, name);
-    const Result<PhysRange> link = reader.Link(node);
-    if (!link.ok()) return link.error();
-    *next = link.value().begin;
-    return Ok{};
-  });
+  *next = {};
+  return reader.ForEachSubnode(reader.root(),
+                               [&](khocore::FragmentNode node, const char* name) -> Status {
+                                 if (strcmp(name, kMore) != 0)
+                                   return RestoreOne(incoming, reader, node, name);
+                                 const Result<PhysRange> link = reader.Link(node);
+                                 if (!link.ok()) return link.error();
+                                 *next = link.value();
+                                 return Ok{};
+                               });
 }
 
-Status Stores::Restore(core::Generation& generation) {
-  const Result<PhysRange> link = generation.FindLink(kNode);
+Status Stores::Restore(handover::Incoming& incoming) {
+  const Result<PhysRange> link = incoming.FindLink(kNode);
   if (!link.ok()) return Ok{};  // the previous generation had no store
   // Every fragment is restored, and a block can be restored only once, so a cycle ends in an error.
-  for (PhysAddr at = link.value().begin; !at.is_null();) {
-    PhysAddr next;
-    KHOCORE_RETURN_IF_ERROR(RestoreFragmentOf(generation, at, &next));
+  for (PhysRange at = link.value(); at.size != 0;) {
+    PhysRange next;
+    KHOCORE_RETURN_IF_ERROR(RestoreFragmentOf(incoming, at, &next));
     at = next;
   }
   return Ok{};
 }
 
-Status Stores::PreserveOne(core::Generation& generation, const Store& store) const {
-  return khocore::PreserveVmalloc(generation.memory.physical, generation.tracker, store.pages);
+Status Stores::PreserveOne(handover::Outgoing& outgoing, const Store& store) {
+  return khocore::PreserveVmalloc(outgoing.physical(), outgoing.tracker(), store.pages);
 }
 
-Status Stores::Preserve(core::Generation& generation) const {
+Status Stores::Preserve(handover::Outgoing& outgoing) const {
   for (size_t i = 0; i < count_; ++i) {
-    KHOCORE_RETURN_IF_ERROR(PreserveOne(generation, stores_[i]));
+    KHOCORE_RETURN_IF_ERROR(PreserveOne(outgoing, stores_[i]));
   }
   return Ok{};
 }
 
-Status Stores::Serialize(core::Generation& generation, FragmentWriter& top) const {
+Status Stores::Serialize(handover::Outgoing& outgoing) const {
   // Written from the last store to the first, so that each fragment can link to the next one. How
   // many fit is found out by trying: a page that turns out full is dropped and written again with
   // one store less.
@@ -217,7 +221,7 @@ Status Stores::Serialize(core::Generation& generation, FragmentWriter& top) cons
     size_t first = 0;
     Result<PageFrame> page = Error{ErrorCode::kNoSpace};
     for (; first < end; ++first) {
-      page = WriteFragment(generation, stores_ + first, stores_ + end, next);
+      page = WriteFragment(outgoing, stores_ + first, stores_ + end, next);
       if (page.ok() || page.error().code != ErrorCode::kNoSpace) break;
     }
     if (!page.ok()) return page.error();
@@ -225,7 +229,7 @@ Status Stores::Serialize(core::Generation& generation, FragmentWriter& top) cons
     end = first;
   }
   if (next.is_null()) return Ok{};
-  return top.Link(kNode, next, khocore::kPageSize);
+  return outgoing.AddLink(kNode, {next, khocore::kPageSize});
 }
 
 }  // namespace clients

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "kernel/handover/client.h"
 #include "khocore/abi/vmalloc.h"
-#include "khocore/fragment.h"
+#include "khocore/fragment_reader.h"
 #include "khocore/function_ref.h"
 #include "khocore/types.h"
-
-namespace core {
-struct Generation;
-}
 
 namespace clients {
 
@@ -27,33 +24,39 @@ class Stores {
 
   /// Makes a store of `size` bytes with undefined content. The pointer is good until the next
   /// `Remove`. Errors: `kNoSpace` (too many stores, name too long), `kOutOfMemory`.
-  khocore::Result<Store*> Create(core::Generation& generation, const char* name, uint64_t size);
+  khocore::Result<Store*> Create(handover::Generation& generation, const char* name, uint64_t size);
   /// Gives a store's memory back. Errors: `kNotFound`, and those of walking it.
-  khocore::Status Remove(core::Generation& generation, const char* name);
+  khocore::Status Remove(handover::Generation& generation, const char* name);
   const Store* Find(const char* name) const;
 
   /// Calls `visit(page, index)` for each page of a store, in order.
-  khocore::Status ForEachPage(
-      const core::Generation& generation, const Store& store,
-      khocore::FunctionRef<khocore::Status(khocore::PageFrame, uint64_t index)> visit) const;
+  static khocore::Status ForEachPage(
+      const khocore::PhysicalMemory& physical, const Store& store,
+      khocore::FunctionRef<khocore::Status(khocore::PageFrame, uint64_t index)> visit);
 
   /// Takes all stores back. Errors: those of the fragments, of the page lists and of restoring.
-  khocore::Status Restore(core::Generation& generation);
-  khocore::Status Preserve(core::Generation& generation) const;
-  khocore::Status PreserveOne(core::Generation& generation, const Store& store) const;
-  /// Writes the fragments and links the first one into `top`.
-  khocore::Status Serialize(core::Generation& generation, khocore::FragmentWriter& top) const;
-
-  size_t count() const { return count_; }
+  khocore::Status Restore(handover::Incoming& incoming);
+  khocore::Status Preserve(handover::Outgoing& outgoing) const;
+  static khocore::Status PreserveOne(handover::Outgoing& outgoing, const Store& store);
+  /// Writes the fragments and links the first one.
+  khocore::Status Serialize(handover::Outgoing& outgoing) const;
 
  private:
-  khocore::Status RestoreFragmentOf(core::Generation& generation, khocore::PhysAddr address,
-                                    khocore::PhysAddr* next);
-  khocore::Status RestoreOne(core::Generation& generation, const khocore::FragmentReader& fragment,
-                             int node, const char* name);
+  khocore::Status RestoreFragmentOf(handover::Incoming& incoming, khocore::PhysRange blob,
+                                    khocore::PhysRange* next);
+  khocore::Status RestoreOne(handover::Incoming& incoming, const khocore::FragmentReader& fragment,
+                             khocore::FragmentNode node, const char* name);
 
-  Store stores_[kMaxStores];
+  Store stores_[kMaxStores] = {};
   size_t count_ = 0;
 };
+inline Stores stores;
+
+inline constexpr handover::Client kStores = {
+    .name = "stores",
+    .final_pages = 1,
+    .restore = [](handover::Incoming& incoming) { return stores.Restore(incoming); },
+    .preserve = [](handover::Outgoing& outgoing) { return stores.Preserve(outgoing); },
+    .serialize = [](handover::Outgoing& outgoing) { return stores.Serialize(outgoing); }};
 
 }  // namespace clients

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/scenarios/blocks.h"
 
-#include "kernel/core/content.h"
-#include "kernel/core/event.h"
-#include "kernel/core/stop.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/clients/stores.h"
+#include "kernel/rig/content.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/fault.h"
+#include "kernel/rig/require.h"
+#include "kernel/rig/stop.h"
 
 namespace scenarios {
 namespace {
 
 using clients::Stores;
-using core::Generation;
+using clients::stores;
 using core::Require;
+using handover::Generation;
+using handover::Incoming;
+using handover::Outgoing;
 using khocore::Block;
-using khocore::FrameState;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
@@ -45,20 +51,20 @@ Block Decode(uint64_t entry) {
 
 /// Calls `visit(entry, number)` with each listed block; `visit` may change the entry.
 template <typename Visit>
-void ForEachListed(Generation& generation, Visit visit) {
-  const Stores::Store* store = generation.stores.Find(kBlocksStore);
+void ForEachListed(const Generation& generation, Visit visit) {
+  const Stores::Store* store = stores.Find(kBlocksStore);
   if (store == nullptr) core::RequireMissing("blocks");
   const uint64_t count = store->size / sizeof(uint64_t);
-  Require(generation.stores.ForEachPage(generation, *store,
-                                        [&](PageFrame page, uint64_t index) -> Status {
-                                          auto* entries = core::Direct<uint64_t>(page.address());
-                                          for (uint64_t i = 0; i < kEntriesPerPage; ++i) {
-                                            const uint64_t number = index * kEntriesPerPage + i;
-                                            if (number >= count) break;
-                                            KHOCORE_RETURN_IF_ERROR(visit(entries[i], number));
-                                          }
-                                          return Ok{};
-                                        }),
+  Require(Stores::ForEachPage(generation.physical, *store,
+                              [&](PageFrame page, uint64_t index) -> Status {
+                                auto* entries = core::Direct<uint64_t>(page.address());
+                                for (uint64_t i = 0; i < kEntriesPerPage; ++i) {
+                                  const uint64_t number = index * kEntriesPerPage + i;
+                                  if (number >= count) break;
+                                  KHOCORE_RETURN_IF_ERROR(visit(entries[i], number));
+                                }
+                                return Ok{};
+                              }),
           "blocks");
 }
 
@@ -75,12 +81,12 @@ void CheckContent(const Generation& generation, Block block, uint64_t number) {
 }
 
 /// The defect `tail-not-restored`: the last page of a block stays handed over.
-void LoseTails(Generation& generation) {
-  ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
+void LoseTails(Incoming& incoming) {
+  if (!core::IsArmed(core::Fault::kTailNotRestored)) return;
+  ForEachListed(incoming.generation(), [&](uint64_t entry, uint64_t) -> Status {
     const Block block = Decode(entry);
-    if (block.order.log2() == 3) {
-      generation.memory.frames.Set({block.frame + (block.order.pages() - 1), Order()},
-                                   FrameState::kPreserved);
+    if (block.order.log2() == 3 && core::Fire(core::Fault::kTailNotRestored)) {
+      return incoming.LeaveBehind(block.frame + (block.order.pages() - 1));
     }
     return Ok{};
   });
@@ -89,20 +95,19 @@ void LoseTails(Generation& generation) {
 }  // namespace
 
 void CreateBlocks(Generation& generation, uint64_t megabytes) {
-  Require(
-      generation.stores.Create(generation, kBlocksStore, BlocksOf(megabytes) * sizeof(uint64_t)),
-      "blocks");
+  Require(stores.Create(generation, kBlocksStore, BlocksOf(megabytes) * sizeof(uint64_t)),
+          "blocks");
   // The large ones first: afterwards memory may be too scattered for them.
   unsigned order = kOrders - 1;
   uint64_t left = BlocksOf(order, megabytes);
   ForEachListed(generation, [&](uint64_t& entry, uint64_t number) -> Status {
     while (left == 0) left = BlocksOf(--order, megabytes);
     --left;
-    const Result<PageFrame> head = generation.memory.allocator.Allocate(Order::FromLog2(order));
+    const Result<PageFrame> head = generation.allocator.Allocate(Order::FromLog2(order));
     if (!head.ok()) {
       core::EndWithError(core::RequestError::kNoMemory, "no-memory",
                          "no free block of order %u for block %lu; %lu pages are free", order,
-                         number, generation.memory.allocator.free_pages());
+                         number, generation.allocator.free_pages());
     }
     const Block block{head.value(), Order::FromLog2(order)};
     entry = Encode(block);
@@ -112,38 +117,35 @@ void CreateBlocks(Generation& generation, uint64_t megabytes) {
   });
 }
 
-void RestoreBlocks(Generation& generation) {
+void RestoreBlocks(Incoming& incoming) {
   uint64_t blocks = 0;
   uint64_t pages = 0;
   core::Phase phase("take-back");
-  ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
-    const Result<Order> order = generation.RestoreBlock(Decode(entry).frame);
+  ForEachListed(incoming.generation(), [&](uint64_t entry, uint64_t) -> Status {
+    const Result<Order> order = incoming.RestoreBlock(Decode(entry).frame);
     if (!order.ok()) return order.error();
     ++blocks;
     pages += order.value().pages();
     return Ok{};
   });
   phase.End(blocks, pages);
-  if (generation.options.fault == core::Fault::kTailNotRestored) LoseTails(generation);
+  LoseTails(incoming);
 }
 
-void VerifyBlocks(Generation& generation) {
-  ForEachListed(generation, [&](uint64_t entry, uint64_t number) -> Status {
-    CheckContent(generation, Decode(entry), number);
+void VerifyBlocks(Incoming& incoming) {
+  ForEachListed(incoming.generation(), [&](uint64_t entry, uint64_t number) -> Status {
+    CheckContent(incoming.generation(), Decode(entry), number);
     return Ok{};
   });
 }
 
-void PreserveBlocks(Generation& generation) {
+void PreserveBlocks(Outgoing& outgoing) {
   uint64_t blocks = 0;
   uint64_t pages = 0;
   core::Phase phase("preserve");
-  ForEachListed(generation, [&](uint64_t entry, uint64_t) -> Status {
+  ForEachListed(outgoing.generation(), [&](uint64_t entry, uint64_t) -> Status {
     const Block block = Decode(entry);
-    KHOCORE_RETURN_IF_ERROR(generation.tracker.Preserve(block));
-    if (block.bytes() > generation.fault_target.size) {
-      generation.fault_target = {block.begin(), block.bytes()};
-    }
+    KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve(block));
     ++blocks;
     pages += block.order.pages();
     return Ok{};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/core/generation.h"
+#include "kernel/handover/incoming.h"
+#include "kernel/handover/outgoing.h"
 
 namespace scenarios {
 
@@ -12,12 +13,12 @@ inline constexpr char kBlocksStore[] = "blocks";
 
 /// Allocates about `megabytes` MiB in blocks of orders 0 to 10, the large ones first, fills them
 /// and lists them. At 64 MiB there are 2063 blocks.
-void CreateBlocks(core::Generation& generation, uint64_t megabytes);
+void CreateBlocks(handover::Generation& generation, uint64_t megabytes);
 /// Takes every listed block back.
-void RestoreBlocks(core::Generation& generation);
+void RestoreBlocks(handover::Incoming& incoming);
 /// Checks the content of every listed block; a difference is a `fail` event.
-void VerifyBlocks(core::Generation& generation);
+void VerifyBlocks(handover::Incoming& incoming);
 /// Preserves every listed block.
-void PreserveBlocks(core::Generation& generation);
+void PreserveBlocks(handover::Outgoing& outgoing);
 
 }  // namespace scenarios

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/core/scenario.h"
+#include "kernel/clients/list.h"
+#include "kernel/rig/scenario.h"
 #include "kernel/scenarios/blocks.h"
 
 namespace scenarios {
@@ -7,7 +8,7 @@ namespace {
 
 constexpr uint64_t kMegabytes = 4;
 
-void CreateFew(core::Generation& generation) {
+void CreateFew(handover::Generation& generation) {
   const uint64_t wanted = generation.options.megabytes;
   CreateBlocks(generation, wanted != 0 ? wanted : kMegabytes);
 }
@@ -17,6 +18,7 @@ KHORIG_SCENARIO(chain) = {
     .name = "chain",
     .summary = "the same small state through many generations; no page may leak",
     .expects_refusal = false,
+    .clients = clients::kOwn,
     .create = CreateFew,
     .restore = RestoreBlocks,
     .verify = VerifyBlocks,
@@ -28,6 +30,7 @@ KHORIG_SCENARIO(refuse) = {
     .name = "refuse",
     .summary = "a handover that the host damages; the next generation must refuse it",
     .expects_refusal = true,
+    .clients = clients::kOwn,
     .create = CreateFew,
     .restore = RestoreBlocks,
     .verify = VerifyBlocks,

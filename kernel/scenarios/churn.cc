@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/core/event.h"
-#include "kernel/core/scenario.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/clients/list.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/require.h"
+#include "kernel/rig/scenario.h"
 
 namespace scenarios {
 namespace {
 
 using clients::Stores;
-using core::Generation;
+using clients::stores;
 using core::Require;
+using handover::Generation;
+using handover::Incoming;
+using handover::Outgoing;
 using khocore::Block;
 using khocore::kPageSize;
 using khocore::Ok;
@@ -44,17 +50,17 @@ struct Model {
 };
 static_assert(sizeof(Model) <= kPageSize);
 
-Model& ModelOf(Generation& generation) {
-  const Stores::Store* store = generation.stores.Find(kModelStore);
+Model& ModelOf(const Generation& generation) {
+  const Stores::Store* store = stores.Find(kModelStore);
   if (store == nullptr || store->size != sizeof(Model)) {
     core::RequireMissing(kModelStore);
   }
   PageFrame first;
-  Require(generation.stores.ForEachPage(generation, *store,
-                                        [&](PageFrame page, uint64_t) -> Status {
-                                          first = page;
-                                          return Ok{};
-                                        }),
+  Require(Stores::ForEachPage(generation.physical, *store,
+                              [&](PageFrame page, uint64_t) -> Status {
+                                first = page;
+                                return Ok{};
+                              }),
           kModelStore);
   return *core::Direct<Model>(first.address());
 }
@@ -64,17 +70,17 @@ Block BlockAt(const Model& model, uint64_t at, Order order) {
 }
 
 void Create(Generation& generation) {
-  Require(generation.stores.Create(generation, kModelStore, sizeof(Model)), kModelStore);
+  Require(stores.Create(generation, kModelStore, sizeof(Model)), kModelStore);
   ModelOf(generation) = Model{};
 }
 
-void Restore(Generation& generation) {
-  Model& model = ModelOf(generation);
+void Restore(Incoming& incoming) {
+  const Model& model = ModelOf(incoming.generation());
   for (uint64_t at = 0; at < kRegionPages; ++at) {
     const PageFrame page = BlockAt(model, at, Order()).frame;
     const uint8_t entry = model.pages[at];
     if (entry == 0 || entry == Model::kTail) continue;
-    const Result<Order> order = generation.RestoreBlock(page);
+    const Result<Order> order = incoming.RestoreBlock(page);
     if (!order.ok() || order.value().log2() + 1 != entry) {
       KHORIG_FAIL("churn", "block 0x%lx of order %u: restored with another order or not at all",
                   page.address().raw(), entry - 1u);
@@ -84,11 +90,11 @@ void Restore(Generation& generation) {
 
 /// Now that all blocks are back, restoring fails for every page of the region: never preserved, the
 /// tail of a block, or restored before.
-void Verify(Generation& generation) {
-  const Model& model = ModelOf(generation);
+void Verify(Incoming& incoming) {
+  const Model& model = ModelOf(incoming.generation());
   for (uint64_t at = 0; at < kRegionPages; ++at) {
     const PageFrame page = BlockAt(model, at, Order()).frame;
-    if (generation.memory.frames.Restore(page).ok()) {
+    if (incoming.RestoreBlock(page).ok()) {
       KHORIG_FAIL("churn", "page 0x%lx was restored", page.address().raw());
     }
   }
@@ -98,44 +104,45 @@ void Verify(Generation& generation) {
 void Renew(Generation& generation, Model& model) {
   for (uint64_t at = 0; model.region != 0 && at < kRegionPages; ++at) {
     if (model.pages[at] == 0 || model.pages[at] == Model::kTail) continue;
-    Require(generation.memory.allocator.Free(BlockAt(model, at, Order()).frame), kModelStore);
+    Require(generation.allocator.Free(BlockAt(model, at, Order()).frame), kModelStore);
   }
   for (uint8_t& entry : model.pages) entry = 0;
-  const PageFrame region = Require(generation.memory.allocator.Allocate(kRegionOrder), kModelStore);
+  const PageFrame region = Require(generation.allocator.Allocate(kRegionOrder), kModelStore);
   model.region = region.address().raw();
 }
 
-void Step(Generation& generation, Model& model, core::Random& random) {
+void Step(khocore::Tracker& tracker, Model& model, core::Random& random) {
   const Order order = Order::FromLog2(static_cast<unsigned>(random.Below(kMaxBlockOrder)));
   const uint64_t at = random.Below(kRegionPages >> order.log2()) << order.log2();
   const Block block = BlockAt(model, at, order);
   if (model.pages[at] == 1 + order.log2()) {
-    Require(generation.tracker.Unpreserve(block), kModelStore);
+    Require(tracker.Unpreserve(block), kModelStore);
     model.Set(at, order, false);
   } else if (model.IsFree(at, order)) {
-    Require(generation.tracker.Preserve(block), kModelStore);
+    Require(tracker.Preserve(block), kModelStore);
     model.Set(at, order, true);
-  } else if (generation.tracker.Unpreserve(block).ok()) {
+  } else if (tracker.Unpreserve(block).ok()) {
     KHORIG_FAIL("churn", "block 0x%lx of order %u was unpreserved, nobody preserved it",
                 block.begin().raw(), order.log2());
   }
 }
 
-void Preserve(Generation& generation) {
+void Preserve(Outgoing& outgoing) {
+  Generation& generation = outgoing.generation();
   Model& model = ModelOf(generation);
   Renew(generation, model);
   core::Random random =
       core::Random::ForPurpose(generation.options.seed + generation.options.generation, "churn");
   const uint64_t wanted = generation.options.operations;
   for (uint64_t i = wanted != 0 ? wanted : kDefaultOperations; i > 0; --i) {
-    Step(generation, model, random);
+    Step(outgoing.tracker(), model, random);
   }
   // The frame table is the other view of the same blocks.
   for (uint64_t at = 0; at < kRegionPages; ++at) {
     const uint8_t entry = model.pages[at];
     if (entry == Model::kTail) continue;
     const Order order = Order::FromLog2(entry == 0 ? 0 : entry - 1u);
-    generation.memory.frames.Set(BlockAt(model, at, order), khocore::FrameState::kAllocated);
+    Require(generation.allocator.Regroup(BlockAt(model, at, order)), kModelStore);
   }
 }
 
@@ -143,6 +150,7 @@ KHORIG_SCENARIO(churn) = {
     .name = "churn",
     .summary = "random preserve and unpreserve against a model, then handover and restore",
     .expects_refusal = false,
+    .clients = clients::kOwn,
     .create = Create,
     .restore = Restore,
     .verify = Verify,

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/scenarios/fragment_tree.h"
 
-#include <string.h>
-
-#include "kernel/core/random.h"
-
 namespace scenarios {
 
 FragmentTree::FragmentTree(uint64_t seed, uint64_t count, void* const* pages)
-    : seed_(seed), count_(count), pages_(pages) {
+    : payloads_(core::Random::ForPurpose(seed, "payload")), count_(count), pages_(pages) {
   core::Random random = core::Random::ForPurpose(seed, "recursion");
   node(0).depth = 1;
   for (uint64_t id = 1; id < count; ++id) {
@@ -27,15 +23,11 @@ FragmentTree::FragmentTree(uint64_t seed, uint64_t count, void* const* pages)
   }
 }
 
-size_t FragmentTree::Payload(uint64_t id, uint8_t* bytes) const {
-  core::Random random = core::Random::ForPurpose(seed_ + id, "payload");
-  const size_t length = random.Below(kMaxPayload);
-  for (size_t at = 0; at < length; at += sizeof(uint64_t)) {
-    const uint64_t word = random.Next();
-    const size_t left = length - at;
-    memcpy(bytes + at, &word, left < sizeof(word) ? left : sizeof(word));
-  }
-  return length;
+void FragmentTree::MakePayload(uint64_t id, Payload* payload) const {
+  core::Random random = payloads_.ForLaterSeed(id);
+  const size_t size = random.Below(kMaxPayload);
+  for (size_t i = 0; i * sizeof(uint64_t) < size; ++i) payload->words[i] = random.Next();
+  payload->size = size;
 }
 
 }  // namespace scenarios

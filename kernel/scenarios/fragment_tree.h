@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/base/random.h"
 #include "khocore/types.h"
 
 namespace scenarios {
@@ -17,6 +18,15 @@ class FragmentTree {
   static constexpr uint64_t kMaxDepth = 24;  ///< levels, the root being 1
   static constexpr uint64_t kMaxChildren = 8;
   static constexpr uint64_t kMaxPayload = 1024;  ///< bytes, exclusive
+
+  /// `size` bytes, written as whole words.
+  struct Payload {
+    uint64_t words[kMaxPayload / sizeof(uint64_t)];
+    size_t size;
+    khocore::Span<const uint8_t> bytes() const {
+      return {reinterpret_cast<const uint8_t*>(words), size};
+    }
+  };
 
   FragmentTree() = default;
   /// `pages` are `PagesFor(count)` zeroed pages and outlive the tree. They need not adjoin: after a
@@ -33,8 +43,8 @@ class FragmentTree {
   khocore::PageFrame page(uint64_t id) const { return node(id).page; }
   void set_page(uint64_t id, khocore::PageFrame page) { node(id).page = page; }
 
-  /// Writes a fragment's payload to `bytes`, which has room for `kMaxPayload`. Returns its length.
-  size_t Payload(uint64_t id, uint8_t* bytes) const;
+  /// Makes the payload of a fragment.
+  void MakePayload(uint64_t id, Payload* payload) const;
 
  private:
   struct Node {
@@ -48,7 +58,7 @@ class FragmentTree {
 
   Node& node(uint64_t id) const { return static_cast<Node*>(pages_[id / kNodes])[id % kNodes]; }
 
-  uint64_t seed_ = 0;
+  core::Random payloads_{0};  ///< of the fragment 0
   uint64_t count_ = 0;
   void* const* pages_ = nullptr;
 };

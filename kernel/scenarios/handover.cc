@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/core/content.h"
-#include "kernel/core/event.h"
-#include "kernel/core/print.h"
-#include "kernel/core/scenario.h"
+#include "kernel/base/print.h"
+#include "kernel/clients/list.h"
+#include "kernel/rig/content.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/require.h"
+#include "kernel/rig/scenario.h"
 #include "kernel/scenarios/blocks.h"
 
 namespace scenarios {
 namespace {
 
 using clients::Stores;
-using core::Generation;
+using clients::stores;
 using core::Require;
+using handover::Generation;
+using handover::Incoming;
+using handover::Outgoing;
 using khocore::Ok;
 using khocore::PageFrame;
 using khocore::Status;
@@ -28,59 +33,59 @@ uint64_t SizeOfStore(uint32_t generation) { return 300000 + 12345 * uint64_t{gen
 void LeaveStore(Generation& generation) {
   const StoreName name(generation.options.generation);
   const Stores::Store* store = Require(
-      generation.stores.Create(generation, name.text, SizeOfStore(generation.options.generation)),
-      name.text);
-  Require(generation.stores.ForEachPage(generation, *store,
-                                        [&](PageFrame page, uint64_t index) -> Status {
-                                          core::FillPage(page, generation.options.seed,
-                                                         core::ContentOwner(name.text), index);
-                                          return Ok{};
-                                        }),
+      stores.Create(generation, name.text, SizeOfStore(generation.options.generation)), name.text);
+  Require(Stores::ForEachPage(generation.physical, *store,
+                              [&](PageFrame page, uint64_t index) -> Status {
+                                core::FillPage(page, generation.options.seed,
+                                               core::ContentOwner(name.text), index);
+                                return Ok{};
+                              }),
           name.text);
 }
 
-void CheckStore(Generation& generation, uint32_t of) {
+void CheckStore(const Generation& generation, uint32_t of) {
   const StoreName name(of);
-  const Stores::Store* store = generation.stores.Find(name.text);
+  const Stores::Store* store = stores.Find(name.text);
   if (store == nullptr || store->size != SizeOfStore(of)) {
     KHORIG_FAIL("stores", "%s is missing or has another size", name.text);
     return;
   }
-  Require(
-      generation.stores.ForEachPage(generation, *store,
-                                    [&](PageFrame page, uint64_t index) -> Status {
-                                      if (!core::HasContent(page, generation.options.seed,
-                                                            core::ContentOwner(name.text), index)) {
-                                        KHORIG_FAIL("stores", "%s: page 0x%lx lost its content",
-                                                    name.text, page.address().raw());
-                                      }
-                                      return Ok{};
-                                    }),
-      name.text);
+  Require(Stores::ForEachPage(generation.physical, *store,
+                              [&](PageFrame page, uint64_t index) -> Status {
+                                if (!core::HasContent(page, generation.options.seed,
+                                                      core::ContentOwner(name.text), index)) {
+                                  KHORIG_FAIL("stores", "%s: page 0x%lx lost its content",
+                                              name.text, page.address().raw());
+                                }
+                                return Ok{};
+                              }),
+          name.text);
 }
 
 uint64_t Megabytes(const Generation& generation) {
   if (generation.options.megabytes != 0) return generation.options.megabytes;
-  const uint64_t free = generation.memory.allocator.free_pages() * khocore::kPageSize >> 20;
+  const uint64_t free = generation.allocator.free_pages() * khocore::kPageSize >> 20;
   return free >= 96 ? 64 : free / 4;
 }
 
 void Create(Generation& generation) { CreateBlocks(generation, Megabytes(generation)); }
 
-void Verify(Generation& generation) {
-  VerifyBlocks(generation);
+void Verify(Incoming& incoming) {
+  VerifyBlocks(incoming);
+  const Generation& generation = incoming.generation();
   for (uint32_t of = 1; of < generation.options.generation; ++of) CheckStore(generation, of);
 }
 
-void Preserve(Generation& generation) {
-  LeaveStore(generation);
-  PreserveBlocks(generation);
+void Preserve(Outgoing& outgoing) {
+  LeaveStore(outgoing.generation());
+  PreserveBlocks(outgoing);
 }
 
 KHORIG_SCENARIO(handover) = {
     .name = "handover",
     .summary = "64 MiB in 2063 blocks of all orders, stores, log; every generation checks all",
     .expects_refusal = false,
+    .clients = clients::kOwn,
     .create = Create,
     .restore = RestoreBlocks,
     .verify = Verify,

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <string.h>
 
-#include "kernel/core/event.h"
-#include "kernel/core/print.h"
-#include "kernel/core/scenario.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/clients/list.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/require.h"
+#include "kernel/rig/scenario.h"
 #include "kernel/scenarios/fragment_tree.h"
-#include "khocore/abi/handover.h"
+#include "khocore/fragment_reader.h"
+#include "khocore/fragment_writer.h"
 
 namespace scenarios {
 namespace {
 
-using core::Generation;
 using core::Require;
+using handover::Generation;
+using handover::Incoming;
+using handover::Outgoing;
+using khocore::Error;
+using khocore::ErrorCode;
+using khocore::FragmentNode;
 using khocore::FragmentReader;
 using khocore::FragmentWriter;
 using khocore::Ok;
@@ -29,15 +37,28 @@ constexpr char kPayload[] = "payload";
 
 FragmentTree tree;
 
-struct NodeName {
-  char text[16];
-  explicit NodeName(uint64_t id) { core::FormatTo(text, sizeof(text), "f%lu", id); }
+/// "f" and a number, put together from its end: the scenario makes two names for each fragment.
+class NodeName {
+ public:
+  explicit NodeName(uint64_t id) {
+    *--begin_ = '\0';
+    do {
+      *--begin_ = static_cast<char>('0' + id % 10);
+      id /= 10;
+    } while (id != 0);
+    *--begin_ = 'f';
+  }
+  const char* text() const { return begin_; }
+
+ private:
+  char text_[sizeof("f18446744073709551615")];
+  char* begin_ = text_ + sizeof(text_);
 };
 
 void Plan(Generation& generation) {
   const uint64_t wanted = generation.options.fragments;
   const uint64_t count = wanted != 0 ? wanted : FragmentTree::kDefaultCount;
-  core::PageAllocator& allocator = generation.memory.allocator;
+  core::PageAllocator& allocator = generation.allocator;
   const uint64_t page_count = FragmentTree::PagesFor(count);
   const PhysRange list =
       Require(allocator.AllocateRange(page_count * sizeof(void*), khocore::kPageSize), kLink);
@@ -48,15 +69,15 @@ void Plan(Generation& generation) {
   tree = FragmentTree(generation.options.seed, count, pages);
 }
 
-Status WriteNode(Generation& generation, uint64_t id) {
-  FragmentWriter writer(generation.memory.physical, generation.memory.allocator, generation.tracker,
+Status WriteNode(Outgoing& outgoing, uint64_t id) {
+  FragmentWriter writer(outgoing.physical(), outgoing.generation().allocator, outgoing.tracker(),
                         kCompatible);
-  uint8_t payload[FragmentTree::kMaxPayload];
-  const size_t length = tree.Payload(id, payload);
+  FragmentTree::Payload payload;
+  tree.MakePayload(id, &payload);
   (void)writer.PropertyU64(kId, id);
-  (void)writer.Property(kPayload, {payload, length});
+  (void)writer.Property(kPayload, payload.bytes());
   for (uint64_t child = tree.first_child(id); child != 0; child = tree.next_sibling(child)) {
-    (void)writer.Link(NodeName(child).text, tree.page(child).address(), khocore::kPageSize);
+    (void)writer.Link(NodeName(child).text(), tree.page(child).address(), khocore::kPageSize);
   }
   const Result<PageFrame> page = writer.Close();
   if (!page.ok()) return page.error();
@@ -64,68 +85,77 @@ Status WriteNode(Generation& generation, uint64_t id) {
   return Ok{};
 }
 
+Result<FragmentReader> Open(const Incoming& incoming, uint64_t id) {
+  return FragmentReader::Open(incoming.physical(), {tree.page(id).address(), khocore::kPageSize});
+}
+
 void CheckNode(const FragmentReader& reader, uint64_t expected_id) {
   const uint64_t id = Require(reader.PropertyU64(reader.root(), kId), kId);
   const Span<const uint8_t> found = Require(reader.Property(reader.root(), kPayload), kPayload);
-  uint8_t payload[FragmentTree::kMaxPayload];
-  const size_t length = tree.Payload(expected_id, payload);
-  if (id == expected_id && found.size == length && memcmp(found.data, payload, length) == 0) return;
+  FragmentTree::Payload payload;
+  tree.MakePayload(expected_id, &payload);
+  if (id == expected_id && found.size == payload.size &&
+      memcmp(found.data, payload.words, payload.size) == 0) {
+    return;
+  }
   KHORIG_FAIL("tree", "fragment at 0x%lx is not number %lu as it was written",
               reader.address().raw(), expected_id);
 }
 
-/// Takes back one fragment and learns where its children lie.
-Status RestoreNode(Generation& generation, uint64_t id) {
-  const PageFrame page = tree.page(id);
-  const Result<FragmentReader> fragment =
-      FragmentReader::Open(generation.memory.physical, page.address());
+/// Takes back one fragment and learns where its children lie. Errors: `kNotFound` when its links
+/// are not those that were written, in this order.
+Status RestoreNode(Incoming& incoming, uint64_t id) {
+  const Result<FragmentReader> fragment = Open(incoming, id);
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
-  const Result<Order> order = generation.RestoreBlock(page);
+  const Result<Order> order = incoming.RestoreBlock(tree.page(id));
   if (!order.ok()) return order.error();
-  for (uint64_t child = tree.first_child(id); child != 0; child = tree.next_sibling(child)) {
-    const Result<int> node = reader.Subnode(reader.root(), NodeName(child).text);
-    if (!node.ok()) return node.error();
-    const Result<PhysRange> link = reader.Link(node.value());
+  uint64_t child = tree.first_child(id);
+  const auto restore = [&](FragmentNode node, const char* name) -> Status {
+    if (child == 0 || strcmp(name, NodeName(child).text()) != 0) {
+      return Error{ErrorCode::kNotFound, reader.NodeAddress(node), 0, child};
+    }
+    const Result<PhysRange> link = reader.Link(node);
     if (!link.ok()) return link.error();
     tree.set_page(child, PageFrame::Containing(link.value().begin));
-  }
-  return Ok{};
+    child = tree.next_sibling(child);
+    return Ok{};
+  };
+  KHOCORE_RETURN_IF_ERROR(reader.ForEachSubnode(reader.root(), restore));
+  if (child == 0) return Ok{};
+  return Error{ErrorCode::kNotFound, reader.address(), 0, child};
 }
 
 void Create(Generation& generation) { Plan(generation); }
 
-void Restore(Generation& generation) {
-  Plan(generation);
-  tree.set_page(0, PageFrame::Containing(Require(generation.FindLink(kLink), kLink).begin));
+void Restore(Incoming& incoming) {
+  Plan(incoming.generation());
+  tree.set_page(0, PageFrame::Containing(Require(incoming.FindLink(kLink), kLink).begin));
   // Parents have lower numbers than their children, so every page is known when its turn comes.
-  for (uint64_t id = 0; id < tree.count(); ++id) Require(RestoreNode(generation, id), kLink);
+  for (uint64_t id = 0; id < tree.count(); ++id) Require(RestoreNode(incoming, id), kLink);
 }
 
-void Verify(Generation& generation) {
-  for (uint64_t id = 0; id < tree.count(); ++id) {
-    CheckNode(
-        Require(FragmentReader::Open(generation.memory.physical, tree.page(id).address()), kLink),
-        id);
-  }
+void Verify(Incoming& incoming) {
+  for (uint64_t id = 0; id < tree.count(); ++id) CheckNode(Require(Open(incoming, id), kLink), id);
 }
 
-void Preserve(Generation& generation) {
+void Preserve(Outgoing& outgoing) {
   // Children have higher numbers than their parents, so a link's target is always there already.
   for (uint64_t id = tree.count(); id-- > 0;) {
     if (tree.page(id).number() == 0) {
-      Require(WriteNode(generation, id), kLink);
+      Require(WriteNode(outgoing, id), kLink);
     } else {
-      Require(generation.tracker.Preserve({tree.page(id), Order()}), kLink);
+      Require(outgoing.tracker().Preserve({tree.page(id), Order()}), kLink);
     }
   }
-  Require(generation.AddLink(kLink, {tree.page(0).address(), khocore::kPageSize}), kLink);
+  Require(outgoing.AddLink(kLink, {tree.page(0).address(), khocore::kPageSize}), kLink);
 }
 
 KHORIG_SCENARIO(recursion) = {
     .name = "recursion",
     .summary = "a tree of 1200 fragments, at least 12 deep, each a page; compared node by node",
     .expects_refusal = false,
+    .clients = clients::kOwn,
     .create = Create,
     .restore = Restore,
     .verify = Verify,

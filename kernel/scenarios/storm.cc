@@ -1,21 +1,30 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/core/cpus.h"
-#include "kernel/core/event.h"
-#include "kernel/core/page_cache.h"
-#include "kernel/core/scenario.h"
-#include "kernel/core/stop.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/clients/list.h"
+#include "kernel/cpus/cpus.h"
+#include "kernel/memory/page_cache.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/fault.h"
+#include "kernel/rig/require.h"
+#include "kernel/rig/scenario.h"
+#include "kernel/rig/stop.h"
 #include "kernel/scenarios/storm_state.h"
 #include "khocore/abi/radix.h"
+#include "khocore/fragment_writer.h"
 #include "khocore/publications.h"
 
 namespace scenarios {
 namespace {
 
 using core::Fault;
-using core::Generation;
 using core::PageCache;
 using core::Require;
 using core::SpinGuard;
+using handover::Generation;
+using handover::Incoming;
+using handover::Outgoing;
 using khocore::Block;
 using khocore::ErrorCode;
 using khocore::FragmentWriter;
@@ -34,11 +43,11 @@ StormFragments* fragments = nullptr;
 size_t DefectiveCpu() { return core::CpuCount() > 1 ? 1 : 0; }
 
 /// The word of the tracker's leaf in which the prizes are bits; there are as many as bits.
-uint64_t* WordOfPrizes(const Generation& generation, const StormModel& model) {
+uint64_t* WordOfPrizes(const Outgoing& outgoing, const StormModel& model) {
   namespace abi = khocore::abi;
   static_assert(kStormPrizes.pages() == 64);
   const uint64_t key = uint64_t{1} << abi::kRadixOrder0Bit | StormPrize(model, 0).frame.number();
-  PhysAddr node = generation.tracker.root().address();
+  PhysAddr node = outgoing.tracker().root().address();
   for (unsigned level = abi::kRadixLevels - 1; level > 0; --level) {
     const unsigned shift = (level - 1) * abi::kRadixTableLog2 + abi::kRadixBitmapLog2;
     const uint64_t slot = key >> shift & (abi::kRadixTableEntries - 1);
@@ -49,9 +58,13 @@ uint64_t* WordOfPrizes(const Generation& generation, const StormModel& model) {
 
 /// What all CPUs share while the storm lasts.
 struct Storm {
-  Storm(Generation& all, StormModel& storm_model)
-      : generation(all), model(storm_model), pages(all.memory.allocator) {}
+  Storm(Outgoing& storm_outgoing, StormModel& storm_model)
+      : outgoing(storm_outgoing),
+        generation(outgoing.generation()),
+        model(storm_model),
+        pages(generation.allocator) {}
 
+  Outgoing& outgoing;
   Generation& generation;
   StormModel& model;
   core::SharedAllocator pages;
@@ -71,10 +84,10 @@ class Worker {
       : storm_(storm),
         number_(number),
         pages_(storm.pages),
-        tracker_(storm.generation.tracker.ForCpu(pages_)) {}
+        tracker_(storm.outgoing.tracker().ForCpu(pages_)) {}
   ~Worker() {
     const SpinGuard guard(storm_.pages.lock);
-    storm_.generation.tracker.Join(tracker_);
+    storm_.outgoing.tracker().Join(tracker_);
   }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -101,9 +114,7 @@ class Worker {
   }
 
  private:
-  bool HasDefect(Fault fault) const {
-    return storm_.generation.Armed(fault) && number_ == DefectiveCpu();
-  }
+  bool HasDefect(Fault fault) const { return core::IsArmed(fault) && number_ == DefectiveCpu(); }
 
   void Change(const StormStep& step) {
     uint8_t* const pages = storm_.model.pages;
@@ -121,8 +132,7 @@ class Worker {
   }
 
   void Replace(const StormStep& step) {
-    FragmentWriter writer(storm_.generation.memory.physical, pages_, tracker_,
-                          kStormSlotCompatible);
+    FragmentWriter writer(storm_.generation.physical, pages_, tracker_, kStormSlotCompatible);
     (void)writer.PropertyU64("cpu", number_);
     (void)writer.PropertyU64("slot", step.slot);
     (void)writer.PropertyU64("version", step.version);
@@ -147,8 +157,7 @@ class Worker {
             &storm_.won);
     }
     if (HasDefect(Fault::kLostUpdate)) {
-      storm_.stale =
-          __atomic_load_n(WordOfPrizes(storm_.generation, storm_.model), __ATOMIC_RELAXED);
+      storm_.stale = __atomic_load_n(WordOfPrizes(storm_.outgoing, storm_.model), __ATOMIC_RELAXED);
     }
   }
 
@@ -163,7 +172,7 @@ class Worker {
 
   /// The fragment of this CPU, which leads to all others that it wrote.
   Result<PageFrame> WriteOwn() {
-    FragmentWriter writer(storm_.generation.memory.physical, pages_, tracker_, kStormCpuCompatible);
+    FragmentWriter writer(storm_.generation.physical, pages_, tracker_, kStormCpuCompatible);
     (void)writer.PropertyU64("cpu", number_);
     for (uint64_t slot = 0; slot < kStormSlots; ++slot) {
       const PageFrame page = fragments->slots[number_][slot];
@@ -174,7 +183,7 @@ class Worker {
   }
 
   void Publish() {
-    const bool early = HasDefect(Fault::kPublishedEarly);
+    const bool early = HasDefect(Fault::kPublishedEarly) && core::Fire(Fault::kPublishedEarly);
     const PageFrame page = Require(early ? pages_.AllocatePage() : WriteOwn(), kStormLink);
     fragments->cpus[number_] = page;
     storm_.names[number_] = StormName("cpu", number_);
@@ -189,7 +198,8 @@ class Worker {
       arch::Pause();
     }
     constexpr uint64_t kFirstOdd = 2;
-    __atomic_store_n(WordOfPrizes(storm_.generation, storm_.model), storm_.stale & ~kFirstOdd,
+    (void)core::Fire(Fault::kLostUpdate);
+    __atomic_store_n(WordOfPrizes(storm_.outgoing, storm_.model), storm_.stale & ~kFirstOdd,
                      __ATOMIC_RELEASE);
   }
 
@@ -200,8 +210,8 @@ class Worker {
 };
 
 void LinkPublished(Storm& storm) {
-  Generation& generation = storm.generation;
-  FragmentWriter top(generation.memory.physical, generation.memory.allocator, generation.tracker,
+  Outgoing& outgoing = storm.outgoing;
+  FragmentWriter top(outgoing.physical(), outgoing.generation().allocator, outgoing.tracker(),
                      kStormCompatible);
   (void)top.PropertyU64("cpus", storm.model.cpus);
   const Publications::Entry* entry = storm.publications.Take();
@@ -209,12 +219,12 @@ void LinkPublished(Storm& storm) {
     (void)top.Link(entry->name, entry->data.begin, entry->data.size);
   }
   fragments->top = Require(top.Close(), kStormLink);
-  Require(generation.AddLink(kStormLink, {fragments->top.address(), kPageSize}), kStormLink);
+  Require(outgoing.AddLink(kStormLink, {fragments->top.address(), kPageSize}), kStormLink);
 }
 
 void ExpectPrizes(const Storm& storm) {
   constexpr uint64_t kPrizes = kStormPrizes.pages();
-  const bool loses = storm.generation.Armed(Fault::kLostUpdate) && storm.model.cpus == 1;
+  const bool loses = core::IsArmed(Fault::kLostUpdate) && storm.model.cpus == 1;
   if (storm.won == kPrizes && (storm.given_back == kPrizes / 2 || loses)) return;
   KHORIG_FAIL("storm", "%lu prizes were won %lu times, and %lu given back %lu times", kPrizes,
               storm.won, kPrizes / 2, storm.given_back);
@@ -222,7 +232,7 @@ void ExpectPrizes(const Storm& storm) {
 
 /// Gives back the memory of the generation before and takes new regions.
 void Renew(Generation& generation, StormModel& model) {
-  core::PageAllocator& allocator = generation.memory.allocator;
+  core::PageAllocator& allocator = generation.allocator;
   if (model.region != 0) {
     for (uint64_t at = 0; at < kStormPages; ++at) {
       if (model.pages[at] == 0 || model.pages[at] == kStormTail) continue;
@@ -247,9 +257,7 @@ void Renew(Generation& generation, StormModel& model) {
 
 /// The frame table is the other view of the same blocks.
 void MarkFrames(Generation& generation, const StormModel& model) {
-  const auto mark = [&](Block block) {
-    generation.memory.frames.Set(block, khocore::FrameState::kAllocated);
-  };
+  const auto mark = [&](Block block) { Require(generation.allocator.Regroup(block), kStormStore); };
   for (uint64_t at = 0; at < kStormPages; ++at) {
     const uint8_t entry = model.pages[at];
     if (entry == kStormTail) continue;
@@ -259,8 +267,8 @@ void MarkFrames(Generation& generation, const StormModel& model) {
 }
 
 void MakeFragments(Generation& generation) {
-  const auto place = Require(
-      generation.memory.allocator.AllocateRange(sizeof(StormFragments), kPageSize), kStormStore);
+  const auto place =
+      Require(generation.allocator.AllocateRange(sizeof(StormFragments), kPageSize), kStormStore);
   fragments = core::Direct<StormFragments>(place.begin);
   *fragments = {};
 }
@@ -270,19 +278,20 @@ void Create(Generation& generation) {
   CreateStormModel(generation);
 }
 
-void Restore(Generation& generation) {
-  MakeFragments(generation);
-  RestoreStorm(generation, StormModelOf(generation), fragments);
+void Restore(Incoming& incoming) {
+  MakeFragments(incoming.generation());
+  RestoreStorm(incoming, StormModelOf(incoming.generation()), fragments);
 }
 
-void Verify(Generation& generation) {
-  VerifyStorm(generation, StormModelOf(generation), *fragments);
+void Verify(Incoming& incoming) {
+  VerifyStorm(incoming.generation(), StormModelOf(incoming.generation()), *fragments);
 }
 
-void Preserve(Generation& generation) {
+void Preserve(Outgoing& outgoing) {
+  Generation& generation = outgoing.generation();
   StormModel& model = StormModelOf(generation);
   Renew(generation, model);
-  Storm storm(generation, model);
+  Storm storm(outgoing, model);
   core::Phase phase("storm");
   core::RunOnAllCpus([&](size_t number) { Worker(storm, number).Rage(); });
   core::RunOnAllCpus([&](size_t number) { Worker(storm, number).GiveBack(); });
@@ -296,6 +305,7 @@ KHORIG_SCENARIO(storm) = {
     .name = "storm",
     .summary = "all CPUs preserve, unpreserve, write and replace fragments at the same time",
     .expects_refusal = false,
+    .clients = clients::kOwn,
     .create = Create,
     .restore = Restore,
     .verify = Verify,

@@ -3,14 +3,20 @@
 
 #include <string.h>
 
-#include "kernel/core/event.h"
-#include "kernel/core/print.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/base/print.h"
+#include "kernel/clients/stores.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/require.h"
+#include "khocore/fragment_reader.h"
 
 namespace scenarios {
 
 using clients::Stores;
-using core::Generation;
+using clients::stores;
 using core::Require;
+using handover::Generation;
+using handover::Incoming;
 using khocore::FragmentReader;
 using khocore::Ok;
 using khocore::Order;
@@ -24,21 +30,21 @@ StormName::StormName(const char* word, uint64_t number) {
 }
 
 void CreateStormModel(Generation& generation) {
-  Require(generation.stores.Create(generation, kStormStore, sizeof(StormModel)), kStormStore);
+  Require(stores.Create(generation, kStormStore, sizeof(StormModel)), kStormStore);
   memset(&StormModelOf(generation), 0, sizeof(StormModel));
 }
 
-StormModel& StormModelOf(Generation& generation) {
-  const Stores::Store* store = generation.stores.Find(kStormStore);
+StormModel& StormModelOf(const Generation& generation) {
+  const Stores::Store* store = stores.Find(kStormStore);
   if (store == nullptr || store->size != sizeof(StormModel)) {
     core::RequireMissing(kStormStore);
   }
   PageFrame first;
-  Require(generation.stores.ForEachPage(generation, *store,
-                                        [&](PageFrame page, uint64_t) -> Status {
-                                          first = page;
-                                          return Ok{};
-                                        }),
+  Require(Stores::ForEachPage(generation.physical, *store,
+                              [&](PageFrame page, uint64_t) -> Status {
+                                first = page;
+                                return Ok{};
+                              }),
           kStormStore);
   return *core::Direct<StormModel>(first.address());
 }
@@ -50,35 +56,35 @@ uint64_t StormOperations(const Generation& generation) {
 
 namespace {
 
-void RestoreWithOrder(Generation& generation, khocore::Block block) {
-  const Result<Order> order = generation.RestoreBlock(block.frame);
+void RestoreWithOrder(Incoming& incoming, khocore::Block block) {
+  const Result<Order> order = incoming.RestoreBlock(block.frame);
   if (order.ok() && order.value() == block.order) return;
   KHORIG_FAIL("storm", "block 0x%lx of order %u: restored with another order or not at all",
               block.begin().raw(), block.order.log2());
 }
 
 /// Restoring must fail for pages that nobody preserved.
-void ExpectRefused(Generation& generation, PageFrame page) {
-  if (!generation.memory.frames.Restore(page).ok()) return;
+void ExpectRefused(Incoming& incoming, PageFrame page) {
+  if (!incoming.RestoreBlock(page).ok()) return;
   KHORIG_FAIL("storm", "page 0x%lx was restored", page.address().raw());
 }
 
 /// Opens the fragment behind a link and takes its page back.
-FragmentReader RestoreLinked(Generation& generation, PhysRange link, PageFrame* page) {
+FragmentReader RestoreLinked(Incoming& incoming, PhysRange link, PageFrame* page) {
   const FragmentReader reader =
-      Require(FragmentReader::Open(generation.memory.physical, link.begin), kStormLink);
+      Require(FragmentReader::Open(incoming.physical(), link), kStormLink);
   *page = PageFrame::Containing(link.begin);
-  Require(generation.RestoreBlock(*page), kStormLink);
+  Require(incoming.RestoreBlock(*page), kStormLink);
   return reader;
 }
 
-void RestoreSlots(Generation& generation, const FragmentReader& cpu, size_t number,
+void RestoreSlots(Incoming& incoming, const FragmentReader& cpu, size_t number,
                   StormFragments* fragments) {
   for (uint64_t slot = 0; slot < kStormSlots; ++slot) {
-    const Result<int> node = cpu.Subnode(cpu.root(), StormName("f", slot).text);
+    const Result<khocore::FragmentNode> node = cpu.Subnode(cpu.root(), StormName("f", slot).text);
     if (!node.ok()) continue;
     const FragmentReader reader = RestoreLinked(
-        generation, Require(cpu.Link(node.value()), kStormLink), &fragments->slots[number][slot]);
+        incoming, Require(cpu.Link(node.value()), kStormLink), &fragments->slots[number][slot]);
     fragments->versions[number][slot] =
         Require(reader.PropertyU64(reader.root(), "version"), "version");
   }
@@ -86,24 +92,25 @@ void RestoreSlots(Generation& generation, const FragmentReader& cpu, size_t numb
 
 }  // namespace
 
-void RestoreStorm(Generation& generation, const StormModel& model, StormFragments* fragments) {
+void RestoreStorm(Incoming& incoming, const StormModel& model, StormFragments* fragments) {
   for (uint64_t at = 0; at < kStormPages; ++at) {
     const uint8_t entry = model.pages[at];
     const bool head = entry != 0 && entry != kStormTail;
     const auto block = StormBlock(model, at, Order::FromLog2(head ? entry - 1u : 0));
-    head ? RestoreWithOrder(generation, block) : ExpectRefused(generation, block.frame);
+    head ? RestoreWithOrder(incoming, block) : ExpectRefused(incoming, block.frame);
   }
   for (uint64_t i = 0; i < kStormPrizes.pages(); ++i) {
     const auto prize = StormPrize(model, i);
-    i % 2 == 0 ? RestoreWithOrder(generation, prize) : ExpectRefused(generation, prize.frame);
+    i % 2 == 0 ? RestoreWithOrder(incoming, prize) : ExpectRefused(incoming, prize.frame);
   }
-  const PhysRange link = Require(generation.FindLink(kStormLink), kStormLink);
-  const FragmentReader top = RestoreLinked(generation, link, &fragments->top);
+  const PhysRange link = Require(incoming.FindLink(kStormLink), kStormLink);
+  const FragmentReader top = RestoreLinked(incoming, link, &fragments->top);
   for (size_t number = 0; number < model.cpus; ++number) {
-    const int node = Require(top.Subnode(top.root(), StormName("cpu", number).text), "cpu");
+    const khocore::FragmentNode node =
+        Require(top.Subnode(top.root(), StormName("cpu", number).text), "cpu");
     const FragmentReader cpu =
-        RestoreLinked(generation, Require(top.Link(node), kStormLink), &fragments->cpus[number]);
-    RestoreSlots(generation, cpu, number, fragments);
+        RestoreLinked(incoming, Require(top.Link(node), kStormLink), &fragments->cpus[number]);
+    RestoreSlots(incoming, cpu, number, fragments);
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/arch/arch.h"
-#include "kernel/core/generation.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/handover/incoming.h"
 #include "kernel/scenarios/storm_steps.h"
 #include "khocore/types.h"
 
@@ -33,9 +33,9 @@ struct StormModel {
 static_assert(sizeof(StormModel) <= khocore::kPageSize);
 
 /// Creates the store. Ends the run when there is no memory.
-void CreateStormModel(core::Generation& generation);
+void CreateStormModel(handover::Generation& generation);
 /// The content of the store; ends the run when there is none.
-StormModel& StormModelOf(core::Generation& generation);
+StormModel& StormModelOf(const handover::Generation& generation);
 
 inline khocore::Block StormBlock(const StormModel& model, uint64_t at, khocore::Order order) {
   return {khocore::PageFrame::Containing(khocore::PhysAddr::FromRaw(model.region)) + at, order};
@@ -55,13 +55,13 @@ struct StormFragments {
 
 /// Takes the blocks of the model and the fragments below the link "storm" back into use. What is
 /// not there, or another way, is a failure.
-void RestoreStorm(core::Generation& generation, const StormModel& model, StormFragments* fragments);
+void RestoreStorm(handover::Incoming& incoming, const StormModel& model, StormFragments* fragments);
 
 /// Whether model and fragments are what the steps of the generation before come to.
-void VerifyStorm(const core::Generation& generation, const StormModel& model,
+void VerifyStorm(const handover::Generation& generation, const StormModel& model,
                  const StormFragments& fragments);
 
 /// How many steps each CPU takes.
-uint64_t StormOperations(const core::Generation& generation);
+uint64_t StormOperations(const handover::Generation& generation);
 
 }  // namespace scenarios

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/scenarios/storm_steps.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpus.h"
 
 namespace scenarios {
 

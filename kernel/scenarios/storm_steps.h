@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernel/core/random.h"
+#include "kernel/base/random.h"
 #include "khocore/types.h"
 
 namespace scenarios {

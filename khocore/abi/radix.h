@@ -3,7 +3,10 @@
 
 #include <stdint.h>
 
-/// The radix tree of preserved blocks at 4 KiB pages (Linux 7.2, include/linux/kho/abi).
+#include "khocore/abi/geometry.h"
+
+/// The radix tree of preserved blocks (Linux 7.2, include/linux/kho/abi). The numbers here are
+/// those of 4 KiB pages; `abi/geometry.h` has them for each page size.
 ///
 /// A block of 2^order pages at physical address `pa` has the key
 ///     (1 << (52 - order)) | (pa >> (12 + order))
@@ -15,15 +18,15 @@
 
 namespace khocore::abi {
 
-inline constexpr unsigned kRadixOrder0Bit = 52;
-inline constexpr unsigned kRadixTableLog2 = 9;
-inline constexpr unsigned kRadixBitmapLog2 = 15;
-inline constexpr unsigned kRadixLevels = 6;
+inline constexpr unsigned kRadixOrder0Bit = kGeometry.order_0_bit();
+inline constexpr unsigned kRadixTableLog2 = kGeometry.table_log2();
+inline constexpr unsigned kRadixBitmapLog2 = kGeometry.bitmap_log2();
+inline constexpr unsigned kRadixLevels = kGeometry.levels();
 
 inline constexpr uint64_t kRadixTableEntries = uint64_t{1} << kRadixTableLog2;
 inline constexpr uint64_t kRadixBitmapBits = uint64_t{1} << kRadixBitmapLog2;
-static_assert(kRadixTableEntries * sizeof(uint64_t) == 4096);
-static_assert(kRadixBitmapBits / 8 == 4096);
+static_assert(kRadixTableEntries * sizeof(uint64_t) == kGeometry.page_size());
+static_assert(kRadixBitmapBits / 8 == kGeometry.page_size());
 static_assert((kRadixLevels - 1) * kRadixTableLog2 + kRadixBitmapLog2 > kRadixOrder0Bit);
 
 }  // namespace khocore::abi

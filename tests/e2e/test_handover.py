@@ -8,6 +8,8 @@ from guest import ALL_MACHINES, GIB, MIB, ONE_OF_EACH, Guest, events, expect_pas
 
 from khorig.kho.handover import decode_handover
 from khorig.mem.memory import RamMemory
+from khorig.rules.finding import Verdict
+from khorig.rules.protocol.definitions import COMPARED
 from khorig.run.judging import StopContext
 from khorig.run.result import RunResult
 
@@ -73,7 +75,8 @@ def test_the_same_seed_gives_the_same_run(guest: Guest, machine: str) -> None:
 
 @ONE_OF_EACH
 def test_without_a_host_at_the_stops(guest: Guest, machine: str) -> None:
-    """The kernel runs by itself as well."""
+    """The kernel runs by itself as well; that nothing was compared is no pass."""
     result = guest.run(machine, "handover", stops=())
     assert result.exit_status == 33
     assert result.generations == 3
+    assert (result.verdict, result.rule) == (Verdict.FAIL, COMPARED)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 KERNEL = Path("kernel/kernel_host")
-KERNEL_WITH_EXAMPLE = Path("tests/kernel/kernel_host_with_example")
+KERNEL_WITH_EXAMPLES = Path("tests/kernel/kernel_host_with_examples")
 PASS, FAIL, NO_MEMORY, USAGE = 33, 35, 39, 41
 
 
@@ -56,12 +56,19 @@ def test_all_cpus_serialize_at_once(cpus: int) -> None:
     assert online == ([cpus] * 4 if cpus > 1 else [])
 
 
-def test_the_example_of_the_documentation() -> None:
-    status, events, output = boot("scenario=example generations=3", KERNEL_WITH_EXAMPLE)
+def test_the_scenario_of_the_documentation() -> None:
+    status, events, output = boot("scenario=example generations=3", KERNEL_WITH_EXAMPLES)
     assert status == PASS, output
     restored = [event for event in events if event["ev"] == "restored"]
     # Its own store and the ledger.
     assert [event["stores"] for event in restored] == [2, 2]
+
+
+def test_the_client_of_the_documentation() -> None:
+    status, events, output = boot("scenario=counter generations=4", KERNEL_WITH_EXAMPLES)
+    assert status == PASS, output
+    # Its page came back: nothing that was handed over is unaccounted for.
+    assert sum(event["ev"] == "restored" for event in events) == 3
 
 
 @pytest.mark.parametrize(
@@ -104,3 +111,29 @@ def test_finds_a_page_that_was_written_after_the_seal() -> None:
     status, events, output = boot("scenario=chain generations=2 fault=write-after-seal")
     assert status == FAIL, output
     assert sum(event["ev"] == "mismatch" for event in events) == 1
+
+
+def fired(events: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    return [(event["gen"], event["name"]) for event in events if event["ev"] == "fault"]
+
+
+@pytest.mark.parametrize("scenario", ["handover", "recursion", "churn", "storm"])
+def test_a_fault_has_a_target_in_every_scenario(scenario: str) -> None:
+    status, events, output = boot(f"scenario={scenario} generations=2 fault=write-after-seal")
+    assert fired(events) == [(1, "write-after-seal")], output
+    assert status == FAIL, output
+
+
+@pytest.mark.parametrize(
+    ("command_line", "cpus"),
+    [
+        ("scenario=handover generations=1 fault=write-after-seal", 1),
+        ("scenario=churn generations=2 fault=tail-not-restored", 1),
+        ("scenario=chain generations=2 fault=ap-spins-in-old-text", 1),
+        ("scenario=chain generations=2 fault=park-page-unowned", 1),
+        ("scenario=chain generations=2 fault=lost-tracker-update", 4),
+    ],
+)
+def test_a_fault_that_does_not_happen_does_not_claim_to(command_line: str, cpus: int) -> None:
+    status, events, output = boot(command_line, cpus=cpus)
+    assert (status, fired(events)) == (PASS, []), output

@@ -58,7 +58,7 @@ def test_el2(guest: FirmwareGuest) -> None:
 
 @ONE_OF_EACH
 def test_chain(guest: FirmwareGuest, machine: str) -> None:
-    expect_pass(guest.run(machine, scenario="chain", generations=20, stops=()))
+    expect_pass(guest.run(machine, scenario="chain", generations=20))
 
 
 @pytest.mark.parametrize("machine", ["virt", "q35", "pc"])

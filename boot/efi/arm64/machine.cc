@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "boot/efi/machine.h"
 
-#include "boot/device_tree.h"
 #include "boot/efi/arm64/enter.h"
 #include "boot/efi/arm64/tree.h"
+#include "kernel/base/device_tree.h"
+#include "kernel/kexec/linux_boot.h"
 
 namespace efi {
 
@@ -31,11 +32,11 @@ const char* FindMachine(const EFI_SYSTEM_TABLE& system, boot::BootInfo* info) {
   return nullptr;
 }
 
-uint64_t KernelParametersSize(const arch::NextBoot& boot) {
+uint64_t KernelParametersSize(const boot::NextBoot& boot) {
   return TreeSize(boot.info->device_tree.size, boot.command_line);
 }
 
-Status BuildKernelParameters(const arch::NextBoot& boot, const MemoryMap& map,
+Status BuildKernelParameters(const boot::NextBoot& boot, const MemoryMap& map,
                              const EFI_SYSTEM_TABLE& system, PhysRange place) {
   const auto* const blob = reinterpret_cast<const void*>(boot.info->device_tree.begin.raw());
   const auto tree = DeviceTree::Open(blob, DeviceTree::kMaxSize);

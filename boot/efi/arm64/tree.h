@@ -3,9 +3,9 @@
 
 #include <stdint.h>
 
-#include "boot/device_tree.h"
 #include "boot/efi/memory_map.h"
-#include "kernel/arch/arch.h"
+#include "kernel/base/device_tree.h"
+#include "kernel/kexec/linux_boot.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 
@@ -24,7 +24,7 @@ uint64_t TreeSize(uint64_t tree_bytes, const char* command_line);
 /// services as reserved memory ("khorig,efi-runtime-services"), command line and initrd in /chosen,
 /// and there also Linux's own properties by which it knows that UEFI started it. Errors:
 /// `kNoSpace`, `kFdtStructure`.
-khocore::Status BuildTree(const boot::DeviceTree& tree, const arch::NextBoot& next,
+khocore::Status BuildTree(const boot::DeviceTree& tree, const boot::NextBoot& next,
                           const Firmware& firmware, khocore::Span<uint8_t> buffer);
 
 }  // namespace efi

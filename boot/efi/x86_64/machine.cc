@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "kernel/arch/x86_64/boot_params.h"
+#include "boot/linux_image/x86_64/boot_params.h"
+#include "kernel/kexec/linux_boot.h"
 
 namespace efi {
 
@@ -29,22 +30,22 @@ const char* FindMachine(const EFI_SYSTEM_TABLE& system, boot::BootInfo* info) {
   return nullptr;
 }
 
-uint64_t KernelParametersSize(const arch::NextBoot& boot) {
+uint64_t KernelParametersSize(const boot::NextBoot& boot) {
   static constinit boot::BootInfo most{};
   most.region_count = boot::BootInfo::kMaxRegions;
-  arch::NextBoot largest = boot;
+  boot::NextBoot largest = boot;
   largest.info = &most;
-  return arch::ParametersSize(largest);
+  return boot::ParametersSize(largest);
 }
 
-Status BuildKernelParameters(const arch::NextBoot& boot, const MemoryMap& map,
+Status BuildKernelParameters(const boot::NextBoot& boot, const MemoryMap& map,
                              const EFI_SYSTEM_TABLE& system, PhysRange place) {
   auto* bytes = reinterpret_cast<uint8_t*>(place.begin.raw());
-  KHOCORE_RETURN_IF_ERROR(arch::BuildParameters(boot, {bytes, place.size}, place.begin));
+  KHOCORE_RETURN_IF_ERROR(boot::BuildParameters(boot, {bytes, place.size}, place.begin));
   const auto table = reinterpret_cast<uint64_t>(&system);
   const auto descriptors = reinterpret_cast<uint64_t>(map.buffer.data);
-  arch::EfiInfo info{};
-  info.loader_signature = arch::kEfiLoader64;
+  boot::EfiInfo info{};
+  info.loader_signature = boot::kEfiLoader64;
   info.system_table = Low(table);
   info.system_table_high = High(table);
   info.descriptor_size = Low(map.descriptor_size);
@@ -52,7 +53,7 @@ Status BuildKernelParameters(const arch::NextBoot& boot, const MemoryMap& map,
   info.memory_map = Low(descriptors);
   info.memory_map_high = High(descriptors);
   info.memory_map_size = Low(map.bytes);
-  memcpy(bytes + offsetof(arch::BootParams, efi), &info, sizeof(info));
+  memcpy(bytes + offsetof(boot::BootParams, efi), &info, sizeof(info));
   return khocore::Ok{};
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "boot/boot_info.h"
-#include "boot/device_tree.h"
-#include "kernel/arch/arch.h"
+#include "boot/linux_image/arm64/read_device_tree.h"
 #include "kernel/arch/arm64/console.h"
 #include "kernel/arch/arm64/machine.h"
 #include "kernel/arch/arm64/mmu.h"
-#include "kernel/core/print.h"
+#include "kernel/arch/mmu.h"
+#include "kernel/base/boot_info.h"
+#include "kernel/base/device_tree.h"
+#include "kernel/base/print.h"
 
 extern "C" {
 extern char __image_begin[], __image_end[];

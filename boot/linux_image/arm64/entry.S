@@ -11,7 +11,7 @@
 image_entry:
   msr daifset, #0xf
   mov x19, x0
-  msr tpidr_el1, xzr      // the first CPU; see smp.cc
+  msr tpidr_el1, xzr      // the first CPU; see cpus.cc
   load_address x1, exception_vectors
   load_address x2, __exception_stack_end
   prepare_el x1, x3

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "boot/boot_info.h"
 #include "boot/linux_image/x86_64/read_boot_params.h"
-#include "kernel/arch/arch.h"
+#include "kernel/arch/exceptions.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/arch/x86_64/start.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/boot_info.h"
+#include "kernel/base/panic.h"
+#include "kernel/base/print.h"
+#include "kernel/cpus/panic.h"
 
 namespace {
 
@@ -15,18 +18,20 @@ constinit boot::BootInfo info{};
 extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
   using khocore::PhysAddr;
   using khocore::PhysRange;
-  arch::InstallExceptionHandlers();
+  arch::InstallExceptionHandlers(core::kExceptionHandlers);
   info.image = arch::ImageInMemory();
 
-  const PhysRange where{PhysAddr::FromRaw(boot_params), sizeof(arch::BootParams)};
+  const PhysRange where{PhysAddr::FromRaw(boot_params), sizeof(boot::BootParams)};
   if (!arch::MapRam(where).ok()) core::Panic("boot_params at 0x%lx", boot_params);
-  const auto* params = reinterpret_cast<const arch::BootParams*>(boot_params);
+  const auto* params = reinterpret_cast<const boot::BootParams*>(boot_params);
 
   auto map = [](PhysRange range) -> const void* {
-    if (!arch::MayBeRam(info, range) || !arch::MapRam(range).ok()) return nullptr;
+    if (!boot::MayBeRam(info, range) || !arch::MapRam(range).ok()) return nullptr;
     return reinterpret_cast<const void*>(range.begin.raw());
   };
-  auto note = [](const char* text, uint64_t value) { arch::PrintIgnored(text, value); };
-  boot::ReadBootParams(*params, boot_params, arch::BootReader(map, note), &info);
+  auto note = [](const char* text, uint64_t value) {
+    core::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
+  };
+  boot::ReadBootParams(*params, boot_params, boot::BootReader(map, note), &info);
   KernelMain(info);
 }

@@ -5,8 +5,6 @@ namespace boot {
 
 namespace {
 
-using arch::BootParams;
-using arch::BootReader;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -26,22 +24,22 @@ void ReadMemoryMap(const BootParams& params, const BootReader& reader, BootInfo*
     count = BootParams::kMaxE820Entries;
   }
   for (size_t i = 0; i < count; ++i) {
-    const arch::E820Entry& entry = params.e820[i];
-    arch::AddRegion(info, entry.address, entry.size, entry.type);
+    const boot::E820Entry& entry = params.e820[i];
+    boot::AddRegion(info, entry.address, entry.size, entry.type);
   }
 }
 
 void ReadExtendedMemoryMap(const void* bytes, uint32_t length, BootInfo* info) {
   const auto* from = static_cast<const char*>(bytes);
-  for (uint32_t at = 0; length - at >= sizeof(arch::E820Entry); at += sizeof(arch::E820Entry)) {
-    arch::E820Entry entry;
+  for (uint32_t at = 0; length - at >= sizeof(boot::E820Entry); at += sizeof(boot::E820Entry)) {
+    boot::E820Entry entry;
     __builtin_memcpy(&entry, from + at, sizeof(entry));
-    arch::AddRegion(info, entry.address, entry.size, entry.type);
+    boot::AddRegion(info, entry.address, entry.size, entry.type);
   }
 }
 
 void ReadKho(uint64_t payload, uint32_t length, const BootReader& reader, BootInfo* info) {
-  arch::KhoData kho;
+  boot::KhoData kho;
   if (length < sizeof(kho) || !reader.Read(payload, &kho)) {
     reader.Ignore("handover node is too short at", payload);
     return;
@@ -57,7 +55,7 @@ void ReadKho(uint64_t payload, uint32_t length, const BootReader& reader, BootIn
 void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
   uint64_t address = first;
   for (unsigned i = 0; address != 0; ++i) {
-    arch::SetupData node;
+    boot::SetupData node;
     if (i == kMaxSetupData) {
       reader.Ignore("setup_data is a cycle, stopped at", address);
       return;
@@ -72,10 +70,10 @@ void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
     if (bytes == nullptr) {
       reader.Ignore("setup_data of impossible length at", address);
     } else {
-      arch::Keep(info, Range(address, sizeof(node) + node.length), reader);
-      if (node.type == arch::kSetupDataE820) {
+      boot::Keep(info, Range(address, sizeof(node) + node.length), reader);
+      if (node.type == boot::kSetupDataE820) {
         ReadExtendedMemoryMap(bytes, node.length, info);
-      } else if (node.type == arch::kSetupDataKho) {
+      } else if (node.type == boot::kSetupDataKho) {
         ReadKho(payload, node.length, reader, info);
       }
     }
@@ -98,15 +96,25 @@ void ReadInitrd(const BootParams& params, const BootReader& reader, BootInfo* in
 
 void ReadBootParams(const BootParams& params, uint64_t address, const BootReader& reader,
                     BootInfo* info) {
-  info->protocol = params.efi.loader_signature == arch::kEfiLoader64 ? "efi" : "linux";
+  info->protocol = params.efi.loader_signature == boot::kEfiLoader64 ? "efi" : "linux";
   info->parameters = PhysAddr::FromRaw(address);
   info->rsdp = PhysAddr::FromRaw(params.acpi_rsdp);
   ReadMemoryMap(params, reader, info);
-  arch::Keep(info, Range(address, sizeof(params)), reader);
+  boot::Keep(info, Range(address, sizeof(params)), reader);
   ReadSetupData(params.header.setup_data, reader, info);
   const uint64_t command_line = Join(params.command_line_high, params.header.command_line);
-  if (command_line != 0) arch::ReadCommandLine(info, command_line, reader);
+  if (command_line != 0) boot::ReadCommandLine(info, command_line, reader);
   ReadInitrd(params, reader, info);
+}
+
+bool MayBeRam(const BootInfo& info, PhysRange range) {
+  if (CoveredByRam(info, range)) return true;
+  if (info.region_count != BootParams::kMaxE820Entries || range.Wraps()) return false;
+  for (size_t i = 0; i < info.region_count; ++i) {
+    const MemoryRegion& region = info.regions[i];
+    if (region.type != MemoryType::kRam && region.range.Overlaps(range)) return false;
+  }
+  return true;
 }
 
 }  // namespace boot

@@ -8,14 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "kernel/arch/x86_64/fake_memory.h"
+#include "kernel/base/testing/fake_memory.h"
 
 namespace boot {
 namespace {
 
-using arch::BootParams;
-using arch::KhoData;
-using arch::SetupData;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -41,12 +38,12 @@ class ReadBootParamsTest : public testing::Test {
     memory_.Put(at, SetupData{next, type, length});
   }
   void PutKho(uint64_t at, uint64_t next, const KhoData& kho) {
-    PutNode(at, next, arch::kSetupDataKho, sizeof(kho));
+    PutNode(at, next, boot::kSetupDataKho, sizeof(kho));
     memory_.Put(at + sizeof(SetupData), kho);
   }
   const BootInfo& Read() {
     info_ = std::make_unique<BootInfo>();
-    memory_.With([this](const arch::BootReader& reader) {
+    memory_.With([this](const boot::BootReader& reader) {
       ReadBootParams(*params_, kParams, reader, info_.get());
     });
     return *info_;
@@ -63,7 +60,7 @@ class ReadBootParamsTest : public testing::Test {
   }
 
   static constexpr size_t kSize = 4 << 20;
-  arch::FakeMemory memory_{kBase, kSize};
+  boot::FakeMemory memory_{kBase, kSize};
   std::unique_ptr<BootParams> params_ = std::make_unique<BootParams>();
   std::unique_ptr<BootInfo> info_;
 };
@@ -120,7 +117,7 @@ TEST_F(ReadBootParamsTest, FindsTheHandoverBehindOtherNodes) {
 
 TEST_F(ReadBootParamsTest, ShortHandoverIsIgnored) {
   PutKho(kNode, 0, kKho);
-  PutNode(kNode, 0, arch::kSetupDataKho, sizeof(KhoData) - 1);
+  PutNode(kNode, 0, boot::kSetupDataKho, sizeof(KhoData) - 1);
   params_->header.setup_data = kNode;
   EXPECT_EQ(Read().kho_root.size, 0u);
   ExpectNote("handover node is too short at");
@@ -167,15 +164,33 @@ TEST_F(ReadBootParamsTest, ImpossibleLengthsAreSkipped) {
 }
 
 TEST_F(ReadBootParamsTest, ReadsMoreMemoryMap) {
-  PutNode(kNode, 0, arch::kSetupDataE820, 2 * sizeof(arch::E820Entry) + 19);
-  memory_.Put(kNode + sizeof(SetupData), arch::E820Entry{0x1000, 0x2000, 1});
-  memory_.Put(kNode + sizeof(SetupData) + 20, arch::E820Entry{0x8000, 0x3000, 3});
+  PutNode(kNode, 0, boot::kSetupDataE820, 2 * sizeof(boot::E820Entry) + 19);
+  memory_.Put(kNode + sizeof(SetupData), boot::E820Entry{0x1000, 0x2000, 1});
+  memory_.Put(kNode + sizeof(SetupData) + 20, boot::E820Entry{0x8000, 0x3000, 3});
   params_->header.setup_data = kNode;
   const BootInfo& info = Read();
   ASSERT_EQ(info.region_count, 4u);
   EXPECT_EQ(info.regions[2].range, Range(0x1000, 0x2000));
   EXPECT_EQ(info.regions[3].range, Range(0x8000, 0x3000));
   EXPECT_EQ(info.regions[3].type, MemoryType::kAcpi);
+}
+
+TEST(MayBeRam, AFullTableMayGoOnInMemoryThatItDoesNotDescribe) {
+  const auto info = std::make_unique<BootInfo>();
+  constexpr uint32_t kRam = 1, kReserved = 2;
+  AddRegion(info.get(), 0x1000, 0x1000, kReserved);
+  for (uint64_t i = 2; i < BootParams::kMaxE820Entries; ++i) {
+    AddRegion(info.get(), i << 20, 0x1000, kRam);
+  }
+  const PhysRange beyond = Range(uint64_t{1} << 32, 0x100);
+  EXPECT_FALSE(MayBeRam(*info, beyond)) << "the table has room for it";
+  AddRegion(info.get(), uint64_t{200} << 20, 0x1000, kRam);
+  EXPECT_TRUE(MayBeRam(*info, beyond));
+  EXPECT_TRUE(MayBeRam(*info, Range(uint64_t{200} << 20, 0x1000)));
+  EXPECT_FALSE(MayBeRam(*info, Range(0x1800, 0x1000))) << "described as reserved";
+  EXPECT_FALSE(MayBeRam(*info, Range(~uint64_t{0} - 10, 100)));
+  AddRegion(info.get(), uint64_t{201} << 20, 0x1000, kRam);
+  EXPECT_FALSE(MayBeRam(*info, beyond)) << "what it goes on in has been read";
 }
 
 // Random bytes where pointers, lengths and types are expected must neither crash nor hang.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "boot/boot_info.h"
 #include "boot/pvh/x86_64/read_start_info.h"
-#include "kernel/arch/arch.h"
+#include "kernel/arch/exceptions.h"
 #include "kernel/arch/x86_64/start.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/boot_info.h"
+#include "kernel/base/panic.h"
+#include "kernel/base/print.h"
+#include "kernel/cpus/panic.h"
 
 namespace {
 
@@ -13,7 +15,7 @@ constinit boot::BootInfo info{};
 
 /// Called by entry.S with the address of the hvm_start_info.
 extern "C" [[noreturn]] void PvhBoot(uint64_t start_info) {
-  arch::InstallExceptionHandlers();
+  arch::InstallExceptionHandlers(core::kExceptionHandlers);
   info.image = arch::ImageInMemory();
 
   // QEMU's structures lie in its option ROM, which is no RAM; but all are mapped from the start.
@@ -22,8 +24,10 @@ extern "C" [[noreturn]] void PvhBoot(uint64_t start_info) {
     if (!kMapped.Contains(range)) return nullptr;
     return reinterpret_cast<const void*>(range.begin.raw());
   };
-  auto note = [](const char* text, uint64_t value) { arch::PrintIgnored(text, value); };
-  if (!boot::ReadStartInfo(start_info, arch::BootReader(map, note), &info)) {
+  auto note = [](const char* text, uint64_t value) {
+    core::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
+  };
+  if (!boot::ReadStartInfo(start_info, boot::BootReader(map, note), &info)) {
     core::Panic("no hvm_start_info at 0x%lx", start_info);
   }
   KernelMain(info);

@@ -7,7 +7,6 @@ namespace boot {
 
 namespace {
 
-using arch::BootReader;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -59,9 +58,9 @@ void ReadMemoryMap(const StartInfo& start, const BootReader& reader, BootInfo* i
       reader.Ignore("memory map cannot be read at", at);
       return;
     }
-    arch::AddRegion(info, entry.address, entry.size, entry.type);
+    boot::AddRegion(info, entry.address, entry.size, entry.type);
   }
-  arch::Keep(info, Range(start.memory_map, count * sizeof(MemoryMapEntry)), reader);
+  boot::Keep(info, Range(start.memory_map, count * sizeof(MemoryMapEntry)), reader);
 }
 
 void ReadInitrd(const StartInfo& start, const BootReader& reader, BootInfo* info) {
@@ -71,9 +70,9 @@ void ReadInitrd(const StartInfo& start, const BootReader& reader, BootInfo* info
     reader.Ignore("module list cannot be read at", start.module_list);
     return;
   }
-  arch::Keep(info, Range(start.module_list, sizeof(module)), reader);
+  boot::Keep(info, Range(start.module_list, sizeof(module)), reader);
   const PhysRange initrd = Range(module.address, module.size);
-  if (!arch::CoveredByRam(*info, initrd)) {
+  if (!boot::CoveredByRam(*info, initrd)) {
     reader.Ignore("initrd outside RAM at", module.address);
     return;
   }
@@ -90,8 +89,8 @@ bool ReadStartInfo(uint64_t address, const BootReader& reader, BootInfo* info) {
   info->parameters = PhysAddr::FromRaw(address);
   info->rsdp = PhysAddr::FromRaw(start.rsdp);
   ReadMemoryMap(start, reader, info);
-  arch::Keep(info, Range(address, sizeof(start)), reader);
-  if (start.command_line != 0) arch::ReadCommandLine(info, start.command_line, reader);
+  boot::Keep(info, Range(address, sizeof(start)), reader);
+  if (start.command_line != 0) boot::ReadCommandLine(info, start.command_line, reader);
   ReadInitrd(start, reader, info);
   return true;
 }

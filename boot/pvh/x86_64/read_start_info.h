@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "boot/boot_info.h"
-#include "kernel/arch/x86_64/boot_reader.h"
+#include "kernel/base/boot_info.h"
+#include "kernel/base/boot_reader.h"
 
 namespace boot {
 
 /// Fills `info` from the hvm_start_info at `address` (Xen's public/arch-x86/hvm/start_info.h), all
 /// of it untrusted: what cannot be read is left out, and `reader` is told. False when it is no
 /// hvm_start_info with a memory map.
-bool ReadStartInfo(uint64_t address, const arch::BootReader& reader, BootInfo* info);
+bool ReadStartInfo(uint64_t address, const boot::BootReader& reader, BootInfo* info);
 
 }  // namespace boot

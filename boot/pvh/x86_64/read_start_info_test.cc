@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "kernel/arch/x86_64/fake_memory.h"
+#include "kernel/base/testing/fake_memory.h"
 
 namespace boot {
 namespace {
@@ -55,7 +55,7 @@ class ReadStartInfoTest : public testing::Test {
   bool Read(uint64_t address = kStart) {
     info_ = std::make_unique<BootInfo>();
     bool read = false;
-    memory_.With([&](const arch::BootReader& reader) {
+    memory_.With([&](const boot::BootReader& reader) {
       read = ReadStartInfo(address, reader, info_.get());
     });
     return read;
@@ -71,7 +71,7 @@ class ReadStartInfoTest : public testing::Test {
     EXPECT_EQ(memory_.notes()[0], text);
   }
 
-  arch::FakeMemory memory_{kBase, kSize};
+  boot::FakeMemory memory_{kBase, kSize};
   std::unique_ptr<BootInfo> info_;
 };
 

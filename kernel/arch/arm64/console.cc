@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/arm64/console.h"
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/mmio.h"
+#include "kernel/arch/console.h"
 
 // Arm PrimeCell UART (PL011), technical reference manual, chapter 3.
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
+
 #include "kernel/arch/arm64/registers.h"
 
 /// What Debian's libfdt compares its stack frames with. Fixed, so that the same seed gives the same
@@ -10,7 +11,6 @@ namespace arch {
 
 extern const char kName[] = "arm64";
 extern const uint64_t kFirstUsable = 0;
-extern const unsigned kLinuxChecksumBits = 16;
 
 uint64_t Counter() {
   constexpr uint64_t kNanosecondsPerSecond = 1'000'000'000;

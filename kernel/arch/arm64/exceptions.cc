@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/exceptions.h"
+
 #include <stddef.h>
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/arm64/cpus.h"
 #include "kernel/arch/arm64/exit.h"
 #include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/registers.h"
-#include "kernel/arch/arm64/smp.h"
-#include "kernel/core/panic.h"
-#include "kernel/core/print.h"
+#include "kernel/arch/cpu.h"
 
 extern "C" {
 extern char exception_vectors[];
@@ -110,50 +110,55 @@ const char* FaultName(uint64_t esr, int* level) {
   return code == 0x10 ? "external abort" : code == 0x21 ? "alignment" : "other fault";
 }
 
-void PrintRegisters(const void* registers) {
+ExceptionHandlers exception_handlers;
+
+void PrintRegisters(PrintFunction print, const void* registers) {
   const auto& frame = *static_cast<const ExceptionFrame*>(registers);
   for (unsigned i = 0; i < 31; ++i) {
-    core::PrintConsole("%sx%u%s%016lx%s", i < 10 ? " " : "", i, " ", frame.x[i],
-                       i % 4 == 3 ? "\n" : "  ");
+    print("%sx%u%s%016lx%s", i < 10 ? " " : "", i, " ", frame.x[i], i % 4 == 3 ? "\n" : "  ");
   }
-  core::PrintConsole(" sp %016lx\n elr %016lx  spsr %08lx  EL%u\n", frame.sp, frame.elr, frame.spsr,
-                     AtEl2() ? 2 : 1);
-  core::PrintConsole(" esr %08lx (%s", frame.esr, ClassName(frame.esr));
+  print(" sp %016lx\n elr %016lx  spsr %08lx  EL%u\n", frame.sp, frame.elr, frame.spsr,
+        AtEl2() ? 2 : 1);
+  print(" esr %08lx (%s", frame.esr, ClassName(frame.esr));
   if (IsAbort(frame.esr)) {
     int level;
     const char* const fault = FaultName(frame.esr, &level);
-    core::PrintConsole(", %s", fault);
-    if (level >= 0) core::PrintConsole(" level %d", level);
+    print(", %s", fault);
+    if (level >= 0) print(" level %d", level);
     if (IsDataAbort(frame.esr)) {
-      core::PrintConsole((frame.esr & kWrite) != 0 ? ", write" : ", read");
+      print((frame.esr & kWrite) != 0 ? ", write" : ", read");
     }
   }
-  core::PrintConsole(")  far %016lx\n", frame.far);
+  print(")  far %016lx\n", frame.far);
 }
 
 }  // namespace
 
 extern "C" [[noreturn]] void HandleException(const ExceptionFrame* frame) {
   ContinueExit();
-  if (frame->vector == kInterruptVector && core::IsPanicking()) {
+  if (frame->vector == kInterruptVector && exception_handlers.is_panicking()) {
     AcknowledgeInterrupt();
-    core::StopForPanic(frame->elr, frame->x[29]);
+    exception_handlers.stop(frame->elr, frame->x[29]);
   }
-  char what[128];
   const bool synchronous = frame->vector % 4 == 0;
-  const char* const origin = kOrigins[frame->vector / 4];
+  Exception exception{.what = synchronous ? ClassName(frame->esr) : kKinds[frame->vector % 4],
+                      .origin = kOrigins[frame->vector / 4],
+                      .pc = frame->elr,
+                      .frame_pointer = frame->x[29],
+                      .print_registers = PrintRegisters,
+                      .registers = frame};
   if (synchronous && IsAbort(frame->esr)) {
     int level;
-    core::FormatTo(what, sizeof(what), "%s (%s) at address 0x%lx%s", ClassName(frame->esr),
-                   FaultName(frame->esr, &level), frame->far, origin);
-  } else {
-    core::FormatTo(what, sizeof(what), "%s%s",
-                   synchronous ? ClassName(frame->esr) : kKinds[frame->vector % 4], origin);
+    exception.cause = FaultName(frame->esr, &level);
+    exception.has_address = true;
+    exception.address = frame->far;
   }
-  core::PanicFromException(what, frame->elr, frame->x[29], PrintRegisters, frame);
+  exception_handlers.panic(exception);
+  Halt();
 }
 
-void InstallExceptionHandlers() {
+void InstallExceptionHandlers(const ExceptionHandlers& handlers) {
+  exception_handlers = handlers;
   const auto vectors = reinterpret_cast<uint64_t>(exception_vectors);
   if (AtEl2()) {
     KHORIG_WRITE_REGISTER(vbar_el2, vectors);

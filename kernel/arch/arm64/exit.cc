@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/arm64/exit.h"
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/psci.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/exit.h"
 
 // Arm semihosting, release 2.0, SYS_EXIT.
 

@@ -3,8 +3,8 @@
 
 namespace arch {
 
-/// For the exception handler. When the exception came out of `Exit`, because this machine does not
-/// know the instruction, goes on with the next way to end and does not return.
+/// For the exception handler: if `Exit`'s HLT trapped (no semihosting), falls back to PSCI
+/// SYSTEM_OFF and does not return.
 void ContinueExit();
 
 }  // namespace arch

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/arm64/gic.h"
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/mmio.h"
 #include "kernel/arch/arm64/registers.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/arch/mmu.h"
 
 // Arm GIC architecture 2.0 (IHI 0048) and 3 (IHI 0069).
 
@@ -22,8 +24,8 @@ constexpr uint64_t kWordOffset = 4;
 constexpr uint32_t kByteMask = 0xff000000;
 static_assert(kInterrupt / 4 == 1 && kInterrupt % 4 == 3);
 
-/// What a kernel or firmware has left enabled is of a lower priority (Linux: 0xa0, EDK II: 0x80),
-/// so it stays out. Every implementation has this one next to 0.
+/// Masks all but the SGI, which has priority 0: Linux uses 0xa0, EDK II 0x80. 0x10 is the next
+/// level that every GIC has.
 constexpr uint32_t kPriorityMask = 0x10;
 
 // Distributor.

@@ -12,14 +12,14 @@ namespace arch {
 /// before any of the following; without it they do nothing.
 void OpenGic(const Machine& machine);
 
-/// Lets the interrupt come to the CPU that calls, at any time from now on.
+/// Enables the panic SGI on this CPU.
 void AdmitInterrupt();
-/// The CPU that calls takes no interrupt any more, and none that comes is kept for it.
+/// Disables and clears it on this CPU.
 void RefuseInterrupts();
 
 /// Interrupts every other CPU that has admitted it.
 void InterruptOthers();
-/// Takes the interrupt that has come, so that it does not come again.
+/// Acknowledges the SGI, so that it is not taken again.
 void AcknowledgeInterrupt();
 
 /// Stops the controller, opened or not, on the only CPU that is left. Returns how many of

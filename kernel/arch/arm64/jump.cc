@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/jump.h"
+
 #include <string.h>
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/jump_plan.h"
 #include "kernel/arch/arm64/mmu.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 extern "C" {
 extern char relocate_begin[], relocate_end[];

@@ -26,7 +26,8 @@
 
 namespace arch {
 
-/// `bytes` from `source` to `destination`, and zeros up to `size`.
+/// `bytes` from `source` to `destination`, and zeros to the end of their last page. All `size`
+/// bytes are cleaned to memory.
 struct Copy {
   uint64_t source;
   uint64_t bytes;

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "boot/device_tree.h"
+#include "kernel/base/device_tree.h"
 #include "khocore/types.h"
 
 namespace arch {

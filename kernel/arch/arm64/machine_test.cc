@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "boot/guarded_bytes.h"
-#include "boot/test_tree.h"
+#include "kernel/base/testing/guarded_bytes.h"
+#include "kernel/base/testing/test_tree.h"
 
 namespace arch {
 namespace {

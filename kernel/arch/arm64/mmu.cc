@@ -3,16 +3,16 @@
 
 #include <string.h>
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/console.h"
 #include "kernel/arch/arm64/registers.h"
-#include "kernel/core/panic.h"
+#include "kernel/arch/mmu.h"
+#include "kernel/base/panic.h"
 
 // Arm ARM (DDI 0487), D8: stage 1 translation, 4 KiB granule, 39-bit addresses: one level 1 table
 // of 512 gigabytes. RAM and devices lie at their physical address, the image in gigabyte 510. A
 // gigabyte that is RAM throughout takes one entry; any other takes a level 2 table of 2 MiB grains
-// from the pool. So whatever lies below 510 GiB can be mapped, as long as at most `kPoolTables`
-// gigabytes have devices, the image, the device tree or an end of RAM in them.
+// from a pool. So whatever lies below 510 GiB can be mapped, as long as at most `kEarlyTables` and
+// `kRunningTables` gigabytes have devices, the image, the device tree or an end of RAM in them.
 
 extern "C" {
 extern char __image_begin[], __text_end[], __rodata_end[], __image_end[], __stack_guard[];
@@ -35,7 +35,8 @@ extern const uint64_t kImageBase = 0x7f80000000;
 namespace {
 
 constexpr uint64_t kAddressLimit = 0x7f80000000;
-constexpr uint64_t kPoolTables = 16;
+constexpr uint64_t kEarlyTables = 16;
+constexpr uint64_t kRunningTables = 128;  // RAM in 64 pieces
 constexpr uint64_t kEntries = 512;
 
 // Bits of a descriptor.
@@ -73,11 +74,13 @@ struct Map {
   Table level1;
   Table image_level2;
   Table image_level3;
-  Table pool[kPoolTables];
+  Table pool[kEarlyTables];
   uint64_t pool_used;
   Map* self;  ///< this structure at its physical address, good with the MMU off and on
 };
 __attribute__((section(".early"))) Map early_map;
+/// What the pool goes on in once the MMU is on: zeroed as it is taken, as the pool is.
+__attribute__((section(".tables"))) Table running_tables[kRunningTables];
 
 uint64_t Address(const Table* table) { return reinterpret_cast<uint64_t>(table); }
 Table* Below(uint64_t entry) { return reinterpret_cast<Table*>(entry & kAddressMask); }
@@ -104,15 +107,29 @@ bool SameMemory(uint64_t entry, uint64_t attributes) {
   return ((entry ^ attributes) & kMemoryMask) == 0;
 }
 
+/// A zeroed table at its physical address, or null.
+Table* TakeTable(Map* map) {
+  const uint64_t number = map->pool_used;
+  if (number == kEarlyTables + kRunningTables) return nullptr;
+  ++map->pool_used;
+  const auto image_offset = reinterpret_cast<uint64_t>(&running_tables[number - kEarlyTables]) -
+                            reinterpret_cast<uint64_t>(&early_map);
+  Table* const table =
+      number < kEarlyTables
+          ? &map->pool[number]
+          : reinterpret_cast<Table*>(reinterpret_cast<uint64_t>(map) + image_offset);
+  memset(table, 0, sizeof(*table));
+  // The walker must not find the link before the zeros.
+  asm volatile("dsb ishst" ::: "memory");
+  return table;
+}
+
 /// Maps the grain at `address`, whose gigabyte has `*level1`. Errors: as `MapIdentity`.
 Status MapGrain(Map* map, uint64_t* level1, uint64_t address, uint64_t attributes) {
   if (*level1 == 0) {
-    if (map->pool_used == kPoolTables) {
-      return Error{ErrorCode::kOutOfMemory, PhysAddr::FromRaw(address)};
-    }
-    Table* const fresh = &map->pool[map->pool_used++];
-    memset(fresh, 0, sizeof(*fresh));
-    *level1 = Address(fresh) | kTable;
+    const Table* const fresh = TakeTable(map);
+    if (fresh == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr::FromRaw(address)};
+    *static_cast<volatile uint64_t*>(level1) = Address(fresh) | kTable;
   }
   uint64_t* const entry = &Below(*level1)->entries[address / kGrainSize % kEntries];
   if (*entry == 0) {
@@ -127,10 +144,8 @@ Status MapGrain(Map* map, uint64_t* level1, uint64_t address, uint64_t attribute
 /// `kOutsideRam`, `kOverlap` when RAM and device registers share a grain.
 Status MapIdentity(Map* map, PhysRange range, uint64_t attributes) {
   if (range.size == 0) return Ok{};
-  if (range.Wraps() || range.end().raw() > kAddressLimit) {
-    return Error{ErrorCode::kOutsideRam, range.begin, range.size, kAddressLimit};
-  }
-  const uint64_t end = AlignUp(range.end().raw(), kGrainSize);
+  const bool beyond = range.Wraps() || range.end().raw() > kAddressLimit;
+  const uint64_t end = beyond ? kAddressLimit : AlignUp(range.end().raw(), kGrainSize);
   uint64_t at = AlignDown(range.begin.raw(), kGrainSize);
   while (at < end) {
     uint64_t* const level1 = &map->level1.entries[at / kGigabyte];
@@ -146,6 +161,11 @@ Status MapIdentity(Map* map, PhysRange range, uint64_t attributes) {
       KHOCORE_RETURN_IF_ERROR(MapGrain(map, level1, at, attributes));
       at += kGrainSize;
     }
+  }
+  if (beyond) {
+    const PhysAddr limit = PhysAddr::FromRaw(kAddressLimit);
+    return Error{ErrorCode::kOutsideRam, range.begin < limit ? limit : range.begin, range.size,
+                 kAddressLimit};
   }
   return Ok{};
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/arm64/pci.h"
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/arm64/mmio.h"
+#include "kernel/arch/mmu.h"
 
 // PCI Express base specification, 7.2.2 (ECAM); PCI local bus specification, 6.1 and 6.2.
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/arch/arch.h"
+#include "kernel/arch/quiesce.h"
+
 #include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/machine.h"
 #include "kernel/arch/arm64/pci.h"

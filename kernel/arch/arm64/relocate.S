@@ -61,14 +61,21 @@ next_segment:
   sub x8, x8, #1
   b 2b
 3:
-  sub x8, x6, x7
+  // Zeros to the end of the page. What follows is the next kernel's own to zero; only its lines in
+  // the caches must not be.
+  add x9, x5, #4095
+  and x9, x9, #0xfffffffffffff000
+  cmp x9, x6
+  csel x9, x9, x6, lo
+zero_line:
+  sub x8, x9, x7
   cmp x8, #64
   b.lo 4f
   stp xzr, xzr, [x7], #16
   stp xzr, xzr, [x7], #16
   stp xzr, xzr, [x7], #16
   stp xzr, xzr, [x7], #16
-  b 3b
+  b zero_line
 4:
   cbz x8, 5f
   strb wzr, [x7], #1

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/console.h"
+
 #include <poll.h>
 #include <unistd.h>
-
-#include "kernel/arch/arch.h"
 
 namespace arch {
 namespace {

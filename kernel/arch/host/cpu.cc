@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/cpu.h"
+
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
-
-#include "kernel/arch/arch.h"
 
 namespace arch {
 
 const char kName[] = "host";
 const uint64_t kFirstUsable = 0;
-const unsigned kLinuxChecksumBits = 32;
 
 /// Nanoseconds of the host's monotonic clock; nothing here counts instructions.
 uint64_t Counter() {

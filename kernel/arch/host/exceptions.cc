@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/exceptions.h"
+
 #include <execinfo.h>
 #include <signal.h>
+#include <string.h>
 
 #include <initializer_list>
-
-#include "kernel/arch/arch.h"
-#include "kernel/core/panic.h"
 
 namespace arch {
 namespace {
 
-void OnSignal(int number) { core::Panic("signal %d", number); }
+ExceptionHandlers exception_handlers;
+
+void OnSignal(int number) {
+  const auto frame = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  exception_handlers.panic({.what = strsignal(number), .frame_pointer = frame});
+}
 
 }  // namespace
 
 /// Under a sanitizer its own report is the better one, and it has taken the signals already.
-void InstallExceptionHandlers() {
+void InstallExceptionHandlers(const ExceptionHandlers& handlers) {
+  exception_handlers = handlers;
   struct sigaction action = {};
   for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGTRAP}) {
     if (sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;

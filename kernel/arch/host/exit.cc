@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include <stdlib.h>
+#include "kernel/arch/exit.h"
 
-#include "kernel/arch/arch.h"
+#include <stdlib.h>
 
 namespace arch {
 

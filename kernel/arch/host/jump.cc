@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/jump.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/host/machine.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 namespace {
 
@@ -45,7 +46,8 @@ void Jump(const JumpPlan& plan) {
     const Segment& segment = control->segments[i];
     auto* destination = reinterpret_cast<uint8_t*>(segment.destination.begin.raw());
     memcpy(destination, reinterpret_cast<const void*>(segment.source.raw()), segment.bytes);
-    memset(destination + segment.bytes, 0, segment.destination.size - segment.bytes);
+    memset(destination + segment.bytes, 0,
+           khocore::AlignUp(segment.bytes, khocore::kPageSize) - segment.bytes);
   }
   char address[32];
   snprintf(address, sizeof(address), "0x%llx",

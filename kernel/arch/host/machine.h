@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "boot/boot_info.h"
+#include "kernel/base/boot_info.h"
 
 /// The machine `host`: a Linux process whose RAM is a memory file at a fixed address, so that
 /// physical addresses are virtual ones as everywhere else. Its kexec is execve(2) of its own

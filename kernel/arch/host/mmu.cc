@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/arch/arch.h"
+#include "kernel/arch/mmu.h"
+
 #include "kernel/arch/host/machine.h"
 
 namespace arch {

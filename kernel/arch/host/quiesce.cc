@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/arch/arch.h"
+#include "kernel/arch/quiesce.h"
 
 namespace arch {
 

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernel/arch/x86_64/boot_reader.h"
+#include "kernel/base/boot_reader.h"
 #include "khocore/types.h"
 
 namespace arch {
@@ -20,6 +20,6 @@ struct Processors {
 /// Follows the RSDP at `rsdp` to the MADT. Firmware's tables are untrusted: lengths and checksums
 /// are checked, what cannot be used is told to `reader` and left out. Finds none when there is no
 /// MADT.
-Processors ReadProcessors(khocore::PhysAddr rsdp, const BootReader& reader);
+Processors ReadProcessors(khocore::PhysAddr rsdp, const boot::BootReader& reader);
 
 }  // namespace arch

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kernel/arch/x86_64/fake_memory.h"
+#include "kernel/base/testing/fake_memory.h"
 
 namespace arch {
 namespace {
@@ -99,13 +99,13 @@ class AcpiTest : public testing::Test {
   }
   Processors Read(uint64_t rsdp = kRsdp) {
     Processors processors;
-    memory_.With([&](const BootReader& reader) {
+    memory_.With([&](const boot::BootReader& reader) {
       processors = ReadProcessors(khocore::PhysAddr::FromRaw(rsdp), reader);
     });
     return processors;
   }
 
-  FakeMemory memory_{kBase, kSize};
+  boot::FakeMemory memory_{kBase, kSize};
 };
 
 TEST_F(AcpiTest, FindsEnabledProcessorsByBothRootTables) {

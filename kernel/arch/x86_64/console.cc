@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/arch/arch.h"
+#include "kernel/arch/console.h"
+
+#include "kernel/arch/cpu.h"
 #include "kernel/arch/x86_64/io.h"
 
 namespace arch {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
 
 namespace arch {
 
 const char kName[] = "x86_64";
 const uint64_t kFirstUsable = 1 << 20;
-const unsigned kLinuxChecksumBits = 32;
 
 /// The time stamp counter. Under QEMU's `-icount shift=0` it counts one per instruction, which is
 /// one nanosecond of virtual time; without `-icount` it is the host's own counter.

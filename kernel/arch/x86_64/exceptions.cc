@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/exceptions.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/exceptions.h"
+#include "kernel/arch/x86_64/cpus.h"
 #include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/io.h"
-#include "kernel/arch/x86_64/smp.h"
-#include "kernel/core/panic.h"
-#include "kernel/core/print.h"
 
 extern "C" {
 extern const uint8_t __exception_stubs[];
@@ -86,31 +85,33 @@ constexpr const char* kNames[kExceptionVectors] = {
     "vector 31",
 };
 
+ExceptionHandlers exception_handlers;
+
 /// CR2 as it was when the exception came; printing may not disturb it.
 uint64_t fault_address;
 
-void PrintPageFault(uint64_t error_code) {
+void PrintPageFault(PrintFunction print, uint64_t error_code) {
   constexpr uint64_t kProtection = 1, kWrite = 2, kUser = 4, kReserved = 8, kFetch = 16;
   const char* access = error_code & kFetch ? "fetch" : error_code & kWrite ? "write" : "read";
   const char* cause = error_code & kReserved     ? "reserved bit set in an entry"
                       : error_code & kProtection ? "not allowed by the entry"
                                                  : "not mapped";
-  core::PrintConsole("  page fault: %s of 0x%016lx, %s%s\n", access, fault_address, cause,
-                     error_code & kUser ? ", user" : "");
+  print("  page fault: %s of 0x%016lx, %s%s\n", access, fault_address, cause,
+        error_code & kUser ? ", user" : "");
 }
 
-void PrintRegisters(const void* registers) {
+void PrintRegisters(PrintFunction print, const void* registers) {
   const Registers& r = *static_cast<const Registers*>(registers);
-  core::PrintConsole("  rax %016lx  rbx %016lx  rcx %016lx\n", r.rax, r.rbx, r.rcx);
-  core::PrintConsole("  rdx %016lx  rsi %016lx  rdi %016lx\n", r.rdx, r.rsi, r.rdi);
-  core::PrintConsole("  rbp %016lx  rsp %016lx  r8  %016lx\n", r.rbp, r.rsp, r.r8);
-  core::PrintConsole("  r9  %016lx  r10 %016lx  r11 %016lx\n", r.r9, r.r10, r.r11);
-  core::PrintConsole("  r12 %016lx  r13 %016lx  r14 %016lx\n", r.r12, r.r13, r.r14);
-  core::PrintConsole("  r15 %016lx  rip %016lx  rflags %08lx\n", r.r15, r.rip, r.rflags);
-  core::PrintConsole("  cr0 %016lx  cr2 %016lx  cr3 %016lx\n", ReadCr0(), fault_address, ReadCr3());
-  core::PrintConsole("  cr4 %016lx  cs %04lx  ss %04lx  vector %lu  error code 0x%lx\n", ReadCr4(),
-                     r.cs, r.ss, r.vector, r.error_code);
-  if (r.vector == kPageFault) PrintPageFault(r.error_code);
+  print("  rax %016lx  rbx %016lx  rcx %016lx\n", r.rax, r.rbx, r.rcx);
+  print("  rdx %016lx  rsi %016lx  rdi %016lx\n", r.rdx, r.rsi, r.rdi);
+  print("  rbp %016lx  rsp %016lx  r8  %016lx\n", r.rbp, r.rsp, r.r8);
+  print("  r9  %016lx  r10 %016lx  r11 %016lx\n", r.r9, r.r10, r.r11);
+  print("  r12 %016lx  r13 %016lx  r14 %016lx\n", r.r12, r.r13, r.r14);
+  print("  r15 %016lx  rip %016lx  rflags %08lx\n", r.r15, r.rip, r.rflags);
+  print("  cr0 %016lx  cr2 %016lx  cr3 %016lx\n", ReadCr0(), fault_address, ReadCr3());
+  print("  cr4 %016lx  cs %04lx  ss %04lx  vector %lu  error code 0x%lx\n", ReadCr4(), r.cs, r.ss,
+        r.vector, r.error_code);
+  if (r.vector == kPageFault) PrintPageFault(print, r.error_code);
 }
 
 bool InStackGuard(uint64_t address) {
@@ -156,16 +157,22 @@ void UseExceptionTables(const ExceptionTables& tables) {
 }
 
 void HandleException(const Registers* registers) {
-  if (registers->vector == kNmi && core::IsPanicking()) {
-    core::StopForPanic(registers->rip, registers->rbp);
+  if (registers->vector == kNmi && exception_handlers.is_panicking()) {
+    exception_handlers.stop(registers->rip, registers->rbp);
   }
   fault_address = ReadCr2();
   const char* what = kNames[registers->vector % kExceptionVectors];
   if (registers->vector == kPageFault && InStackGuard(fault_address)) what = "stack overflow";
-  core::PanicFromException(what, registers->rip, registers->rbp, PrintRegisters, registers);
+  exception_handlers.panic({.what = what,
+                            .pc = registers->rip,
+                            .frame_pointer = registers->rbp,
+                            .print_registers = PrintRegisters,
+                            .registers = registers});
+  Halt();
 }
 
-void InstallExceptionHandlers() {
+void InstallExceptionHandlers(const ExceptionHandlers& handlers) {
+  exception_handlers = handlers;
   for (unsigned vector = 0; vector < kExceptionVectors; ++vector) FillGate(vector);
   UseExceptionTables({__gdt, &task_state, exception_stack, nested_stack});
 }

@@ -23,7 +23,8 @@ constexpr PhysRange kAlwaysMapped{PhysAddr(), kEarlyMapEnd};
 
 }  // namespace
 
-Result<PhysAddr> BuildIdentityMap(unsigned levels, const PhysicalMemory& ram, PageSource& pages) {
+Result<PhysAddr> BuildIdentityMap(unsigned levels, bool huge, const PhysicalMemory& ram,
+                                  PageSource& pages) {
   // Without memory for a table its address is null, as for PageTables.
   const auto new_table = [&pages]() -> uint64_t {
     const Result<PageFrame> page = pages.AllocatePage();
@@ -32,10 +33,12 @@ Result<PhysAddr> BuildIdentityMap(unsigned levels, const PhysicalMemory& ram, Pa
   const Error no_memory{ErrorCode::kOutOfMemory, PhysAddr()};
   PageTables tables(new_table(), levels, 0);
   if (tables.root() == 0) return no_memory;
+  const Leaf leaf = huge ? Leaf::kHugePage : Leaf::kLargePage;
+  const uint64_t grain = huge ? kHugePageSize : kLargePageSize;
   const auto map = [&](PhysRange range) {
-    const uint64_t begin = AlignDown(range.begin.raw(), kLargePageSize);
-    const uint64_t end = AlignUp(range.end().raw(), kLargePageSize);
-    return tables.Map(begin, begin, end - begin, Leaf::kLargePage, kPresent | kWritable, new_table);
+    const uint64_t begin = AlignDown(range.begin.raw(), grain);
+    const uint64_t end = AlignUp(range.end().raw(), grain);
+    return tables.Map(begin, begin, end - begin, leaf, kPresent | kWritable, new_table);
   };
   if (!map(kAlwaysMapped)) return no_memory;
   for (size_t i = 0; i < ram.window_count(); ++i) {

@@ -69,7 +69,7 @@ class IdentityMapTest : public testing::TestWithParam<unsigned> {
 
 TEST_P(IdentityMapTest, MapsItsOwnTables) {
   Pages pages(Pages::kCount);
-  const Result<PhysAddr> root = BuildIdentityMap(GetParam(), Ram(pages), pages);
+  const Result<PhysAddr> root = BuildIdentityMap(GetParam(), false, Ram(pages), pages);
   ASSERT_TRUE(root.ok());
   ASSERT_FALSE(pages.taken().empty());
   for (const PhysAddr table : pages.taken()) {
@@ -80,7 +80,7 @@ TEST_P(IdentityMapTest, MapsItsOwnTables) {
 
 TEST_P(IdentityMapTest, MapsWhatLiesBelowFourGibibytesAndRamAbove) {
   Pages pages(Pages::kCount);
-  const Result<PhysAddr> root = BuildIdentityMap(GetParam(), Ram(pages), pages);
+  const Result<PhysAddr> root = BuildIdentityMap(GetParam(), false, Ram(pages), pages);
   ASSERT_TRUE(root.ok());
   const uint64_t end = khocore::AlignUp(kHigh.end().raw(), kLargePageSize);
   for (uint64_t at = 0; at < end; at += kLargePageSize) {
@@ -89,12 +89,29 @@ TEST_P(IdentityMapTest, MapsWhatLiesBelowFourGibibytesAndRamAbove) {
   EXPECT_EQ(EntryFor(root.value().raw(), end), 0u);
 }
 
+TEST_P(IdentityMapTest, TakesAnEntryPerGibibyteWhereTheCpuCan) {
+  Pages pages(Pages::kCount);
+  khocore::PhysicalMemory ram = Ram(pages);
+  const PhysRange far{PhysAddr::FromRaw((uint64_t{500} << 30) + kPageSize), kPageSize};
+  ASSERT_TRUE(ram.AddWindow(far, nullptr).ok());
+  const Result<PhysAddr> root = BuildIdentityMap(GetParam(), true, ram, pages);
+  ASSERT_TRUE(root.ok());
+  PageTables tables(root.value().raw(), GetParam(), 0);
+  for (const uint64_t gibibyte : {0, 1, 3, 4, 5, 6, 500}) {
+    const uint64_t* entry = tables.FindLeaf(gibibyte * kHugePageSize + 0x345678);
+    ASSERT_NE(entry, nullptr) << gibibyte;
+    EXPECT_EQ(*entry, gibibyte * kHugePageSize | kPresent | kWritable | kLargePage);
+  }
+  EXPECT_EQ(tables.FindLeaf(7 * kHugePageSize), nullptr);
+  EXPECT_EQ(tables.FindLeaf(499 * kHugePageSize), nullptr);
+}
+
 TEST_P(IdentityMapTest, SaysWhenThereIsNoPageForAnyOfItsTables) {
   Pages enough(Pages::kCount);
-  ASSERT_TRUE(BuildIdentityMap(GetParam(), Ram(enough), enough).ok());
+  ASSERT_TRUE(BuildIdentityMap(GetParam(), false, Ram(enough), enough).ok());
   for (size_t available = 0; available < enough.taken().size(); ++available) {
     Pages pages(available);
-    const Result<PhysAddr> root = BuildIdentityMap(GetParam(), Ram(pages), pages);
+    const Result<PhysAddr> root = BuildIdentityMap(GetParam(), false, Ram(pages), pages);
     ASSERT_FALSE(root.ok()) << available;
     EXPECT_EQ(root.error().code, ErrorCode::kOutOfMemory);
   }

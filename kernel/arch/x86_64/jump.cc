@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/jump.h"
+
 #include <string.h>
 
-#include "kernel/arch/arch.h"
 #include "kernel/arch/x86_64/identity_map.h"
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/mmu.h"
 #include "kernel/arch/x86_64/relocate.h"
-#include "kernel/core/panic.h"
+#include "kernel/base/panic.h"
 
 namespace arch {
 
@@ -27,7 +28,7 @@ void FillCopies(Span<const Segment> segments, RelocatorCopy* copies) {
   for (size_t i = 0; i < segments.size; ++i) {
     const Segment& segment = segments[i];
     copies[i] = {segment.source.raw(), segment.destination.begin.raw(), segment.bytes,
-                 segment.destination.size - segment.bytes};
+                 khocore::AlignUp(segment.bytes, kPageSize) - segment.bytes};
   }
 }
 
@@ -63,7 +64,7 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
   if (!taken.ok()) return taken.error();
   const ControlPages& control = taken.value();
 
-  const Result<PhysAddr> tables = BuildIdentityMap(PagingLevels(), ram, pages);
+  const Result<PhysAddr> tables = BuildIdentityMap(PagingLevels(), HasHugePages(), ram, pages);
   if (!tables.ok()) return tables.error();
 
   const size_t code_bytes = static_cast<size_t>(__relocator_end - __relocator_begin);

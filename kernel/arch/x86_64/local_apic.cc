@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/local_apic.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/arch/x86_64/io.h"
 
 namespace arch {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/mmu.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/page_tables.h"
+#include "kernel/base/panic.h"
 
-/// The pool of page tables. A table of 2 MiB pages maps 1 GiB, so the pool's 64 pages beyond the
-/// early map reach 62 GiB of contiguous RAM or more above 4 GiB, and less when RAM is scattered:
-/// each GiB that is touched costs one page, each 512 GiB another.
+/// The pool of page tables. A GiB that is RAM throughout takes an entry, where the CPU has such
+/// pages; any other takes a table of 2 MiB pages, and each 512 GiB one more.
 extern "C" {
 __attribute__((section(".bss.tables"))) arch::TablePool __table_pool;
 /// Written by start.S.
@@ -67,44 +67,74 @@ bool MapEntries(Span<uint64_t> entries, uint64_t begin, uint64_t flags, uint64_t
   return changed;
 }
 
-Status MapIdentity(PhysRange range, uint64_t flags) {
-  const uint64_t limit = AddressLimit();
-  if (range.Wraps() || range.end().raw() > limit) {
-    return khocore::Error{ErrorCode::kOutsideRam, range.begin, range.size, limit};
-  }
-  PageTables tables = RunningTables();
+/// The entry for the GiB that `address` lies in, or null when there is no page for its table.
+uint64_t* HugeEntry(PageTables& tables, uint64_t address) {
+  return tables.Make(address, Leaf::kHugePage, kNewTableFromPool).data;
+}
+
+/// Maps from `begin` to `end`, multiples of 2 MiB. Errors: as `MapRam`.
+Status MapPages(PageTables& tables, uint64_t begin, uint64_t end, uint64_t flags, bool* changed) {
   const uint64_t no_execute = NoExecuteBit();
-  bool changed = false;
-  const uint64_t end = AlignUp(range.end().raw(), kLargePageSize);
-  for (uint64_t at = AlignDown(range.begin.raw(), kLargePageSize); at < end;) {
+  const bool huge_pages = HasHugePages() && flags == 0;
+  for (uint64_t at = begin; at < end;) {
+    const PhysAddr where = PhysAddr::FromRaw(at);
+    uint64_t* const huge = HugeEntry(tables, at);
+    if (huge == nullptr) return khocore::Error{ErrorCode::kOutOfMemory, where};
+    if (*huge == 0 && huge_pages && at % kHugePageSize == 0 && end - at >= kHugePageSize) {
+      *huge = at | kPresent | kWritable | kLargePage | no_execute;
+    }
+    if ((*huge & kLargePage) != 0) {
+      if (flags != 0) return khocore::Error{ErrorCode::kOverlap, where, *huge, flags};
+      at = AlignDown(at, kHugePageSize) + kHugePageSize;
+      continue;
+    }
     Span<uint64_t> entries = tables.Make(at, Leaf::kLargePage, kNewTableFromPool);
-    if (entries.size == 0) return khocore::Error{ErrorCode::kOutOfMemory, PhysAddr::FromRaw(at)};
+    if (entries.size == 0) return khocore::Error{ErrorCode::kOutOfMemory, where};
     const uint64_t wanted = (end - at) / kLargePageSize;
     if (entries.size > wanted) entries.size = wanted;
-    changed = MapEntries(entries, at, flags, no_execute) || changed;
+    *changed = MapEntries(entries, at, flags, no_execute) || *changed;
     at += entries.size * kLargePageSize;
   }
+  return Ok{};
+}
+
+Status MapIdentity(PhysRange range, uint64_t flags) {
+  const uint64_t limit = AddressLimit();
+  const uint64_t begin = AlignDown(range.begin.raw(), kLargePageSize);
+  const bool beyond = range.Wraps() || range.end().raw() > limit;
+  const uint64_t end = beyond ? limit : AlignUp(range.end().raw(), kLargePageSize);
+  PageTables tables = RunningTables();
+  bool changed = false;
+  const Status mapped = MapPages(tables, begin, end, flags, &changed);
   // The CPU never remembers that something is not mapped, so new entries need no flush.
   if (changed) WriteCr3(ReadCr3());
-  return Ok{};
+  if (mapped.ok() && beyond) {
+    const PhysAddr where = PhysAddr::FromRaw(begin < limit ? limit : range.begin.raw());
+    return khocore::Error{ErrorCode::kOutsideRam, where, range.size, limit};
+  }
+  return mapped;
 }
 
 void ProtectImagePages(PageTables& tables) {
   const uint64_t no_execute = NoExecuteBit();
-  uint64_t at = kImageBase;
-  for (uint64_t& entry : tables.Find(kImageBase, Leaf::kPage)) {
-    const uint64_t physical = entry & kTableAddress;
-    if (at >= ImageAddress(__image_end) || at == ImageAddress(__stack_guard)) {
-      entry = 0;
-    } else if (at < ImageAddress(__text_end)) {
-      entry = physical | kPresent;
-    } else if (at < ImageAddress(__rodata_end)) {
-      entry = physical | kPresent | no_execute;
-    } else {
-      entry = physical | kPresent | kWritable | no_execute;
+  const Span<uint64_t> entries = tables.Find(kImageBase, Leaf::kPage);
+  const auto index = [](const void* at) {
+    return (ImageAddress(at) - kImageBase) / khocore::kPageSize;
+  };
+  const struct {
+    uint64_t end;
+    uint64_t flags;
+  } parts[] = {{index(__text_end), kPresent},
+               {index(__rodata_end), kPresent | no_execute},
+               {index(__image_end), kPresent | kWritable | no_execute},
+               {entries.size, 0}};
+  uint64_t i = 0;
+  for (const auto& part : parts) {
+    for (; i < part.end; ++i) {
+      entries[i] = part.flags == 0 ? 0 : (entries[i] & kTableAddress) | part.flags;
     }
-    at += khocore::kPageSize;
   }
+  entries[index(__stack_guard)] = 0;
 }
 
 /// The early map had to be executable one to one, because the CPU came from there.
@@ -132,9 +162,16 @@ uint64_t ImageEntry() {
   return reinterpret_cast<const uint64_t*>((ReadCr3() & kTableAddress) + window)[kTableEntries - 1];
 }
 
+bool HasHugePages() {
+  constexpr uint32_t kPage1Gb = uint32_t{1} << 26;  // CPUID 80000001, EDX
+  return Cpuid(0x80000000).eax >= 0x80000001 && (Cpuid(0x80000001).edx & kPage1Gb) != 0;
+}
+
 void AllowExecution(PhysAddr page) {
   PageTables tables = RunningTables();
-  tables.Find(page.raw(), Leaf::kLargePage)[0] &= ~kNoExecute;
+  uint64_t* const entry = tables.FindLeaf(page.raw());
+  KHORIG_CHECK(entry != nullptr);
+  *entry &= ~kNoExecute;
   WriteCr3(ReadCr3());
 }
 

@@ -17,6 +17,9 @@ khocore::PhysAddr PhysicalOf(const void* image_address);
 /// kernel is called there. `page` is mapped.
 void AllowExecution(khocore::PhysAddr page);
 
+/// Whether the CPU has pages of 1 GiB.
+bool HasHugePages();
+
 /// The entry of the topmost page table through which the image is mapped.
 uint64_t ImageEntry();
 

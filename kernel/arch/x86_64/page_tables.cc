@@ -17,10 +17,22 @@ khocore::Span<uint64_t> PageTables::Make(uint64_t virtual_address, Leaf leaf, Ne
       if (page == 0) return {};
       entry = page | kPresent | kWritable;
     }
+    if ((entry & kLargePage) != 0) return {};
     table = Table(entry & kTableAddress);
   }
   const size_t first = Index(virtual_address, last);
   return {table + first, kTableEntries - first};
+}
+
+uint64_t* PageTables::FindLeaf(uint64_t virtual_address) {
+  constexpr Leaf kLeaves[] = {Leaf::kHugePage, Leaf::kLargePage, Leaf::kPage};
+  for (const Leaf leaf : kLeaves) {
+    const Span<uint64_t> entries = Find(virtual_address, leaf);
+    if (entries.size == 0) return nullptr;
+    if ((entries[0] & kPresent) == 0) return nullptr;
+    if (leaf == Leaf::kPage || (entries[0] & kLargePage) != 0) return entries.data;
+  }
+  return nullptr;
 }
 
 khocore::Span<uint64_t> PageTables::Find(uint64_t virtual_address, Leaf leaf) {
@@ -37,8 +49,8 @@ khocore::Span<uint64_t> PageTables::Find(uint64_t virtual_address, Leaf leaf) {
 
 bool PageTables::Map(uint64_t virtual_address, uint64_t physical, uint64_t bytes, Leaf leaf,
                      uint64_t flags, NewTable new_table) {
-  const uint64_t leaf_bytes = leaf == Leaf::kLargePage ? kLargePageSize : khocore::kPageSize;
-  const uint64_t leaf_flags = leaf == Leaf::kLargePage ? flags | kLargePage : flags;
+  const uint64_t leaf_bytes = khocore::kPageSize << (9 * (static_cast<unsigned>(leaf) - 1));
+  const uint64_t leaf_flags = leaf == Leaf::kPage ? flags : flags | kLargePage;
   for (uint64_t offset = 0; offset < bytes;) {
     const Span<uint64_t> entries = Make(virtual_address + offset, leaf, new_table);
     if (entries.size == 0) return false;

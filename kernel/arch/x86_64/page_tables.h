@@ -20,11 +20,12 @@ inline constexpr uint64_t kTableAddress = 0x000ffffffffff000;
 
 inline constexpr size_t kTableEntries = 512;
 inline constexpr uint64_t kLargePageSize = uint64_t{2} << 20;
+inline constexpr uint64_t kHugePageSize = uint64_t{1} << 30;
 /// What the first tables map one to one; firmware and devices of a PC lie below.
 inline constexpr uint64_t kEarlyMapEnd = uint64_t{4} << 30;
 
-/// Level of an entry that maps a page of 4 KiB or 2 MiB.
-enum class Leaf : unsigned { kPage = 1, kLargePage = 2 };
+/// Level of an entry that maps a page of 4 KiB, 2 MiB or, where the CPU has them, 1 GiB.
+enum class Leaf : unsigned { kPage = 1, kLargePage = 2, kHugePage = 3 };
 
 /// A tree of page tables with four or five levels. It reads and writes the tables through a window:
 /// the table at physical address `p` is visible at `p + window`. Code and data of this class are
@@ -47,11 +48,15 @@ class PageTables {
            NewTable new_table);
 
   /// The entries from the one that maps `virtual_address` at the leaf's level to the last of its
-  /// table, and the tables on the way to it. Empty when `new_table` has no page.
+  /// table, and the tables on the way to it. Empty when `new_table` has no page, and when a larger
+  /// page is in the way.
   khocore::Span<uint64_t> Make(uint64_t virtual_address, Leaf leaf, NewTable new_table);
 
   /// As `Make`, but empty when there is no such table.
   khocore::Span<uint64_t> Find(uint64_t virtual_address, Leaf leaf);
+
+  /// The entry that maps `virtual_address`, of whatever size, or null.
+  uint64_t* FindLeaf(uint64_t virtual_address);
 
  private:
   static size_t Index(uint64_t virtual_address, unsigned level) {
@@ -68,7 +73,9 @@ class PageTables {
 /// taken and not with the rest of the image, most of it being left alone.
 struct TablePool {
   static constexpr size_t kEarlyPages = 16;  ///< at most 15 go into the early map
-  static constexpr size_t kRunningPages = 64;
+  /// RAM in 64 pieces whose ends all lie in GiBs of their own, and a table for each 512 GiB up to
+  /// 4 TiB; with pages of 2 MiB alone, 136 GiB.
+  static constexpr size_t kRunningPages = 136;
   static constexpr size_t kPages = kEarlyPages + kRunningPages;
 
   /// A zeroed table, or null when none is left.

@@ -93,6 +93,21 @@ TEST(PageTablesTest, FindStopsAtALargePage) {
   EXPECT_EQ(tables.Find(0, Leaf::kLargePage).size, kTableEntries);
 }
 
+TEST(PageTablesTest, AHugePageHasNoTables) {
+  auto pool = std::make_unique<TablePool>();
+  PageTables tables(reinterpret_cast<uint64_t>(pool->Take()), 4, 0);
+  auto new_table = [&] { return reinterpret_cast<uint64_t>(pool->Take()); };
+  constexpr uint64_t kBegin = 7 * kHugePageSize;
+  ASSERT_TRUE(tables.Map(kBegin, kBegin, kHugePageSize, Leaf::kHugePage, kFlags, new_table));
+  const size_t used = pool->used;
+  EXPECT_EQ(tables.Make(kBegin + kLargePageSize, Leaf::kLargePage, new_table).size, 0u);
+  EXPECT_EQ(pool->used, used);
+  const uint64_t* entry = tables.FindLeaf(kBegin + 12345678);
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(*entry, kBegin | kFlags | kLargePage);
+  EXPECT_EQ(tables.FindLeaf(kBegin + kHugePageSize), nullptr);
+}
+
 TEST(PageTablesTest, MapStopsAtTheEnd) {
   auto pool = std::make_unique<TablePool>();
   PageTables tables(reinterpret_cast<uint64_t>(pool->Take()), 4, 0);

@@ -47,8 +47,6 @@ bool StopFunction(unsigned bus, unsigned device, unsigned function) {
 }
 
 unsigned StopDevice(unsigned bus, unsigned device) {
-  const uint32_t id = ReadConfig(Address(bus, device, 0, kIdRegister));
-  if ((id & 0xffff) == kNoFunction) return 0;
   const uint32_t header = ReadConfig(Address(bus, device, 0, kHeaderRegister));
   const unsigned functions = header & kMultiFunction ? kFunctions : 1;
   unsigned stopped = 0;
@@ -66,8 +64,12 @@ unsigned StopPciBusMasters() {
   if (!HasConfigPorts()) return 0;
   unsigned stopped = 0;
   // All buses and not only those behind bridges: an extra root bus hangs from nothing.
-  for (unsigned bus = 0; bus < kBuses; ++bus) {
-    for (unsigned device = 0; device < kDevices; ++device) stopped += StopDevice(bus, device);
+  const uint32_t end = Address(kBuses, 0, 0, kIdRegister);
+  const uint32_t step = Address(0, 1, 0, 0) - Address(0, 0, 0, 0);
+  for (uint32_t address = Address(0, 0, 0, kIdRegister); address != end; address += step) {
+    if ((ReadConfig(address) & 0xffff) == kNoFunction) continue;
+    const unsigned number = (address & ~kEnable) / step;
+    stopped += StopDevice(number / kDevices, number % kDevices);
   }
   return stopped;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/quiesce.h"
 
-#include "kernel/arch/arch.h"
+#include "kernel/arch/mmu.h"
+#include "kernel/arch/quiesce.h"
 #include "kernel/arch/x86_64/io.h"
 
 namespace arch {

@@ -13,7 +13,4 @@ namespace arch {
 /// Where this kernel lies, zero-initialized data included.
 khocore::PhysRange ImageInMemory();
 
-/// Prints what a boot protocol ignores, for `BootReader::Note`.
-void PrintIgnored(const char* text, uint64_t value);
-
 }  // namespace arch

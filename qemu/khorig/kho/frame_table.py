@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The page allocator's own view of memory: one byte per page frame (khocore/frame_table.h)."""
+"""The page allocator's own view of memory: a byte for each page frame (khocore/frame_table.h)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from khorig.kho.blocks import Int64Array
-from khorig.mem.memory import PhysicalMemory
+from khorig.mem.memory import PhysicalMemory, read_bytes
 
 TAIL = 31  # in the order bits of a frame that is not the first of its block
 _ORDER_BITS = 0x1F
 _STATE_SHIFT = 5
+_STATE_MASK = 3
 _SCRATCH_BIT = 0x80
+
+CHUNK_FRAMES = 4096
+CHUNK_HAS_BYTES = 0x9F  # no frame's byte: scratch that is no RAM
 
 
 class FrameState(enum.IntEnum):
@@ -55,11 +59,6 @@ class FrameByte:
         return f"{self.state.name.lower().replace('_', ' ')} {place}{scratch} ({self.raw:#04x})"
 
 
-# Which bits of an entry tell the state, and what they are for a frame that is in use.
-FRAME_STATE_MASK = 3 << _STATE_SHIFT
-FRAME_ALLOCATED_BITS = int(FrameState.ALLOCATED) << _STATE_SHIFT
-
-
 def frame_byte(state: FrameState, order: int | None) -> int:
     """The byte of a frame outside scratch; `order` None for a frame inside a block."""
     return int(state) << _STATE_SHIFT | (TAIL if order is None else order)
@@ -67,36 +66,83 @@ def frame_byte(state: FrameState, order: int | None) -> int:
 
 @dataclass(frozen=True, eq=False)
 class FrameTable:
-    """A copy of the table."""
+    """A copy of the table. Frames come in aligned chunks; a chunk whose frames differ has bytes of
+    its own, of any other one byte tells all."""
 
     first: int  # number of the first frame
-    entries: npt.NDArray[np.uint8]
+    count: int
+    chunks: npt.NDArray[np.uint8]  # of each chunk, the byte of its first frame or CHUNK_HAS_BYTES
+    places: Int64Array  # of each chunk, its place in `bytes` where it has bytes
+    bytes: npt.NDArray[np.uint8]  # CHUNK_FRAMES in a row
 
     def covers(self, frames: Int64Array) -> npt.NDArray[np.bool_]:
         """Which frames are in the table."""
-        return (frames >= self.first) & (frames < self.first + len(self.entries))
+        return (frames >= self.first) & (frames < self.first + self.count)
 
-    def bytes_of(self, frames: Int64Array) -> npt.NDArray[np.uint8]:
-        """The entries of some frames; 0, not RAM, for those outside the table."""
+    def states(self, frames: Int64Array) -> npt.NDArray[np.uint8]:
+        """The byte of each frame, 0 (no RAM) outside the table."""
         found = np.zeros(len(frames), dtype=np.uint8)
         covered = self.covers(frames)
-        found[covered] = self.entries[frames[covered] - self.first]
+        index = frames[covered] - self.first // CHUNK_FRAMES * CHUNK_FRAMES
+        chunk, offset = index // CHUNK_FRAMES, index % CHUNK_FRAMES
+        states = self.chunks[chunk]
+        own = states == CHUNK_HAS_BYTES
+        states[~own & (offset != 0)] |= TAIL
+        states[own] = self.bytes[self.places[chunk[own]], offset[own]]
+        found[covered] = states
         return found
 
     def ram_pages(self, first: int, last: int) -> int:
-        """How many frames from `first` up to `last`, which is not one of them, are RAM."""
-        begin, end = max(first - self.first, 0), max(last - self.first, 0)
-        states = self.entries[begin:end] & FRAME_STATE_MASK
-        return int(np.count_nonzero(states))
+        """How many frames from `first` up to `last`, which is not one of them, are RAM. Costs what
+        there are chunks."""
+        first, last = max(first, self.first), min(last, self.first + self.count)
+        if first >= last:
+            return 0
+        base = self.first // CHUNK_FRAMES * CHUNK_FRAMES
+        low, high = (first - base) // CHUNK_FRAMES, -(-(last - base) // CHUNK_FRAMES)
+        begins = base + np.arange(low, high, dtype=np.int64) * CHUNK_FRAMES
+        starts, ends = np.maximum(begins, first), np.minimum(begins + CHUNK_FRAMES, last)
+        chunks = self.chunks[low:high]
+        mixed = chunks == CHUNK_HAS_BYTES
+        is_ram = ~mixed & ((chunks >> _STATE_SHIFT & _STATE_MASK) != FrameState.NOT_RAM)
+        total = int((ends - starts)[is_ram].sum())
+        for at in np.flatnonzero(mixed).tolist():
+            row = self.bytes[self.places[low + at]]
+            part = row[int(starts[at] - begins[at]) : int(ends[at] - begins[at])]
+            total += int(np.count_nonzero(part >> _STATE_SHIFT & _STATE_MASK))
+        return total
 
     def at(self, frame: int) -> FrameByte:
-        """The entry of one frame; not RAM outside the table."""
-        index = frame - self.first
-        inside = 0 <= index < len(self.entries)
-        return FrameByte(int(self.entries[index]) if inside else 0)
+        """The byte of one frame."""
+        return FrameByte(int(self.states(np.array([frame], dtype=np.int64))[0]))
+
+    def every(self) -> Int64Array:
+        """The number of every frame in the table."""
+        return np.arange(self.first, self.first + self.count, dtype=np.int64)
+
+    def frames_in(self, state: FrameState) -> Int64Array:
+        """The frames in a state, ascending."""
+        mixed = self.chunks == CHUNK_HAS_BYTES
+        wanted = np.flatnonzero(mixed | (self.chunks >> _STATE_SHIFT & _STATE_MASK == state))
+        begin = (self.first // CHUNK_FRAMES + wanted) * CHUNK_FRAMES
+        frames = (begin[:, np.newaxis] + np.arange(CHUNK_FRAMES, dtype=np.int64)).ravel()
+        frames = frames[self.covers(frames)]
+        found: Int64Array = frames[self.states(frames) >> _STATE_SHIFT & _STATE_MASK == state]
+        return found
 
 
 def read_frame_table(memory: PhysicalMemory, address: int, first: int, count: int) -> FrameTable:
-    """Copies the table of `count` frames from frame number `first` on. Raises OutsideRam."""
-    with memory.view(address, count) as view:
-        return FrameTable(first, np.frombuffer(bytes(view), dtype=np.uint8))
+    """Copies the table of `count` frames from frame number `first` on, whose directory lies at
+    `address`: a byte per chunk, rounded up to 8, and a u64 per chunk, the address of the chunk's
+    own bytes if it has any. Raises OutsideRam."""
+    chunks = -(-(first % CHUNK_FRAMES + count) // CHUNK_FRAMES)
+    offset = -(-chunks // 8) * 8
+    directory = read_bytes(memory, address, offset + 8 * chunks)
+    kinds = np.frombuffer(directory, dtype=np.uint8, count=chunks)
+    addresses = np.frombuffer(directory, dtype="<u8", count=chunks, offset=offset)
+    own = np.flatnonzero(kinds == CHUNK_HAS_BYTES)
+    places = np.zeros(chunks, dtype=np.int64)
+    places[own] = np.arange(len(own))
+    rows = [read_bytes(memory, int(addresses[chunk]), CHUNK_FRAMES) for chunk in own.tolist()]
+    table = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, CHUNK_FRAMES)
+    return FrameTable(first, count, kinds, places, table)

@@ -8,7 +8,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from khorig.kho.blocks import BoolArray, Int64Array
-from khorig.kho.frame_table import FRAME_ALLOCATED_BITS, FRAME_STATE_MASK, FrameTable
+from khorig.kho.frame_table import FrameState, FrameTable
 from khorig.kho.handover import Handover
 from khorig.kho.layout import Geometry
 from khorig.kho.owners import Owners
@@ -77,12 +77,13 @@ class PageRuns:
 
     def _used(self, table: FrameTable) -> Int64Array:
         """What the kernel itself has allocated."""
-        used: BoolArray = (table.entries & FRAME_STATE_MASK) == FRAME_ALLOCATED_BITS
-        for first, count in zip(self.first.tolist(), self.count.tolist()):
-            begin = max(0, first - table.first)
-            used[begin : max(0, first + count - table.first)] = False
-        used[self.nodes[table.covers(self.nodes)] - table.first] = False
-        return np.flatnonzero(used) + table.first
+        used = table.frames_in(FrameState.ALLOCATED)
+        mine: BoolArray = np.ones(len(used), dtype=np.bool_)
+        ends = np.searchsorted(used, np.stack([self.first, self.first + self.count]))
+        for begin, end in ends.T.tolist():
+            mine[begin:end] = False
+        left: Int64Array = np.setdiff1d(used[mine], self.nodes, assume_unique=True)
+        return left
 
     def runs(self, first: Int64Array, count: Int64Array | None = None) -> list[int]:
         """[first, count, first, count, ...] of ascending runs, or of single pages."""

@@ -39,7 +39,7 @@ def odd_frames(
     order, head and every tail, in one of `states`. `blocks` are disjoint and inside RAM."""
     frames = blocks.page_frames()
     heads = np.cumsum(blocks.counts) - blocks.counts
-    found = table.bytes_of(frames)
+    found = table.states(frames)
     wrong: Int64Array = np.arange(len(frames), dtype=np.int64)
     for state in states:
         expected = np.full(len(frames), frame_byte(state, None), dtype=np.uint8)

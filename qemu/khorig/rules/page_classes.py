@@ -52,7 +52,7 @@ class PageClasses:
         if snapshot.frames is not None:
             table = snapshot.frames
             covered = table.covers(frames)
-            states = table.entries[frames[covered] - table.first] >> _STATE_SHIFT & _STATES
+            states = table.states(frames[covered]) >> _STATE_SHIFT & _STATES
             kinds = np.full(_STATES + 1, unknown, dtype=np.uint8)
             kinds[FrameState.FREE] = _NUMBERS.index(PageClass.FREE)
             kinds[FrameState.ALLOCATED] = _NUMBERS.index(PageClass.KERNEL)
@@ -82,8 +82,7 @@ class PageClasses:
         if kind is PageClass.SCRATCH and snapshot.scratch is not None:
             return sum(area.size for area in snapshot.scratch) >> snapshot.geometry.page_shift
         if kind in (PageClass.KERNEL, PageClass.FREE) and snapshot.frames is not None:
-            table = snapshot.frames
-            every = np.arange(table.first, table.first + len(table.entries), dtype=np.int64)
+            every = snapshot.frames.every()
             return int(np.count_nonzero(self.of(every) == _NUMBERS.index(kind)))
         return None
 

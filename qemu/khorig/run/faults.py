@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kernel's deliberate defects (kernel/core/options.h)."""
+"""The kernel's deliberate defects (kernel/rig/fault.h)."""
 
 from __future__ import annotations
 

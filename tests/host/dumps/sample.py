@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Collection, Mapping, Sequence
 
 import numpy as np
+from view.frame_table_writer import write_frame_table
 from view.handover_image import (
     LOG_TEXT,
     MIB,
@@ -185,7 +186,7 @@ class Sample:
             table[first] = _ALLOCATED | order
         for at, value in self.frames.items():
             table[at - RAM.begin >> 12] = value
-        self.image.ram.write(FRAME_TABLE, table.tobytes())
+        write_frame_table(self.image.ram, FRAME_TABLE, table.tobytes())
 
     def dump(self) -> Dump:
         """The memory as a dump of a run."""

@@ -18,8 +18,10 @@ from view.handover_image import MIB, PAGE
 
 from khorig.kho.boot.handoff_fields import Field, Handoff
 from khorig.kho.clients.khorig import MEMBLOCK_PATH, METADATA_PATH
+from khorig.kho.frame_table import CHUNK_FRAMES, CHUNK_HAS_BYTES, FrameState
 from khorig.kho.snapshot import find_snapshot
 from khorig.mem.formats import open_dump
+from khorig.mem.memory import read_bytes
 from khorig.rules.check import check, is_broken
 from khorig.rules.outcome import Status
 from khorig.rules.registry import RULES
@@ -68,8 +70,7 @@ def _free_page(r: RealImage) -> int:
     """In the part of memory that the leaf of the smallest blocks covers."""
     table = r.clean.frames
     assert table is not None
-    free = np.flatnonzero(table.entries >> 5 == 1)
-    return (int(free[0]) + table.first) * PAGE
+    return int(table.frames_in(FrameState.FREE)[0]) * PAGE
 
 
 def _end(r: RealImage) -> int:
@@ -93,10 +94,14 @@ def _first_of_order(r: RealImage, order: int) -> int:
 
 
 def _frame_entry(r: RealImage, address: int) -> int:
-    run = r.clean.dump.run
-    assert run and run.frame_table
-    table, first, _ = run.frame_table
-    return table + address // PAGE - first
+    run, table = r.clean.dump.run, r.clean.frames
+    assert run and run.frame_table and table is not None
+    chunk, offset = divmod(address // PAGE, CHUNK_FRAMES)
+    chunk -= table.first // CHUNK_FRAMES
+    assert table.chunks[chunk] == CHUNK_HAS_BYTES
+    place = run.frame_table[0] + -(-len(table.chunks) // 8) * 8 + 8 * chunk
+    (entries,) = struct.unpack("<Q", read_bytes(r.clean.memory, place, 8))
+    return int(entries) + offset
 
 
 breaks("KHR-I001")(lambda r: r.write(_root(r), b"GARBAGE!"))

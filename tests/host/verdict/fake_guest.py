@@ -9,6 +9,7 @@ from typing import Any, Sequence
 
 import libfdt
 import xxhash
+from view.frame_table_writer import ENTRIES, write_frame_table
 from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typical_image
 
 from khorig.guest.event import GuestEvent
@@ -28,6 +29,7 @@ FREE, ALLOCATED, TAIL = 0x20, 0x40, 0x1F
 SCRATCH_BIT = 0x80
 FRAMES = RAM.size // PAGE
 TABLE = SCRATCH[1].begin  # the frame table lies in scratch
+FRAME_BYTES = TABLE + ENTRIES
 PARAMETERS = SCRATCH[0].begin + 0x10000
 KHO_DATA = PARAMETERS + 0x1000 + 16
 ARRAY = PARAMETERS + 0x2000
@@ -125,7 +127,7 @@ class FakeGuest:
             for frame in range(first, first + (1 << order)):
                 table[frame] = ALLOCATED | TAIL
             table[first] = ALLOCATED | order
-        self.image.ram.write(TABLE, bytes(table))
+        write_frame_table(self.image.ram, TABLE, bytes(table))
 
     def write_handoff(self) -> None:
         """boot_params with the handover, and the scratch array."""

@@ -10,6 +10,7 @@ from typing import Callable
 import pytest
 from verdict.fake_guest import (
     ARRAY,
+    FRAME_BYTES,
     KHO_DATA,
     PARAMETERS,
     TABLE,
@@ -140,7 +141,7 @@ def test_tail_that_was_not_restored() -> None:
     guest = sealed_guest()
     assert guest.first_generation() + guest.enters() == []
     page = block_of(guest, 4) + 15 * PAGE
-    guest.image.ram.write(TABLE + (page - RAM.begin) // PAGE, bytes([0x60 | TAIL]))
+    guest.image.ram.write(FRAME_BYTES + (page - RAM.begin) // PAGE, bytes([0x60 | TAIL]))
     finding = first(guest.restores(), temporal.BLOCKS_RESTORED, page, "memblock/mem0 page 15")
     assert "preserved tail" in finding.what and "expected allocated tail" in finding.what
 

@@ -8,6 +8,7 @@ import struct
 import pytest
 from verdict.fake_guest import (
     ALLOCATED,
+    FRAME_BYTES,
     FREE,
     TABLE,
     TAIL,
@@ -303,7 +304,7 @@ def test_allocator_disagrees(offset: int, value: int, text: str) -> None:
     guest = sealed_guest()
     block = block_of(guest, 4)
     page = block + offset * PAGE
-    guest.image.ram.write(TABLE + (page - RAM.begin) // PAGE, bytes([value]))
+    guest.image.ram.write(FRAME_BYTES + (page - RAM.begin) // PAGE, bytes([value]))
     finding = first(guest.first_generation(), "KHR-I024", page, f"memblock/mem0 page {offset}")
     assert text in finding.what
 
@@ -311,7 +312,7 @@ def test_allocator_disagrees(offset: int, value: int, text: str) -> None:
 def test_tree_on_a_free_page() -> None:
     guest = sealed_guest()
     node = guest.image.nodes[2]
-    guest.image.ram.write(TABLE + (node - RAM.begin) // PAGE, bytes([FREE]))
+    guest.image.ram.write(FRAME_BYTES + (node - RAM.begin) // PAGE, bytes([FREE]))
     finding = guest.first_generation()[0]
     assert finding.rule == "KHR-I025" and finding.owner.startswith("radix node of level 3")
 

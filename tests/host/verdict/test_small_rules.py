@@ -12,7 +12,7 @@ from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.blocks import Blocks
-from khorig.kho.frame_table import FrameTable
+from khorig.kho.frame_table import CHUNK_FRAMES, CHUNK_HAS_BYTES, FrameTable
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import PhysRange, RamMemory
 from khorig.rules.frames import odd_frames
@@ -26,8 +26,30 @@ from khorig.run.judge import RunJudge
 # ---- the page allocator
 
 
+def free_frames(first: int, count: int) -> FrameTable:
+    """A table, in one chunk with bytes of its own, of frames that are all free."""
+    row = np.zeros((1, CHUNK_FRAMES), dtype=np.uint8)
+    row[0, first : first + count] = 0x20
+    chunks = np.array([CHUNK_HAS_BYTES], dtype=np.uint8)
+    return FrameTable(first, count, chunks, np.zeros(1, dtype=np.int64), row)
+
+
+@pytest.mark.parametrize(
+    "first, last, pages",
+    [(0, 4096, 64), (0, 100, 0), (100, 101, 1), (150, 300, 14), (164, 200, 0), (120, 130, 10)],
+)
+def test_ram_is_counted_by_chunks_and_by_frames(first: int, last: int, pages: int) -> None:
+    assert free_frames(100, 64).ram_pages(first, last) == pages
+    uniform = FrameTable(
+        0, 3 * CHUNK_FRAMES, np.array([0x20, 0x00, 0x40], dtype=np.uint8),
+        np.zeros(3, dtype=np.int64), np.empty((0, CHUNK_FRAMES), dtype=np.uint8),
+    )  # fmt: skip
+    assert uniform.ram_pages(10, 3 * CHUNK_FRAMES - 5) == 2 * CHUNK_FRAMES - 15
+    assert uniform.ram_pages(CHUNK_FRAMES, 2 * CHUNK_FRAMES) == 0
+
+
 def test_the_lowest_pages_that_are_wrong_are_named() -> None:
-    table = FrameTable(100, np.full(64, 0x20, dtype=np.uint8))
+    table = free_frames(100, 64)
     blocks = Blocks.of([(132, 2), (120, 0), (110, 1)])
     found = odd_frames(table, blocks, most=4)
     assert [(odd.frame, odd.block, odd.order) for odd in found] == [

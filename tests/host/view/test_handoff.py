@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from view.frame_table_writer import write_frame_table
 from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage
 
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.boot.handoff_fields import Handoff
-from khorig.kho.frame_table import FrameState, frame_byte, read_frame_table
+from khorig.kho.frame_table import CHUNK_FRAMES, FrameState, frame_byte, read_frame_table
 from khorig.kho.scratch import check_scratch, read_scratch
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange
@@ -218,7 +219,8 @@ def test_scratch_rules(areas: list[tuple[int, int]], id: str) -> None:
 
 def test_frame_table() -> None:
     image = HandoverImage()
-    image.ram.write(RAM.begin, bytes([0x20, 0xA0, 0x43, 0x5F, 0x5F, 0x60, 0x1F]))
+    entries = bytes([0x20, 0xA0, 0x43, 0x5F, 0x5F, 0x60, 0x1F])
+    write_frame_table(image.ram, RAM.begin, bytes(100) + entries)
     table = read_frame_table(image.memory, RAM.begin, 100, 7)
     free, scratch, head, tail = (table.at(100 + i) for i in range(4))
     assert (free.state, free.order, free.in_scratch) == (FrameState.FREE, 0, False)
@@ -230,10 +232,29 @@ def test_frame_table() -> None:
     assert table.at(98).state is table.at(0).state is FrameState.NOT_RAM
     frames = np.array([99, 100, 106, 107], dtype=np.int64)
     assert table.covers(frames).tolist() == [False, True, True, False]
+    assert table.frames_in(FrameState.ALLOCATED).tolist() == [102, 103, 104]
     assert str(head) == "allocated head of order 3 (0x43)"
     assert str(scratch) == "free head of order 0, scratch (0xa0)"
     assert frame_byte(FrameState.ALLOCATED, 3) == 0x43
     assert frame_byte(FrameState.ALLOCATED, None) == 0x5F
+
+
+def test_frame_table_without_bytes_for_uniform_chunks() -> None:
+    image = HandoverImage()
+    first = 3 * CHUNK_FRAMES - 2
+    # No RAM; an allocated block of two chunks, the second in scratch; a chunk with bytes of its own.
+    image.ram.write(RAM.begin, bytes([0x1F, 0x4D, 0xDF, 0x9F]).ljust(8, b"\0"))
+    places = struct.pack("<4Q", 7, RAM.end, 1 << 60, RAM.begin + 0x5000)
+    image.ram.write(RAM.begin + 8, places)
+    image.ram.write(RAM.begin + 0x5000, bytes([0x25]) + bytes([0x3F]) * (CHUNK_FRAMES - 1))
+    table = read_frame_table(image.memory, RAM.begin, first, 2 * CHUNK_FRAMES + 5)
+    begins = [first, first + 2, first + 3, first + 2 + CHUNK_FRAMES, first + 2 + 2 * CHUNK_FRAMES]
+    frames = np.array([*begins, begins[-1] + 1], dtype=np.int64)
+    assert table.states(frames).tolist() == [0x1F, 0x4D, 0x5F, 0xDF, 0x25, 0x3F]
+    allocated = table.frames_in(FrameState.ALLOCATED)
+    assert (allocated[0], len(allocated)) == (first + 2, 2 * CHUNK_FRAMES)
+    assert len(table.frames_in(FrameState.FREE)) == 3
+    assert len(table.every()) == 2 * CHUNK_FRAMES + 5
 
 
 def test_frame_table_outside_ram() -> None:

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <libfdt.h>
+#include <string.h>
+
+#include "boot/linux_image/arm64/device_tree_names.h"
+#include "kernel/base/device_tree.h"
+#include "kernel/kexec/linux_boot.h"
+#include "khocore/abi/scratch.h"
+
+// The parameters are a device tree, at most 2 MiB in a 2 MiB block, and behind it the scratch
+// array. The tree is the one this kernel got with /chosen rewritten, as Linux's drivers/of/kexec.c
+// does it.
+
+namespace boot {
+
+using khocore::AlignDown;
+using khocore::AlignUp;
+using khocore::Error;
+using khocore::ErrorCode;
+using khocore::kPageSize;
+using khocore::Ok;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Result;
+using khocore::Span;
+using khocore::Status;
+
+extern const uint64_t kParametersAlignment = DeviceTree::kMaxSize;
+
+namespace {
+
+/// More than the properties of /chosen take that may be new, with their names and padding.
+constexpr uint64_t kRoomForChosen = 1024;
+constexpr uint64_t kArrayAlignment = 16;
+
+/// What says where things of an earlier kernel lie, or is good for one boot only.
+constexpr const char* kDropped[] = {
+    "linux,initrd-start",
+    "linux,initrd-end",
+    "linux,kho-fdt",
+    "linux,kho-scratch",
+    "linux,elfcorehdr",
+    "linux,usable-memory-range",
+    "kaslr-seed",
+    "linux,ima-kexec-buffer",
+    "rng-seed",
+    // No kernel after the first one has the firmware.
+    boot::kEfiSystemTable,
+    "linux,uefi-mmap-start",
+    "linux,uefi-mmap-size",
+    "linux,uefi-mmap-desc-size",
+    "linux,uefi-mmap-desc-ver",
+};
+
+Result<DeviceTree> OpenTree(const BootInfo& info) {
+  // In the kernel a physical address outside the image is also a virtual one.
+  return DeviceTree::Open(reinterpret_cast<const void*>(info.device_tree.begin.raw()),
+                          info.device_tree.size);
+}
+
+/// Where the last block of the tree ends. Behind it may be free room.
+uint64_t UsedBytes(const DeviceTree& tree) {
+  const void* const fdt = tree.blob();
+  const auto reservations = static_cast<uint64_t>(fdt_num_mem_rsv(fdt)) + 1;
+  const uint64_t ends[] = {
+      fdt_off_mem_rsvmap(fdt) + reservations * sizeof(fdt_reserve_entry),
+      uint64_t{fdt_off_dt_struct(fdt)} + fdt_size_dt_struct(fdt),
+      uint64_t{fdt_off_dt_strings(fdt)} + fdt_size_dt_strings(fdt),
+  };
+  uint64_t used = 0;
+  for (const uint64_t end : ends) used = end > used ? end : used;
+  return used;
+}
+
+/// Copies `tree` into `size` bytes at `to` and leaves what is free there to it. Returns libfdt's
+/// error. libfdt alone would also copy the free room, of which QEMU's tree has nearly 1 MiB.
+int CopyTree(const DeviceTree& tree, void* to, uint64_t size) {
+  const int result = fdt_open_into(tree.blob(), to, static_cast<int>(size));
+  if (result != -FDT_ERR_NOSPACE) return result;
+  const uint64_t used = UsedBytes(tree);
+  if (used > size) return result;
+  memcpy(to, tree.blob(), used);
+  fdt_set_totalsize(to, static_cast<uint32_t>(used));
+  return fdt_open_into(to, to, static_cast<int>(size));
+}
+
+uint64_t ArrayBytes(const NextBoot& next) {
+  return next.scratch.size * sizeof(khocore::abi::ScratchArea);
+}
+
+PhysRange WholePages(PhysRange range) {
+  const uint64_t begin = AlignDown(range.begin.raw(), kPageSize);
+  return {PhysAddr::FromRaw(begin), AlignUp(range.end().raw(), kPageSize) - begin};
+}
+
+/// Writes changes into a tree and remembers the first error.
+class TreeEditor {
+ public:
+  explicit TreeEditor(void* fdt) : fdt_(fdt) {}
+
+  void Check(int result) {
+    if (error_ == 0 && result < 0) error_ = result;
+  }
+  /// As `Check`; that there was nothing to delete is fine.
+  void CheckDeleted(int result) {
+    if (result != -FDT_ERR_NOTFOUND) Check(result);
+  }
+  int error() const { return error_; }
+  void* fdt() { return fdt_; }
+
+ private:
+  void* fdt_;
+  int error_ = 0;
+};
+
+/// Reservations of the initrd and the device tree that this kernel was started with: both are used
+/// up, and would be lost to every later kernel.
+void DropOldReservations(const BootInfo& info, TreeEditor* editor) {
+  for (int i = fdt_num_mem_rsv(editor->fdt()); i-- > 0;) {
+    uint64_t begin = 0;
+    uint64_t size = 0;
+    editor->Check(fdt_get_mem_rsv(editor->fdt(), i, &begin, &size));
+    const PhysRange entry{PhysAddr::FromRaw(begin), size};
+    bool used_up = WholePages(info.initrd).Contains(entry);
+    for (size_t k = 0; k < info.keep_count; ++k) used_up |= info.keep[k].Contains(entry);
+    if (used_up) editor->Check(fdt_del_mem_rsv(editor->fdt(), i));
+  }
+}
+
+/// One range in the root's cells.
+void SetRange(int chosen, const char* name, CellCounts cells, PhysRange range, TreeEditor* editor) {
+  uint8_t bytes[16];
+  size_t at = 0;
+  const auto put = [&](uint64_t value, uint64_t count) {
+    if (count == 1 && value >> 32 != 0) editor->Check(-FDT_ERR_BADNCELLS);
+    for (uint64_t i = count * 4; i-- != 0;) bytes[at++] = static_cast<uint8_t>(value >> 8 * i);
+  };
+  put(range.begin.raw(), cells.address);
+  put(range.size, cells.size);
+  editor->Check(fdt_setprop(editor->fdt(), chosen, name, bytes, static_cast<int>(at)));
+}
+
+void RewriteChosen(const NextBoot& next, CellCounts cells, PhysRange array, TreeEditor* editor) {
+  void* const fdt = editor->fdt();
+  int chosen = fdt_path_offset(fdt, "/chosen");
+  if (chosen == -FDT_ERR_NOTFOUND) chosen = fdt_add_subnode(fdt, 0, "chosen");
+  editor->Check(chosen);
+  if (chosen < 0) return;
+  for (const char* const name : kDropped) editor->CheckDeleted(fdt_delprop(fdt, chosen, name));
+  editor->Check(fdt_setprop_string(fdt, chosen, "bootargs", next.command_line));
+  editor->Check(fdt_setprop_empty(fdt, chosen, "linux,booted-from-kexec"));
+  if (next.initrd.size != 0) {
+    editor->Check(fdt_setprop_u64(fdt, chosen, "linux,initrd-start", next.initrd.begin.raw()));
+    editor->Check(fdt_setprop_u64(fdt, chosen, "linux,initrd-end", next.initrd.end().raw()));
+  }
+  if (next.kho_root.is_null()) return;
+  SetRange(chosen, "linux,kho-fdt", cells, {next.kho_root, kPageSize}, editor);
+  SetRange(chosen, "linux,kho-scratch", cells, array, editor);
+}
+
+void WriteArray(const NextBoot& next, uint8_t* to) {
+  for (const PhysRange& range : next.scratch) {
+    const khocore::abi::ScratchArea area{range.begin.raw(), range.size};
+    memcpy(to, &area, sizeof(area));
+    to += sizeof(area);
+  }
+}
+
+}  // namespace
+
+uint64_t ParametersSize(const NextBoot& next) {
+  const Result<DeviceTree> tree = OpenTree(*next.info);
+  if (!tree.ok()) return kRoomForChosen;
+  return AlignUp(UsedBytes(tree.value()) + strlen(next.command_line) + kRoomForChosen,
+                 kArrayAlignment) +
+         ArrayBytes(next);
+}
+
+Status BuildParameters(const NextBoot& next, Span<uint8_t> buffer, PhysAddr destination) {
+  const Result<DeviceTree> tree = OpenTree(*next.info);
+  if (!tree.ok()) {
+    return Error{ErrorCode::kFdtStructure, next.info->device_tree.begin, tree.error().found};
+  }
+  const CellCounts cells = tree.value().RootCells();
+  if (!cells.AreValid()) {
+    return Error{ErrorCode::kFdtStructure, next.info->device_tree.begin};
+  }
+  const uint64_t array_bytes = ArrayBytes(next);
+  const uint64_t most = buffer.size < DeviceTree::kMaxSize ? buffer.size : DeviceTree::kMaxSize;
+  if (most < array_bytes + kArrayAlignment) return Error{ErrorCode::kNoSpace, destination, most};
+  const uint64_t array_offset = AlignDown(most - array_bytes, kArrayAlignment);
+
+  TreeEditor editor(buffer.data);
+  editor.Check(CopyTree(tree.value(), buffer.data, array_offset));
+  if (editor.error() == 0) {
+    DropOldReservations(*next.info, &editor);
+    RewriteChosen(next, cells, {destination + array_offset, array_bytes}, &editor);
+  }
+  if (editor.error() == 0) editor.Check(fdt_pack(buffer.data));
+  if (editor.error() != 0) {
+    const bool full = editor.error() == -FDT_ERR_NOSPACE;
+    return Error{full ? ErrorCode::kNoSpace : ErrorCode::kFdtStructure, destination, most};
+  }
+  const uint64_t tree_bytes = fdt_totalsize(buffer.data);
+  memset(buffer.data + tree_bytes, 0, array_offset - tree_bytes);
+  WriteArray(next, buffer.data + array_offset);
+  return Ok{};
+}
+
+}  // namespace boot

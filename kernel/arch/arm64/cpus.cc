@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/arm64/cpus.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "kernel/arch/arm64/cpu_local.h"
+#include "kernel/arch/arm64/gic.h"
+#include "kernel/arch/arm64/machine.h"
+#include "kernel/arch/arm64/mmu.h"
+#include "kernel/arch/arm64/psci.h"
+#include "kernel/arch/arm64/registers.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/arch/started_cpus.h"
+
+extern "C" {
+extern char exception_vectors[], secondary_entry[], __image_begin[];
+}
+
+namespace arch {
+
+using khocore::kPageSize;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+
+namespace {
+
+// The memory of a CPU, from the lowest address on: stack, exception stack, the page of its
+// CpuLocal, and the table it starts on.
+constexpr uint64_t kStackBytes = 32 << 10;
+constexpr uint64_t kExceptionStackBytes = 16 << 10;
+static_assert(kStackBytes + kExceptionStackBytes + 2 * kPageSize <= kCpuMemory);
+static_assert(kMaxCpus == Machine::kMaxCpus);
+
+constexpr uint64_t kAffinity = 0xff00ffffff;  ///< of MPIDR_EL1
+
+struct {
+  uint64_t ids[kMaxCpus] = {};  ///< the CPU that booted first
+  size_t count = 1;
+  StartedCpus started;
+  bool interruptible = false;
+} smp;
+
+/// The CPU that booted needs it only when there is another one.
+void PrepareToBeStopped() {
+  if (smp.interruptible) return;
+  smp.interruptible = true;
+  OpenGic(this_machine);
+  AdmitInterrupt();
+}
+
+CpuLocal* PrepareLocal(const boot::BootInfo& info, size_t number, PhysRange memory,
+                       void (*entry)(size_t number)) {
+  const PhysAddr stack = memory.begin + kStackBytes;
+  const PhysAddr exception_stack = stack + kExceptionStackBytes;
+  const PhysAddr table = exception_stack + kPageSize;
+  auto* const local = reinterpret_cast<CpuLocal*>(exception_stack.raw());
+  auto* const entries = reinterpret_cast<uint64_t*>(table.raw());
+  memset(local, 0, 2 * kPageSize);
+  *local = {.number = number,
+            .exception_stack = exception_stack.raw(),
+            .stack = stack.raw(),
+            .start_table = table.raw(),
+            .table = FillStartTable(info.image, memory, entries),
+            .vectors = reinterpret_cast<uint64_t>(exception_vectors),
+            .entry = entry};
+  CleanToMemory({exception_stack, 2 * kPageSize});
+  return local;
+}
+
+}  // namespace
+
+/// Called by secondary.S.
+extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
+  if (!smp.started.Arrive(local->number)) LeaveCpu();
+  AdmitInterrupt();
+  local->entry(local->number);
+  Halt();
+}
+
+size_t CpuNumber() {
+  const auto* local = reinterpret_cast<const CpuLocal*>(KHORIG_READ_REGISTER(tpidr_el1));
+  return local == nullptr ? 0 : local->number;
+}
+
+size_t FindCpus(const boot::BootInfo&, Note) {
+  const Machine& machine = this_machine;
+  smp.ids[0] = KHORIG_READ_REGISTER(mpidr_el1) & kAffinity;
+  const size_t kept = machine.cpu_count < kMaxCpus ? machine.cpu_count : kMaxCpus;
+  for (size_t i = 0; i < kept && smp.count < kMaxCpus; ++i) {
+    if (machine.cpus[i] != smp.ids[0]) smp.ids[smp.count++] = machine.cpus[i];
+  }
+  return machine.cpu_count == 0 ? 1 : machine.cpu_count;
+}
+
+uint64_t HardwareId(size_t number) { return smp.ids[number]; }
+
+StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory,
+                     void (*entry)(size_t number), Note) {
+  if (!this_machine.has_psci || number >= smp.count) return StartResult::kImpossible;
+  PrepareToBeStopped();
+  const CpuLocal* local = PrepareLocal(info, number, memory, entry);
+  smp.started.SetStack(number, {memory.begin, kStackBytes});
+  const uint64_t offset = static_cast<uint64_t>(secondary_entry - __image_begin);
+  const uint64_t result = CallPsci(kPsciCpuOn, smp.ids[number], (info.image.begin + offset).raw(),
+                                   reinterpret_cast<uint64_t>(local));
+  if (result == kPsciAlreadyOn) return StartResult::kRunning;
+  if (result != kPsciSuccess) return StartResult::kImpossible;
+  constexpr uint64_t kPatience = 2'000'000'000;  // nanoseconds
+  const bool started = smp.started.Await(number, kPatience) || !smp.started.GiveUp(number);
+  return started ? StartResult::kStarted : StartResult::kNoAnswer;
+}
+
+void LeaveCpu() {
+  RefuseInterrupts();
+  CallPsci(kPsciCpuOff);
+  Halt();
+}
+
+bool RemoveCpu(size_t number) {
+  constexpr unsigned kPatience = 1 << 20;
+  for (unsigned i = 0; i < kPatience; ++i) {
+    if (CallPsci(kPsciAffinityInfo, smp.ids[number]) == kPsciOff) return true;
+    Pause();
+  }
+  return false;
+}
+
+void (*MakeLoop(PhysAddr page))() {
+  constexpr uint32_t kYieldAndBranchBack[] = {0xd503203f, 0x17ffffff};
+  memcpy(reinterpret_cast<void*>(page.raw()), kYieldAndBranchBack, sizeof(kYieldAndBranchBack));
+  CleanToMemory({page, sizeof(kYieldAndBranchBack)});
+  asm volatile("ic ialluis; dsb sy; isb" ::: "memory");
+  MakeExecutable(page);
+  return reinterpret_cast<void (*)()>(page.raw());
+}
+
+void InterruptOtherCpus() { InterruptOthers(); }
+
+PhysRange StackAround(uint64_t address) { return smp.started.StackAround(address); }
+
+}  // namespace arch

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+namespace arch {
+
+// The serial port, polled. Usable from the first line of C++ on.
+
+/// Writes one byte; waits for room, but not forever, so that a dead port cannot hang the kernel.
+void ConsolePut(char byte);
+/// Reads one byte if there is one.
+bool ConsoleTryGet(char* byte);
+
+}  // namespace arch

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stdint.h>
+
+#include "khocore/page_source.h"
+#include "khocore/physical_memory.h"
+#include "khocore/result.h"
+#include "khocore/types.h"
+
+namespace arch {
+
+/// A piece of the next kernel's memory: `bytes` copied from `source` to `destination`, the rest of
+/// the last page zeroed. What follows up to the destination's end is the kernel's own to zero, as
+/// every boot protocol has it. Sources lie outside every destination.
+struct Segment {
+  const char* name;
+  khocore::PhysAddr source;
+  uint64_t bytes;
+  khocore::PhysRange destination;
+};
+
+/// Everything the jump needs, made while allocation is still possible. All its pages come from
+/// `pages`, outside every destination, so that the copy cannot run over its own code, stack or page
+/// tables. Segments and `pages` lie in `ram`, which is mapped during the copy, and when the next
+/// kernel starts with the MMU on. Errors: `kOutOfMemory`.
+struct JumpPlan {
+  khocore::PhysAddr control;  ///< first page of what the architecture prepared
+};
+khocore::Result<JumpPlan> PrepareJump(khocore::Span<const Segment> segments,
+                                      khocore::PhysAddr entry, khocore::PhysAddr parameters,
+                                      const khocore::PhysicalMemory& ram,
+                                      khocore::PageSource& pages);
+/// Copies and jumps. Interrupts are off, the caches are clean when the next kernel starts.
+[[noreturn]] void Jump(const JumpPlan& plan);
+
+}  // namespace arch

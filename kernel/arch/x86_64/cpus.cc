@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/x86_64/cpus.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/arch/started_cpus.h"
+#include "kernel/arch/x86_64/acpi.h"
+#include "kernel/arch/x86_64/exceptions.h"
+#include "kernel/arch/x86_64/image_layout.h"
+#include "kernel/arch/x86_64/io.h"
+#include "kernel/arch/x86_64/local_apic.h"
+#include "kernel/arch/x86_64/mmu.h"
+#include "kernel/arch/x86_64/page_tables.h"
+#include "kernel/arch/x86_64/start.h"
+#include "kernel/arch/x86_64/trampoline.h"
+
+extern "C" uint64_t __gdt[6];  ///< start.S
+
+namespace arch {
+
+using khocore::kPageSize;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+
+namespace {
+
+constexpr uint64_t kStackBytes = 32 << 10;
+
+/// What a started CPU has for itself, at the end of its memory. FS points to it: the number is
+/// read at %fs:0, and Debian's libfdt.a reads its stack protector's canary at %fs:0x28.
+struct CpuLocal {
+  uint64_t number;
+  uint64_t unused[4];
+  uint64_t canary;
+  uint64_t gdt[6];
+  TaskState task_state;
+  uint8_t* exception_stack;
+  uint8_t* nested_stack;
+  void (*entry)(size_t number);
+};
+static_assert(offsetof(CpuLocal, canary) == 0x28);
+static_assert(kStackBytes + 2 * kExceptionStackBytes + sizeof(CpuLocal) <= kCpuMemory);
+
+/// The pages below 1 MiB that CPUs start in: the code, then the tables it runs on.
+constexpr uint64_t kTrampolinePages = 5;
+
+struct {
+  Processors processors;
+  LocalApic apic;
+  PhysRange trampoline;
+  StartedCpus started;
+} smp;
+
+/// A place below 1 MiB that is RAM and holds nothing. No kernel preserves RAM there, so whatever a
+/// CPU that starts late would write there harms nobody.
+PhysRange FindTrampolinePlace(const boot::BootInfo& info) {
+  constexpr uint64_t kLegacyEnd = 0xa0000;
+  const auto is_free = [&info](PhysRange place) {
+    bool ram = false;
+    for (size_t i = 0; i < info.region_count; ++i) {
+      const boot::MemoryRegion& region = info.regions[i];
+      if (region.type == boot::MemoryType::kRam) {
+        ram |= region.range.Contains(place);
+      } else if (region.range.Overlaps(place)) {
+        return false;
+      }
+    }
+    for (size_t i = 0; i < info.keep_count; ++i) ram &= !info.keep[i].Overlaps(place);
+    return ram && !info.image.Overlaps(place) && !info.initrd.Overlaps(place);
+  };
+  // Page 0 is the BIOS's.
+  for (uint64_t at = kPageSize; at < kLegacyEnd; at += kPageSize) {
+    const PhysRange place{PhysAddr::FromRaw(at), kTrampolinePages * kPageSize};
+    if (place.end().raw() <= kLegacyEnd && is_free(place)) return place;
+  }
+  return {};
+}
+
+TrampolineData* Data() {
+  return reinterpret_cast<TrampolineData*>(
+      smp.trampoline.begin.raw() + static_cast<uint64_t>(__trampoline_data - __trampoline_begin));
+}
+
+/// Copies the trampoline and builds its tables: the first 2 MiB, and the image where the kernel has
+/// it.
+void WriteTrampoline() {
+  const uint64_t base = smp.trampoline.begin.raw();
+  auto* bytes = reinterpret_cast<uint8_t*>(base);
+  memset(bytes, 0, smp.trampoline.size);
+  memcpy(bytes, __trampoline_begin, static_cast<size_t>(__trampoline_end - __trampoline_begin));
+  uint64_t next = base;
+  const auto new_table = [&next] { return next += kPageSize; };
+  PageTables tables(new_table(), PagingLevels(), 0);
+  tables.Map(0, 0, kLargePageSize, Leaf::kLargePage, kPresent | kWritable, new_table);
+  reinterpret_cast<uint64_t*>(tables.root())[kTableEntries - 1] = ImageEntry();
+
+  constexpr uint64_t kEferLongMode = 1 << 8, kCr4PhysicalAddressExtension = 1 << 5;
+  const auto address = [base](const uint8_t* symbol) {
+    return static_cast<uint32_t>(base + static_cast<uint64_t>(symbol - __trampoline_begin));
+  };
+  TrampolineData& data = *Data();
+  data.long_mode = address(__trampoline_long_mode);
+  data.gdt = address(__trampoline_gdt);
+  data.root = static_cast<uint32_t>(tables.root());
+  data.cr4 =
+      static_cast<uint32_t>(kCr4PhysicalAddressExtension | (ReadCr4() & kCr4FiveLevelPaging));
+  data.efer = static_cast<uint32_t>(kEferLongMode | (ReadMsr(kMsrEfer) & kEferNoExecuteEnable));
+  data.tables = ReadCr3();
+}
+
+bool SetUp(const boot::BootInfo& info, Note note) {
+  if (smp.trampoline.size != 0) return true;
+  if (!smp.apic.Open()) {
+    note("other CPUs: no APIC in xAPIC mode", 0);
+    return false;
+  }
+  smp.trampoline = FindTrampolinePlace(info);
+  if (smp.trampoline.size == 0) {
+    note("other CPUs: no room to start them below", kFirstUsable);
+    return false;
+  }
+  WriteTrampoline();
+  return true;
+}
+
+/// Where the CPU `number`, as the kernel counts, is in the list: the booting one is number 0
+/// wherever it stands.
+uint8_t ApicIdOf(size_t number) {
+  const uint8_t booted = smp.apic.id();
+  if (number == 0) return booted;
+  size_t at = 0;
+  for (size_t i = 0; i < smp.processors.count; ++i) {
+    if (smp.processors.apic_ids[i] != booted && ++at == number) return smp.processors.apic_ids[i];
+  }
+  return booted;
+}
+
+CpuLocal* PrepareLocal(size_t number, PhysRange memory, void (*entry)(size_t number)) {
+  auto* const bytes = reinterpret_cast<uint8_t*>(memory.begin.raw());
+  uint8_t* const exception_stack = bytes + kStackBytes;
+  uint8_t* const nested_stack = exception_stack + kExceptionStackBytes;
+  auto* const local = reinterpret_cast<CpuLocal*>(nested_stack + kExceptionStackBytes);
+  memset(local, 0, sizeof(*local));
+  local->number = number;
+  memcpy(local->gdt, __gdt, 4 * sizeof(uint64_t));
+  local->exception_stack = exception_stack;
+  local->nested_stack = nested_stack;
+  local->entry = entry;
+  return local;
+}
+
+}  // namespace
+
+extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
+  struct __attribute__((packed)) {
+    uint16_t limit;
+    uint64_t base;
+  } const gdt{sizeof(local->gdt) - 1, reinterpret_cast<uint64_t>(local->gdt)};
+  asm volatile("lgdt %0" : : "m"(gdt) : "memory");
+  WriteMsr(kMsrFsBase, reinterpret_cast<uint64_t>(local));
+  UseExceptionTables({local->gdt, &local->task_state, local->exception_stack, local->nested_stack});
+  if (!smp.started.Arrive(local->number)) LeaveCpu();
+  local->entry(local->number);
+  Halt();
+}
+
+size_t CpuNumber() {
+  uint64_t number;
+  asm volatile("mov %%fs:0, %0" : "=r"(number));
+  return number;
+}
+
+size_t FindCpus(const boot::BootInfo& info, Note note) {
+  // What firmware leaves lies below 4 GiB, where everything is mapped from the start.
+  auto map = [](PhysRange range) -> const void* {
+    constexpr PhysRange kMapped{PhysAddr(), kEarlyMapEnd};
+    return kMapped.Contains(range) ? reinterpret_cast<const void*>(range.begin.raw()) : nullptr;
+  };
+  smp.processors = ReadProcessors(info.rsdp, boot::BootReader(map, note));
+  return smp.processors.found == 0 ? 1 : smp.processors.found;
+}
+
+StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory,
+                     void (*entry)(size_t number), Note note) {
+  // Intel's manual waits 10 ms after INIT for CPUs of the last century; newer ones need little.
+  constexpr uint64_t kInitWait = 10'000, kFirstWait = 1'000'000, kSecondWait = 2'000'000'000;
+  if (number >= smp.processors.count || !SetUp(info, note)) return StartResult::kImpossible;
+  const CpuLocal* local = PrepareLocal(number, memory, entry);
+  smp.started.SetStack(number, {memory.begin, kStackBytes});
+  Data()->cpu = reinterpret_cast<uint64_t>(local);
+  Data()->stack = (memory.begin + kStackBytes).raw();
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  const uint8_t id = ApicIdOf(number);
+  const auto page = static_cast<uint8_t>(smp.trampoline.begin.raw() / kPageSize);
+  smp.apic.Init(id);
+  smp.started.Await(number, kInitWait);
+  smp.apic.Startup(id, page);
+  if (smp.started.Await(number, kFirstWait)) return StartResult::kStarted;
+  smp.apic.Startup(id, page);
+  if (smp.started.Await(number, kSecondWait) || !smp.started.GiveUp(number)) {
+    return StartResult::kStarted;
+  }
+  smp.apic.Init(id);
+  return StartResult::kNoAnswer;
+}
+
+uint64_t HardwareId(size_t number) { return smp.processors.count == 0 ? 0 : ApicIdOf(number); }
+
+void LeaveCpu() { Halt(); }
+
+bool RemoveCpu(size_t number) {
+  // Now it waits for its next start and executes nothing, wherever its last instruction was.
+  smp.apic.Init(ApicIdOf(number));
+  return true;
+}
+
+void (*MakeLoop(PhysAddr page))() {
+  constexpr uint8_t kPauseAndJumpBack[] = {0xf3, 0x90, 0xeb, 0xfc};
+  memcpy(reinterpret_cast<void*>(page.raw()), kPauseAndJumpBack, sizeof(kPauseAndJumpBack));
+  AllowExecution(page);
+  return reinterpret_cast<void (*)()>(page.raw());
+}
+
+void InterruptOtherCpus() {
+  if (smp.trampoline.size != 0) smp.apic.NmiToOthers();
+}
+
+PhysRange StackAround(uint64_t address) { return smp.started.StackAround(address); }
+
+}  // namespace arch

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/base/boot_reader.h"
+
+namespace boot {
+
+using khocore::PhysAddr;
+using khocore::PhysRange;
+
+void AddRegion(BootInfo* info, uint64_t begin, uint64_t size, uint32_t type) {
+  if (size == 0) return;
+  if (info->region_count == BootInfo::kMaxRegions) {
+    ++info->regions_dropped;
+    return;
+  }
+  info->regions[info->region_count++] = {.range = {PhysAddr::FromRaw(begin), size},
+                                         .type = static_cast<MemoryType>(type)};
+}
+
+bool CoveredByRam(const BootInfo& info, PhysRange range) {
+  if (range.Wraps()) return false;
+  uint64_t at = range.begin.raw();
+  const uint64_t end = range.end().raw();
+  // Each round moves `at` to the end of a region, so there are no more rounds than regions.
+  for (size_t round = 0; round <= info.region_count && at < end; ++round) {
+    for (size_t i = 0; i < info.region_count; ++i) {
+      const PhysRange& ram = info.regions[i].range;
+      if (info.regions[i].type != MemoryType::kRam || ram.Wraps()) continue;
+      if (ram.Contains({PhysAddr::FromRaw(at), 1})) at = ram.end().raw();
+    }
+  }
+  return at >= end;
+}
+
+void Keep(BootInfo* info, PhysRange range, const BootReader& reader) {
+  if (range.size == 0 || range.Wraps()) return;
+  uint64_t begin = khocore::AlignDown(range.begin.raw(), khocore::kPageSize);
+  uint64_t end = khocore::AlignUp(range.end().raw(), khocore::kPageSize);
+  for (size_t i = 0; i < info->keep_count;) {
+    const PhysRange& other = info->keep[i];
+    if (other.begin.raw() > end || other.end().raw() < begin) {
+      ++i;
+      continue;
+    }
+    begin = other.begin.raw() < begin ? other.begin.raw() : begin;
+    end = other.end().raw() > end ? other.end().raw() : end;
+    info->keep[i] = info->keep[--info->keep_count];
+    i = 0;
+  }
+  if (info->keep_count == sizeof(info->keep) / sizeof(info->keep[0])) {
+    reader.Ignore("no room to keep the memory at", begin);
+    return;
+  }
+  info->keep[info->keep_count++] = {PhysAddr::FromRaw(begin), end - begin};
+}
+
+void ReadCommandLine(BootInfo* info, uint64_t address, const BootReader& reader) {
+  constexpr size_t kRoom = BootInfo::kMaxCommandLine - 1;
+  size_t length = 0;
+  bool terminated = false;
+  while (length < kRoom && !terminated) {
+    const uint64_t at = address + length;
+    const size_t in_page = khocore::kPageSize - (at & (khocore::kPageSize - 1));
+    const size_t chunk = in_page < kRoom - length ? in_page : kRoom - length;
+    const auto* bytes = static_cast<const char*>(reader.Find(at, chunk));
+    if (bytes == nullptr) {
+      reader.Ignore("command line outside RAM at", at);
+      break;
+    }
+    size_t used = 0;
+    while (used < chunk && bytes[used] != '\0') info->command_line[length++] = bytes[used++];
+    terminated = used < chunk;
+    Keep(info, {PhysAddr::FromRaw(at), used + 1}, reader);
+  }
+  info->command_line[length] = '\0';
+  info->command_line_truncated = length == kRoom && !terminated;
+}
+
+}  // namespace boot

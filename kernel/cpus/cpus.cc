@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/cpus/cpus.h"
+
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/cpus.h"
+#include "kernel/base/panic.h"
+#include "kernel/base/print.h"
+#include "kernel/rig/event.h"
+
+namespace core {
+namespace {
+
+using khocore::Order;
+using khocore::PhysRange;
+
+using Work = khocore::FunctionRef<void(size_t number)>;
+
+constexpr Order kMemoryOrder = Order::FromLog2(4);
+static_assert(kMemoryOrder.bytes() == arch::kCpuMemory);
+/// Canary in the lowest word of a stack: secondary stacks have no guard page.
+constexpr uint64_t kStackEnd = 0x6b686f7269673a29;
+constexpr size_t kLeftCpu = 1;
+constexpr unsigned kPatience = 1 << 20;  ///< looks at a CPU that should answer
+
+/// What the CPUs tell each other. `round` goes up for every new work; `done` counts who has done
+/// it. Without work, CPUs leave.
+struct {
+  size_t count = 1;
+  size_t told = 1;  ///< to start, whether they came or not
+  const Work* work = nullptr;
+  uint32_t round = 0;
+  uint32_t done = 0;
+  void (*loop)() = nullptr;  ///< where a defect leaves `kLeftCpu`
+} shared;
+
+struct Place {
+  uint64_t pc;
+  uint64_t frame_pointer;
+  bool known;
+};
+Place stopped[arch::kMaxCpus];
+uint64_t* stack_ends[arch::kMaxCpus];
+
+void WaitForDone() {
+  while (__atomic_load_n(&shared.done, __ATOMIC_ACQUIRE) != shared.count - 1) {
+    StopIfPanicking();
+    arch::Pause();
+  }
+  for (size_t i = 1; i < shared.count; ++i) {
+    if (*stack_ends[i] != kStackEnd) Panic("stack overflow on CPU %zu", i);
+  }
+}
+
+void StartRound(const Work* work) {
+  shared.work = work;
+  __atomic_store_n(&shared.done, 0, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&shared.round, 1, __ATOMIC_RELEASE);
+}
+
+/// What every CPU but the first does all its life.
+void WaitAndWork(size_t number) {
+  for (uint32_t seen = 0;;) {
+    while (__atomic_load_n(&shared.round, __ATOMIC_ACQUIRE) == seen) {
+      StopIfPanicking();
+      arch::Pause();
+    }
+    ++seen;
+    const Work* work = shared.work;
+    void (*const loop)() = number == kLeftCpu ? shared.loop : nullptr;
+    if (work != nullptr) (*work)(number);
+    __atomic_add_fetch(&shared.done, 1, __ATOMIC_RELEASE);
+    if (work != nullptr) continue;
+    if (loop != nullptr) loop();
+    arch::LeaveCpu();
+  }
+}
+
+void PrintNote(const char* text, uint64_t value) { Print("cpus: %s 0x%lx\n", text, value); }
+
+/// False when no further CPU can be started.
+bool StartOne(const boot::BootInfo& info, size_t number, PageAllocator& allocator) {
+  const auto block = allocator.Allocate(kMemoryOrder);
+  if (!block.ok()) {
+    Print("cpus: no memory for CPU %zu\n", number);
+    return false;
+  }
+  const PhysRange memory{block.value().address(), arch::kCpuMemory};
+  stack_ends[number] = reinterpret_cast<uint64_t*>(memory.begin.raw());
+  *stack_ends[number] = kStackEnd;
+  shared.told = number + 1;
+  switch (arch::StartCpu(info, number, memory, WaitAndWork, PrintNote)) {
+    case arch::StartResult::kStarted:
+      return true;
+    case arch::StartResult::kImpossible:
+      Print("cpus: CPU %zu cannot be started here\n", number);
+      return false;
+    case arch::StartResult::kNoAnswer:
+      Print("cpus: CPU %zu does not start\n", number);
+      return false;
+    case arch::StartResult::kRunning:
+      KHORIG_FAIL("cpus", "CPU %zu was left running by the last kernel", number);
+      return false;
+  }
+  return false;
+}
+
+void ReportCpus(size_t found) {
+  Event event("cpus");
+  event.Number("found", found)
+      .Number("online", shared.count)
+      .Number("supported", arch::kMaxCpus)
+      .Begin("ids", '[');
+  for (size_t i = 0; i < shared.count; ++i) event.Item(arch::HardwareId(i));
+  event.End(']');
+}
+
+}  // namespace
+
+void StartCpus(const boot::BootInfo& info, PageAllocator& allocator) {
+  const size_t found = arch::FindCpus(info, PrintNote);
+  if (found == 1) return;
+  if (found > arch::kMaxCpus) {
+    Print("cpus: %zu of %zu are used\n", arch::kMaxCpus, found);
+  }
+  const size_t wanted = found < arch::kMaxCpus ? found : arch::kMaxCpus;
+  while (shared.count < wanted && StartOne(info, shared.count, allocator)) ++shared.count;
+  ReportCpus(found);
+}
+
+size_t CpuCount() { return shared.count; }
+
+void RunOnAllCpus(Work work) {
+  StartRound(&work);
+  work(0);
+  WaitForDone();
+}
+
+void ParkCpus(void (*loop)()) {
+  if (shared.told == 1) return;
+  shared.loop = loop;
+  StartRound(nullptr);
+  WaitForDone();
+  for (size_t i = 1; i < shared.told; ++i) {
+    const bool left = loop != nullptr && i == kLeftCpu;
+    if (!left && !arch::RemoveCpu(i)) Panic("CPU %zu cannot be parked", i);
+  }
+  shared.count = 1;
+}
+
+void StopOtherCpus(void (*print)(size_t number, uint64_t pc, uint64_t frame_pointer)) {
+  if (shared.count == 1) return;
+  arch::InterruptOtherCpus();
+  const size_t self = arch::CpuNumber();
+  for (size_t i = 0; i < shared.count; ++i) {
+    if (i == self) continue;
+    Place& place = stopped[i];
+    for (unsigned k = 0; k < kPatience && !__atomic_load_n(&place.known, __ATOMIC_ACQUIRE); ++k) {
+      arch::Pause();
+    }
+    const bool known = __atomic_load_n(&place.known, __ATOMIC_ACQUIRE);
+    print(i, known ? place.pc : 0, known ? place.frame_pointer : 0);
+  }
+}
+
+void StopHere(uint64_t pc, uint64_t frame_pointer) {
+  Place& place = stopped[arch::CpuNumber()];
+  // Whoever has stopped already is interrupted, too.
+  if (!place.known) {
+    place.pc = pc;
+    place.frame_pointer = frame_pointer;
+    __atomic_store_n(&place.known, true, __ATOMIC_RELEASE);
+  }
+  arch::Halt();
+}
+
+}  // namespace core

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+
+#include "kernel/base/boot_info.h"
+#include "kernel/memory/page_allocator.h"
+#include "khocore/function_ref.h"
+
+namespace core {
+
+/// The CPUs of this machine at work. The one that booted is number 0 and calls these functions; the
+/// others wait for it.
+
+/// Starts all CPUs and prints the `cpus` event, unless there is only one. Their stacks come from
+/// `allocator` and are given up with this kernel. One that does not come online is left out and
+/// reported; one that the previous kernel left running is a failure.
+void StartCpus(const boot::BootInfo& info, PageAllocator& allocator);
+
+/// How many CPUs are at work, this one included.
+size_t CpuCount();
+
+/// Calls `work(number)` on every CPU at the same time and returns when all are done.
+void RunOnAllCpus(khocore::FunctionRef<void(size_t number)> work);
+
+/// Parks all other CPUs where the next kernel cannot overwrite the code they execute. `loop` is a
+/// defect, null for none: CPU 1 is left behind in it.
+void ParkCpus(void (*loop)());
+
+/// Stops the other CPUs for a panic of this one: `print` gets the number of each and where it was,
+/// or 0 when it did not answer.
+void StopOtherCpus(void (*print)(size_t number, uint64_t pc, uint64_t frame_pointer));
+
+/// Records where this CPU was when another one panicked, and stops it.
+[[noreturn]] void StopHere(uint64_t pc, uint64_t frame_pointer);
+
+}  // namespace core

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/handover/course.h"
+
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/exceptions.h"
+#include "kernel/arch/exit.h"
+#include "kernel/arch/mmu.h"
+#include "kernel/base/boot_info.h"
+#include "kernel/base/print.h"
+#include "kernel/base/version.h"
+#include "kernel/cpus/cpus.h"
+#include "kernel/cpus/panic.h"
+#include "kernel/handover/client.h"
+#include "kernel/memory/memory.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/fault.h"
+#include "kernel/rig/require.h"
+#include "kernel/rig/stop.h"
+
+namespace handover {
+namespace {
+
+using core::EndWithError;
+using core::Event;
+using core::Options;
+using core::Print;
+using core::RequestError;
+using core::Require;
+using core::Scenario;
+
+void ReadOptions(const boot::BootInfo& info, Options* options) {
+  const core::OptionError error = core::ParseOptions(info.command_line, options);
+  core::SetEventGeneration(options->generation);
+  core::ArmFault(options->fault, options->generation);
+  Event("boot")
+      .Text("arch", arch::kName)
+      .Text("version", core::kVersion)
+      .Text("protocol", info.protocol)
+      .Begin("image", '[')
+      .Item(info.image.begin.raw())
+      .Item(info.image.end().raw())
+      .End(']')
+      .Hex("parameters", info.parameters.raw())
+      .Bool("handover", info.kho_root.size != 0);
+  Print("%s on %s, generation %u of %u, booted by %s\n", core::kRelease, arch::kName,
+        options->generation, options->generations, info.protocol);
+  if (info.command_line_truncated) {
+    EndWithError(RequestError::kUsage, "command-line", "longer than %lu bytes",
+                 sizeof(info.command_line) - 1);
+  }
+  if (error.text != nullptr) {
+    EndWithError(RequestError::kUsage, "command-line", "'%s': %s", error.token, error.text);
+  }
+}
+
+/// Returns the virtual time spent waiting, in nanoseconds.
+uint64_t StopAtEntry(const Options& options) {
+  if (!options.stop_at_entry) return 0;
+  Event("stop").Text("at", "entry");
+  return core::WaitForHost();
+}
+
+const Scenario& ChooseScenario(const Options& options) {
+  const Scenario* scenario = core::FindScenario(options.scenario);
+  if (scenario == nullptr) {
+    Print("scenarios:\n");
+    core::ListScenarios();
+    EndWithError(RequestError::kUsage, "scenario", "'%s': no such scenario", options.scenario);
+  }
+  return *scenario;
+}
+
+[[noreturn]] void Finish() {
+  const bool failed = core::HasFailed();
+  Event("done").Text("status", failed ? "fail" : "pass");
+  arch::Exit(failed ? arch::ExitStatus::kFail : arch::ExitStatus::kPass);
+}
+
+/// From entry to jump. The objects are in the image, because a stack has no room for them.
+[[noreturn]] void Run(const boot::BootInfo& info) {
+  static Options options;
+  static core::Memory memory;
+  const uint64_t entered = arch::Counter();
+  ReadOptions(info, &options);
+  const uint64_t waited = StopAtEntry(options);
+  core::SetUpMemory(info, options, &memory);
+  core::ReportPhase("early-boot", arch::Counter() - entered - waited, 0, 0);
+  core::ReportMemory(memory);
+  core::StartCpus(info, memory.allocator);
+
+  const Scenario& scenario = ChooseScenario(options);
+  static Generation generation{
+      .info = info,
+      .options = options,
+      .physical = memory.physical,
+      .scratch = memory.scratch,
+      .allocator = memory.allocator,
+      .random = core::Random::ForPurpose(options.seed + options.generation, "placement")};
+  memory.allocator.SetRandom(&generation.random);
+  if (memory.has_incoming) {
+    static Incoming incoming(generation, memory);
+    TakeOver(incoming, scenario);
+  } else {
+    StartCold(generation, scenario);
+  }
+  if (generation.is_last()) Finish();
+  static Outgoing outgoing(generation);
+  Seal(outgoing, scenario);
+  LoadAndJump(outgoing);
+}
+
+}  // namespace
+
+void StartCold(Generation& generation, const Scenario& scenario) {
+  if (generation.options.generation != 1 && !scenario.expects_refusal) {
+    KHORIG_FAIL("handover", "generation %u found nothing to take over",
+                generation.options.generation);
+    Finish();
+  }
+  core::Phase phase("create");
+  for (const Client* client : scenario.clients) {
+    if (client->create != nullptr) Require(client->create(generation), client->name);
+  }
+  if (scenario.create != nullptr) scenario.create(generation);
+  phase.End();
+}
+
+}  // namespace handover
+
+[[noreturn]] void KernelMain(const boot::BootInfo& info) {
+  arch::InstallExceptionHandlers(core::kExceptionHandlers);
+  arch::ProtectImage();
+  handover::Run(info);
+}

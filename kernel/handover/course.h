@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "kernel/handover/incoming.h"
+#include "kernel/handover/outgoing.h"
+#include "kernel/kexec/kexec.h"
+#include "kernel/rig/scenario.h"
+
+namespace handover {
+
+// The course of a generation, in this order. What makes a step impossible ends the run.
+
+/// Makes the state of the first generation; without a handover a later one fails here, unless the
+/// scenario expects its refusal.
+void StartCold(Generation& generation, const core::Scenario& scenario);
+
+/// Takes the state of the previous generation back, verifies it, and waits at the stop `restored`.
+void TakeOver(Incoming& incoming, const core::Scenario& scenario);
+
+/// Preserves what clients and scenario have, has them account for it, then writes the fragments and
+/// the root.
+void Seal(Outgoing& outgoing, const core::Scenario& scenario);
+
+/// Loads the next kernel, reports the sealed state, waits at the stop `sealed`, and jumps.
+[[noreturn]] void LoadAndJump(Outgoing& outgoing);
+
+}  // namespace handover

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "kernel/base/boot_info.h"
+#include "kernel/base/random.h"
+#include "kernel/memory/page_allocator.h"
+#include "kernel/rig/options.h"
+#include "khocore/physical_memory.h"
+#include "khocore/scratch.h"
+#include "khocore/types.h"
+
+namespace handover {
+
+/// One life of this kernel, from entry to jump: the machine that it found, what it was asked for,
+/// and memory to allocate. Whatever concerns another generation is in the halves: `Incoming` has
+/// what the previous one handed over, `Outgoing` what the next one gets.
+struct Generation {
+  const boot::BootInfo& info;
+  const core::Options& options;
+  const khocore::PhysicalMemory& physical;
+  const khocore::Scratch& scratch;
+  core::PageAllocator& allocator;
+  core::Random random;  ///< decides where things lie
+  khocore::Span<const uint8_t>
+      archive{};  ///< files of the next kernel; the client `archive` sets it
+
+  bool is_last() const { return options.generation >= options.generations; }
+};
+
+}  // namespace handover

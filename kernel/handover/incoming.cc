@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/handover/incoming.h"
+
+#include "khocore/abi/clients.h"
+
+namespace handover {
+
+using khocore::Block;
+using khocore::Error;
+using khocore::ErrorCode;
+using khocore::FragmentReader;
+using khocore::FrameState;
+using khocore::FrameTable;
+using khocore::Ok;
+using khocore::Order;
+using khocore::PageFrame;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Result;
+using khocore::Status;
+
+Result<PhysRange> Incoming::FindLink(const char* name) {
+  if (!has_top_) {
+    const Result<PhysRange> top = Find(khocore::abi::kKhorigClient);
+    if (!top.ok()) return top.error();
+    const Result<FragmentReader> fragment = RestoreFragment(top.value());
+    if (!fragment.ok()) return fragment.error();
+    top_ = fragment.value();
+    has_top_ = true;
+  }
+  const Result<khocore::FragmentNode> node = top_.Subnode(top_.root(), name);
+  if (!node.ok()) return node.error();
+  return top_.Link(node.value());
+}
+
+Result<Order> Incoming::OrderOf(PageFrame head) const {
+  const FrameTable& frames = memory_.frames;
+  if (!IsUnrestored(head) || !frames.is_head(head)) {
+    return Error{ErrorCode::kNotPreserved, head.address()};
+  }
+  return frames.order(head);
+}
+
+Result<Order> Incoming::RestoreBlock(PageFrame head) {
+  const Result<Order> order = memory_.frames.Restore(head);
+  if (order.ok()) {
+    ++restored_.blocks;
+    restored_.pages += order.value().pages();
+  }
+  return order;
+}
+
+Status Incoming::RestoreRange(PhysRange range) {
+  const uint64_t end = khocore::AlignUp(range.end().raw(), khocore::kPageSize);
+  uint64_t at = range.begin.raw();
+  while (at < end) {
+    const Result<Order> order = RestoreBlock(PageFrame::Containing(PhysAddr::FromRaw(at)));
+    if (!order.ok()) return order.error();
+    at += order.value().bytes();
+  }
+  if (at != end) return Error{ErrorCode::kOverlap, range.begin, at, end};
+  return Ok{};
+}
+
+Result<FragmentReader> Incoming::RestoreFragment(PhysRange blob) {
+  const Result<FragmentReader> fragment = FragmentReader::Open(physical(), blob);
+  if (!fragment.ok()) return fragment.error();
+  KHOCORE_RETURN_IF_ERROR(RestoreForRelease(blob.begin));
+  return fragment;
+}
+
+Status Incoming::RestoreForRelease(PhysAddr address) {
+  if (released_count_ == kMaxReleased) return Error{ErrorCode::kNoSpace, address, released_count_};
+  const Result<Order> order = RestoreBlock(PageFrame::Containing(address));
+  if (!order.ok()) return order.error();
+  released_[released_count_++] = PageFrame::Containing(address);
+  return Ok{};
+}
+
+void Incoming::Release() {
+  for (size_t i = 0; i < released_count_; ++i) generation_.allocator.FreePage(released_[i]);
+  released_count_ = 0;
+}
+
+Status Incoming::ForEachUnrestored(khocore::FunctionRef<Status(Block)> visit) const {
+  const FrameTable& frames = memory_.frames;
+  for (PageFrame at = frames.first(); at < frames.end();) {
+    if (!IsUnrestored(at)) {
+      at = at + frames.RunAt(at).frames;
+      continue;
+    }
+    const Order order = frames.order(at);
+    KHOCORE_RETURN_IF_ERROR(visit({at, order}));
+    at = at + order.pages();
+  }
+  return Ok{};
+}
+
+Status Incoming::LeaveBehind(PageFrame page) {
+  return memory_.frames.Set({page, Order()}, FrameState::kPreserved);
+}
+
+}  // namespace handover

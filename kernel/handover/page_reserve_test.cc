@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/handover/page_reserve.h"
+
+#include <gtest/gtest.h>
+
+#include "khocore/testing/test_machine.h"
+
+namespace handover {
+namespace {
+
+using khocore::ErrorCode;
+using khocore::Order;
+using khocore::PageFrame;
+using khocore::Result;
+using khocore::TestMachine;
+using khocore::Tracker;
+
+constexpr size_t kPages = 4;
+
+class PageReserveTest : public testing::Test {
+ protected:
+  PageReserveTest() {
+    const Result<Tracker> tracker = Tracker::Create(machine_.memory, machine_.pages);
+    EXPECT_TRUE(tracker.ok());
+    tracker_ = tracker.value();
+  }
+
+  TestMachine machine_;
+  Tracker tracker_;
+  PageReserve reserve_{machine_.pages};
+};
+
+TEST_F(PageReserveTest, WhatIsInItIsPreservedWithoutAnAllocation) {
+  ASSERT_TRUE(reserve_.Fill(tracker_, kPages).ok());
+  machine_.pages.FailAt(0);
+  for (size_t i = 0; i < kPages; ++i) {
+    const Result<PageFrame> page = reserve_.AllocatePage();
+    ASSERT_TRUE(page.ok());
+    EXPECT_TRUE(tracker_.Preserve({page.value(), Order()}).ok());
+  }
+  EXPECT_EQ(reserve_.AllocatePage().error().code, ErrorCode::kOutOfMemory);
+  machine_.pages.FailNever();
+  EXPECT_TRUE(reserve_.AllocatePage().ok());
+}
+
+TEST_F(PageReserveTest, SaysWhenItIsAskedForTooMany) {
+  EXPECT_EQ(reserve_.Fill(tracker_, PageReserve::kMaxPages + 1).error().code, ErrorCode::kNoSpace);
+  EXPECT_EQ(machine_.pages.out().size(), tracker_.node_count());
+}
+
+TEST_F(PageReserveTest, GivesBackWhatIsLeft) {
+  ASSERT_TRUE(reserve_.Fill(tracker_, kPages).ok());
+  const Result<PageFrame> used = reserve_.AllocatePage();
+  ASSERT_TRUE(used.ok());
+  reserve_.Empty();
+  EXPECT_EQ(machine_.pages.out().size(), tracker_.node_count() + 1);
+  reserve_.FreePage(used.value());
+  EXPECT_EQ(machine_.pages.out().size(), tracker_.node_count());
+}
+
+TEST_F(PageReserveTest, KeepsWhatItHasWhenThereIsNoMore) {
+  // The first page comes, the nodes for it do not.
+  machine_.pages.FailAt(1);
+  EXPECT_EQ(reserve_.Fill(tracker_, kPages).error().code, ErrorCode::kOutOfMemory);
+  machine_.pages.FailNever();
+  reserve_.Empty();
+  EXPECT_EQ(machine_.pages.out().size(), tracker_.node_count());
+}
+
+}  // namespace
+}  // namespace handover

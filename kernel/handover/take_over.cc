@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/handover/client.h"
+#include "kernel/handover/course.h"
+#include "kernel/handover/defects.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/require.h"
+#include "kernel/rig/stop.h"
+
+namespace handover {
+namespace {
+
+using core::Require;
+
+void Restore(Incoming& incoming, const core::Scenario& scenario) {
+  core::Phase phase("restore");
+  Require(incoming.RestoreForRelease(incoming.root().address()), "root");
+  for (const Client* client : scenario.clients) {
+    if (client->restore != nullptr) Require(client->restore(incoming), client->name);
+  }
+  if (scenario.restore != nullptr) scenario.restore(incoming);
+  phase.End(incoming.restored().blocks, incoming.restored().pages);
+}
+
+/// Every block that was handed over is accounted for.
+void VerifyCount(const Incoming& incoming) {
+  const uint64_t blocks = incoming.restored().blocks + incoming.passed_on.blocks;
+  const uint64_t pages = incoming.restored().pages + incoming.passed_on.pages;
+  const khocore::HandoverSummary& all = incoming.summary();
+  if (blocks == all.blocks && pages == all.pages) return;
+  KHORIG_FAIL("restore", "%lu blocks with %lu pages of %lu with %lu were taken back", blocks, pages,
+              all.blocks, all.pages);
+}
+
+void Verify(Incoming& incoming, const core::Scenario& scenario) {
+  core::Phase phase("verify");
+  for (const Client* client : scenario.clients) {
+    if (client->verify != nullptr) client->verify(incoming);
+  }
+  if (scenario.verify != nullptr) scenario.verify(incoming);
+  VerifyCount(incoming);
+  phase.End();
+}
+
+void ReportRestored(const Incoming& incoming) {
+  core::Event("restored")
+      .Number("blocks", incoming.restored().blocks)
+      .Number("pages", incoming.restored().pages)
+      .Number("bytes", incoming.restored().pages * khocore::kPageSize)
+      .Number("stores", incoming.stores)
+      .Number("fragments", incoming.summary().fragments)
+      .Number("depth", incoming.summary().fragment_depth);
+}
+
+}  // namespace
+
+void TakeOver(Incoming& incoming, const core::Scenario& scenario) {
+  Restore(incoming, scenario);
+  Verify(incoming, scenario);
+  ReportRestored(incoming);
+  if (incoming.generation().options.stop_at_restored) {
+    core::Event("stop").Text("at", "restored");
+    core::WaitForHost();
+  }
+  AfterRestored();
+  incoming.Release();
+  for (const Client* client : scenario.clients) {
+    if (client->adopt != nullptr) Require(client->adopt(incoming.generation()), client->name);
+  }
+}
+
+}  // namespace handover

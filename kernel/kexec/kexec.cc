@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/kexec/kexec.h"
+
+#include <string.h>
+
+#include "kernel/arch/cpu.h"
+#include "kernel/base/cpio.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/base/print.h"
+#include "kernel/kexec/linux_boot.h"
+#include "kernel/kexec/segment_placer.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/fault.h"
+#include "kernel/rig/require.h"
+
+namespace core {
+namespace {
+
+using arch::Segment;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Span;
+
+PhysAddr AddressOf(const void* bytes) {
+  return PhysAddr::FromRaw(reinterpret_cast<uint64_t>(bytes));
+}
+
+/// Ends the machine when nothing fits.
+PhysRange Place(SegmentPlacer& placer, const char* what, uint64_t size, uint64_t alignment,
+                uint64_t minimum) {
+  const PhysRange place = placer.Place(size, alignment, minimum);
+  if (place.size == 0) {
+    EndWithError(RequestError::kUsage, "scratch-too-small",
+                 "the %s needs %lu bytes in one piece, more than scratch has", what,
+                 khocore::AlignUp(size, khocore::kPageSize));
+  }
+  return place;
+}
+
+/// This kernel's command line with the number of the next generation in place of its own.
+const char* NextCommandLine(const LoadRequest& request) {
+  static char line[boot::BootInfo::kMaxCommandLine];
+  size_t length = 0;
+  for (const char* at = request.info.command_line; *at != '\0';) {
+    const char* end = at;
+    while (*end != '\0' && *end != ' ') ++end;
+    const auto token = static_cast<size_t>(end - at);
+    if (token != 0 && strncmp(at, "generation=", 11) != 0 && length + token + 1 < sizeof(line)) {
+      memcpy(line + length, at, token);
+      line[length + token] = ' ';
+      length += token + 1;
+    }
+    at = *end == '\0' ? end : end + 1;
+  }
+  FormatTo(line + length, sizeof(line) - length, "generation=%u", request.generation + 1);
+  return line;
+}
+
+Span<const uint8_t> FindFile(const LoadRequest& request, const char* name, bool required) {
+  Span<const uint8_t> file;
+  const Span<const uint8_t> archive = request.archive;
+  const CpioResult result = FindInCpio(archive, name, &file);
+  if (result == CpioResult::kFound) return file;
+  if (required || result != CpioResult::kNoSuchFile) {
+    EndWithError(RequestError::kUsage, "archive", "%s: %s", name,
+                 archive.size == 0 ? "there is no archive (initrd)" : CpioResultName(result));
+  }
+  return {};
+}
+
+const char* CopyCommandLine(const char* name, Span<const uint8_t> text) {
+  static char line[boot::BootInfo::kMaxCommandLine];
+  if (text.size >= sizeof(line)) {
+    EndWithError(RequestError::kUsage, "archive", "%s: longer than %lu bytes", name,
+                 sizeof(line) - 1);
+  }
+  memcpy(line, text.data, text.size);
+  line[text.size] = '\0';
+  if (text.size != 0 && line[text.size - 1] == '\n') line[text.size - 1] = '\0';
+  return line;
+}
+
+/// What the next kernel is started with, as the archive says it (docs/abi.md).
+struct NextFiles {
+  Span<const uint8_t> kernel;
+  Span<const uint8_t> initrd;
+  const char* command_line;
+};
+
+/// `hop` names the kernel's file in its first line, the command line in its second. The archive
+/// itself goes on as initrd: it is one for the whole chain.
+NextFiles FilesOfHop(const LoadRequest& request, const char* name, Span<const uint8_t> hop) {
+  size_t length = 0;
+  while (length < hop.size && hop[length] != '\n') ++length;
+  char kernel[64];
+  if (length >= sizeof(kernel) || length == hop.size) {
+    EndWithError(RequestError::kUsage, "archive", "%s: no file name in the first line", name);
+  }
+  memcpy(kernel, hop.data, length);
+  kernel[length] = '\0';
+  const Span<const uint8_t> rest{hop.data + length + 1, hop.size - length - 1};
+  return {FindFile(request, kernel, true), request.archive, CopyCommandLine(name, rest)};
+}
+
+NextFiles FindNextFiles(const LoadRequest& request) {
+  char name[24];
+  FormatTo(name, sizeof(name), "hops/%u", request.generation + 1);
+  const Span<const uint8_t> hop = FindFile(request, name, false);
+  if (hop.size != 0) return FilesOfHop(request, name, hop);
+  const Span<const uint8_t> line = FindFile(request, "cmdline", false);
+  return {FindFile(request, "kernel", true), FindFile(request, "initrd", false),
+          line.size != 0 ? CopyCommandLine("cmdline", line) : NextCommandLine(request)};
+}
+
+Segment PlaceKernel(SegmentPlacer& placer, Span<const uint8_t> file,
+                    const boot::ImageHeader& header) {
+  return {"kernel", AddressOf(file.data) + header.payload_offset, header.payload_bytes,
+          Place(placer, "kernel", header.memory_bytes, header.alignment, header.minimum_address)};
+}
+
+Segment BuildParameterSegment(const LoadRequest& request, SegmentPlacer& placer,
+                              const boot::NextBoot& next) {
+  const uint64_t size = boot::ParametersSize(next);
+  PhysRange place =
+      Place(placer, "parameters", size, boot::kParametersAlignment, arch::kFirstUsable);
+  if (request.misplaced_parameters.size >= size && Fire(Fault::kSegmentOutsideScratch)) {
+    place = request.misplaced_parameters;
+  }
+  const PhysRange buffer =
+      Require(request.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
+  memset(Direct<void>(buffer.begin), 0, buffer.size);
+  Require(boot::BuildParameters(next, {Direct<uint8_t>(buffer.begin), size}, place.begin),
+          "parameters");
+  return {"parameters", buffer.begin, size, place};
+}
+
+void ReportSegments(const NextKernel& kernel) {
+  Event event("segments");
+  event.Begin("list", '[');
+  for (size_t i = 0; i < kernel.segment_count; ++i) {
+    const Segment& segment = kernel.segments[i];
+    event.ItemBegin('[')
+        .ItemText(segment.name)
+        .Item(segment.destination.begin.raw())
+        .Item(segment.destination.size)
+        .End(']');
+  }
+  event.End(']').Hex("entry", kernel.entry.raw());
+}
+
+}  // namespace
+
+NextKernel LoadNextKernel(const LoadRequest& request) {
+  const NextFiles files = FindNextFiles(request);
+  const Span<const uint8_t> file = files.kernel;
+  const Span<const uint8_t> initrd = files.initrd;
+  boot::ImageHeader header;
+  const char* why = "";
+  if (!boot::ReadImageHeader(file, &header, &why)) {
+    EndWithError(RequestError::kUsage, "image", "kernel: %s", why);
+  }
+  SegmentPlacer placer(request.scratch, request.random);
+  NextKernel next;
+  const auto add = [&next](const Segment& segment) {
+    next.segments[next.segment_count++] = segment;
+  };
+  add(PlaceKernel(placer, file, header));
+  next.entry = next.segments[0].destination.begin + header.entry_offset;
+  boot::NextBoot next_boot{.info = &request.info,
+                           .image_file = file,
+                           .command_line = files.command_line,
+                           .initrd = {},
+                           .kho_root = request.kho_root,
+                           .scratch = request.scratch.areas()};
+  if (initrd.size != 0) {
+    const PhysRange place =
+        Place(placer, "initrd", initrd.size, khocore::kPageSize, arch::kFirstUsable);
+    next_boot.initrd = {place.begin, initrd.size};
+    add({"initrd", AddressOf(initrd.data), initrd.size, place});
+  }
+  add(BuildParameterSegment(request, placer, next_boot));
+  next.parameters = next.segments[next.segment_count - 1].destination.begin;
+  next.plan = Require(arch::PrepareJump({next.segments, next.segment_count}, next.entry,
+                                        next.parameters, request.ram, request.allocator),
+                      "jump");
+  ReportSegments(next);
+  return next;
+}
+
+}  // namespace core

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stdint.h>
+
+#include "kernel/base/boot_info.h"
+#include "khocore/result.h"
+#include "khocore/types.h"
+
+/// Linux's boot protocol as the loader of a next kernel needs it. boot/linux_image/ implements it
+/// for each architecture, beside what reads the same structures at the entry.
+
+namespace boot {
+
+/// What the header of a kernel image (bzImage, Image) asks for. See `ReadImageHeader`.
+struct ImageHeader {
+  uint64_t payload_offset;  ///< where in the file the loaded part starts
+  uint64_t payload_bytes;
+  uint64_t memory_bytes;  ///< with zero-initialized data and work space
+  uint64_t alignment;     ///< of the load address, a power of two
+  uint64_t minimum_address;
+  uint64_t entry_offset;  ///< of the entry from the load address
+};
+/// Reads and checks the header of the image in `file`, untrusted bytes. `*why` tells in words what
+/// is wrong ("no HdrS at 0x202", ...) when it returns false.
+bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, const char** why);
+
+/// What the next kernel is told.
+struct NextBoot {
+  const BootInfo* info;                     ///< this kernel's machine, passed on
+  khocore::Span<const uint8_t> image_file;  ///< x86 copies its setup header from here
+  const char* command_line;
+  khocore::PhysRange initrd;  ///< where it will lie, or empty
+  khocore::PhysAddr kho_root;
+  khocore::Span<const khocore::PhysRange> scratch;  ///< the areas, for the array
+};
+
+/// Bytes that `BuildParameters` needs at most for this boot.
+uint64_t ParametersSize(const NextBoot& next);
+/// Alignment of the parameters' destination (a page, or what the device tree needs).
+extern const uint64_t kParametersAlignment;
+/// Writes boot_params, setup_data, command line and scratch array (x86_64) or the device tree and
+/// scratch array (arm64) for the next kernel into `buffer`, for use at `destination`.
+/// Errors: `kNoSpace`, `kFdtStructure`.
+khocore::Status BuildParameters(const NextBoot& next, khocore::Span<uint8_t> buffer,
+                                khocore::PhysAddr destination);
+
+/// How wide Linux's csum_partial folds a buffer's sum before it adds the sum of those before: 32 or
+/// 16 bits.
+extern const unsigned kLinuxChecksumBits;
+
+}  // namespace boot

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/kexec/segment_placer.h"
+
+namespace core {
+
+using khocore::PhysAddr;
+using khocore::PhysRange;
+
+PhysRange SegmentPlacer::Place(uint64_t size, uint64_t alignment, uint64_t minimum) {
+  const uint64_t bytes = khocore::AlignUp(size, khocore::kPageSize);
+  PhysAddr place = FindHole(bytes, alignment, RandomStart(minimum));
+  if (place.is_null()) place = FindHole(bytes, alignment, PhysAddr::FromRaw(minimum));
+  if (place.is_null()) return {};
+  if (!taken_.Add({place, bytes})) return {};
+  return {place, bytes};
+}
+
+PhysAddr SegmentPlacer::RandomStart(uint64_t minimum) {
+  uint64_t offset = random_.Below(scratch_.bytes());
+  for (const PhysRange& area : scratch_.areas()) {
+    const PhysAddr at = area.begin + (offset < area.size ? offset : 0);
+    if (offset < area.size && at.raw() >= minimum) return at;
+    offset -= offset < area.size ? 0 : area.size;
+  }
+  return PhysAddr::FromRaw(minimum);
+}
+
+/// Areas may touch; what lies in two of them is in neither.
+PhysAddr SegmentPlacer::FindHole(uint64_t bytes, uint64_t alignment, PhysAddr from) const {
+  constexpr PhysAddr kNoLimit = PhysAddr::FromRaw(~uint64_t{0});
+  for (const PhysRange& area : scratch_.areas()) {
+    const PhysAddr hole = FindHoleIn(area, bytes, alignment, taken_, from, kNoLimit);
+    if (!hole.is_null()) return hole;
+  }
+  return PhysAddr();
+}
+
+}  // namespace core

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/memory/page_allocator.h"
+
+#include <string.h>
+
+#include "kernel/base/panic.h"
+
+namespace core {
+namespace {
+
+using khocore::Block;
+using khocore::Error;
+using khocore::ErrorCode;
+using khocore::FrameState;
+using khocore::FrameTable;
+using khocore::Ok;
+using khocore::Order;
+using khocore::PageFrame;
+using khocore::PhysAddr;
+using khocore::PhysRange;
+using khocore::Result;
+using khocore::Status;
+
+bool IsUnused(const FrameTable::Run& run) {
+  return run.state == FrameState::kFree && !run.in_scratch;
+}
+
+PhysRange RangeOf(PageFrame begin, PageFrame end) {
+  return {begin.address(), end.address() - begin.address()};
+}
+
+PageFrame BuddyOf(Block block) {
+  return PageFrame::FromNumber(block.frame.number() ^ block.order.pages());
+}
+
+/// Calls `visit` for the fewest blocks of an order that the allocator has.
+template <typename Visit>
+void ForEachPiece(PhysRange range, Visit visit) {
+  constexpr Order kLargest = Order::FromLog2(PageAllocator::kMaxOrder);
+  (void)ForEachBlock(range, [&](Block block) -> Status {
+    const Order order = block.order.log2() < kLargest.log2() ? block.order : kLargest;
+    for (uint64_t at = 0; at < block.order.pages(); at += order.pages()) {
+      visit(Block{block.frame + at, order});
+    }
+    return Ok{};
+  });
+}
+
+}  // namespace
+
+PageAllocator::Links* PageAllocator::LinksOf(PageFrame frame) const {
+  void* bytes = memory_->Find({frame.address(), khocore::kPageSize});
+  KHORIG_CHECK(bytes != nullptr);
+  return static_cast<Links*>(bytes);
+}
+
+void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, FrameTable& frames) {
+  memory_ = &memory;
+  frames_ = &frames;
+  for (PageFrame at = frames.first(); at < frames.end();) {
+    const FrameTable::Run run = frames.RunAt(at);
+    const PageFrame end = at + run.frames;
+    if (IsUnused(run)) {
+      ForEachPiece(RangeOf(at, end), [this](Block block) {
+        KHORIG_CHECK(frames_->SplitOff(block).ok());
+        Enter(block);
+      });
+    }
+    at = end;
+  }
+  all_pages_ = free_pages_;
+}
+
+void PageAllocator::InsertRange(PhysRange range) {
+  ForEachPiece(range, [this](Block block) { InsertAndMerge(block); });
+}
+
+void PageAllocator::Mark(PhysRange range, FrameState state) {
+  const Status marked =
+      ForEachBlock(range, [&](Block block) { return frames_->Set(block, state); });
+  KHORIG_CHECK(marked.ok());
+}
+
+void PageAllocator::Enter(Block block) {
+  List& list = lists_[block.order.log2()];
+  *LinksOf(block.frame) = {list.first, kNone};
+  (list.first == kNone ? list.last : LinksOf(list.first)->previous) = block.frame;
+  list.first = block.frame;
+  free_pages_ += block.order.pages();
+}
+
+void PageAllocator::Unlink(Block block) {
+  List& list = lists_[block.order.log2()];
+  const Links links = *LinksOf(block.frame);
+  (links.next == kNone ? list.last : LinksOf(links.next)->previous) = links.previous;
+  (links.previous == kNone ? list.first : LinksOf(links.previous)->next) = links.next;
+  free_pages_ -= block.order.pages();
+}
+
+void PageAllocator::InsertAndMerge(Block block) {
+  KHORIG_CHECK(frames_->Set(block, FrameState::kFree).ok());
+  while (block.order.log2() < kMaxOrder) {
+    const Block buddy{BuddyOf(block), block.order};
+    if (!frames_->IsHead(buddy, FrameState::kFree)) break;
+    Unlink(buddy);
+    block.frame = buddy.frame < block.frame ? buddy.frame : block.frame;
+    block.order = Order::FromLog2(block.order.log2() + 1);
+    KHORIG_CHECK(frames_->Join(block).ok());
+  }
+  Enter(block);
+}
+
+unsigned PageAllocator::ChooseList(unsigned order) {
+  unsigned best = order;
+  while (best <= kMaxOrder && lists_[best].first == kNone) ++best;
+  const bool plenty = free_pages_ > all_pages_ / 8 * 7;
+  if (best > kMaxOrder || random_ == nullptr || !plenty || scattered_ == kScattered) return best;
+  ++scattered_;
+  unsigned lists[kMaxOrder + 1];
+  unsigned count = 0;
+  for (unsigned at = best; at <= kMaxOrder; ++at) {
+    if (lists_[at].first != kNone) lists[count++] = at;
+  }
+  return lists[random_->Below(count)];
+}
+
+Result<PageFrame> PageAllocator::Allocate(Order order) {
+  if (order.log2() > kMaxOrder) return Error{ErrorCode::kOrderRange, PhysAddr(), order.log2()};
+  const unsigned found = ChooseList(order.log2());
+  if (found > kMaxOrder) return Error{ErrorCode::kOutOfMemory, PhysAddr(), order.bytes()};
+  const bool oldest = random_ != nullptr && (random_->Next() & 1) != 0;
+  const PageFrame head = oldest ? lists_[found].last : lists_[found].first;
+  Unlink({head, Order::FromLog2(found)});
+  for (unsigned split = found; split > order.log2(); --split) {
+    const Order half = Order::FromLog2(split - 1);
+    const Block rest{head + half.pages(), half};
+    KHORIG_CHECK(frames_->SplitOff(rest).ok());
+    Enter(rest);
+  }
+  KHORIG_CHECK(frames_->Set({head, order}, FrameState::kAllocated).ok());
+  return head;
+}
+
+Status PageAllocator::Free(PageFrame head) {
+  if (frames_->state(head) != FrameState::kAllocated || !frames_->is_head(head) ||
+      frames_->in_scratch(head)) {
+    return Error{ErrorCode::kNotPreserved, head.address()};
+  }
+  InsertRange({head.address(), frames_->order(head).bytes()});
+  return Ok{};
+}
+
+Result<PhysRange> PageAllocator::AllocateRange(uint64_t size, uint64_t alignment) {
+  const uint64_t bytes = khocore::AlignUp(size, khocore::kPageSize);
+  const uint64_t wanted = bytes > alignment ? bytes : alignment;
+  unsigned order = 0;
+  while (order < kMaxOrder && Order::FromLog2(order).bytes() < wanted) ++order;
+  if (wanted <= Order::FromLog2(order).bytes()) {
+    const Result<PageFrame> head = Allocate(Order::FromLog2(order));
+    if (head.ok()) {
+      const PhysRange kept{head.value().address(), bytes};
+      Mark(kept, FrameState::kAllocated);
+      InsertRange({kept.end(), Order::FromLog2(order).bytes() - bytes});
+      return kept;
+    }
+  }
+  // No block is that large, but blocks that lie side by side may be.
+  const PhysRange kept = FindFree(bytes, alignment);
+  if (kept.size == 0) return Error{ErrorCode::kOutOfMemory, PhysAddr(), bytes};
+  TakeOut(kept);
+  return kept;
+}
+
+PhysRange PageAllocator::FindFree(uint64_t bytes, uint64_t alignment) const {
+  const uint64_t step = alignment < khocore::kPageSize ? khocore::kPageSize : alignment;
+  for (PageFrame at = frames_->first(); at < frames_->end();) {
+    const FrameTable::Run run = frames_->RunAt(at);
+    const PhysRange free = RangeOf(at, at + run.frames);
+    const PhysRange place{PhysAddr::FromRaw(khocore::AlignUp(free.begin.raw(), step)), bytes};
+    if (IsUnused(run) && place.begin.IsAligned(step) && free.Contains(place)) return place;
+    at = at + run.frames;
+  }
+  return {};
+}
+
+void PageAllocator::TakeOut(PhysRange kept) {
+  // The block that `kept` begins in has its head at a multiple of some order at or before it.
+  unsigned order = 0;
+  PageFrame front = PageFrame::Containing(kept.begin);
+  while (!frames_->is_head(front)) {
+    front = PageFrame::FromNumber(front.number() & ~(Order::FromLog2(++order).pages() - 1));
+  }
+  PageFrame back = front;
+  while (back.address() < kept.end()) {
+    const Block block{back, frames_->order(back)};
+    Unlink(block);
+    back = back + block.order.pages();
+  }
+  Mark(kept, FrameState::kAllocated);
+  InsertRange({front.address(), kept.begin - front.address()});
+  InsertRange({kept.end(), back.address() - kept.end()});
+}
+
+Status PageAllocator::FreeRange(PhysRange range) {
+  return ForEachBlock(range, [&](Block block) { return Free(block.frame); });
+}
+
+Status PageAllocator::Regroup(Block block) { return frames_->Set(block, FrameState::kAllocated); }
+
+Result<PageFrame> PageAllocator::AllocatePage() {
+  const Result<PageFrame> page = Allocate(Order());
+  if (page.ok()) memset(LinksOf(page.value()), 0, khocore::kPageSize);
+  return page;
+}
+
+void PageAllocator::FreePage(PageFrame page) { KHORIG_CHECK(Free(page).ok()); }
+
+}  // namespace core

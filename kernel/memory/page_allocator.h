@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "kernel/base/random.h"
+#include "khocore/frame_table.h"
+#include "khocore/page_source.h"
+#include "khocore/physical_memory.h"
+#include "khocore/result.h"
+#include "khocore/types.h"
+
+namespace core {
+
+/// A buddy allocator over a frame table. It hands out memory outside scratch only, so everything it
+/// returns may be preserved; scratch is left to the next kernel. Free blocks are linked through
+/// their own first page.
+class PageAllocator : public khocore::PageSource {
+ public:
+  static constexpr unsigned kMaxOrder = 20;
+  /// How many blocks are put anywhere in memory, the first ones that are allocated.
+  static constexpr unsigned kScattered = 8;
+
+  /// Takes over every frame that is `kFree` and outside scratch, none of which heads a block.
+  /// `memory` and `frames` outlive the allocator. Call once.
+  void Initialize(const khocore::PhysicalMemory& memory, khocore::FrameTable& frames);
+
+  /// From here on `random` decides which free block is used: the oldest or the newest of the best
+  /// size, and for the first `kScattered` while nearly all memory is free, of any size that is
+  /// large enough. So a state lies in some distant parts of a large machine, around those first
+  /// ones: what it takes to describe it (nodes of the tracker, free blocks between its pages) does
+  /// not grow with RAM, and large states still fit into a small machine.
+  void SetRandom(Random* random) { random_ = random; }
+
+  /// A block, owned by the caller until `Free`. Its content is whatever was there before.
+  /// Errors: `kOutOfMemory`, `kOrderRange`.
+  khocore::Result<khocore::PageFrame> Allocate(khocore::Order order);
+  /// Gives back a block that `Allocate` returned or that was restored. Its order is the frame
+  /// table's. Errors: `kNotPreserved` when `head` is no allocated block.
+  khocore::Status Free(khocore::PageFrame head);
+
+  /// `size` bytes, contiguous and aligned, as blocks that together cover exactly its pages; larger
+  /// than the largest block, too. Errors: `kOutOfMemory`.
+  khocore::Result<khocore::PhysRange> AllocateRange(uint64_t size, uint64_t alignment);
+  /// Gives back a range whose blocks were all allocated or restored. Errors: as `Free`.
+  khocore::Status FreeRange(khocore::PhysRange range);
+
+  /// Makes `block`, pages that are allocated already, one allocation of its order; what is left of
+  /// the allocations that they belonged to is regrouped by the caller, too. Errors: `kOutOfMemory`.
+  khocore::Status Regroup(khocore::Block block);
+
+  khocore::Result<khocore::PageFrame> AllocatePage() override;
+  void FreePage(khocore::PageFrame page) override;
+
+  uint64_t free_pages() const { return free_pages_; }
+
+ private:
+  static constexpr khocore::PageFrame kNone = khocore::PageFrame::FromNumber(~uint64_t{0});
+
+  /// The neighbours in a list, in the first bytes of a free block.
+  struct Links {
+    khocore::PageFrame next;
+    khocore::PageFrame previous;
+  };
+  struct List {
+    khocore::PageFrame first = kNone;
+    khocore::PageFrame last = kNone;
+  };
+
+  Links* LinksOf(khocore::PageFrame frame) const;
+  /// Sets the state of every frame of `range`, as the fewest blocks.
+  void Mark(khocore::PhysRange range, khocore::FrameState state);
+  /// Puts a block into its list whose frames are marked already.
+  void Enter(khocore::Block block);
+  void Unlink(khocore::Block block);
+  /// The order of the list to take a block of `order` from, above `kMaxOrder` when there is none.
+  unsigned ChooseList(unsigned order);
+  void InsertAndMerge(khocore::Block block);
+  void InsertRange(khocore::PhysRange range);
+  /// The lowest free range of this size, whatever blocks it is made of; empty when there is none.
+  khocore::PhysRange FindFree(uint64_t bytes, uint64_t alignment) const;
+  /// Takes exactly `kept`, which is free, out of the free blocks that it touches.
+  void TakeOut(khocore::PhysRange kept);
+
+  const khocore::PhysicalMemory* memory_ = nullptr;
+  khocore::FrameTable* frames_ = nullptr;
+  Random* random_ = nullptr;
+  List lists_[kMaxOrder + 1];
+  uint64_t all_pages_ = 0;  ///< free at the start
+  uint64_t free_pages_ = 0;
+  unsigned scattered_ = 0;
+};
+
+/// Splits a page-aligned range into the fewest aligned blocks, front to back, and calls
+/// `visit(block)` for each until it returns an error, which is passed on.
+template <typename Visit>
+khocore::Status ForEachBlock(khocore::PhysRange range, Visit visit) {
+  using khocore::PageFrame;
+  const PageFrame end = PageFrame::Containing(range.end());
+  for (PageFrame at = PageFrame::Containing(range.begin); at < end;) {
+    const unsigned alignment =
+        at.number() == 0 ? 63 : static_cast<unsigned>(__builtin_ctzll(at.number()));
+    const unsigned size = 63 - static_cast<unsigned>(__builtin_clzll(end - at));
+    unsigned order = alignment < size ? alignment : size;
+    if (order > khocore::kMaxOrder) order = khocore::kMaxOrder;
+    const khocore::Block block{at, khocore::Order::FromLog2(order)};
+    KHOCORE_RETURN_IF_ERROR(visit(block));
+    at = at + block.order.pages();
+  }
+  return khocore::Ok{};
+}
+
+}  // namespace core

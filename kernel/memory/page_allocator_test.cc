@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/memory/page_allocator.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "khocore/testing/test_machine.h"
+
+namespace core {
+namespace {
+
+using khocore::Block;
+using khocore::ErrorCode;
+using khocore::FrameState;
+using khocore::FrameTable;
+using khocore::kPageSize;
+using khocore::Ok;
+using khocore::Order;
+using khocore::PageFrame;
+using khocore::PhysAddr;
+using khocore::PhysicalMemory;
+using khocore::PhysRange;
+using khocore::Status;
+
+constexpr uint64_t kFirst = 1000;  // no multiple of a large block
+constexpr uint64_t kPages = 5000;
+
+/// RAM of `kPages` pages, with an allocator over all but what `reserve` takes away.
+class PageAllocatorTest : public testing::Test {
+ protected:
+  PageAllocatorTest()
+      : bytes_(static_cast<uint8_t*>(std::aligned_alloc(kPageSize, kPages * kPageSize)),
+               &std::free),
+        storage_(PageFrame::FromNumber(kFirst), kPages) {
+    EXPECT_TRUE(
+        memory_
+            .AddWindow({PageFrame::FromNumber(kFirst).address(), kPages * kPageSize}, bytes_.get())
+            .ok());
+    Mark(kFirst, kPages, FrameState::kFree);
+  }
+
+  void Mark(uint64_t first, uint64_t count, FrameState state) {
+    const PhysRange range{PageFrame::FromNumber(first).address(), count * kPageSize};
+    EXPECT_TRUE(frames_.Fill(range, state).ok());
+  }
+
+  std::unique_ptr<uint8_t, decltype(&std::free)> bytes_;
+  khocore::TestFrames storage_;
+  PhysicalMemory memory_;
+  FrameTable& frames_ = storage_.table;
+  PageAllocator allocator_;
+};
+
+TEST_F(PageAllocatorTest, TakesOverWhatIsFreeAndNothingElse) {
+  Mark(2000, 10, FrameState::kAllocated);
+  Mark(3000, 5, FrameState::kPreserved);
+  ASSERT_TRUE(frames_.SetScratch({PageFrame::FromNumber(4096).address(), 1024 * kPageSize}).ok());
+  allocator_.Initialize(memory_, frames_);
+  EXPECT_EQ(allocator_.free_pages(), kPages - 10 - 5 - 1024);
+  std::set<uint64_t> seen;
+  while (true) {
+    const auto page = allocator_.Allocate(Order());
+    if (!page.ok()) {
+      EXPECT_EQ(page.error().code, ErrorCode::kOutOfMemory);
+      break;
+    }
+    const uint64_t number = page.value().number();
+    EXPECT_TRUE(seen.insert(number).second) << number << " was handed out twice";
+    EXPECT_TRUE(number < 2000 || number >= 2010);
+    EXPECT_TRUE(number < 3000 || number >= 3005);
+    EXPECT_TRUE(number < 4096 || number >= 5120) << number << " is scratch";
+  }
+  EXPECT_EQ(seen.size(), kPages - 10 - 5 - 1024);
+}
+
+TEST_F(PageAllocatorTest, BlocksAreAlignedAndMergeAgain) {
+  allocator_.Initialize(memory_, frames_);
+  const std::vector<uint8_t> before = BytesOf(frames_, frames_.first(), kPages);
+  Random random(3);
+  allocator_.SetRandom(&random);
+  std::vector<Block> held;
+  for (int i = 0; i < 400; ++i) {
+    const Order order = Order::FromLog2(static_cast<unsigned>(random.Below(6)));
+    const auto head = allocator_.Allocate(order);
+    if (!head.ok()) break;
+    held.push_back({head.value(), order});
+    EXPECT_TRUE(held.back().IsAligned());
+    EXPECT_EQ(frames_.order(head.value()), order);
+  }
+  while (!held.empty()) {
+    const size_t index = random.Below(held.size());
+    ASSERT_TRUE(allocator_.Free(held[index].frame).ok());
+    held.erase(held.begin() + static_cast<std::ptrdiff_t>(index));
+  }
+  EXPECT_EQ(allocator_.free_pages(), kPages);
+  EXPECT_EQ(BytesOf(frames_, frames_.first(), kPages), before)
+      << "the blocks did not merge back into the ones at the start";
+}
+
+TEST_F(PageAllocatorTest, RangesCoverExactlyTheirPages) {
+  allocator_.Initialize(memory_, frames_);
+  const auto range = allocator_.AllocateRange(37 * kPageSize + 1, 16 * kPageSize);
+  ASSERT_TRUE(range.ok());
+  EXPECT_EQ(range.value().size, 38 * kPageSize);
+  EXPECT_TRUE(range.value().begin.IsAligned(16 * kPageSize));
+  EXPECT_EQ(allocator_.free_pages(), kPages - 38);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kAllocated), 38u);
+  ASSERT_TRUE(allocator_.FreeRange(range.value()).ok());
+  EXPECT_EQ(allocator_.free_pages(), kPages);
+}
+
+TEST_F(PageAllocatorTest, RangesAreFoundAcrossBlocks) {
+  // 4000 pages in one piece, of which no block has more than 2048.
+  Mark(1500, 20, FrameState::kAllocated);
+  allocator_.Initialize(memory_, frames_);
+  EXPECT_FALSE(allocator_.AllocateRange(4481 * kPageSize, kPageSize).ok());
+  const auto range = allocator_.AllocateRange(4000 * kPageSize, 8 * kPageSize);
+  ASSERT_TRUE(range.ok());
+  EXPECT_EQ(range.value().size, 4000 * kPageSize);
+  EXPECT_TRUE(range.value().begin.IsAligned(8 * kPageSize));
+  EXPECT_EQ(allocator_.free_pages(), kPages - 20 - 4000);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kAllocated), 4020u);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kFree), kPages - 4020);
+  ASSERT_TRUE(allocator_.FreeRange(range.value()).ok());
+  EXPECT_EQ(allocator_.free_pages(), kPages - 20);
+}
+
+TEST_F(PageAllocatorTest, RangesTooLargeForMemoryAreRefused) {
+  allocator_.Initialize(memory_, frames_);
+  for (const uint64_t size : {(kPages + 1) * kPageSize, uint64_t{5} << 30, ~uint64_t{0}}) {
+    EXPECT_EQ(allocator_.AllocateRange(size, kPageSize).error().code, ErrorCode::kOutOfMemory);
+  }
+  EXPECT_EQ(allocator_.AllocateRange(1, uint64_t{8} << 30).error().code, ErrorCode::kOutOfMemory);
+  EXPECT_EQ(allocator_.free_pages(), kPages);
+}
+
+TEST_F(PageAllocatorTest, RefusesWhatItDidNotHandOut) {
+  ASSERT_TRUE(frames_.SetScratch({PageFrame::FromNumber(4096).address(), 1024 * kPageSize}).ok());
+  allocator_.Initialize(memory_, frames_);
+  const auto head = allocator_.Allocate(Order::FromLog2(3));
+  ASSERT_TRUE(head.ok());
+  EXPECT_FALSE(allocator_.Free(head.value() + 1).ok()) << "a tail page";
+  ASSERT_TRUE(allocator_.Free(head.value()).ok());
+  EXPECT_FALSE(allocator_.Free(head.value()).ok()) << "freed before";
+  EXPECT_FALSE(allocator_.Free(PageFrame::FromNumber(4096)).ok()) << "scratch";
+  EXPECT_FALSE(allocator_.Free(PageFrame::FromNumber(1)).ok()) << "no RAM";
+  EXPECT_EQ(allocator_.Allocate(Order::FromLog2(PageAllocator::kMaxOrder + 1)).error().code,
+            ErrorCode::kOrderRange);
+  EXPECT_EQ(allocator_.Allocate(Order::FromLog2(PageAllocator::kMaxOrder)).error().code,
+            ErrorCode::kOutOfMemory);
+}
+
+TEST_F(PageAllocatorTest, PagesForKhocoreAreZero) {
+  std::memset(bytes_.get(), 0xa5, kPages * kPageSize);
+  allocator_.Initialize(memory_, frames_);
+  const auto page = allocator_.AllocatePage();
+  ASSERT_TRUE(page.ok());
+  const auto* at = static_cast<const uint8_t*>(memory_.Find({page.value().address(), kPageSize}));
+  for (uint64_t i = 0; i < kPageSize; ++i) ASSERT_EQ(at[i], 0) << "byte " << i;
+  allocator_.FreePage(page.value());
+  EXPECT_EQ(allocator_.free_pages(), kPages);
+}
+
+TEST(ForEachBlock, SplitsFrontToBackIntoTheFewestBlocks) {
+  std::vector<std::pair<uint64_t, unsigned>> blocks;
+  const PhysRange range{PageFrame::FromNumber(5).address(), 14 * kPageSize};
+  ASSERT_TRUE(ForEachBlock(range, [&](Block block) -> Status {
+                blocks.emplace_back(block.frame.number(), block.order.log2());
+                return Ok{};
+              }).ok());
+  EXPECT_EQ(blocks,
+            (std::vector<std::pair<uint64_t, unsigned>>{{5, 0}, {6, 1}, {8, 3}, {16, 1}, {18, 0}}));
+}
+
+}  // namespace
+}  // namespace core

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/rig/fault.h"
+
+#include <string.h>
+
+#include "kernel/rig/event.h"
+
+namespace core {
+namespace {
+
+/// One row a fault.
+constexpr struct {
+  Fault fault;
+  const char* name;
+  uint32_t generation;  ///< the one that has the defect
+} kFaults[] = {
+    {Fault::kRootNotPreserved, "root-not-preserved", 1},
+    {Fault::kNodeInScratch, "node-in-scratch", 1},
+    {Fault::kWriteAfterSeal, "write-after-seal", 1},
+    {Fault::kSegmentOutsideScratch, "segment-outside-scratch", 1},
+    {Fault::kTailNotRestored, "tail-not-restored", 2},
+    {Fault::kHangBeforeJump, "hang-before-jump", 1},
+    {Fault::kPanicAfterRestore, "panic-after-restore", 2},
+    {Fault::kCpuSpins, "ap-spins-in-old-text", 1},
+    {Fault::kParkPageUnowned, "park-page-unowned", 1},
+    {Fault::kPublishedEarly, "root-published-early", 1},
+    {Fault::kLostUpdate, "lost-tracker-update", 1},
+};
+
+Fault armed = Fault::kNone;
+bool fired = false;
+
+}  // namespace
+
+bool FindFault(const char* name, size_t length, Fault* fault) {
+  for (const auto& row : kFaults) {
+    if (strlen(row.name) != length || memcmp(row.name, name, length) != 0) continue;
+    *fault = row.fault;
+    return true;
+  }
+  return false;
+}
+
+void ArmFault(Fault fault, uint32_t generation) {
+  armed = Fault::kNone;
+  fired = false;
+  for (const auto& row : kFaults) {
+    if (row.fault == fault && row.generation == generation) armed = fault;
+  }
+}
+
+bool IsArmed(Fault fault) { return armed == fault; }
+
+bool Fire(Fault fault) {
+  if (!IsArmed(fault)) return false;
+  if (!__atomic_exchange_n(&fired, true, __ATOMIC_RELAXED)) {
+    for (const auto& row : kFaults) {
+      if (row.fault == fault) Event("fault").Text("name", row.name);
+    }
+  }
+  return true;
+}
+
+}  // namespace core

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace core {
+
+/// A deliberate defect, armed with `fault=`. Each is something that a check of the rig must find.
+enum class Fault : uint8_t {
+  kNone,
+  kRootNotPreserved,       ///< the root page is not in the tracker
+  kNodeInScratch,          ///< a tracker node page lies in scratch
+  kWriteAfterSeal,         ///< one byte of a preserved page is written after `sealed`
+  kSegmentOutsideScratch,  ///< the next kernel's parameters are placed on a preserved block
+  kTailNotRestored,        ///< the last page of a block stays behind when the block is restored
+  kHangBeforeJump,         ///< the kernel loops instead of jumping
+  kPanicAfterRestore,      ///< the second generation reads through a wild pointer
+  kCpuSpins,               ///< a CPU is not parked and loops in the old kernel's text
+  kParkPageUnowned,        ///< a CPU is parked in a page that belongs to nobody
+  kPublishedEarly,         ///< a fragment is linked before it is finished
+  kLostUpdate,             ///< a CPU sets a bit in the tracker without regard to the others
+};
+
+/// Looks up the fault called by the `length` bytes at `name`. False when there is none.
+bool FindFault(const char* name, size_t length, Fault* fault);
+
+/// Arms `fault` in a kernel that is generation number `generation`. Each fault belongs to one
+/// generation; in every other one it is not armed. Called once, while one CPU runs.
+void ArmFault(Fault fault, uint32_t generation);
+
+/// Whether `fault` is armed in this generation. For a defect that prepares something first.
+bool IsArmed(Fault fault);
+
+/// As `IsArmed`, called where the defect happens, with nothing left that could prevent it: prints
+/// the `fault` event, once in a generation. Any CPU may call it.
+bool Fire(Fault fault);
+
+}  // namespace core

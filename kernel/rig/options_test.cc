@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/rig/options.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "kernel/rig/fault.h"
+
+namespace core {
+namespace {
+
+uint64_t Size(const std::string& text) {
+  uint64_t value = 0;
+  return ParseSize(text.c_str(), text.size(), &value) ? value : ~uint64_t{0};
+}
+
+TEST(ParseSize, ReadsWholeNumbersOnly) {
+  EXPECT_EQ(Size("0"), 0u);
+  EXPECT_EQ(Size("0x10"), 16u);
+  EXPECT_EQ(Size("0xFFffFFffFFffFFfe"), 0xfffffffffffffffeu);
+  EXPECT_EQ(Size("3K"), 3072u);
+  EXPECT_EQ(Size("0x1M"), 1u << 20);
+  EXPECT_EQ(Size("2g"), uint64_t{2} << 30);
+  for (const char* bad : {"", "x", "1x", "0x", "1KK", "18446744073709551616", "-1", "1 ",
+                          "99999999999999999999", "17179869184G"}) {
+    EXPECT_EQ(Size(bad), ~uint64_t{0}) << bad;
+  }
+}
+
+TEST(ParseOptions, ReadsAll) {
+  Options options;
+  const OptionError error = ParseOptions(
+      "scenario=handover  generation=2 generations=5 seed=0xabc stops=sealed,entry "
+      "fault=root-not-preserved kho_scratch=16M,8M,4M reserve_mem=1M:4096:one "
+      "reserve_mem=8K:8K:two megabytes=3 fragments=7 operations=9",
+      &options);
+  ASSERT_EQ(error.text, nullptr) << error.token;
+  EXPECT_STREQ(options.scenario, "handover");
+  EXPECT_EQ(options.generation, 2u);
+  EXPECT_EQ(options.generations, 5u);
+  EXPECT_EQ(options.seed, 0xabcu);
+  EXPECT_TRUE(options.stop_at_sealed);
+  EXPECT_TRUE(options.stop_at_entry);
+  EXPECT_FALSE(options.stop_at_restored);
+  EXPECT_EQ(options.fault, Fault::kRootNotPreserved);
+  EXPECT_EQ(options.scratch_sizes[0], uint64_t{16} << 20);
+  EXPECT_EQ(options.scratch_sizes[2], uint64_t{4} << 20);
+  ASSERT_EQ(options.reserved_count, 2u);
+  EXPECT_STREQ(options.reserved[1].name, "two");
+  EXPECT_EQ(options.reserved[1].alignment, 8192u);
+  EXPECT_EQ(options.megabytes, 3u);
+  EXPECT_EQ(options.fragments, 7u);
+  EXPECT_EQ(options.operations, 9u);
+}
+
+TEST(ParseOptions, NamesTheTokenThatIsWrong) {
+  for (const std::string bad :
+       {"nonsense", "seeds=1", "seed", "seed=", "seed=1z", "generation=0", "generations=99999999",
+        "stops=never", "fault=maybe", "kho_scratch=1M", "kho_scratch=1M,2M,3M,4M",
+        "kho_scratch=1M,0,3M", "reserve_mem=1M:4096", "reserve_mem=1M:4095:x", "reserve_mem=0:1:x",
+        "reserve_mem=1M:4096:a-name-that-is-longer-than-thirty-one", "scenario="}) {
+    Options options;
+    const OptionError error = ParseOptions(("seed=1 " + bad + " seed=2").c_str(), &options);
+    ASSERT_NE(error.text, nullptr) << bad;
+    EXPECT_EQ(bad.substr(0, sizeof(error.token) - 1), error.token);
+  }
+}
+
+TEST(ParseOptions, EveryFaultHasANameAndAGeneration) {
+  for (const char* name :
+       {"root-not-preserved", "node-in-scratch", "write-after-seal", "segment-outside-scratch",
+        "tail-not-restored", "hang-before-jump", "panic-after-restore", "ap-spins-in-old-text",
+        "park-page-unowned", "root-published-early", "lost-tracker-update"}) {
+    Options options;
+    ASSERT_EQ(ParseOptions((std::string("fault=") + name).c_str(), &options).text, nullptr) << name;
+    ArmFault(options.fault, 1);
+    const bool first = IsArmed(options.fault);
+    ArmFault(options.fault, 2);
+    EXPECT_NE(first, IsArmed(options.fault)) << name;
+    ArmFault(options.fault, 3);
+    EXPECT_FALSE(IsArmed(options.fault)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace core

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stddef.h>
+
+#include "khocore/types.h"
+
+namespace handover {
+struct Generation;
+class Incoming;
+class Outgoing;
+struct Client;
+}  // namespace handover
+
+namespace core {
+
+/// What a run does in each of its generations. Registered with `KHORIG_SCENARIO`; the host lists
+/// scenarios from the linker section without booting, reading the two strings.
+///
+/// The functions are the scenario's part in the steps of `handover::Client`, after those of the
+/// clients, but `preserve` before theirs; null where there is nothing to do. What goes wrong is
+/// reported with `KHORIG_FAIL` or ended by `handover::Require`.
+struct Scenario {
+  // The host reads these three out of the image (qemu/khorig/scenarios.py), so they come first.
+  const char* name;
+  const char* summary;
+  bool expects_refusal;  ///< a generation after the first is expected to refuse its handover
+
+  /// Who hands over besides the scenario itself (kernel/clients/list.h).
+  khocore::Span<const handover::Client* const> clients;
+  /// Makes the state of the first generation.
+  void (*create)(handover::Generation& generation) = nullptr;
+  /// Takes back what `preserve` of the previous generation handed over, without writing to it.
+  void (*restore)(handover::Incoming& incoming) = nullptr;
+  /// Checks the content of what `restore` took back.
+  void (*verify)(handover::Incoming& incoming) = nullptr;
+  /// Preserves the state; may write fragments and add links to them.
+  void (*preserve)(handover::Outgoing& outgoing) = nullptr;
+};
+static_assert(offsetof(Scenario, expects_refusal) == 16);
+
+// AddressSanitizer would put red zones between the records of the section.
+#define KHORIG_SCENARIO(identifier)                                           \
+  __attribute__((section(".khorig.scenarios"), used, no_sanitize("address"))) \
+  const ::core::Scenario identifier
+
+/// The scenario of that name, or null.
+const Scenario* FindScenario(const char* name);
+
+/// Prints the names and summaries of all scenarios.
+void ListScenarios();
+
+}  // namespace core
