@@ -132,3 +132,11 @@ def test_an_interrupted_run_is_not_done_once_more(rig: Rig) -> None:
     result = rig.run(handover_script(), record=True)
     assert (result.cause, result.recorded) == ("changed", "")
     assert rig.judge.stops == [(1, "entry")]
+
+
+def test_a_guest_in_a_long_circle_at_the_deadline_hangs(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("khorig.vm.progress_watch.ProgressWatch.mostly_repeats", True)
+    script: Script = [event("boot", 1, handover=False), *stop("entry", 1), ["busy", 60]]
+    assert rig.run(script, timeout_s=1.0).verdict is Verdict.HANG

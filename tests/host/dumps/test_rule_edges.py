@@ -11,10 +11,10 @@ from dumps.bitmap_image import bitmap_dump
 from dumps.sample import Sample, broken
 from view.handover_image import PAGE, RAM, SCRATCH
 
-from khorig.kho.snapshot import find_snapshot
+from khorig.kho.snapshot import NoHandover, find_snapshot
 from khorig.mem.formats import RunFacts
 from khorig.mem.memory import PhysRange
-from khorig.rules.check import check, is_broken
+from khorig.rules.check import check, check_unreadable, is_broken
 from khorig.rules.outcome import Status
 
 Change = Callable[[Sample], object]
@@ -145,3 +145,30 @@ def test_a_warning_breaks_nothing() -> None:
     assert [o.status for o in outcomes].count(Status.WARNING) == 1
     assert not is_broken(outcomes)
     assert is_broken(check(find_snapshot(bitmap_dump(512, count=300))))
+
+
+def test_every_page_that_is_wrong_is_a_violation() -> None:
+    s = Sample()
+    allocator(0x24, 0x3F)(s)
+    [outcome] = [o for o in check(s.finish().snapshot()) if o.status is Status.FAILED]
+    wrong = [violation.address for violation in outcome.violations]
+    assert wrong == [s.reserved_area + n * PAGE for n in range(16)]
+
+
+def test_pages_that_the_allocator_does_not_have_are_not_in_use() -> None:
+    dump = Sample().finish().dump()
+    assert dump.run is not None and dump.run.frame_table is not None
+    short = (*dump.run.frame_table[:2], 4)
+    run = dataclasses.replace(dump.run, frame_table=short)
+    found = broken(dataclasses.replace(dump, run=run))
+    assert {"KHR-I024", "KHR-I025"} <= found.keys()
+
+
+def test_of_a_root_that_cannot_be_read_nothing_else_is_known() -> None:
+    s = Sample().finish()
+    s.image.ram.write(s.image.root, b"GARBAGE!")
+    with pytest.raises(NoHandover) as caught:
+        find_snapshot(s.dump())
+    outcomes = check_unreadable(caught.value.candidates[0])
+    assert [o.rule.id for o in outcomes if o.status is Status.FAILED] == ["KHR-I001"]
+    assert {o.status for o in outcomes} == {Status.FAILED, Status.ABSENT}
