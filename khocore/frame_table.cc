@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "khocore/byte_words.h"
+
 namespace khocore {
 namespace {
 
@@ -23,56 +25,8 @@ constexpr uint8_t TailOf(uint8_t summary) { return summary | FrameTable::kTail; 
 
 static_assert(FrameTable::kPaged == (kScratchBit | Encode(FrameState::kNotRam, FrameTable::kTail)));
 
-// Eight bytes are handled at once: blocks have many frames, and RAM has many chunks.
-constexpr size_t kWord = sizeof(uint64_t);
-constexpr uint64_t Repeat(uint8_t byte) { return byte * uint64_t{0x0101010101010101}; }
-constexpr bool HasZero(uint64_t word) { return ((word - Repeat(1)) & ~word & Repeat(0x80)) != 0; }
+// Whether one of the eight chunks has a page of its own.
 constexpr bool HasPaged(uint64_t word) { return HasZero(word ^ Repeat(FrameTable::kPaged)); }
-
-/// Bytes are read and written as aligned words: not all machines take others.
-using Word = uint64_t __attribute__((may_alias));
-uint64_t Load(const uint8_t* at) { return *reinterpret_cast<const Word*>(at); }
-void Store(uint8_t* at, uint64_t word) { *reinterpret_cast<Word*>(at) = word; }
-bool IsAligned(const uint8_t* at) { return reinterpret_cast<uintptr_t>(at) % kWord == 0; }
-
-/// byte = (byte & keep) | add, for all of `bytes`.
-void Update(Span<uint8_t> bytes, uint8_t keep, uint8_t add) {
-  const auto update = [=](uint8_t& byte) { byte = static_cast<uint8_t>((byte & keep) | add); };
-  uint8_t* at = bytes.begin();
-  for (; at != bytes.end() && !IsAligned(at); ++at) update(*at);
-  uint8_t* const last = bytes.end() - static_cast<size_t>(bytes.end() - at) % kWord;
-  const uint64_t keep_word = Repeat(keep);
-  const uint64_t add_word = Repeat(add);
-#pragma clang loop unroll_count(8)
-  for (; at != last; at += kWord) Store(at, (Load(at) & keep_word) | add_word);
-  for (; at != bytes.end(); ++at) update(*at);
-}
-
-/// The index of the first byte with (byte & mask) != want, or the size.
-size_t FindOtherByte(Span<const uint8_t> bytes, uint8_t mask, uint8_t want) {
-  constexpr size_t kTurn = 8 * kWord;
-  const uint8_t* at = bytes.begin();
-  const uint8_t* const end = bytes.end();
-  const uint64_t mask_word = Repeat(mask);
-  const uint64_t want_word = Repeat(want);
-  for (; at != end; ++at) {
-    if (IsAligned(at)) {
-      while (end - at >= static_cast<ptrdiff_t>(kTurn)) {
-        uint64_t other = 0;
-#pragma clang loop unroll(full)
-        for (size_t i = 0; i < kTurn; i += kWord) other |= Load(at + i) ^ want_word;
-        if ((other & mask_word) != 0) break;
-        at += kTurn;
-      }
-      while (end - at >= static_cast<ptrdiff_t>(kWord) && (Load(at) & mask_word) == want_word) {
-        at += kWord;
-      }
-      if (at == end) break;
-    }
-    if ((*at & mask) != want) break;
-  }
-  return static_cast<size_t>(at - bytes.begin());
-}
 
 /// The bytes of a block: that of its first frame, and that of all others.
 struct BlockBytes {
