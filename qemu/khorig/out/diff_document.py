@@ -27,6 +27,7 @@ def difference_document(difference: Difference, runs: int) -> dict[str, Any]:
                 "pages": change.total,
                 "changed": len(change.frames),
                 "must_stay": change.must_stay,
+                "rule": change.rule,
                 "ranges": _ranges(area_of(change.frames, difference.page_shift)),
             }
             for change in difference.changes

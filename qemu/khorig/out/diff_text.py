@@ -44,16 +44,21 @@ def _verdict(difference: Difference) -> str:
     lost, missing = difference.lost, difference.missing
     if len(lost) and len(missing):
         return (
-            f"LOST: {_count(len(lost), 'page')} that must stay changed, "
+            f"LOST  {_broken(difference)}: {_count(len(lost), 'page')} changed that must not, "
             f"{_count(len(missing), 'other')} cannot be compared"
         )
     if len(missing):
         return f"differ: {_count(len(missing), 'page')} that must stay cannot be compared"
     if len(lost):
-        return f"LOST: {_count(len(lost), 'page')} that must stay changed"
+        return f"LOST  {_broken(difference)}: {_count(len(lost), 'page')} changed that must not"
     if any(change.must_stay for change in difference.changes):
         return "differ, but nothing that must stay has changed"
     return "differ"
+
+
+def _broken(difference: Difference) -> str:
+    """The rules that do not hold."""
+    return ", ".join(c.rule for c in difference.changes if c.rule and len(c.frames))
 
 
 def _dump_line(name: str, dump: Dump) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from khorig.mem.changed_pages import ChangedPages, find_changed
 from khorig.mem.formats import Dump
 from khorig.mem.memory import PhysRange
 from khorig.rules.page_classes import PageClass, PageClasses
+from khorig.rules.temporal.definitions import (
+    PAGES_ACROSS_JUMP,
+    PAGES_UNTIL_RESTORED,
+    TRACKER_ACROSS_JUMP,
+)
 
 _MOST_PAGES = 4096  # of those that must not change, whose bytes are looked at
 _PAGE_SHIFT = 12  # where no handover tells another
@@ -33,7 +38,12 @@ class ClassChange:
     kind: PageClass
     frames: Int64Array  # changed
     total: int | None  # all pages of the class, where it is known
-    must_stay: bool
+    rule: str  # the temporal rule that such a change breaks; "" where it may change
+
+    @property
+    def must_stay(self) -> bool:
+        """Whether nobody may write to these pages between the two dumps."""
+        return bool(self.rule)
 
 
 @dataclass
@@ -105,12 +115,9 @@ def compare_dumps(a: Dump, b: Dump) -> Difference:
     if by == "a" and root is not None:
         other_root = _other_root(b, root, shift, pages, notes)
     handed = by == "a" and other_root is None
-    stays = {
-        PageClass.PRESERVED: handed,
-        PageClass.TRACKER: handed and bool(b.run and b.run.at in _TREE_IS_KEPT),
-    }
+    rules = _rules(b) if handed else {}
     changes = [
-        ClassChange(kind, frames, classes.total(kind), stays.get(kind, False))
+        ClassChange(kind, frames, classes.total(kind), rules.get(kind, ""))
         for kind, frames in classes.split(pages.frames).items()
     ]
     absent = [*pages.only_a, *pages.unreadable] if handed else []
@@ -118,6 +125,17 @@ def compare_dumps(a: Dump, b: Dump) -> Difference:
     return Difference(
         a, b, classes, shift, by, root, other_root, pages, changes, missing, notes
     )
+
+
+def _rules(b: Dump) -> Mapping[PageClass, str]:
+    """Which temporal rule holds for the pages of a class, by where `b` was taken."""
+    at = b.run.at if b.run else ""
+    if at in _TREE_IS_KEPT:
+        return {
+            PageClass.PRESERVED: PAGES_ACROSS_JUMP,
+            PageClass.TRACKER: TRACKER_ACROSS_JUMP,
+        }
+    return {PageClass.PRESERVED: PAGES_UNTIL_RESTORED}
 
 
 def _handover(a: Dump, b: Dump, notes: list[str]) -> tuple[Snapshot | None, str]:

@@ -64,7 +64,7 @@ def test_a_byte_of_a_preserved_page_is_lost(pair: _Pair) -> None:
     difference = pair.compare()
     assert difference.lost.tolist() == [block // PAGE + 3]
     text = _text(difference)
-    assert text.startswith("LOST: 1 page that must stay changed")
+    assert text.startswith("LOST  KHR-I080: 1 page changed that must not")
     assert "1  memblock/mem0" in text
     assert f"{block + 3 * PAGE + 100:#018x}  2 bytes  memblock/mem0 page 3" in text
     assert "aa bb .. .." in text
@@ -186,6 +186,7 @@ def test_scripts_get_json(pair: _Pair) -> None:
         "pages": sum(1 << order for _, order in pair.guest.image.blocks),
         "changed": 1,
         "must_stay": True,
+        "rule": "KHR-I080",
         "ranges": [[hex(block), hex(PAGE)]],
     }
     assert document["classes"]["scratch"]["changed"] == 1
