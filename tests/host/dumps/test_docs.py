@@ -17,7 +17,8 @@ from view.handover_image import SCRATCH, HandoverImage, typical_image
 
 from khorig.kho.codecs import CODECS
 from khorig.rules.finding import Verdict
-from khorig.rules.registry import RULES
+from khorig.rules.registry import RULES, STATIC_RULES
+from khorig.rules.rule import Kind
 
 _ROOT = Path(__file__).resolve().parents[3]
 _DOCUMENT = (_ROOT / "docs" / "inspect.md").read_text()
@@ -90,7 +91,10 @@ def test_python(folder: Path) -> None:
 
 
 def test_numbers_and_names() -> None:
-    count = len(RULES)
-    assert f"{count} rules, `KHR-I001` to `KHR-I{count:03}`" in _DOCUMENT
+    static = list(STATIC_RULES)
+    assert f"`{static[0]}` to `{max(static)}`" in _DOCUMENT
+    for kind in (Kind.TEMPORAL, Kind.PROTOCOL):
+        first = min(rule.id for rule in RULES.values() if rule.kind is kind)
+        assert f"from `{first}`" in _DOCUMENT
     for compatible in CODECS:
         assert f"| `{compatible}` |" in _DOCUMENT
