@@ -11,6 +11,7 @@ from guest import ONE_OF_EACH, Guest
 from khorig.kho.handover import decode_handover
 from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
+from khorig.rules.temporal.definitions import PAGES_HANDED_ON
 from khorig.run.judging import StopContext
 
 
@@ -42,7 +43,7 @@ def test_a_stray_write_is_not_sealed_as_if_it_were_right(
     result = guest.run(machine, scenario, hooks=[stray])
     assert result.verdict is Verdict.FAIL
     finding = result.findings[0]
-    assert (finding.rule, finding.generation, finding.stop) == ("kept", 2, "sealed")
+    assert (finding.rule, finding.generation, finding.stop) == (PAGES_HANDED_ON, 2, "sealed")
     assert f"page {stray.page:#018x} changed" in finding.what
     assert "when sealed by generation 1" in finding.what
     assert re.fullmatch(r"block \d+ \(order \d+\) page 0", finding.owner)

@@ -124,8 +124,8 @@ def test_ktap_has_a_plan_and_a_point_for_each_run() -> None:
     assert by_verdict[Verdict.PASS] == "ok 1 handover/x86_64-q35"
     assert by_verdict[Verdict.SKIP].startswith("ok 2 handover/x86_64-q35 # SKIP page")
     assert by_verdict[Verdict.FAIL].startswith("not ok 3 handover/x86_64-q35 # KHR-I080 page")
-    assert " # TIMEOUT page" in by_verdict[Verdict.HANG]
-    assert " # ERROR page" in by_verdict[Verdict.INFRA]
+    assert " # TIMEOUT KHR-I080 page" in by_verdict[Verdict.HANG]
+    assert " # ERROR KHR-I080 page" in by_verdict[Verdict.INFRA]
     assert all(line.startswith(("#", "ok", "not ok", "KTAP", "1..")) for line in lines)
     assert lines[-1] == "# Totals: pass:1 fail:4 skip:1"
 
@@ -134,7 +134,8 @@ def test_a_point_is_one_line_whatever_the_cause_is() -> None:
     result = _result(Verdict.FAIL, "two\nok 2 lines\r\x85 \u2028 more")
     lines = ktap_document([result]).split("\n")
     assert [line for line in lines if not line.startswith("#")] == [
-        "KTAP version 1", "1..1", "not ok 1 handover/x86_64-q35 # two?ok 2 lines?? ? more", "",
+        "KTAP version 1", "1..1", "not ok 1 handover/x86_64-q35 # KHR-I080 two?ok 2 lines?? ? more",
+        "",
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from peers import ONE_OF_EACH, Chains, expect_pass
 
 from khorig.guest.event import parse_address
 from khorig.rules.finding import Verdict
+from khorig.rules.temporal.definitions import RUNTIME_SERVICES
 from khorig.run.judging import StopContext
 from khorig.run.result import RunResult
 
@@ -62,5 +63,5 @@ def test_a_write_to_the_runtime_services_is_found(chains: Chains, machine: str) 
         result = chains.run(machine, CHAIN, (Flip(begin, generation),), boot="uefi")
         assert result.verdict is Verdict.FAIL
         found = result.findings[0]
-        assert found.rule == "runtime services" and "was written to: hash" in found.what, found
+        assert found.rule == RUNTIME_SERVICES and "was written to: page" in found.what, found
         assert (found.where, found.generation) == (f"{begin:#018x}", generation + 1)

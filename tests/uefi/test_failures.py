@@ -14,6 +14,7 @@ from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events
 
 from khorig.guest import status as exit_status
 from khorig.rules.finding import Verdict
+from khorig.rules.protocol.definitions import FIRMWARE
 from khorig.vm.build_outputs import find_images
 from khorig.vm.machines import machine_named
 
@@ -141,7 +142,7 @@ def test_a_volume_without_a_loader(guest: FirmwareGuest, machine: str) -> None:
     assert firmware is not None
     guest.remove(volume, Path(firmware.loader).name)
     result = guest.run(machine)
-    assert (result.verdict, result.findings[0].rule) == (Verdict.FAIL, "firmware")
+    assert (result.verdict, result.findings[0].rule) == (Verdict.FAIL, FIRMWARE)
     assert "the firmware does not start the loader" in result.cause
     assert result.wall_s < 60
 

@@ -21,13 +21,14 @@ def check_placement(
     problems, of_blocks = Problems("node"), Problems("block")
     for node in handover.tree.nodes:
         if any(a.overlaps(node.address, geometry.page_size) for a in scratch):
-            problems.add("inside-scratch", node.address, "a node of the radix tree")
+            text = "a node of the radix tree lies in scratch"
+            problems.add("inside-scratch", node.address, text)
         if handover.index.find(node.address >> geometry.page_shift):
             text = "a node of the radix tree lies inside a preserved block"
             problems.add("overlap", node.address, text)
     blocks = handover.blocks
     inside = blocks.select(blocks.touching(scratch, geometry.page_shift))
     for frame, order in zip(inside.frames[: Problems.LIMIT].tolist(), inside.orders.tolist()):
-        text = f"a preserved block of order {order}"
+        text = f"a preserved block of order {order} lies in scratch"
         of_blocks.add("inside-scratch", frame << geometry.page_shift, text)
     return (*problems.items, *of_blocks.items)

@@ -29,7 +29,7 @@ from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.handover import Handover, decode_handover
 from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.owners import Owners
-from khorig.kho.ownership import find_owners
+from khorig.kho.ownership import ROOT_OWNER, find_owners
 from khorig.kho.scratch import has_area, read_scratch
 from khorig.mem.errors import DecodeError, Problem
 from khorig.mem.formats.dump import Dump, DumpMemory
@@ -89,9 +89,11 @@ class Snapshot:
         }
 
     def describe(self, frame: int) -> str:
-        """Whose a page is: an owner's, with its place there, or a node of the tracker. "" for any
-        other page."""
-        return self.owners.name(frame) or self._nodes.get(frame, "")
+        """Whose a page is: an owner's, with its place there, a node of the tracker, or the root, also
+        where that is not preserved. "" for any other page."""
+        found = self.owners.name(frame) or self._nodes.get(frame, "")
+        is_root = frame == self.root >> self.geometry.page_shift
+        return found or (ROOT_OWNER if is_root else "")
 
     @cached_property
     def node_frames(self) -> Int64Array:

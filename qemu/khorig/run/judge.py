@@ -130,14 +130,16 @@ class RunJudge:
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
         findings = self._firmware.compare(stop) if self._firmware else []
+        if self._plan.is_linux(self._generation) and self._generation > 1:
+            findings += self._compare_under_linux(stop)
         arrived, names = self._restoring, self._names
         self._restoring = None
         if arrived is None:
             return findings
-        # A kernel that has refused its handover goes on over it: what led there comes first.
-        findings += names.compare(stop) if names else []
-        nodes = Before.of(arrived, arrived.node_hashes)
-        findings += compare_pages(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
+        if stop.facts.memory is None:  # it still needs what leads to the preserved pages
+            findings += names.compare(stop) if names else []
+            nodes = Before.of(arrived, arrived.node_hashes)
+            findings += compare_pages(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
         return findings + compare_pages(stop, Before.of(arrived), temporal.PAGES_UNTIL_RESTORED)
 
     def _stop(self, context: StopContext) -> Stop:

@@ -175,7 +175,7 @@ def test_root_not_preserved() -> None:
     guest = sealed_guest()
     guest.image.blocks.remove((guest.image.root, 0))
     guest.image.finish()
-    finding = first(guest.first_generation(), "KHR-I005", guest.image.root, "")
+    finding = first(guest.first_generation(), "KHR-I005", guest.image.root, "root")
     assert "root page is not preserved" in finding.what
 
 

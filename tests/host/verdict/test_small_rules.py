@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from verdict.fake_guest import FREE, FakeGuest, block_of, sealed_guest, stop_of
+from view.frame_table_writer import write_frame_table
 from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage
 
 from khorig.guest.event import GuestEvent
@@ -84,7 +85,7 @@ def test_ram_of_several_areas(unused: tuple[int, int], boot: str, wrong: bool) -
     for area, bytes_unused in zip(TWO_AREAS, unused):
         first = (area.begin - RAM.begin) // PAGE
         table[first : first + (area.size - bytes_unused) // PAGE] = FREE
-    image.ram.write(RAM.begin, table.tobytes())
+    write_frame_table(image.ram, RAM.begin, table.tobytes())
     facts = GuestFacts()
     frames = {"table": hex(RAM.begin), "first": RAM.begin // PAGE, "count": len(table)}
     facts.take(GuestEvent("memory", 1, 0, 0.0, {"frames": frames, "scratch": []}))
