@@ -20,9 +20,9 @@ inline constexpr uint64_t kImageMaxSize = uint64_t{2} << 20;
 /// stack read and write, and an unmapped page below the stack. Called once, early.
 void ProtectImage();
 /// Identity-maps RAM, cached, read and write, never executable. Rounds outwards to the map's grain.
-/// On an error what lies below `where` is mapped. Errors: `kOutOfMemory` when the static pool of page
-/// tables is used up, `kOutsideRam` beyond what the architecture can address, `kOverlap` when RAM and
-/// device registers share a piece of the map's grain (arm64).
+/// On an error what lies below `where` is mapped. Errors: `kOutOfMemory` when the static pool of
+/// page tables is used up, `kOutsideRam` beyond what the architecture can address, `kOverlap` when
+/// RAM and device registers share a piece of the map's grain (arm64).
 khocore::Status MapRam(khocore::PhysRange range);
 /// Identity-maps device registers, uncached. Errors: as `MapRam`.
 khocore::Status MapDevice(khocore::PhysRange range);

@@ -57,9 +57,9 @@ std::vector<uint8_t> BytesOf(const FrameTable& frames, PageFrame first, uint64_t
 /// The number of frames in a state.
 uint64_t CountFrames(const FrameTable& frames, FrameState state);
 
-/// A small machine: RAM at 1 GiB, eight times as large as scratch is aligned to (32 MiB with pages of
-/// 4 KiB), with unreachable addresses around it. The first eighth is scratch, the pages of the last
-/// one belong to `pages`.
+/// A small machine: RAM at 1 GiB, eight times as large as scratch is aligned to (32 MiB with pages
+/// of 4 KiB), with unreachable addresses around it. The first eighth is scratch, the pages of the
+/// last one belong to `pages`.
 class TestMachine {
  public:
   static constexpr uint64_t kBase = uint64_t{1} << 30;
