@@ -69,6 +69,7 @@ class RunJudge:
         self._arrived: Record | None = None  # as this kernel, a khorig, was handed it
         self._restoring: Record | None = None  # the same, until it is restored
         self._names: HandoffBytes | None = None  # what named it at `entry`
+        self._booting_linux = False  # until its user space runs
         self._running: Before | None = None  # what this kernel, a Linux, has written once
         self._fired: set[str] = set()
         self._firmware = RuntimeServices() if spec.boot == "uefi" else None
@@ -105,6 +106,7 @@ class RunJudge:
             self._close(self._generation)
         self._facts = {g: f for g, f in self._facts.items() if g >= generation}
         self._restoring = None
+        self._booting_linux = generation > 1 and self._plan.is_linux(generation)
         self._generation = generation
 
     def _close(self, generation: int) -> None:
@@ -130,7 +132,7 @@ class RunJudge:
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
         findings = self._firmware.compare(stop) if self._firmware else []
-        if self._plan.is_linux(self._generation) and self._generation > 1:
+        if self._booting_linux:
             findings += self._compare_under_linux(stop)
         arrived, names = self._restoring, self._names
         self._restoring = None
@@ -218,7 +220,8 @@ class RunJudge:
         return self._compare(stop, running, temporal.PAGES_HANDED_ON)
 
     def _on_linux_restored(self, stop: Stop) -> Findings:
-        findings = self._compare_under_linux(stop) if stop.generation > 1 else []
+        findings = self._compare_under_linux(stop) if self._booting_linux else []
+        self._booting_linux = False
         if temporal.PAGES_HANDED_ON in self._plan.due(stop.generation, "sealed"):
             try:
                 snapshot = find_snapshot(stop.dump(None))
