@@ -151,6 +151,18 @@ def test_a_byte_that_changes_between_two_linuxes(name: str) -> None:
     assert chain.restores(2) == (set() if free else {temporal.PAGES_UNDER_LINUX})
 
 
+def test_trouble_in_a_linux_is_explained_until_its_user_space_runs() -> None:
+    chain = linux_jumps(LINUX, LINUX)
+    chain.boots(2)
+    chain.flip(PLACES["memblock"](chain))
+    assert chain.trouble() == {temporal.PAGES_UNDER_LINUX}
+    chain = linux_jumps(LINUX, LINUX)
+    chain.boots(2)
+    assert chain.restores(2) == set()
+    chain.flip(PLACES["memblock"](chain))
+    assert chain.trouble() == set()
+
+
 # ---- khorig to Linux, and in between
 
 
