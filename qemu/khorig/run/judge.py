@@ -203,10 +203,9 @@ class RunJudge:
             try:
                 snapshot = find_snapshot(stop.dump(None))
                 self._statistics.count(snapshot)
-                findings = self._static(stop, snapshot)
+                findings = [*self._compare_run(stop), *self._static(stop, snapshot)]
             except NoHandover as error:
                 findings = [stop.finding(protocol.LINUX_REPORTS, f"no handover is prepared: {error}")]
-        findings += self._compare_run(stop)
         hashes = hash_all(stop.memory, stop.geometry)
         self._before = FullRecord(stop.generation, stop.at, snapshot, hashes)
         self._arrived = None

@@ -49,7 +49,7 @@ def linux_jumps(*kernels: str, sample: Sample | None = None) -> FakeChain:
     return chain
 
 
-_WRITTEN_ONCE = {"memblock", "kho_test array", "kho_test folio"}
+_WRITTEN_ONCE = {"fragment", "memblock", "kho_test array", "kho_test folio"}
 
 
 @pytest.mark.parametrize("name", PLACES)

@@ -12,7 +12,7 @@ import numpy as np
 from khorig.kho.blocks import Int64Array
 from khorig.kho.clients.linux import MEMFD_COMPATIBLE
 from khorig.kho.owners import expand
-from khorig.kho.ownership import RESERVED_OWNER
+from khorig.kho.ownership import FRAGMENT_OWNER, RESERVED_OWNER
 from khorig.kho.snapshot import Snapshot
 
 
@@ -38,7 +38,7 @@ _CONSTANT = re.compile(
 
 # What a Linux and the rig's user space write once, before the first stop.
 _WRITTEN_ONCE = re.compile(
-    r"memblock|kho_test.*|kexec-metadata|fragment /(kho_test|memblock)|" + RESERVED_OWNER + ".*"
+    rf"memblock|kho_test.*|kexec-metadata|{FRAGMENT_OWNER}|{RESERVED_OWNER}.*"
 )
 
 _STAYS: Mapping[Span, Callable[[str], bool]] = {
