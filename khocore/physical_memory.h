@@ -14,7 +14,8 @@ namespace khocore {
 /// Windows do not overlap, are added once at start-up, and their bytes belong to the caller.
 class PhysicalMemory {
  public:
-  static constexpr size_t kMaxWindows = 64;
+  /// Firmware may cut RAM into many pieces.
+  static constexpr size_t kMaxWindows = 256;
 
   /// Adds a window; touching windows that are contiguous in both spaces are merged.
   /// Errors: `kNoSpace` when there are `kMaxWindows` windows, `kOverlap` with an earlier window,

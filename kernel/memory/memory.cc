@@ -97,6 +97,8 @@ PhysRange MapAsRam(Memory* memory, PhysRange range, const char** why) {
   return {mapped.end(), range.size - mapped.size};
 }
 
+static_assert(RegionSet::kCapacity <= khocore::PhysicalMemory::kMaxWindows);  // one for each piece
+
 void MapAllRam(Memory* memory) {
   RegionSet unused;
   for (const PhysRange& range : layout.ram) {

@@ -39,6 +39,7 @@ from khorig.run.coverage import Coverage
 from khorig.run.judging import Statistics, StopContext, Witness
 from khorig.run.make_stop import make_stop
 from khorig.run.memory_picture import draw_memory, draw_places
+from khorig.run.proven import count_handover
 
 _MOST = 6  # findings of a rule
 # Of a handover whose every client is known here a warning is a failure.
@@ -202,7 +203,7 @@ class RunJudge:
         if self._plan.due(stop.generation, "sealed"):
             try:
                 snapshot = find_snapshot(stop.dump(None))
-                self._statistics.count(snapshot)
+                count_handover(self._statistics, snapshot)
                 findings = [*self._compare_run(stop), *self._static(stop, snapshot)]
             except NoHandover as error:
                 findings = [stop.finding(protocol.LINUX_REPORTS, f"no handover is prepared: {error}")]
@@ -329,7 +330,7 @@ class RunJudge:
         except DecodeError as error:
             rule = rule_of(replace(error.problem, subject="root")).id
             return None, [stop.finding_of(rule, error.problem, owner)]
-        self._statistics.count(snapshot)
+        count_handover(self._statistics, snapshot)
         return snapshot, []
 
     def _static(self, stop: Stop, snapshot: Snapshot) -> Findings:

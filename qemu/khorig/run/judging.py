@@ -8,7 +8,6 @@ from typing import Any, Mapping, Protocol
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import MachineFacts, RunningCpu
-from khorig.kho.snapshot import Snapshot
 from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding
 from khorig.run.coverage import JumpCoverage
@@ -60,17 +59,6 @@ class Statistics:
             for entry in record.get("jumps", ())
         )
         return Statistics(**counts, jumps=jumps)
-
-    def count(self, snapshot: Snapshot) -> None:
-        """Takes in what one kernel hands over."""
-        handover = snapshot.handover
-        pages = handover.blocks.page_count
-        self.preserved_blocks = max(self.preserved_blocks, len(handover.blocks))
-        self.preserved_pages = max(self.preserved_pages, pages)
-        self.preserved_bytes = self.preserved_pages << snapshot.geometry.page_shift
-        self.fragments = max(self.fragments, len(handover.fragments))
-        self.fragment_depth = max(self.fragment_depth, handover.depth)
-        self.radix_nodes = max(self.radix_nodes, len(handover.tree.nodes))
 
 
 class Witness(Protocol):

@@ -10,7 +10,7 @@ from khorig.rules.stop import Stop, decoded
 # What firmware may keep of RAM for itself: tables, the legacy area below 1 MiB and, where the machine
 # starts from UEFI, its runtime services.
 _FIRMWARE_BYTES = 2 << 20
-_UEFI_BYTES = 64 << 20
+_UEFI_BYTES = 16 << 20
 
 
 def check_ram(stop: Stop) -> list[Finding]:
