@@ -45,5 +45,5 @@ def test_a_stray_write_is_not_sealed_as_if_it_were_right(
     finding = result.findings[0]
     assert (finding.rule, finding.generation, finding.stop) == (PAGES_HANDED_ON, 2, "sealed")
     assert f"page {stray.page:#018x} changed" in finding.what
-    assert "when sealed by generation 1" in finding.what
+    assert "at sealed in generation 1" in finding.what
     assert re.fullmatch(r"block \d+ \(order \d+\) page 0", finding.owner)

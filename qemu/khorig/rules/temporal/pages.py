@@ -48,7 +48,7 @@ def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
     address = frame << stop.geometry.page_shift
     when = f"at {stop.at}" if stop.at else "when trouble was reported"
     what = (
-        f"page {address:#018x} changed: hash {hashes.of(frame):#018x} at {before.at} of generation "
+        f"page {address:#018x} changed: hash {hashes.of(frame):#018x} at {before.at} in generation "
         f"{before.generation}, {now.of(frame):#018x} {when} in generation {stop.generation}"
     )
     content = read_bytes(stop.memory, address, stop.geometry.page_size)
