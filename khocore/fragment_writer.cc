@@ -104,7 +104,7 @@ Result<PageFrame> FragmentWriter::Close() {
   if (IsOpen()) {
     if (depth_ != 0) {
       (void)FailStructure();
-    } else if (Room() < 2 * kFdtTagSize) {
+    } else if (Room() < uint64_t{2} * kFdtTagSize) {
       (void)FailNoSpace();
     } else {
       AppendTag(abi::kFdtEndNode);

@@ -180,8 +180,9 @@ Status Stores::RestoreFragmentOf(handover::Incoming& incoming, PhysRange blob, P
   *next = {};
   return reader.ForEachSubnode(reader.root(),
                                [&](khocore::FragmentNode node, const char* name) -> Status {
-                                 if (strcmp(name, kMore) != 0)
+                                 if (strcmp(name, kMore) != 0) {
                                    return RestoreOne(incoming, reader, node, name);
+                                 }
                                  const Result<PhysRange> link = reader.Link(node);
                                  if (!link.ok()) return link.error();
                                  *next = link.value();

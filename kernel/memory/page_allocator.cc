@@ -116,9 +116,9 @@ unsigned PageAllocator::ChooseList(unsigned order) {
   const bool plenty = free_pages_ > all_pages_ / 8 * 7;
   if (best > kMaxOrder || random_ == nullptr || !plenty || scattered_ == kScattered) return best;
   ++scattered_;
-  unsigned lists[kMaxOrder + 1];
-  unsigned count = 0;
-  for (unsigned at = best; at <= kMaxOrder; ++at) {
+  unsigned lists[kMaxOrder + 1] = {best};
+  unsigned count = 1;
+  for (unsigned at = best + 1; at <= kMaxOrder; ++at) {
     if (lists_[at].first != kNone) lists[count++] = at;
   }
   return lists[random_->Below(count)];

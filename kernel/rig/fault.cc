@@ -10,21 +10,21 @@ namespace {
 
 /// One row a fault.
 constexpr struct {
-  Fault fault;
   const char* name;
   uint32_t generation;  ///< the one that has the defect
+  Fault fault;
 } kFaults[] = {
-    {Fault::kRootNotPreserved, "root-not-preserved", 1},
-    {Fault::kNodeInScratch, "node-in-scratch", 1},
-    {Fault::kWriteAfterSeal, "write-after-seal", 1},
-    {Fault::kSegmentOutsideScratch, "segment-outside-scratch", 1},
-    {Fault::kTailNotRestored, "tail-not-restored", 2},
-    {Fault::kHangBeforeJump, "hang-before-jump", 1},
-    {Fault::kPanicAfterRestore, "panic-after-restore", 2},
-    {Fault::kCpuSpins, "ap-spins-in-old-text", 1},
-    {Fault::kParkPageUnowned, "park-page-unowned", 1},
-    {Fault::kPublishedEarly, "root-published-early", 1},
-    {Fault::kLostUpdate, "lost-tracker-update", 1},
+    {"root-not-preserved", 1, Fault::kRootNotPreserved},
+    {"node-in-scratch", 1, Fault::kNodeInScratch},
+    {"write-after-seal", 1, Fault::kWriteAfterSeal},
+    {"segment-outside-scratch", 1, Fault::kSegmentOutsideScratch},
+    {"tail-not-restored", 2, Fault::kTailNotRestored},
+    {"hang-before-jump", 1, Fault::kHangBeforeJump},
+    {"panic-after-restore", 2, Fault::kPanicAfterRestore},
+    {"ap-spins-in-old-text", 1, Fault::kCpuSpins},
+    {"park-page-unowned", 1, Fault::kParkPageUnowned},
+    {"root-published-early", 1, Fault::kPublishedEarly},
+    {"lost-tracker-update", 1, Fault::kLostUpdate},
 };
 
 Fault armed = Fault::kNone;

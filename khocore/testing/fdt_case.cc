@@ -21,7 +21,7 @@ bool HasWrappingProperty(const void* fdt) {
     const uint32_t tag = fdt_next_tag(fdt, at, &next);
     if (next < 0 || tag == FDT_END) return false;
     if (tag != FDT_PROP) continue;
-    const void* const size = fdt_offset_ptr(fdt, at + FDT_TAGSIZE, FDT_TAGSIZE);
+    const void* const size = fdt_offset_ptr(fdt, at + static_cast<int>(FDT_TAGSIZE), FDT_TAGSIZE);
     if (size == nullptr || fdt32_ld(static_cast<const fdt32_t*>(size)) > kPageSize) return true;
   }
 }

@@ -87,6 +87,7 @@ TestFrames::TestFrames(PageFrame first, uint64_t count)
 
 std::vector<uint8_t> BytesOf(const FrameTable& frames, PageFrame first, uint64_t count) {
   std::vector<uint8_t> bytes;
+  bytes.reserve(count);
   for (uint64_t i = 0; i < count; ++i) bytes.push_back(frames.Byte(first + i));
   return bytes;
 }
