@@ -303,8 +303,8 @@ TEST_F(FragmentReaderTest, OpensOnlyWhatLooksLikeAFragment) {
   Begin();
   End();
   const uint32_t used = fdt_totalsize(Fdt());
-  memcpy(machine_.At(kAt + 8), Fdt(), used);
-  memcpy(machine_.At(kAt + kPageSize), Fdt(), used);
+  memmove(machine_.At(kAt + 8), Fdt(), used);
+  memmove(machine_.At(kAt + kPageSize), Fdt(), used);
   for (const uint64_t at : {kAt, kAt + 8, kAt + kPageSize, kAt + 2 * kPageSize}) {
     for (const uint32_t total : {used, 4096u, 4097u, 0u}) {
       fdt_set_totalsize(Fdt(kAt + kPageSize), total);
