@@ -67,10 +67,11 @@ def _link(r: RealImage, page: int, old: int, new: int) -> None:
 
 
 def _free_page(r: RealImage) -> int:
-    """In the part of memory that the leaf of the smallest blocks covers."""
-    table = r.clean.frames
-    assert table is not None
-    return int(table.frames_in(FrameState.FREE)[0]) * PAGE
+    """Outside of scratch, in the part of memory that the leaf of the smallest blocks covers."""
+    table, scratch = r.clean.frames, r.clean.scratch
+    assert table is not None and scratch
+    free = (int(frame) * PAGE for frame in table.frames_in(FrameState.FREE))
+    return next(at for at in free if not any(area.begin <= at < area.end for area in scratch))
 
 
 def _end(r: RealImage) -> int:
