@@ -64,6 +64,7 @@ class RecordingJudge:
         self.events: list[GuestEvent] = []
         self.stops: list[tuple[int, str]] = []
         self.finished: list[int | None] = []
+        self.tampered: list[tuple[int, str]] = []
         self.on_stops: Callable[[StopContext], list[Finding]] = lambda context: []
         self.picture: dict[str, Any] | None = None
         self.statistics = Statistics(2, 64, 64 << 12, 3, 2, 6, 128)
@@ -75,6 +76,9 @@ class RecordingJudge:
     def on_stop(self, context: StopContext) -> list[Finding]:
         self.stops.append((context.generation, context.at))
         return self.on_stops(context)
+
+    def on_tampered(self, context: StopContext) -> None:
+        self.tampered.append((context.generation, context.at))
 
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> list[Finding]:
         return []

@@ -275,6 +275,50 @@ def test_any_cpu_that_runs_makes_a_look_count(
     assert watch.summary == "silent for 3.3 s; 2 of 3 looks at the CPUs showed nothing new"
 
 
+def looks_for(machine: Machine, watch: ProgressWatch, seconds: float) -> None:
+    """Looks that each show something new."""
+    end = machine.now + seconds
+    while machine.now < end:
+        machine.work += 1
+        assert looks(machine, watch, 1) == 0
+
+
+def test_a_clock_that_is_read_in_a_loop_is_no_progress(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    looks_for(machine, watch, 15)
+    machine.pc += 4095
+    looks_for(machine, watch, 14)
+    assert not watch.spins
+    looks_for(machine, watch, 2)
+    assert watch.spins and not watch.mostly_repeats
+    machine.serial.total_bytes += 1
+    looks_for(machine, watch, 29)
+    assert not watch.spins
+
+
+def test_code_of_more_than_a_page_is_no_loop(machine: Machine, watch: ProgressWatch) -> None:
+    looks_for(machine, watch, 40)
+    machine.pc += 4096
+    looks_for(machine, watch, 1)
+    assert not watch.spins
+
+
+def test_a_guest_spins_when_all_of_its_cpus_do(
+    machine: Machine, watch: ProgressWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = SimpleNamespace(pc=0x9000)
+    one = machine.monitor
+    monkeypatch.setattr(
+        machine, "monitor", lambda command: f"{one(command)}\nCPU#1\nRIP={second.pc:016x}\n"
+    )
+    looks_for(machine, watch, 31)
+    assert watch.spins
+    second.pc += 8192
+    looks_for(machine, watch, 1)
+    assert not watch.spins
+
+
 def test_a_circle_with_something_new_now_and_then_mostly_repeats(
     machine: Machine, watch: ProgressWatch
 ) -> None:

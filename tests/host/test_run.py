@@ -227,7 +227,15 @@ def test_hooks_may_write_guest_memory(rig: Rig) -> None:
     rig.hooks = [tamper]
     result = rig.run(handover_script())
     assert written == [b"tampered"] * 7
+    assert rig.judge.tampered == [], "a write that the judge is to find"
     assert "wrote at sealed" in (Path(result.directory) / "events.jsonl").read_text()
+
+
+def test_the_judge_hears_of_a_handover_that_is_damaged_on_purpose(rig: Rig) -> None:
+    rig.hooks = [lambda context: ["damaged"] if context.at == "sealed" else []]
+    rig.run(handover_script(), tamper="root-not-preserved")
+    assert rig.judge.tampered == [stop for stop in rig.judge.stops if stop[1] == "sealed"]
+    assert rig.judge.tampered
 
 
 def test_a_poke_is_done_after_the_judge_has_looked_and_is_on_record(rig: Rig) -> None:

@@ -134,9 +134,10 @@ def test_an_interrupted_run_is_not_done_once_more(rig: Rig) -> None:
     assert rig.judge.stops == [(1, "entry")]
 
 
+@pytest.mark.parametrize("circle", ["mostly_repeats", "spins"])
 def test_a_guest_in_a_long_circle_at_the_deadline_hangs(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, circle: str
 ) -> None:
-    monkeypatch.setattr("khorig.vm.progress_watch.ProgressWatch.mostly_repeats", True)
+    monkeypatch.setattr(f"khorig.vm.progress_watch.ProgressWatch.{circle}", True)
     script: Script = [event("boot", 1, handover=False), *stop("entry", 1), ["busy", 60]]
     assert rig.run(script, timeout_s=1.0).verdict is Verdict.HANG

@@ -5,21 +5,22 @@ from __future__ import annotations
 
 import re
 import struct
+from itertools import islice
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 from peers import Chains, expect_pass
 
-from khorig.kho.handover import decode_handover
-from khorig.kho.layout import GEOMETRY_4K
-from khorig.mem.memory import RamMemory
+from khorig.mem.guest_ram import GuestRam
+from khorig.mem.memory import PhysRange, RamMemory
 from khorig.run.judging import StopContext
 from khorig.run.tamper.handoff_source import find_handoff_source, find_scratch_source
-from khorig.run.tamper.target import Target
 
 PAGE = 4096
 # khorig keeps up to 64 pieces of RAM; a hole of several entries makes the map longer all the same.
 HOLES, PAGES = 30, 4
+SPARE = 16 * HOLES
+LOWEST = 64 << 20  # of what is looked at: below lies what firmware and kernels are loaded to
 # boot_params (Linux: arch/x86/include/uapi/asm/bootparam.h)
 MAGIC, COUNT, SETUP_DATA, TABLE, ROOM = 0x202, 0x1E8, 0x250, 0x2D0, 128
 ENTRY = struct.Struct("<QQI")  # address, size, type
@@ -41,6 +42,15 @@ def with_holes(entries: Sequence[tuple[Any, ...]], holes: Sequence[int]) -> Iter
         yield begin, end - begin, kind
 
 
+def untouched_pages(ram: GuestRam, scratch: Sequence[PhysRange]) -> Iterator[int]:
+    """Pages that nobody has ever written to, so that nobody uses them, in no scratch area."""
+    for region in ram.regions:
+        for page in range(max(region.gpa, LOWEST), region.end, PAGE):
+            in_scratch = any(area.overlaps(page, PAGE) for area in scratch)
+            if not in_scratch and not ram.written(page, PAGE):
+                yield page
+
+
 class Fragment:
     """Gives the next kernel a map with holes, the end of it in a node of setup_data."""
 
@@ -53,10 +63,7 @@ class Fragment:
         ram, memory = context.ram, RamMemory(context.ram)
         root = context.event.address("root")
         handoff = find_handoff_source(memory, context.machine.arch, root)
-        scratch = find_scratch_source(memory, handoff)[1]
-        handover = decode_handover(memory, root)
-        target = Target(ram, tuple(memory.ranges), handoff, scratch, handover, GEOMETRY_4K)
-        spare = [page for page, _ in zip(target.spare_pages(), range(16 * HOLES))]
+        spare = list(islice(untouched_pages(ram, find_scratch_source(memory, handoff)[1]), SPARE))
         holes = [
             spare[at] for at in range(0, 15 * HOLES, 8) if spare[at + 7] - spare[at] == 7 * PAGE
         ][:HOLES]

@@ -10,9 +10,17 @@ from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
 from khorig.guest.chain_run import ChainRun
 from khorig.kho.fdt import MAGIC_BYTES
 from khorig.kho.layout import SIZE_PROPERTY
-from khorig.linux.refusals import DamageHook, LinuxDamage, damaged, refusal_hooks, refusals_of
+from khorig.linux.refusals import (
+    LINUX_DAMAGES,
+    DamageHook,
+    LinuxDamage,
+    damaged,
+    refusal_hooks,
+    refusals_of,
+)
 from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Verdict
+from khorig.rules.temporal.definitions import PAGES_UNDER_LINUX
 from khorig.run.tamper.hook import TamperHook
 from khorig.run.tamper.tampering import Tampering
 from khorig.run.tamper.target import Target
@@ -31,7 +39,12 @@ def run_damaged(chains: Chains, machine: str, kernels: tuple[str, str], name: st
         tamper=name,
         expected_refusals=spec.expected_refusals,
     )
-    expect_pass(result)
+    lost = LINUX_DAMAGES[name].lost if kernels == TO_LINUX else ""
+    if not lost:
+        expect_pass(result)
+        return
+    [finding] = result.findings
+    assert (finding.rule, finding.owner) == (PAGES_UNDER_LINUX, lost)
 
 
 @ONE_OF_EACH
@@ -70,7 +83,7 @@ def test_khorig_refuses_a_link_of_linux_without_size(chains: Chains, machine: st
 def test_linux_gives_up_a_client_without_size(chains: Chains, machine: str, client: str) -> None:
     """Not the handover, but this client of it; the verdict says which."""
     hook = DamageHook(LinuxDamage("no-size", "", lambda target: without_size(target, client)))
-    result = chains.run(machine, TO_LINUX, (hook,))
+    result = chains.run(machine, TO_LINUX, (hook,), tamper="no-size")
     assert result.verdict is Verdict.FAIL
     assert f"broken KHO subnode '{client}'" in result.cause
 

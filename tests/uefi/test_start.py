@@ -94,6 +94,9 @@ class _Nobody(RunJudge):
         """Nothing."""
         return []
 
+    def on_tampered(self, context: StopContext) -> None:
+        """Nothing."""
+
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> list[Finding]:
         return []
 

@@ -29,7 +29,7 @@ from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.handover import Handover, decode_handover
 from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.owners import Owners
-from khorig.kho.ownership import ROOT_OWNER, find_owners
+from khorig.kho.ownership import find_owners
 from khorig.kho.scratch import has_area, read_scratch
 from khorig.mem.errors import DecodeError, Problem
 from khorig.mem.formats.dump import Dump, DumpMemory
@@ -89,11 +89,13 @@ class Snapshot:
         }
 
     def describe(self, frame: int) -> str:
-        """Whose a page is: an owner's, with its place there, a node of the tracker, or the root, also
-        where that is not preserved. "" for any other page."""
-        found = self.owners.name(frame) or self._nodes.get(frame, "")
-        is_root = frame == self.root >> self.geometry.page_shift
-        return found or (ROOT_OWNER if is_root else "")
+        """Whose a page is: an owner's, with its place there, a node of the tracker, or of an owner that
+        claims it although it is not preserved (the first such page of each). "" for any other."""
+        return self.owners.name(frame) or self._nodes.get(frame, "") or self._strays.get(frame, "")
+
+    @cached_property
+    def _strays(self) -> Mapping[int, str]:
+        return {stray.frame: stray.owner for stray in self.owners.strays}
 
     @cached_property
     def node_frames(self) -> Int64Array:

@@ -14,6 +14,7 @@ from typing import Callable, Mapping, Sequence
 
 from khorig.guest.chain_run import ChainRun, is_linux
 from khorig.kho.handover import decode_handover
+from khorig.kho.ownership import ROOT_OWNER
 from khorig.kho.layout import COMPATIBLE_PROPERTY, GEOMETRY_4K, MAP_PROPERTY
 from khorig.kho.scratch import ELEMENT
 from khorig.mem.memory import RamMemory
@@ -37,6 +38,7 @@ class LinuxDamage:
     cause: str  # that the Linux's user space reports (init/kernel_log.h)
     apply: Callable[[Target], str]
     bug: str = ""  # of the catalogue: Linux does not notice, and there is no cause
+    lost: str = ""  # the owner of a page that Linux then loses
 
 
 def _root(target: Target) -> int:
@@ -110,7 +112,7 @@ _ALL = (
     LinuxDamage("scratch-unaligned", "", lambda t: _area(t, _PAGE, -_PAGE), "E6"),
     LinuxDamage("scratch-overlap", "", _overlap, "E6"),
     LinuxDamage("scratch-odd", "", _odd, "G8"),
-    LinuxDamage("root-not-preserved", "", _root_not_preserved, "S1"),
+    LinuxDamage("root-not-preserved", "", _root_not_preserved, "S1", ROOT_OWNER),
 )
 
 LINUX_DAMAGES: Mapping[str, LinuxDamage] = {damage.name: damage for damage in _ALL}

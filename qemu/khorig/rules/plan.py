@@ -90,8 +90,8 @@ class Plan:
 
     def _at_entry(self, generation: int) -> tuple[str, ...]:
         if self.is_linux(generation - 1):
-            taken = self.takes_over(generation)
-            return (temporal.PAGES_ACROSS_JUMP, *self._linux) if taken else ()
+            taken = self.takes_over(generation)  # else it may be damaged
+            return (temporal.PAGES_ACROSS_JUMP, *(self._linux if taken else ()))
         rules = [temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP]
         if self.takes_over(generation):  # else it may be what the host has damaged
             rules.append(temporal.HANDOFF)

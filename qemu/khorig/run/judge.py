@@ -127,6 +127,19 @@ class RunJudge:
             self._picture = draw_places(stop, snapshot, findings)
         return findings
 
+    def on_tampered(self, context: StopContext) -> None:
+        """See khorig.run.judging.Judge. Raises EventFieldError."""
+        stop, before = self._stop(context), self._before
+        if isinstance(before, FullRecord):
+            self._before = replace(before, hashes=hash_all(stop.memory, stop.geometry))
+        elif before is not None:
+            self._before = take_record(before.generation, before.at, before.snapshot)
+        if self._arrived is not None:
+            arrived = self._arrived
+            self._arrived = take_record(arrived.generation, arrived.at, arrived.snapshot)
+        if self._restoring is not None:
+            self._restoring, self._names = self._arrived, read_handoff_bytes(stop)
+
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> Findings:
         """See khorig.run.judging.Judge. Until all is restored nobody may write to what was handed
         over, nor to what names it."""
@@ -270,11 +283,10 @@ class RunJudge:
     def _on_entry_from_linux(self, stop: Stop, before: FullRecord) -> Findings:
         """Finds what a khorig was handed, by the boot protocol alone, and compares it with what was
         there before the jump."""
-        if not self._plan.takes_over(stop.generation):
-            return []
+        taken = self._plan.takes_over(stop.generation)
         snapshot, findings = self._read(stop, None, "parameters")
         if snapshot is None:
-            return findings
+            return findings if taken else []
         self._arrived = take_record(stop.generation, stop.at, snapshot)
         for rule, frames in (
             (temporal.TRACKER_ACROSS_JUMP, snapshot.node_frames),
@@ -283,7 +295,7 @@ class RunJudge:
             hashes = before.hashes.of(frames)
             earlier = Before(before.generation, before.at, hashes, snapshot)
             findings += self._compare(stop, earlier, rule)
-        return findings + self._static(stop, snapshot)
+        return findings + (self._static(stop, snapshot) if taken else [])
 
     def _on_restored(self, stop: Stop) -> Findings:
         self._restoring = None

@@ -87,6 +87,10 @@ class Judge(Protocol):
     def on_stop(self, context: StopContext) -> list[Finding]:
         """At every stop, before the hooks."""
 
+    def on_tampered(self, context: StopContext) -> None:
+        """At a stop, after a hook has damaged the handover that the next kernel is to make something
+        of: what is compared from now on is memory as the hook left it. Raises EventFieldError."""
+
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> list[Finding]:
         """When something is wrong between two stops: what in memory explains it."""
 

@@ -255,6 +255,8 @@ class Run:
             for hook in self._hooks:
                 if lines := hook(context):
                     self._emit("hook", gen=event.generation, at=at, lines=lines)
+                    if self._spec.tamper is not None:
+                        self._judge.on_tampered(context)
             findings = self._poke(context)
         return findings
 
@@ -303,7 +305,7 @@ class Run:
     def _on_deadline(self, watch: ProgressWatch) -> None:
         over = f"timed out after {self._spec.timeout_s:g} s"
         evidence = (*watch.where(self._images.elf), watch.summary)
-        if watch.mostly_repeats:
+        if watch.mostly_repeats or watch.spins:
             what = f"{over} without progress"
             self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
             return

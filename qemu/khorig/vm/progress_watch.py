@@ -18,6 +18,8 @@ _INTERVAL_S = 0.1  # between looks
 _CPU_S = 0.02  # that the virtual CPU must have used between two looks
 _LOOKS = 20  # in a row that show nothing new
 _FRAMES = 12
+_SPIN_S = 30.0  # of silence, all of it in a loop
+_LOOP = 4096  # bytes of code
 
 
 class ProgressWatch:
@@ -33,7 +35,6 @@ class ProgressWatch:
         self._vm = vm
         self._machine = machine
         self._threads: frozenset[int] | None = None  # that run virtual CPUs
-        self._pcs: list[int] = []
         self.restart()
 
     def restart(self) -> None:
@@ -46,7 +47,7 @@ class ProgressWatch:
         self._quiet_since = time.monotonic()
         self._next = self._quiet_since + _SILENCE_S
         self._cpu_s = 0.0
-        self._pcs.clear()
+        self._code: dict[int, tuple[int, int]] = {}  # lowest and highest program counter, by CPU
 
     @property
     def quiet_s(self) -> float:
@@ -74,8 +75,10 @@ class ProgressWatch:
         self._looks += 1
         self._old_looks += not is_new
         self._repeats = 0 if is_new else self._repeats + 1
-        if (pc := _register(self._machine.pc_pattern, registers)) is not None:
-            self._pcs.append(pc)
+        for cpu, match in enumerate(self._machine.pc_pattern.finditer(registers)):
+            pc = int(match.group(1), 16)
+            low, high = self._code.get(cpu, (pc, pc))
+            self._code[cpu] = (min(low, pc), max(high, pc))
         return self._repeats >= _LOOKS
 
     @property
@@ -83,6 +86,17 @@ class ProgressWatch:
         """Whether most of many looks since the last output showed nothing new: a guest that runs in
         a circle of so many states that it was not seen to come round often enough in a row."""
         return self._looks >= _LOOKS and self._old_looks > self._looks / 2
+
+    @property
+    def spins(self) -> bool:
+        """Whether the guest has been silent for long and every CPU has been in one small loop ever
+        since: Linux waits so after a panic, with a clock that is new at each look."""
+        return (
+            self.quiet_s >= _SPIN_S
+            and self._looks >= _LOOKS
+            and bool(self._code)
+            and all(high - low < _LOOP for low, high in self._code.values())
+        )
 
     @property
     def summary(self) -> str:
@@ -126,9 +140,9 @@ class ProgressWatch:
         except (InfraError, OSError) as error:
             return (f"its registers cannot be read: {error}",)
         lines = [symbols.describe(pc) for pc in chain]
-        if self._pcs:
-            low, high = min(self._pcs), max(self._pcs)
-            lines.append(f"{len(self._pcs)} looks, all between {low:#018x} and {high:#018x}")
+        if self._code:
+            low, high = self._code[0]
+            lines.append(f"{self._looks} looks, all between {low:#018x} and {high:#018x}")
         return tuple(lines)
 
     def _call_chain(self) -> list[int]:

@@ -172,3 +172,10 @@ def test_of_a_root_that_cannot_be_read_nothing_else_is_known() -> None:
     outcomes = check_unreadable(caught.value.candidates[0])
     assert [o.rule.id for o in outcomes if o.status is Status.FAILED] == ["KHR-I001"]
     assert {o.status for o in outcomes} == {Status.FAILED, Status.ABSENT}
+
+
+def test_a_page_that_is_claimed_and_not_preserved_has_an_owner() -> None:
+    s = Sample()
+    s.image.blocks.remove((s.reserved_area, 4))
+    [outcome] = [o for o in check(s.finish().snapshot()) if o.rule.id == "KHR-I047"]
+    assert [violation.owner for violation in outcome.violations] == ["memblock/mem0"]

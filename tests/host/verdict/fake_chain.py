@@ -5,10 +5,10 @@ handover, which each kernel hands on as it is unless a test changes it."""
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, Callable, Mapping
 
 from dumps.sample import BOOT_PARAMS, FRAME_TABLE, Sample
-from view.handover_image import RAM, SCRATCH
+from view.handover_image import PAGE, RAM, SCRATCH
 
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
@@ -79,7 +79,53 @@ class FakeChain:
         frames = {"table": hex(FRAME_TABLE), "first": RAM.begin >> 12, "count": RAM.size >> 12}
         self.says("memory", generation, frames=frames, scratch=scratch)
 
+    def is_tampered(self, at: str, generation: int) -> None:
+        """The host has damaged the handover on purpose."""
+        event = GuestEvent("stop", generation, 0, 0.0, {"ev": "stop", "at": at})
+        context = StopContext(generation, at, event, self.image.ram, MACHINE)
+        self.judge.on_tampered(context)
+
     def trouble(self) -> set[str]:
         """The kernel died."""
         self.findings = self.judge.on_trouble(self.image.ram, MACHINE)
         return {finding.rule for finding in self.findings}
+
+
+Place = Callable[[FakeChain], int]
+
+
+# Where Linux's and khorig's clients have their pages.
+PLACES: dict[str, Place] = {
+    "root": lambda c: c.image.root + 0xF00,
+    "node": lambda c: c.image.nodes[-1] + 8,
+    "fragment": lambda c: c.sample.khorig + 0xF00,
+    "memblock": lambda c: c.sample.reserved_area + 15 * PAGE + 4000,
+    "log": lambda c: c.sample.log + 2000,
+    "LUO sessions": lambda c: c.sample.sessions + 3000,
+    "LUO files": lambda c: c.sample.files + 3000,
+    "memfd": lambda c: c.sample.memfd + 3000,
+    "memfd array": lambda c: c.sample.memfd_array + 3000,
+    "memfd folio": lambda c: c.sample.folios[0][0] + 3 * PAGE,
+    "kho_test array": lambda c: c.sample.test_array + 3000,
+    "kho_test folio": lambda c: c.sample.test_folios[1][0] + 7 * PAGE,
+    "free page": lambda c: c.image.allocate() + 64 * PAGE,
+}
+
+
+def linux_jumps(
+    *kernels: str, sample: Sample | None = None, refusals: Mapping[int, str] | None = None
+) -> FakeChain:
+    chain = FakeChain(
+        *(kernels or (LINUX, KHORIG)), sample=sample, expected_refusals=refusals or {}
+    )
+    chain.boots(1)
+    assert chain.restores(1) == chain.seals(1) == set(), chain.findings
+    return chain
+
+
+def khorig_seals(*kernels: str) -> FakeChain:
+    chain = FakeChain(*kernels)
+    chain.boots(1)
+    assert chain.stops("entry", 1) == set()
+    assert chain.seals(1) == set(), chain.findings
+    return chain

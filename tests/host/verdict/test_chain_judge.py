@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Callable
 
 import pytest
-from dumps.sample import ARRAY, SETUP_DATA, Sample
-from verdict.fake_chain import KHORIG, LINUX, FakeChain
+from dumps.sample import ARRAY, SETUP_DATA
+from verdict.fake_chain import KHORIG, LINUX, PLACES, FakeChain, khorig_seals, linux_jumps
 from view.handover_image import PAGE
 
 from khorig.guest.chain_run import ChainRun
@@ -15,38 +15,12 @@ from khorig.rules.plan import Plan
 from khorig.rules.protocol import definitions as protocol
 from khorig.rules.temporal import definitions as temporal
 
-Place = Callable[[FakeChain], int]
-
-
-# Where Linux's and khorig's clients have their pages.
-PLACES: dict[str, Place] = {
-    "root": lambda c: c.image.root + 0xF00,
-    "node": lambda c: c.image.nodes[-1] + 8,
-    "fragment": lambda c: c.sample.khorig + 0xF00,
-    "memblock": lambda c: c.sample.reserved_area + 15 * PAGE + 4000,
-    "log": lambda c: c.sample.log + 2000,
-    "LUO sessions": lambda c: c.sample.sessions + 3000,
-    "LUO files": lambda c: c.sample.files + 3000,
-    "memfd": lambda c: c.sample.memfd + 3000,
-    "memfd array": lambda c: c.sample.memfd_array + 3000,
-    "memfd folio": lambda c: c.sample.folios[0][0] + 3 * PAGE,
-    "kho_test array": lambda c: c.sample.test_array + 3000,
-    "kho_test folio": lambda c: c.sample.test_folios[1][0] + 7 * PAGE,
-    "free page": lambda c: c.image.allocate() + 64 * PAGE,
-}
 _LATE = {"LUO sessions", "LUO files", "memfd"}  # written while Linux goes down
 _GIVEN_BACK = {*_LATE, "memfd array", "kho_test array", "kho_test folio"}
 _HARMLESS = {"free page"}
 
 
 # ---- Linux to khorig
-
-
-def linux_jumps(*kernels: str, sample: Sample | None = None) -> FakeChain:
-    chain = FakeChain(*(kernels or (LINUX, KHORIG)), sample=sample)
-    chain.boots(1)
-    assert chain.restores(1) == chain.seals(1) == set(), chain.findings
-    return chain
 
 
 _WRITTEN_ONCE = {"fragment", "memblock", "kho_test array", "kho_test folio"}
@@ -164,14 +138,6 @@ def test_trouble_in_a_linux_is_explained_until_its_user_space_runs() -> None:
 
 
 # ---- khorig to Linux, and in between
-
-
-def khorig_seals(*kernels: str) -> FakeChain:
-    chain = FakeChain(*kernels)
-    chain.boots(1)
-    assert chain.stops("entry", 1) == set()
-    assert chain.seals(1) == set(), chain.findings
-    return chain
 
 
 @pytest.mark.parametrize("name", PLACES)
@@ -324,7 +290,7 @@ Due = dict[tuple[int, str], set[str]]
                 (2, "restored"): {temporal.PAGES_UNTIL_RESTORED},
             },
         ),
-        ((LINUX, KHORIG), {2: "fdt-magic"}, {}),
+        ((LINUX, KHORIG), {2: "fdt-magic"}, {(2, "entry"): {temporal.PAGES_ACROSS_JUMP}}),
         (
             (KHORIG, KHORIG),
             {2: "fdt-magic"},

@@ -14,7 +14,8 @@ from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.fdt import MAGIC_BYTES
 from khorig.kho.scratch import check_scratch, read_scratch
 from khorig.mem.errors import DecodeError
-from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
+from khorig.mem.formats.dump import DumpMemory
+from khorig.mem.memory import PhysRange, read_bytes
 from khorig.run.tamper.target import CannotTamper
 
 _PAGE = 4096
@@ -22,7 +23,7 @@ _LARGEST_TREE = 2 << 20  # bytes of a device tree
 _SETUP_KEXEC_KHO = struct.pack("<II", 10, 32)  # type and length of the node of setup_data
 
 
-def find_handoff_source(memory: PhysicalMemory, arch: str, root: int) -> Handoff:
+def find_handoff_source(memory: DumpMemory, arch: str, root: int) -> Handoff:
     """The copy that is going to be the next kernel's hand-off, found by the address of the root
     in it. Only between the loading of the next kernel and the jump. Raises CannotTamper."""
     for found in _SEARCHES[arch](memory, root):
@@ -32,7 +33,7 @@ def find_handoff_source(memory: PhysicalMemory, arch: str, root: int) -> Handoff
 
 
 def find_scratch_source(
-    memory: PhysicalMemory, handoff: Handoff
+    memory: DumpMemory, handoff: Handoff
 ) -> tuple[int, tuple[PhysRange, ...]]:
     """The copy of the scratch array that belongs to these parameters, and its areas: the only sound
     array at its offset in a page, in the pages around the parameters. Raises CannotTamper."""
@@ -48,7 +49,7 @@ def find_scratch_source(
     raise CannotTamper(f"no scratch array is near the parameters at {handoff.root.address:#018x}")
 
 
-def _search_setup_data(memory: PhysicalMemory, root: int) -> Iterator[Handoff | None]:
+def _search_setup_data(memory: DumpMemory, root: int) -> Iterator[Handoff | None]:
     for at in _find(memory, struct.pack("<Q", root), key=0):
         node = at - 16
         try:
@@ -58,7 +59,7 @@ def _search_setup_data(memory: PhysicalMemory, root: int) -> Iterator[Handoff | 
             continue
 
 
-def _search_device_trees(memory: PhysicalMemory, root: int) -> Iterator[Handoff | None]:
+def _search_device_trees(memory: DumpMemory, root: int) -> Iterator[Handoff | None]:
     for at in _find(memory, struct.pack(">Q", root), key=1):
         last = at - at % _PAGE
         for page in range(last, max(last - _LARGEST_TREE, -1), -_PAGE):
@@ -69,19 +70,22 @@ def _search_device_trees(memory: PhysicalMemory, root: int) -> Iterator[Handoff 
                 break
 
 
-def _find(memory: PhysicalMemory, pattern: bytes, key: int) -> Iterator[int]:
+def _find(memory: DumpMemory, pattern: bytes, key: int) -> Iterator[int]:
     """Where the bytes are, at multiples of 4. Word `key` of the pattern is the one that is rare."""
     wanted = np.frombuffer(pattern, dtype="<u4")[key]
-    for area in memory.ranges:
+    for area in memory.data():
         words = np.frombuffer(memory.view(area.begin, area.size), dtype="<u4")
         hits = np.flatnonzero(words == wanted) * 4 + (area.begin - 4 * key)
         del words
         for at in hits.tolist():
-            if area.contains(at, len(pattern)) and read_bytes(memory, at, len(pattern)) == pattern:
-                yield at
+            try:
+                if read_bytes(memory, at, len(pattern)) == pattern:
+                    yield at
+            except DecodeError:  # the rest of it would lie beyond RAM
+                continue
 
 
-_SEARCHES: Mapping[str, Callable[[PhysicalMemory, int], Iterator[Handoff | None]]] = {
+_SEARCHES: Mapping[str, Callable[[DumpMemory, int], Iterator[Handoff | None]]] = {
     "x86_64": _search_setup_data,
     "arm64": _search_device_trees,
 }

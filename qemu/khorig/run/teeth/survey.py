@@ -43,8 +43,12 @@ class Survey:
         self.places[context.generation, context.at] = self._sights.at(context)
         return self._judge.on_stop(context)
 
+    def on_tampered(self, context: StopContext) -> None:
+        """See Judge."""
+        self._judge.on_tampered(context)
+
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> list[Finding]:
-        """See khorig.run.judging.Judge."""
+        """See Judge."""
         return self._judge.on_trouble(ram, machine)
 
     def finish(self, exit_status: int | None) -> list[Finding]:
