@@ -18,8 +18,8 @@ _INTERVAL_S = 0.1  # between looks
 _CPU_S = 0.02  # that the virtual CPU must have used between two looks
 _LOOKS = 20  # in a row that show nothing new
 _FRAMES = 12
-_SPIN_S = 30.0  # of silence, all of it in a loop
-_LOOP = 4096  # bytes of code
+_SPIN_S = 30.0  # of silence in code where every CPU has been before
+_CODE = 4096  # bytes of code that count as one place
 
 
 class ProgressWatch:
@@ -47,7 +47,8 @@ class ProgressWatch:
         self._quiet_since = time.monotonic()
         self._next = self._quiet_since + _SILENCE_S
         self._cpu_s = 0.0
-        self._code: dict[int, tuple[int, int]] = {}  # lowest and highest program counter, by CPU
+        self._pcs: dict[int, set[int]] = {}  # by CPU
+        self._new_code_s = self._quiet_since
 
     @property
     def quiet_s(self) -> float:
@@ -76,9 +77,7 @@ class ProgressWatch:
         self._old_looks += not is_new
         self._repeats = 0 if is_new else self._repeats + 1
         for cpu, match in enumerate(self._machine.pc_pattern.finditer(registers)):
-            pc = int(match.group(1), 16)
-            low, high = self._code.get(cpu, (pc, pc))
-            self._code[cpu] = (min(low, pc), max(high, pc))
+            self._add_pc(cpu, int(match.group(1), 16), now)
         return self._repeats >= _LOOKS
 
     @property
@@ -89,14 +88,9 @@ class ProgressWatch:
 
     @property
     def spins(self) -> bool:
-        """Whether the guest has been silent for long and every CPU has been in one small loop ever
-        since: Linux waits so after a panic, with a clock that is new at each look."""
-        return (
-            self.quiet_s >= _SPIN_S
-            and self._looks >= _LOOKS
-            and bool(self._code)
-            and all(high - low < _LOOP for low, high in self._code.values())
-        )
+        """Whether for long no CPU has come to code where it had not been since the last output:
+        Linux waits so after a panic, with a clock that is new at each look."""
+        return self._looks >= _LOOKS and time.monotonic() - self._new_code_s >= _SPIN_S
 
     @property
     def summary(self) -> str:
@@ -115,6 +109,12 @@ class ProgressWatch:
             is_new |= state not in seen
             seen.add(state)
         return is_new
+
+    def _add_pc(self, cpu: int, pc: int, now: float) -> None:
+        known = self._pcs.setdefault(cpu, set())
+        if all(pc // _CODE != other // _CODE for other in known):
+            self._new_code_s = now
+        known.add(pc)
 
     def _has_run(self) -> bool:
         """Whether a virtual CPU has run since the last look that counted, or has nothing to do:
@@ -140,8 +140,8 @@ class ProgressWatch:
         except (InfraError, OSError) as error:
             return (f"its registers cannot be read: {error}",)
         lines = [symbols.describe(pc) for pc in chain]
-        if self._code:
-            low, high = self._code[0]
+        if self._pcs:
+            low, high = min(self._pcs[0]), max(self._pcs[0])
             lines.append(f"{self._looks} looks, all between {low:#018x} and {high:#018x}")
         return tuple(lines)
 
