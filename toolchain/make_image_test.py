@@ -21,9 +21,9 @@ SOURCE = """\
 .global _start
 .type _start, @function
 _start: nop
-.type _ZN4core5PanicEPKcz, @function
-.global _ZN4core5PanicEPKcz
-_ZN4core5PanicEPKcz: nop
+.type _ZN4base5PanicEPKcz, @function
+.global _ZN4base5PanicEPKcz
+_ZN4base5PanicEPKcz: nop
 .type local, @function
 local: nop
 not_a_function: nop
@@ -106,7 +106,7 @@ def test_table_names_functions_by_address(tmp_path: Path) -> None:
     with (tmp_path / "finished").open("rb") as stream:
         table = ELFFile(stream).get_section_by_name(".symbols").data()
     assert len(table) == 256
-    assert read_table(table) == [(0, "_start"), (1, "core::Panic"), (2, "local")]
+    assert read_table(table) == [(0, "_start"), (1, "base::Panic"), (2, "local")]
 
 
 def test_image_is_what_is_loaded(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ namespace efi {
 
 /// Finds what the firmware says of the machine besides memory, and fills in `rsdp` or `device_tree`
 /// of `info`. Returns null, or in words what the kernel needs and the firmware does not have.
-const char* FindMachine(const EFI_SYSTEM_TABLE& system, boot::BootInfo* info);
+const char* FindMachine(const EFI_SYSTEM_TABLE& system, base::BootInfo* info);
 
 /// Bytes that `BuildKernelParameters` needs at most, however many regions memory turns out to have.
 uint64_t KernelParametersSize(const boot::NextBoot& boot);

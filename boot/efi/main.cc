@@ -28,18 +28,18 @@
 namespace efi {
 namespace {
 
-using core::EndWithError;
-using core::RequestError;
 using khocore::PhysRange;
 using khocore::Span;
+using rig::EndWithError;
+using rig::RequestError;
 
 constexpr char kKernel[] = "kernel";
 constexpr char kArchive[] = "archive.cpio";
 constexpr char kCommandLine[] = "cmdline.txt";
 constexpr char kChecksums[] = "checksums.txt";
 
-constinit boot::BootInfo info{};
-char command_line[boot::BootInfo::kMaxCommandLine];
+constinit base::BootInfo info{};
+char command_line[base::BootInfo::kMaxCommandLine];
 
 Span<const uint8_t> Bytes(PhysRange range) {
   return {reinterpret_cast<const uint8_t*>(range.begin.raw()), range.size};
@@ -66,7 +66,7 @@ void CheckFile(Span<const uint8_t> list, const char* name, Span<const uint8_t> f
   if (listing == Listing::kMalformed) {
     EndWithError(RequestError::kUsage, "file", "%s: not in the format of xxhsum -H1", kChecksums);
   }
-  const uint64_t found = core::Hash(file.data, file.size);
+  const uint64_t found = base::Hash(file.data, file.size);
   if (listing == Listing::kListed && found != wanted) {
     EndWithError(RequestError::kUsage, "damaged",
                  "%s: its %lu bytes have the XXH64 %016lx, %s says %016lx", name, file.size, found,
@@ -130,7 +130,7 @@ MemoryMap LeaveFirmware(EFI_BOOT_SERVICES* services, EFI_HANDLE image, unsigned*
 }
 
 void Report(PhysRange kernel, const boot::NextBoot& boot, PhysRange parameters, unsigned attempts) {
-  core::Event("loader")
+  rig::Event("loader")
       .Begin("kernel", '[')
       .Item(kernel.begin.raw())
       .Item(kernel.end().raw())
@@ -147,8 +147,8 @@ void Report(PhysRange kernel, const boot::NextBoot& boot, PhysRange parameters, 
 
 [[noreturn]] void Load(EFI_HANDLE image, EFI_SYSTEM_TABLE* system) {
   const uint64_t started = arch::Counter();
-  core::SetEventGeneration(0);
-  core::ReportPhase("firmware", started, 0, 0);
+  rig::SetEventGeneration(0);
+  rig::ReportPhase("firmware", started, 0, 0);
 
   EFI_BOOT_SERVICES* const services = system->BootServices;
   Folder folder;
@@ -190,7 +190,7 @@ void Report(PhysRange kernel, const boot::NextBoot& boot, PhysRange parameters, 
                  built.error().expected);
   }
   Report(kernel, boot, parameters, attempts);
-  core::ReportPhase("loader", arch::Counter() - started, 0, 0);
+  rig::ReportPhase("loader", arch::Counter() - started, 0, 0);
   const PhysRange loaded[] = {kernel, archive, parameters};
   EnterKernel(kernel.begin + header.entry_offset, parameters.begin, {loaded, 3});
 }

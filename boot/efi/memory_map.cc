@@ -5,9 +5,9 @@
 
 namespace efi {
 
-using boot::BootInfo;
-using boot::MemoryRegion;
-using boot::MemoryType;
+using base::BootInfo;
+using base::MemoryRegion;
+using base::MemoryType;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 

@@ -35,6 +35,6 @@ EFI_STATUS ExitBootServices(EFI_BOOT_SERVICES* services, EFI_HANDLE image, Memor
 /// Fills the regions of `info` from the map: ascending, neighbours of one kind made one. What the
 /// firmware only needs until the boot services have ended is RAM; its runtime services are regions
 /// of their own.
-void DescribeMemory(const MemoryMap& map, boot::BootInfo* info);
+void DescribeMemory(const MemoryMap& map, base::BootInfo* info);
 
 }  // namespace efi

@@ -10,8 +10,8 @@
 namespace efi {
 namespace {
 
-using boot::BootInfo;
-using boot::MemoryType;
+using base::BootInfo;
+using base::MemoryType;
 
 constexpr size_t kDescriptor = 48;  // as firmware has it: more than the structure
 

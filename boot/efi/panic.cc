@@ -8,7 +8,9 @@
 #include "kernel/base/print.h"
 #include "kernel/rig/event.h"
 
-namespace core {
+namespace base {
+
+using rig::Event;
 
 /// In the loader exceptions are the firmware's business, and a bug has no backtrace: there is no
 /// table of symbols.
@@ -32,7 +34,7 @@ void Panic(const char* format, ...) {
 bool IsPanicking() { return false; }
 void StopIfPanicking() {}
 
-}  // namespace core
+}  // namespace base
 
 namespace arch {
 

@@ -56,27 +56,27 @@ PhysRange WriteArchive() {
   return {PhysAddr::FromRaw(reinterpret_cast<uint64_t>(begin)), static_cast<uint64_t>(end - begin)};
 }
 
-boot::BootInfo Describe() {
-  boot::BootInfo info = {};
+base::BootInfo Describe() {
+  base::BootInfo info = {};
   info.protocol = "host";
   info.regions[info.region_count++] = {{PhysAddr::FromRaw(host::kRamBase), host::kRamSize},
-                                       boot::MemoryType::kRam};
+                                       base::MemoryType::kRam};
   return info;
 }
 
-boot::BootInfo ColdBoot(const char* command_line) {
+base::BootInfo ColdBoot(const char* command_line) {
   CreateRamFile();
   MapRamFile();
-  boot::BootInfo info = Describe();
+  base::BootInfo info = Describe();
   info.initrd = WriteArchive();
   info.command_line_truncated = strlen(command_line) >= sizeof(info.command_line);
   snprintf(info.command_line, sizeof(info.command_line), "%s", command_line);
   return info;
 }
 
-boot::BootInfo AfterKexec(uint64_t address) {
+base::BootInfo AfterKexec(uint64_t address) {
   MapRamFile();
-  boot::BootInfo info = Describe();
+  base::BootInfo info = Describe();
   const auto* parameters = reinterpret_cast<const host::Parameters*>(address);
   if (parameters->magic != host::kParametersMagic) Die("parameters");
   info.parameters = PhysAddr::FromRaw(address);
@@ -95,7 +95,7 @@ int main(int count, char** arguments) {
     return EXIT_FAILURE;
   }
   host::SetProgram("/proc/self/exe");
-  static boot::BootInfo info;
+  static base::BootInfo info;
   const bool kexec = strncmp(arguments[1], "0x", 2) == 0;
   info = kexec ? AfterKexec(strtoull(arguments[1], nullptr, 16)) : ColdBoot(arguments[1]);
   KernelMain(info);

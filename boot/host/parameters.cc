@@ -8,6 +8,8 @@
 
 namespace boot {
 
+using base::BootInfo;
+
 using khocore::abi::ScratchArea;
 
 const uint64_t kParametersAlignment = khocore::kPageSize;

@@ -24,7 +24,7 @@ size_t CpuNumber();
 /// those beyond `kMaxCpus` included. Firmware's tables are untrusted; `note` gets what cannot be
 /// used, with the address or number that is wrong. Called once.
 using Note = void (*)(const char* text, uint64_t value);
-size_t FindCpus(const boot::BootInfo& info, Note note);
+size_t FindCpus(const base::BootInfo& info, Note note);
 /// What the hardware calls a CPU: APIC ID, MPIDR.
 uint64_t HardwareId(size_t number);
 
@@ -37,7 +37,7 @@ enum class StartResult : uint8_t {
 /// Starts the CPU `number`, which calls `entry(number)` on a stack of its own. `memory` are
 /// `kCpuMemory` bytes of mapped RAM that belong to it from then on, even if it does not come
 /// online. `note` gets why it is impossible.
-StartResult StartCpu(const boot::BootInfo& info, size_t number, khocore::PhysRange memory,
+StartResult StartCpu(const base::BootInfo& info, size_t number, khocore::PhysRange memory,
                      void (*entry)(size_t number), Note note);
 
 /// Called by a CPU as its last act in this kernel.

@@ -9,7 +9,7 @@
 /// from. Filled by reading only; nothing outside the kernel's image is written before `KernelMain`
 /// has decided what memory it may use.
 
-namespace boot {
+namespace base {
 
 enum class MemoryType : uint32_t {  ///< the e820 numbers, because x86 passes them on
   kRam = 1,
@@ -56,7 +56,7 @@ struct BootInfo {
   bool command_line_truncated;
 };
 
-}  // namespace boot
+}  // namespace base
 
 /// Where every boot protocol ends. `info` is in the kernel's own image and stays.
-[[noreturn]] void KernelMain(const boot::BootInfo& info);
+[[noreturn]] void KernelMain(const base::BootInfo& info);

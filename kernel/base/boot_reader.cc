@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/base/boot_reader.h"
 
-namespace boot {
+namespace base {
 
 using khocore::PhysAddr;
 using khocore::PhysRange;
@@ -75,4 +75,4 @@ void ReadCommandLine(BootInfo* info, uint64_t address, const BootReader& reader)
   info->command_line_truncated = length == kRoom && !terminated;
 }
 
-}  // namespace boot
+}  // namespace base

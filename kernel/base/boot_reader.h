@@ -5,7 +5,7 @@
 #include "khocore/function_ref.h"
 #include "khocore/types.h"
 
-namespace boot {
+namespace base {
 
 /// How the boot protocols read what firmware or another kernel left in memory, all of it untrusted.
 class BootReader {
@@ -47,4 +47,4 @@ void Keep(BootInfo* info, khocore::PhysRange range, const BootReader& reader);
 /// Reads the terminated string at `address` as the command line.
 void ReadCommandLine(BootInfo* info, uint64_t address, const BootReader& reader);
 
-}  // namespace boot
+}  // namespace base

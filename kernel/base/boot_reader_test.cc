@@ -8,7 +8,7 @@
 
 #include "kernel/base/testing/fake_memory.h"
 
-namespace boot {
+namespace base {
 namespace {
 
 using khocore::PhysAddr;
@@ -130,4 +130,4 @@ TEST_F(BootReaderTest, CommandLineEndsWithRam) {
 }
 
 }  // namespace
-}  // namespace boot
+}  // namespace base

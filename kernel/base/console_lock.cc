@@ -7,7 +7,7 @@
 #include "kernel/arch/cpus.h"
 #include "kernel/base/panic.h"
 
-namespace core {
+namespace base {
 namespace {
 
 constexpr uint64_t kNobody = 0;
@@ -41,4 +41,4 @@ ConsoleLock::~ConsoleLock() {
   if (--depth == 0) __atomic_store_n(&owner, kNobody, __ATOMIC_RELEASE);
 }
 
-}  // namespace core
+}  // namespace base

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-namespace core {
+namespace base {
 namespace {
 
 constexpr size_t kHeaderSize = 110;
@@ -74,4 +74,4 @@ CpioResult FindInCpio(khocore::Span<const uint8_t> archive, const char* name,
   return CpioResult::kTruncated;
 }
 
-}  // namespace core
+}  // namespace base

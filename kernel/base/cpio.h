@@ -6,7 +6,7 @@
 
 #include "khocore/types.h"
 
-namespace core {
+namespace base {
 
 /// What a search in a cpio archive ended with.
 enum class CpioResult : uint8_t {
@@ -24,4 +24,4 @@ const char* CpioResultName(CpioResult result);
 CpioResult FindInCpio(khocore::Span<const uint8_t> archive, const char* name,
                       khocore::Span<const uint8_t>* file);
 
-}  // namespace core
+}  // namespace base

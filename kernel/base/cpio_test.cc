@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-namespace core {
+namespace base {
 namespace {
 
 using khocore::Span;
@@ -94,4 +94,4 @@ TEST(Cpio, DamagedArchivesEnd) {
 }
 
 }  // namespace
-}  // namespace core
+}  // namespace base

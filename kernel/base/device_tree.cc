@@ -4,7 +4,7 @@
 #include <libfdt.h>
 #include <string.h>
 
-namespace boot {
+namespace base {
 
 using khocore::Error;
 using khocore::ErrorCode;
@@ -119,4 +119,4 @@ CellCounts DeviceTree::RootCells() const {
   return cells;
 }
 
-}  // namespace boot
+}  // namespace base

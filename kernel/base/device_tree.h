@@ -8,7 +8,7 @@
 #include "khocore/result.h"
 #include "khocore/types.h"
 
-namespace boot {
+namespace base {
 
 /// The value of a property, of any length. `data` is null when there is no such property.
 using PropertyValue = khocore::Span<const uint8_t>;
@@ -96,4 +96,4 @@ class DeviceTree {
 /// Gets a line of text about something in the device tree that was not used, and why.
 using Note = khocore::FunctionRef<void(const char* text)>;
 
-}  // namespace boot
+}  // namespace base

@@ -11,7 +11,7 @@
 #include "kernel/base/testing/guarded_bytes.h"
 #include "kernel/base/testing/test_tree.h"
 
-namespace boot {
+namespace base {
 namespace {
 
 using khocore::ErrorCode;
@@ -281,4 +281,4 @@ TEST(DeviceTree, TranslatesOnlyThroughPlainBuses) {
 }
 
 }  // namespace
-}  // namespace boot
+}  // namespace base

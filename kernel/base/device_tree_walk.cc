@@ -4,7 +4,7 @@
 
 #include "kernel/base/device_tree.h"
 
-namespace boot {
+namespace base {
 namespace {
 
 /// The nodes from the root to the one whose properties are being read.
@@ -107,4 +107,4 @@ void DeviceTree::Walk(khocore::FunctionRef<void(const TreeNode& node)> visit) co
   }
 }
 
-}  // namespace boot
+}  // namespace base

@@ -3,7 +3,7 @@
 
 #include "khocore/types.h"
 
-namespace core {
+namespace base {
 
 /// The direct map: `address` is RAM.
 template <typename T>
@@ -11,4 +11,4 @@ T* Direct(khocore::PhysAddr address) {
   return reinterpret_cast<T*>(address.raw());
 }
 
-}  // namespace core
+}  // namespace base

@@ -7,7 +7,7 @@
 #define XXH_FORCE_ALIGN_CHECK 1
 #include <xxhash.h>
 
-namespace core {
+namespace base {
 
 uint64_t Hash(const void* bytes, size_t size) { return XXH64(bytes, size, 0); }
 
@@ -15,4 +15,4 @@ Random Random::ForPurpose(uint64_t seed, const char* purpose) {
   return Random(seed + Hash(purpose, __builtin_strlen(purpose)));
 }
 
-}  // namespace core
+}  // namespace base

@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-namespace core {
+namespace base {
 
 /// XXH64 with seed 0.
 uint64_t Hash(const void* bytes, size_t size);
 
-}  // namespace core
+}  // namespace base

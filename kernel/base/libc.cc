@@ -169,9 +169,9 @@ KHORIG_LIBC char* strrchr(const char* text, int wanted) {
 
 // libfdt uses it for overlays alone, which the kernel never does.
 KHORIG_LIBC unsigned long strtoul(const char*, char**, int) {  // NOLINT(google-runtime-int)
-  core::Panic("strtoul was called");
+  base::Panic("strtoul was called");
 }
 
-KHORIG_LIBC void __stack_chk_fail() { core::Panic("stack smashed inside libfdt"); }
+KHORIG_LIBC void __stack_chk_fail() { base::Panic("stack smashed inside libfdt"); }
 
-KHORIG_LIBC void __cxa_pure_virtual() { core::Panic("pure virtual function called"); }
+KHORIG_LIBC void __cxa_pure_virtual() { base::Panic("pure virtual function called"); }

@@ -25,7 +25,7 @@
 #include "kernel/base/libc.cc"
 #undef memcmp
 
-namespace core {
+namespace base {
 namespace {
 
 constexpr size_t kAlignments = 9;
@@ -109,4 +109,4 @@ void Panic(const char* format, ...) {
   abort();
 }
 
-}  // namespace core
+}  // namespace base

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/base/log.h"
 
-namespace core {
+namespace base {
 namespace {
 
 using khocore::abi::LogHeader;
@@ -36,4 +36,4 @@ void UseLogRing(LogHeader* next) {
 
 void FreezeLog() { frozen = true; }
 
-}  // namespace core
+}  // namespace base

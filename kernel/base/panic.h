@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-namespace core {
+namespace base {
 
 /// Prints what happened (the `panic` event first) and a symbolized backtrace to the console, and
 /// ends the machine with `ExitStatus::kPanic`. The other CPUs are stopped and printed after it. A
@@ -16,12 +16,12 @@ bool IsPanicking();
 /// machine can interrupt them.
 void StopIfPanicking();
 
-}  // namespace core
+}  // namespace base
 
 /// A bug of the kernel itself, never for foreign bytes.
 #define KHORIG_CHECK(condition)                                                  \
   do {                                                                           \
     if (!(condition)) {                                                          \
-      ::core::Panic("check failed: %s (%s:%d)", #condition, __FILE__, __LINE__); \
+      ::base::Panic("check failed: %s (%s:%d)", #condition, __FILE__, __LINE__); \
     }                                                                            \
   } while (0)

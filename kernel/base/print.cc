@@ -5,7 +5,7 @@
 #include "kernel/base/console_lock.h"
 #include "kernel/base/log.h"
 
-namespace core {
+namespace base {
 namespace {
 
 struct Specification {
@@ -141,4 +141,4 @@ void PrintConsole(const char* format, ...) {
   va_end(arguments);
 }
 
-}  // namespace core
+}  // namespace base

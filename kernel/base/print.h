@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-namespace core {
+namespace base {
 
 /// Receives formatted bytes one at a time.
 using Sink = void (*)(void* context, char byte);
@@ -24,4 +24,4 @@ void Print(const char* format, ...) __attribute__((format(printf, 1, 2)));
 /// As `Print`, to the console alone: what is said while memory must not change.
 void PrintConsole(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-}  // namespace core
+}  // namespace base

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <string>
 
-namespace core {
+namespace base {
 namespace {
 
 template <typename... Arguments>
@@ -38,4 +38,4 @@ TEST(Format, CutsAndTerminates) {
 }
 
 }  // namespace
-}  // namespace core
+}  // namespace base

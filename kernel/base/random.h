@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-namespace core {
+namespace base {
 
 /// splitmix64, as docs/abi.md defines it for guest and host.
 class Random {
@@ -31,4 +31,4 @@ class Random {
   uint64_t state_;
 };
 
-}  // namespace core
+}  // namespace base

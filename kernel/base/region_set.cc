@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/base/region_set.h"
 
-namespace core {
+namespace base {
 namespace {
 
 using khocore::PhysAddr;
@@ -117,4 +117,4 @@ PhysAddr FindHoleIn(PhysRange region, uint64_t size, uint64_t alignment, const R
   return PhysAddr();
 }
 
-}  // namespace core
+}  // namespace base

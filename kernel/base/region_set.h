@@ -6,7 +6,7 @@
 
 #include "khocore/types.h"
 
-namespace core {
+namespace base {
 
 /// A set of page-aligned physical ranges, sorted and disjoint, in fixed storage: memory bookkeeping
 /// for the time before there is an allocator.
@@ -44,4 +44,4 @@ khocore::PhysAddr FindHoleIn(khocore::PhysRange region, uint64_t size, uint64_t 
                              const RegionSet& avoid, khocore::PhysAddr from,
                              khocore::PhysAddr limit);
 
-}  // namespace core
+}  // namespace base

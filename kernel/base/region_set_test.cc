@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-namespace core {
+namespace base {
 namespace {
 
 using khocore::kPageSize;
@@ -101,4 +101,4 @@ TEST(RegionSet, AgreesWithABitmap) {
 }
 
 }  // namespace
-}  // namespace core
+}  // namespace base

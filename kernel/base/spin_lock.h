@@ -6,7 +6,7 @@
 #include "kernel/arch/cpu.h"
 #include "kernel/base/panic.h"
 
-namespace core {
+namespace base {
 
 /// Mutual exclusion between CPUs, for what is short and off the paths that all of them take.
 class SpinLock {
@@ -37,4 +37,4 @@ class SpinGuard {
   SpinLock& lock_;
 };
 
-}  // namespace core
+}  // namespace base

@@ -24,7 +24,7 @@ PhysRange WholePages(PhysRange range) {
 
 void Archive::Offer(handover::Generation& generation, PhysRange range) {
   range_ = range;
-  generation.archive = {core::Direct<const uint8_t>(range.begin), range.size};
+  generation.archive = {base::Direct<const uint8_t>(range.begin), range.size};
 }
 
 Status Archive::Take(handover::Generation& generation) {
@@ -37,15 +37,15 @@ Status Archive::Take(handover::Generation& generation) {
     const Result<PhysRange> copy =
         generation.allocator.AllocateRange(initrd.size, khocore::kPageSize);
     if (!copy.ok()) return copy.error();
-    memcpy(core::Direct<void>(copy.value().begin), core::Direct<void>(initrd.begin), initrd.size);
+    memcpy(base::Direct<void>(copy.value().begin), base::Direct<void>(initrd.begin), initrd.size);
     Offer(generation, {copy.value().begin, initrd.size});
     return Ok{};
   }
   Offer(generation, initrd);
   // The early map of used memory merges neighbours; from here on these pages are blocks of their
   // own, the very ones that get preserved.
-  return core::ForEachBlock(WholePages(initrd),
-                            [&](Block block) { return generation.allocator.Regroup(block); });
+  return memory::ForEachBlock(WholePages(initrd),
+                              [&](Block block) { return generation.allocator.Regroup(block); });
 }
 
 Status Archive::Restore(handover::Incoming& incoming) {

@@ -21,7 +21,7 @@ Status Foreign::Restore(handover::Incoming& incoming) {
   // The page of the root is released before the next root is made.
   const Result<PageFrame> copy = incoming.generation().allocator.AllocatePage();
   if (!copy.ok()) return copy.error();
-  memcpy(core::Direct<void>(copy.value().address()), core::Direct<void>(incoming.root().address()),
+  memcpy(base::Direct<void>(copy.value().address()), base::Direct<void>(incoming.root().address()),
          khocore::kPageSize);
   const Result<FragmentReader> root =
       FragmentReader::Open(incoming.physical(), {copy.value().address(), khocore::kPageSize});
@@ -31,7 +31,7 @@ Status Foreign::Restore(handover::Incoming& incoming) {
                               [&](khocore::FragmentNode node, const char* name) -> Status {
                                 const Result<PhysRange> blob = root_.Link(node);
                                 if (!blob.ok()) return blob.error();
-                                core::Event("client")
+                                rig::Event("client")
                                     .Text("name", name)
                                     .Hex("data", blob.value().begin.raw())
                                     .Number("size", blob.value().size);

@@ -41,13 +41,13 @@ Status RestoreGenerationRecord(handover::Incoming& incoming) {
     return Error{ErrorCode::kBlobSizeRange, range.begin, range.size, sizeof(abi::KexecMetadata)};
   }
   abi::KexecMetadata record;
-  memcpy(&record, core::Direct<void>(range.begin), sizeof(record));
+  memcpy(&record, base::Direct<void>(range.begin), sizeof(record));
   if (record.version != abi::kMetadataVersion) {
     return Error{ErrorCode::kPropertySize, range.begin, record.version, abi::kMetadataVersion};
   }
   KHOCORE_RETURN_IF_ERROR(incoming.RestoreForRelease(range.begin));
   record.previous_release[sizeof(record.previous_release) - 1] = '\0';
-  core::Print("exec from: %s (count %u)\n", record.previous_release, record.kexec_count);
+  base::Print("exec from: %s (count %u)\n", record.previous_release, record.kexec_count);
   CheckJumps(record.kexec_count, generation);
   return Ok{};
 }
@@ -55,9 +55,9 @@ Status RestoreGenerationRecord(handover::Incoming& incoming) {
 Status SerializeGenerationRecord(handover::Outgoing& outgoing) {
   const Result<PageFrame> page = outgoing.final_pages().AllocatePage();
   if (!page.ok()) return page.error();
-  auto* record = core::Direct<abi::KexecMetadata>(page.value().address());
+  auto* record = base::Direct<abi::KexecMetadata>(page.value().address());
   record->version = abi::kMetadataVersion;
-  core::FormatTo(record->previous_release, sizeof(record->previous_release), "%s", core::kRelease);
+  base::FormatTo(record->previous_release, sizeof(record->previous_release), "%s", base::kRelease);
   record->kexec_count = outgoing.generation().options.generation;
   KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve({page.value(), Order()}));
   return outgoing.AddClient(abi::kMetadataClient,

@@ -43,7 +43,7 @@ uint32_t AddWithCarry(uint32_t a, uint32_t b) {
 /// to where it is folded.
 uint32_t AddChecksum(Block folio, uint32_t sum) {
   uint64_t wide = 0;
-  const auto* word = core::Direct<const uint64_t>(folio.begin());
+  const auto* word = base::Direct<const uint64_t>(folio.begin());
   for (uint64_t i = 0; i < folio.bytes() / sizeof(uint64_t); ++i) {
     wide += word[i];
     wide += wide < word[i] ? 1 : 0;
@@ -98,7 +98,7 @@ Status AddFolios(const handover::Incoming& incoming, const abi::Vmalloc& list, u
   return khocore::WalkVmalloc(
       incoming.physical(), list,
       [&](Block block) -> Status {
-        const auto* entries = core::Direct<const uint64_t>(block.begin());
+        const auto* entries = base::Direct<const uint64_t>(block.begin());
         const uint64_t room = block.bytes() / sizeof(uint64_t);
         for (uint64_t i = 0; i < room && sums->folios < count; ++i) {
           KHOCORE_RETURN_IF_ERROR(AddFolio(incoming, entries[i], sums));
@@ -122,7 +122,7 @@ Status KhoTest::Create(handover::Generation& generation) {
     const Result<PageFrame> page = pages.AllocatePage();
     if (!page.ok()) return page.error();
     frames[i] = page.value();
-    memset(core::Direct<void>(frames[i].address()), 0, khocore::kPageSize);
+    memset(base::Direct<void>(frames[i].address()), 0, khocore::kPageSize);
   }
   const Result<abi::Vmalloc> list =
       khocore::WriteVmalloc(generation.physical, pages, {frames, list_pages}, Order());
@@ -132,8 +132,8 @@ Status KhoTest::Create(handover::Generation& generation) {
 }
 
 Status KhoTest::Fill(handover::Generation& generation, uint64_t bytes) {
-  core::Random random = core::Random::ForPurpose(generation.options.seed, abi::kKhoTestClient);
-  const uint32_t owner = core::ContentOwner(abi::kKhoTestClient);
+  base::Random random = base::Random::ForPurpose(generation.options.seed, abi::kKhoTestClient);
+  const uint32_t owner = rig::ContentOwner(abi::kKhoTestClient);
   uint64_t left = bytes / khocore::kPageSize;
   const auto add = [&](uint64_t* entry) -> Status {
     auto log2 = static_cast<unsigned>(random.Below(kOrders));
@@ -145,7 +145,7 @@ Status KhoTest::Fill(handover::Generation& generation, uint64_t bytes) {
     left -= order.pages();
     *entry = folio.begin().raw() | log2;
     for (uint64_t i = 0; i < order.pages(); ++i) {
-      core::FillPage(folio.frame + i, generation.options.seed, owner, left + i);
+      rig::FillPage(folio.frame + i, generation.options.seed, owner, left + i);
     }
     checksum_ = AddChecksum(folio, checksum_);
     ++folio_count_;
@@ -154,7 +154,7 @@ Status KhoTest::Fill(handover::Generation& generation, uint64_t bytes) {
   return khocore::WalkVmalloc(
       generation.physical, list_,
       [&](Block page) -> Status {
-        auto* entries = core::Direct<uint64_t>(page.begin());
+        auto* entries = base::Direct<uint64_t>(page.begin());
         for (uint64_t i = 0; i < kEntriesPerPage && left != 0; ++i) {
           KHOCORE_RETURN_IF_ERROR(add(entries + i));
         }
@@ -170,7 +170,7 @@ Status KhoTest::Preserve(handover::Outgoing& outgoing) const {
   return khocore::WalkVmalloc(
       outgoing.physical(), list_,
       [&](Block page) -> Status {
-        const auto* entries = core::Direct<const uint64_t>(page.begin());
+        const auto* entries = base::Direct<const uint64_t>(page.begin());
         for (uint64_t i = 0; i < kEntriesPerPage && seen < folio_count_; ++i, ++seen) {
           const auto order = static_cast<unsigned>(entries[i] & abi::kKhoTestOrderMask);
           KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve(
@@ -213,10 +213,7 @@ Status KhoTest::Check(handover::Incoming& incoming) {
   Sums sums;
   KHOCORE_RETURN_IF_ERROR(AddFolios(incoming, list.value(), count.value(), &sums));
   const bool same = sums.folios == count.value() && sums.checksum == checksum.value();
-  core::Event("kho_test")
-      .Number("folios", sums.folios)
-      .Number("bytes", sums.bytes)
-      .Bool("ok", same);
+  rig::Event("kho_test").Number("folios", sums.folios).Number("bytes", sums.bytes).Bool("ok", same);
   if (!same) {
     KHORIG_FAIL("kho_test", "sum 0x%x over %u folios, the module says 0x%x over %u", sums.checksum,
                 sums.folios, checksum.value(), count.value());

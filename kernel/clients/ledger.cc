@@ -27,7 +27,7 @@ constexpr uint64_t kEntriesPerPage = khocore::kPageSize / sizeof(LedgerEntry);
 constexpr uint64_t kMismatchesShown = 8;
 
 uint64_t HashPage(PageFrame page) {
-  return core::Hash(core::Direct<void>(page.address()), khocore::kPageSize);
+  return base::Hash(base::Direct<void>(page.address()), khocore::kPageSize);
 }
 
 /// Fills the pages of a store entry by entry, in step with a walk over something else.
@@ -45,7 +45,7 @@ class EntryWriter {
     }
     const uint64_t target = chunk_ == 0 ? 0 : Chunk()->blocks[slot_];
     if (target == 0) return Error{ErrorCode::kNoSpace, page.address(), count_};
-    core::Direct<LedgerEntry>(PhysAddr::FromRaw(target))[at_++] = {page.address().raw(),
+    base::Direct<LedgerEntry>(PhysAddr::FromRaw(target))[at_++] = {page.address().raw(),
                                                                    HashPage(page)};
     ++count_;
     return Ok{};
@@ -54,7 +54,7 @@ class EntryWriter {
 
  private:
   const khocore::abi::VmallocChunk* Chunk() const {
-    return core::Direct<khocore::abi::VmallocChunk>(PhysAddr::FromRaw(chunk_));
+    return base::Direct<khocore::abi::VmallocChunk>(PhysAddr::FromRaw(chunk_));
   }
   const khocore::abi::Vmalloc& pages_;
   uint64_t chunk_ = pages_.first;
@@ -75,7 +75,7 @@ void VerifyLedger(handover::Incoming& incoming) {
   uint64_t wrong = 0;
   const Status status =
       Stores::ForEachPage(incoming.physical(), *store, [&](PageFrame page, uint64_t) -> Status {
-        const auto* entries = core::Direct<const LedgerEntry>(page.address());
+        const auto* entries = base::Direct<const LedgerEntry>(page.address());
         for (uint64_t i = 0; i < kEntriesPerPage && left > 0; ++i, --left) {
           const PhysAddr address = PhysAddr::FromRaw(entries[i].page);
           if (incoming.physical().Find({address, khocore::kPageSize}) == nullptr) {
@@ -83,14 +83,14 @@ void VerifyLedger(handover::Incoming& incoming) {
           }
           const uint64_t got = HashPage(PageFrame::Containing(address));
           if (got == entries[i].hash || ++wrong > kMismatchesShown) continue;
-          core::Event("mismatch")
+          rig::Event("mismatch")
               .Hex("page", address.raw())
               .Hex("want", entries[i].hash)
               .Hex("got", got);
         }
         return Ok{};
       });
-  core::Require(status, "ledger");
+  rig::Require(status, "ledger");
   if (wrong != 0) KHORIG_FAIL("ledger", "%lu preserved pages changed", wrong);
 }
 
@@ -99,7 +99,7 @@ Status RemoveLedger(handover::Generation& generation) {
 }
 
 Status WriteLedger(handover::Outgoing& outgoing) {
-  core::Phase phase("ledger");
+  rig::Phase phase("ledger");
   const uint64_t bytes = outgoing.tracker().page_count() * sizeof(LedgerEntry);
   const Result<Stores::Store*> store = stores.Create(outgoing.generation(), kLedgerStore, bytes);
   if (!store.ok()) return store.error();

@@ -33,14 +33,14 @@ uint64_t TailOf(const LogHeader& header, const char* text, int lines) {
 
 }  // namespace
 
-LogHeader* LogRing::header() const { return core::Direct<LogHeader>(range_.begin); }
+LogHeader* LogRing::header() const { return base::Direct<LogHeader>(range_.begin); }
 
 Status LogRing::Create(handover::Generation& generation) {
   const Result<khocore::PageFrame> block = generation.allocator.Allocate(kRingOrder);
   if (!block.ok()) return block.error();
   range_ = {block.value().address(), kRingOrder.bytes()};
   *header() = {kLogMagic, range_.size - sizeof(LogHeader), 0, 0};
-  core::UseLogRing(header());
+  base::UseLogRing(header());
   return Ok{};
 }
 
@@ -59,11 +59,11 @@ Status LogRing::Restore(handover::Incoming& incoming) {
 void LogRing::Adopt() {
   const LogHeader& ring = *header();
   const char* text = reinterpret_cast<const char*>(header() + 1);
-  core::PrintConsole("the previous generation's last lines:\n");
+  base::PrintConsole("the previous generation's last lines:\n");
   for (uint64_t at = TailOf(ring, text, kLinesShown); at < ring.written; ++at) {
-    core::PrintConsole("%c", text[at % ring.capacity]);
+    base::PrintConsole("%c", text[at % ring.capacity]);
   }
-  core::UseLogRing(header());
+  base::UseLogRing(header());
 }
 
 Status LogRing::Preserve(handover::Outgoing& outgoing) const {

@@ -38,7 +38,7 @@ inline constexpr handover::Client kLogRing = {
     },
     .preserve = [](handover::Outgoing& outgoing) { return log_ring.Preserve(outgoing); },
     .freeze = [](handover::Outgoing&) -> khocore::Status {
-      core::FreezeLog();
+      base::FreezeLog();
       return khocore::Ok{};
     },
     .serialize = [](handover::Outgoing& outgoing) { return log_ring.Serialize(outgoing); }};

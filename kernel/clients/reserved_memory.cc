@@ -39,18 +39,18 @@ Result<PhysRange> ReadArea(const FragmentReader& fragment, khocore::FragmentNode
 }  // namespace
 
 Status ReservedMemory::Create(handover::Generation& generation) {
-  const core::Options& options = generation.options;
+  const rig::Options& options = generation.options;
   for (size_t i = 0; i < options.reserved_count; ++i) {
-    const core::Options::Reserved& wanted = options.reserved[i];
+    const rig::Options::Reserved& wanted = options.reserved[i];
     const auto range = generation.allocator.AllocateRange(wanted.size, wanted.alignment);
     if (!range.ok()) {
-      core::EndWithError(core::RequestError::kNoMemory, "no-memory",
-                         "no room for reserve_mem=%s: %lu bytes", wanted.name, wanted.size);
+      rig::EndWithError(rig::RequestError::kNoMemory, "no-memory",
+                        "no room for reserve_mem=%s: %lu bytes", wanted.name, wanted.size);
     }
     Area& area = areas_[count_++];
-    core::FormatTo(area.name, sizeof(area.name), "%s", wanted.name);
+    base::FormatTo(area.name, sizeof(area.name), "%s", wanted.name);
     area.range = range.value();
-    core::FillContent(area.range, options.seed, core::ContentOwner(area.name));
+    rig::FillContent(area.range, options.seed, rig::ContentOwner(area.name));
   }
   return Ok{};
 }
@@ -65,13 +65,13 @@ Status ReservedMemory::Restore(handover::Incoming& incoming) {
       reader.root(), [&](khocore::FragmentNode node, const char* name) -> Status {
         const Result<PhysRange> range = ReadArea(reader, node);
         if (!range.ok()) return range.error();
-        if (count_ == core::Options::kMaxReserved || strlen(name) >= sizeof(areas_[0].name)) {
+        if (count_ == rig::Options::kMaxReserved || strlen(name) >= sizeof(areas_[0].name)) {
           return Error{ErrorCode::kNoSpace, range.value().begin, count_};
         }
         Area& area = areas_[count_++];
-        core::FormatTo(area.name, sizeof(area.name), "%s", name);
+        base::FormatTo(area.name, sizeof(area.name), "%s", name);
         area.range = range.value();
-        core::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
+        base::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
         return incoming.RestoreRange(area.range);
       });
 }
@@ -79,9 +79,9 @@ Status ReservedMemory::Restore(handover::Incoming& incoming) {
 void ReservedMemory::Verify(const handover::Incoming& incoming) const {
   for (size_t i = 0; i < count_; ++i) {
     const PageFrame first = PageFrame::Containing(areas_[i].range.begin);
-    const uint32_t owner = core::ContentOwner(areas_[i].name);
+    const uint32_t owner = rig::ContentOwner(areas_[i].name);
     for (uint64_t page = 0; page < areas_[i].range.size / khocore::kPageSize; ++page) {
-      if (core::HasContent(first + page, incoming.generation().options.seed, owner, page)) continue;
+      if (rig::HasContent(first + page, incoming.generation().options.seed, owner, page)) continue;
       KHORIG_FAIL("reserved-memory", "%s: page 0x%lx lost its content", areas_[i].name,
                   (first + page).address().raw());
     }

@@ -31,7 +31,7 @@ class ReservedMemory {
   khocore::Status Serialize(handover::Outgoing& outgoing) const;
 
  private:
-  Area areas_[core::Options::kMaxReserved] = {};
+  Area areas_[rig::Options::kMaxReserved] = {};
   size_t count_ = 0;
 };
 inline ReservedMemory reserved_memory;

@@ -37,15 +37,15 @@ PhysRange RangeOf(const RuntimeRegion& region) {
 
 /// Nobody else reads this memory, so it is mapped for the purpose.
 uint64_t HashOf(PhysRange range) {
-  core::Require(arch::MapRam(range), "runtime-services");
-  return core::Hash(core::Direct<void>(range.begin), range.size);
+  rig::Require(arch::MapRam(range), "runtime-services");
+  return base::Hash(base::Direct<void>(range.begin), range.size);
 }
 
-bool IsRuntime(const boot::MemoryRegion& region) {
-  return region.type == boot::MemoryType::kRuntimeServices;
+bool IsRuntime(const base::MemoryRegion& region) {
+  return region.type == base::MemoryType::kRuntimeServices;
 }
 
-bool MapHas(const boot::BootInfo& info, PhysRange range) {
+bool MapHas(const base::BootInfo& info, PhysRange range) {
   for (size_t i = 0; i < info.region_count; ++i) {
     if (IsRuntime(info.regions[i]) && info.regions[i].range == range) return true;
   }
@@ -55,7 +55,7 @@ bool MapHas(const boot::BootInfo& info, PhysRange range) {
 }  // namespace
 
 void RuntimeServices::Record(const handover::Generation& generation) {
-  const boot::BootInfo& info = generation.info;
+  const base::BootInfo& info = generation.info;
   for (size_t i = 0; i < info.region_count; ++i) {
     if (!IsRuntime(info.regions[i])) continue;
     const PhysRange range = info.regions[i].range;
@@ -117,7 +117,7 @@ Status RuntimeServices::Serialize(handover::Outgoing& outgoing) const {
 
 void RuntimeServices::Report() const {
   if (count_ == 0) return;
-  core::Event event("firmware");
+  rig::Event event("firmware");
   event.Begin("runtime", '[');
   for (size_t i = 0; i < count_; ++i) {
     event.ItemBegin('[').Item(regions_[i].begin).Item(regions_[i].size).End(']');

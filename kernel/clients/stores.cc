@@ -62,10 +62,10 @@ Result<Stores::Store*> Stores::Create(handover::Generation& generation, const ch
   if (count_ == kMaxStores || strlen(name) >= kMaxName || pages == 0 || pages > UINT32_MAX) {
     return Error{ErrorCode::kNoSpace, PhysAddr(), pages};
   }
-  core::PageAllocator& allocator = generation.allocator;
+  memory::PageAllocator& allocator = generation.allocator;
   const auto list = allocator.AllocateRange(pages * sizeof(PageFrame), khocore::kPageSize);
   if (!list.ok()) return list.error();
-  auto* frames = core::Direct<PageFrame>(list.value().begin);
+  auto* frames = base::Direct<PageFrame>(list.value().begin);
   uint64_t got = 0;
   Status status = Ok{};
   for (; got < pages; ++got) {
@@ -89,7 +89,7 @@ Result<Stores::Store*> Stores::Create(handover::Generation& generation, const ch
   for (uint64_t i = 0; !status.ok() && i < got; ++i) allocator.FreePage(frames[i]);
   (void)allocator.FreeRange(list.value());
   if (!status.ok()) return status.error();
-  core::FormatTo(store.name, kMaxName, "%s", name);
+  base::FormatTo(store.name, kMaxName, "%s", name);
   store.size = size;
   ++count_;
   return &store;
@@ -98,7 +98,7 @@ Result<Stores::Store*> Stores::Create(handover::Generation& generation, const ch
 Status Stores::Remove(handover::Generation& generation, const char* name) {
   const Store* found = Find(name);
   if (found == nullptr) return Error{ErrorCode::kNotFound};
-  core::PageAllocator& allocator = generation.allocator;
+  memory::PageAllocator& allocator = generation.allocator;
   // A chunk is read after it was announced, so it is freed one step later.
   PageFrame chunk_before;
   const auto free_chunk = [&](PageFrame chunk) -> Status {
@@ -150,7 +150,7 @@ Status Stores::RestoreOne(handover::Incoming& incoming, const FragmentReader& fr
     return Error{ErrorCode::kNoSpace, fragment.address(), count_};
   }
   Store& store = stores_[count_];
-  core::FormatTo(store.name, kMaxName, "%s", name);
+  base::FormatTo(store.name, kMaxName, "%s", name);
   memcpy(&store.pages, pages.value().data, sizeof(store.pages));
   store.size = size.value();
   if (store.size == 0 || store.size > uint64_t{store.pages.total_pages} * khocore::kPageSize) {

@@ -7,11 +7,16 @@
 #include "kernel/base/print.h"
 #include "kernel/rig/event.h"
 
-namespace core {
+namespace cpus {
 namespace {
 
+using base::Panic;
+using base::Print;
+using base::StopIfPanicking;
 using khocore::Order;
 using khocore::PhysRange;
+using memory::PageAllocator;
+using rig::Event;
 
 using Work = khocore::FunctionRef<void(size_t number)>;
 
@@ -78,7 +83,7 @@ void WaitAndWork(size_t number) {
 void PrintNote(const char* text, uint64_t value) { Print("cpus: %s 0x%lx\n", text, value); }
 
 /// False when no further CPU can be started.
-bool StartOne(const boot::BootInfo& info, size_t number, PageAllocator& allocator) {
+bool StartOne(const base::BootInfo& info, size_t number, PageAllocator& allocator) {
   const auto block = allocator.Allocate(kMemoryOrder);
   if (!block.ok()) {
     Print("cpus: no memory for CPU %zu\n", number);
@@ -116,7 +121,7 @@ void ReportCpus(size_t found) {
 
 }  // namespace
 
-void StartCpus(const boot::BootInfo& info, PageAllocator& allocator) {
+void StartCpus(const base::BootInfo& info, PageAllocator& allocator) {
   const size_t found = arch::FindCpus(info, PrintNote);
   if (found == 1) return;
   if (found > arch::kMaxCpus) {
@@ -173,4 +178,4 @@ void StopHere(uint64_t pc, uint64_t frame_pointer) {
   arch::Halt();
 }
 
-}  // namespace core
+}  // namespace cpus

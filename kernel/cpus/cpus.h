@@ -7,7 +7,7 @@
 #include "kernel/memory/page_allocator.h"
 #include "khocore/function_ref.h"
 
-namespace core {
+namespace cpus {
 
 /// The CPUs of this machine at work. The one that booted is number 0 and calls these functions; the
 /// others wait for it.
@@ -15,7 +15,7 @@ namespace core {
 /// Starts all CPUs and prints the `cpus` event, unless there is only one. Their stacks come from
 /// `allocator` and are given up with this kernel. One that does not come online is left out and
 /// reported; one that the previous kernel left running is a failure.
-void StartCpus(const boot::BootInfo& info, PageAllocator& allocator);
+void StartCpus(const base::BootInfo& info, memory::PageAllocator& allocator);
 
 /// How many CPUs are at work, this one included.
 size_t CpuCount();
@@ -34,4 +34,4 @@ void StopOtherCpus(void (*print)(size_t number, uint64_t pc, uint64_t frame_poin
 /// Records where this CPU was when another one panicked, and stops it.
 [[noreturn]] void StopHere(uint64_t pc, uint64_t frame_pointer);
 
-}  // namespace core
+}  // namespace cpus

@@ -14,8 +14,14 @@
 #include "kernel/cpus/cpus.h"
 #include "kernel/rig/event.h"
 
-namespace core {
+// The panic of kernel/base/panic.h.
+
+namespace base {
 namespace {
+
+using cpus::StopHere;
+using cpus::StopOtherCpus;
+using rig::Event;
 
 constexpr unsigned kMaxFrames = 24;
 size_t panicking = 0;  ///< the number of the CPU that panics and 1; 0 while none does
@@ -116,7 +122,11 @@ void PanicFromException(const arch::Exception& exception) {
 
 }  // namespace
 
-const arch::ExceptionHandlers kExceptionHandlers = {
-    .panic = PanicFromException, .is_panicking = IsPanicking, .stop = StopHere};
+}  // namespace base
 
-}  // namespace core
+namespace cpus {
+
+const arch::ExceptionHandlers kExceptionHandlers = {
+    .panic = base::PanicFromException, .is_panicking = base::IsPanicking, .stop = StopHere};
+
+}  // namespace cpus

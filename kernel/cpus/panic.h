@@ -3,10 +3,10 @@
 
 #include "kernel/arch/exceptions.h"
 
-namespace core {
+namespace cpus {
 
 /// For `arch::InstallExceptionHandlers`: an exception is a panic, with registers between event and
 /// backtrace, and a panic stops the other CPUs.
 extern const arch::ExceptionHandlers kExceptionHandlers;
 
-}  // namespace core
+}  // namespace cpus

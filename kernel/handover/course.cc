@@ -20,21 +20,21 @@
 namespace handover {
 namespace {
 
-using core::EndWithError;
-using core::Event;
-using core::Options;
-using core::Print;
-using core::RequestError;
-using core::Require;
-using core::Scenario;
+using base::Print;
+using rig::EndWithError;
+using rig::Event;
+using rig::Options;
+using rig::RequestError;
+using rig::Require;
+using rig::Scenario;
 
-void ReadOptions(const boot::BootInfo& info, Options* options) {
-  const core::OptionError error = core::ParseOptions(info.command_line, options);
-  core::SetEventGeneration(options->generation);
-  core::ArmFault(options->fault, options->generation);
+void ReadOptions(const base::BootInfo& info, Options* options) {
+  const rig::OptionError error = rig::ParseOptions(info.command_line, options);
+  rig::SetEventGeneration(options->generation);
+  rig::ArmFault(options->fault, options->generation);
   Event("boot")
       .Text("arch", arch::kName)
-      .Text("version", core::kVersion)
+      .Text("version", base::kVersion)
       .Text("protocol", info.protocol)
       .Begin("image", '[')
       .Item(info.image.begin.raw())
@@ -42,7 +42,7 @@ void ReadOptions(const boot::BootInfo& info, Options* options) {
       .End(']')
       .Hex("parameters", info.parameters.raw())
       .Bool("handover", info.kho_root.size != 0);
-  Print("%s on %s, generation %u of %u, booted by %s\n", core::kRelease, arch::kName,
+  Print("%s on %s, generation %u of %u, booted by %s\n", base::kRelease, arch::kName,
         options->generation, options->generations, info.protocol);
   if (info.command_line_truncated) {
     EndWithError(RequestError::kUsage, "command-line", "longer than %lu bytes",
@@ -57,36 +57,36 @@ void ReadOptions(const boot::BootInfo& info, Options* options) {
 uint64_t StopAtEntry(const Options& options) {
   if (!options.stop_at_entry) return 0;
   Event("stop").Text("at", "entry");
-  return core::WaitForHost();
+  return rig::WaitForHost();
 }
 
 const Scenario& ChooseScenario(const Options& options) {
-  const Scenario* scenario = core::FindScenario(options.scenario);
+  const Scenario* scenario = rig::FindScenario(options.scenario);
   if (scenario == nullptr) {
     Print("scenarios:\n");
-    core::ListScenarios();
+    rig::ListScenarios();
     EndWithError(RequestError::kUsage, "scenario", "'%s': no such scenario", options.scenario);
   }
   return *scenario;
 }
 
 [[noreturn]] void Finish() {
-  const bool failed = core::HasFailed();
+  const bool failed = rig::HasFailed();
   Event("done").Text("status", failed ? "fail" : "pass");
   arch::Exit(failed ? arch::ExitStatus::kFail : arch::ExitStatus::kPass);
 }
 
 /// From entry to jump. The objects are in the image, because a stack has no room for them.
-[[noreturn]] void Run(const boot::BootInfo& info) {
+[[noreturn]] void Run(const base::BootInfo& info) {
   static Options options;
-  static core::Memory memory;
+  static memory::Memory memory;
   const uint64_t entered = arch::Counter();
   ReadOptions(info, &options);
   const uint64_t waited = StopAtEntry(options);
-  core::SetUpMemory(info, options, &memory);
-  core::ReportPhase("early-boot", arch::Counter() - entered - waited, 0, 0);
-  core::ReportMemory(memory);
-  core::StartCpus(info, memory.allocator);
+  memory::SetUpMemory(info, options, &memory);
+  rig::ReportPhase("early-boot", arch::Counter() - entered - waited, 0, 0);
+  memory::ReportMemory(memory);
+  cpus::StartCpus(info, memory.allocator);
 
   const Scenario& scenario = ChooseScenario(options);
   static Generation generation{
@@ -95,7 +95,7 @@ const Scenario& ChooseScenario(const Options& options) {
       .physical = memory.physical,
       .scratch = memory.scratch,
       .allocator = memory.allocator,
-      .random = core::Random::ForPurpose(options.seed + options.generation, "placement")};
+      .random = base::Random::ForPurpose(options.seed + options.generation, "placement")};
   memory.allocator.SetRandom(&generation.random);
   if (memory.has_incoming) {
     static Incoming incoming(generation, memory);
@@ -117,7 +117,7 @@ void StartCold(Generation& generation, const Scenario& scenario) {
                 generation.options.generation);
     Finish();
   }
-  core::Phase phase("create");
+  rig::Phase phase("create");
   for (const Client* client : scenario.clients) {
     if (client->create != nullptr) Require(client->create(generation), client->name);
   }
@@ -127,8 +127,8 @@ void StartCold(Generation& generation, const Scenario& scenario) {
 
 }  // namespace handover
 
-[[noreturn]] void KernelMain(const boot::BootInfo& info) {
-  arch::InstallExceptionHandlers(core::kExceptionHandlers);
+[[noreturn]] void KernelMain(const base::BootInfo& info) {
+  arch::InstallExceptionHandlers(cpus::kExceptionHandlers);
   arch::ProtectImage();
   handover::Run(info);
 }

@@ -14,10 +14,6 @@
 namespace handover {
 namespace {
 
-using core::Fault;
-using core::Fire;
-using core::IsArmed;
-using core::Require;
 using khocore::Block;
 using khocore::Ok;
 using khocore::Order;
@@ -26,6 +22,10 @@ using khocore::PageSource;
 using khocore::PhysRange;
 using khocore::Result;
 using khocore::Status;
+using rig::Fault;
+using rig::Fire;
+using rig::IsArmed;
+using rig::Require;
 
 /// Has its second page in scratch.
 class ScratchPages : public PageSource {
@@ -36,7 +36,7 @@ class ScratchPages : public PageSource {
     if (count_++ != 1 || !Fire(Fault::kNodeInScratch)) return generation_.allocator.AllocatePage();
     const PhysRange area = generation_.scratch.area(0);
     const PageFrame page = PageFrame::Containing(area.end()) + (0 - uint64_t{1});
-    memset(core::Direct<void>(page.address()), 0, khocore::kPageSize);
+    memset(base::Direct<void>(page.address()), 0, khocore::kPageSize);
     return page;
   }
   void FreePage(PageFrame) override {}
@@ -64,7 +64,7 @@ PhysRange LargestPreservedBlock(const Outgoing& outgoing) {
 /// The last CPU does; the others do not look whether anybody panics. A function of its own, so that
 /// the panic has a name that can be read.
 [[gnu::noinline]] void ReadWildPointer(size_t number) {
-  while (number != core::CpuCount() - 1) arch::Pause();
+  while (number != cpus::CpuCount() - 1) arch::Pause();
   *reinterpret_cast<volatile uint64_t*>(uint64_t{0x123} << 40) = 0;
 }
 
@@ -88,7 +88,7 @@ PhysRange ParametersPlace(const Outgoing& outgoing) {
 
 void AfterRestored() {
   if (Fire(Fault::kPanicAfterRestore)) {
-    core::RunOnAllCpus([](size_t number) { ReadWildPointer(number); });
+    cpus::RunOnAllCpus([](size_t number) { ReadWildPointer(number); });
   }
 }
 
@@ -96,14 +96,14 @@ void AfterSealed(const Outgoing& outgoing) {
   if (IsArmed(Fault::kWriteAfterSeal)) {
     const PhysRange target = LargestPreservedBlock(outgoing);
     if (target.size != 0 && Fire(Fault::kWriteAfterSeal)) {
-      *core::Direct<volatile uint8_t>(target.begin) ^= 1;
+      *base::Direct<volatile uint8_t>(target.begin) ^= 1;
     }
   }
   while (Fire(Fault::kHangBeforeJump)) arch::Pause();
 }
 
 void (*LoopOfLeftCpu(Generation& generation))() {
-  if (core::CpuCount() == 1) return nullptr;
+  if (cpus::CpuCount() == 1) return nullptr;
   if (Fire(Fault::kCpuSpins)) {
     return [] {
       for (;;) arch::Pause();

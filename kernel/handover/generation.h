@@ -15,12 +15,12 @@ namespace handover {
 /// and memory to allocate. Whatever concerns another generation is in the halves: `Incoming` has
 /// what the previous one handed over, `Outgoing` what the next one gets.
 struct Generation {
-  const boot::BootInfo& info;
-  const core::Options& options;
+  const base::BootInfo& info;
+  const rig::Options& options;
   const khocore::PhysicalMemory& physical;
   const khocore::Scratch& scratch;
-  core::PageAllocator& allocator;
-  core::Random random;  ///< decides where things lie
+  memory::PageAllocator& allocator;
+  base::Random random;  ///< decides where things lie
   khocore::Span<const uint8_t>
       archive{};  ///< files of the next kernel; the client `archive` sets it
 

@@ -23,7 +23,7 @@ class Incoming {
   };
 
   /// `memory` has a handover; both arguments outlive the object.
-  Incoming(Generation& generation, core::Memory& memory)
+  Incoming(Generation& generation, memory::Memory& memory)
       : generation_(generation), memory_(memory) {}
   Incoming(const Incoming&) = delete;
   Incoming& operator=(const Incoming&) = delete;
@@ -79,7 +79,7 @@ class Incoming {
 
  private:
   Generation& generation_;
-  core::Memory& memory_;
+  memory::Memory& memory_;
   khocore::FragmentReader top_;  ///< the `khorig` fragment
   bool has_top_ = false;
   Count restored_;

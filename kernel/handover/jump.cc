@@ -11,21 +11,21 @@
 namespace handover {
 namespace {
 
-using core::Event;
+using rig::Event;
 
-core::NextKernel Load(Outgoing& outgoing) {
+kexec::NextKernel Load(Outgoing& outgoing) {
   Generation& generation = outgoing.generation();
-  core::Phase phase("load");
-  const core::NextKernel next =
-      core::LoadNextKernel({.info = generation.info,
-                            .generation = generation.options.generation,
-                            .archive = generation.archive,
-                            .kho_root = outgoing.root().address(),
-                            .scratch = generation.scratch,
-                            .ram = generation.physical,
-                            .allocator = generation.allocator,
-                            .random = generation.random,
-                            .misplaced_parameters = ParametersPlace(outgoing)});
+  rig::Phase phase("load");
+  const kexec::NextKernel next =
+      kexec::LoadNextKernel({.info = generation.info,
+                             .generation = generation.options.generation,
+                             .archive = generation.archive,
+                             .kho_root = outgoing.root().address(),
+                             .scratch = generation.scratch,
+                             .ram = generation.physical,
+                             .allocator = generation.allocator,
+                             .random = generation.random,
+                             .misplaced_parameters = ParametersPlace(outgoing)});
   phase.End();
   return next;
 }
@@ -40,37 +40,37 @@ void StopSealed(const Outgoing& outgoing) {
       .Number("nodes", tracker.node_count())
       .Number("ledger_pages", outgoing.ledger_pages)
       .Number("free_pages", outgoing.generation().allocator.free_pages());
-  core::WaitForHost();
+  rig::WaitForHost();
 }
 
 /// The jump starts on the CPU that booted, whichever CPU asks for it. Returns who did.
 size_t AwaitJumpRequest(uint32_t generation) {
-  const size_t asking = generation % core::CpuCount();
+  const size_t asking = generation % cpus::CpuCount();
   size_t asked = 0;
-  core::RunOnAllCpus([&](size_t number) {
+  cpus::RunOnAllCpus([&](size_t number) {
     if (number == asking) __atomic_store_n(&asked, number, __ATOMIC_RELEASE);
   });
   return __atomic_load_n(&asked, __ATOMIC_ACQUIRE);
 }
 
 /// Prints `jump`; only `quiesce` events may follow.
-void AnnounceJump(const core::NextKernel& next, uint32_t generation) {
+void AnnounceJump(const kexec::NextKernel& next, uint32_t generation) {
   Event event("jump");
   event.Hex("to", next.entry.raw());
-  if (core::CpuCount() > 1) event.Number("asked_by", AwaitJumpRequest(generation));
+  if (cpus::CpuCount() > 1) event.Number("asked_by", AwaitJumpRequest(generation));
 }
 
 }  // namespace
 
 void LoadAndJump(Outgoing& outgoing) {
-  const core::NextKernel next = Load(outgoing);
+  const kexec::NextKernel next = Load(outgoing);
   const Generation& generation = outgoing.generation();
   if (generation.options.stop_at_sealed) StopSealed(outgoing);
   AfterSealed(outgoing);
   void (*const loop)() = LoopOfLeftCpu(outgoing.generation());
   AnnounceJump(next, generation.options.generation);
-  const size_t others = core::CpuCount() - 1;
-  core::ParkCpus(loop);
+  const size_t others = cpus::CpuCount() - 1;
+  cpus::ParkCpus(loop);
   if (others != 0) Event("quiesce").Text("what", "other CPUs").Number("count", others);
   arch::Quiesce([](const char* what, unsigned count) {
     Event("quiesce").Text("what", what).Number("count", count);

@@ -9,9 +9,9 @@
 namespace handover {
 namespace {
 
-using core::Require;
+using rig::Require;
 
-void Preserve(Outgoing& outgoing, const core::Scenario& scenario) {
+void Preserve(Outgoing& outgoing, const rig::Scenario& scenario) {
   Require(outgoing.Begin(TrackerNodes(outgoing.generation()), FinalPages(scenario.clients)),
           "tracker");
   if (scenario.preserve != nullptr) scenario.preserve(outgoing);
@@ -20,13 +20,13 @@ void Preserve(Outgoing& outgoing, const core::Scenario& scenario) {
   }
 }
 
-void Freeze(Outgoing& outgoing, const core::Scenario& scenario) {
+void Freeze(Outgoing& outgoing, const rig::Scenario& scenario) {
   for (const Client* client : scenario.clients) {
     if (client->freeze != nullptr) Require(client->freeze(outgoing), client->name);
   }
 }
 
-void Serialize(Outgoing& outgoing, const core::Scenario& scenario) {
+void Serialize(Outgoing& outgoing, const rig::Scenario& scenario) {
   Require(outgoing.Open(), "root");
   for (const Client* client : scenario.clients) {
     if (client->serialize != nullptr) Require(client->serialize(outgoing), client->name);
@@ -36,8 +36,8 @@ void Serialize(Outgoing& outgoing, const core::Scenario& scenario) {
 
 }  // namespace
 
-void Seal(Outgoing& outgoing, const core::Scenario& scenario) {
-  core::Phase serialize("serialize");
+void Seal(Outgoing& outgoing, const rig::Scenario& scenario) {
+  rig::Phase serialize("serialize");
   Preserve(outgoing, scenario);
   serialize.Suspend();
   Freeze(outgoing, scenario);
@@ -46,7 +46,7 @@ void Seal(Outgoing& outgoing, const core::Scenario& scenario) {
   Serialize(outgoing, scenario);
   const uint64_t finalize = arch::Counter() - begun;
   serialize.End(outgoing.tracker().block_count(), outgoing.tracker().page_count());
-  core::ReportPhase("finalize", finalize, 0, 0);
+  rig::ReportPhase("finalize", finalize, 0, 0);
   AfterClose(outgoing);
 }
 

@@ -9,10 +9,10 @@
 namespace handover {
 namespace {
 
-using core::Require;
+using rig::Require;
 
-void Restore(Incoming& incoming, const core::Scenario& scenario) {
-  core::Phase phase("restore");
+void Restore(Incoming& incoming, const rig::Scenario& scenario) {
+  rig::Phase phase("restore");
   Require(incoming.RestoreForRelease(incoming.root().address()), "root");
   for (const Client* client : scenario.clients) {
     if (client->restore != nullptr) Require(client->restore(incoming), client->name);
@@ -31,8 +31,8 @@ void VerifyCount(const Incoming& incoming) {
               all.blocks, all.pages);
 }
 
-void Verify(Incoming& incoming, const core::Scenario& scenario) {
-  core::Phase phase("verify");
+void Verify(Incoming& incoming, const rig::Scenario& scenario) {
+  rig::Phase phase("verify");
   for (const Client* client : scenario.clients) {
     if (client->verify != nullptr) client->verify(incoming);
   }
@@ -42,7 +42,7 @@ void Verify(Incoming& incoming, const core::Scenario& scenario) {
 }
 
 void ReportRestored(const Incoming& incoming) {
-  core::Event("restored")
+  rig::Event("restored")
       .Number("blocks", incoming.restored().blocks)
       .Number("pages", incoming.restored().pages)
       .Number("bytes", incoming.restored().pages * khocore::kPageSize)
@@ -53,13 +53,13 @@ void ReportRestored(const Incoming& incoming) {
 
 }  // namespace
 
-void TakeOver(Incoming& incoming, const core::Scenario& scenario) {
+void TakeOver(Incoming& incoming, const rig::Scenario& scenario) {
   Restore(incoming, scenario);
   Verify(incoming, scenario);
   ReportRestored(incoming);
   if (incoming.generation().options.stop_at_restored) {
-    core::Event("stop").Text("at", "restored");
-    core::WaitForHost();
+    rig::Event("stop").Text("at", "restored");
+    rig::WaitForHost();
   }
   AfterRestored();
   incoming.Release();

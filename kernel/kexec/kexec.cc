@@ -13,13 +13,24 @@
 #include "kernel/rig/fault.h"
 #include "kernel/rig/require.h"
 
-namespace core {
+namespace kexec {
 namespace {
 
 using arch::Segment;
+using base::CpioResult;
+using base::CpioResultName;
+using base::Direct;
+using base::FindInCpio;
+using base::FormatTo;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Span;
+using rig::EndWithError;
+using rig::Event;
+using rig::Fault;
+using rig::Fire;
+using rig::RequestError;
+using rig::Require;
 
 PhysAddr AddressOf(const void* bytes) {
   return PhysAddr::FromRaw(reinterpret_cast<uint64_t>(bytes));
@@ -39,7 +50,7 @@ PhysRange Place(SegmentPlacer& placer, const char* what, uint64_t size, uint64_t
 
 /// This kernel's command line with the number of the next generation in place of its own.
 const char* NextCommandLine(const LoadRequest& request) {
-  static char line[boot::BootInfo::kMaxCommandLine];
+  static char line[base::BootInfo::kMaxCommandLine];
   size_t length = 0;
   for (const char* at = request.info.command_line; *at != '\0';) {
     const char* end = at;
@@ -69,7 +80,7 @@ Span<const uint8_t> FindFile(const LoadRequest& request, const char* name, bool 
 }
 
 const char* CopyCommandLine(const char* name, Span<const uint8_t> text) {
-  static char line[boot::BootInfo::kMaxCommandLine];
+  static char line[base::BootInfo::kMaxCommandLine];
   if (text.size >= sizeof(line)) {
     EndWithError(RequestError::kUsage, "archive", "%s: longer than %lu bytes", name,
                  sizeof(line) - 1);
@@ -187,4 +198,4 @@ NextKernel LoadNextKernel(const LoadRequest& request) {
   return next;
 }
 
-}  // namespace core
+}  // namespace kexec

@@ -9,18 +9,18 @@
 #include "khocore/scratch.h"
 #include "khocore/types.h"
 
-namespace core {
+namespace kexec {
 
 /// What there is to load the next kernel from and where it may lie. All of it outlives the call.
 struct LoadRequest {
-  const boot::BootInfo& info;            ///< this kernel's machine, passed on
+  const base::BootInfo& info;            ///< this kernel's machine, passed on
   uint32_t generation;                   ///< this kernel's
   khocore::Span<const uint8_t> archive;  ///< cpio (docs/abi.md), empty when there is none
   khocore::PhysAddr kho_root;
   const khocore::Scratch& scratch;
   const khocore::PhysicalMemory& ram;
-  PageAllocator& allocator;  ///< of buffers and of the jump's pages, all outside scratch
-  Random& random;            ///< decides where in scratch the segments go
+  memory::PageAllocator& allocator;  ///< of buffers and of the jump's pages, all outside scratch
+  base::Random& random;              ///< decides where in scratch the segments go
   /// The defect `segment-outside-scratch`: where the parameters go if they fit; empty for none.
   khocore::PhysRange misplaced_parameters;
 };
@@ -40,4 +40,4 @@ struct NextKernel {
 /// impossible ends the machine with the `error` event.
 NextKernel LoadNextKernel(const LoadRequest& request);
 
-}  // namespace core
+}  // namespace kexec

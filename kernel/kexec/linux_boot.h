@@ -27,7 +27,7 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
 
 /// What the next kernel is told.
 struct NextBoot {
-  const BootInfo* info;                     ///< this kernel's machine, passed on
+  const base::BootInfo* info;               ///< this kernel's machine, passed on
   khocore::Span<const uint8_t> image_file;  ///< x86 copies its setup header from here
   const char* command_line;
   khocore::PhysRange initrd;  ///< where it will lie, or empty

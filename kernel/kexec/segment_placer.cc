@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/kexec/segment_placer.h"
 
-namespace core {
+namespace kexec {
 
+using base::FindHoleIn;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -35,4 +36,4 @@ PhysAddr SegmentPlacer::FindHole(uint64_t bytes, uint64_t alignment, PhysAddr fr
   return PhysAddr();
 }
 
-}  // namespace core
+}  // namespace kexec

@@ -5,14 +5,14 @@
 #include "kernel/base/region_set.h"
 #include "khocore/scratch.h"
 
-namespace core {
+namespace kexec {
 
 /// Finds places in scratch for the pieces of the next kernel, each wholly inside one area, that do
 /// not overlap each other.
 class SegmentPlacer {
  public:
   /// Both outlive the placer.
-  SegmentPlacer(const khocore::Scratch& scratch, Random& random)
+  SegmentPlacer(const khocore::Scratch& scratch, base::Random& random)
       : scratch_(scratch), random_(random) {}
 
   /// A random place of whole pages at or above `minimum`; null when nothing fits.
@@ -23,8 +23,8 @@ class SegmentPlacer {
   khocore::PhysAddr FindHole(uint64_t bytes, uint64_t alignment, khocore::PhysAddr from) const;
 
   const khocore::Scratch& scratch_;
-  Random& random_;
-  RegionSet taken_;
+  base::Random& random_;
+  base::RegionSet taken_;
 };
 
-}  // namespace core
+}  // namespace kexec

@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <vector>
 
-namespace core {
+namespace kexec {
 namespace {
 
+using base::Random;
 using khocore::kPageSize;
 using khocore::PhysAddr;
 using khocore::PhysRange;
@@ -66,4 +67,4 @@ TEST(SegmentPlacer, KeepsTheMinimum) {
 }
 
 }  // namespace
-}  // namespace core
+}  // namespace kexec

@@ -11,9 +11,13 @@
 #include "kernel/rig/stop.h"
 #include "khocore/abi/scratch.h"
 
-namespace core {
+namespace memory {
 namespace {
 
+using base::Direct;
+using base::FormatTo;
+using base::Print;
+using base::RegionSet;
 using khocore::FrameState;
 using khocore::FrameTable;
 using khocore::kPageSize;
@@ -24,6 +28,11 @@ using khocore::PhysRange;
 using khocore::Result;
 using khocore::Scratch;
 using khocore::Status;
+using rig::EndWithError;
+using rig::Event;
+using rig::Options;
+using rig::RequestError;
+using rig::WaitForHost;
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr PhysAddr kLowLimit = PhysAddr::FromRaw(uint64_t{4} << 30);
@@ -51,10 +60,10 @@ void AddUsed(PhysRange range) {
                RegionSet::kCapacity);
 }
 
-void FindRam(const boot::BootInfo& info) {
+void FindRam(const base::BootInfo& info) {
   for (size_t i = 0; i < info.region_count; ++i) {
-    const boot::MemoryRegion& region = info.regions[i];
-    if (region.type != boot::MemoryType::kRam) continue;
+    const base::MemoryRegion& region = info.regions[i];
+    if (region.type != base::MemoryType::kRam) continue;
     // Only whole pages of RAM can be used.
     const uint64_t begin = khocore::AlignUp(region.range.begin.raw(), kPageSize);
     const uint64_t end =
@@ -64,8 +73,8 @@ void FindRam(const boot::BootInfo& info) {
     if (!layout.ram.Add(range)) ReportUnused(range, kManyPieces);
   }
   for (size_t i = 0; i < info.region_count; ++i) {
-    const boot::MemoryRegion& region = info.regions[i];
-    if (region.type == boot::MemoryType::kRam) continue;
+    const base::MemoryRegion& region = info.regions[i];
+    if (region.type == base::MemoryType::kRam) continue;
     ReportUnused(layout.ram.Remove(region.range), kManyPieces);
   }
   ReportUnused(layout.ram.Remove({PhysAddr(), arch::kFirstUsable}), kManyPieces);
@@ -191,7 +200,7 @@ void CompleteFrameTable(Memory* memory) {
   memory->frames.AddPages({Direct<uint8_t>(pages.value().begin), pages.value().size});
 }
 
-Status TakeHandover(const boot::BootInfo& info, Memory* memory) {
+Status TakeHandover(const base::BootInfo& info, Memory* memory) {
   const Result<Scratch> scratch = Scratch::Read(memory->physical, info.kho_scratch);
   if (!scratch.ok()) return scratch.error();
   memory->scratch = scratch.value();
@@ -271,7 +280,7 @@ void StartCold(const Options& options, Memory* memory) {
 
 }  // namespace
 
-void SetUpMemory(const boot::BootInfo& info, const Options& options, Memory* memory) {
+void SetUpMemory(const base::BootInfo& info, const Options& options, Memory* memory) {
   FindRam(info);
   MapAllRam(memory);
   if (memory->physical.window_count() == 0) {
@@ -312,4 +321,4 @@ void ReportMemory(const Memory& memory) {
   event.End(']').Number("free_pages", memory.allocator.free_pages());
 }
 
-}  // namespace core
+}  // namespace memory

@@ -10,7 +10,7 @@
 #include "khocore/physical_memory.h"
 #include "khocore/scratch.h"
 
-namespace core {
+namespace memory {
 
 /// All memory of this kernel: what there is, what was handed over, and who uses what.
 struct Memory {
@@ -27,9 +27,9 @@ struct Memory {
 /// touched until everything that was preserved is known and claimed; a handover that breaks a rule
 /// is refused with the `refused` event, and this becomes a cold boot. Too little RAM ends the
 /// machine with the `error` event.
-void SetUpMemory(const boot::BootInfo& info, const Options& options, Memory* memory);
+void SetUpMemory(const base::BootInfo& info, const rig::Options& options, Memory* memory);
 
 /// Prints the `memory` event.
 void ReportMemory(const Memory& memory);
 
-}  // namespace core
+}  // namespace memory

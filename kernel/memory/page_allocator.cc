@@ -5,7 +5,7 @@
 
 #include "kernel/base/panic.h"
 
-namespace core {
+namespace memory {
 namespace {
 
 using khocore::Block;
@@ -215,4 +215,4 @@ Result<PageFrame> PageAllocator::AllocatePage() {
 
 void PageAllocator::FreePage(PageFrame page) { KHORIG_CHECK(Free(page).ok()); }
 
-}  // namespace core
+}  // namespace memory

@@ -8,7 +8,7 @@
 #include "khocore/result.h"
 #include "khocore/types.h"
 
-namespace core {
+namespace memory {
 
 /// A buddy allocator over a frame table. It hands out memory outside scratch only, so everything it
 /// returns may be preserved; scratch is left to the next kernel. Free blocks are linked through
@@ -28,7 +28,7 @@ class PageAllocator : public khocore::PageSource {
   /// large enough. So a state lies in some distant parts of a large machine, around those first
   /// ones: what it takes to describe it (nodes of the tracker, free blocks between its pages) does
   /// not grow with RAM, and large states still fit into a small machine.
-  void SetRandom(Random* random) { random_ = random; }
+  void SetRandom(base::Random* random) { random_ = random; }
 
   /// A block, owned by the caller until `Free`. Its content is whatever was there before.
   /// Errors: `kOutOfMemory`, `kOrderRange`.
@@ -82,7 +82,7 @@ class PageAllocator : public khocore::PageSource {
 
   const khocore::PhysicalMemory* memory_ = nullptr;
   khocore::FrameTable* frames_ = nullptr;
-  Random* random_ = nullptr;
+  base::Random* random_ = nullptr;
   List lists_[kMaxOrder + 1];
   uint64_t all_pages_ = 0;  ///< free at the start
   uint64_t free_pages_ = 0;
@@ -108,4 +108,4 @@ khocore::Status ForEachBlock(khocore::PhysRange range, Visit visit) {
   return khocore::Ok{};
 }
 
-}  // namespace core
+}  // namespace memory

@@ -12,9 +12,10 @@
 
 #include "khocore/testing/test_machine.h"
 
-namespace core {
+namespace memory {
 namespace {
 
+using base::Random;
 using khocore::Block;
 using khocore::ErrorCode;
 using khocore::FrameState;
@@ -179,4 +180,4 @@ TEST(ForEachBlock, SplitsFrontToBackIntoTheFewestBlocks) {
 }
 
 }  // namespace
-}  // namespace core
+}  // namespace memory

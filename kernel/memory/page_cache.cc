@@ -5,8 +5,10 @@
 
 #include "kernel/memory/memory.h"
 
-namespace core {
+namespace memory {
 
+using base::Direct;
+using base::SpinGuard;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
@@ -44,4 +46,4 @@ void PageCache::GiveBack(size_t pages) {
   for (size_t i = 0; i < pages; ++i) shared_.allocator.FreePage(pages_[--count_]);
 }
 
-}  // namespace core
+}  // namespace memory

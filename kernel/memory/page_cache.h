@@ -5,14 +5,14 @@
 #include "kernel/memory/page_allocator.h"
 #include "khocore/page_source.h"
 
-namespace core {
+namespace memory {
 
 /// The page allocator while several CPUs use it.
 struct SharedAllocator {
   explicit SharedAllocator(PageAllocator& all_pages) : allocator(all_pages) {}
 
   PageAllocator& allocator;
-  SpinLock lock;
+  base::SpinLock lock;
 };
 
 /// The pages of one CPU, refilled and drained in batches, the only time it takes the shared
@@ -39,4 +39,4 @@ class PageCache final : public khocore::PageSource {
   size_t count_ = 0;
 };
 
-}  // namespace core
+}  // namespace memory

@@ -5,9 +5,12 @@
 #include "kernel/base/hash.h"
 #include "kernel/base/random.h"
 
-namespace core {
+namespace rig {
 namespace {
 
+using base::Direct;
+using base::Hash;
+using base::Random;
 using khocore::PageFrame;
 using khocore::PhysRange;
 
@@ -45,4 +48,4 @@ bool HasContent(PageFrame page, uint64_t seed, uint32_t owner, uint64_t index) {
   return word[0] == base && word[kWords - 1] == base + (kWords - 1) * Random::kIncrement;
 }
 
-}  // namespace core
+}  // namespace rig

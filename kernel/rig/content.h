@@ -5,7 +5,7 @@
 
 #include "khocore/types.h"
 
-namespace core {
+namespace rig {
 
 /// Page contents that guest and host compute from the seed alone (docs/abi.md).
 
@@ -21,4 +21,4 @@ void FillPage(khocore::PageFrame page, uint64_t seed, uint32_t owner, uint64_t i
 /// Whether the first and last word of a page are what `FillPage` wrote; the rest is the ledger's.
 bool HasContent(khocore::PageFrame page, uint64_t seed, uint32_t owner, uint64_t index);
 
-}  // namespace core
+}  // namespace rig

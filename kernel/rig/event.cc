@@ -8,8 +8,11 @@
 #include "kernel/arch/exit.h"
 #include "kernel/base/print.h"
 
-namespace core {
+namespace rig {
 namespace {
+
+using base::Format;
+using base::PrintConsole;
 
 uint32_t event_generation = 1;
 bool failed = false;
@@ -138,4 +141,4 @@ void EndWithError(RequestError error, const char* cause, const char* format, ...
                                               : arch::ExitStatus::kUsage);
 }
 
-}  // namespace core
+}  // namespace rig

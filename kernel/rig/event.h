@@ -7,7 +7,7 @@
 #include "khocore/result.h"
 #include "khocore/types.h"
 
-namespace core {
+namespace rig {
 
 /// The generation that events carry. Set once, early; 1 before that.
 void SetEventGeneration(uint32_t generation);
@@ -34,7 +34,7 @@ class Event {
   Event& ItemBegin(char bracket);
 
  private:
-  ConsoleLock lock_;
+  base::ConsoleLock lock_;
   void Key(const char* key);
   void Comma();
   bool first_ = false;
@@ -51,7 +51,7 @@ enum class RequestError { kNoMemory, kUsage };
 [[noreturn]] void EndWithError(RequestError error, const char* cause, const char* format, ...)
     __attribute__((format(printf, 3, 4)));
 
-}  // namespace core
+}  // namespace rig
 
 /// Reports that `what` went wrong, with the place in the source.
-#define KHORIG_FAIL(what, ...) ::core::Fail(__FILE__, __LINE__, what, __VA_ARGS__)
+#define KHORIG_FAIL(what, ...) ::rig::Fail(__FILE__, __LINE__, what, __VA_ARGS__)

@@ -5,7 +5,7 @@
 
 #include "kernel/rig/event.h"
 
-namespace core {
+namespace rig {
 namespace {
 
 /// One row a fault.
@@ -61,4 +61,4 @@ bool Fire(Fault fault) {
   return true;
 }
 
-}  // namespace core
+}  // namespace rig

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-namespace core {
+namespace rig {
 
 /// A deliberate defect, armed with `fault=`. Each is something that a check of the rig must find.
 enum class Fault : uint8_t {
@@ -36,4 +36,4 @@ bool IsArmed(Fault fault);
 /// the `fault` event, once in a generation. Any CPU may call it.
 bool Fire(Fault fault);
 
-}  // namespace core
+}  // namespace rig

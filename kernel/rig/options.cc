@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-namespace core {
+namespace rig {
 namespace {
 
 struct Text {
@@ -157,4 +157,4 @@ OptionError ParseOptions(const char* command_line, Options* options) {
   return error;
 }
 
-}  // namespace core
+}  // namespace rig

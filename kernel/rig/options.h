@@ -6,7 +6,7 @@
 
 #include "kernel/rig/fault.h"
 
-namespace core {
+namespace rig {
 
 /// The command line, read once (docs/abi.md has the table). Text is copied.
 struct Options {
@@ -48,4 +48,4 @@ OptionError ParseOptions(const char* command_line, Options* options);
 /// wholly one, or does not fit.
 bool ParseSize(const char* text, size_t length, uint64_t* value);
 
-}  // namespace core
+}  // namespace rig

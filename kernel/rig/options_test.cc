@@ -7,7 +7,7 @@
 
 #include "kernel/rig/fault.h"
 
-namespace core {
+namespace rig {
 namespace {
 
 uint64_t Size(const std::string& text) {
@@ -84,4 +84,4 @@ TEST(ParseOptions, EveryFaultHasANameAndAGeneration) {
 }
 
 }  // namespace
-}  // namespace core
+}  // namespace rig

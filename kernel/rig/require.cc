@@ -4,7 +4,7 @@
 #include "kernel/arch/exit.h"
 #include "kernel/rig/event.h"
 
-namespace core {
+namespace rig {
 namespace {
 
 using khocore::Error;
@@ -26,4 +26,4 @@ void RequireMissing(const char* what) {
   EndWithFailure(Error{khocore::ErrorCode::kNotFound}, what);
 }
 
-}  // namespace core
+}  // namespace rig

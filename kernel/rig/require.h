@@ -3,7 +3,7 @@
 
 #include "khocore/result.h"
 
-namespace core {
+namespace rig {
 
 /// Ends the run with a `fail` event and status 35 when `status` is an error: the generation cannot
 /// go on without `what`.
@@ -19,4 +19,4 @@ T Require(const khocore::Result<T>& result, const char* what) {
   return result.value();
 }
 
-}  // namespace core
+}  // namespace rig

@@ -5,10 +5,12 @@
 
 #include "kernel/base/print.h"
 
-extern "C" const core::Scenario __scenarios_begin[];
-extern "C" const core::Scenario __scenarios_end[];
+extern "C" const rig::Scenario __scenarios_begin[];
+extern "C" const rig::Scenario __scenarios_end[];
 
-namespace core {
+namespace rig {
+
+using base::Print;
 
 const Scenario* FindScenario(const char* name) {
   for (const Scenario* at = __scenarios_begin; at != __scenarios_end; ++at) {
@@ -23,4 +25,4 @@ void ListScenarios() {
   }
 }
 
-}  // namespace core
+}  // namespace rig

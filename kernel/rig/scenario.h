@@ -12,14 +12,14 @@ class Outgoing;
 struct Client;
 }  // namespace handover
 
-namespace core {
+namespace rig {
 
 /// What a run does in each of its generations. Registered with `KHORIG_SCENARIO`; the host lists
 /// scenarios from the linker section without booting, reading the two strings.
 ///
 /// The functions are the scenario's part in the steps of `handover::Client`, after those of the
 /// clients, but `preserve` before theirs; null where there is nothing to do. What goes wrong is
-/// reported with `KHORIG_FAIL` or ended by `handover::Require`.
+/// reported with `KHORIG_FAIL` or ended by `Require`.
 struct Scenario {
   // The host reads these three out of the image (qemu/khorig/scenarios.py), so they come first.
   const char* name;
@@ -42,7 +42,7 @@ static_assert(offsetof(Scenario, expects_refusal) == 16);
 // AddressSanitizer would put red zones between the records of the section.
 #define KHORIG_SCENARIO(identifier)                                           \
   __attribute__((section(".khorig.scenarios"), used, no_sanitize("address"))) \
-  const ::core::Scenario identifier
+  const ::rig::Scenario identifier
 
 /// The scenario of that name, or null.
 const Scenario* FindScenario(const char* name);
@@ -50,4 +50,4 @@ const Scenario* FindScenario(const char* name);
 /// Prints the names and summaries of all scenarios.
 void ListScenarios();
 
-}  // namespace core
+}  // namespace rig

@@ -5,7 +5,7 @@
 #include "kernel/arch/cpu.h"
 #include "kernel/rig/event.h"
 
-namespace core {
+namespace rig {
 namespace {
 
 constexpr int kPausesPerLook = 100;
@@ -39,4 +39,4 @@ void ReportPhase(const char* name, uint64_t nanoseconds, uint64_t blocks, uint64
   if (blocks != 0) event.Number("blocks", blocks).Number("pages", pages);
 }
 
-}  // namespace core
+}  // namespace rig

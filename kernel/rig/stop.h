@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-namespace core {
+namespace rig {
 
 /// Waits until the host writes the byte `g` to the console. The caller has printed the `stop`
 /// event. Returns the virtual time spent waiting, in nanoseconds.
@@ -28,4 +28,4 @@ class Phase {
 /// Prints the `phase` event of a phase that was measured otherwise. 0 blocks are left out.
 void ReportPhase(const char* name, uint64_t nanoseconds, uint64_t blocks, uint64_t pages);
 
-}  // namespace core
+}  // namespace rig

@@ -14,7 +14,6 @@ namespace {
 
 using clients::Stores;
 using clients::stores;
-using core::Require;
 using handover::Generation;
 using handover::Incoming;
 using handover::Outgoing;
@@ -25,6 +24,7 @@ using khocore::PageFrame;
 using khocore::PhysAddr;
 using khocore::Result;
 using khocore::Status;
+using rig::Require;
 
 /// How many blocks of each order make 64 MiB.
 constexpr uint64_t kBlocksAt64[] = {1024, 512, 256, 128, 64, 32, 16, 16, 8, 4, 3};
@@ -53,11 +53,11 @@ Block Decode(uint64_t entry) {
 template <typename Visit>
 void ForEachListed(const Generation& generation, Visit visit) {
   const Stores::Store* store = stores.Find(kBlocksStore);
-  if (store == nullptr) core::RequireMissing("blocks");
+  if (store == nullptr) rig::RequireMissing("blocks");
   const uint64_t count = store->size / sizeof(uint64_t);
   Require(Stores::ForEachPage(generation.physical, *store,
                               [&](PageFrame page, uint64_t index) -> Status {
-                                auto* entries = core::Direct<uint64_t>(page.address());
+                                auto* entries = base::Direct<uint64_t>(page.address());
                                 for (uint64_t i = 0; i < kEntriesPerPage; ++i) {
                                   const uint64_t number = index * kEntriesPerPage + i;
                                   if (number >= count) break;
@@ -70,8 +70,8 @@ void ForEachListed(const Generation& generation, Visit visit) {
 
 void CheckContent(const Generation& generation, Block block, uint64_t number) {
   for (uint64_t i = 0; i < block.order.pages(); ++i) {
-    if (core::HasContent(block.frame + i, generation.options.seed, static_cast<uint32_t>(number),
-                         i)) {
+    if (rig::HasContent(block.frame + i, generation.options.seed, static_cast<uint32_t>(number),
+                        i)) {
       continue;
     }
     KHORIG_FAIL("blocks", "block %lu of order %u: page 0x%lx lost its content", number,
@@ -82,10 +82,10 @@ void CheckContent(const Generation& generation, Block block, uint64_t number) {
 
 /// The defect `tail-not-restored`: the last page of a block stays handed over.
 void LoseTails(Incoming& incoming) {
-  if (!core::IsArmed(core::Fault::kTailNotRestored)) return;
+  if (!rig::IsArmed(rig::Fault::kTailNotRestored)) return;
   ForEachListed(incoming.generation(), [&](uint64_t entry, uint64_t) -> Status {
     const Block block = Decode(entry);
-    if (block.order.log2() == 3 && core::Fire(core::Fault::kTailNotRestored)) {
+    if (block.order.log2() == 3 && rig::Fire(rig::Fault::kTailNotRestored)) {
       return incoming.LeaveBehind(block.frame + (block.order.pages() - 1));
     }
     return Ok{};
@@ -105,14 +105,14 @@ void CreateBlocks(Generation& generation, uint64_t megabytes) {
     --left;
     const Result<PageFrame> head = generation.allocator.Allocate(Order::FromLog2(order));
     if (!head.ok()) {
-      core::EndWithError(core::RequestError::kNoMemory, "no-memory",
-                         "no free block of order %u for block %lu; %lu pages are free", order,
-                         number, generation.allocator.free_pages());
+      rig::EndWithError(rig::RequestError::kNoMemory, "no-memory",
+                        "no free block of order %u for block %lu; %lu pages are free", order,
+                        number, generation.allocator.free_pages());
     }
     const Block block{head.value(), Order::FromLog2(order)};
     entry = Encode(block);
-    core::FillContent({block.begin(), block.bytes()}, generation.options.seed,
-                      static_cast<uint32_t>(number));
+    rig::FillContent({block.begin(), block.bytes()}, generation.options.seed,
+                     static_cast<uint32_t>(number));
     return Ok{};
   });
 }
@@ -120,7 +120,7 @@ void CreateBlocks(Generation& generation, uint64_t megabytes) {
 void RestoreBlocks(Incoming& incoming) {
   uint64_t blocks = 0;
   uint64_t pages = 0;
-  core::Phase phase("take-back");
+  rig::Phase phase("take-back");
   ForEachListed(incoming.generation(), [&](uint64_t entry, uint64_t) -> Status {
     const Result<Order> order = incoming.RestoreBlock(Decode(entry).frame);
     if (!order.ok()) return order.error();
@@ -142,7 +142,7 @@ void VerifyBlocks(Incoming& incoming) {
 void PreserveBlocks(Outgoing& outgoing) {
   uint64_t blocks = 0;
   uint64_t pages = 0;
-  core::Phase phase("preserve");
+  rig::Phase phase("preserve");
   ForEachListed(outgoing.generation(), [&](uint64_t entry, uint64_t) -> Status {
     const Block block = Decode(entry);
     KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve(block));

@@ -10,7 +10,6 @@ namespace {
 
 using clients::Stores;
 using clients::stores;
-using core::Require;
 using handover::Generation;
 using handover::Incoming;
 using handover::Outgoing;
@@ -22,6 +21,7 @@ using khocore::PageFrame;
 using khocore::PhysAddr;
 using khocore::Result;
 using khocore::Status;
+using rig::Require;
 
 constexpr Order kRegionOrder = Order::FromLog2(10);
 constexpr uint64_t kRegionPages = kRegionOrder.pages();
@@ -53,7 +53,7 @@ static_assert(sizeof(Model) <= kPageSize);
 Model& ModelOf(const Generation& generation) {
   const Stores::Store* store = stores.Find(kModelStore);
   if (store == nullptr || store->size != sizeof(Model)) {
-    core::RequireMissing(kModelStore);
+    rig::RequireMissing(kModelStore);
   }
   PageFrame first;
   Require(Stores::ForEachPage(generation.physical, *store,
@@ -62,7 +62,7 @@ Model& ModelOf(const Generation& generation) {
                                 return Ok{};
                               }),
           kModelStore);
-  return *core::Direct<Model>(first.address());
+  return *base::Direct<Model>(first.address());
 }
 
 Block BlockAt(const Model& model, uint64_t at, Order order) {
@@ -111,7 +111,7 @@ void Renew(Generation& generation, Model& model) {
   model.region = region.address().raw();
 }
 
-void Step(khocore::Tracker& tracker, Model& model, core::Random& random) {
+void Step(khocore::Tracker& tracker, Model& model, base::Random& random) {
   const Order order = Order::FromLog2(static_cast<unsigned>(random.Below(kMaxBlockOrder)));
   const uint64_t at = random.Below(kRegionPages >> order.log2()) << order.log2();
   const Block block = BlockAt(model, at, order);
@@ -131,8 +131,8 @@ void Preserve(Outgoing& outgoing) {
   Generation& generation = outgoing.generation();
   Model& model = ModelOf(generation);
   Renew(generation, model);
-  core::Random random =
-      core::Random::ForPurpose(generation.options.seed + generation.options.generation, "churn");
+  base::Random random =
+      base::Random::ForPurpose(generation.options.seed + generation.options.generation, "churn");
   const uint64_t wanted = generation.options.operations;
   for (uint64_t i = wanted != 0 ? wanted : kDefaultOperations; i > 0; --i) {
     Step(outgoing.tracker(), model, random);

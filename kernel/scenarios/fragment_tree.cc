@@ -4,8 +4,8 @@
 namespace scenarios {
 
 FragmentTree::FragmentTree(uint64_t seed, uint64_t count, void* const* pages)
-    : payloads_(core::Random::ForPurpose(seed, "payload")), count_(count), pages_(pages) {
-  core::Random random = core::Random::ForPurpose(seed, "recursion");
+    : payloads_(base::Random::ForPurpose(seed, "payload")), count_(count), pages_(pages) {
+  base::Random random = base::Random::ForPurpose(seed, "recursion");
   node(0).depth = 1;
   for (uint64_t id = 1; id < count; ++id) {
     uint64_t parent = id - 1;
@@ -24,7 +24,7 @@ FragmentTree::FragmentTree(uint64_t seed, uint64_t count, void* const* pages)
 }
 
 void FragmentTree::MakePayload(uint64_t id, Payload* payload) const {
-  core::Random random = payloads_.ForLaterSeed(id);
+  base::Random random = payloads_.ForLaterSeed(id);
   const size_t size = random.Below(kMaxPayload);
   for (size_t i = 0; i * sizeof(uint64_t) < size; ++i) payload->words[i] = random.Next();
   payload->size = size;

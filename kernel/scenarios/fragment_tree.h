@@ -58,7 +58,7 @@ class FragmentTree {
 
   Node& node(uint64_t id) const { return static_cast<Node*>(pages_[id / kNodes])[id % kNodes]; }
 
-  core::Random payloads_{0};  ///< of the fragment 0
+  base::Random payloads_{0};  ///< of the fragment 0
   uint64_t count_ = 0;
   void* const* pages_ = nullptr;
 };

@@ -12,19 +12,19 @@ namespace {
 
 using clients::Stores;
 using clients::stores;
-using core::Require;
 using handover::Generation;
 using handover::Incoming;
 using handover::Outgoing;
 using khocore::Ok;
 using khocore::PageFrame;
 using khocore::Status;
+using rig::Require;
 
 /// Every generation leaves a store of its own, of a size that is no whole number of pages.
 struct StoreName {
   char text[Stores::kMaxName];
   explicit StoreName(uint32_t generation) {
-    core::FormatTo(text, sizeof(text), "generation-%u", generation);
+    base::FormatTo(text, sizeof(text), "generation-%u", generation);
   }
 };
 
@@ -36,8 +36,8 @@ void LeaveStore(Generation& generation) {
       stores.Create(generation, name.text, SizeOfStore(generation.options.generation)), name.text);
   Require(Stores::ForEachPage(generation.physical, *store,
                               [&](PageFrame page, uint64_t index) -> Status {
-                                core::FillPage(page, generation.options.seed,
-                                               core::ContentOwner(name.text), index);
+                                rig::FillPage(page, generation.options.seed,
+                                              rig::ContentOwner(name.text), index);
                                 return Ok{};
                               }),
           name.text);
@@ -52,8 +52,8 @@ void CheckStore(const Generation& generation, uint32_t of) {
   }
   Require(Stores::ForEachPage(generation.physical, *store,
                               [&](PageFrame page, uint64_t index) -> Status {
-                                if (!core::HasContent(page, generation.options.seed,
-                                                      core::ContentOwner(name.text), index)) {
+                                if (!rig::HasContent(page, generation.options.seed,
+                                                     rig::ContentOwner(name.text), index)) {
                                   KHORIG_FAIL("stores", "%s: page 0x%lx lost its content",
                                               name.text, page.address().raw());
                                 }

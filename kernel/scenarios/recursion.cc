@@ -13,7 +13,6 @@
 namespace scenarios {
 namespace {
 
-using core::Require;
 using handover::Generation;
 using handover::Incoming;
 using handover::Outgoing;
@@ -29,6 +28,7 @@ using khocore::PhysRange;
 using khocore::Result;
 using khocore::Span;
 using khocore::Status;
+using rig::Require;
 
 constexpr char kLink[] = "tree";
 constexpr char kCompatible[] = "khorig-tree-v1";
@@ -58,13 +58,13 @@ class NodeName {
 void Plan(Generation& generation) {
   const uint64_t wanted = generation.options.fragments;
   const uint64_t count = wanted != 0 ? wanted : FragmentTree::kDefaultCount;
-  core::PageAllocator& allocator = generation.allocator;
+  memory::PageAllocator& allocator = generation.allocator;
   const uint64_t page_count = FragmentTree::PagesFor(count);
   const PhysRange list =
       Require(allocator.AllocateRange(page_count * sizeof(void*), khocore::kPageSize), kLink);
-  auto* const pages = core::Direct<void*>(list.begin);
+  auto* const pages = base::Direct<void*>(list.begin);
   for (uint64_t i = 0; i < page_count; ++i) {
-    pages[i] = core::Direct<void>(Require(allocator.AllocatePage(), kLink).address());
+    pages[i] = base::Direct<void>(Require(allocator.AllocatePage(), kLink).address());
   }
   tree = FragmentTree(generation.options.seed, count, pages);
 }

@@ -18,10 +18,7 @@
 namespace scenarios {
 namespace {
 
-using core::Fault;
-using core::PageCache;
-using core::Require;
-using core::SpinGuard;
+using base::SpinGuard;
 using handover::Generation;
 using handover::Incoming;
 using handover::Outgoing;
@@ -36,11 +33,14 @@ using khocore::Publications;
 using khocore::Result;
 using khocore::Status;
 using khocore::Tracker;
+using memory::PageCache;
+using rig::Fault;
+using rig::Require;
 
 StormFragments* fragments = nullptr;
 
 /// The CPU that has a defect when one is armed: not the first, if there is another.
-size_t DefectiveCpu() { return core::CpuCount() > 1 ? 1 : 0; }
+size_t DefectiveCpu() { return cpus::CpuCount() > 1 ? 1 : 0; }
 
 /// The word of the tracker's leaf in which the prizes are bits; there are as many as bits.
 uint64_t* WordOfPrizes(const Outgoing& outgoing, const StormModel& model) {
@@ -51,9 +51,9 @@ uint64_t* WordOfPrizes(const Outgoing& outgoing, const StormModel& model) {
   for (unsigned level = abi::kRadixLevels - 1; level > 0; --level) {
     const unsigned shift = (level - 1) * abi::kRadixTableLog2 + abi::kRadixBitmapLog2;
     const uint64_t slot = key >> shift & (abi::kRadixTableEntries - 1);
-    node = PhysAddr::FromRaw(core::Direct<uint64_t>(node)[slot]);
+    node = PhysAddr::FromRaw(base::Direct<uint64_t>(node)[slot]);
   }
-  return &core::Direct<uint64_t>(node)[(key & (abi::kRadixBitmapBits - 1)) / 64];
+  return &base::Direct<uint64_t>(node)[(key & (abi::kRadixBitmapBits - 1)) / 64];
 }
 
 /// What all CPUs share while the storm lasts.
@@ -67,7 +67,7 @@ struct Storm {
   Outgoing& outgoing;
   Generation& generation;
   StormModel& model;
-  core::SharedAllocator pages;
+  memory::SharedAllocator pages;
   Publications publications;
   Publications::Entry entries[arch::kMaxCpus] = {};
   StormName names[arch::kMaxCpus];
@@ -98,7 +98,7 @@ class Worker {
     for (uint64_t i = StormOperations(storm_.generation); i > 0; --i) {
       const StormStep step = steps.Next();
       step.is_fragment ? Replace(step) : Change(step);
-      core::StopIfPanicking();
+      base::StopIfPanicking();
     }
     TakePrizes();
     Publish();
@@ -114,7 +114,7 @@ class Worker {
   }
 
  private:
-  bool HasDefect(Fault fault) const { return core::IsArmed(fault) && number_ == DefectiveCpu(); }
+  bool HasDefect(Fault fault) const { return rig::IsArmed(fault) && number_ == DefectiveCpu(); }
 
   void Change(const StormStep& step) {
     uint8_t* const pages = storm_.model.pages;
@@ -183,7 +183,7 @@ class Worker {
   }
 
   void Publish() {
-    const bool early = HasDefect(Fault::kPublishedEarly) && core::Fire(Fault::kPublishedEarly);
+    const bool early = HasDefect(Fault::kPublishedEarly) && rig::Fire(Fault::kPublishedEarly);
     const PageFrame page = Require(early ? pages_.AllocatePage() : WriteOwn(), kStormLink);
     fragments->cpus[number_] = page;
     storm_.names[number_] = StormName("cpu", number_);
@@ -194,11 +194,11 @@ class Worker {
   /// The defect: a read, and much later a write that knows nothing of what the others did.
   void LoseUpdates() {
     while (__atomic_load_n(&storm_.finished, __ATOMIC_ACQUIRE) != storm_.model.cpus - 1) {
-      core::StopIfPanicking();
+      base::StopIfPanicking();
       arch::Pause();
     }
     constexpr uint64_t kFirstOdd = 2;
-    (void)core::Fire(Fault::kLostUpdate);
+    (void)rig::Fire(Fault::kLostUpdate);
     __atomic_store_n(WordOfPrizes(storm_.outgoing, storm_.model), storm_.stale & ~kFirstOdd,
                      __ATOMIC_RELEASE);
   }
@@ -224,7 +224,7 @@ void LinkPublished(Storm& storm) {
 
 void ExpectPrizes(const Storm& storm) {
   constexpr uint64_t kPrizes = kStormPrizes.pages();
-  const bool loses = core::IsArmed(Fault::kLostUpdate) && storm.model.cpus == 1;
+  const bool loses = rig::IsArmed(Fault::kLostUpdate) && storm.model.cpus == 1;
   if (storm.won == kPrizes && (storm.given_back == kPrizes / 2 || loses)) return;
   KHORIG_FAIL("storm", "%lu prizes were won %lu times, and %lu given back %lu times", kPrizes,
               storm.won, kPrizes / 2, storm.given_back);
@@ -232,7 +232,7 @@ void ExpectPrizes(const Storm& storm) {
 
 /// Gives back the memory of the generation before and takes new regions.
 void Renew(Generation& generation, StormModel& model) {
-  core::PageAllocator& allocator = generation.allocator;
+  memory::PageAllocator& allocator = generation.allocator;
   if (model.region != 0) {
     for (uint64_t at = 0; at < kStormPages; ++at) {
       if (model.pages[at] == 0 || model.pages[at] == kStormTail) continue;
@@ -252,7 +252,7 @@ void Renew(Generation& generation, StormModel& model) {
   model = {};
   model.region = Require(allocator.Allocate(kStormRegion), kStormStore).address().raw();
   model.prizes = Require(allocator.Allocate(kStormPrizes), kStormStore).address().raw();
-  model.cpus = core::CpuCount();
+  model.cpus = cpus::CpuCount();
 }
 
 /// The frame table is the other view of the same blocks.
@@ -269,7 +269,7 @@ void MarkFrames(Generation& generation, const StormModel& model) {
 void MakeFragments(Generation& generation) {
   const auto place =
       Require(generation.allocator.AllocateRange(sizeof(StormFragments), kPageSize), kStormStore);
-  fragments = core::Direct<StormFragments>(place.begin);
+  fragments = base::Direct<StormFragments>(place.begin);
   *fragments = {};
 }
 
@@ -292,9 +292,9 @@ void Preserve(Outgoing& outgoing) {
   StormModel& model = StormModelOf(generation);
   Renew(generation, model);
   Storm storm(outgoing, model);
-  core::Phase phase("storm");
-  core::RunOnAllCpus([&](size_t number) { Worker(storm, number).Rage(); });
-  core::RunOnAllCpus([&](size_t number) { Worker(storm, number).GiveBack(); });
+  rig::Phase phase("storm");
+  cpus::RunOnAllCpus([&](size_t number) { Worker(storm, number).Rage(); });
+  cpus::RunOnAllCpus([&](size_t number) { Worker(storm, number).GiveBack(); });
   phase.End(StormOperations(generation) * model.cpus, 0);
   LinkPublished(storm);
   ExpectPrizes(storm);

@@ -14,7 +14,6 @@ namespace scenarios {
 
 using clients::Stores;
 using clients::stores;
-using core::Require;
 using handover::Generation;
 using handover::Incoming;
 using khocore::FragmentReader;
@@ -24,9 +23,10 @@ using khocore::PageFrame;
 using khocore::PhysRange;
 using khocore::Result;
 using khocore::Status;
+using rig::Require;
 
 StormName::StormName(const char* word, uint64_t number) {
-  core::FormatTo(text, sizeof(text), "%s%lu", word, number);
+  base::FormatTo(text, sizeof(text), "%s%lu", word, number);
 }
 
 void CreateStormModel(Generation& generation) {
@@ -37,7 +37,7 @@ void CreateStormModel(Generation& generation) {
 StormModel& StormModelOf(const Generation& generation) {
   const Stores::Store* store = stores.Find(kStormStore);
   if (store == nullptr || store->size != sizeof(StormModel)) {
-    core::RequireMissing(kStormStore);
+    rig::RequireMissing(kStormStore);
   }
   PageFrame first;
   Require(Stores::ForEachPage(generation.physical, *store,
@@ -46,7 +46,7 @@ StormModel& StormModelOf(const Generation& generation) {
                                 return Ok{};
                               }),
           kStormStore);
-  return *core::Direct<StormModel>(first.address());
+  return *base::Direct<StormModel>(first.address());
 }
 
 uint64_t StormOperations(const Generation& generation) {

@@ -8,7 +8,7 @@ namespace scenarios {
 using khocore::Order;
 
 StormSteps::StormSteps(uint64_t seed, uint32_t generation, size_t cpu, size_t cpus)
-    : random_(core::Random::ForPurpose(seed + generation * arch::kMaxCpus + cpu, "storm")),
+    : random_(base::Random::ForPurpose(seed + generation * arch::kMaxCpus + cpu, "storm")),
       cpu_(cpu),
       cpus_(cpus) {}
 

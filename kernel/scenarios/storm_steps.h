@@ -40,7 +40,7 @@ class StormSteps {
   StormStep Next();
 
  private:
-  core::Random random_;
+  base::Random random_;
   uint64_t cpu_;
   uint64_t cpus_;
 };

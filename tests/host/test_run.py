@@ -103,11 +103,11 @@ def test_a_second_banner_is_a_crash(rig: Rig) -> None:
 def test_a_panic_is_a_crash_with_what_was_printed(rig: Rig) -> None:
     script = _before(
         handover_script(), '"jump"', event("panic", 1, text="page fault"),
-        ["say", "RIP 0123"], ["say", "  core::Seal+0x12"], ["exit", 37],
+        ["say", "RIP 0123"], ["say", "  handover::Seal+0x12"], ["exit", 37],
     )  # fmt: skip
     result = rig.run(script)
     assert (result.verdict, result.cause) == (Verdict.CRASH, "panic: page fault")
-    assert result.findings[0].evidence == ("RIP 0123", "  core::Seal+0x12")
+    assert result.findings[0].evidence == ("RIP 0123", "  handover::Seal+0x12")
 
 
 def test_a_panic_that_cuts_an_event_short_is_seen(rig: Rig) -> None:

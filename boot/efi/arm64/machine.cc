@@ -8,7 +8,7 @@
 
 namespace efi {
 
-using boot::DeviceTree;
+using base::DeviceTree;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Span;
@@ -20,7 +20,7 @@ constexpr EFI_GUID kDeviceTree = EFI_DTB_TABLE_GUID;
 
 }  // namespace
 
-const char* FindMachine(const EFI_SYSTEM_TABLE& system, boot::BootInfo* info) {
+const char* FindMachine(const EFI_SYSTEM_TABLE& system, base::BootInfo* info) {
   const void* const blob = FindTable(system, kDeviceTree);
   if (blob == nullptr) {
     return "the firmware gives no device tree (it describes the machine by ACPI; QEMU's acpi=off "

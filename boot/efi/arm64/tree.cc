@@ -9,11 +9,11 @@
 
 namespace efi {
 
-using boot::BootInfo;
-using boot::CellCounts;
-using boot::DeviceTree;
-using boot::MemoryRegion;
-using boot::MemoryType;
+using base::BootInfo;
+using base::CellCounts;
+using base::DeviceTree;
+using base::MemoryRegion;
+using base::MemoryType;
 using khocore::Error;
 using khocore::ErrorCode;
 using khocore::Ok;
@@ -111,7 +111,7 @@ void ReserveRuntimeServices(const BootInfo& info, Editor* editor) {
     const MemoryRegion& region = info.regions[i];
     if (region.type != MemoryType::kRuntimeServices) continue;
     char name[48];
-    core::FormatTo(name, sizeof(name), "efi-runtime-services@%lx", region.range.begin.raw());
+    base::FormatTo(name, sizeof(name), "efi-runtime-services@%lx", region.range.begin.raw());
     const int node = editor->Subnode(parent, name);
     if (node < 0) return;
     editor->SetString(node, "compatible", boot::kRuntimeServicesCompatible);

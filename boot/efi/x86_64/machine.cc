@@ -23,7 +23,7 @@ uint32_t High(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
 
 }  // namespace
 
-const char* FindMachine(const EFI_SYSTEM_TABLE& system, boot::BootInfo* info) {
+const char* FindMachine(const EFI_SYSTEM_TABLE& system, base::BootInfo* info) {
   const void* rsdp = FindTable(system, kAcpi20);
   if (rsdp == nullptr) rsdp = FindTable(system, kAcpi10);
   info->rsdp = PhysAddr::FromRaw(reinterpret_cast<uint64_t>(rsdp));
@@ -31,8 +31,8 @@ const char* FindMachine(const EFI_SYSTEM_TABLE& system, boot::BootInfo* info) {
 }
 
 uint64_t KernelParametersSize(const boot::NextBoot& boot) {
-  static constinit boot::BootInfo most{};
-  most.region_count = boot::BootInfo::kMaxRegions;
+  static constinit base::BootInfo most{};
+  most.region_count = base::BootInfo::kMaxRegions;
   boot::NextBoot largest = boot;
   largest.info = &most;
   return boot::ParametersSize(largest);

@@ -15,11 +15,13 @@ extern char __image_begin[], __image_end[];
 namespace boot {
 namespace {
 
+using base::BootInfo;
+using base::DeviceTree;
 using khocore::PhysAddr;
 
 constinit BootInfo info{};
 
-constexpr auto kPrintNote = [](const char* text) { core::Print("device tree: %s\n", text); };
+constexpr auto kPrintNote = [](const char* text) { base::Print("device tree: %s\n", text); };
 
 /// Reads the device tree at `address`. entry.S has mapped 2 MiB and more from there on.
 void ReadDeviceTree(PhysAddr address) {
@@ -34,7 +36,7 @@ void ReadDeviceTree(PhysAddr address) {
   const auto tree =
       DeviceTree::Open(reinterpret_cast<const void*>(address.raw()), DeviceTree::kMaxSize);
   if (!tree.ok()) {
-    core::Print("device tree: %s at 0x%lx; ignored\n", khocore::ErrorName(tree.error().code),
+    base::Print("device tree: %s at 0x%lx; ignored\n", khocore::ErrorName(tree.error().code),
                 address.raw());
     return;
   }

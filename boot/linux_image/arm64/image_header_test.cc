@@ -9,6 +9,8 @@
 namespace boot {
 namespace {
 
+using base::GuardedBytes;
+
 constexpr size_t kTextOffset = 0x08;
 constexpr size_t kImageSize = 0x10;
 constexpr size_t kFlags = 0x18;

@@ -12,6 +12,17 @@
 
 namespace boot {
 
+using base::BootInfo;
+using base::CellCounts;
+using base::DeviceTree;
+using base::FirstString;
+using base::HasString;
+using base::MemoryType;
+using base::Note;
+using base::PropertyValue;
+using base::ReadNumber;
+using base::ReadRange;
+using base::TreeNode;
 using khocore::AlignDown;
 using khocore::AlignUp;
 using khocore::kPageSize;

@@ -11,6 +11,7 @@ namespace boot {
 /// handover, and with the tree itself at physical address `address`, which must also be kept. What
 /// cannot be used is left out and told to `note`. Leaves `image` alone, and `protocol` unless an
 /// EFI loader wrote the tree.
-void ReadBootInfo(const DeviceTree& tree, khocore::PhysAddr address, BootInfo* info, Note note);
+void ReadBootInfo(const base::DeviceTree& tree, khocore::PhysAddr address, base::BootInfo* info,
+                  base::Note note);
 
 }  // namespace boot

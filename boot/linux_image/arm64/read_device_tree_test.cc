@@ -17,6 +17,11 @@
 namespace boot {
 namespace {
 
+using base::BootInfo;
+using base::DeviceTree;
+using base::GuardedBytes;
+using base::MemoryType;
+using base::TestTree;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 

@@ -13,6 +13,9 @@
 
 namespace boot {
 
+using base::BootInfo;
+using base::CellCounts;
+using base::DeviceTree;
 using khocore::AlignDown;
 using khocore::AlignUp;
 using khocore::Error;

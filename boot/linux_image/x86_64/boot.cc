@@ -10,7 +10,7 @@
 
 namespace {
 
-constinit boot::BootInfo info{};
+constinit base::BootInfo info{};
 
 }  // namespace
 
@@ -18,11 +18,11 @@ constinit boot::BootInfo info{};
 extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
   using khocore::PhysAddr;
   using khocore::PhysRange;
-  arch::InstallExceptionHandlers(core::kExceptionHandlers);
+  arch::InstallExceptionHandlers(cpus::kExceptionHandlers);
   info.image = arch::ImageInMemory();
 
   const PhysRange where{PhysAddr::FromRaw(boot_params), sizeof(boot::BootParams)};
-  if (!arch::MapRam(where).ok()) core::Panic("boot_params at 0x%lx", boot_params);
+  if (!arch::MapRam(where).ok()) base::Panic("boot_params at 0x%lx", boot_params);
   const auto* params = reinterpret_cast<const boot::BootParams*>(boot_params);
 
   auto map = [](PhysRange range) -> const void* {
@@ -30,8 +30,8 @@ extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
     return reinterpret_cast<const void*>(range.begin.raw());
   };
   auto note = [](const char* text, uint64_t value) {
-    core::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
+    base::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
   };
-  boot::ReadBootParams(*params, boot_params, boot::BootReader(map, note), &info);
+  boot::ReadBootParams(*params, boot_params, base::BootReader(map, note), &info);
   KernelMain(info);
 }

@@ -5,6 +5,11 @@ namespace boot {
 
 namespace {
 
+using base::BootInfo;
+using base::BootReader;
+using base::CoveredByRam;
+using base::MemoryRegion;
+using base::MemoryType;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -25,7 +30,7 @@ void ReadMemoryMap(const BootParams& params, const BootReader& reader, BootInfo*
   }
   for (size_t i = 0; i < count; ++i) {
     const boot::E820Entry& entry = params.e820[i];
-    boot::AddRegion(info, entry.address, entry.size, entry.type);
+    base::AddRegion(info, entry.address, entry.size, entry.type);
   }
 }
 
@@ -34,7 +39,7 @@ void ReadExtendedMemoryMap(const void* bytes, uint32_t length, BootInfo* info) {
   for (uint32_t at = 0; length - at >= sizeof(boot::E820Entry); at += sizeof(boot::E820Entry)) {
     boot::E820Entry entry;
     __builtin_memcpy(&entry, from + at, sizeof(entry));
-    boot::AddRegion(info, entry.address, entry.size, entry.type);
+    base::AddRegion(info, entry.address, entry.size, entry.type);
   }
 }
 
@@ -70,7 +75,7 @@ void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
     if (bytes == nullptr) {
       reader.Ignore("setup_data of impossible length at", address);
     } else {
-      boot::Keep(info, Range(address, sizeof(node) + node.length), reader);
+      base::Keep(info, Range(address, sizeof(node) + node.length), reader);
       if (node.type == boot::kSetupDataE820) {
         ReadExtendedMemoryMap(bytes, node.length, info);
       } else if (node.type == boot::kSetupDataKho) {
@@ -100,10 +105,10 @@ void ReadBootParams(const BootParams& params, uint64_t address, const BootReader
   info->parameters = PhysAddr::FromRaw(address);
   info->rsdp = PhysAddr::FromRaw(params.acpi_rsdp);
   ReadMemoryMap(params, reader, info);
-  boot::Keep(info, Range(address, sizeof(params)), reader);
+  base::Keep(info, Range(address, sizeof(params)), reader);
   ReadSetupData(params.header.setup_data, reader, info);
   const uint64_t command_line = Join(params.command_line_high, params.header.command_line);
-  if (command_line != 0) boot::ReadCommandLine(info, command_line, reader);
+  if (command_line != 0) base::ReadCommandLine(info, command_line, reader);
   ReadInitrd(params, reader, info);
 }
 

@@ -11,10 +11,10 @@ namespace boot {
 /// boot_params at `address`. All of it is untrusted: what lies outside RAM or makes no sense is
 /// left out of `info`, and `reader` is told.
 void ReadBootParams(const boot::BootParams& params, uint64_t address,
-                    const boot::BootReader& reader, BootInfo* info);
+                    const base::BootReader& reader, base::BootInfo* info);
 
 /// Whether `range` is in known RAM; or, while the e820 table is full, not known to be anything
 /// else, as SETUP_E820_EXT may lie in RAM that it alone describes.
-bool MayBeRam(const BootInfo& info, khocore::PhysRange range);
+bool MayBeRam(const base::BootInfo& info, khocore::PhysRange range);
 
 }  // namespace boot

@@ -13,6 +13,9 @@
 namespace boot {
 namespace {
 
+using base::AddRegion;
+using base::BootInfo;
+using base::MemoryType;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -43,7 +46,7 @@ class ReadBootParamsTest : public testing::Test {
   }
   const BootInfo& Read() {
     info_ = std::make_unique<BootInfo>();
-    memory_.With([this](const boot::BootReader& reader) {
+    memory_.With([this](const base::BootReader& reader) {
       ReadBootParams(*params_, kParams, reader, info_.get());
     });
     return *info_;
@@ -60,7 +63,7 @@ class ReadBootParamsTest : public testing::Test {
   }
 
   static constexpr size_t kSize = 4 << 20;
-  boot::FakeMemory memory_{kBase, kSize};
+  base::FakeMemory memory_{kBase, kSize};
   std::unique_ptr<BootParams> params_ = std::make_unique<BootParams>();
   std::unique_ptr<BootInfo> info_;
 };

@@ -12,6 +12,7 @@
 
 namespace boot {
 
+using base::MemoryRegion;
 using khocore::ErrorCode;
 using khocore::Ok;
 using khocore::PhysAddr;

@@ -16,6 +16,8 @@
 namespace boot {
 namespace {
 
+using base::BootInfo;
+using base::MemoryType;
 using khocore::ErrorCode;
 using khocore::PhysAddr;
 using khocore::PhysRange;

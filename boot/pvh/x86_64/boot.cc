@@ -9,13 +9,13 @@
 
 namespace {
 
-constinit boot::BootInfo info{};
+constinit base::BootInfo info{};
 
 }  // namespace
 
 /// Called by entry.S with the address of the hvm_start_info.
 extern "C" [[noreturn]] void PvhBoot(uint64_t start_info) {
-  arch::InstallExceptionHandlers(core::kExceptionHandlers);
+  arch::InstallExceptionHandlers(cpus::kExceptionHandlers);
   info.image = arch::ImageInMemory();
 
   // QEMU's structures lie in its option ROM, which is no RAM; but all are mapped from the start.
@@ -25,10 +25,10 @@ extern "C" [[noreturn]] void PvhBoot(uint64_t start_info) {
     return reinterpret_cast<const void*>(range.begin.raw());
   };
   auto note = [](const char* text, uint64_t value) {
-    core::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
+    base::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
   };
-  if (!boot::ReadStartInfo(start_info, boot::BootReader(map, note), &info)) {
-    core::Panic("no hvm_start_info at 0x%lx", start_info);
+  if (!boot::ReadStartInfo(start_info, base::BootReader(map, note), &info)) {
+    base::Panic("no hvm_start_info at 0x%lx", start_info);
   }
   KernelMain(info);
 }

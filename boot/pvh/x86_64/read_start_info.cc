@@ -7,6 +7,8 @@ namespace boot {
 
 namespace {
 
+using base::BootInfo;
+using base::BootReader;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -58,9 +60,9 @@ void ReadMemoryMap(const StartInfo& start, const BootReader& reader, BootInfo* i
       reader.Ignore("memory map cannot be read at", at);
       return;
     }
-    boot::AddRegion(info, entry.address, entry.size, entry.type);
+    base::AddRegion(info, entry.address, entry.size, entry.type);
   }
-  boot::Keep(info, Range(start.memory_map, count * sizeof(MemoryMapEntry)), reader);
+  base::Keep(info, Range(start.memory_map, count * sizeof(MemoryMapEntry)), reader);
 }
 
 void ReadInitrd(const StartInfo& start, const BootReader& reader, BootInfo* info) {
@@ -70,9 +72,9 @@ void ReadInitrd(const StartInfo& start, const BootReader& reader, BootInfo* info
     reader.Ignore("module list cannot be read at", start.module_list);
     return;
   }
-  boot::Keep(info, Range(start.module_list, sizeof(module)), reader);
+  base::Keep(info, Range(start.module_list, sizeof(module)), reader);
   const PhysRange initrd = Range(module.address, module.size);
-  if (!boot::CoveredByRam(*info, initrd)) {
+  if (!base::CoveredByRam(*info, initrd)) {
     reader.Ignore("initrd outside RAM at", module.address);
     return;
   }
@@ -89,8 +91,8 @@ bool ReadStartInfo(uint64_t address, const BootReader& reader, BootInfo* info) {
   info->parameters = PhysAddr::FromRaw(address);
   info->rsdp = PhysAddr::FromRaw(start.rsdp);
   ReadMemoryMap(start, reader, info);
-  boot::Keep(info, Range(address, sizeof(start)), reader);
-  if (start.command_line != 0) boot::ReadCommandLine(info, start.command_line, reader);
+  base::Keep(info, Range(address, sizeof(start)), reader);
+  if (start.command_line != 0) base::ReadCommandLine(info, start.command_line, reader);
   ReadInitrd(start, reader, info);
   return true;
 }

@@ -14,6 +14,7 @@
 namespace boot {
 namespace {
 
+using base::BootInfo;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -55,7 +56,7 @@ class ReadStartInfoTest : public testing::Test {
   bool Read(uint64_t address = kStart) {
     info_ = std::make_unique<BootInfo>();
     bool read = false;
-    memory_.With([&](const boot::BootReader& reader) {
+    memory_.With([&](const base::BootReader& reader) {
       read = ReadStartInfo(address, reader, info_.get());
     });
     return read;
@@ -71,7 +72,7 @@ class ReadStartInfoTest : public testing::Test {
     EXPECT_EQ(memory_.notes()[0], text);
   }
 
-  boot::FakeMemory memory_{kBase, kSize};
+  base::FakeMemory memory_{kBase, kSize};
   std::unique_ptr<BootInfo> info_;
 };
 

@@ -50,7 +50,7 @@ void PrepareToBeStopped() {
   AdmitInterrupt();
 }
 
-CpuLocal* PrepareLocal(const boot::BootInfo& info, size_t number, PhysRange memory,
+CpuLocal* PrepareLocal(const base::BootInfo& info, size_t number, PhysRange memory,
                        void (*entry)(size_t number)) {
   const PhysAddr stack = memory.begin + kStackBytes;
   const PhysAddr exception_stack = stack + kExceptionStackBytes;
@@ -84,7 +84,7 @@ size_t CpuNumber() {
   return local == nullptr ? 0 : local->number;
 }
 
-size_t FindCpus(const boot::BootInfo&, Note) {
+size_t FindCpus(const base::BootInfo&, Note) {
   const Machine& machine = this_machine;
   smp.ids[0] = KHORIG_READ_REGISTER(mpidr_el1) & kAffinity;
   const size_t kept = machine.cpu_count < kMaxCpus ? machine.cpu_count : kMaxCpus;
@@ -96,7 +96,7 @@ size_t FindCpus(const boot::BootInfo&, Note) {
 
 uint64_t HardwareId(size_t number) { return smp.ids[number]; }
 
-StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory,
+StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory,
                      void (*entry)(size_t number), Note) {
   if (!this_machine.has_psci || number >= smp.count) return StartResult::kImpossible;
   PrepareToBeStopped();

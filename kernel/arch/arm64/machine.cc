@@ -5,9 +5,9 @@
 
 namespace arch {
 
-using boot::DeviceTree;
-using boot::Note;
-using boot::TreeNode;
+using base::DeviceTree;
+using base::Note;
+using base::TreeNode;
 using khocore::PhysRange;
 
 constinit Machine this_machine;
@@ -21,7 +21,7 @@ class ConsoleFinder {
   void Visit(const TreeNode& node) {
     if (node.IsInRoot() && strcmp(node.name, "chosen") == 0) chosen_ = node.offset;
     if (node.IsInRoot() && strcmp(node.name, "aliases") == 0) aliases_ = node.offset;
-    if (count_ == kMost || !boot::HasString(node.compatible, "arm,pl011")) return;
+    if (count_ == kMost || !base::HasString(node.compatible, "arm,pl011")) return;
     Console& console = consoles_[count_];
     if (WritePath(node, console.path) && node.DeviceReg(0, &console.registers)) ++count_;
   }
@@ -29,12 +29,12 @@ class ConsoleFinder {
   /// The registers of the console that stdout-path names. Empty when there is no such property;
   /// tells `note` when it cannot be followed.
   PhysRange Find(const DeviceTree& tree, Note note) const {
-    const char* path = boot::FirstString(tree.Property(chosen_, "stdout-path"));
+    const char* path = base::FirstString(tree.Property(chosen_, "stdout-path"));
     if (path == nullptr) return {};
     // Behind a colon are the line's settings. What does not start with a slash is an alias.
     size_t length = Length(path);
     if (*path != '/') {
-      path = boot::FirstString(tree.Property(aliases_, path, length));
+      path = base::FirstString(tree.Property(aliases_, path, length));
       length = path != nullptr ? Length(path) : 0;
     }
     for (size_t i = 0; i < count_; ++i) {
@@ -83,9 +83,9 @@ class ConsoleFinder {
 };
 
 void ReadGic(const TreeNode& node, Machine* machine, Note note) {
-  const bool is_v3 = boot::HasString(node.compatible, "arm,gic-v3");
-  const bool is_v2 = boot::HasString(node.compatible, "arm,cortex-a15-gic") ||
-                     boot::HasString(node.compatible, "arm,gic-400");
+  const bool is_v3 = base::HasString(node.compatible, "arm,gic-v3");
+  const bool is_v2 = base::HasString(node.compatible, "arm,cortex-a15-gic") ||
+                     base::HasString(node.compatible, "arm,gic-400");
   if (!is_v3 && !is_v2) return;
   if (!node.DeviceReg(0, &machine->gic_distributor) ||
       !node.DeviceReg(1, is_v3 ? &machine->gic_redistributors : &machine->gic_cpu)) {
@@ -96,22 +96,22 @@ void ReadGic(const TreeNode& node, Machine* machine, Note note) {
 }
 
 void ReadPci(const DeviceTree& tree, const TreeNode& node, Machine* machine, Note note) {
-  if (!boot::HasString(node.compatible, "pci-host-ecam-generic")) return;
+  if (!base::HasString(node.compatible, "pci-host-ecam-generic")) return;
   if (!node.DeviceReg(0, &machine->pci)) {
     note("PCI host: no usable reg; bus mastering is left as it is");
     return;
   }
   // Bus numbers are a byte each; the pair reads as first << 32 | last.
   uint64_t buses = 0;
-  if (boot::ReadNumber(tree.Property(node.offset, "bus-range"), &buses) && buses >> 32 < 256) {
+  if (base::ReadNumber(tree.Property(node.offset, "bus-range"), &buses) && buses >> 32 < 256) {
     machine->pci_first_bus = static_cast<unsigned>(buses >> 32);
   }
 }
 
 void ReadCpu(const TreeNode& node, Machine* machine, Note note) {
-  if (!node.IsIn("cpus") || !boot::HasString(node.device_type, "cpu")) return;
+  if (!node.IsIn("cpus") || !base::HasString(node.device_type, "cpu")) return;
   uint64_t id = 0;
-  if (!boot::ReadNumber(node.reg, &id)) {
+  if (!base::ReadNumber(node.reg, &id)) {
     note("CPU: no usable reg; it is not used");
     return;
   }
@@ -129,7 +129,7 @@ Machine ReadMachine(const DeviceTree& tree, Note note) {
     if (node.compatible.data == nullptr || !node.IsEnabled()) return;
     if (machine.gic == Machine::Gic::kNone) ReadGic(node, &machine, note);
     if (machine.pci.size == 0) ReadPci(tree, node, &machine, note);
-    machine.has_psci |= boot::HasString(node.compatible, "arm,psci-0.2");
+    machine.has_psci |= base::HasString(node.compatible, "arm,psci-0.2");
     ReadCpu(node, &machine, note);
   });
   machine.console = consoles.Find(tree, note);

@@ -28,7 +28,7 @@ struct Machine {
 };
 
 /// Reads the devices from `tree`; tells `note` what is there and cannot be used.
-Machine ReadMachine(const boot::DeviceTree& tree, boot::Note note);
+Machine ReadMachine(const base::DeviceTree& tree, base::Note note);
 
 /// The machine this kernel runs on. Empty until boot code has filled it in.
 extern Machine this_machine;

@@ -13,8 +13,8 @@
 namespace arch {
 namespace {
 
-using boot::DeviceTree;
-using boot::TestTree;
+using base::DeviceTree;
+using base::TestTree;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
@@ -162,7 +162,7 @@ TEST(ReadMachine, StaysInsideADamagedTree) {
     for (unsigned n = random() % 4 + 1; n != 0; --n) {
       damaged[random() % damaged.size()] = static_cast<char>(random());
     }
-    boot::GuardedBytes guarded(damaged.data(), damaged.size());
+    base::GuardedBytes guarded(damaged.data(), damaged.size());
     const auto opened = DeviceTree::Open(guarded.data(), guarded.size());
     if (opened.ok()) (void)ReadMachine(opened.value(), [](const char*) {});
   }

@@ -32,7 +32,7 @@ void* RunCpu(void* argument) {
 
 size_t CpuNumber() { return this_cpu; }
 
-size_t FindCpus(const boot::BootInfo&, Note) {
+size_t FindCpus(const base::BootInfo&, Note) {
   const char* text = getenv(kVariable);
   const size_t count = text == nullptr ? 1 : strtoul(text, nullptr, 10);
   return count == 0 ? 1 : count;
@@ -41,7 +41,7 @@ size_t FindCpus(const boot::BootInfo&, Note) {
 uint64_t HardwareId(size_t number) { return number; }
 
 /// A thread has its stack already.
-StartResult StartCpu(const boot::BootInfo&, size_t number, khocore::PhysRange,
+StartResult StartCpu(const base::BootInfo&, size_t number, khocore::PhysRange,
                      void (*entry)(size_t number), Note) {
   Cpu& cpu = cpus[number];
   cpu.number = number;

@@ -53,7 +53,7 @@ void Jump(const JumpPlan& plan) {
   snprintf(address, sizeof(address), "0x%llx",
            static_cast<unsigned long long>(control->parameters));
   execl(program, program, address, nullptr);
-  core::Panic("execve of %s failed", program);
+  base::Panic("execve of %s failed", program);
 }
 
 }  // namespace arch

@@ -24,7 +24,7 @@ struct Parameters {
   uint64_t kho_root;
   uint64_t scratch_address;
   uint64_t scratch_size;
-  char command_line[boot::BootInfo::kMaxCommandLine];
+  char command_line[base::BootInfo::kMaxCommandLine];
 };
 inline constexpr uint64_t kParametersMagic = 0x74736f682d6f686b;  // "kho-host"
 

@@ -72,7 +72,7 @@ bool SumsToZero(const void* bytes, uint64_t size) {
 
 /// The whole table at `address`, or null; `*size` is its length. The checksum of a table is the
 /// caller's business, because some are large and not read any further.
-const uint8_t* FindTable(uint64_t address, const boot::BootReader& reader, uint64_t* size) {
+const uint8_t* FindTable(uint64_t address, const base::BootReader& reader, uint64_t* size) {
   TableHeader header;
   if (!reader.Read(address, &header) || header.length < sizeof(header) ||
       header.length > kMaxTable) {
@@ -96,7 +96,7 @@ struct RootTable {
   uint64_t width = 0;
 };
 
-RootTable FindRootTable(PhysAddr rsdp, const boot::BootReader& reader) {
+RootTable FindRootTable(PhysAddr rsdp, const base::BootReader& reader) {
   RootPointer pointer = {};
   const void* first = reader.Find(rsdp.raw(), kRootPointerBytes);
   if (first == nullptr || __builtin_memcmp(first, "RSD PTR ", 8) != 0 ||
@@ -126,7 +126,7 @@ void AddProcessor(uint32_t apic_id, uint32_t flags, Processors* processors) {
   processors->apic_ids[processors->count++] = static_cast<uint8_t>(apic_id);
 }
 
-void ReadMadt(const uint8_t* table, uint64_t size, const boot::BootReader& reader,
+void ReadMadt(const uint8_t* table, uint64_t size, const base::BootReader& reader,
               Processors* processors) {
   constexpr uint64_t kTypeAndLength = 2;
   for (uint64_t at = kMadtHeader; at < size;) {
@@ -150,7 +150,7 @@ void ReadMadt(const uint8_t* table, uint64_t size, const boot::BootReader& reade
 
 }  // namespace
 
-Processors ReadProcessors(PhysAddr rsdp, const boot::BootReader& reader) {
+Processors ReadProcessors(PhysAddr rsdp, const base::BootReader& reader) {
   Processors processors;
   if (rsdp.is_null()) return processors;
   const RootTable root = FindRootTable(rsdp, reader);

@@ -20,6 +20,6 @@ struct Processors {
 /// Follows the RSDP at `rsdp` to the MADT. Firmware's tables are untrusted: lengths and checksums
 /// are checked, what cannot be used is told to `reader` and left out. Finds none when there is no
 /// MADT.
-Processors ReadProcessors(khocore::PhysAddr rsdp, const boot::BootReader& reader);
+Processors ReadProcessors(khocore::PhysAddr rsdp, const base::BootReader& reader);
 
 }  // namespace arch

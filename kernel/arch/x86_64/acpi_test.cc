@@ -99,13 +99,13 @@ class AcpiTest : public testing::Test {
   }
   Processors Read(uint64_t rsdp = kRsdp) {
     Processors processors;
-    memory_.With([&](const boot::BootReader& reader) {
+    memory_.With([&](const base::BootReader& reader) {
       processors = ReadProcessors(khocore::PhysAddr::FromRaw(rsdp), reader);
     });
     return processors;
   }
 
-  boot::FakeMemory memory_{kBase, kSize};
+  base::FakeMemory memory_{kBase, kSize};
 };
 
 TEST_F(AcpiTest, FindsEnabledProcessorsByBothRootTables) {

@@ -56,13 +56,13 @@ struct {
 
 /// A place below 1 MiB that is RAM and holds nothing. No kernel preserves RAM there, so whatever a
 /// CPU that starts late would write there harms nobody.
-PhysRange FindTrampolinePlace(const boot::BootInfo& info) {
+PhysRange FindTrampolinePlace(const base::BootInfo& info) {
   constexpr uint64_t kLegacyEnd = 0xa0000;
   const auto is_free = [&info](PhysRange place) {
     bool ram = false;
     for (size_t i = 0; i < info.region_count; ++i) {
-      const boot::MemoryRegion& region = info.regions[i];
-      if (region.type == boot::MemoryType::kRam) {
+      const base::MemoryRegion& region = info.regions[i];
+      if (region.type == base::MemoryType::kRam) {
         ram |= region.range.Contains(place);
       } else if (region.range.Overlaps(place)) {
         return false;
@@ -111,7 +111,7 @@ void WriteTrampoline() {
   data.tables = ReadCr3();
 }
 
-bool SetUp(const boot::BootInfo& info, Note note) {
+bool SetUp(const base::BootInfo& info, Note note) {
   if (smp.trampoline.size != 0) return true;
   if (!smp.apic.Open()) {
     note("other CPUs: no APIC in xAPIC mode", 0);
@@ -173,17 +173,17 @@ size_t CpuNumber() {
   return number;
 }
 
-size_t FindCpus(const boot::BootInfo& info, Note note) {
+size_t FindCpus(const base::BootInfo& info, Note note) {
   // What firmware leaves lies below 4 GiB, where everything is mapped from the start.
   auto map = [](PhysRange range) -> const void* {
     constexpr PhysRange kMapped{PhysAddr(), kEarlyMapEnd};
     return kMapped.Contains(range) ? reinterpret_cast<const void*>(range.begin.raw()) : nullptr;
   };
-  smp.processors = ReadProcessors(info.rsdp, boot::BootReader(map, note));
+  smp.processors = ReadProcessors(info.rsdp, base::BootReader(map, note));
   return smp.processors.found == 0 ? 1 : smp.processors.found;
 }
 
-StartResult StartCpu(const boot::BootInfo& info, size_t number, PhysRange memory,
+StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory,
                      void (*entry)(size_t number), Note note) {
   // Intel's manual waits 10 ms after INIT for CPUs of the last century; newer ones need little.
   constexpr uint64_t kInitWait = 10'000, kFirstWait = 1'000'000, kSecondWait = 2'000'000'000;

@@ -10,7 +10,7 @@
 #include "kernel/base/boot_reader.h"
 #include "khocore/types.h"
 
-namespace boot {
+namespace base {
 
 /// Memory of a machine for tests of the boot protocols: `size` bytes from physical address `base`.
 /// What lies outside cannot be read, as if it were no RAM.
@@ -51,4 +51,4 @@ class FakeMemory {
   std::vector<std::string> notes_;
 };
 
-}  // namespace boot
+}  // namespace base

@@ -8,7 +8,7 @@
 
 #include <cstdlib>
 
-namespace boot {
+namespace base {
 
 /// Bytes of a test that end (but for the alignment of their start to 8) at a page nobody may touch,
 /// so that a library without instrumentation is caught reading or writing behind them, too.
@@ -42,4 +42,4 @@ class GuardedBytes {
   uint8_t* data_;
 };
 
-}  // namespace boot
+}  // namespace base

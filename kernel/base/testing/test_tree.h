@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace boot {
+namespace base {
 
 /// A device tree for tests, written by libfdt. Errors end the test program.
 class TestTree {
@@ -72,4 +72,4 @@ class TestTree {
   std::vector<uint64_t> words_;
 };
 
-}  // namespace boot
+}  // namespace base

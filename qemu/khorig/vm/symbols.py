@@ -38,7 +38,7 @@ class Symbols:
             self._names.append(name.decode("utf-8", "replace"))
 
     def describe(self, pc: int) -> str:
-        """ "0xffffffff80001234 core::Panic+0x34", or the address alone."""
+        """ "0xffffffff80001234 base::Panic+0x34", or the address alone."""
         index = bisect.bisect_right(self._addresses, pc) - 1
         if index < 0 or pc >= self._end:
             return f"{pc:#018x}"
