@@ -18,6 +18,24 @@ LICENSE = "SPDX-License-Identifier: BSD-3-Clause"
 CODE = {".cc", ".h", ".S", ".ld", ".py", ".bzl", ".sh", ".cppmap"}
 CXX = {".cc", ".h"}
 ARCHITECTURE = re.compile(r"__(x86_64|amd64|aarch64|arm|i386)__")
+INCLUDE = re.compile(r'\s*#include "((?:khocore|kernel|boot)/[^"]+)"')
+NAMESPACE = re.compile(r"namespace (\w+) \{")
+# The rooms of the C++ tree; each knows those that stand before it (docs/architecture.md).
+ROOMS = [
+    "khocore",
+    "base",
+    "arch",
+    "console",
+    "rig",
+    "memory",
+    "cpus",
+    "kexec",
+    "handover",
+    "clients",
+    "scenarios",
+    "boot",
+]
+ARCHITECTURES = {"x86_64", "arm64", "host"}
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 
 Breach = tuple[int, str]
@@ -50,6 +68,31 @@ def check_architecture(path: Path, lines: list[str]) -> Iterator[Breach]:
                 yield number, "asks for the architecture outside arch/ and boot/"
 
 
+def room_of(path: Path) -> str:
+    """The room that a file of the C++ tree is in."""
+    return path.parts[1] if path.parts[0] == "kernel" else path.parts[0]
+
+
+def check_rooms(path: Path, lines: list[str]) -> Iterator[Breach]:
+    """Dependencies point one way, and to no architecture but the file's own."""
+    if path.suffix not in CXX or path.parts[0] not in ("khocore", "kernel", "boot"):
+        return
+    room = room_of(path)
+    if room not in ROOMS:
+        yield 1, f"kernel/{room} is no room of scripts/house_rules.py"
+        return
+    above = ROOMS[ROOMS.index(room) + 1 :]
+    for number, line in enumerate(lines, 1):
+        if match := INCLUDE.match(line):
+            included = Path(match[1])
+            if room_of(included) in above:
+                yield number, f"{room} includes {included}, which is above it"
+            if foreign := ARCHITECTURES & set(included.parts) - set(path.parts):
+                yield number, f"includes {included}, but is not of {foreign.pop()}"
+        elif (match := NAMESPACE.match(line)) and match[1] in above:
+            yield number, f"{room} declares something of {match[1]}, which is above it"
+
+
 def check_unfinished(path: Path, lines: list[str]) -> Iterator[Breach]:
     """What is in the tree is finished."""
     for number, line in enumerate(lines, 1):
@@ -62,6 +105,7 @@ RULES: list[Callable[[Path, list[str]], Iterator[Breach]]] = [
     check_length,
     check_pragma_once,
     check_architecture,
+    check_rooms,
     check_unfinished,
 ]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Makes a bootable image of a linked kernel.
 
-Fills section `.symbols` with the table of functions (kernel/base/symbols.h has its layout), writes
+Fills section `.symbols` with the table of functions (kernel/cpus/symbols.h has its layout), writes
 the ELF with it, and the flat image: every byte that the file holds for memory, in the order of the
 load addresses. Ends with status 1 and one line that says what is wrong.
 """
@@ -87,7 +87,7 @@ def read_functions(elf: ELFFile, cxxfilt: str) -> list[Function]:
 
 
 def build_table(functions: list[Function], size: int) -> bytes:
-    """The table of kernel/base/symbols.h, padded to `size`. Errors: ImageError if it is too big."""
+    """The table of kernel/cpus/symbols.h, padded to `size`. Errors: ImageError if it is too big."""
     entries = bytearray()
     names = bytearray()
     name_offsets: dict[str, int] = {}
@@ -101,7 +101,7 @@ def build_table(functions: list[Function], size: int) -> bytes:
     if len(table) > size:
         raise ImageError(
             f"the table of {len(functions)} functions has {len(table)} bytes, section .symbols {size}; "
-            "raise kSymbolTableBytes in kernel/base/symbols.h"
+            "raise kSymbolTableBytes in kernel/cpus/symbols.h"
         )
     return table.ljust(size, b"\0")
 

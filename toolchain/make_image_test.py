@@ -83,7 +83,7 @@ class Kernel:
 
 
 def read_table(table: bytes) -> list[tuple[int, str]]:
-    """Offsets and names, as kernel/base/symbols.h describes the table."""
+    """Offsets and names, as kernel/cpus/symbols.h describes the table."""
     magic, count = struct.unpack_from("<II", table)
     assert magic == 0x4D59534B
     entries = []

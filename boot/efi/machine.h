@@ -19,11 +19,11 @@ namespace efi {
 const char* FindMachine(const EFI_SYSTEM_TABLE& system, base::BootInfo* info);
 
 /// Bytes that `BuildKernelParameters` needs at most, however many regions memory turns out to have.
-uint64_t KernelParametersSize(const boot::NextBoot& boot);
+uint64_t KernelParametersSize(const kexec::NextBoot& boot);
 
 /// Writes what the kernel is told into the pages at `place`. Uses no service of the firmware.
 /// Errors: `kNoSpace`, `kFdtStructure`.
-khocore::Status BuildKernelParameters(const boot::NextBoot& boot, const MemoryMap& map,
+khocore::Status BuildKernelParameters(const kexec::NextBoot& boot, const MemoryMap& map,
                                       const EFI_SYSTEM_TABLE& system, khocore::PhysRange place);
 
 /// Enters the kernel with interrupts off and everything in `loaded` written back to memory, where

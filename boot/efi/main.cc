@@ -97,7 +97,7 @@ void ReadCommandLine(EFI_BOOT_SERVICES* services, EFI_HANDLE image, const Folder
 
 /// Puts the part of the image that is loaded where its header wants it.
 PhysRange LoadKernel(EFI_BOOT_SERVICES* services, Span<const uint8_t> file,
-                     const boot::ImageHeader& header) {
+                     const kexec::ImageHeader& header) {
   const PhysRange place = AllocatePages(services, EfiLoaderCode, header.memory_bytes,
                                         header.alignment, header.minimum_address);
   if (place.size == 0) {
@@ -110,7 +110,7 @@ PhysRange LoadKernel(EFI_BOOT_SERVICES* services, Span<const uint8_t> file,
   return place;
 }
 
-PhysRange AllocateParameters(EFI_BOOT_SERVICES* services, const boot::NextBoot& boot) {
+PhysRange AllocateParameters(EFI_BOOT_SERVICES* services, const kexec::NextBoot& boot) {
   const PhysRange place = AllocatePages(services, EfiLoaderData, KernelParametersSize(boot));
   if (place.size == 0) EndForRoom("the parameters");
   memset(reinterpret_cast<void*>(place.begin.raw()), 0, place.size);
@@ -129,7 +129,8 @@ MemoryMap LeaveFirmware(EFI_BOOT_SERVICES* services, EFI_HANDLE image, unsigned*
   return map;
 }
 
-void Report(PhysRange kernel, const boot::NextBoot& boot, PhysRange parameters, unsigned attempts) {
+void Report(PhysRange kernel, const kexec::NextBoot& boot, PhysRange parameters,
+            unsigned attempts) {
   rig::Event("loader")
       .Begin("kernel", '[')
       .Item(kernel.begin.raw())
@@ -164,21 +165,21 @@ void Report(PhysRange kernel, const boot::NextBoot& boot, PhysRange parameters, 
   CheckFile(checksums, kKernel, file);
   CheckFile(checksums, kArchive, Bytes(archive));
 
-  boot::ImageHeader header;
+  kexec::ImageHeader header;
   const char* why = "";
-  if (!boot::ReadImageHeader(file, &header, &why)) {
+  if (!kexec::ReadImageHeader(file, &header, &why)) {
     EndWithError(RequestError::kUsage, "image", "%s: %s", kKernel, why);
   }
   if (const char* missing = FindMachine(*system, &info); missing != nullptr) {
     EndWithError(RequestError::kUsage, "firmware", "%s", missing);
   }
   const PhysRange kernel = LoadKernel(services, file, header);
-  const boot::NextBoot boot{.info = &info,
-                            .image_file = file,
-                            .command_line = command_line,
-                            .initrd = archive,
-                            .kho_root = {},
-                            .scratch = {}};
+  const kexec::NextBoot boot{.info = &info,
+                             .image_file = file,
+                             .command_line = command_line,
+                             .initrd = archive,
+                             .kho_root = {},
+                             .scratch = {}};
   const PhysRange parameters = AllocateParameters(services, boot);
   unsigned attempts = 0;
   const MemoryMap map = LeaveFirmware(services, image, &attempts);

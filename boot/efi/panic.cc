@@ -5,7 +5,7 @@
 
 #include "kernel/arch/cpus.h"
 #include "kernel/arch/exit.h"
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 #include "kernel/rig/event.h"
 
 namespace base {

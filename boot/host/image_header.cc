@@ -4,7 +4,7 @@
 #include "kernel/arch/host/machine.h"
 #include "kernel/kexec/linux_boot.h"
 
-namespace boot {
+namespace kexec {
 
 const unsigned kLinuxChecksumBits = 32;
 
@@ -28,4 +28,4 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
   return true;
 }
 
-}  // namespace boot
+}  // namespace kexec

@@ -6,10 +6,9 @@
 #include "kernel/kexec/linux_boot.h"
 #include "khocore/abi/scratch.h"
 
-namespace boot {
+namespace kexec {
 
 using base::BootInfo;
-
 using khocore::abi::ScratchArea;
 
 const uint64_t kParametersAlignment = khocore::kPageSize;
@@ -41,4 +40,4 @@ khocore::Status BuildParameters(const NextBoot& next, khocore::Span<uint8_t> buf
   return khocore::Ok{};
 }
 
-}  // namespace boot
+}  // namespace kexec

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "kernel/base/direct_map.h"
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 #include "kernel/base/version.h"
+#include "kernel/console/print.h"
 #include "kernel/rig/event.h"
 
 namespace clients {
@@ -47,7 +48,7 @@ Status RestoreGenerationRecord(handover::Incoming& incoming) {
   }
   KHOCORE_RETURN_IF_ERROR(incoming.RestoreForRelease(range.begin));
   record.previous_release[sizeof(record.previous_release) - 1] = '\0';
-  base::Print("exec from: %s (count %u)\n", record.previous_release, record.kexec_count);
+  console::Print("exec from: %s (count %u)\n", record.previous_release, record.kexec_count);
   CheckJumps(record.kexec_count, generation);
   return Ok{};
 }

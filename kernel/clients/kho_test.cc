@@ -48,7 +48,7 @@ uint32_t AddChecksum(Block folio, uint32_t sum) {
     wide += word[i];
     wide += wide < word[i] ? 1 : 0;
   }
-  for (unsigned bits = 32; bits >= boot::kLinuxChecksumBits; bits /= 2) {
+  for (unsigned bits = 32; bits >= kexec::kLinuxChecksumBits; bits /= 2) {
     const uint64_t mask = (uint64_t{1} << bits) - 1;
     while (wide >> bits != 0) wide = (wide & mask) + (wide >> bits);
   }

@@ -2,7 +2,7 @@
 #include "kernel/clients/log_ring.h"
 
 #include "kernel/base/direct_map.h"
-#include "kernel/base/print.h"
+#include "kernel/console/print.h"
 
 namespace clients {
 namespace {
@@ -40,7 +40,7 @@ Status LogRing::Create(handover::Generation& generation) {
   if (!block.ok()) return block.error();
   range_ = {block.value().address(), kRingOrder.bytes()};
   *header() = {kLogMagic, range_.size - sizeof(LogHeader), 0, 0};
-  base::UseLogRing(header());
+  console::UseLogRing(header());
   return Ok{};
 }
 
@@ -59,11 +59,11 @@ Status LogRing::Restore(handover::Incoming& incoming) {
 void LogRing::Adopt() {
   const LogHeader& ring = *header();
   const char* text = reinterpret_cast<const char*>(header() + 1);
-  base::PrintConsole("the previous generation's last lines:\n");
+  console::PrintConsole("the previous generation's last lines:\n");
   for (uint64_t at = TailOf(ring, text, kLinesShown); at < ring.written; ++at) {
-    base::PrintConsole("%c", text[at % ring.capacity]);
+    console::PrintConsole("%c", text[at % ring.capacity]);
   }
-  base::UseLogRing(header());
+  console::UseLogRing(header());
 }
 
 Status LogRing::Preserve(handover::Outgoing& outgoing) const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/base/log.h"
+#include "kernel/console/log.h"
 #include "kernel/handover/client.h"
 #include "khocore/abi/clients.h"
 #include "khocore/result.h"
@@ -38,7 +38,7 @@ inline constexpr handover::Client kLogRing = {
     },
     .preserve = [](handover::Outgoing& outgoing) { return log_ring.Preserve(outgoing); },
     .freeze = [](handover::Outgoing&) -> khocore::Status {
-      base::FreezeLog();
+      console::FreezeLog();
       return khocore::Ok{};
     },
     .serialize = [](handover::Outgoing& outgoing) { return log_ring.Serialize(outgoing); }};

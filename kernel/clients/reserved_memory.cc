@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
+#include "kernel/console/print.h"
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
 #include "khocore/abi/handover.h"
@@ -71,7 +72,7 @@ Status ReservedMemory::Restore(handover::Incoming& incoming) {
         Area& area = areas_[count_++];
         base::FormatTo(area.name, sizeof(area.name), "%s", name);
         area.range = range.value();
-        base::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
+        console::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
         return incoming.RestoreRange(area.range);
       });
 }

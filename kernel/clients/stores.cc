@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "kernel/base/direct_map.h"
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 #include "khocore/abi/clients.h"
 #include "khocore/abi/handover.h"
 #include "khocore/fragment_writer.h"

@@ -4,15 +4,15 @@
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/cpus.h"
 #include "kernel/base/panic.h"
-#include "kernel/base/print.h"
+#include "kernel/console/print.h"
 #include "kernel/rig/event.h"
 
 namespace cpus {
 namespace {
 
 using base::Panic;
-using base::Print;
 using base::StopIfPanicking;
+using console::Print;
 using khocore::Order;
 using khocore::PhysRange;
 using memory::PageAllocator;

@@ -7,11 +7,12 @@
 #include "kernel/arch/cpus.h"
 #include "kernel/arch/exceptions.h"
 #include "kernel/arch/exit.h"
-#include "kernel/base/console_lock.h"
+#include "kernel/base/format.h"
 #include "kernel/base/panic.h"
-#include "kernel/base/print.h"
-#include "kernel/base/symbols.h"
+#include "kernel/console/console_lock.h"
+#include "kernel/console/print.h"
 #include "kernel/cpus/cpus.h"
+#include "kernel/cpus/symbols.h"
 #include "kernel/rig/event.h"
 
 // The panic of kernel/base/panic.h.
@@ -19,6 +20,9 @@
 namespace base {
 namespace {
 
+using console::ConsoleLock;
+using console::PrintConsole;
+using cpus::FindSymbol;
 using cpus::StopHere;
 using cpus::StopOtherCpus;
 using rig::Event;

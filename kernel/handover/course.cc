@@ -6,8 +6,8 @@
 #include "kernel/arch/exit.h"
 #include "kernel/arch/mmu.h"
 #include "kernel/base/boot_info.h"
-#include "kernel/base/print.h"
 #include "kernel/base/version.h"
+#include "kernel/console/print.h"
 #include "kernel/cpus/cpus.h"
 #include "kernel/cpus/panic.h"
 #include "kernel/handover/client.h"
@@ -20,13 +20,12 @@
 namespace handover {
 namespace {
 
-using base::Print;
+using console::Print;
 using rig::EndWithError;
 using rig::Event;
 using rig::Options;
 using rig::RequestError;
 using rig::Require;
-using rig::Scenario;
 
 void ReadOptions(const base::BootInfo& info, Options* options) {
   const rig::OptionError error = rig::ParseOptions(info.command_line, options);
@@ -61,10 +60,10 @@ uint64_t StopAtEntry(const Options& options) {
 }
 
 const Scenario& ChooseScenario(const Options& options) {
-  const Scenario* scenario = rig::FindScenario(options.scenario);
+  const Scenario* scenario = FindScenario(options.scenario);
   if (scenario == nullptr) {
     Print("scenarios:\n");
-    rig::ListScenarios();
+    ListScenarios();
     EndWithError(RequestError::kUsage, "scenario", "'%s': no such scenario", options.scenario);
   }
   return *scenario;

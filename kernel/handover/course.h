@@ -3,8 +3,8 @@
 
 #include "kernel/handover/incoming.h"
 #include "kernel/handover/outgoing.h"
+#include "kernel/handover/scenario.h"
 #include "kernel/kexec/kexec.h"
-#include "kernel/rig/scenario.h"
 
 namespace handover {
 
@@ -12,14 +12,14 @@ namespace handover {
 
 /// Makes the state of the first generation; without a handover a later one fails here, unless the
 /// scenario expects its refusal.
-void StartCold(Generation& generation, const rig::Scenario& scenario);
+void StartCold(Generation& generation, const Scenario& scenario);
 
 /// Takes the state of the previous generation back, verifies it, and waits at the stop `restored`.
-void TakeOver(Incoming& incoming, const rig::Scenario& scenario);
+void TakeOver(Incoming& incoming, const Scenario& scenario);
 
 /// Preserves what clients and scenario have, has them account for it, then writes the fragments and
 /// the root.
-void Seal(Outgoing& outgoing, const rig::Scenario& scenario);
+void Seal(Outgoing& outgoing, const Scenario& scenario);
 
 /// Loads the next kernel, reports the sealed state, waits at the stop `sealed`, and jumps.
 [[noreturn]] void LoadAndJump(Outgoing& outgoing);

@@ -11,7 +11,7 @@ namespace {
 
 using rig::Require;
 
-void Preserve(Outgoing& outgoing, const rig::Scenario& scenario) {
+void Preserve(Outgoing& outgoing, const Scenario& scenario) {
   Require(outgoing.Begin(TrackerNodes(outgoing.generation()), FinalPages(scenario.clients)),
           "tracker");
   if (scenario.preserve != nullptr) scenario.preserve(outgoing);
@@ -20,13 +20,13 @@ void Preserve(Outgoing& outgoing, const rig::Scenario& scenario) {
   }
 }
 
-void Freeze(Outgoing& outgoing, const rig::Scenario& scenario) {
+void Freeze(Outgoing& outgoing, const Scenario& scenario) {
   for (const Client* client : scenario.clients) {
     if (client->freeze != nullptr) Require(client->freeze(outgoing), client->name);
   }
 }
 
-void Serialize(Outgoing& outgoing, const rig::Scenario& scenario) {
+void Serialize(Outgoing& outgoing, const Scenario& scenario) {
   Require(outgoing.Open(), "root");
   for (const Client* client : scenario.clients) {
     if (client->serialize != nullptr) Require(client->serialize(outgoing), client->name);
@@ -36,7 +36,7 @@ void Serialize(Outgoing& outgoing, const rig::Scenario& scenario) {
 
 }  // namespace
 
-void Seal(Outgoing& outgoing, const rig::Scenario& scenario) {
+void Seal(Outgoing& outgoing, const Scenario& scenario) {
   rig::Phase serialize("serialize");
   Preserve(outgoing, scenario);
   serialize.Suspend();

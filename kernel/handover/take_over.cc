@@ -11,7 +11,7 @@ namespace {
 
 using rig::Require;
 
-void Restore(Incoming& incoming, const rig::Scenario& scenario) {
+void Restore(Incoming& incoming, const Scenario& scenario) {
   rig::Phase phase("restore");
   Require(incoming.RestoreForRelease(incoming.root().address()), "root");
   for (const Client* client : scenario.clients) {
@@ -31,7 +31,7 @@ void VerifyCount(const Incoming& incoming) {
               all.blocks, all.pages);
 }
 
-void Verify(Incoming& incoming, const rig::Scenario& scenario) {
+void Verify(Incoming& incoming, const Scenario& scenario) {
   rig::Phase phase("verify");
   for (const Client* client : scenario.clients) {
     if (client->verify != nullptr) client->verify(incoming);
@@ -53,7 +53,7 @@ void ReportRestored(const Incoming& incoming) {
 
 }  // namespace
 
-void TakeOver(Incoming& incoming, const rig::Scenario& scenario) {
+void TakeOver(Incoming& incoming, const Scenario& scenario) {
   Restore(incoming, scenario);
   Verify(incoming, scenario);
   ReportRestored(incoming);

@@ -6,7 +6,7 @@
 #include "kernel/arch/cpu.h"
 #include "kernel/base/cpio.h"
 #include "kernel/base/direct_map.h"
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 #include "kernel/kexec/linux_boot.h"
 #include "kernel/kexec/segment_placer.h"
 #include "kernel/rig/event.h"
@@ -123,25 +123,22 @@ NextFiles FindNextFiles(const LoadRequest& request) {
           line.size != 0 ? CopyCommandLine("cmdline", line) : NextCommandLine(request)};
 }
 
-Segment PlaceKernel(SegmentPlacer& placer, Span<const uint8_t> file,
-                    const boot::ImageHeader& header) {
+Segment PlaceKernel(SegmentPlacer& placer, Span<const uint8_t> file, const ImageHeader& header) {
   return {"kernel", AddressOf(file.data) + header.payload_offset, header.payload_bytes,
           Place(placer, "kernel", header.memory_bytes, header.alignment, header.minimum_address)};
 }
 
 Segment BuildParameterSegment(const LoadRequest& request, SegmentPlacer& placer,
-                              const boot::NextBoot& next) {
-  const uint64_t size = boot::ParametersSize(next);
-  PhysRange place =
-      Place(placer, "parameters", size, boot::kParametersAlignment, arch::kFirstUsable);
+                              const NextBoot& next) {
+  const uint64_t size = ParametersSize(next);
+  PhysRange place = Place(placer, "parameters", size, kParametersAlignment, arch::kFirstUsable);
   if (request.misplaced_parameters.size >= size && Fire(Fault::kSegmentOutsideScratch)) {
     place = request.misplaced_parameters;
   }
   const PhysRange buffer =
       Require(request.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
   memset(Direct<void>(buffer.begin), 0, buffer.size);
-  Require(boot::BuildParameters(next, {Direct<uint8_t>(buffer.begin), size}, place.begin),
-          "parameters");
+  Require(BuildParameters(next, {Direct<uint8_t>(buffer.begin), size}, place.begin), "parameters");
   return {"parameters", buffer.begin, size, place};
 }
 
@@ -165,9 +162,9 @@ NextKernel LoadNextKernel(const LoadRequest& request) {
   const NextFiles files = FindNextFiles(request);
   const Span<const uint8_t> file = files.kernel;
   const Span<const uint8_t> initrd = files.initrd;
-  boot::ImageHeader header;
+  ImageHeader header;
   const char* why = "";
-  if (!boot::ReadImageHeader(file, &header, &why)) {
+  if (!ReadImageHeader(file, &header, &why)) {
     EndWithError(RequestError::kUsage, "image", "kernel: %s", why);
   }
   SegmentPlacer placer(request.scratch, request.random);
@@ -177,12 +174,12 @@ NextKernel LoadNextKernel(const LoadRequest& request) {
   };
   add(PlaceKernel(placer, file, header));
   next.entry = next.segments[0].destination.begin + header.entry_offset;
-  boot::NextBoot next_boot{.info = &request.info,
-                           .image_file = file,
-                           .command_line = files.command_line,
-                           .initrd = {},
-                           .kho_root = request.kho_root,
-                           .scratch = request.scratch.areas()};
+  NextBoot next_boot{.info = &request.info,
+                     .image_file = file,
+                     .command_line = files.command_line,
+                     .initrd = {},
+                     .kho_root = request.kho_root,
+                     .scratch = request.scratch.areas()};
   if (initrd.size != 0) {
     const PhysRange place =
         Place(placer, "initrd", initrd.size, khocore::kPageSize, arch::kFirstUsable);

@@ -10,7 +10,7 @@
 /// Linux's boot protocol as the loader of a next kernel needs it. boot/linux_image/ implements it
 /// for each architecture, beside what reads the same structures at the entry.
 
-namespace boot {
+namespace kexec {
 
 /// What the header of a kernel image (bzImage, Image) asks for. See `ReadImageHeader`.
 struct ImageHeader {
@@ -49,4 +49,4 @@ khocore::Status BuildParameters(const NextBoot& next, khocore::Span<uint8_t> buf
 /// 16 bits.
 extern const unsigned kLinuxChecksumBits;
 
-}  // namespace boot
+}  // namespace kexec

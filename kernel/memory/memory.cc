@@ -5,8 +5,9 @@
 
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/mmu.h"
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 #include "kernel/base/region_set.h"
+#include "kernel/console/print.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/stop.h"
 #include "khocore/abi/scratch.h"
@@ -16,8 +17,8 @@ namespace {
 
 using base::Direct;
 using base::FormatTo;
-using base::Print;
 using base::RegionSet;
+using console::Print;
 using khocore::FrameState;
 using khocore::FrameTable;
 using khocore::kPageSize;

@@ -7,8 +7,8 @@
 
 namespace memory {
 
+using arch::SpinGuard;
 using base::Direct;
-using base::SpinGuard;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;

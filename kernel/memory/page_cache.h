@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "kernel/base/spin_lock.h"
+#include "kernel/arch/spin_lock.h"
 #include "kernel/memory/page_allocator.h"
 #include "khocore/page_source.h"
 
@@ -12,7 +12,7 @@ struct SharedAllocator {
   explicit SharedAllocator(PageAllocator& all_pages) : allocator(all_pages) {}
 
   PageAllocator& allocator;
-  base::SpinLock lock;
+  arch::SpinLock lock;
 };
 
 /// The pages of one CPU, refilled and drained in batches, the only time it takes the shared

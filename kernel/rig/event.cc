@@ -6,13 +6,14 @@
 #include "kernel/arch/console.h"
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/exit.h"
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
+#include "kernel/console/print.h"
 
 namespace rig {
 namespace {
 
 using base::Format;
-using base::PrintConsole;
+using console::PrintConsole;
 
 uint32_t event_generation = 1;
 bool failed = false;

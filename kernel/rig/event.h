@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "kernel/base/console_lock.h"
+#include "kernel/console/console_lock.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 
@@ -34,7 +34,7 @@ class Event {
   Event& ItemBegin(char bracket);
 
  private:
-  base::ConsoleLock lock_;
+  console::ConsoleLock lock_;
   void Key(const char* key);
   void Comma();
   bool first_ = false;

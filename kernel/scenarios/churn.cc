@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/base/direct_map.h"
 #include "kernel/clients/list.h"
+#include "kernel/handover/scenario.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/require.h"
-#include "kernel/rig/scenario.h"
 
 namespace scenarios {
 namespace {

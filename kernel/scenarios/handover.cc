@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 #include "kernel/clients/list.h"
+#include "kernel/handover/scenario.h"
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/require.h"
-#include "kernel/rig/scenario.h"
 #include "kernel/scenarios/blocks.h"
 
 namespace scenarios {

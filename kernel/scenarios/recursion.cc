@@ -3,9 +3,9 @@
 
 #include "kernel/base/direct_map.h"
 #include "kernel/clients/list.h"
+#include "kernel/handover/scenario.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/require.h"
-#include "kernel/rig/scenario.h"
 #include "kernel/scenarios/fragment_tree.h"
 #include "khocore/fragment_reader.h"
 #include "khocore/fragment_writer.h"

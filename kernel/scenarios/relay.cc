@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/clients/list.h"
-#include "kernel/rig/scenario.h"
+#include "kernel/handover/scenario.h"
 
 namespace scenarios {
 namespace {

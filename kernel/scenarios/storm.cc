@@ -4,11 +4,11 @@
 #include "kernel/base/direct_map.h"
 #include "kernel/clients/list.h"
 #include "kernel/cpus/cpus.h"
+#include "kernel/handover/scenario.h"
 #include "kernel/memory/page_cache.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/fault.h"
 #include "kernel/rig/require.h"
-#include "kernel/rig/scenario.h"
 #include "kernel/rig/stop.h"
 #include "kernel/scenarios/storm_state.h"
 #include "khocore/abi/radix.h"
@@ -18,7 +18,7 @@
 namespace scenarios {
 namespace {
 
-using base::SpinGuard;
+using arch::SpinGuard;
 using handover::Generation;
 using handover::Incoming;
 using handover::Outgoing;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "kernel/base/direct_map.h"
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 #include "kernel/clients/stores.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/require.h"

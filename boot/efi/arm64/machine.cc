@@ -32,11 +32,11 @@ const char* FindMachine(const EFI_SYSTEM_TABLE& system, base::BootInfo* info) {
   return nullptr;
 }
 
-uint64_t KernelParametersSize(const boot::NextBoot& boot) {
+uint64_t KernelParametersSize(const kexec::NextBoot& boot) {
   return TreeSize(boot.info->device_tree.size, boot.command_line);
 }
 
-Status BuildKernelParameters(const boot::NextBoot& boot, const MemoryMap& map,
+Status BuildKernelParameters(const kexec::NextBoot& boot, const MemoryMap& map,
                              const EFI_SYSTEM_TABLE& system, PhysRange place) {
   const auto* const blob = reinterpret_cast<const void*>(boot.info->device_tree.begin.raw());
   const auto tree = DeviceTree::Open(blob, DeviceTree::kMaxSize);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "boot/linux_image/arm64/device_tree_names.h"
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 
 namespace efi {
 
@@ -120,7 +120,7 @@ void ReserveRuntimeServices(const BootInfo& info, Editor* editor) {
   }
 }
 
-void WriteChosen(const boot::NextBoot& next, const Firmware& firmware, Editor* editor) {
+void WriteChosen(const kexec::NextBoot& next, const Firmware& firmware, Editor* editor) {
   const int chosen = editor->Subnode(0, "chosen");
   if (chosen < 0) return;
   const MemoryMap& map = firmware.map;
@@ -142,7 +142,7 @@ uint64_t TreeSize(uint64_t tree_bytes, const char* command_line) {
   return bytes < DeviceTree::kMaxSize ? bytes : DeviceTree::kMaxSize;
 }
 
-Status BuildTree(const DeviceTree& tree, const boot::NextBoot& next, const Firmware& firmware,
+Status BuildTree(const DeviceTree& tree, const kexec::NextBoot& next, const Firmware& firmware,
                  Span<uint8_t> buffer) {
   const CellCounts cells = tree.RootCells();
   if (!cells.AreValid()) return Error{ErrorCode::kFdtStructure, {}};

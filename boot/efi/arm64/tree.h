@@ -24,7 +24,7 @@ uint64_t TreeSize(uint64_t tree_bytes, const char* command_line);
 /// services as reserved memory ("khorig,efi-runtime-services"), command line and initrd in /chosen,
 /// and there also Linux's own properties by which it knows that UEFI started it. Errors:
 /// `kNoSpace`, `kFdtStructure`.
-khocore::Status BuildTree(const base::DeviceTree& tree, const boot::NextBoot& next,
+khocore::Status BuildTree(const base::DeviceTree& tree, const kexec::NextBoot& next,
                           const Firmware& firmware, khocore::Span<uint8_t> buffer);
 
 }  // namespace efi

@@ -30,18 +30,18 @@ const char* FindMachine(const EFI_SYSTEM_TABLE& system, base::BootInfo* info) {
   return nullptr;
 }
 
-uint64_t KernelParametersSize(const boot::NextBoot& boot) {
+uint64_t KernelParametersSize(const kexec::NextBoot& boot) {
   static constinit base::BootInfo most{};
   most.region_count = base::BootInfo::kMaxRegions;
-  boot::NextBoot largest = boot;
+  kexec::NextBoot largest = boot;
   largest.info = &most;
-  return boot::ParametersSize(largest);
+  return kexec::ParametersSize(largest);
 }
 
-Status BuildKernelParameters(const boot::NextBoot& boot, const MemoryMap& map,
+Status BuildKernelParameters(const kexec::NextBoot& boot, const MemoryMap& map,
                              const EFI_SYSTEM_TABLE& system, PhysRange place) {
   auto* bytes = reinterpret_cast<uint8_t*>(place.begin.raw());
-  KHOCORE_RETURN_IF_ERROR(boot::BuildParameters(boot, {bytes, place.size}, place.begin));
+  KHOCORE_RETURN_IF_ERROR(kexec::BuildParameters(boot, {bytes, place.size}, place.begin));
   const auto table = reinterpret_cast<uint64_t>(&system);
   const auto descriptors = reinterpret_cast<uint64_t>(map.buffer.data);
   boot::EfiInfo info{};

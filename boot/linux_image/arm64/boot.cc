@@ -6,7 +6,7 @@
 #include "kernel/arch/mmu.h"
 #include "kernel/base/boot_info.h"
 #include "kernel/base/device_tree.h"
-#include "kernel/base/print.h"
+#include "kernel/console/print.h"
 
 extern "C" {
 extern char __image_begin[], __image_end[];
@@ -21,7 +21,7 @@ using khocore::PhysAddr;
 
 constinit BootInfo info{};
 
-constexpr auto kPrintNote = [](const char* text) { base::Print("device tree: %s\n", text); };
+constexpr auto kPrintNote = [](const char* text) { console::Print("device tree: %s\n", text); };
 
 /// Reads the device tree at `address`. entry.S has mapped 2 MiB and more from there on.
 void ReadDeviceTree(PhysAddr address) {
@@ -36,8 +36,8 @@ void ReadDeviceTree(PhysAddr address) {
   const auto tree =
       DeviceTree::Open(reinterpret_cast<const void*>(address.raw()), DeviceTree::kMaxSize);
   if (!tree.ok()) {
-    base::Print("device tree: %s at 0x%lx; ignored\n", khocore::ErrorName(tree.error().code),
-                address.raw());
+    console::Print("device tree: %s at 0x%lx; ignored\n", khocore::ErrorName(tree.error().code),
+                   address.raw());
     return;
   }
   arch::this_machine = arch::ReadMachine(tree.value(), kPrintNote);

@@ -6,7 +6,7 @@
 
 // Linux Documentation/arch/arm64/booting.rst, section 4, and what its kexec_image.c checks.
 
-namespace boot {
+namespace kexec {
 
 extern const unsigned kLinuxChecksumBits = 16;
 namespace {
@@ -62,4 +62,4 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
   return true;
 }
 
-}  // namespace boot
+}  // namespace kexec

@@ -10,6 +10,8 @@ namespace boot {
 namespace {
 
 using base::GuardedBytes;
+using kexec::ImageHeader;
+using kexec::ReadImageHeader;
 
 constexpr size_t kTextOffset = 0x08;
 constexpr size_t kImageSize = 0x10;

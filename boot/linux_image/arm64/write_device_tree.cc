@@ -11,7 +11,7 @@
 // array. The tree is the one this kernel got with /chosen rewritten, as Linux's drivers/of/kexec.c
 // does it.
 
-namespace boot {
+namespace kexec {
 
 using base::BootInfo;
 using base::CellCounts;
@@ -210,4 +210,4 @@ Status BuildParameters(const NextBoot& next, Span<uint8_t> buffer, PhysAddr dest
   return Ok{};
 }
 
-}  // namespace boot
+}  // namespace kexec

@@ -5,7 +5,7 @@
 #include "kernel/arch/x86_64/start.h"
 #include "kernel/base/boot_info.h"
 #include "kernel/base/panic.h"
-#include "kernel/base/print.h"
+#include "kernel/console/print.h"
 #include "kernel/cpus/panic.h"
 
 namespace {
@@ -30,7 +30,7 @@ extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
     return reinterpret_cast<const void*>(range.begin.raw());
   };
   auto note = [](const char* text, uint64_t value) {
-    base::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
+    console::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
   };
   boot::ReadBootParams(*params, boot_params, base::BootReader(map, note), &info);
   KernelMain(info);

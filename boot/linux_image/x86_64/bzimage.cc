@@ -7,6 +7,8 @@
 
 namespace boot {
 
+using kexec::ImageHeader;
+
 namespace {
 
 constexpr size_t kSectorBytes = 512;

@@ -13,6 +13,8 @@
 namespace boot {
 namespace {
 
+using kexec::ImageHeader;
+
 constexpr size_t kPayloadOffset = 1024;
 constexpr size_t kFileBytes = 8192;
 

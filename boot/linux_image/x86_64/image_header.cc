@@ -3,7 +3,9 @@
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/kexec/linux_boot.h"
 
-namespace boot {
+namespace kexec {
+
+using boot::ParseBzImage;
 
 const unsigned kLinuxChecksumBits = 32;
 
@@ -11,4 +13,4 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
   return ParseBzImage(file, arch::PagingLevels(), header, why);
 }
 
-}  // namespace boot
+}  // namespace kexec

@@ -10,9 +10,18 @@
 #include "kernel/kexec/linux_boot.h"
 #include "khocore/abi/scratch.h"
 
-namespace boot {
+namespace kexec {
 
 using base::MemoryRegion;
+using boot::BootParams;
+using boot::E820Entry;
+using boot::KhoData;
+using boot::kLoaderTypeUnassigned;
+using boot::kSetupDataE820;
+using boot::kSetupDataKho;
+using boot::kSetupHeaderOffset;
+using boot::SetupData;
+using boot::SetupHeader;
 using khocore::ErrorCode;
 using khocore::Ok;
 using khocore::PhysAddr;
@@ -159,4 +168,4 @@ khocore::Status BuildParameters(const NextBoot& next, Span<uint8_t> buffer, Phys
   return Ok{};
 }
 
-}  // namespace boot
+}  // namespace kexec

@@ -18,6 +18,9 @@ namespace {
 
 using base::BootInfo;
 using base::MemoryType;
+using kexec::BuildParameters;
+using kexec::NextBoot;
+using kexec::ParametersSize;
 using khocore::ErrorCode;
 using khocore::PhysAddr;
 using khocore::PhysRange;

@@ -4,7 +4,7 @@
 #include "kernel/arch/x86_64/start.h"
 #include "kernel/base/boot_info.h"
 #include "kernel/base/panic.h"
-#include "kernel/base/print.h"
+#include "kernel/console/print.h"
 #include "kernel/cpus/panic.h"
 
 namespace {
@@ -25,7 +25,7 @@ extern "C" [[noreturn]] void PvhBoot(uint64_t start_info) {
     return reinterpret_cast<const void*>(range.begin.raw());
   };
   auto note = [](const char* text, uint64_t value) {
-    base::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
+    console::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
   };
   if (!boot::ReadStartInfo(start_info, base::BootReader(map, note), &info)) {
     base::Panic("no hvm_start_info at 0x%lx", start_info);

@@ -10,7 +10,7 @@ from pathlib import Path
 from khorig.vm.elf_file import ElfFile
 from khorig.vm.errors import InfraError
 
-# The linker script puts these around the records (kernel/rig/scenario.h).
+# The linker script puts these around the records (kernel/handover/scenario.h).
 _BEGIN = "__scenarios_begin"
 _END = "__scenarios_end"
 _RECORD = struct.Struct("<QQB")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from khorig.vm.elf_file import ElfFile
 
-_MAGIC = 0x4D59534B  # kernel/base/symbols.h
+_MAGIC = 0x4D59534B  # kernel/cpus/symbols.h
 
 
 class Symbols:
-    """The symbol table that a kernel image carries (kernel/base/symbols.h), read from its ELF."""
+    """The symbol table that a kernel image carries (kernel/cpus/symbols.h), read from its ELF."""
 
     def __init__(self, elf_path: Path) -> None:
         """An ELF without the table gives no names; a missing one raises OSError."""

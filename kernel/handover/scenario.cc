@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/rig/scenario.h"
+#include "kernel/handover/scenario.h"
 
 #include <string.h>
 
-#include "kernel/base/print.h"
+#include "kernel/console/print.h"
 
-extern "C" const rig::Scenario __scenarios_begin[];
-extern "C" const rig::Scenario __scenarios_end[];
+extern "C" const handover::Scenario __scenarios_begin[];
+extern "C" const handover::Scenario __scenarios_end[];
 
-namespace rig {
+namespace handover {
 
-using base::Print;
+using console::Print;
 
 const Scenario* FindScenario(const char* name) {
   for (const Scenario* at = __scenarios_begin; at != __scenarios_end; ++at) {
@@ -25,4 +25,4 @@ void ListScenarios() {
   }
 }
 
-}  // namespace rig
+}  // namespace handover

@@ -6,18 +6,16 @@
 #include "khocore/types.h"
 
 namespace handover {
+
 struct Generation;
 class Incoming;
 class Outgoing;
 struct Client;
-}  // namespace handover
-
-namespace rig {
 
 /// What a run does in each of its generations. Registered with `KHORIG_SCENARIO`; the host lists
 /// scenarios from the linker section without booting, reading the two strings.
 ///
-/// The functions are the scenario's part in the steps of `handover::Client`, after those of the
+/// The functions are the scenario's part in the steps of `Client`, after those of the
 /// clients, but `preserve` before theirs; null where there is nothing to do. What goes wrong is
 /// reported with `KHORIG_FAIL` or ended by `Require`.
 struct Scenario {
@@ -27,22 +25,22 @@ struct Scenario {
   bool expects_refusal;  ///< a generation after the first is expected to refuse its handover
 
   /// Who hands over besides the scenario itself (kernel/clients/list.h).
-  khocore::Span<const handover::Client* const> clients;
+  khocore::Span<const Client* const> clients;
   /// Makes the state of the first generation.
-  void (*create)(handover::Generation& generation) = nullptr;
+  void (*create)(Generation& generation) = nullptr;
   /// Takes back what `preserve` of the previous generation handed over, without writing to it.
-  void (*restore)(handover::Incoming& incoming) = nullptr;
+  void (*restore)(Incoming& incoming) = nullptr;
   /// Checks the content of what `restore` took back.
-  void (*verify)(handover::Incoming& incoming) = nullptr;
+  void (*verify)(Incoming& incoming) = nullptr;
   /// Preserves the state; may write fragments and add links to them.
-  void (*preserve)(handover::Outgoing& outgoing) = nullptr;
+  void (*preserve)(Outgoing& outgoing) = nullptr;
 };
 static_assert(offsetof(Scenario, expects_refusal) == 16);
 
 // AddressSanitizer would put red zones between the records of the section.
 #define KHORIG_SCENARIO(identifier)                                           \
   __attribute__((section(".khorig.scenarios"), used, no_sanitize("address"))) \
-  const ::rig::Scenario identifier
+  const ::handover::Scenario identifier
 
 /// The scenario of that name, or null.
 const Scenario* FindScenario(const char* name);
@@ -50,4 +48,4 @@ const Scenario* FindScenario(const char* name);
 /// Prints the names and summaries of all scenarios.
 void ListScenarios();
 
-}  // namespace rig
+}  // namespace handover

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/base/console_lock.h"
+#include "kernel/console/console_lock.h"
 
 #include <stdint.h>
 
@@ -7,8 +7,11 @@
 #include "kernel/arch/cpus.h"
 #include "kernel/base/panic.h"
 
-namespace base {
+namespace console {
 namespace {
+
+using base::IsPanicking;
+using base::StopIfPanicking;
 
 constexpr uint64_t kNobody = 0;
 constexpr unsigned kPatience = 1 << 16;  ///< of a CPU that panics
@@ -41,4 +44,4 @@ ConsoleLock::~ConsoleLock() {
   if (--depth == 0) __atomic_store_n(&owner, kNobody, __ATOMIC_RELEASE);
 }
 
-}  // namespace base
+}  // namespace console

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-namespace base {
+namespace cpus {
 
 /// The symbol table that the image carries. The linker script reserves section `.symbols`
 /// (`kSymbolTableBytes`, read-only, between `__symbols_begin` and `__symbols_end`); after linking,
@@ -24,4 +24,4 @@ struct SymbolEntry {
 /// The function that `pc` lies in, or null; `*offset` is the distance from its start.
 const char* FindSymbol(uint64_t pc, uint64_t* offset);
 
-}  // namespace base
+}  // namespace cpus

@@ -6,7 +6,7 @@
 #include "kernel/arch/cpu.h"
 #include "kernel/base/panic.h"
 
-namespace base {
+namespace arch {
 
 /// Mutual exclusion between CPUs, for what is short and off the paths that all of them take.
 class SpinLock {
@@ -14,8 +14,8 @@ class SpinLock {
   void Lock() {
     while (__atomic_exchange_n(&held_, 1, __ATOMIC_ACQUIRE) != 0) {
       while (__atomic_load_n(&held_, __ATOMIC_RELAXED) != 0) {
-        StopIfPanicking();
-        arch::Pause();
+        base::StopIfPanicking();
+        Pause();
       }
     }
   }
@@ -37,4 +37,4 @@ class SpinGuard {
   SpinLock& lock_;
 };
 
-}  // namespace base
+}  // namespace arch

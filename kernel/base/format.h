@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 
 namespace base {
 
@@ -17,11 +16,5 @@ void Format(Sink sink, void* context, const char* format, va_list arguments);
 /// Formats into `buffer` of `size` bytes, always terminated. Returns the length without truncation.
 size_t FormatTo(char* buffer, size_t size, const char* format, ...)
     __attribute__((format(printf, 3, 4)));
-
-/// Prints text for people to the console and the log ring.
-void Print(const char* format, ...) __attribute__((format(printf, 1, 2)));
-
-/// As `Print`, to the console alone: what is said while memory must not change.
-void PrintConsole(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
 }  // namespace base

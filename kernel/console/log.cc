@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/base/log.h"
+#include "kernel/console/log.h"
 
-namespace base {
+namespace console {
 namespace {
 
 using khocore::abi::LogHeader;
@@ -36,4 +36,4 @@ void UseLogRing(LogHeader* next) {
 
 void FreezeLog() { frozen = true; }
 
-}  // namespace base
+}  // namespace console

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 
 #include <gtest/gtest.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/base/symbols.h"
+#include "kernel/cpus/symbols.h"
 
 #include "kernel/arch/mmu.h"
 
 extern "C" const uint8_t __symbols_begin[];
 
-namespace base {
+namespace cpus {
 
 const char* FindSymbol(uint64_t pc, uint64_t* offset) {
   const auto* header = reinterpret_cast<const SymbolTableHeader*>(__symbols_begin);
@@ -30,4 +30,4 @@ const char* FindSymbol(uint64_t pc, uint64_t* offset) {
   return reinterpret_cast<const char*>(__symbols_begin) + entries[low - 1].name_offset;
 }
 
-}  // namespace base
+}  // namespace cpus

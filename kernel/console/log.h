@@ -4,7 +4,7 @@
 #include "khocore/abi/clients.h"
 #include "khocore/types.h"
 
-namespace base {
+namespace console {
 
 /// Where `Print` keeps its text besides the console: first a small ring in the image, then the ring
 /// in preserved memory that the next generation reads.
@@ -19,4 +19,4 @@ void UseLogRing(khocore::abi::LogHeader* ring);
 /// From here on nothing is appended: the ring's pages are sealed.
 void FreezeLog();
 
-}  // namespace base
+}  // namespace console

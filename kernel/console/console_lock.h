@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-namespace base {
+namespace console {
 
 /// Keeps what one CPU prints together. Recursive; a panicking CPU steals it after a timeout.
 class ConsoleLock {
@@ -12,4 +12,4 @@ class ConsoleLock {
   ConsoleLock& operator=(const ConsoleLock&) = delete;
 };
 
-}  // namespace base
+}  // namespace console

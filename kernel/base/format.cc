@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernel/base/print.h"
+#include "kernel/base/format.h"
 
-#include "kernel/arch/console.h"
-#include "kernel/base/console_lock.h"
-#include "kernel/base/log.h"
+#include <stdint.h>
 
 namespace base {
 namespace {
@@ -63,13 +61,6 @@ void PutBuffer(void* context, char byte) {
   ++buffer->length;
 }
 
-void PutConsole(void*, char byte) { arch::ConsolePut(byte); }
-
-void PutConsoleAndLog(void*, char byte) {
-  arch::ConsolePut(byte);
-  AppendToLog(byte);
-}
-
 }  // namespace
 
 void Format(Sink sink, void* context, const char* format, va_list arguments) {
@@ -124,21 +115,6 @@ size_t FormatTo(char* buffer, size_t size, const char* format, ...) {
   va_end(arguments);
   if (size != 0) buffer[target.length < size ? target.length : size - 1] = '\0';
   return target.length;
-}
-
-void Print(const char* format, ...) {
-  const ConsoleLock lock;
-  va_list arguments;
-  va_start(arguments, format);
-  Format(PutConsoleAndLog, nullptr, format, arguments);
-  va_end(arguments);
-}
-
-void PrintConsole(const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  Format(PutConsole, nullptr, format, arguments);
-  va_end(arguments);
 }
 
 }  // namespace base
