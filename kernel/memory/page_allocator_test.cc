@@ -2,6 +2,7 @@
 #include "kernel/memory/page_allocator.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -139,6 +140,57 @@ TEST_F(PageAllocatorTest, RangesTooLargeForMemoryAreRefused) {
   }
   EXPECT_EQ(allocator_.AllocateRange(1, uint64_t{8} << 30).error().code, ErrorCode::kOutOfMemory);
   EXPECT_EQ(allocator_.free_pages(), kPages);
+}
+
+/// 12 GiB of RAM from 4 GiB on, of which the host backs only what is touched.
+class LargePageAllocatorTest : public testing::Test {
+ protected:
+  static constexpr uint64_t kGiB = uint64_t{1} << 30;
+  static constexpr PhysRange kRam{PhysAddr::FromRaw(4 * kGiB), 12 * kGiB};
+
+  LargePageAllocatorTest()
+      : bytes_(mmap(nullptr, kRam.size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)),
+        storage_(PageFrame::Containing(kRam.begin), kRam.size / kPageSize) {
+    EXPECT_NE(bytes_, MAP_FAILED);
+    EXPECT_TRUE(memory_.AddWindow(kRam, static_cast<uint8_t*>(bytes_)).ok());
+    EXPECT_TRUE(storage_.table.Fill(kRam, FrameState::kFree).ok());
+    allocator_.Initialize(memory_, storage_.table);
+  }
+  ~LargePageAllocatorTest() override { munmap(bytes_, kRam.size); }
+
+  void* bytes_;
+  khocore::TestFrames storage_;
+  PhysicalMemory memory_;
+  PageAllocator allocator_;
+};
+
+TEST_F(LargePageAllocatorTest, RangesBeyondTheLargestOrderAreApart) {
+  constexpr uint64_t kSize = 5 * kGiB;
+  static_assert(kSize > Order::FromLog2(PageAllocator::kMaxOrder).bytes());
+  const auto first = allocator_.AllocateRange(kSize, kPageSize);
+  const auto second = allocator_.AllocateRange(kSize, kPageSize);
+  ASSERT_TRUE(first.ok());
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(first.value().size, kSize);
+  EXPECT_EQ(second.value().size, kSize);
+  EXPECT_TRUE(kRam.Contains(first.value()));
+  EXPECT_TRUE(kRam.Contains(second.value()));
+  EXPECT_FALSE(first.value().Overlaps(second.value()))
+      << std::hex << first.value().begin.raw() << " and " << second.value().begin.raw();
+  EXPECT_EQ(CountFrames(storage_.table, FrameState::kAllocated), 2 * kSize / kPageSize);
+  EXPECT_EQ(allocator_.free_pages(), (kRam.size - 2 * kSize) / kPageSize);
+  EXPECT_EQ(allocator_.AllocateRange(kSize, kPageSize).error().code, ErrorCode::kOutOfMemory);
+  ASSERT_TRUE(allocator_.FreeRange(first.value()).ok());
+  ASSERT_TRUE(allocator_.FreeRange(second.value()).ok());
+  EXPECT_EQ(allocator_.free_pages(), kRam.size / kPageSize);
+}
+
+TEST_F(LargePageAllocatorTest, AlignmentBeyondTheLargestOrderIsMet) {
+  const auto range = allocator_.AllocateRange(kPageSize, 8 * kGiB);
+  ASSERT_TRUE(range.ok());
+  EXPECT_EQ(range.value().begin.raw(), 8 * kGiB);
+  EXPECT_EQ(allocator_.free_pages(), kRam.size / kPageSize - 1);
 }
 
 TEST_F(PageAllocatorTest, RefusesWhatItDidNotHandOut) {
