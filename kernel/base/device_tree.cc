@@ -4,6 +4,8 @@
 #include <libfdt.h>
 #include <string.h>
 
+#include "khocore/fdt_view.h"
+
 namespace base {
 
 using khocore::Error;
@@ -91,8 +93,9 @@ Result<DeviceTree> DeviceTree::Open(const void* blob, uint64_t limit) {
   if (size < sizeof(fdt_header) || size > most) {
     return Error{ErrorCode::kFdtTotalSize, where, size, most};
   }
-  // Before version 17 the header does not say how long the structure is.
-  if (fdt_version(blob) < 17 || fdt_check_full(blob, size) != 0) {
+  // Before version 17 the header does not say how long the structure is. The check is khocore's
+  // own: libfdt's `fdt_check_full` may read the same tag forever, until its version 1.6.1 at least.
+  if (fdt_version(blob) < 17 || !khocore::FdtView().Open(blob, static_cast<uint32_t>(size))) {
     return Error{ErrorCode::kFdtStructure, where, size};
   }
   DeviceTree tree;

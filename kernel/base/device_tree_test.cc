@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <libfdt.h>
+#include <unistd.h>
 
 #include <functional>
 #include <string>
@@ -82,6 +83,21 @@ TEST(DeviceTreeOpen, RefusesABrokenStructure) {
   const auto structure = static_cast<char*>(tree.blob()) + fdt_off_dt_struct(tree.blob());
   fdt32_st(structure, 0x77);
   EXPECT_EQ(OpenError(tree.blob(), tree.size()), ErrorCode::kFdtStructure);
+}
+
+/// libfdt 1.6.1 adds such a length in 32 bits and comes back to a tag that it has seen; its
+/// `fdt_check_full` then never ends.
+TEST(DeviceTreeOpen, RefusesLengthsThatWrapAround) {
+  constexpr unsigned kSeconds = 10;  // for all of them, which take no time
+  TestTree tree;
+  auto* const property = static_cast<char*>(tree.blob()) + fdt_off_dt_struct(tree.blob()) +
+                         fdt_first_property_offset(tree.blob(), 0);
+  alarm(kSeconds);
+  for (uint32_t below = 1; below <= 64; ++below) {
+    fdt32_st(property + offsetof(struct fdt_property, len), -below);
+    EXPECT_EQ(OpenError(tree.blob(), tree.size()), ErrorCode::kFdtStructure) << below;
+  }
+  alarm(0);
 }
 
 /// The offset of the node at `path` in `source`.
