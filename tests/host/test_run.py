@@ -372,6 +372,7 @@ def test_a_failed_run_is_recorded(rig: Rig) -> None:
     sidecar = json.loads((recorded / "gen2.sealed.json").read_text())
     assert sidecar["root"] == "0x1000"
     assert (sidecar["machine"], sidecar["generation"], sidecar["at"]) == ("q35", 2, "sealed")
+    assert sidecar["page_shift"] == 12
 
 
 def test_a_failure_that_does_not_come_back_is_said(rig: Rig) -> None:

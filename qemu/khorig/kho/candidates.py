@@ -12,9 +12,9 @@ from khorig.kho.codecs import CODECS
 from khorig.kho.handover import Handover, decode_handover
 from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError, Problem
+from khorig.mem.formats.dump import PAGE_SHIFTS
 from khorig.mem.memory import PhysicalMemory
 
-PAGE_SHIFTS = (12, 14, 16)
 _MAX_DECODED = 16
 
 

@@ -9,6 +9,7 @@ from typing import Any, Callable, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.guest.facts import parse_frames, parse_scratch
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines.machine import Machine
 from khorig.vm.ram_image import save_ram_image
@@ -88,6 +89,7 @@ class StopImages:
         description = {
             "arch": self._machine.arch,
             "machine": self._machine.name,
+            "page_shift": GEOMETRY_4K.page_shift,  # of every kernel that the rig boots
             "generation": generation,
             "at": at,
             **self.facts.description(),

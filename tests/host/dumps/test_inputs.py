@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dumps.dump_files import WRITERS, kdump_bytes, used_pages, write_elf
+from dumps.dump_files import WRITERS, kdump_bytes, used_pages, write_described, write_elf
 from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage, typical_image
 
-from khorig.kho.snapshot import find_snapshot
+from khorig.kho.snapshot import NoHandover, find_snapshot
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats import UnreadableDump, open_dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
@@ -74,6 +74,33 @@ def test_what_a_core_says_of_its_kernel(tmp_path: Path) -> None:
         WRITERS[format](tmp_path / format, image().ram, facts())
         with open_dump(tmp_path / format) as dump:
             assert (dump.release, dump.page_shift) == ("7.3.0-test", 12)
+
+
+def test_a_run_states_the_page_size_of_its_images(tmp_path: Path) -> None:
+    """A root of two pages of 4 KiB reads as a sound one where pages have 16 KiB, so nothing in arm64's
+    memory tells that it is too large."""
+    assert image().root % (16 << 10) == 0
+    path = tmp_path / "described.ram"
+    for stated in (None, 12):
+        write_described(path, image().ram, {**facts(), "page_shift": stated})
+        with path.open("r+b") as file:
+            file.seek(image().root - RAM.begin + 4)
+            file.write(struct.pack(">I", 2 * PAGE))
+        with open_dump(path) as dump:
+            assert dump.page_shift == stated
+            if stated is None:
+                assert find_snapshot(dump).geometry.page_shift == 14
+            else:
+                with pytest.raises(NoHandover, match="totalsize 8192, expected 40 to 4096"):
+                    find_snapshot(dump)
+
+
+@pytest.mark.parametrize("stated", [13, "4096", -12, [], True])
+def test_a_page_size_that_is_none(stated: object, tmp_path: Path) -> None:
+    path = tmp_path / "described.ram"
+    write_described(path, image().ram, {**facts(), "page_shift": stated})
+    with pytest.raises(UnreadableDump, match="page_shift"):
+        open_dump(path)
 
 
 def test_holes_and_addresses_above_4_gib(tmp_path: Path) -> None:

@@ -106,8 +106,7 @@ def _frame_entry(r: RealImage, address: int) -> int:
 
 
 breaks("KHR-I001")(lambda r: r.write(_root(r), b"GARBAGE!"))
-# More than any page holds: two pages of 4 KiB would be a sound root where pages have 16 KiB.
-breaks("KHR-I002")(lambda r: r.write(_root(r) + 4, struct.pack(">I", (64 << 10) + 8)))
+breaks("KHR-I002")(lambda r: r.write(_root(r) + 4, struct.pack(">I", 2 * PAGE)))
 breaks("KHR-I003")(lambda r: r.replace(_root(r), b"kho-v4\0", b"kho-v9\0"))
 
 

@@ -11,6 +11,9 @@ from typing import Protocol, Sequence
 from khorig.mem.memory import PhysicalMemory, PhysRange
 
 
+PAGE_SHIFTS = (12, 14, 16)  # of the kernels that there are
+
+
 class DumpMemory(PhysicalMemory, Protocol):
     """Memory that lies in a file."""
 
@@ -47,7 +50,7 @@ class Dump:
     memory: DumpMemory
     arch: str | None = None  # "x86_64" or "arm64"
     machine: str | None = None
-    page_shift: int | None = None
+    page_shift: int | None = None  # where the file or its description states it
     release: str | None = None  # of the kernel that was running, where the file names it
     run: RunFacts | None = None
     lacks_crash_kernel: bool = False  # Linux wrote it, without the memory of its crash kernel

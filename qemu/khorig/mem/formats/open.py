@@ -129,7 +129,7 @@ def _described(path: Path, source: Source, name: str, sidecar: Sidecar) -> Dump:
             f"{source.size:#x} bytes of RAM, but its description says {sidecar.size:#x}"
         )
     memory = SegmentedMemory(source, sidecar.regions)
-    shift = _page_shift(sidecar.arch, {})
+    shift = sidecar.page_shift or _page_shift(sidecar.arch, {})
     return Dump(path, name, memory, sidecar.arch, sidecar.machine, shift, None, sidecar.run)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
 
-from khorig.mem.formats.dump import RunFacts
+from khorig.mem.formats.dump import PAGE_SHIFTS, RunFacts
 from khorig.mem.formats.errors import UnreadableDump
 from khorig.mem.guest_ram import RamRegion
 from khorig.mem.memory import PhysRange
@@ -25,6 +25,7 @@ class Sidecar:
     machine: str
     size: int  # bytes of the image
     regions: Sequence[RamRegion]
+    page_shift: int | None  # None in what an earlier version wrote
     run: RunFacts
 
 
@@ -56,6 +57,12 @@ def _optional(value: Any) -> int | None:
     return _number(value) if value else None
 
 
+def _page_shift(value: Any) -> int | None:
+    if value is not None and (type(value) is not int or value not in PAGE_SHIFTS):
+        raise ValueError(f"page_shift is {value!r}, not one of {PAGE_SHIFTS}")
+    return value
+
+
 def _sidecar(record: dict[str, Any]) -> Sidecar:
     frames = record.get("frames")
     run = RunFacts(
@@ -74,4 +81,5 @@ def _sidecar(record: dict[str, Any]) -> Sidecar:
     )
     regions = [RamRegion(*(_number(n) for n in entry)) for entry in record["ram_map"]]
     size = _number(record["size"])
-    return Sidecar(str(record["arch"]), str(record["machine"]), size, regions, run)
+    shift = _page_shift(record.get("page_shift"))
+    return Sidecar(str(record["arch"]), str(record["machine"]), size, regions, shift, run)
