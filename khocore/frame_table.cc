@@ -8,18 +8,10 @@
 namespace khocore {
 namespace {
 
-constexpr uint8_t kOrderMask = 0x1f;
-constexpr unsigned kStateShift = 5;
-constexpr uint8_t kStateMask = 3 << kStateShift;
-constexpr uint8_t kScratchBit = 0x80;
+using namespace frame_byte;
+
 constexpr uint64_t kChunkMask = FrameTable::kChunkFrames - 1;
 
-constexpr uint8_t Encode(FrameState state, unsigned order) {
-  return static_cast<uint8_t>(static_cast<unsigned>(state) << kStateShift | order);
-}
-constexpr FrameState StateOf(uint8_t byte) {
-  return static_cast<FrameState>((byte & kStateMask) >> kStateShift);
-}
 /// The byte of the other frames of a chunk with this summary.
 constexpr uint8_t TailOf(uint8_t summary) { return summary | FrameTable::kTail; }
 
@@ -27,19 +19,6 @@ static_assert(FrameTable::kPaged == (kScratchBit | Encode(FrameState::kNotRam, F
 
 // Whether one of the eight chunks has a page of its own.
 constexpr bool HasPaged(uint64_t word) { return HasZero(word ^ Repeat(FrameTable::kPaged)); }
-
-/// The bytes of a block: that of its first frame, and that of all others.
-struct BlockBytes {
-  uint8_t head;
-  uint8_t tail;
-
-  /// A word of a block that begins at its lowest byte: little-endian, as all of the machines are.
-  constexpr uint64_t FirstWord() const { return (Repeat(tail) & ~uint64_t{0xff}) | head; }
-};
-
-constexpr BlockBytes BytesFor(FrameState state, Order order) {
-  return {Encode(state, order.log2()), Encode(state, FrameTable::kTail)};
-}
 
 /// byte = (byte & keep) | bytes, for a block inside a chunk whose page this is. A block is aligned
 /// to its size: a small one lies in a part of one word, a larger one in whole words.
@@ -58,19 +37,20 @@ __attribute__((always_inline)) inline void MarkBlock(uint8_t* page, uint64_t off
   }
 }
 
-/// Whether (byte & mask) == bytes for each frame of such a block.
+/// Whether (byte & mask) == bytes for each frame of such a block, which has whole words.
 __attribute__((always_inline)) inline bool IsBlock(const uint8_t* page, uint64_t offset,
                                                    Order order, uint8_t mask, BlockBytes bytes) {
-  const uint8_t* at = page + AlignDown(offset, kWord);
-  if (order.pages() < kWord) {
-    const uint64_t all = (uint64_t{1} << (order.pages() * 8)) - 1;
-    return (((Load(at) >> offset % kWord * 8 & Repeat(mask)) ^ bytes.FirstWord()) & all) == 0;
-  }
+  const uint8_t* at = page + offset;
   if ((Load(at) & Repeat(mask)) != bytes.FirstWord()) return false;
   for (const uint8_t* const end = at + order.pages(); (at += kWord) != end;) {
     if ((Load(at) & Repeat(mask)) != Repeat(bytes.tail)) return false;
   }
   return true;
+}
+
+/// Whether a block has whole words of bytes, all of them in one chunk's page.
+bool IsLarge(Order order) {
+  return order.log2() >= kSmallOrders && order.log2() < FrameTable::kChunkOrder;
 }
 
 uint64_t LeadOf(PageFrame first) { return first.number() & kChunkMask; }
@@ -230,7 +210,7 @@ Status FrameTable::Set(Block block, FrameState state) {
   }
   uint8_t* page = PageOf(begin >> kChunkOrder);
   if (page == nullptr) return Error{ErrorCode::kOutOfMemory, block.begin(), kPageSize};
-  MarkBlock(page, begin & kChunkMask, block.order, kScratchBit, BytesFor(state, block.order));
+  MarkBlock(page, begin & kChunkMask, block.order, kScratchBit, BytesOf(state, block.order.log2()));
   return Ok{};
 }
 
@@ -301,7 +281,7 @@ uint64_t FrameTable::FindOther(Indexes frames, uint8_t mask, uint8_t want) const
   return frames.end;
 }
 
-Status FrameTable::ClaimPreserved(Block block) {
+Status FrameTable::ClaimOther(Block block) {
   const uint64_t found = block.begin().raw();
   if (block.order.log2() > kMaxOrder) {
     return Error{ErrorCode::kOrderRange, block.begin(), block.order.log2(), kMaxOrder};
@@ -311,13 +291,13 @@ Status FrameTable::ClaimPreserved(Block block) {
   }
   if (!Covers(block)) return Error{ErrorCode::kOutsideRam, block.begin(), found};
   const uint64_t begin = IndexOf(block.frame);
-  if (block.order.log2() < kChunkOrder && summaries_[begin >> kChunkOrder] == kPaged) {
+  if (IsLarge(block.order) && summaries_[begin >> kChunkOrder] == kPaged) {
     uint8_t* const page = pages_[begin >> kChunkOrder];
     constexpr uint8_t kUnused = Encode(FrameState::kFree, 0);
     if (IsBlock(page, begin & kChunkMask, block.order, kStateMask | kScratchBit,
                 {kUnused, kUnused})) {
       MarkBlock(page, begin & kChunkMask, block.order, 0,
-                BytesFor(FrameState::kPreserved, block.order));
+                BytesOf(FrameState::kPreserved, block.order.log2()));
       return Ok{};
     }
   }
@@ -332,24 +312,6 @@ Status FrameTable::ClaimPreserved(Block block) {
   return Error{ErrorCode::kInsideScratch, where, found};
 }
 
-Result<Order> FrameTable::Restore(PageFrame head) {
-  const uint64_t index = IndexOf(head);
-  if (Contains(head) && summaries_[index >> kChunkOrder] == kPaged) {
-    uint8_t* const page = pages_[index >> kChunkOrder];
-    const Order order = Order::FromLog2(page[index & kChunkMask] & kOrderMask);
-    const Block block{head, order};
-    if (order.log2() < kChunkOrder && block.IsAligned() && Covers(block) &&
-        IsBlock(page, index & kChunkMask, order, static_cast<uint8_t>(~kScratchBit),
-                BytesFor(FrameState::kPreserved, order))) {
-      MarkBlock(page, index & kChunkMask, order, kScratchBit,
-                BytesFor(FrameState::kAllocated, order));
-      return order;
-    }
-  }
-  return RestoreOther(head);
-}
-
-/// What is no block inside a chunk with a page, or not as it should be.
 Result<Order> FrameTable::RestoreOther(PageFrame head) {
   const uint8_t byte = Byte(head);
   if (StateOf(byte) == FrameState::kNotRam) return Error{ErrorCode::kOutsideRam, head.address()};
@@ -359,9 +321,19 @@ Result<Order> FrameTable::RestoreOther(PageFrame head) {
   const Block block{head, Order::FromLog2(byte & kOrderMask)};
   if (!Covers(block)) return Error{ErrorCode::kOverlap, head.address(), block.order.log2()};
   const uint64_t begin = IndexOf(head);
+  constexpr auto kAllButScratch = static_cast<uint8_t>(~kScratchBit);
+  if (IsLarge(block.order) && block.IsAligned() && summaries_[begin >> kChunkOrder] == kPaged) {
+    uint8_t* const page = pages_[begin >> kChunkOrder];
+    if (IsBlock(page, begin & kChunkMask, block.order, kAllButScratch,
+                BytesOf(FrameState::kPreserved, block.order.log2()))) {
+      MarkBlock(page, begin & kChunkMask, block.order, kScratchBit,
+                BytesOf(FrameState::kAllocated, block.order.log2()));
+      return block.order;
+    }
+  }
   const uint64_t end = begin + block.order.pages();
-  const uint64_t other = FindOther({begin + 1, end}, static_cast<uint8_t>(~kScratchBit),
-                                   Encode(FrameState::kPreserved, kTail));
+  const uint64_t other =
+      FindOther({begin + 1, end}, kAllButScratch, Encode(FrameState::kPreserved, kTail));
   if (other != end) {
     return Error{ErrorCode::kOverlap, (head + (other - begin)).address(), head.address().raw()};
   }

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "khocore/byte_words.h"
+#include "khocore/frame_byte.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 
 namespace khocore {
-
-/// What a page frame is used for.
-enum class FrameState : uint8_t {
-  kNotRam = 0,     ///< no RAM, or RAM that firmware keeps
-  kFree = 1,       ///< in the page allocator's free lists
-  kAllocated = 2,  ///< in use by this kernel
-  kPreserved = 3,  ///< handed over by the previous kernel and not yet restored
-};
 
 /// One byte per page frame: who uses it, and as part of a block of which order. The page
 /// allocator's view of memory, kept apart from the tracker so that the two can be compared.
@@ -31,8 +25,7 @@ enum class FrameState : uint8_t {
 /// Nothing in a chunk's page or in the u64 of a chunk without one is valid before `kPaged` says so.
 class FrameTable {
  public:
-  static constexpr unsigned kTail = 31;
-  static_assert(kTail > kMaxOrder);
+  static constexpr unsigned kTail = frame_byte::kTail;
   /// A chunk is what a page of bytes describes.
   static constexpr unsigned kChunkOrder = kPageShift;
   static constexpr uint64_t kChunkFrames = uint64_t{1} << kChunkOrder;
@@ -109,14 +102,19 @@ class FrameTable {
   /// Errors: `kOrderRange`, `kUnaligned`, `kOutsideRam` (not covered, or a frame that is
   /// `kNotRam`), `kInsideScratch`, `kOverlap` (a frame in use, or claimed before); `where` is the
   /// first such frame, `found` the address of the block. Nothing is marked on error.
-  Status ClaimPreserved(Block block);
+  Status ClaimPreserved(Block block) {
+    return ClaimSmall(block) ? Status(Ok{}) : ClaimOther(block);
+  }
 
   /// Takes a preserved block into use: every page once, only if it was preserved, and with the
   /// order it was preserved with. The frames become `kAllocated`, so a second time fails.
   /// Errors: `kOutsideRam`, `kNotPreserved` (free, in use, restored before, or not the first frame
   /// of a block), `kOverlap` when a tail frame does not belong to the block. Nothing is changed on
   /// error.
-  Result<Order> Restore(PageFrame head);
+  Result<Order> Restore(PageFrame head) {
+    unsigned order = 0;
+    return RestoreSmall(head, &order) ? Result<Order>(Order::FromLog2(order)) : RestoreOther(head);
+  }
 
  private:
   /// Pages that no chunk has yet, described in the first of them.
@@ -130,6 +128,28 @@ class FrameTable {
     uint64_t end = 0;
   };
 
+  /// Where a block lies whose bytes are a part of one word.
+  struct SmallBlock {
+    uint8_t* word;   ///< aligned; null for any other block
+    unsigned shift;  ///< of its first byte
+    uint64_t bytes;  ///< the word, shifted so that it begins with the block
+  };
+
+  /// The word with the byte of `frame`, and so with all of a small block that begins there. Null
+  /// when its chunk has no page. Frames of a chunk that are not in the table are `kNotRam`.
+  SmallBlock FindWord(PageFrame frame) const {
+    const uint64_t chunk = (frame.number() >> kChunkOrder) - (first_.number() >> kChunkOrder);
+    if (chunk >= chunk_count_ || summaries_[chunk] != kPaged) return {};
+    const uint64_t offset = frame.number() % kChunkFrames;
+    uint8_t* const word = pages_[chunk] + AlignDown(offset, kWord);
+    const auto shift = static_cast<unsigned>(offset % kWord * 8);
+    return {word, shift, Load(word) >> shift};
+  }
+  /// Changes what a small block is, from bytes that were just found.
+  static void ChangeSmall(const SmallBlock& at, uint64_t change) {
+    Store(at.word, Load(at.word) ^ change << at.shift);
+  }
+
   bool Contains(PageFrame frame) const { return frame - first_ < count_; }
   uint64_t IndexOf(PageFrame frame) const { return (frame - first_) + lead_; }
   Indexes IndexesIn(PhysRange range) const;
@@ -139,6 +159,11 @@ class FrameTable {
   Status Change(Indexes frames, uint8_t keep, uint8_t add);
   Status ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add);
   Status SetOrder(PageFrame frame, unsigned order);
+  // The two halves of claiming and restoring. The first, for blocks that are found small and as
+  // they should be, is inlined into the loops over blocks; false leaves it all to the second.
+  bool ClaimSmall(Block block);
+  Status ClaimOther(Block block);
+  bool RestoreSmall(PageFrame head, unsigned* order);
   Result<Order> RestoreOther(PageFrame head);
   /// The first frame with (byte & mask) != want, or the end. `mask` has all bits of the order or
   /// none, and then `want` is a tail.
@@ -154,5 +179,35 @@ class FrameTable {
   uint8_t** pages_ = nullptr;
   Spare* spare_ = nullptr;
 };
+
+inline bool FrameTable::ClaimSmall(Block block) {
+  using namespace frame_byte;
+  const unsigned order = block.order.log2();
+  if (order >= kSmallOrders || !block.IsAligned()) return false;
+  const SmallBlock small = FindWord(block.frame);
+  if (small.word == nullptr) return false;
+  constexpr uint64_t kUsed = Repeat(kStateMask | kScratchBit);
+  constexpr uint64_t kUnused = Repeat(Encode(FrameState::kFree, 0));
+  if ((small.bytes & kUsed & kSmallMask[order]) != (kUnused & kSmallMask[order])) return false;
+  const uint64_t claimed = BytesOf(FrameState::kPreserved, order).FirstWord();
+  ChangeSmall(small, (small.bytes ^ claimed) & kSmallMask[order]);
+  return true;
+}
+
+inline bool FrameTable::RestoreSmall(PageFrame head, unsigned* order) {
+  using namespace frame_byte;
+  const SmallBlock small = FindWord(head);
+  if (small.word == nullptr) return false;
+  *order = small.bytes & kOrderMask;
+  if (*order >= kSmallOrders || !Block{head, Order::FromLog2(*order)}.IsAligned()) return false;
+  const uint64_t claimed = BytesOf(FrameState::kPreserved, *order).FirstWord();
+  if (((small.bytes ^ claimed) & Repeat(static_cast<uint8_t>(~kScratchBit)) & kSmallMask[*order]) !=
+      0) {
+    return false;
+  }
+  constexpr uint8_t kChange = Encode(FrameState::kPreserved, 0) ^ Encode(FrameState::kAllocated, 0);
+  ChangeSmall(small, Repeat(kChange) & kSmallMask[*order]);
+  return true;
+}
 
 }  // namespace khocore

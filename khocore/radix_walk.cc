@@ -66,11 +66,16 @@ class Walk {
 
   Status Leaf(PhysAddr address, const uint64_t* words, uint64_t prefix) {
     constexpr uint64_t kCount = abi::kRadixBitmapBits / 64;
+    // The order bit of a key lies in its prefix, unless that is zero: so a leaf has one order.
+    Block first;
+    const bool one_order = prefix != 0 && DecodeRadixKey(prefix << abi::kRadixBitmapLog2, &first);
     for (uint64_t i = SkipZeros(words, 0, kCount); i < kCount;
          i = SkipZeros(words, i + 1, kCount)) {
       for (uint64_t bits = words[i]; bits != 0; bits &= bits - 1) {
         const uint64_t bit = i * 64 + static_cast<uint64_t>(__builtin_ctzll(bits));
-        const Status visited = Key(address, prefix << abi::kRadixBitmapLog2 | bit);
+        const Status visited =
+            one_order ? visitor_.block({first.frame + (bit << first.order.log2()), first.order})
+                      : Key(address, prefix << abi::kRadixBitmapLog2 | bit);
         if (!visited.ok()) KHOCORE_RETURN_IF_ERROR(broken_(visited.error()));
       }
     }
