@@ -34,7 +34,7 @@ class Checker {
   Result<FragmentReader> OpenRoot(PhysAddr root) const;
   bool CheckTree(PageFrame root, PhysAddr map);
   Status EnterNode(PageFrame node, PageFrame root);
-  Status ClaimBlock(Block block);
+  void ClaimBlock(Block block);
 
   void CheckFragments(const FragmentReader& root);
   void CheckLink(const Level& level);
@@ -121,10 +121,10 @@ bool Checker::CheckTree(PageFrame root, PhysAddr map) {
   bool whole = true;
   const auto node = [&](PageFrame page, unsigned) { return EnterNode(page, root); };
   const auto block = [&](Block claimed) -> Status {
-    const Status status = ClaimBlock(claimed);
-    if (!status.ok()) Found(status.error());
+    ClaimBlock(claimed);
     if (go_on_) return Ok{};
-    return status;
+    return Error{ErrorCode::kOverlap,
+                 claimed.begin()};  // ends the walk; the cause is found already
   };
   const auto broken = [&](const Error& error) -> Status {
     whole = false;
@@ -154,18 +154,18 @@ Status Checker::EnterNode(PageFrame node, PageFrame root) {
   return Ok{};
 }
 
-Status Checker::ClaimBlock(Block block) {
+void Checker::ClaimBlock(Block block) {
   const Status claimed = frames_.ClaimPreserved(block);
   if (claimed.ok()) {
     ++summary_.blocks;
     summary_.pages += block.order.pages();
-    return claimed;
+    return;
   }
   Error error = claimed.error();
   if (error.code == ErrorCode::kInsideScratch && !scratch_.Overlaps({error.where, kPageSize})) {
     error.code = ErrorCode::kOverlap;  // a marked page: a node
   }
-  return error;
+  Found(error);
 }
 
 void Checker::CheckFragments(const FragmentReader& root) {

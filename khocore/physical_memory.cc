@@ -42,4 +42,11 @@ Status PhysicalMemory::AddWindow(PhysRange range, void* bytes) {
   return Ok{};
 }
 
+PhysRange PhysicalMemory::WindowOf(PhysAddr address) const {
+  for (size_t i = 0; i < count_; ++i) {
+    if (windows_[i].range.Contains({address, 1})) return windows_[i].range;
+  }
+  return {};
+}
+
 }  // namespace khocore

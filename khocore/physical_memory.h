@@ -42,6 +42,9 @@ class PhysicalMemory {
     return bytes;
   }
 
+  /// The window that `address` lies in, or an empty range.
+  PhysRange WindowOf(PhysAddr address) const;
+
   /// The windows in the order of their addresses, `index < window_count()`.
   PhysRange window(size_t index) const { return windows_[index].range; }
   size_t window_count() const { return count_; }

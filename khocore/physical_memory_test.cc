@@ -31,6 +31,16 @@ TEST_F(PhysicalMemoryTest, FindsOnlyInsideOneWindow) {
   EXPECT_EQ(memory_.Find(Range(0x1800, kMax)), nullptr);
 }
 
+TEST_F(PhysicalMemoryTest, NamesTheWindowOfAnAddress) {
+  ASSERT_OK(memory_.AddWindow(Range(0x1000, 0x1000), bytes_));
+  ASSERT_OK(memory_.AddWindow(Range(0x3000, 0x2000), bytes_ + 0x2000));
+  EXPECT_EQ(memory_.WindowOf(PhysAddr::FromRaw(0x1fff)), Range(0x1000, 0x1000));
+  EXPECT_EQ(memory_.WindowOf(PhysAddr::FromRaw(0x3000)), Range(0x3000, 0x2000));
+  for (const uint64_t none : {uint64_t{0}, uint64_t{0xfff}, uint64_t{0x2000}, uint64_t{0x5000}}) {
+    EXPECT_EQ(memory_.WindowOf(PhysAddr::FromRaw(none)).size, 0u) << none;
+  }
+}
+
 TEST_F(PhysicalMemoryTest, MapNamesTheRange) {
   ASSERT_OK(memory_.AddWindow(Range(0x1000, 0x1000), bytes_));
   const Result<void*> inside = memory_.Map(Range(0x1800, 8));

@@ -34,6 +34,9 @@ constexpr uint64_t RadixSlot(uint64_t key, unsigned level) {
          (abi::kRadixTableEntries - 1);
 }
 
+/// The number of the leaf that `key` has its bit in.
+constexpr uint64_t RadixLeaf(uint64_t key) { return key >> abi::kRadixBitmapLog2; }
+
 /// The bit of `key` in its leaf.
 constexpr uint64_t RadixBit(uint64_t key) { return key & (abi::kRadixBitmapBits - 1); }
 

@@ -9,7 +9,6 @@ namespace {
 
 constexpr unsigned kTopLevel = abi::kRadixLevels - 1;
 
-constexpr uint64_t LeafNumber(uint64_t key) { return key >> abi::kRadixBitmapLog2; }
 constexpr uint64_t BitMask(uint64_t key) { return uint64_t{1} << (key & 63); }
 constexpr uint64_t BitWord(uint64_t key) { return RadixBit(key) / 64; }
 
@@ -21,12 +20,6 @@ inline bool FillSlot(uint64_t* slot, PageFrame node) {
   uint64_t empty = 0;
   return __atomic_compare_exchange_n(slot, &empty, node.address().raw(), false, __ATOMIC_RELEASE,
                                      __ATOMIC_RELAXED);
-}
-
-/// Whether the bit was clear before.
-inline bool SetBit(uint64_t* leaf, uint64_t key) {
-  return (__atomic_fetch_or(&leaf[BitWord(key)], BitMask(key), __ATOMIC_ACQ_REL) & BitMask(key)) ==
-         0;
 }
 
 /// Whether the bit was set before.
@@ -114,7 +107,7 @@ void Tracker::Join(const Tracker& other) {
   page_count_ += other.page_count_;
 }
 
-Status Tracker::Preserve(Block block) {
+Status Tracker::PreserveAnywhere(Block block) {
   KHOCORE_RETURN_IF_ERROR(CheckBlock(*memory_, block));
   const uint64_t key = RadixKey(block);
   uint64_t* leaf = FindLeaf(key);
@@ -123,8 +116,11 @@ Status Tracker::Preserve(Block block) {
     if (!made.ok()) return made.error();
     leaf = made.value();
   }
+  const PhysRange window = memory_->WindowOf(block.begin());
+  last_ram_ = PageFrame::Containing(PhysAddr::FromRaw(AlignUp(window.begin.raw(), kPageSize)));
+  last_ram_pages_ = PageFrame::Containing(window.end()) - last_ram_;
   last_leaf_ = leaf;
-  last_leaf_number_ = LeafNumber(key);
+  last_leaf_number_ = RadixLeaf(key);
   if (!SetBit(leaf, key)) {
     return Error{ErrorCode::kAlreadyPreserved, block.begin(), block.order.log2()};
   }
@@ -225,7 +221,7 @@ Result<uint64_t*> Tracker::AllocateNode(PageFrame* page) {
 }
 
 uint64_t* Tracker::FindLeaf(uint64_t key) const {
-  if (last_leaf_ != nullptr && last_leaf_number_ == LeafNumber(key)) return last_leaf_;
+  if (last_leaf_number_ == RadixLeaf(key)) return last_leaf_;
   uint64_t* node = Node(root_);
   for (unsigned level = kTopLevel; level > 0; --level) {
     const uint64_t below = LoadSlot(&node[RadixSlot(key, level)]);

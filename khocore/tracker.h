@@ -3,6 +3,7 @@
 
 #include "khocore/page_source.h"
 #include "khocore/physical_memory.h"
+#include "khocore/radix_key.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 
@@ -36,7 +37,9 @@ class Tracker {
   /// Marks a block. Errors: `kOrderRange`, `kUnaligned`, `kOutsideRam` (of the block, or of a page
   /// of the source), `kAlreadyPreserved` (the very same block), `kOutOfMemory`; on error the tree
   /// is as before, node for node, but for what other CPUs have done.
-  Status Preserve(Block block);
+  Status Preserve(Block block) {
+    return PreserveNear(block) ? Status(Ok{}) : PreserveAnywhere(block);
+  }
 
   /// Adds the nodes that `Preserve` of the block would add, so that it allocates nothing. Errors:
   /// as `Preserve` but for `kAlreadyPreserved`.
@@ -67,6 +70,18 @@ class Tracker {
   void Destroy();
 
  private:
+  /// The two halves of `Preserve`. The first is inlined into loops over blocks, and is for blocks
+  /// beside the last one: in the same leaf and the same window of RAM. False, and nothing done,
+  /// leaves it all to the second.
+  bool PreserveNear(Block block);
+  Status PreserveAnywhere(Block block);
+
+  /// Sets the bit of a block in its leaf. Whether it was clear before.
+  static bool SetBit(uint64_t* leaf, uint64_t key) {
+    const uint64_t bit = uint64_t{1} << (key % 64);
+    return (__atomic_fetch_or(&leaf[RadixBit(key) / 64], bit, __ATOMIC_ACQ_REL) & bit) == 0;
+  }
+
   uint64_t* Node(PageFrame page) const;
   Result<uint64_t*> AllocateNode(PageFrame* page);
   uint64_t* FindLeaf(uint64_t key) const;
@@ -81,10 +96,25 @@ class Tracker {
   PageFrame root_;
   /// The leaf that was used last, because neighbouring blocks share it. Nodes stay where they are.
   uint64_t* last_leaf_ = nullptr;
-  uint64_t last_leaf_number_ = 0;
+  uint64_t last_leaf_number_ = ~uint64_t{0};  ///< until there is one, of none
+  /// The pages of the window of RAM that was used last.
+  PageFrame last_ram_;
+  uint64_t last_ram_pages_ = 0;
   uint64_t node_count_ = 0;
   uint64_t block_count_ = 0;
   uint64_t page_count_ = 0;
 };
+
+inline bool Tracker::PreserveNear(Block block) {
+  if (block.order.log2() > kMaxOrder || !block.IsAligned()) return false;
+  const uint64_t before = block.frame - last_ram_;
+  if (before >= last_ram_pages_) return false;
+  if (last_ram_pages_ - before < block.order.pages()) return false;
+  const uint64_t key = RadixKey(block);
+  if (RadixLeaf(key) != last_leaf_number_ || !SetBit(last_leaf_, key)) return false;
+  ++block_count_;
+  page_count_ += block.order.pages();
+  return true;
+}
 
 }  // namespace khocore

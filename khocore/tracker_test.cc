@@ -177,6 +177,31 @@ TEST_F(TrackerTest, RefusesTheSameBlockTwice) {
   EXPECT_EQ(tracker_.page_count(), 8u);
 }
 
+TEST_F(TrackerTest, BlocksBesideThePreviousOneAreJudgedAsAnyOther) {
+  // The previous block has the same leaf, and lies in the last window with room behind it.
+  constexpr uint64_t kSmall = uint64_t{1} << 40;
+  AddUntouchableRam(kSmall, 5 * kPageSize);
+  const auto expect = [&](uint64_t address, unsigned order, ErrorCode code) {
+    EXPECT_ERROR(tracker_.Preserve(BlockAt(address, order)), code, address);
+  };
+  for (const unsigned order : {0u, 1u, 2u}) {
+    SCOPED_TRACE(order);
+    const uint64_t bytes = kPageSize << order;
+    ASSERT_OK(tracker_.Preserve(BlockAt(kSmall, order)));
+    expect(kSmall, order, ErrorCode::kAlreadyPreserved);
+    expect(kSmall - bytes, order, ErrorCode::kOutsideRam);
+    expect(kSmall + 8 * kPageSize, order, ErrorCode::kOutsideRam);
+    if (order > 0) expect(kSmall + kPageSize, order, ErrorCode::kUnaligned);
+    if (order > 0) expect(kSmall + 4 * kPageSize, order, ErrorCode::kOutsideRam);  // its end
+    if (order > 0) continue;
+    ASSERT_OK(tracker_.Preserve(BlockAt(kSmall + 4 * kPageSize, order)));
+    expect(kSmall + 5 * kPageSize, order, ErrorCode::kOutsideRam);
+  }
+  EXPECT_EQ(Blocks().size(), 4u);
+  EXPECT_EQ(tracker_.block_count(), 4u);
+  EXPECT_EQ(tracker_.page_count(), 8u);
+}
+
 TEST_F(TrackerTest, UnpreserveIsExact) {
   ASSERT_OK(tracker_.Preserve(BlockAt(kFree, 3)));
   const auto before = Pages();

@@ -43,6 +43,14 @@ KHORIG_PART size_t CopyWords(void* destination, const void* source, size_t size)
   return size / kWordSize * kWordSize;
 }
 
+/// As above for words that are no words of the machine: apart, because it takes all registers.
+template <typename T>
+[[gnu::noinline]] __attribute__((no_builtin)) size_t CopyPackedWords(void* destination,
+                                                                     const void* source,
+                                                                     size_t size) {
+  return CopyWords<T>(destination, source, size);
+}
+
 /// The bytes in front of the first word that differs.
 template <typename T>
 KHORIG_PART size_t EqualWords(const void* left, const void* right, size_t size) {
@@ -61,10 +69,12 @@ KHORIG_LIBC void* memcpy(void* destination, const void* source, size_t size) {
   size_t done = 0;
   if (BothAligned(to, from, 8)) {
     done = CopyWords<AlignedWord>(to, from, size);
+  } else if (size < kWordSize) {
+    // Bytes alone: what is left of a structure that has no more of its own.
   } else if (BothAligned(to, from, 4)) {
-    done = CopyWords<Word<4>>(to, from, size);
+    done = CopyPackedWords<Word<4>>(to, from, size);
   } else {
-    done = CopyWords<Word<1>>(to, from, size);
+    done = CopyPackedWords<Word<1>>(to, from, size);
   }
   for (; done < size; ++done) to[done] = from[done];
   return destination;
