@@ -17,9 +17,6 @@ constexpr uint8_t TailOf(uint8_t summary) { return summary | FrameTable::kTail; 
 
 static_assert(FrameTable::kPaged == (kScratchBit | Encode(FrameState::kNotRam, FrameTable::kTail)));
 
-// Whether one of the eight chunks has a page of its own.
-constexpr bool HasPaged(uint64_t word) { return HasZero(word ^ Repeat(FrameTable::kPaged)); }
-
 /// byte = (byte & keep) | bytes, for a block inside a chunk whose page this is. A block is aligned
 /// to its size: a small one lies in a part of one word, a larger one in whole words.
 __attribute__((always_inline)) inline void MarkBlock(uint8_t* page, uint64_t offset, Order order,
@@ -151,31 +148,31 @@ FrameTable::Run FrameTable::RunAt(PageFrame frame) const {
 }
 
 Status FrameTable::ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add) {
-  const uint64_t keep_word = Repeat(keep);
-  const uint64_t add_word = Repeat(add);
+  const auto changed = [=](uint8_t summary) -> uint8_t { return (summary & keep) | add; };
   // Whether a byte that is not `kPaged` may become it, or that one stay as it is.
   const bool may_be_paged = (add & kStateMask) == 0 && ((keep | add) & kScratchBit) != 0;
-  const bool keeps_paged = ((kPaged & keep) | add) == kPaged;
-  const bool simple = !may_be_paged && !keeps_paged;
-  for (uint64_t chunk = begin; chunk < end;) {
-    if (chunk % kWord == 0 && end - chunk >= kWord) {
-      const uint64_t word = Load(summaries_ + chunk);
-      const uint64_t changed = (word & keep_word) | add_word;
-      if ((simple && changed == word) || (!HasPaged(word) && (simple || !HasPaged(changed)))) {
-        Store(summaries_ + chunk, changed);
-        chunk += kWord;
-        continue;
-      }
+  const bool keeps_paged = changed(kPaged) == kPaged;
+  for (uint64_t chunk = begin; chunk < end; ++chunk) {
+    if (!keeps_paged) {  // those that are as they shall be stay
+      chunk +=
+          FindOtherByte({summaries_ + chunk, end - chunk}, static_cast<uint8_t>(~keep | add), add);
     }
-    const auto changed = static_cast<uint8_t>((summaries_[chunk] & keep) | add);
-    if (summaries_[chunk] == kPaged || changed == kPaged) {
-      uint8_t* page = PageOf(chunk);
-      if (page == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr(), kPageSize};
-      Update({page, kPageSize}, keep, add);
-    } else {
-      summaries_[chunk] = changed;
+    if (!may_be_paged) {
+      const size_t left = end - chunk;
+      const size_t without_page =
+          chunk_pages_ == 0 ? left : FindByte({summaries_ + chunk, left}, kPaged);
+      Update({summaries_ + chunk, without_page}, keep, add);
+      chunk += without_page;
     }
-    ++chunk;
+    if (chunk == end) break;
+    uint8_t& summary = summaries_[chunk];
+    if (summary != kPaged && changed(summary) != kPaged) {
+      summary = changed(summary);
+      continue;
+    }
+    uint8_t* page = PageOf(chunk);
+    if (page == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr(), kPageSize};
+    Update({page, kPageSize}, keep, add);
   }
   return Ok{};
 }
@@ -257,8 +254,15 @@ Status FrameTable::ClearScratch(PhysRange range) {
 }
 
 uint64_t FrameTable::FindOther(Indexes frames, uint8_t mask, uint8_t want) const {
+  const bool paged_differs = (kPaged & mask) != want;
   for (uint64_t at = frames.begin; at < frames.end;) {
     const uint64_t chunk = at >> kChunkOrder;
+    if (paged_differs && (at & kChunkMask) == 0) {  // chunks without a page that are the same
+      const Span<const uint8_t> whole{summaries_ + chunk, (frames.end >> kChunkOrder) - chunk};
+      const size_t same = FindOtherByte(whole, mask, want);
+      at += same << kChunkOrder;
+      if (same != 0) continue;
+    }
     const uint64_t chunk_end = (chunk + 1) << kChunkOrder;
     const uint64_t end = chunk_end < frames.end ? chunk_end : frames.end;
     if (summaries_[chunk] == kPaged) {
@@ -271,12 +275,6 @@ uint64_t FrameTable::FindOther(Indexes frames, uint8_t mask, uint8_t want) const
     if ((at & kChunkMask) == 0 && (summary & mask) != want) return at;
     if ((TailOf(summary) & mask) != want) return at + ((at & kChunkMask) == 0 ? 1 : 0);
     at = end;
-    // Eight chunks of which each is the same throughout.
-    while (at % (kWord * kChunkFrames) == 0 && frames.end - at >= kWord * kChunkFrames) {
-      const uint64_t word = Load(summaries_ + (at >> kChunkOrder));
-      if ((word & Repeat(mask)) != Repeat(want) || HasPaged(word)) break;
-      at += kWord * kChunkFrames;
-    }
   }
   return frames.end;
 }
