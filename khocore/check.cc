@@ -10,6 +10,37 @@
 namespace khocore {
 namespace {
 
+/// Where the marked pages lie. They are few and far apart, or many, which are kept as one range
+/// that has others between them.
+class Marks {
+ public:
+  void Add(PageFrame page) {
+    Range& last = ranges_[count_ == 0 ? 0 : count_ - 1];
+    const bool touches = count_ != 0 && (page == last.end || page + 1 == last.begin);
+    if (!touches && count_ < kMaxRanges) {
+      ranges_[count_++] = {page, page + 1};
+      return;
+    }
+    if (page < last.begin) last.begin = page;
+    if (last.end < page + 1) last.end = page + 1;
+  }
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (unsigned i = 0; i < count_; ++i) {
+      visit(PhysRange{ranges_[i].begin.address(), (ranges_[i].end - ranges_[i].begin) * kPageSize});
+    }
+  }
+
+ private:
+  static constexpr unsigned kMaxRanges = 128;
+  struct Range {
+    PageFrame begin;
+    PageFrame end;
+  };
+  Range ranges_[kMaxRanges];
+  unsigned count_ = 0;
+};
+
 class Checker {
  public:
   Checker(const PhysicalMemory& memory, const Scratch& scratch, FrameTable& frames,
@@ -48,8 +79,7 @@ class Checker {
   FunctionRef<bool(const Error&)> report_;
   bool go_on_ = true;
   HandoverSummary summary_;
-  PageFrame marks_begin_ = PageFrame::FromNumber(~uint64_t{0});
-  PageFrame marks_end_;
+  Marks marks_;
   Level levels_[kMaxFragmentDepth];
   unsigned level_count_ = 0;
 };
@@ -81,15 +111,13 @@ HandoverSummary Checker::Run(PhysAddr root) {
 Status Checker::Mark(PageFrame page, ErrorCode again) {
   if (frames_.in_scratch(page)) return Error{again, page.address()};
   KHOCORE_RETURN_IF_ERROR(frames_.SetScratch({page.address(), kPageSize}));
-  if (page < marks_begin_) marks_begin_ = page;
-  if (marks_end_ < page + 1) marks_end_ = page + 1;
+  marks_.Add(page);
   return Ok{};
 }
 
 void Checker::ClearMarks() {
-  if (!(marks_begin_ < marks_end_)) return;
   // What is marked has its bytes already, so neither needs a page.
-  (void)frames_.ClearScratch({marks_begin_.address(), (marks_end_ - marks_begin_) * kPageSize});
+  marks_.ForEach([this](PhysRange marked) { (void)frames_.ClearScratch(marked); });
   for (size_t i = 0; i < scratch_.area_count(); ++i) (void)frames_.SetScratch(scratch_.area(i));
 }
 
