@@ -103,6 +103,7 @@ const Scenario& ChooseScenario(const Options& options) {
     StartCold(generation, scenario);
   }
   if (generation.is_last()) Finish();
+  if (scenario.work != nullptr) scenario.work(generation);
   static Outgoing outgoing(generation);
   Seal(outgoing, scenario);
   LoadAndJump(outgoing);

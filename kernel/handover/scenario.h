@@ -32,6 +32,9 @@ struct Scenario {
   void (*restore)(Incoming& incoming) = nullptr;
   /// Checks the content of what `restore` took back.
   void (*verify)(Incoming& incoming) = nullptr;
+  /// What each generation adds to its state before it hands that over: the rig's work and no part
+  /// of what a handover costs.
+  void (*work)(Generation& generation) = nullptr;
   /// Preserves the state; may write fragments and add links to them.
   void (*preserve)(Outgoing& outgoing) = nullptr;
 };

@@ -17,7 +17,7 @@ class PageAllocator : public khocore::PageSource {
  public:
   static constexpr unsigned kMaxOrder = 20;
   /// How many blocks are put anywhere in memory, the first ones that are allocated.
-  static constexpr unsigned kScattered = 16;
+  static constexpr unsigned kScattered = 8;
 
   /// Takes over every frame that is `kFree` and outside scratch, none of which heads a block.
   /// `memory` and `frames` outlive the allocator. Call once.

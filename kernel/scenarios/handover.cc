@@ -14,7 +14,6 @@ using clients::Stores;
 using clients::stores;
 using handover::Generation;
 using handover::Incoming;
-using handover::Outgoing;
 using khocore::Ok;
 using khocore::PageFrame;
 using khocore::Status;
@@ -76,11 +75,6 @@ void Verify(Incoming& incoming) {
   for (uint32_t of = 1; of < generation.options.generation; ++of) CheckStore(generation, of);
 }
 
-void Preserve(Outgoing& outgoing) {
-  LeaveStore(outgoing.generation());
-  PreserveBlocks(outgoing);
-}
-
 KHORIG_SCENARIO(handover) = {
     .name = "handover",
     .summary = "64 MiB in 2063 blocks of all orders, stores, log; every generation checks all",
@@ -89,7 +83,8 @@ KHORIG_SCENARIO(handover) = {
     .create = Create,
     .restore = RestoreBlocks,
     .verify = Verify,
-    .preserve = Preserve};
+    .work = LeaveStore,
+    .preserve = PreserveBlocks};
 
 }  // namespace
 }  // namespace scenarios

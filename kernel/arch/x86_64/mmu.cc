@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/x86_64/mmu.h"
 
+#include <string.h>
+
 #include "kernel/arch/mmu.h"
 #include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/io.h"
@@ -67,9 +69,16 @@ bool MapEntries(Span<uint64_t> entries, uint64_t begin, uint64_t flags, uint64_t
   return changed;
 }
 
-/// The entry for the GiB that `address` lies in, or null when there is no page for its table.
-uint64_t* HugeEntry(PageTables& tables, uint64_t address) {
-  return tables.Make(address, Leaf::kHugePage, kNewTableFromPool).data;
+/// Maps each GiB from `begin` on that is not mapped yet, up to the end of these entries or of the
+/// whole GiBs before `end`. Returns where it stopped: at an entry that is in use otherwise, too.
+uint64_t MapHugeEntries(Span<uint64_t> entries, uint64_t begin, uint64_t end, uint64_t no_execute) {
+  uint64_t at = begin;
+  for (uint64_t& entry : entries) {
+    if (entry != 0 || at % kHugePageSize != 0 || end - at < kHugePageSize) break;
+    entry = at | kPresent | kWritable | kLargePage | no_execute;
+    at += kHugePageSize;
+  }
+  return at;
 }
 
 /// Maps from `begin` to `end`, multiples of 2 MiB. Errors: as `MapRam`.
@@ -78,13 +87,17 @@ Status MapPages(PageTables& tables, uint64_t begin, uint64_t end, uint64_t flags
   const bool huge_pages = HasHugePages() && flags == 0;
   for (uint64_t at = begin; at < end;) {
     const PhysAddr where = PhysAddr::FromRaw(at);
-    uint64_t* const huge = HugeEntry(tables, at);
-    if (huge == nullptr) return khocore::Error{ErrorCode::kOutOfMemory, where};
-    if (*huge == 0 && huge_pages && at % kHugePageSize == 0 && end - at >= kHugePageSize) {
-      *huge = at | kPresent | kWritable | kLargePage | no_execute;
+    const Span<uint64_t> huge = tables.Make(at, Leaf::kHugePage, kNewTableFromPool);
+    if (huge.size == 0) return khocore::Error{ErrorCode::kOutOfMemory, where};
+    if (huge_pages) {
+      const uint64_t mapped = MapHugeEntries(huge, at, end, no_execute);
+      if (mapped != at) {
+        at = mapped;
+        continue;
+      }
     }
-    if ((*huge & kLargePage) != 0) {
-      if (flags != 0) return khocore::Error{ErrorCode::kOverlap, where, *huge, flags};
+    if ((huge[0] & kLargePage) != 0) {
+      if (flags != 0) return khocore::Error{ErrorCode::kOverlap, where, huge[0], flags};
       at = AlignDown(at, kHugePageSize) + kHugePageSize;
       continue;
     }
@@ -122,18 +135,19 @@ void ProtectImagePages(PageTables& tables) {
     return (ImageAddress(at) - kImageBase) / khocore::kPageSize;
   };
   const struct {
-    uint64_t end;
+    uint64_t* end;
     uint64_t flags;
-  } parts[] = {{index(__text_end), kPresent},
-               {index(__rodata_end), kPresent | no_execute},
-               {index(__image_end), kPresent | kWritable | no_execute},
-               {entries.size, 0}};
-  uint64_t i = 0;
+  } parts[] = {{&entries[index(__text_end)], kPresent},
+               {&entries[index(__rodata_end)], kPresent | no_execute},
+               {&entries[index(__image_end)], kPresent | kWritable | no_execute}};
+  uint64_t* entry = entries.begin();
   for (const auto& part : parts) {
-    for (; i < part.end; ++i) {
-      entries[i] = part.flags == 0 ? 0 : (entries[i] & kTableAddress) | part.flags;
+    const uint64_t flags = part.flags;
+    for (uint64_t* const end = part.end; entry != end; ++entry) {
+      *entry = (*entry & kTableAddress) | flags;
     }
   }
+  memset(entry, 0, static_cast<size_t>(entries.end() - entry) * sizeof(*entry));
   entries[index(__stack_guard)] = 0;
 }
 
