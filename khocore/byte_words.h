@@ -11,8 +11,6 @@ namespace khocore {
 // Eight bytes are handled at once: blocks have many frames, and RAM has many chunks.
 inline constexpr size_t kWord = sizeof(uint64_t);
 constexpr uint64_t Repeat(uint8_t byte) { return byte * uint64_t{0x0101010101010101}; }
-/// Zero when no byte of `word` is.
-constexpr uint64_t ZerosOf(uint64_t word) { return (word - Repeat(1)) & ~word & Repeat(0x80); }
 
 /// Bytes are read and written as aligned words: not all machines take others.
 using Word = uint64_t __attribute__((may_alias));
@@ -59,22 +57,18 @@ inline size_t FindOtherByte(Span<const uint8_t> bytes, uint8_t mask, uint8_t wan
   return static_cast<size_t>(at - bytes.begin());
 }
 
-/// The index of the first byte that is `wanted`, or the size.
+/// The index of the first byte that is `wanted`, which has the highest bit, or the size.
 inline size_t FindByte(Span<const uint8_t> bytes, uint8_t wanted) {
-  constexpr size_t kTurn = 8 * kWord;
   const uint8_t* at = bytes.begin();
-  const uint8_t* const end = bytes.end();
-  for (; at != end && *at != wanted; ++at) {
-    while (IsAligned(at) && end - at >= static_cast<ptrdiff_t>(kTurn)) {
-      uint64_t zeros = 0;
-#pragma clang loop unroll(full)
-      for (size_t i = 0; i < kTurn; i += kWord) zeros |= ZerosOf(Load(at + i) ^ Repeat(wanted));
-      if (zeros != 0) break;
-      at += kTurn;
+  while (at != bytes.end()) {
+    // Few bytes have that bit.
+    at += FindOtherByte({at, static_cast<size_t>(bytes.end() - at)}, wanted & 0x80, 0);
+    while (at != bytes.end() && (*at & 0x80) != 0) {
+      if (*at == wanted) return static_cast<size_t>(at - bytes.begin());
+      ++at;
     }
-    if (at == end || *at == wanted) break;
   }
-  return static_cast<size_t>(at - bytes.begin());
+  return bytes.size;
 }
 
 }  // namespace khocore

@@ -55,14 +55,13 @@ uint64_t AddressLimit() {
 /// Maps the 2 MiB pages that are not mapped yet, and adds `flags` to those that are. Returns
 /// whether an entry in use was changed.
 bool MapEntries(Span<uint64_t> entries, uint64_t begin, uint64_t flags, uint64_t no_execute) {
+  const uint64_t wanted = flags | kPresent;
   bool changed = false;
   uint64_t at = begin;
   for (uint64_t& entry : entries) {
-    if (entry & kPresent) {
-      changed = changed || (entry & flags) != flags;
-      entry |= flags;
-    } else {
-      entry = at | flags | kPresent | kWritable | kLargePage | no_execute;
+    if ((entry & wanted) != wanted) {
+      changed = changed || (entry & kPresent) != 0;
+      entry = entry & kPresent ? entry | flags : at | wanted | kWritable | kLargePage | no_execute;
     }
     at += kLargePageSize;
   }
