@@ -131,13 +131,21 @@
   lsl \line, \scratch, \line
   sub \scratch, \line, #1
   bic \begin, \begin, \scratch
-  cmp \begin, \end
-  b.hs .Ldone_\@
-.Lnext_\@:
+.Lturn_\@:
+  add \scratch, \begin, \line, lsl #3
+  cmp \scratch, \end
+  b.hi .Lrest_\@
+.rept 8
   dc civac, \begin
   add \begin, \begin, \line
+.endr
+  b .Lturn_\@
+.Lrest_\@:
   cmp \begin, \end
-  b.lo .Lnext_\@
+  b.hs .Ldone_\@
+  dc civac, \begin
+  add \begin, \begin, \line
+  b .Lrest_\@
 .Ldone_\@:
   dsb sy
 .endm
