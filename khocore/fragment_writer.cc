@@ -21,6 +21,10 @@ using abi::kFdtTagSize;
 constexpr uint64_t kReservations = AlignUp(sizeof(FdtHeader), sizeof(FdtReservation));
 constexpr uint64_t kStructure = kReservations + sizeof(FdtReservation);
 
+constexpr Text kCompatibleName = abi::kCompatibleProperty;
+constexpr Text kDataName = abi::kDataProperty;
+constexpr Text kSizeName = abi::kSizeProperty;
+
 /// What an open fragment keeps in the name of a property, because offsets in the strings block are
 /// not known yet: how far from the end of the page the name begins, and where the property before
 /// this one is.
@@ -31,7 +35,7 @@ static_assert(kPageSize <= uint64_t{1} << kPreviousShift);
 }  // namespace
 
 FragmentWriter::FragmentWriter(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker,
-                               const char* compatible)
+                               Text compatible)
     : pages_(pages), tracker_(tracker), structure_end_(kStructure) {
   const Result<PageFrame> page = pages.AllocatePage();
   if (!page.ok()) {
@@ -47,20 +51,21 @@ FragmentWriter::FragmentWriter(const PhysicalMemory& memory, PageSource& pages, 
   }
   AppendTag(abi::kFdtBeginNode);
   AppendTag(0);  // the root's name
-  (void)PropertyString(abi::kCompatibleProperty, compatible);
+  (void)PropertyString(kCompatibleName, compatible);
 }
 
 FragmentWriter::~FragmentWriter() { Drop(); }
 
-Status FragmentWriter::BeginNode(const char* name) {
+Status FragmentWriter::BeginNode(Text name) {
   if (!IsOpen()) return status_;
-  const uint64_t size = strlen(name) + 1;
-  if (size > kPageSize || kFdtTagSize + AlignUp(size, kFdtTagSize) > Room()) return FailNoSpace();
+  if (name.size > kPageSize || kFdtTagSize + AlignUp(name.size, kFdtTagSize) > Room()) {
+    return FailNoSpace();
+  }
   AppendTag(abi::kFdtBeginNode);
-  AppendBytes(name, size);
+  AppendBytes(name.begin, name.size);
   ++depth_;
   after_subnode_ = false;
-  return status_;
+  return Ok{};
 }
 
 Status FragmentWriter::EndNode() {
@@ -70,33 +75,34 @@ Status FragmentWriter::EndNode() {
   AppendTag(abi::kFdtEndNode);
   --depth_;
   after_subnode_ = true;
-  return status_;
+  return Ok{};
 }
 
-Status FragmentWriter::Property(const char* name, Span<const uint8_t> value) {
+Status FragmentWriter::Property(Text name, Span<const uint8_t> value) {
   if (!IsOpen()) return status_;
   if (after_subnode_) return FailStructure();
   return AppendProperty(PlaceName(name), value.data, value.size);
 }
 
-Status FragmentWriter::PropertyU64(const char* name, uint64_t value) {
-  return Property(name, {reinterpret_cast<const uint8_t*>(&value), sizeof(value)});
+Status FragmentWriter::PropertyU64(Text name, uint64_t value) {
+  if (!IsOpen()) return status_;
+  if (after_subnode_) return FailStructure();
+  return AppendU64(PlaceName(name), value);
 }
 
-Status FragmentWriter::PropertyString(const char* name, const char* value) {
-  return Property(name, {reinterpret_cast<const uint8_t*>(value), strlen(value) + 1});
+Status FragmentWriter::PropertyString(Text name, Text value) {
+  return Property(name, {reinterpret_cast<const uint8_t*>(value.begin), value.size});
 }
 
-Status FragmentWriter::Link(const char* name, PhysAddr data, uint64_t size) {
+Status FragmentWriter::Link(Text name, PhysAddr data, uint64_t size) {
   if (!BeginNode(name).ok()) return status_;
   if (link_names_.count != name_count_ || name_count_ == 0) {
-    link_names_.data = PlaceName(abi::kDataProperty);
-    link_names_.size = PlaceName(abi::kSizeProperty);
+    link_names_.data = PlaceName(kDataName);
+    link_names_.size = PlaceName(kSizeName);
     link_names_.count = name_count_;
   }
-  const uint64_t address = data.raw();
-  if (!AppendProperty(link_names_.data, &address, sizeof(address)).ok()) return status_;
-  if (!AppendProperty(link_names_.size, &size, sizeof(size)).ok()) return status_;
+  if (!AppendU64(link_names_.data, data.raw()).ok()) return status_;
+  if (!AppendU64(link_names_.size, size).ok()) return status_;
   return EndNode();
 }
 
@@ -144,13 +150,27 @@ Status FragmentWriter::AppendProperty(uint64_t name, const void* value, uint64_t
   if (name == 0 || size > kPageSize || sizeof(FdtProperty) + AlignUp(size, kFdtTagSize) > Room()) {
     return FailNoSpace();
   }
+  AppendPropertyHead(name, size);
+  AppendBytes(value, size);
+  return Ok{};
+}
+
+inline Status FragmentWriter::AppendU64(uint64_t name, uint64_t value) {
+  if (name == 0 || sizeof(FdtProperty) + sizeof(value) > Room()) return FailNoSpace();
+  AppendPropertyHead(name, sizeof(value));
+  // In the order of a CPU that is little-endian, as all of the machines are.
+  *WordAt(structure_end_) = static_cast<uint32_t>(value);
+  *WordAt(structure_end_ + sizeof(uint32_t)) = static_cast<uint32_t>(value >> 32);
+  structure_end_ += sizeof(value);
+  return Ok{};
+}
+
+inline void FragmentWriter::AppendPropertyHead(uint64_t name, uint64_t size) {
   const uint32_t property = structure_end_;
   AppendTag(abi::kFdtProperty);
   AppendTag(static_cast<uint32_t>(size));
   AppendTag(last_property_ << kPreviousShift | static_cast<uint32_t>(name));
-  AppendBytes(value, size);
   last_property_ = property;
-  return status_;
 }
 
 uint32_t* FragmentWriter::WordAt(uint64_t offset) {
@@ -168,23 +188,22 @@ void FragmentWriter::AppendBytes(const void* bytes, uint64_t size) {
   structure_end_ += AlignUp(size, kFdtTagSize);
 }
 
-uint64_t FragmentWriter::PlaceName(const char* name) {
-  const uint64_t size = strlen(name) + 1;
+uint64_t FragmentWriter::PlaceName(Text name) {
   // As libfdt does, the newest string that ends in the name is taken.
   uint64_t begin = strings_size_;
   for (uint32_t i = name_count_; i-- > 0;) {
     const uint64_t end = begin - NameSize(i, begin);
-    if (end + size <= begin && *NameAt(end + size) == *name &&
-        memcmp(NameAt(end + size), name, size) == 0) {
-      return end + size;
+    if (end + name.size <= begin && *NameAt(end + name.size) == *name.begin &&
+        memcmp(NameAt(end + name.size), name.begin, name.size) == 0) {
+      return end + name.size;
     }
     begin = end;
   }
-  if (size > Room()) return 0;
-  if (name_count_ < kKnownNames) name_sizes_[name_count_] = static_cast<uint16_t>(size);
+  if (name.size > Room()) return 0;
+  if (name_count_ < kKnownNames) name_sizes_[name_count_] = static_cast<uint16_t>(name.size);
   ++name_count_;
-  strings_size_ += static_cast<uint32_t>(size);
-  memcpy(bytes_ + kPageSize - strings_size_, name, size);
+  strings_size_ += static_cast<uint32_t>(name.size);
+  memcpy(bytes_ + kPageSize - strings_size_, name.begin, name.size);
   return strings_size_;
 }
 

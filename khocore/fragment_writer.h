@@ -9,6 +9,17 @@
 
 namespace khocore {
 
+/// A string with its NUL, that somebody else owns. A constant of this type need not be measured.
+struct Text {
+  constexpr Text(const char* text)  // NOLINT: meant to convert
+      : begin(text), size(__builtin_strlen(text) + 1) {}
+  /// `size` includes the NUL.
+  constexpr Text(const char* text, size_t size) : begin(text), size(size) {}
+
+  const char* begin;
+  size_t size;
+};
+
 /// Writes one fragment: a flattened device tree of at most one page (`abi/fdt.h`), byte for byte
 /// what libfdt's sequential writer makes of the same calls. Open, write front to back, close;
 /// nobody else is involved, so any number of fragments can be written at the same time.
@@ -19,7 +30,7 @@ class FragmentWriter {
  public:
   /// Takes a page from `pages`. `status()` tells whether that worked; all three outlive the writer.
   FragmentWriter(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker,
-                 const char* compatible);
+                 Text compatible);
   ~FragmentWriter();
   FragmentWriter(const FragmentWriter&) = delete;
   FragmentWriter& operator=(const FragmentWriter&) = delete;
@@ -30,15 +41,15 @@ class FragmentWriter {
   // Errors of all these: `kNoSpace`, `kFdtStructure` when there is no node to end, when a property
   // follows a subnode, or after `Close`.
 
-  Status BeginNode(const char* name);
+  Status BeginNode(Text name);
   Status EndNode();
-  Status Property(const char* name, Span<const uint8_t> value);
-  Status PropertyU64(const char* name, uint64_t value);  ///< CPU-native, as the ABI wants
-  Status PropertyString(const char* name, const char* value);
+  Status Property(Text name, Span<const uint8_t> value);
+  Status PropertyU64(Text name, uint64_t value);  ///< CPU-native, as the ABI wants
+  Status PropertyString(Text name, Text value);
 
   /// A subnode that points to `size` bytes of preserved memory at `data`: another fragment (`size`
   /// is a page) or a plain blob.
-  Status Link(const char* name, PhysAddr data, uint64_t size);
+  Status Link(Text name, PhysAddr data, uint64_t size);
 
   /// Finishes the tree, preserves the page and returns it; the page now belongs to the tracker's
   /// owner. Errors: the first error so far, `kFdtStructure` when a node is still open or the
@@ -60,9 +71,12 @@ class FragmentWriter {
   /// Writes a property whose name begins `name` bytes in front of the end of the page. Errors:
   /// `kNoSpace`, also when `name` is 0.
   Status AppendProperty(uint64_t name, const void* value, uint64_t size);
+  Status AppendU64(uint64_t name, uint64_t value);
+  /// The part of both in front of the value, once there is room.
+  void AppendPropertyHead(uint64_t name, uint64_t size);
   /// How far from the end of the page `name` begins, put there unless it is part of another name
   /// already. 0 when there is no room.
-  uint64_t PlaceName(const char* name);
+  uint64_t PlaceName(Text name);
   const char* NameAt(uint64_t distance) const {
     return reinterpret_cast<const char*>(bytes_ + kPageSize - distance);
   }

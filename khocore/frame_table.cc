@@ -196,7 +196,7 @@ Status FrameTable::Change(Indexes frames, uint8_t keep, uint8_t add) {
   return Ok{};
 }
 
-Status FrameTable::Set(Block block, FrameState state) {
+Status FrameTable::SetOther(Block block, FrameState state) {
   const uint64_t begin = IndexOf(block.frame);
   const uint8_t tail = Encode(state, kTail);
   if (block.order.log2() >= kChunkOrder) {

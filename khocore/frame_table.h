@@ -86,10 +86,17 @@ class FrameTable {
   Status Fill(PhysRange range, FrameState state);
   /// Marks all frames of `block`, whatever they were; whether they lie in scratch stays. The block
   /// is aligned and covered by the table.
-  Status Set(Block block, FrameState state);
+  Status Set(Block block, FrameState state) {
+    return SetSmall(block, state) ? Status(Ok{}) : SetOther(block, state);
+  }
   /// Makes a block of the end of a larger one in the same state: its other frames are marked as it
   /// needs them already, however many they are.
-  Status SplitOff(Block block) { return SetOrder(block.frame, block.order.log2()); }
+  Status SplitOff(Block block) {
+    const SmallBlock small = FindWord(block.frame);  // of its head alone
+    if (small.word == nullptr) return SetOrder(block.frame, block.order.log2());
+    ChangeSmall(small, (small.bytes ^ block.order.log2()) & frame_byte::kOrderMask);
+    return Ok{};
+  }
   /// Makes a block of its two halves, which are blocks of the same state: of as many frames.
   Status Join(Block whole);
   /// Marks the frames that `range` touches as lying in scratch; their state stays. Frames outside
@@ -159,8 +166,10 @@ class FrameTable {
   Status Change(Indexes frames, uint8_t keep, uint8_t add);
   Status ChangeChunks(uint64_t begin, uint64_t end, uint8_t keep, uint8_t add);
   Status SetOrder(PageFrame frame, unsigned order);
-  // The two halves of claiming and restoring. The first, for blocks that are found small and as
-  // they should be, is inlined into the loops over blocks; false leaves it all to the second.
+  // The two halves of marking, claiming and restoring. The first, for blocks that are found small
+  // and as they should be, is inlined into its callers; false leaves it all to the second.
+  bool SetSmall(Block block, FrameState state);
+  Status SetOther(Block block, FrameState state);
   bool ClaimSmall(Block block);
   Status ClaimOther(Block block);
   bool RestoreSmall(PageFrame head, unsigned* order);
@@ -179,6 +188,18 @@ class FrameTable {
   uint8_t** pages_ = nullptr;
   Spare* spare_ = nullptr;
 };
+
+inline bool FrameTable::SetSmall(Block block, FrameState state) {
+  using namespace frame_byte;
+  const unsigned order = block.order.log2();
+  if (order >= kSmallOrders) return false;
+  const SmallBlock small = FindWord(block.frame);
+  if (small.word == nullptr) return false;
+  const uint64_t bytes = BytesOf(state, order).FirstWord();
+  constexpr uint64_t kAllButScratch = ~Repeat(kScratchBit);
+  ChangeSmall(small, (small.bytes ^ bytes) & kAllButScratch & kSmallMask[order]);
+  return true;
+}
 
 inline bool FrameTable::ClaimSmall(Block block) {
   using namespace frame_byte;

@@ -26,7 +26,9 @@ FragmentTree::FragmentTree(uint64_t seed, uint64_t count, void* const* pages)
 void FragmentTree::MakePayload(uint64_t id, Payload* payload) const {
   base::Random random = payloads_.ForLaterSeed(id);
   const size_t size = random.Below(kMaxPayload);
-  for (size_t i = 0; i * sizeof(uint64_t) < size; ++i) payload->words[i] = random.Next();
+  const size_t words = (size + sizeof(uint64_t) - 1) / sizeof(uint64_t);
+#pragma clang loop unroll_count(8)
+  for (size_t i = 0; i < words; ++i) payload->words[i] = random.Next();
   payload->size = size;
 }
 

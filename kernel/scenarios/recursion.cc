@@ -31,9 +31,9 @@ using khocore::Status;
 using rig::Require;
 
 constexpr char kLink[] = "tree";
-constexpr char kCompatible[] = "khorig-tree-v1";
-constexpr char kId[] = "id";
-constexpr char kPayload[] = "payload";
+constexpr khocore::Text kCompatible = "khorig-tree-v1";
+constexpr khocore::Text kId = "id";
+constexpr khocore::Text kPayload = "payload";
 
 FragmentTree tree;
 
@@ -48,7 +48,9 @@ class NodeName {
     } while (id != 0);
     *--begin_ = 'f';
   }
-  const char* text() const { return begin_; }
+  khocore::Text text() const {
+    return {begin_, static_cast<size_t>(text_ + sizeof(text_) - begin_)};
+  }
 
  private:
   char text_[sizeof("f18446744073709551615")];
@@ -90,8 +92,9 @@ Result<FragmentReader> Open(const Incoming& incoming, uint64_t id) {
 }
 
 void CheckNode(const FragmentReader& reader, uint64_t expected_id) {
-  const uint64_t id = Require(reader.PropertyU64(reader.root(), kId), kId);
-  const Span<const uint8_t> found = Require(reader.Property(reader.root(), kPayload), kPayload);
+  const uint64_t id = Require(reader.PropertyU64(reader.root(), kId.begin), kId.begin);
+  const Span<const uint8_t> found =
+      Require(reader.Property(reader.root(), kPayload.begin), kPayload.begin);
   FragmentTree::Payload payload;
   tree.MakePayload(expected_id, &payload);
   if (id == expected_id && found.size == payload.size &&
@@ -112,7 +115,7 @@ Status RestoreNode(Incoming& incoming, uint64_t id) {
   if (!order.ok()) return order.error();
   uint64_t child = tree.first_child(id);
   const auto restore = [&](FragmentNode node, const char* name) -> Status {
-    if (child == 0 || strcmp(name, NodeName(child).text()) != 0) {
+    if (child == 0 || strcmp(name, NodeName(child).text().begin) != 0) {
       return Error{ErrorCode::kNotFound, reader.NodeAddress(node), 0, child};
     }
     const Result<PhysRange> link = reader.Link(node);
