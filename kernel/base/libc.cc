@@ -43,12 +43,46 @@ KHORIG_PART size_t CopyWords(void* destination, const void* source, size_t size)
   return size / kWordSize * kWordSize;
 }
 
-/// As above for words that are no words of the machine: apart, because it takes all registers.
+template <size_t Size>
+KHORIG_PART void CopyBytes(uint8_t*& to, const uint8_t*& from) {
+  struct __attribute__((may_alias)) Bytes {
+    uint8_t bytes[Size];
+  };
+  *reinterpret_cast<Bytes*>(to) = *reinterpret_cast<const Bytes*>(from);
+  to += Size;
+  from += Size;
+}
+
+/// Copies what is left behind turns of many words, front to back. Most names are that short.
+KHORIG_PART void CopyRest(uint8_t* to, const uint8_t* from, size_t size) {
+  for (; size >= kWordSize; size -= kWordSize) CopyBytes<kWordSize>(to, from);
+  if ((size & 4) != 0) CopyBytes<4>(to, from);
+  if ((size & 2) != 0) CopyBytes<2>(to, from);
+  if ((size & 1) != 0) *to = *from;
+}
+
+/// For words that are no words of the machine: apart, because that takes all registers.
 template <typename T>
 [[gnu::noinline]] __attribute__((no_builtin)) size_t CopyPackedWords(void* destination,
                                                                      const void* source,
                                                                      size_t size) {
   return CopyWords<T>(destination, source, size);
+}
+
+/// Copies what has turns of many words.
+[[gnu::noinline]] __attribute__((no_builtin)) void* CopyTurns(void* destination, const void* source,
+                                                              size_t size) {
+  size_t done = 0;
+  if (BothAligned(destination, source, 8)) {
+    done = CopyWords<AlignedWord>(destination, source, size);
+  } else if (BothAligned(destination, source, 4)) {
+    done = CopyPackedWords<Word<4>>(destination, source, size);
+  } else {
+    done = CopyPackedWords<Word<1>>(destination, source, size);
+  }
+  CopyRest(static_cast<uint8_t*>(destination) + done, static_cast<const uint8_t*>(source) + done,
+           size - done);
+  return destination;
 }
 
 /// The bytes in front of the first word that differs.
@@ -64,19 +98,15 @@ KHORIG_PART size_t EqualWords(const void* left, const void* right, size_t size) 
 }  // namespace
 
 KHORIG_LIBC void* memcpy(void* destination, const void* source, size_t size) {
+  if (size >= 8 * kWordSize) return CopyTurns(destination, source, size);
   auto* to = static_cast<uint8_t*>(destination);
   const auto* from = static_cast<const uint8_t*>(source);
-  size_t done = 0;
-  if (BothAligned(to, from, 8)) {
-    done = CopyWords<AlignedWord>(to, from, size);
-  } else if (size < kWordSize) {
-    // Bytes alone: what is left of a structure that has no more of its own.
-  } else if (BothAligned(to, from, 4)) {
-    done = CopyPackedWords<Word<4>>(to, from, size);
-  } else {
-    done = CopyPackedWords<Word<1>>(to, from, size);
+  if (BothAligned(to, from, kWordSize)) {
+    for (; size >= kWordSize; size -= kWordSize, to += kWordSize, from += kWordSize) {
+      *reinterpret_cast<AlignedWord*>(to) = *reinterpret_cast<const AlignedWord*>(from);
+    }
   }
-  for (; done < size; ++done) to[done] = from[done];
+  CopyRest(to, from, size);
   return destination;
 }
 
@@ -97,11 +127,12 @@ KHORIG_LIBC void* memset(void* destination, int value, size_t size) {
   const auto byte = static_cast<uint8_t>(value);
   for (; size != 0 && !BothAligned(to, to, kWordSize); --size) *to++ = byte;
   const uint64_t word = byte * 0x0101010101010101u;
-  constexpr size_t kTurn = 16 * kWordSize;
+  constexpr size_t kTurn = 64 * kWordSize;
   for (; size >= kTurn; size -= kTurn, to += kTurn) {
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < kTurn; i += kWordSize) *reinterpret_cast<AlignedWord*>(to + i) = word;
   }
+#pragma clang loop unroll_count(4)
   for (; size >= kWordSize; size -= kWordSize, to += kWordSize) {
     *reinterpret_cast<AlignedWord*>(to) = word;
   }
