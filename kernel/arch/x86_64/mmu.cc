@@ -197,7 +197,13 @@ void ProtectImage() {
   WriteCr3(ReadCr3());
 }
 
-Status MapRam(PhysRange range) { return MapIdentity(range, 0); }
+Status MapRam(PhysRange range) {
+  // What lies below is mapped from the start, and whatever has changed there is to stay.
+  constexpr PhysAddr kMapped = PhysAddr::FromRaw(kEarlyMapEnd);
+  if (range.Wraps() || !(range.begin < kMapped)) return MapIdentity(range, 0);
+  if (range.end() <= kMapped) return Ok{};
+  return MapIdentity({kMapped, range.end() - kMapped}, 0);
+}
 
 Status MapDevice(PhysRange range) { return MapIdentity(range, kWriteThrough | kCacheDisable); }
 
