@@ -29,7 +29,7 @@ namespace base {
 namespace {
 
 constexpr size_t kAlignments = 9;
-constexpr size_t kLongest = 300;
+constexpr size_t kLongest = 1100;  ///< some turns of the largest loop
 
 struct Buffer {
   Buffer() {
