@@ -28,7 +28,7 @@ struct Text {
 /// less and goes on in another one. A writer that goes out of scope unclosed gives its page back.
 class FragmentWriter {
  public:
-  /// Takes a page from `pages`. `status()` tells whether that worked; all three outlive the writer.
+  /// Takes a page from `pages`. `status()` is the error, if any; all three outlive the writer.
   FragmentWriter(const PhysicalMemory& memory, PageSource& pages, Tracker& tracker,
                  Text compatible);
   ~FragmentWriter();

@@ -89,8 +89,8 @@ class FrameTable {
   Status Set(Block block, FrameState state) {
     return SetSmall(block, state) ? Status(Ok{}) : SetOther(block, state);
   }
-  /// Makes a block of the end of a larger one in the same state: its other frames are marked as it
-  /// needs them already, however many they are.
+  /// Makes a block of the end of a larger one in the same state: only the head byte changes,
+  /// because its other frames are tails already.
   Status SplitOff(Block block) {
     const SmallBlock small = FindWord(block.frame);  // of its head alone
     if (small.word == nullptr) return SetOrder(block.frame, block.order.log2());

@@ -5,7 +5,7 @@
 
 namespace khocore {
 
-/// Fragments that are finished, on their way from the CPUs that wrote them to the one that links
+/// Lock-free hand-off of finished fragments from the CPUs that wrote them to the one that links
 /// them into the fragment or root above. Publishing takes no lock and waits for nobody; linking
 /// costs what there is to link, however much state hangs below.
 class Publications {

@@ -85,7 +85,7 @@ class Tracker {
   uint64_t* Node(PageFrame page) const;
   Result<uint64_t*> AllocateNode(PageFrame* page);
   uint64_t* FindLeaf(uint64_t key) const;
-  /// The leaf, made with what leads to it as far as that is not there.
+  /// Returns the leaf, creating missing ancestors.
   Result<uint64_t*> MakeLeaf(uint64_t key);
   /// The `levels` nodes that lead to the leaf of `key`, the leaf first, not in the tree yet.
   Result<uint64_t*> MakeBranch(uint64_t key, unsigned levels, PageFrame* made);

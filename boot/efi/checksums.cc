@@ -31,7 +31,7 @@ bool ReadDigits(const uint8_t* digits, uint64_t* value) {
 
 }  // namespace
 
-Listing FindChecksum(Span<const uint8_t> list, const char* name, uint64_t* checksum) {
+ChecksumResult FindChecksum(Span<const uint8_t> list, const char* name, uint64_t* checksum) {
   const size_t name_length = strlen(name);
   for (size_t at = 0; at < list.size;) {
     size_t end = at;
@@ -40,16 +40,16 @@ Listing FindChecksum(Span<const uint8_t> list, const char* name, uint64_t* check
     uint64_t value = 0;
     if (length <= kNameAt || !ReadDigits(list.data + at, &value) ||
         list.data[at + kDigits] != ' ') {
-      return Listing::kMalformed;
+      return ChecksumResult::kMalformed;
     }
     if (length - kNameAt == name_length &&
         memcmp(list.data + at + kNameAt, name, name_length) == 0) {
       *checksum = value;
-      return Listing::kListed;
+      return ChecksumResult::kListed;
     }
     at = end + 1;
   }
-  return Listing::kNotListed;
+  return ChecksumResult::kNotListed;
 }
 
 }  // namespace efi

@@ -7,15 +7,16 @@
 
 namespace efi {
 
-/// What a list of checksums says of a file.
-enum class Listing : uint8_t {
+/// The result of `FindChecksum`.
+enum class ChecksumResult : uint8_t {
   kListed,
   kNotListed,
-  kMalformed,  ///< the list is none
+  kMalformed,  ///< not a list of that format
 };
 
 /// Finds `name` in a list as `xxhsum -H1` writes it: 16 hexadecimal digits of XXH64, two characters
 /// (a space, and a space or `*`), the name, end of line. The bytes are untrusted.
-Listing FindChecksum(khocore::Span<const uint8_t> list, const char* name, uint64_t* checksum);
+ChecksumResult FindChecksum(khocore::Span<const uint8_t> list, const char* name,
+                            uint64_t* checksum);
 
 }  // namespace efi

@@ -24,13 +24,13 @@ class Line {
       fits_ = false;
     }
   }
-  Text End() {
+  LineResult End() {
     while (length_ != 0 && text_[length_ - 1] == ' ') --length_;
     text_[length_] = '\0';
-    return !ascii_        ? Text::kNotAscii
-           : !fits_       ? Text::kTooLong
-           : length_ == 0 ? Text::kEmpty
-                          : Text::kGood;
+    return !ascii_        ? LineResult::kNotAscii
+           : !fits_       ? LineResult::kTooLong
+           : length_ == 0 ? LineResult::kEmpty
+                          : LineResult::kGood;
   }
 
  private:
@@ -58,7 +58,7 @@ void DropOwnName(char* line) {
 
 }  // namespace
 
-Text ReadLoadOptions(const void* options, size_t bytes, char* line, size_t room) {
+LineResult ReadLoadOptions(const void* options, size_t bytes, char* line, size_t room) {
   Line text(line, room);
   for (size_t at = 0; options != nullptr && bytes - at >= sizeof(CHAR16); at += sizeof(CHAR16)) {
     CHAR16 c;
@@ -66,13 +66,13 @@ Text ReadLoadOptions(const void* options, size_t bytes, char* line, size_t room)
     if (c == 0) break;
     text.Put(c);
   }
-  const Text result = text.End();
-  if (result != Text::kGood) return result;
+  const LineResult result = text.End();
+  if (result != LineResult::kGood) return result;
   DropOwnName(line);
-  return line[0] == '\0' ? Text::kEmpty : Text::kGood;
+  return line[0] == '\0' ? LineResult::kEmpty : LineResult::kGood;
 }
 
-Text ReadFirstLine(Span<const uint8_t> file, char* line, size_t room) {
+LineResult ReadFirstLine(Span<const uint8_t> file, char* line, size_t room) {
   Line text(line, room);
   for (const uint8_t c : file) {
     if (c == '\n') break;

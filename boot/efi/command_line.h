@@ -9,8 +9,8 @@
 
 namespace efi {
 
-/// What became of a command line.
-enum class Text : uint8_t {
+/// The result of reading a command line.
+enum class LineResult : uint8_t {
   kGood,
   kEmpty,
   kTooLong,
@@ -20,9 +20,9 @@ enum class Text : uint8_t {
 /// The load options as a command line. Those that a firmware shell writes begin with the name of
 /// the application, "loader.efi", which is left out. `line` has room for `room` characters, the
 /// final zero included.
-Text ReadLoadOptions(const void* options, size_t bytes, char* line, size_t room);
+LineResult ReadLoadOptions(const void* options, size_t bytes, char* line, size_t room);
 
 /// The first line of a text file, without what is blank at its end.
-Text ReadFirstLine(khocore::Span<const uint8_t> file, char* line, size_t room);
+LineResult ReadFirstLine(khocore::Span<const uint8_t> file, char* line, size_t room);
 
 }  // namespace efi

@@ -14,14 +14,15 @@
 
 namespace efi {
 
-/// Finds what the firmware says of the machine besides memory, and fills in `rsdp` or `device_tree`
-/// of `info`. Returns null, or in words what the kernel needs and the firmware does not have.
+/// Reads the firmware's description of the machine besides memory, and fills in `rsdp` or
+/// `device_tree` of `info`. Returns null, or what the kernel needs and the firmware does not have,
+/// as text.
 const char* FindMachine(const EFI_SYSTEM_TABLE& system, base::BootInfo* info);
 
 /// Bytes that `BuildKernelParameters` needs at most, however many regions memory turns out to have.
 uint64_t KernelParametersSize(const kexec::NextBoot& boot);
 
-/// Writes what the kernel is told into the pages at `place`. Uses no service of the firmware.
+/// Writes the kernel's boot parameters into the pages at `place`. Uses no service of the firmware.
 /// Errors: `kNoSpace`, `kFdtStructure`.
 khocore::Status BuildKernelParameters(const kexec::NextBoot& boot, const MemoryMap& map,
                                       const EFI_SYSTEM_TABLE& system, khocore::PhysRange place);

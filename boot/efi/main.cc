@@ -3,12 +3,12 @@
 // The EFI loader. It finds beside itself
 //
 //     kernel         an image in Linux's boot format
-//     archive.cpio   what the kernel gets as initrd
+//     archive.cpio   the kernel's initrd
 //     cmdline.txt    its command line, unless the loader was started with load options
-//     checksums.txt  what the first two are (xxhsum -H1), optional
+//     checksums.txt  of the first two (xxhsum -H1), optional
 //
-// and enters the kernel as any loader of Linux does. Whatever cannot be done ends the machine with
-// one `error` event on the serial port, which is written to directly: what the firmware calls its
+// and enters the kernel as any loader of Linux does. An error ends the machine with
+// one `error` event on the serial port, which is written to directly: the firmware's
 // console may be elsewhere.
 
 #include <string.h>
@@ -45,7 +45,7 @@ Span<const uint8_t> Bytes(PhysRange range) {
   return {reinterpret_cast<const uint8_t*>(range.begin.raw()), range.size};
 }
 
-[[noreturn]] void EndForRoom(const char* what) {
+[[noreturn]] void EndOutOfMemory(const char* what) {
   EndWithError(RequestError::kNoMemory, "no-memory", "no room for %s", what);
 }
 
@@ -54,7 +54,7 @@ PhysRange ReadFile(const Folder& folder, const char* name, bool optional) {
   PhysRange file;
   const EFI_STATUS status = folder.Read(name, &file);
   if (!EFI_ERROR(status) || (optional && status == EFI_NOT_FOUND)) return file;
-  if (status == EFI_OUT_OF_RESOURCES) EndForRoom(name);
+  if (status == EFI_OUT_OF_RESOURCES) EndOutOfMemory(name);
   EndWithError(RequestError::kUsage, "file", "%s: %s", name,
                status == EFI_NOT_FOUND ? "not found beside the loader" : StatusName(status));
 }
@@ -62,12 +62,12 @@ PhysRange ReadFile(const Folder& folder, const char* name, bool optional) {
 void CheckFile(Span<const uint8_t> list, const char* name, Span<const uint8_t> file) {
   if (file.size == 0) EndWithError(RequestError::kUsage, "file", "%s: is empty", name);
   uint64_t wanted = 0;
-  const Listing listing = FindChecksum(list, name, &wanted);
-  if (listing == Listing::kMalformed) {
+  const ChecksumResult result = FindChecksum(list, name, &wanted);
+  if (result == ChecksumResult::kMalformed) {
     EndWithError(RequestError::kUsage, "file", "%s: not in the format of xxhsum -H1", kChecksums);
   }
   const uint64_t found = base::Hash(file.data, file.size);
-  if (listing == Listing::kListed && found != wanted) {
+  if (result == ChecksumResult::kListed && found != wanted) {
     EndWithError(RequestError::kUsage, "damaged",
                  "%s: its %lu bytes have the XXH64 %016lx, %s says %016lx", name, file.size, found,
                  kChecksums, wanted);
@@ -80,19 +80,19 @@ void ReadCommandLine(EFI_BOOT_SERVICES* services, EFI_HANDLE image, const Folder
   const EFI_STATUS status =
       services->HandleProtocol(image, &guid, reinterpret_cast<void**>(&loaded));
   const char* source = "load options";
-  Text text = Text::kEmpty;
+  LineResult text = LineResult::kEmpty;
   if (!EFI_ERROR(status)) {
     text = ReadLoadOptions(loaded->LoadOptions, loaded->LoadOptionsSize, command_line,
                            sizeof(command_line));
   }
-  if (text == Text::kEmpty) {
+  if (text == LineResult::kEmpty) {
     source = kCommandLine;
     text = ReadFirstLine(Bytes(ReadFile(folder, kCommandLine, true)), command_line,
                          sizeof(command_line));
   }
-  if (text == Text::kGood || text == Text::kEmpty) return;
+  if (text == LineResult::kGood || text == LineResult::kEmpty) return;
   EndWithError(RequestError::kUsage, "command-line", "%s: %s", source,
-               text == Text::kTooLong ? "too long" : "characters that are not ASCII");
+               text == LineResult::kTooLong ? "too long" : "characters that are not ASCII");
 }
 
 /// Puts the part of the image that is loaded where its header wants it.
@@ -112,7 +112,7 @@ PhysRange LoadKernel(EFI_BOOT_SERVICES* services, Span<const uint8_t> file,
 
 PhysRange AllocateParameters(EFI_BOOT_SERVICES* services, const kexec::NextBoot& boot) {
   const PhysRange place = AllocatePages(services, EfiLoaderData, KernelParametersSize(boot));
-  if (place.size == 0) EndForRoom("the parameters");
+  if (place.size == 0) EndOutOfMemory("the parameters");
   memset(reinterpret_cast<void*>(place.begin.raw()), 0, place.size);
   return place;
 }
@@ -120,7 +120,7 @@ PhysRange AllocateParameters(EFI_BOOT_SERVICES* services, const kexec::NextBoot&
 MemoryMap LeaveFirmware(EFI_BOOT_SERVICES* services, EFI_HANDLE image, unsigned* attempts) {
   MemoryMap map;
   EFI_STATUS status = AllocateMap(services, &map);
-  if (status == EFI_OUT_OF_RESOURCES) EndForRoom("the memory map");
+  if (status == EFI_OUT_OF_RESOURCES) EndOutOfMemory("the memory map");
   if (!EFI_ERROR(status)) status = ExitBootServices(services, image, &map, attempts);
   if (EFI_ERROR(status)) {
     EndWithError(RequestError::kUsage, "firmware", "the boot services do not end: %s",

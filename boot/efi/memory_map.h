@@ -19,15 +19,15 @@ struct MemoryMap {
 };
 
 /// Takes a buffer with room for the map as it is now and `kSpareDescriptors` more: taking it
-/// changes the map, and so does every driver that is told of the end of the boot services. Errors:
-/// EFI_OUT_OF_RESOURCES, and what the firmware answers.
+/// changes the map, and so does every driver with a handler for the end of the boot services.
+/// Errors: EFI_OUT_OF_RESOURCES, and what the firmware answers.
 inline constexpr size_t kSpareDescriptors = 64;
 EFI_STATUS AllocateMap(EFI_BOOT_SERVICES* services, MemoryMap* map);
 
 /// Ends the boot services with the map that is then valid in `*map`. The firmware refuses when the
 /// map has changed since it was asked for; then it is asked again, `kMaxAttempts` times in all.
-/// `*attempts` tells how often it took. After the first attempt no other service may be used,
-/// whatever comes of it. Errors: what the firmware answers.
+/// `*attempts` gets the number of attempts. After the first attempt no other service may be used,
+/// even if it failed. Errors: what the firmware answers.
 inline constexpr unsigned kMaxAttempts = 8;
 EFI_STATUS ExitBootServices(EFI_BOOT_SERVICES* services, EFI_HANDLE image, MemoryMap* map,
                             unsigned* attempts);

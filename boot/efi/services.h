@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-// UEFI specification 2.9. GNU-EFI's headers are C and say nothing of linkage.
+// UEFI specification 2.9. GNU-EFI's headers are C and declare no linkage.
 extern "C" {
 #include <efi.h>
 }

@@ -20,7 +20,7 @@ Span<const uint8_t> Bytes(const std::string& text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
-Listing Find(const std::string& list, const char* name, uint64_t* checksum) {
+ChecksumResult Find(const std::string& list, const char* name, uint64_t* checksum) {
   return FindChecksum(Bytes(list), name, checksum);
 }
 
@@ -28,12 +28,12 @@ TEST(ChecksumsTest, FindsTheFileOfThatName) {
   const std::string list =
       "00000000000000ff  kernel2\nfedcba9876543210  kernel\n0000000000000001 *other\n";
   uint64_t checksum = 0;
-  EXPECT_EQ(Find(list, "kernel", &checksum), Listing::kListed);
+  EXPECT_EQ(Find(list, "kernel", &checksum), ChecksumResult::kListed);
   EXPECT_EQ(checksum, 0xfedcba9876543210u);
-  EXPECT_EQ(Find(list, "other", &checksum), Listing::kListed);
+  EXPECT_EQ(Find(list, "other", &checksum), ChecksumResult::kListed);
   EXPECT_EQ(checksum, 1u);
-  EXPECT_EQ(Find(list, "kern", &checksum), Listing::kNotListed);
-  EXPECT_EQ(Find("", "kernel", &checksum), Listing::kNotListed);
+  EXPECT_EQ(Find(list, "kern", &checksum), ChecksumResult::kNotListed);
+  EXPECT_EQ(Find("", "kernel", &checksum), ChecksumResult::kNotListed);
 }
 
 TEST(ChecksumsTest, AnythingElseIsMalformed) {
@@ -41,45 +41,46 @@ TEST(ChecksumsTest, AnythingElseIsMalformed) {
   for (const char* list :
        {"\n", "kernel\n", "fedcba987654321g  kernel\n", "FEDCBA9876543210  x\n",
         "fedcba9876543210\n", "fedcba9876543210  ", "fedcba98765432100 kernel"}) {
-    EXPECT_EQ(Find(list, "kernel", &checksum), Listing::kMalformed) << list;
+    EXPECT_EQ(Find(list, "kernel", &checksum), ChecksumResult::kMalformed) << list;
   }
 }
 
-Text FirstLine(const std::string& file, std::string* line, size_t room = 32) {
+LineResult FirstLine(const std::string& file, std::string* line, size_t room = 32) {
   std::vector<char> buffer(room);
-  const Text result = ReadFirstLine(Bytes(file), buffer.data(), room);
+  const LineResult result = ReadFirstLine(Bytes(file), buffer.data(), room);
   *line = buffer.data();
   return result;
 }
 
 TEST(CommandLineTest, TakesTheFirstLineOfAFile) {
   std::string line;
-  EXPECT_EQ(FirstLine("a=1\tb=2 \r\nnot this\n", &line), Text::kGood);
+  EXPECT_EQ(FirstLine("a=1\tb=2 \r\nnot this\n", &line), LineResult::kGood);
   EXPECT_EQ(line, "a=1 b=2");
-  EXPECT_EQ(FirstLine("", &line), Text::kEmpty);
-  EXPECT_EQ(FirstLine(" \n", &line), Text::kEmpty);
-  EXPECT_EQ(FirstLine("b\xc3\xbc", &line), Text::kNotAscii);
-  EXPECT_EQ(FirstLine(std::string(31, 'x'), &line), Text::kGood);
-  EXPECT_EQ(FirstLine(std::string(32, 'x'), &line), Text::kTooLong);
+  EXPECT_EQ(FirstLine("", &line), LineResult::kEmpty);
+  EXPECT_EQ(FirstLine(" \n", &line), LineResult::kEmpty);
+  EXPECT_EQ(FirstLine("b\xc3\xbc", &line), LineResult::kNotAscii);
+  EXPECT_EQ(FirstLine(std::string(31, 'x'), &line), LineResult::kGood);
+  EXPECT_EQ(FirstLine(std::string(32, 'x'), &line), LineResult::kTooLong);
 }
 
-Text Options(const std::u16string& options, std::string* line) {
+LineResult Options(const std::u16string& options, std::string* line) {
   char buffer[64];
-  const Text result = ReadLoadOptions(options.data(), options.size() * 2, buffer, sizeof(buffer));
+  const LineResult result =
+      ReadLoadOptions(options.data(), options.size() * 2, buffer, sizeof(buffer));
   *line = buffer;
   return result;
 }
 
 TEST(CommandLineTest, TakesLoadOptionsWithoutTheNameOfTheApplication) {
   std::string line;
-  EXPECT_EQ(Options(u"a=1 b=2", &line), Text::kGood);
+  EXPECT_EQ(Options(u"a=1 b=2", &line), LineResult::kGood);
   EXPECT_EQ(line, "a=1 b=2");
-  EXPECT_EQ(Options(std::u16string(u"FS0:\\loader.EFI  a=1\0junk", 24), &line), Text::kGood);
+  EXPECT_EQ(Options(std::u16string(u"FS0:\\loader.EFI  a=1\0junk", 24), &line), LineResult::kGood);
   EXPECT_EQ(line, "a=1");
-  EXPECT_EQ(Options(u"loader.efi", &line), Text::kEmpty);
-  EXPECT_EQ(Options(u"a=\u00fc", &line), Text::kNotAscii);
-  EXPECT_EQ(Options(std::u16string(64, u'x'), &line), Text::kTooLong);
-  EXPECT_EQ(ReadLoadOptions(nullptr, 8, line.data(), 1), Text::kEmpty);
+  EXPECT_EQ(Options(u"loader.efi", &line), LineResult::kEmpty);
+  EXPECT_EQ(Options(u"a=\u00fc", &line), LineResult::kNotAscii);
+  EXPECT_EQ(Options(std::u16string(64, u'x'), &line), LineResult::kTooLong);
+  EXPECT_EQ(ReadLoadOptions(nullptr, 8, line.data(), 1), LineResult::kEmpty);
 }
 
 /// A device path of file path nodes behind one of another kind.

@@ -21,7 +21,7 @@ struct Exception {
   const void* registers = nullptr;
 };
 
-/// What the kernel does about exceptions; the architecture calls it and knows no more of it.
+/// The kernel's part in an exception, called by the architecture.
 struct ExceptionHandlers {
   /// Does not return.
   void (*panic)(const Exception& exception);

@@ -21,9 +21,9 @@ struct Segment {
 };
 
 /// Everything the jump needs, made while allocation is still possible. All its pages come from
-/// `pages`, outside every destination, so that the copy cannot run over its own code, stack or page
-/// tables. Segments and `pages` lie in `ram`, which is mapped during the copy, and when the next
-/// kernel starts with the MMU on. Errors: `kOutOfMemory`.
+/// `pages`, outside every destination, so that the copy cannot overwrite its own code, stack or
+/// page tables. Segments and `pages` lie in `ram`, which is mapped during the copy, and when the
+/// next kernel starts with the MMU on. Errors: `kOutOfMemory`.
 struct JumpPlan {
   khocore::PhysAddr control;  ///< first page of what the architecture prepared
 };

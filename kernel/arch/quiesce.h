@@ -4,8 +4,8 @@
 namespace arch {
 
 /// Switches off what could write to memory or interrupt the next kernel: interrupts, timers,
-/// interrupt controllers, bus mastering. Calls `said(what, count)` for each kind, as text for the
-/// log. Printing still works afterwards.
-void Quiesce(void (*said)(const char* what, unsigned count));
+/// interrupt controllers, bus mastering. Calls `report(what, count)` for each kind. Printing still
+/// works afterwards.
+void Quiesce(void (*report)(const char* what, unsigned count));
 
 }  // namespace arch

@@ -12,7 +12,7 @@ using khocore::PhysRange;
 
 bool StartedCpus::Await(size_t number, uint64_t nanoseconds) const {
   const uint64_t begin = Counter();
-  while (__atomic_load_n(&arrivals_[number], __ATOMIC_ACQUIRE) != kArrived) {
+  while (__atomic_load_n(&states_[number], __ATOMIC_ACQUIRE) != kOnline) {
     if (Counter() - begin > nanoseconds) return false;
     Pause();
   }
@@ -29,9 +29,9 @@ PhysRange StartedCpus::StackAround(uint64_t address) const {
   return {};
 }
 
-bool StartedCpus::Decide(size_t number, Arrival next) {
-  Arrival awaited = kAwaited;
-  return __atomic_compare_exchange_n(&arrivals_[number], &awaited, next, false, __ATOMIC_ACQ_REL,
+bool StartedCpus::Transition(size_t number, State next) {
+  State awaited = kAwaited;
+  return __atomic_compare_exchange_n(&states_[number], &awaited, next, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_ACQUIRE);
 }
 

@@ -14,27 +14,27 @@ class StartedCpus {
  public:
   void SetStack(size_t number, khocore::PhysRange stack) { stacks_[number] = stack; }
 
-  /// Called by the CPU that comes online. False when it is too late.
-  bool Arrive(size_t number) { return Decide(number, kArrived); }
+  /// Called by the CPU itself. False when it was abandoned before.
+  bool MarkOnline(size_t number) { return Transition(number, kOnline); }
 
   /// Waits until the CPU is online; false after `nanoseconds`.
   bool Await(size_t number, uint64_t nanoseconds) const;
 
-  /// Abandons the CPU. False when it came online meanwhile.
-  bool GiveUp(size_t number) { return Decide(number, kGivenUp); }
+  /// False when the CPU is online by now.
+  bool Abandon(size_t number) { return Transition(number, kAbandoned); }
 
   /// The stack that `address` lies in, the first CPU's included; empty when it lies in none.
   khocore::PhysRange StackAround(uint64_t address) const;
 
  private:
-  using Arrival = uint8_t;
-  static constexpr Arrival kAwaited = 0, kArrived = 1, kGivenUp = 2;
+  using State = uint8_t;
+  static constexpr State kAwaited = 0, kOnline = 1, kAbandoned = 2;
 
-  /// Whether the arrival becomes `next`; it changes once.
-  bool Decide(size_t number, Arrival next);
+  /// Leaves `kAwaited` for `next`. False when the CPU has left it before.
+  bool Transition(size_t number, State next);
 
   khocore::PhysRange stacks_[kMaxCpus] = {};
-  Arrival arrivals_[kMaxCpus] = {};
+  State states_[kMaxCpus] = {};
 };
 
 }  // namespace arch

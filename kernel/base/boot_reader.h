@@ -12,7 +12,7 @@ class BootReader {
  public:
   /// Returns the bytes of a range, or null when it cannot be read.
   using Map = khocore::FunctionRef<const void*(khocore::PhysRange)>;
-  /// Says what was ignored, and the address or number that was wrong.
+  /// Reports what was ignored, and the address or number that was wrong.
   using Note = khocore::FunctionRef<void(const char* text, uint64_t value)>;
 
   BootReader(Map map, Note note) : map_(map), note_(note) {}

@@ -15,7 +15,7 @@ class Foreign {
   /// Prints a `client` event for each subtree of the root, and keeps a copy of the root. Errors:
   /// those of links, `kOutOfMemory`.
   khocore::Status Restore(handover::Incoming& incoming);
-  /// Counts what nobody has restored.
+  /// Counts the blocks that were not restored.
   void Verify(handover::Incoming& incoming);
   /// Preserves every block that was handed over and not restored, with the order it came with.
   /// Nothing to do on a cold boot. Errors: `Tracker::Preserve`'s.

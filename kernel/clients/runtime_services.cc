@@ -35,7 +35,7 @@ PhysRange RangeOf(const RuntimeRegion& region) {
   return {PhysAddr::FromRaw(region.begin), region.size};
 }
 
-/// Nobody else reads this memory, so it is mapped for the purpose.
+/// Mapped here, because nothing else reads this memory.
 uint64_t HashOf(PhysRange range) {
   rig::Require(arch::MapRam(range), "runtime-services");
   return base::Hash(base::Direct<void>(range.begin), range.size);

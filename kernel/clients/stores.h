@@ -25,7 +25,7 @@ class Stores {
   /// Makes a store of `size` bytes with undefined content. The pointer is good until the next
   /// `Remove`. Errors: `kNoSpace` (too many stores, name too long), `kOutOfMemory`.
   khocore::Result<Store*> Create(handover::Generation& generation, const char* name, uint64_t size);
-  /// Gives a store's memory back. Errors: `kNotFound`, and those of walking it.
+  /// Frees a store. Errors: `kNotFound`, and those of walking it.
   khocore::Status Remove(handover::Generation& generation, const char* name);
   const Store* Find(const char* name) const;
 

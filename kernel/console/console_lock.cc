@@ -14,7 +14,7 @@ using base::IsPanicking;
 using base::StopIfPanicking;
 
 constexpr uint64_t kNobody = 0;
-constexpr unsigned kPatience = 1 << 16;  ///< of a CPU that panics
+constexpr unsigned kMaxPolls = 1 << 16;  ///< before a panicking CPU steals the lock
 
 uint64_t owner = kNobody;  ///< the CPU's number and 1
 unsigned depth = 0;        ///< the owner's business
@@ -29,7 +29,7 @@ ConsoleLock::ConsoleLock() {
                                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
          nobody = kNobody) {
       StopIfPanicking();
-      if (IsPanicking() && ++i == kPatience) {
+      if (IsPanicking() && ++i == kMaxPolls) {
         __atomic_store_n(&owner, self, __ATOMIC_RELAXED);
         depth = 0;
         break;

@@ -25,13 +25,13 @@ static_assert(kMemoryOrder.bytes() == arch::kCpuMemory);
 /// Canary in the lowest word of a stack: secondary stacks have no guard page.
 constexpr uint64_t kStackEnd = 0x6b686f7269673a29;
 constexpr size_t kLeftCpu = 1;
-constexpr unsigned kPatience = 1 << 20;  ///< looks at a CPU that should answer
+constexpr unsigned kMaxPolls = 1 << 20;  ///< for a CPU to stop
 
-/// What the CPUs tell each other. `round` goes up for every new work; `done` counts who has done
-/// it. Without work, CPUs leave.
+/// Work for all CPUs: `round` counts the works, `done` the CPUs that have finished the current one.
+/// A round without work makes the CPUs leave.
 struct {
   size_t count = 1;
-  size_t told = 1;  ///< to start, whether they came or not
+  size_t started = 1;  ///< whether they came online or not
   const Work* work = nullptr;
   uint32_t round = 0;
   uint32_t done = 0;
@@ -62,7 +62,7 @@ void StartRound(const Work* work) {
   __atomic_add_fetch(&shared.round, 1, __ATOMIC_RELEASE);
 }
 
-/// What every CPU but the first does all its life.
+/// The loop of every CPU but the first.
 void WaitAndWork(size_t number) {
   for (uint32_t seen = 0;;) {
     while (__atomic_load_n(&shared.round, __ATOMIC_ACQUIRE) == seen) {
@@ -92,7 +92,7 @@ bool StartOne(const base::BootInfo& info, size_t number, PageAllocator& allocato
   const PhysRange memory{block.value().address(), arch::kCpuMemory};
   stack_ends[number] = reinterpret_cast<uint64_t*>(memory.begin.raw());
   *stack_ends[number] = kStackEnd;
-  shared.told = number + 1;
+  shared.started = number + 1;
   switch (arch::StartCpu(info, number, memory, WaitAndWork, PrintNote)) {
     case arch::StartResult::kStarted:
       return true;
@@ -141,11 +141,11 @@ void RunOnAllCpus(Work work) {
 }
 
 void ParkCpus(void (*loop)()) {
-  if (shared.told == 1) return;
+  if (shared.started == 1) return;
   shared.loop = loop;
   StartRound(nullptr);
   WaitForDone();
-  for (size_t i = 1; i < shared.told; ++i) {
+  for (size_t i = 1; i < shared.started; ++i) {
     const bool left = loop != nullptr && i == kLeftCpu;
     if (!left && !arch::RemoveCpu(i)) Panic("CPU %zu cannot be parked", i);
   }
@@ -159,7 +159,7 @@ void StopOtherCpus(void (*print)(size_t number, uint64_t pc, uint64_t frame_poin
   for (size_t i = 0; i < shared.count; ++i) {
     if (i == self) continue;
     Place& place = stopped[i];
-    for (unsigned k = 0; k < kPatience && !__atomic_load_n(&place.known, __ATOMIC_ACQUIRE); ++k) {
+    for (unsigned k = 0; k < kMaxPolls && !__atomic_load_n(&place.known, __ATOMIC_ACQUIRE); ++k) {
       arch::Pause();
     }
     const bool known = __atomic_load_n(&place.known, __ATOMIC_ACQUIRE);
@@ -169,7 +169,7 @@ void StopOtherCpus(void (*print)(size_t number, uint64_t pc, uint64_t frame_poin
 
 void StopHere(uint64_t pc, uint64_t frame_pointer) {
   Place& place = stopped[arch::CpuNumber()];
-  // Whoever has stopped already is interrupted, too.
+  // CPUs that have stopped before are interrupted as well.
   if (!place.known) {
     place.pc = pc;
     place.frame_pointer = frame_pointer;

@@ -11,7 +11,7 @@
 namespace handover {
 
 /// Who has state to hand over: one row of the list that a scenario names (kernel/clients/list.h).
-/// A step that a client has no part in is null. Each step is done for all clients of the list, in
+/// A step may be null. Each step is done for all clients of the list, in
 /// its order, before the next one begins; an error of a step ends the run in the client's name. The
 /// steps are in the order of a generation's course (kernel/handover/course.cc); the signature says
 /// which half of a handover a step can reach.
@@ -27,7 +27,7 @@ struct Client {
   /// Compares it with what it must be; a difference is a `fail` event. Apart from `restore`,
   /// because it is the rig's work and no part of what a handover costs.
   void (*verify)(Incoming& incoming) = nullptr;
-  /// Nobody reads any more what was handed over: it may be written to and freed.
+  /// What was handed over is not read any more: it may be written to and freed.
   khocore::Status (*adopt)(Generation& generation) = nullptr;
   /// Preserves memory where it lies, after the scenario has done so.
   khocore::Status (*preserve)(Outgoing& outgoing) = nullptr;

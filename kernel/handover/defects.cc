@@ -61,7 +61,7 @@ PhysRange LargestPreservedBlock(const Outgoing& outgoing) {
   return largest;
 }
 
-/// The last CPU does; the others do not look whether anybody panics. A function of its own, so that
+/// Only the last CPU does; the others do not poll for a panic. A function of its own, so that
 /// the panic has a name that can be read.
 [[gnu::noinline]] void ReadWildPointer(size_t number) {
   while (number != cpus::CpuCount() - 1) arch::Pause();

@@ -11,8 +11,8 @@
 
 namespace handover {
 
-/// One life of this kernel, from entry to jump: the machine that it found, what it was asked for,
-/// and memory to allocate. Whatever concerns another generation is in the halves: `Incoming` has
+/// One generation, from entry to jump: its machine, its options, and memory to allocate. What
+/// concerns another generation is in the halves: `Incoming` has
 /// what the previous one handed over, `Outgoing` what the next one gets.
 struct Generation {
   const base::BootInfo& info;

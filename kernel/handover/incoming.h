@@ -16,7 +16,7 @@ class Incoming {
  public:
   static constexpr size_t kMaxReleased = 32;
 
-  /// What is back in use or, on its way through, was looked at.
+  /// What was restored: taken back into use or, in a pass-through, checked.
   struct Count {
     uint64_t blocks = 0;
     uint64_t pages = 0;
@@ -70,7 +70,7 @@ class Incoming {
   const Count& restored() const { return restored_; }
   /// The stores among it, for the event `restored`.
   size_t stores = 0;
-  /// What goes on to the next kernel as it came; with `restored` it is all that was handed over.
+  /// What is passed through unchanged; with `restored` it is all that was handed over.
   Count passed_on;
 
   /// For a defect: the page stays behind, as if its block had been restored without it. Errors:

@@ -91,7 +91,7 @@ const char* CopyCommandLine(const char* name, Span<const uint8_t> text) {
   return line;
 }
 
-/// What the next kernel is started with, as the archive says it (docs/abi.md).
+/// The files of the archive for the next kernel (docs/abi.md).
 struct NextFiles {
   Span<const uint8_t> kernel;
   Span<const uint8_t> initrd;
@@ -99,7 +99,7 @@ struct NextFiles {
 };
 
 /// `hop` names the kernel's file in its first line, the command line in its second. The archive
-/// itself goes on as initrd: it is one for the whole chain.
+/// itself is passed on as initrd: it is one for the whole chain.
 NextFiles FilesOfHop(const LoadRequest& request, const char* name, Span<const uint8_t> hop) {
   size_t length = 0;
   while (length < hop.size && hop[length] != '\n') ++length;

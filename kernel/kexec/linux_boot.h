@@ -21,11 +21,11 @@ struct ImageHeader {
   uint64_t minimum_address;
   uint64_t entry_offset;  ///< of the entry from the load address
 };
-/// Reads and checks the header of the image in `file`, untrusted bytes. `*why` tells in words what
-/// is wrong ("no HdrS at 0x202", ...) when it returns false.
+/// Reads and checks the header of the image in `file`, untrusted bytes. Returns false with
+/// the reason in `*why` ("no HdrS at 0x202", ...).
 bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, const char** why);
 
-/// What the next kernel is told.
+/// What goes into the boot parameters of the next kernel.
 struct NextBoot {
   const base::BootInfo* info;               ///< this kernel's machine, passed on
   khocore::Span<const uint8_t> image_file;  ///< x86 copies its setup header from here

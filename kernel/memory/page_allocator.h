@@ -33,14 +33,14 @@ class PageAllocator : public khocore::PageSource {
   /// A block, owned by the caller until `Free`. Its content is whatever was there before.
   /// Errors: `kOutOfMemory`, `kOrderRange`.
   khocore::Result<khocore::PageFrame> Allocate(khocore::Order order);
-  /// Gives back a block that `Allocate` returned or that was restored. Its order is the frame
+  /// Frees a block that `Allocate` returned or that was restored. Its order is the frame
   /// table's. Errors: `kNotPreserved` when `head` is no allocated block.
   khocore::Status Free(khocore::PageFrame head);
 
   /// `size` bytes, contiguous and aligned, as blocks that together cover exactly its pages; larger
   /// than the largest block, too. Errors: `kOutOfMemory`.
   khocore::Result<khocore::PhysRange> AllocateRange(uint64_t size, uint64_t alignment);
-  /// Gives back a range whose blocks were all allocated or restored. Errors: as `Free`.
+  /// Frees a range whose blocks were all allocated or restored. Errors: as `Free`.
   khocore::Status FreeRange(khocore::PhysRange range);
 
   /// Makes `block`, pages that are allocated already, one allocation of its order; what is left of

@@ -17,7 +17,7 @@ enum class Fault : uint8_t {
   kHangBeforeJump,         ///< the kernel loops instead of jumping
   kPanicAfterRestore,      ///< the second generation reads through a wild pointer
   kCpuSpins,               ///< a CPU is not parked and loops in the old kernel's text
-  kParkPageUnowned,        ///< a CPU is parked in a page that belongs to nobody
+  kParkPageUnowned,        ///< a CPU is parked in a page that has no owner
   kPublishedEarly,         ///< a fragment is linked before it is finished
   kLostUpdate,             ///< a CPU sets a bit in the tracker without regard to the others
 };

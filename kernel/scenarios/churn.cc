@@ -100,7 +100,7 @@ void Verify(Incoming& incoming) {
   }
 }
 
-/// Gives back the blocks of the generation before and takes a new region.
+/// Frees the previous generation's blocks and allocates a new region.
 void Renew(Generation& generation, Model& model) {
   for (uint64_t at = 0; model.region != 0 && at < kRegionPages; ++at) {
     if (model.pages[at] == 0 || model.pages[at] == Model::kTail) continue;
@@ -122,7 +122,7 @@ void Step(khocore::Tracker& tracker, Model& model, base::Random& random) {
     Require(tracker.Preserve(block), kModelStore);
     model.Set(at, order, true);
   } else if (tracker.Unpreserve(block).ok()) {
-    KHORIG_FAIL("churn", "block 0x%lx of order %u was unpreserved, nobody preserved it",
+    KHORIG_FAIL("churn", "block 0x%lx of order %u was unpreserved but not preserved",
                 block.begin().raw(), order.log2());
   }
 }

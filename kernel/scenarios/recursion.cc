@@ -105,7 +105,7 @@ void CheckNode(const FragmentReader& reader, uint64_t expected_id) {
               reader.address().raw(), expected_id);
 }
 
-/// Takes back one fragment and learns where its children lie. Errors: `kNotFound` when its links
+/// Restores one fragment and records where its children lie. Errors: `kNotFound` when its links
 /// are not those that were written, in this order.
 Status RestoreNode(Incoming& incoming, uint64_t id) {
   const Result<FragmentReader> fragment = Open(incoming, id);

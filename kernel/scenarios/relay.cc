@@ -5,7 +5,7 @@
 namespace scenarios {
 namespace {
 
-// All that it does is done by its clients.
+// Its clients do all the work.
 KHORIG_SCENARIO(relay) = {
     .name = "relay",
     .summary = "a chain with other kernels: checks what came, hands it on, makes Linux's test data",

@@ -42,11 +42,12 @@ StormFragments* fragments = nullptr;
 /// The CPU that has a defect when one is armed: not the first, if there is another.
 size_t DefectiveCpu() { return cpus::CpuCount() > 1 ? 1 : 0; }
 
-/// The word of the tracker's leaf in which the prizes are bits; there are as many as bits.
-uint64_t* WordOfPrizes(const Outgoing& outgoing, const StormModel& model) {
+/// The word of the tracker's leaf that has exactly the bits of the contended pages.
+uint64_t* ContendedWord(const Outgoing& outgoing, const StormModel& model) {
   namespace abi = khocore::abi;
-  static_assert(kStormPrizes.pages() == 64);
-  const uint64_t key = uint64_t{1} << abi::kRadixOrder0Bit | StormPrize(model, 0).frame.number();
+  static_assert(kStormContended.pages() == 64);
+  const uint64_t key =
+      uint64_t{1} << abi::kRadixOrder0Bit | StormContended(model, 0).frame.number();
   PhysAddr node = outgoing.tracker().root().address();
   for (unsigned level = abi::kRadixLevels - 1; level > 0; --level) {
     const unsigned shift = (level - 1) * abi::kRadixTableLog2 + abi::kRadixBitmapLog2;
@@ -71,13 +72,13 @@ struct Storm {
   Publications publications;
   Publications::Entry entries[arch::kMaxCpus] = {};
   StormName names[arch::kMaxCpus];
-  uint64_t won = 0;         ///< prizes preserved, and
-  uint64_t given_back = 0;  ///< unpreserved; each by one CPU
-  uint64_t finished = 0;    ///< CPUs that have given back
-  uint64_t stale = 0;       ///< the prizes as the defect remembers them
+  uint64_t preserved = 0;  ///< contended pages, and
+  uint64_t released = 0;   ///< those unpreserved again; each by one CPU
+  uint64_t finished = 0;   ///< CPUs that have released
+  uint64_t stale = 0;      ///< the contended word as the defect read it
 };
 
-/// One CPU in the storm: its own tracker and pages, so that it meets the others in the tree alone.
+/// One CPU in the storm, with a tracker and pages of its own: the tree is all that the CPUs share.
 class Worker {
  public:
   Worker(Storm& storm, size_t number)
@@ -92,7 +93,7 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  void Rage() {
+  void Run() {
     StormSteps steps(storm_.generation.options.seed, storm_.generation.options.generation, number_,
                      storm_.model.cpus);
     for (uint64_t i = StormOperations(storm_.generation); i > 0; --i) {
@@ -100,15 +101,15 @@ class Worker {
       step.is_fragment ? Replace(step) : Change(step);
       base::StopIfPanicking();
     }
-    TakePrizes();
+    PreserveContended();
     Publish();
   }
 
-  void GiveBack() {
-    if (HasDefect(Fault::kLostUpdate)) return LoseUpdates();
-    for (uint64_t i = 1; i < kStormPrizes.pages(); i += 2) {
-      Count(tracker_.Unpreserve(StormPrize(storm_.model, i)), ErrorCode::kNotPreserved,
-            &storm_.given_back);
+  void Release() {
+    if (HasDefect(Fault::kLostUpdate)) return OverwriteUpdates();
+    for (uint64_t i = 1; i < kStormContended.pages(); i += 2) {
+      Count(tracker_.Unpreserve(StormContended(storm_.model, i)), ErrorCode::kNotPreserved,
+            &storm_.released);
     }
     __atomic_add_fetch(&storm_.finished, 1, __ATOMIC_RELEASE);
   }
@@ -126,7 +127,7 @@ class Worker {
     if (status.ok() != expected) {
       KHORIG_FAIL("storm", "CPU %zu: block 0x%lx of order %u: %s", number_, block.begin().raw(),
                   block.order.log2(),
-                  expected ? khocore::ErrorName(status.error().code) : "preserved by nobody");
+                  expected ? khocore::ErrorName(status.error().code) : "was not preserved");
     }
     ApplyStep(pages, step, action);
   }
@@ -148,29 +149,30 @@ class Worker {
     pages_.FreePage(page);
   }
 
-  /// Each CPU starts at another prize, so that each may win some.
-  void TakePrizes() {
-    constexpr uint64_t kPrizes = kStormPrizes.pages();
-    for (uint64_t i = 0; i < kPrizes; ++i) {
-      const uint64_t prize = (number_ * kPrizes / storm_.model.cpus + i) % kPrizes;
-      Count(tracker_.Preserve(StormPrize(storm_.model, prize)), ErrorCode::kAlreadyPreserved,
-            &storm_.won);
+  /// Each CPU starts at another page, so that each is first at some.
+  void PreserveContended() {
+    constexpr uint64_t kContended = kStormContended.pages();
+    for (uint64_t i = 0; i < kContended; ++i) {
+      const uint64_t page = (number_ * kContended / storm_.model.cpus + i) % kContended;
+      Count(tracker_.Preserve(StormContended(storm_.model, page)), ErrorCode::kAlreadyPreserved,
+            &storm_.preserved);
     }
     if (HasDefect(Fault::kLostUpdate)) {
-      storm_.stale = __atomic_load_n(WordOfPrizes(storm_.outgoing, storm_.model), __ATOMIC_RELAXED);
+      storm_.stale =
+          __atomic_load_n(ContendedWord(storm_.outgoing, storm_.model), __ATOMIC_RELAXED);
     }
   }
 
-  void Count(const Status& status, ErrorCode lost, uint64_t* won) {
+  void Count(const Status& status, ErrorCode too_late, uint64_t* count) {
     if (status.ok()) {
-      __atomic_add_fetch(won, 1, __ATOMIC_RELAXED);
-    } else if (status.error().code != lost) {
-      KHORIG_FAIL("storm", "CPU %zu: a prize: %s", number_,
+      __atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
+    } else if (status.error().code != too_late) {
+      KHORIG_FAIL("storm", "CPU %zu: a contended page: %s", number_,
                   khocore::ErrorName(status.error().code));
     }
   }
 
-  /// The fragment of this CPU, which leads to all others that it wrote.
+  /// The fragment of this CPU, with links to all others that it wrote.
   Result<PageFrame> WriteOwn() {
     FragmentWriter writer(storm_.generation.physical, pages_, tracker_, kStormCpuCompatible);
     (void)writer.PropertyU64("cpu", number_);
@@ -191,15 +193,15 @@ class Worker {
     storm_.publications.Publish(&storm_.entries[number_]);
   }
 
-  /// The defect: a read, and much later a write that knows nothing of what the others did.
-  void LoseUpdates() {
+  /// The defect: a store of the word as it was read long ago, over what the others changed since.
+  void OverwriteUpdates() {
     while (__atomic_load_n(&storm_.finished, __ATOMIC_ACQUIRE) != storm_.model.cpus - 1) {
       base::StopIfPanicking();
       arch::Pause();
     }
     constexpr uint64_t kFirstOdd = 2;
     (void)rig::Fire(Fault::kLostUpdate);
-    __atomic_store_n(WordOfPrizes(storm_.outgoing, storm_.model), storm_.stale & ~kFirstOdd,
+    __atomic_store_n(ContendedWord(storm_.outgoing, storm_.model), storm_.stale & ~kFirstOdd,
                      __ATOMIC_RELEASE);
   }
 
@@ -222,15 +224,15 @@ void LinkPublished(Storm& storm) {
   Require(outgoing.AddLink(kStormLink, {fragments->top.address(), kPageSize}), kStormLink);
 }
 
-void ExpectPrizes(const Storm& storm) {
-  constexpr uint64_t kPrizes = kStormPrizes.pages();
+void ExpectContended(const Storm& storm) {
+  constexpr uint64_t kContended = kStormContended.pages();
   const bool loses = rig::IsArmed(Fault::kLostUpdate) && storm.model.cpus == 1;
-  if (storm.won == kPrizes && (storm.given_back == kPrizes / 2 || loses)) return;
-  KHORIG_FAIL("storm", "%lu prizes were won %lu times, and %lu given back %lu times", kPrizes,
-              storm.won, kPrizes / 2, storm.given_back);
+  if (storm.preserved == kContended && (storm.released == kContended / 2 || loses)) return;
+  KHORIG_FAIL("storm", "%lu contended pages were preserved %lu times, and %lu released %lu times",
+              kContended, storm.preserved, kContended / 2, storm.released);
 }
 
-/// Gives back the memory of the generation before and takes new regions.
+/// Frees the previous generation's memory and allocates new regions.
 void Renew(Generation& generation, StormModel& model) {
   memory::PageAllocator& allocator = generation.allocator;
   if (model.region != 0) {
@@ -238,8 +240,8 @@ void Renew(Generation& generation, StormModel& model) {
       if (model.pages[at] == 0 || model.pages[at] == kStormTail) continue;
       Require(allocator.Free(StormBlock(model, at, Order()).frame), kStormStore);
     }
-    for (uint64_t i = 0; i < kStormPrizes.pages(); i += 2) {
-      allocator.FreePage(StormPrize(model, i).frame);
+    for (uint64_t i = 0; i < kStormContended.pages(); i += 2) {
+      allocator.FreePage(StormContended(model, i).frame);
     }
     const auto* all = reinterpret_cast<const PageFrame*>(fragments->slots);
     for (size_t i = 0; i < arch::kMaxCpus * kStormSlots; ++i) {
@@ -251,7 +253,7 @@ void Renew(Generation& generation, StormModel& model) {
   *fragments = {};
   model = {};
   model.region = Require(allocator.Allocate(kStormRegion), kStormStore).address().raw();
-  model.prizes = Require(allocator.Allocate(kStormPrizes), kStormStore).address().raw();
+  model.contended = Require(allocator.Allocate(kStormContended), kStormStore).address().raw();
   model.cpus = cpus::CpuCount();
 }
 
@@ -263,7 +265,7 @@ void MarkFrames(Generation& generation, const StormModel& model) {
     if (entry == kStormTail) continue;
     mark(StormBlock(model, at, Order::FromLog2(entry == 0 ? 0 : entry - 1u)));
   }
-  for (uint64_t i = 0; i < kStormPrizes.pages(); ++i) mark(StormPrize(model, i));
+  for (uint64_t i = 0; i < kStormContended.pages(); ++i) mark(StormContended(model, i));
 }
 
 void MakeFragments(Generation& generation) {
@@ -293,11 +295,11 @@ void Preserve(Outgoing& outgoing) {
   Renew(generation, model);
   Storm storm(outgoing, model);
   rig::Phase phase("storm");
-  cpus::RunOnAllCpus([&](size_t number) { Worker(storm, number).Rage(); });
-  cpus::RunOnAllCpus([&](size_t number) { Worker(storm, number).GiveBack(); });
+  cpus::RunOnAllCpus([&](size_t number) { Worker(storm, number).Run(); });
+  cpus::RunOnAllCpus([&](size_t number) { Worker(storm, number).Release(); });
   phase.End(StormOperations(generation) * model.cpus, 0);
   LinkPublished(storm);
-  ExpectPrizes(storm);
+  ExpectContended(storm);
   MarkFrames(generation, model);
 }
 

@@ -99,9 +99,9 @@ void RestoreStorm(Incoming& incoming, const StormModel& model, StormFragments* f
     const auto block = StormBlock(model, at, Order::FromLog2(head ? entry - 1u : 0));
     head ? RestoreWithOrder(incoming, block) : ExpectRefused(incoming, block.frame);
   }
-  for (uint64_t i = 0; i < kStormPrizes.pages(); ++i) {
-    const auto prize = StormPrize(model, i);
-    i % 2 == 0 ? RestoreWithOrder(incoming, prize) : ExpectRefused(incoming, prize.frame);
+  for (uint64_t i = 0; i < kStormContended.pages(); ++i) {
+    const auto page = StormContended(model, i);
+    i % 2 == 0 ? RestoreWithOrder(incoming, page) : ExpectRefused(incoming, page.frame);
   }
   const PhysRange link = Require(incoming.FindLink(kStormLink), kStormLink);
   const FragmentReader top = RestoreLinked(incoming, link, &fragments->top);
@@ -134,7 +134,7 @@ void VerifyStorm(const Generation& generation, const StormModel& model,
     }
   }
   if (memcmp(pages, model.pages, sizeof(pages)) != 0) {
-    KHORIG_FAIL("storm", "the model is not what the steps of %lu CPUs come to", model.cpus);
+    KHORIG_FAIL("storm", "the model is not the outcome of the steps of %lu CPUs", model.cpus);
   }
 }
 

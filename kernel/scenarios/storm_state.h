@@ -26,7 +26,7 @@ struct StormName {
 /// with.
 struct StormModel {
   uint64_t region;  ///< physical address, as the next; 0 before the first storm
-  uint64_t prizes;
+  uint64_t contended;
   uint64_t cpus;  ///< that took part
   uint8_t pages[kStormPages];
 };
@@ -40,8 +40,8 @@ StormModel& StormModelOf(const handover::Generation& generation);
 inline khocore::Block StormBlock(const StormModel& model, uint64_t at, khocore::Order order) {
   return {khocore::PageFrame::Containing(khocore::PhysAddr::FromRaw(model.region)) + at, order};
 }
-inline khocore::Block StormPrize(const StormModel& model, uint64_t number) {
-  return {khocore::PageFrame::Containing(khocore::PhysAddr::FromRaw(model.prizes)) + number,
+inline khocore::Block StormContended(const StormModel& model, uint64_t number) {
+  return {khocore::PageFrame::Containing(khocore::PhysAddr::FromRaw(model.contended)) + number,
           khocore::Order()};
 }
 
@@ -54,10 +54,10 @@ struct StormFragments {
 };
 
 /// Takes the blocks of the model and the fragments below the link "storm" back into use. What is
-/// not there, or another way, is a failure.
+/// missing or different is a failure.
 void RestoreStorm(handover::Incoming& incoming, const StormModel& model, StormFragments* fragments);
 
-/// Whether model and fragments are what the steps of the generation before come to.
+/// Checks that model and fragments are the outcome of the previous generation's steps.
 void VerifyStorm(const handover::Generation& generation, const StormModel& model,
                  const StormFragments& fragments);
 

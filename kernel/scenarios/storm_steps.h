@@ -9,7 +9,7 @@
 
 namespace scenarios {
 
-/// What the scenario `storm` does and what comes of it, as the seed decides it (docs/scenarios.md).
+/// The steps of scenario `storm` and their outcome, both decided by the seed (docs/scenarios.md).
 
 inline constexpr khocore::Order kStormRegion = khocore::Order::FromLog2(10);
 inline constexpr khocore::Order kStormGroup = khocore::Order::FromLog2(3);
@@ -17,8 +17,8 @@ inline constexpr uint64_t kStormPages = kStormRegion.pages();
 inline constexpr uint64_t kStormGroups = kStormPages / kStormGroup.pages();
 /// Fragments of each CPU.
 inline constexpr uint64_t kStormSlots = 8;
-/// Pages that every CPU wants to preserve, and then to unpreserve those with odd numbers.
-inline constexpr khocore::Order kStormPrizes = khocore::Order::FromLog2(6);
+/// Contended pages: every CPU tries to preserve all, and then to unpreserve those with odd numbers.
+inline constexpr khocore::Order kStormContended = khocore::Order::FromLog2(6);
 
 /// A byte for each page of the region: 0 nothing, 1 + order on the first page of a preserved block,
 /// `kStormTail` on its others.
@@ -45,10 +45,10 @@ class StormSteps {
   uint64_t cpus_;
 };
 
-/// What a step on a block comes to, by the pages as they are.
+/// The outcome of a step on a block, given the pages as they are.
 enum class StormAction : uint8_t { kPreserve, kUnpreserve, kNothing };
 StormAction ActionOf(const uint8_t* pages, const StormStep& step);
-/// Changes the pages as the action says.
+/// Applies the action to the pages.
 void ApplyStep(uint8_t* pages, const StormStep& step, StormAction action);
 
 }  // namespace scenarios

@@ -10,7 +10,7 @@
 ///
 /// A block of 2^order pages at physical address `pa` has the key
 ///     (1 << (52 - order)) | (pa >> (12 + order))
-/// so the highest set bit of a key tells the order. A node is a page. Levels 5 to 1 are tables of
+/// so the highest set bit of a key gives the order. A node is a page. Levels 5 to 1 are tables of
 /// 512 physical addresses, 0 for an empty slot; the slot at level i is
 ///     (key >> ((i - 1) * 9 + 15)) & 511
 /// Level 0 is a bitmap of 32768 bits in 64-bit little-endian words; the bit is `key & 0x7fff`.

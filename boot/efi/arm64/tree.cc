@@ -84,7 +84,7 @@ int FindMemory(const void* fdt) {
   return fdt_node_offset_by_prop_value(fdt, -1, "device_type", kMemory, sizeof(kMemory));
 }
 
-/// The firmware has put things into memory since it wrote the tree, so its map counts instead.
+/// The firmware has allocated memory since it wrote the tree, so its memory map counts instead.
 void ReplaceMemory(const BootInfo& info, Editor* editor) {
   for (int node = FindMemory(editor->fdt()); node >= 0; node = FindMemory(editor->fdt())) {
     if (editor->Check(fdt_del_node(editor->fdt(), node)) < 0) return;

@@ -134,8 +134,8 @@ void ReadHandover(const DeviceTree& tree, int chosen, BootInfo* info, Note note)
 }
 
 void Keep(PhysRange range, BootInfo* info) {
-  constexpr size_t kMost = sizeof(info->keep) / sizeof(info->keep[0]);
-  if (info->keep_count == kMost) return;
+  constexpr size_t kMaxKept = sizeof(info->keep) / sizeof(info->keep[0]);
+  if (info->keep_count == kMaxKept) return;
   info->keep[info->keep_count++] = WholePages(range);
 }
 

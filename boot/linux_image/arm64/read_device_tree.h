@@ -9,8 +9,8 @@ namespace boot {
 
 /// Fills `info` with what the tree says about memory, reservations, command line, initrd and
 /// handover, and with the tree itself at physical address `address`, which must also be kept. What
-/// cannot be used is left out and told to `note`. Leaves `image` alone, and `protocol` unless an
-/// EFI loader wrote the tree.
+/// cannot be used is left out and reported to `note`. Leaves `image` alone, and `protocol` unless
+/// an EFI loader wrote the tree.
 void ReadBootInfo(const base::DeviceTree& tree, khocore::PhysAddr address, base::BootInfo* info,
                   base::Note note);
 

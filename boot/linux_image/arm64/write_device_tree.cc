@@ -36,7 +36,7 @@ namespace {
 constexpr uint64_t kRoomForChosen = 1024;
 constexpr uint64_t kArrayAlignment = 16;
 
-/// What says where things of an earlier kernel lie, or is good for one boot only.
+/// Properties with addresses of an earlier kernel, or good for one boot only.
 constexpr const char* kDropped[] = {
     "linux,initrd-start",
     "linux,initrd-end",
@@ -47,7 +47,7 @@ constexpr const char* kDropped[] = {
     "kaslr-seed",
     "linux,ima-kexec-buffer",
     "rng-seed",
-    // No kernel after the first one has the firmware.
+    // The firmware is gone after the first kernel.
     boot::kEfiSystemTable,
     "linux,uefi-mmap-start",
     "linux,uefi-mmap-size",

@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Linux's x86 boot protocol (Documentation/arch/x86/boot.rst and zero-page.rst): what a loader
-/// tells a kernel, and the header by which a bzImage tells the loader. Little-endian, packed. Only
-/// the fields that khorig reads or writes have names.
+/// Linux's x86 boot protocol (Documentation/arch/x86/boot.rst and zero-page.rst): the
+/// parameters that a loader passes to a kernel, and the header of a bzImage. Little-endian, packed.
+/// Only the fields that khorig reads or writes have names.
 
 namespace boot {
 

@@ -9,7 +9,7 @@ namespace boot {
 
 /// Fills `info` (memory map, command line, initrd, RSDP, handover, memory to keep) from the
 /// boot_params at `address`. All of it is untrusted: what lies outside RAM or makes no sense is
-/// left out of `info`, and `reader` is told.
+/// left out of `info` and reported to `reader`.
 void ReadBootParams(const boot::BootParams& params, uint64_t address,
                     const base::BootReader& reader, base::BootInfo* info);
 

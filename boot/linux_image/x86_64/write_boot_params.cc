@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the next kernel is told. All of it lies in one piece, in this order:
+// The boot parameters of the next kernel, in one piece and in this order:
 //
 //     boot_params | E820 node, if needed | KHO node | scratch array | command line
 

@@ -7,7 +7,7 @@
 namespace boot {
 
 /// Fills `info` from the hvm_start_info at `address` (Xen's public/arch-x86/hvm/start_info.h), all
-/// of it untrusted: what cannot be read is left out, and `reader` is told. False when it is no
+/// of it untrusted: what cannot be read is left out and reported to `reader`. False when it is no
 /// hvm_start_info with a memory map.
 bool ReadStartInfo(uint64_t address, const base::BootReader& reader, base::BootInfo* info);
 

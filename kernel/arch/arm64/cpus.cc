@@ -47,7 +47,7 @@ void PrepareToBeStopped() {
   if (smp.interruptible) return;
   smp.interruptible = true;
   OpenGic(this_machine);
-  AdmitInterrupt();
+  EnablePanicSgi();
 }
 
 CpuLocal* PrepareLocal(const base::BootInfo& info, size_t number, PhysRange memory,
@@ -73,8 +73,8 @@ CpuLocal* PrepareLocal(const base::BootInfo& info, size_t number, PhysRange memo
 
 /// Called by secondary.S.
 extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
-  if (!smp.started.Arrive(local->number)) LeaveCpu();
-  AdmitInterrupt();
+  if (!smp.started.MarkOnline(local->number)) LeaveCpu();
+  EnablePanicSgi();
   local->entry(local->number);
   Halt();
 }
@@ -107,20 +107,20 @@ StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory
                                    reinterpret_cast<uint64_t>(local));
   if (result == kPsciAlreadyOn) return StartResult::kRunning;
   if (result != kPsciSuccess) return StartResult::kImpossible;
-  constexpr uint64_t kPatience = 2'000'000'000;  // nanoseconds
-  const bool started = smp.started.Await(number, kPatience) || !smp.started.GiveUp(number);
+  constexpr uint64_t kTimeoutNs = 2'000'000'000;
+  const bool started = smp.started.Await(number, kTimeoutNs) || !smp.started.Abandon(number);
   return started ? StartResult::kStarted : StartResult::kNoAnswer;
 }
 
 void LeaveCpu() {
-  RefuseInterrupts();
+  DisablePanicSgi();
   CallPsci(kPsciCpuOff);
   Halt();
 }
 
 bool RemoveCpu(size_t number) {
-  constexpr unsigned kPatience = 1 << 20;
-  for (unsigned i = 0; i < kPatience; ++i) {
+  constexpr unsigned kMaxPolls = 1 << 20;
+  for (unsigned i = 0; i < kMaxPolls; ++i) {
     if (CallPsci(kPsciAffinityInfo, smp.ids[number]) == kPsciOff) return true;
     Pause();
   }
@@ -136,7 +136,7 @@ void (*MakeLoop(PhysAddr page))() {
   return reinterpret_cast<void (*)()>(page.raw());
 }
 
-void InterruptOtherCpus() { InterruptOthers(); }
+void InterruptOtherCpus() { SendPanicSgi(); }
 
 PhysRange StackAround(uint64_t address) { return smp.started.StackAround(address); }
 

@@ -137,7 +137,7 @@ void PrintRegisters(PrintFunction print, const void* registers) {
 extern "C" [[noreturn]] void HandleException(const ExceptionFrame* frame) {
   ContinueExit();
   if (frame->vector == kInterruptVector && exception_handlers.is_panicking()) {
-    AcknowledgeInterrupt();
+    AcknowledgePanicSgi();
     exception_handlers.stop(frame->elr, frame->x[29]);
   }
   const bool synchronous = frame->vector % 4 == 0;

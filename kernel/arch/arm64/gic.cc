@@ -170,7 +170,7 @@ void OpenGic(const Machine& machine) {
   opened = &machine;
 }
 
-void AdmitInterrupt() {
+void EnablePanicSgi() {
   if (opened == nullptr) return;
   const PhysAddr own = OwnInterrupts();
   if (own.is_null()) return;
@@ -182,12 +182,12 @@ void AdmitInterrupt() {
   asm volatile("msr daifclr, #2" ::: "memory");
 }
 
-void RefuseInterrupts() {
+void DisablePanicSgi() {
   DisableOwn();
   if (opened != nullptr) StopCpuInterface(*opened);
 }
 
-void InterruptOthers() {
+void SendPanicSgi() {
   if (opened == nullptr) return;
   // They shall see what was written before.
   asm volatile("dsb ish" ::: "memory");
@@ -199,7 +199,7 @@ void InterruptOthers() {
   }
 }
 
-void AcknowledgeInterrupt() {
+void AcknowledgePanicSgi() {
   if (opened == nullptr) return;
   if (opened->gic == Machine::Gic::kV2) {
     (void)ReadMmio32(opened->gic_cpu.begin + kCpuAcknowledge);

@@ -5,22 +5,22 @@
 
 namespace arch {
 
-/// The interrupt controller, for the one interrupt that the kernel takes: with it a CPU that panics
-/// stops the others. A machine whose controller cannot be used does without.
+/// The interrupt controller, for the only interrupt that the kernel takes: the SGI by which a
+/// panicking CPU stops the others. Where the controller cannot be used, the others poll.
 
 /// Opens the controller of `machine`, which outlives its use. Called once, by the CPU that booted,
 /// before any of the following; without it they do nothing.
 void OpenGic(const Machine& machine);
 
 /// Enables the panic SGI on this CPU.
-void AdmitInterrupt();
+void EnablePanicSgi();
 /// Disables and clears it on this CPU.
-void RefuseInterrupts();
+void DisablePanicSgi();
 
-/// Interrupts every other CPU that has admitted it.
-void InterruptOthers();
+/// Sends it to every other CPU; those that have enabled it take it.
+void SendPanicSgi();
 /// Acknowledges the SGI, so that it is not taken again.
-void AcknowledgeInterrupt();
+void AcknowledgePanicSgi();
 
 /// Stops the controller, opened or not, on the only CPU that is left. Returns how many of
 /// distributor and CPU interface were on.

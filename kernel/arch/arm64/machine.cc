@@ -14,20 +14,20 @@ constinit Machine this_machine;
 
 namespace {
 
-/// What a walk finds out about consoles, to be put together afterwards: the nodes come in any
-/// order.
+/// Collects consoles, aliases and stdout-path during a walk, whose nodes come in any order, to be
+/// resolved afterwards.
 class ConsoleFinder {
  public:
   void Visit(const TreeNode& node) {
     if (node.IsInRoot() && strcmp(node.name, "chosen") == 0) chosen_ = node.offset;
     if (node.IsInRoot() && strcmp(node.name, "aliases") == 0) aliases_ = node.offset;
-    if (count_ == kMost || !base::HasString(node.compatible, "arm,pl011")) return;
+    if (count_ == kMaxConsoles || !base::HasString(node.compatible, "arm,pl011")) return;
     Console& console = consoles_[count_];
     if (WritePath(node, console.path) && node.DeviceReg(0, &console.registers)) ++count_;
   }
 
   /// The registers of the console that stdout-path names. Empty when there is no such property;
-  /// tells `note` when it cannot be followed.
+  /// reports to `note` when it cannot be followed.
   PhysRange Find(const DeviceTree& tree, Note note) const {
     const char* path = base::FirstString(tree.Property(chosen_, "stdout-path"));
     if (path == nullptr) return {};
@@ -49,7 +49,7 @@ class ConsoleFinder {
   }
 
  private:
-  static constexpr size_t kMost = 8;
+  static constexpr size_t kMaxConsoles = 8;
   static constexpr size_t kPathBytes = 96;
   struct Console {
     char path[kPathBytes];
@@ -76,7 +76,7 @@ class ConsoleFinder {
     return true;
   }
 
-  Console consoles_[kMost];
+  Console consoles_[kMaxConsoles];
   size_t count_ = 0;
   int chosen_ = -1;
   int aliases_ = -1;

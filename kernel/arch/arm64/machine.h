@@ -27,7 +27,7 @@ struct Machine {
   bool has_psci = false;
 };
 
-/// Reads the devices from `tree`; tells `note` what is there and cannot be used.
+/// Reads the devices from `tree`; reports to `note` those that cannot be used.
 Machine ReadMachine(const base::DeviceTree& tree, base::Note note);
 
 /// The machine this kernel runs on. Empty until boot code has filled it in.

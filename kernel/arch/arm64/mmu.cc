@@ -79,7 +79,7 @@ struct Map {
   Map* self;  ///< this structure at its physical address, good with the MMU off and on
 };
 __attribute__((section(".early"))) Map early_map;
-/// What the pool goes on in once the MMU is on: zeroed as it is taken, as the pool is.
+/// More of the pool, for when the MMU is on; zeroed as it is taken, too.
 __attribute__((section(".tables"))) Table running_tables[kRunningTables];
 
 uint64_t Address(const Table* table) { return reinterpret_cast<uint64_t>(table); }

@@ -37,11 +37,11 @@ unsigned StopTimers() {
 
 }  // namespace
 
-void Quiesce(void (*said)(const char* what, unsigned count)) {
+void Quiesce(void (*report)(const char* what, unsigned count)) {
   asm volatile("msr daifset, #0xf" ::: "memory");
-  said("timers", StopTimers());
-  said("interrupt controller", StopGic(this_machine));
-  said("PCI bus mastering", StopPciBusMastering(this_machine));
+  report("timers", StopTimers());
+  report("interrupt controller", StopGic(this_machine));
+  report("PCI bus mastering", StopPciBusMastering(this_machine));
 }
 
 }  // namespace arch

@@ -98,7 +98,7 @@ all_copied:
   mov x3, xzr
   br x21
 
-// No console is mapped here; the exit status tells.
+// No console is mapped here, so the exit status is the only report.
 relocate_fault:
   adr x1, fault_status
   mov x0, #0x18

@@ -9,7 +9,7 @@
 namespace arch {
 namespace {
 
-/// A CPU is a thread. How many there are says the environment, which survives execve(2).
+/// A CPU is a thread. Their number comes from the environment, which survives execve(2).
 constexpr char kVariable[] = "KHORIG_CPUS";
 
 thread_local size_t this_cpu = 0;

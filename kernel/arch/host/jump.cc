@@ -10,7 +10,7 @@
 
 namespace {
 
-/// What the jump does, in a control page as on a real machine: the copy must not run over it.
+/// What the jump does, in a control page as on a real machine: the copy must not overwrite it.
 struct Control {
   static constexpr size_t kMaxSegments = 8;
   arch::Segment segments[kMaxSegments];

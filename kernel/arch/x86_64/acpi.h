@@ -18,8 +18,8 @@ struct Processors {
 };
 
 /// Follows the RSDP at `rsdp` to the MADT. Firmware's tables are untrusted: lengths and checksums
-/// are checked, what cannot be used is told to `reader` and left out. Finds none when there is no
-/// MADT.
+/// are checked, what cannot be used is left out and reported to `reader`. Finds none when there is
+/// no MADT.
 Processors ReadProcessors(khocore::PhysAddr rsdp, const base::BootReader& reader);
 
 }  // namespace arch

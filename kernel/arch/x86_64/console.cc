@@ -13,12 +13,12 @@ constexpr uint16_t kData = 0x3f8;
 constexpr uint16_t kLineStatus = 0x3fd;
 constexpr uint8_t kReceived = 0x01;
 constexpr uint8_t kTransmitterEmpty = 0x20;
-constexpr unsigned kPatience = 1 << 20;
+constexpr unsigned kMaxPolls = 1 << 20;
 
 }  // namespace
 
 void ConsolePut(char byte) {
-  for (unsigned i = 0; i < kPatience && (InByte(kLineStatus) & kTransmitterEmpty) == 0; ++i) {
+  for (unsigned i = 0; i < kMaxPolls && (InByte(kLineStatus) & kTransmitterEmpty) == 0; ++i) {
     Pause();
   }
   OutByte(kData, static_cast<uint8_t>(byte));

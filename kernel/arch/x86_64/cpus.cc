@@ -54,8 +54,8 @@ struct {
   StartedCpus started;
 } smp;
 
-/// A place below 1 MiB that is RAM and holds nothing. No kernel preserves RAM there, so whatever a
-/// CPU that starts late would write there harms nobody.
+/// Unused RAM below 1 MiB. No kernel preserves memory there, so a CPU that starts late overwrites
+/// nothing that was handed over.
 PhysRange FindTrampolinePlace(const base::BootInfo& info) {
   constexpr uint64_t kLegacyEnd = 0xa0000;
   const auto is_free = [&info](PhysRange place) {
@@ -162,7 +162,7 @@ extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
   asm volatile("lgdt %0" : : "m"(gdt) : "memory");
   WriteMsr(kMsrFsBase, reinterpret_cast<uint64_t>(local));
   UseExceptionTables({local->gdt, &local->task_state, local->exception_stack, local->nested_stack});
-  if (!smp.started.Arrive(local->number)) LeaveCpu();
+  if (!smp.started.MarkOnline(local->number)) LeaveCpu();
   local->entry(local->number);
   Halt();
 }
@@ -200,7 +200,7 @@ StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory
   smp.apic.Startup(id, page);
   if (smp.started.Await(number, kFirstWait)) return StartResult::kStarted;
   smp.apic.Startup(id, page);
-  if (smp.started.Await(number, kSecondWait) || !smp.started.GiveUp(number)) {
+  if (smp.started.Await(number, kSecondWait) || !smp.started.Abandon(number)) {
     return StartResult::kStarted;
   }
   smp.apic.Init(id);

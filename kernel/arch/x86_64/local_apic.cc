@@ -22,7 +22,7 @@ constexpr uint32_t kStartup = 6 << 8;
 constexpr uint32_t kPending = 1 << 12;
 constexpr uint32_t kAssert = 1 << 14;
 constexpr uint32_t kAllButSelf = 3 << 18;
-constexpr unsigned kPatience = 1 << 16;
+constexpr unsigned kMaxPolls = 1 << 16;
 
 }  // namespace
 
@@ -49,7 +49,7 @@ void LocalApic::NmiToOthers() { Send(0, kNmi | kAssert | kAllButSelf); }
 void LocalApic::Send(uint8_t apic_id, uint32_t command) {
   *Register(kCommandHigh) = uint32_t{apic_id} << 24;
   *Register(kCommandLow) = command;
-  for (unsigned i = 0; i < kPatience && (*Register(kCommandLow) & kPending) != 0; ++i) Pause();
+  for (unsigned i = 0; i < kMaxPolls && (*Register(kCommandLow) & kPending) != 0; ++i) Pause();
 }
 
 }  // namespace arch

@@ -101,14 +101,14 @@ unsigned StopHpet() {
 
 }  // namespace
 
-void Quiesce(void (*said)(const char* what, unsigned count)) {
+void Quiesce(void (*report)(const char* what, unsigned count)) {
   asm volatile("cli" : : : "memory");
-  said("PCI bus mastering", StopPciBusMasters());
+  report("PCI bus mastering", StopPciBusMasters());
   StopPit();
-  said("HPET", StopHpet());
-  said("I/O APIC lines", MaskIoApic());
-  said("local APIC", DisableLocalApic());
-  said("8259 lines", MaskPic());
+  report("HPET", StopHpet());
+  report("I/O APIC lines", MaskIoApic());
+  report("local APIC", DisableLocalApic());
+  report("8259 lines", MaskPic());
 }
 
 }  // namespace arch

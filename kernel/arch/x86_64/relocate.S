@@ -3,8 +3,8 @@
 /*
  * Runs from a copy in a control page, outside everything that it overwrites, at an address that is
  * mapped one to one both by the kernel's tables and by its own. Switches away from the kernel's
- * tables, stack, GDT and IDT before it copies, because the copy may overwrite them. struct RelocatorData in
- * relocate.h describes the words behind the code.
+ * tables, stack, GDT and IDT before it copies, because the copy may overwrite them. struct
+ * RelocatorData in relocate.h describes the words behind the code.
  *
  * The next kernel finds what Linux's 64-bit boot protocol asks for: %rsi = boot_params, the other
  * general registers 0, selectors 0x10 and 0x18 in flat segments, interrupts off, a stack with room
