@@ -18,7 +18,7 @@ from khorig.kho.clients.scenario_blocks import (
     read_churn_model,
 )
 from khorig.kho.clients.scenario_state import read_scenario_state
-from khorig.kho.clients.storm_model import read_storm_model, storm_blocks, storm_prizes
+from khorig.kho.clients.storm_model import read_storm_model, storm_blocks, storm_contended
 from khorig.kho.handover import decode_handover
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.ownership import find_owners
@@ -122,16 +122,16 @@ def test_which_bytes_are_blocks(at: int, block: bytes, good: bool) -> None:
 
 def test_the_storm() -> None:
     image = HandoverImage()
-    region, prizes = RAM.begin + 8 * MIB, RAM.begin + 2 * MIB
-    raw = struct.pack("<3Q", region, prizes, 4) + b"\x02\xff" + bytes(1022)
+    region, contended = RAM.begin + 8 * MIB, RAM.begin + 2 * MIB
+    raw = struct.pack("<3Q", region, contended, 4) + b"\x02\xff" + bytes(1022)
     model = read_storm_model(image.memory, with_store(image, raw))
-    assert (model.region, model.prizes, model.cpus) == (region, prizes, 4)
+    assert (model.region, model.contended, model.cpus) == (region, contended, 4)
     assert (storm_blocks(model).frames << 12).tolist() == [region]
-    assert storm_prizes(model).frames.tolist() == [(prizes >> 12) + n for n in range(0, 64, 2)]
+    assert storm_contended(model).frames.tolist() == [(contended >> 12) + n for n in range(0, 64, 2)]
 
 
 @pytest.mark.parametrize(
-    "region, prizes, size",
+    "region, contended, size",
     [
         (RAM.end - MIB, RAM.begin, 1024),
         (RAM.begin, RAM.end - 63 * PAGE, 1024),
@@ -141,9 +141,9 @@ def test_the_storm() -> None:
         (RAM.begin, RAM.begin, 1023),
     ],
 )
-def test_broken_storm_models(region: int, prizes: int, size: int) -> None:
+def test_broken_storm_models(region: int, contended: int, size: int) -> None:
     image = HandoverImage()
-    raw = struct.pack("<3Q", region, prizes, 4) + bytes(size)
+    raw = struct.pack("<3Q", region, contended, 4) + bytes(size)
     with pytest.raises(DecodeError) as caught:
         read_storm_model(image.memory, with_store(image, raw))
     assert caught.value.problem.id == "storm-model"
@@ -155,7 +155,7 @@ def test_what_models_name_is_owned(name: str, head: str) -> None:
     region = image.allocate(10)
     image.allocated.pop()
     image.preserve(region, 1)
-    fields = (region, region, 1)[: struct.calcsize(head) // 8]  # no prize is asked for
+    fields = (region, region, 1)[: struct.calcsize(head) // 8]  # no contended page is asked for
     with_store(image, struct.pack(head, *fields) + b"\x02\xff" + bytes(1022), name)
     handover = decode_handover(image.memory, image.root)
     clients = decode_clients(image.memory, handover)

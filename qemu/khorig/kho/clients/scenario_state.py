@@ -21,7 +21,7 @@ from khorig.kho.clients.storm_model import (
     StormModel,
     read_storm_model,
     storm_blocks,
-    storm_prizes,
+    storm_contended,
 )
 from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError, Problem
@@ -59,7 +59,7 @@ def read_scenario_state(
         if store := stores.get(STORM_STORE):
             storm = read_storm_model(memory, store, geometry)
             owned.append(OwnedBlocks("storm block", storm_blocks(storm, geometry)))
-            owned.append(OwnedBlocks("storm prize", storm_prizes(storm, geometry)))
+            owned.append(OwnedBlocks("storm contended page", storm_contended(storm, geometry)))
     except DecodeError as error:
         problems = (replace(error.problem, subject="store"),)
     return ScenarioState(ledger, churn, storm, tuple(owned), problems)

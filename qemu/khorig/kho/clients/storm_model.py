@@ -18,16 +18,16 @@ from khorig.mem.memory import PhysicalMemory
 
 STORM_STORE = "storm"
 STORM_PAGES = CHURN_PAGES  # and the same bytes for them
-STORM_PRIZES = 64  # pages
-_HEAD = struct.Struct("<3Q")  # region, prizes, CPUs
+STORM_CONTENDED = 64  # pages
+_HEAD = struct.Struct("<3Q")  # region, contended pages, CPUs
 
 
 @dataclass(frozen=True, eq=False)
 class StormModel:
-    """What the CPUs of one generation preserved in their region, and where the prizes lie."""
+    """What the CPUs of one generation preserved in their region, and the contended pages."""
 
     region: int  # physical address
-    prizes: int  # physical address
+    contended: int  # physical address
     cpus: int
     pages: npt.NDArray[np.uint8]  # 0 nothing, 1 + order a block's first page, 0xff its others
 
@@ -40,15 +40,15 @@ def read_storm_model(
     if len(raw) != _HEAD.size + STORM_PAGES:
         text = f"store '{store.name}' has {len(raw)} bytes, expected {_HEAD.size + STORM_PAGES}"
         raise DecodeError("storm-model", store.vmalloc.first, text)
-    region, prizes, cpus = _HEAD.unpack_from(raw)
-    for address, count in ((region, STORM_PAGES), (prizes, STORM_PRIZES)):
+    region, contended, cpus = _HEAD.unpack_from(raw)
+    for address, count in ((region, STORM_PAGES), (contended, STORM_CONTENDED)):
         size = count << geometry.page_shift
         inside = any(r.contains(address, size) for r in memory.ranges)
         if address % geometry.page_size or not inside:
             text = f"{count} pages at {address:#018x}"
             raise DecodeError("storm-model", store.vmalloc.first, text)
     pages = np.frombuffer(raw, dtype=np.uint8, offset=_HEAD.size)
-    return StormModel(region, prizes, cpus, pages)
+    return StormModel(region, contended, cpus, pages)
 
 
 def storm_blocks(model: StormModel, geometry: Geometry = GEOMETRY_4K) -> Blocks:
@@ -57,7 +57,7 @@ def storm_blocks(model: StormModel, geometry: Geometry = GEOMETRY_4K) -> Blocks:
     return blocks_of_model(ChurnModel(model.region, model.pages), geometry)
 
 
-def storm_prizes(model: StormModel, geometry: Geometry = GEOMETRY_4K) -> Blocks:
-    """The prizes that stay preserved: those with even numbers."""
-    first = model.prizes >> geometry.page_shift
-    return Blocks.of([(first + number, 0) for number in range(0, STORM_PRIZES, 2)])
+def storm_contended(model: StormModel, geometry: Geometry = GEOMETRY_4K) -> Blocks:
+    """The contended pages that stay preserved: those with even numbers."""
+    first = model.contended >> geometry.page_shift
+    return Blocks.of([(first + number, 0) for number in range(0, STORM_CONTENDED, 2)])

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from khorig.kho.clients.khorig import KHORIG_PATH
-from khorig.kho.clients.storm_model import STORM_PAGES, STORM_PRIZES, storm_blocks, storm_prizes
+from khorig.kho.clients.storm_model import (
+    STORM_CONTENDED,
+    STORM_PAGES,
+    storm_blocks,
+    storm_contended,
+)
 from khorig.kho.fragment import Fragment, is_link
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
@@ -70,8 +75,8 @@ def expected_storm(seed: int, generation: int, cpus: int, operations: int) -> Ex
 
 
 def check_storm(stop: Stop, sealed: Record) -> list[Finding]:
-    """The guest's model is the one the seed decides, the tree has exactly its blocks and the prizes
-    that were not given back, and each CPU's fragments are those that it wrote last."""
+    """The guest's model is the one the seed decides, the tree has exactly its blocks and the contended
+    pages that were not released, and each CPU's fragments are those that it wrote last."""
     model = sealed.snapshot.scenario.storm
     if model is None:
         return [stop.finding(SCENARIO, "there is no readable store 'storm'")]
@@ -90,7 +95,12 @@ def check_storm(stop: Stop, sealed: Record) -> list[Finding]:
     shift = stop.geometry.page_shift
     for kind, begin, count, wanted in (
         ("storm block", model.region, STORM_PAGES, storm_blocks(model, stop.geometry)),
-        ("storm prize", model.prizes, STORM_PRIZES, storm_prizes(model, stop.geometry)),
+        (
+            "storm contended page",
+            model.contended,
+            STORM_CONTENDED,
+            storm_contended(model, stop.geometry),
+        ),
     ):
         area = PhysRange(begin, count << shift)
         findings += compare_blocks(stop, sealed, kind, area, wanted)
