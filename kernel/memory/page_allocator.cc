@@ -110,25 +110,28 @@ void PageAllocator::InsertAndMerge(Block block) {
   Enter(block);
 }
 
-unsigned PageAllocator::ChooseList(unsigned order) {
+PageAllocator::Choice PageAllocator::Choose(unsigned order) {
   unsigned best = order;
   while (best <= kMaxOrder && lists_[best].first == kNone) ++best;
+  if (best > kMaxOrder || random_ == nullptr) return {best, false};
+  const bool oldest = (random_->Next() & 1) != 0;
   const bool plenty = free_pages_ > all_pages_ / 8 * 7;
-  if (best > kMaxOrder || random_ == nullptr || !plenty || scattered_ == kScattered) return best;
-  ++scattered_;
+  if (!plenty || scattered_ == kScattered) return {best, oldest};
   unsigned lists[kMaxOrder + 1] = {best};
   unsigned count = 1;
   for (unsigned at = best + 1; at <= kMaxOrder; ++at) {
     if (lists_[at].first != kNone) lists[count++] = at;
   }
-  return lists[random_->Below(count)];
+  // Lists are filled in ascending order: with any seed there is a block near either end of RAM.
+  const unsigned number = scattered_++;
+  if (number < 2) return {lists[count - 1], number == 1};
+  return {lists[random_->Below(count)], oldest};
 }
 
 Result<PageFrame> PageAllocator::Allocate(Order order) {
   if (order.log2() > kMaxOrder) return Error{ErrorCode::kOrderRange, PhysAddr(), order.log2()};
-  const unsigned found = ChooseList(order.log2());
+  const auto [found, oldest] = Choose(order.log2());
   if (found > kMaxOrder) return Error{ErrorCode::kOutOfMemory, PhysAddr(), order.bytes()};
-  const bool oldest = random_ != nullptr && (random_->Next() & 1) != 0;
   const PageFrame head = oldest ? lists_[found].last : lists_[found].first;
   Unlink({head, Order::FromLog2(found)});
   for (unsigned split = found; split > order.log2(); --split) {

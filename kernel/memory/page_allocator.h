@@ -25,9 +25,10 @@ class PageAllocator : public khocore::PageSource {
 
   /// From here on `random` decides which free block is used: the oldest or the newest of the best
   /// size, and for the first `kScattered` while nearly all memory is free, of any size that is
-  /// large enough. So a state lies in some distant parts of a large machine, around those first
-  /// ones: what it takes to describe it (nodes of the tracker, free blocks between its pages) does
-  /// not grow with RAM, and large states still fit into a small machine.
+  /// large enough; the first two of these lie near either end of RAM. So a state lies in some
+  /// distant parts of a large machine, around those first ones: what it takes to describe it (nodes
+  /// of the tracker, free blocks between its pages) does not grow with RAM, and large states still
+  /// fit into a small machine.
   void SetRandom(base::Random* random) { random_ = random; }
 
   /// A block, owned by the caller until `Free`. Its content is whatever was there before.
@@ -72,7 +73,12 @@ class PageAllocator : public khocore::PageSource {
   void Enter(khocore::Block block);
   void Unlink(khocore::Block block);
   /// The order of the list to take a block of `order` from, above `kMaxOrder` when there is none.
-  unsigned ChooseList(unsigned order);
+  /// Which free block is split: the oldest or the newest of a list.
+  struct Choice {
+    unsigned list;  // above `kMaxOrder` when there is none
+    bool oldest;
+  };
+  Choice Choose(unsigned order);
   void InsertAndMerge(khocore::Block block);
   void InsertRange(khocore::PhysRange range);
   /// The lowest free range of this size, whatever blocks it is made of; empty when there is none.

@@ -232,4 +232,18 @@ TEST(ForEachBlock, SplitsFrontToBackIntoTheFewestBlocks) {
 }
 
 }  // namespace
+
+TEST_F(PageAllocatorTest, TheFirstTwoBlocksLieNearEitherEndWithAnySeed) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    Mark(kFirst, kPages, FrameState::kFree);
+    PageAllocator allocator;
+    allocator.Initialize(memory_, frames_);
+    base::Random random(seed);
+    allocator.SetRandom(&random);
+    // Of 2,048 pages there is one block, so what it is split into goes to the next.
+    EXPECT_EQ(allocator.Allocate(Order()).value().number(), 2048) << seed;
+    EXPECT_EQ(allocator.Allocate(Order()).value().number(), 1024) << seed;
+  }
+}
+
 }  // namespace memory
