@@ -81,7 +81,18 @@ Status FragmentWriter::EndNode() {
 Status FragmentWriter::Property(Text name, Span<const uint8_t> value) {
   if (!IsOpen()) return status_;
   if (after_subnode_) return FailStructure();
-  return AppendProperty(PlaceName(name), value.data, value.size);
+  KHOCORE_RETURN_IF_ERROR(BeginProperty(PlaceName(name), value.size));
+  AppendBytes(value.data, value.size);
+  return Ok{};
+}
+
+Result<Span<uint8_t>> FragmentWriter::PropertyInPlace(Text name, uint64_t size) {
+  if (!IsOpen()) return status_.error();
+  if (after_subnode_) return FailStructure().error();
+  KHOCORE_RETURN_IF_ERROR(BeginProperty(PlaceName(name), size));
+  uint8_t* const value = bytes_ + structure_end_;
+  structure_end_ += AlignUp(size, kFdtTagSize);
+  return Span<uint8_t>{value, size};
 }
 
 Status FragmentWriter::PropertyU64(Text name, uint64_t value) {
@@ -146,12 +157,11 @@ void FragmentWriter::Drop() {
   pages_.FreePage(page_);
 }
 
-Status FragmentWriter::AppendProperty(uint64_t name, const void* value, uint64_t size) {
+Status FragmentWriter::BeginProperty(uint64_t name, uint64_t size) {
   if (name == 0 || size > kPageSize || sizeof(FdtProperty) + AlignUp(size, kFdtTagSize) > Room()) {
     return FailNoSpace();
   }
   AppendPropertyHead(name, size);
-  AppendBytes(value, size);
   return Ok{};
 }
 

@@ -45,6 +45,9 @@ class FragmentWriter {
   Status EndNode();
   Status Property(Text name, Span<const uint8_t> value);
   Status PropertyU64(Text name, uint64_t value);  ///< CPU-native, as the ABI wants
+  /// A property whose value the caller makes in place, before the next call: `size` bytes, zero
+  /// until then and aligned to 4.
+  Result<Span<uint8_t>> PropertyInPlace(Text name, uint64_t size);
   Status PropertyString(Text name, Text value);
 
   /// A subnode that points to `size` bytes of preserved memory at `data`: another fragment (`size`
@@ -68,9 +71,9 @@ class FragmentWriter {
   // Both write behind the structure block, where the caller has seen that there is room.
   void AppendTag(uint32_t value);
   void AppendBytes(const void* bytes, uint64_t size);
-  /// Writes a property whose name begins `name` bytes in front of the end of the page. Errors:
-  /// `kNoSpace`, also when `name` is 0.
-  Status AppendProperty(uint64_t name, const void* value, uint64_t size);
+  /// Appends a property whose name begins `name` bytes in front of the end of the page, all but its
+  /// value. Errors: `kNoSpace`, also when `name` is 0.
+  Status BeginProperty(uint64_t name, uint64_t size);
   Status AppendU64(uint64_t name, uint64_t value);
   /// The part of both in front of the value, once there is room.
   void AppendPropertyHead(uint64_t name, uint64_t size);

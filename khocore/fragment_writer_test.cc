@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <libfdt.h>
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <random>
@@ -139,7 +140,14 @@ TEST_F(FragmentWriterTest, BytesAreThoseOfLibfdt) {
           if (!may_put) break;
           const char* name = step % 2 == 0 ? kNames[random() % 6] : number.c_str();
           const Span<const uint8_t> value{bytes.data(), random() % bytes.size()};
-          (void)writer->Property(name, value);
+          if (random() % 2 == 0) {
+            (void)writer->Property(name, value);
+          } else {
+            const Result<Span<uint8_t>> place = writer->PropertyInPlace(name, value.size);
+            ASSERT_OK(place);
+            ASSERT_EQ(place.value().size, value.size);
+            std::copy(value.begin(), value.end(), place.value().data);
+          }
           want.Property(name, value);
         }
       }
@@ -207,6 +215,11 @@ TEST_F(FragmentWriterTest, OneByteMoreIsNoSpace) {
     (void)writer->Property("fill", {bytes.data(), size});
     EXPECT_ERROR(writer->Close(), ErrorCode::kNoSpace, page * kPageSize);
     EXPECT_EQ(machine_.pages.out(), idle_);
+    Open();
+    // One byte more still finds the room of what ends the tree.
+    EXPECT_EQ(writer->PropertyInPlace("fill", size).ok(), size == kFill + 1);
+    EXPECT_ERROR(writer->Close(), ErrorCode::kNoSpace, page * kPageSize);
+    EXPECT_EQ(machine_.pages.out(), idle_);
   }
 }
 
@@ -219,6 +232,10 @@ TEST_F(FragmentWriterTest, EveryCallReportsNoSpace) {
       [](FragmentWriter& w) { return w.BeginNode("n"); },
       [](FragmentWriter& w) { return w.Property("p", {}); },
       [](FragmentWriter& w) { return w.PropertyU64("p", 1); },
+      [](FragmentWriter& w) -> Status {
+        const Result<Span<uint8_t>> place = w.PropertyInPlace("p", 0);
+        return place.ok() ? Status(Ok{}) : place.error();
+      },
       [](FragmentWriter& w) { return w.PropertyString("p", ""); },
       [](FragmentWriter& w) { return w.Link("l", Addr(kFree), 1); },
   };
@@ -245,6 +262,8 @@ TEST_F(FragmentWriterTest, RefusesUnbalancedNodes) {
   EXPECT_EQ(writer_->Close().error().code, ErrorCode::kFdtStructure);
   ASSERT_OK(Open()->Link("l", Addr(0), 1));
   EXPECT_EQ(writer_->PropertyU64("late", 1).error().code, ErrorCode::kFdtStructure);
+  ASSERT_OK(Open()->Link("l", Addr(0), 1));
+  EXPECT_EQ(writer_->PropertyInPlace("late", 1).error().code, ErrorCode::kFdtStructure);
   writer_.reset();
   EXPECT_EQ(machine_.pages.out(), idle_);
 }

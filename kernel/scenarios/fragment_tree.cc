@@ -23,13 +23,24 @@ FragmentTree::FragmentTree(uint64_t seed, uint64_t count, void* const* pages)
   }
 }
 
-void FragmentTree::MakePayload(uint64_t id, Payload* payload) const {
+FragmentTree::Payload FragmentTree::PayloadOf(uint64_t id) const {
   base::Random random = payloads_.ForLaterSeed(id);
   const size_t size = random.Below(kMaxPayload);
-  const size_t words = (size + sizeof(uint64_t) - 1) / sizeof(uint64_t);
-#pragma clang loop unroll_count(8)
-  for (size_t i = 0; i < words; ++i) payload->words[i] = random.Next();
-  payload->size = size;
+  return {random, size};
+}
+
+void FragmentTree::Payload::Make(uint8_t* place) const {
+  using Word = uint64_t __attribute__((may_alias, aligned(4)));
+  base::Random random = words;
+  uint8_t* const end = place + size;
+  uint8_t* at = place;
+#pragma clang loop unroll_count(16)
+  for (size_t left = size / sizeof(Word); left != 0; --left, at += sizeof(Word)) {
+    *reinterpret_cast<Word*>(at) = random.Next();
+  }
+  for (uint64_t last = at == end ? 0 : random.Next(); at != end; last >>= 8) {
+    *at++ = static_cast<uint8_t>(last);
+  }
 }
 
 }  // namespace scenarios

@@ -19,13 +19,12 @@ class FragmentTree {
   static constexpr uint64_t kMaxChildren = 8;
   static constexpr uint64_t kMaxPayload = 1024;  ///< bytes, exclusive
 
-  /// `size` bytes, written as whole words.
+  /// What a payload is made of: `size` bytes of a stream of words.
   struct Payload {
-    uint64_t words[kMaxPayload / sizeof(uint64_t)];
+    base::Random words;
     size_t size;
-    khocore::Span<const uint8_t> bytes() const {
-      return {reinterpret_cast<const uint8_t*>(words), size};
-    }
+    /// Makes the bytes; `place` has `size` of them and is aligned to 4.
+    void Make(uint8_t* place) const;
   };
 
   FragmentTree() = default;
@@ -43,8 +42,7 @@ class FragmentTree {
   khocore::PageFrame page(uint64_t id) const { return node(id).page; }
   void set_page(uint64_t id, khocore::PageFrame page) { node(id).page = page; }
 
-  /// Makes the payload of a fragment.
-  void MakePayload(uint64_t id, Payload* payload) const;
+  Payload PayloadOf(uint64_t id) const;
 
  private:
   struct Node {

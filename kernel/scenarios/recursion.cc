@@ -74,10 +74,11 @@ void Plan(Generation& generation) {
 Status WriteNode(Outgoing& outgoing, uint64_t id) {
   FragmentWriter writer(outgoing.physical(), outgoing.generation().allocator, outgoing.tracker(),
                         kCompatible);
-  FragmentTree::Payload payload;
-  tree.MakePayload(id, &payload);
   (void)writer.PropertyU64(kId, id);
-  (void)writer.Property(kPayload, payload.bytes());
+  const FragmentTree::Payload payload = tree.PayloadOf(id);
+  const Result<Span<uint8_t>> place = writer.PropertyInPlace(kPayload, payload.size);
+  if (!place.ok()) return place.error();
+  payload.Make(place.value().data);
   for (uint64_t child = tree.first_child(id); child != 0; child = tree.next_sibling(child)) {
     (void)writer.Link(NodeName(child).text(), tree.page(child).address(), khocore::kPageSize);
   }
@@ -95,10 +96,11 @@ void CheckNode(const FragmentReader& reader, uint64_t expected_id) {
   const uint64_t id = Require(reader.PropertyU64(reader.root(), kId.begin), kId.begin);
   const Span<const uint8_t> found =
       Require(reader.Property(reader.root(), kPayload.begin), kPayload.begin);
-  FragmentTree::Payload payload;
-  tree.MakePayload(expected_id, &payload);
+  const FragmentTree::Payload payload = tree.PayloadOf(expected_id);
+  alignas(uint64_t) uint8_t expected[FragmentTree::kMaxPayload];
+  payload.Make(expected);
   if (id == expected_id && found.size == payload.size &&
-      memcmp(found.data, payload.words, payload.size) == 0) {
+      memcmp(found.data, expected, payload.size) == 0) {
     return;
   }
   KHORIG_FAIL("tree", "fragment at 0x%lx is not number %lu as it was written",
