@@ -22,15 +22,18 @@ Status PhysicalMemory::AddWindow(PhysRange range, void* bytes) {
   const bool joins_high = at < count_ && touch(added, windows_[at]);
   if (joins_low) {
     windows_[at - 1].range.size += range.size;
-    if (!joins_high) return Ok{};
-    windows_[at - 1].range.size += windows_[at].range.size;
-    --count_;
-    for (size_t i = at; i < count_; ++i) windows_[i] = windows_[i + 1];
+    if (joins_high) {
+      windows_[at - 1].range.size += windows_[at].range.size;
+      --count_;
+      for (size_t i = at; i < count_; ++i) windows_[i] = windows_[i + 1];
+    }
+    NoteSize(windows_[at - 1]);
     return Ok{};
   }
   if (joins_high) {
     windows_[at].range = {range.begin, range.size + windows_[at].range.size};
     windows_[at].bytes = added.bytes;
+    NoteSize(windows_[at]);
     return Ok{};
   }
   if (count_ == kMaxWindows) {
@@ -39,10 +42,12 @@ Status PhysicalMemory::AddWindow(PhysRange range, void* bytes) {
   for (size_t i = count_; i > at; --i) windows_[i] = windows_[i - 1];
   windows_[at] = added;
   ++count_;
+  NoteSize(added);
   return Ok{};
 }
 
 PhysRange PhysicalMemory::WindowOf(PhysAddr address) const {
+  if (largest_.range.Contains({address, 1})) return largest_.range;
   for (size_t i = 0; i < count_; ++i) {
     if (windows_[i].range.Contains({address, 1})) return windows_[i].range;
   }

@@ -23,14 +23,16 @@ class PhysicalMemory {
   Status AddWindow(PhysRange range, void* bytes);
 
   /// Removes all windows.
-  void Clear() { count_ = 0; }
+  void Clear() {
+    count_ = 0;
+    largest_ = {};
+  }
 
   /// The bytes of `range`, or null when it does not lie inside one window.
   void* Find(PhysRange range) const {
+    if (largest_.range.Contains(range)) return largest_.At(range.begin);
     for (size_t i = 0; i < count_; ++i) {
-      if (windows_[i].range.Contains(range)) {
-        return windows_[i].bytes + (range.begin - windows_[i].range.begin);
-      }
+      if (windows_[i].range.Contains(range)) return windows_[i].At(range.begin);
     }
     return nullptr;
   }
@@ -53,9 +55,18 @@ class PhysicalMemory {
   struct Window {
     PhysRange range;
     uint8_t* bytes = nullptr;
+    void* At(PhysAddr address) const { return bytes + (address - range.begin); }
   };
+  /// To be called for each window that is new or has grown.
+  void NoteSize(const Window& window) {
+    if (window.range.size > largest_.range.size) largest_ = window;
+  }
+
   Window windows_[kMaxWindows];
   size_t count_ = 0;
+  /// A copy of the largest window, which is looked at first: it has nearly all of RAM, and on a PC
+  /// there are others in front of it.
+  Window largest_;
 };
 
 }  // namespace khocore

@@ -85,6 +85,22 @@ TEST_F(PhysicalMemoryTest, MergesWhatTouchesInBothSpaces) {
   EXPECT_EQ(memory_.Find(Range(0x3fff, 2)), nullptr);
 }
 
+TEST_F(PhysicalMemoryTest, FindsInTheLargestHoweverItBecameThat) {
+  ASSERT_OK(memory_.AddWindow(Range(0x1000, 0x2000), bytes_ + 0x1000));
+  ASSERT_OK(memory_.AddWindow(Range(0x5000, 0x1000), bytes_ + 0x5000));
+  ASSERT_OK(memory_.AddWindow(Range(0x4000, 0x1000), bytes_ + 0x4000));  // the one above grows
+  ASSERT_OK(memory_.AddWindow(Range(0x6000, 0x1000), bytes_ + 0x6000));  // the one below grows
+  EXPECT_EQ(memory_.Find(Range(0x4000, 0x3000)), bytes_ + 0x4000);
+  EXPECT_EQ(memory_.WindowOf(Addr(0x6fff)), Range(0x4000, 0x3000));
+  EXPECT_EQ(memory_.Find(Range(0x1000, 0x2000)), bytes_ + 0x1000);
+  ASSERT_OK(memory_.AddWindow(Range(0x3000, 0x1000), bytes_ + 0x3000));  // all are one
+  EXPECT_EQ(memory_.Find(Range(0x1000, 0x6000)), bytes_ + 0x1000);
+  EXPECT_EQ(memory_.WindowOf(Addr(0x1000)), Range(0x1000, 0x6000));
+  memory_.Clear();
+  EXPECT_EQ(memory_.Find(Range(0x1000, 1)), nullptr);
+  EXPECT_EQ(memory_.WindowOf(Addr(0x1000)).size, 0u);
+}
+
 TEST_F(PhysicalMemoryTest, RefusesOverlap) {
   ASSERT_OK(memory_.AddWindow(Range(0x2000, 0x2000), bytes_));
   for (const PhysRange range : {Range(0x1000, 0x1001), Range(0x2000, 0x2000), Range(0x3fff, 1),
