@@ -18,17 +18,28 @@ inline uint64_t Load(const uint8_t* at) { return *reinterpret_cast<const Word*>(
 inline void Store(uint8_t* at, uint64_t word) { *reinterpret_cast<Word*>(at) = word; }
 inline bool IsAligned(const uint8_t* at) { return reinterpret_cast<uintptr_t>(at) % kWord == 0; }
 
+/// Calls `update` for all of `bytes`, for as many as possible eight at a time.
+template <typename Update>
+inline void UpdateWords(Span<uint8_t> bytes, Update update) {
+  const auto update_byte = [=](uint8_t& byte) { byte = static_cast<uint8_t>(update(byte)); };
+  uint8_t* at = bytes.begin();
+  for (; at != bytes.end() && !IsAligned(at); ++at) update_byte(*at);
+  uint8_t* const last = bytes.end() - static_cast<size_t>(bytes.end() - at) % kWord;
+#pragma clang loop unroll_count(8)
+  for (; at != last; at += kWord) Store(at, update(Load(at)));
+  for (; at != bytes.end(); ++at) update_byte(*at);
+}
+
 /// byte = (byte & keep) | add, for all of `bytes`.
 inline void Update(Span<uint8_t> bytes, uint8_t keep, uint8_t add) {
-  const auto update = [=](uint8_t& byte) { byte = static_cast<uint8_t>((byte & keep) | add); };
-  uint8_t* at = bytes.begin();
-  for (; at != bytes.end() && !IsAligned(at); ++at) update(*at);
-  uint8_t* const last = bytes.end() - static_cast<size_t>(bytes.end() - at) % kWord;
   const uint64_t keep_word = Repeat(keep);
   const uint64_t add_word = Repeat(add);
-#pragma clang loop unroll_count(8)
-  for (; at != last; at += kWord) Store(at, (Load(at) & keep_word) | add_word);
-  for (; at != bytes.end(); ++at) update(*at);
+  // An instruction a word where the machine has one for it: marks are set more often than moved.
+  if ((keep | add) == 0xff) {
+    UpdateWords(bytes, [=](uint64_t word) { return word | add_word; });
+  } else {
+    UpdateWords(bytes, [=](uint64_t word) { return (word & keep_word) | add_word; });
+  }
 }
 
 /// The index of the first byte with (byte & mask) != want, or the size.

@@ -22,7 +22,8 @@ class Walk {
   }
 
  private:
-  static constexpr uint64_t kAtOnce = 8;
+  static constexpr uint64_t kFew = 8;
+  static constexpr uint64_t kMany = 32;
 
   Status Enter(PhysAddr address, unsigned level) {
     if (address.is_null()) return Error{ErrorCode::kRadixNull, address};
@@ -40,16 +41,25 @@ class Walk {
     return visitor_.node(node, level);
   }
 
+  template <uint64_t kCount>
+  static bool AreZero(const uint64_t* words) {
+    uint64_t any = 0;
+#pragma clang loop unroll(full)
+    for (uint64_t i = 0; i < kCount; ++i) any |= words[i];
+    return any == 0;
+  }
+
   /// The first word at or after `i` that is not zero. Nearly all words of a tree are zero.
   static uint64_t SkipZeros(const uint64_t* words, uint64_t i, uint64_t count) {
-    static_assert(abi::kRadixTableEntries % kAtOnce == 0);
-    for (; i % kAtOnce != 0; ++i) {
+    static_assert(abi::kRadixTableEntries % kMany == 0 && kMany % kFew == 0);
+    for (; i % kFew != 0; ++i) {
       if (words[i] != 0) return i;
     }
-    for (; i < count; i += kAtOnce) {
-      const uint64_t* w = words + i;
-      if ((w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]) != 0) break;
+    for (; i % kMany != 0; i += kFew) {
+      if (!AreZero<kFew>(words + i)) break;
     }
+    while (i % kMany == 0 && i < count && AreZero<kMany>(words + i)) i += kMany;
+    while (i < count && AreZero<kFew>(words + i)) i += kFew;
     while (i < count && words[i] == 0) ++i;
     return i;
   }

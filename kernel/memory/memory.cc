@@ -164,8 +164,13 @@ void PlaceFrameTable(Memory* memory, const RegionSet& allowed) {
 /// `kOutOfMemory` when there is no room for what differs.
 Status FillFrameTable(Memory* memory) {
   const auto& physical = memory->physical;
-  for (size_t i = 0; i < physical.window_count(); ++i) {
+  // The last one first: on a PC it is the largest, and there is no chunk with a page to find yet.
+  for (size_t i = physical.window_count(); i-- > 0;) {
     KHOCORE_RETURN_IF_ERROR(memory->frames.Fill(physical.window(i), FrameState::kFree));
+  }
+  // Before what is in use cuts chunks of scratch into frames.
+  for (size_t i = 0; i < memory->scratch.area_count(); ++i) {
+    KHOCORE_RETURN_IF_ERROR(memory->frames.SetScratch(memory->scratch.area(i)));
   }
   for (const PhysRange& range : layout.used) {
     for (size_t i = 0; i < physical.window_count(); ++i) {
@@ -175,9 +180,6 @@ Status FillFrameTable(Memory* memory) {
       const PhysAddr end = range.end() < window.end() ? range.end() : window.end();
       KHOCORE_RETURN_IF_ERROR(memory->frames.Fill({begin, end - begin}, FrameState::kAllocated));
     }
-  }
-  for (size_t i = 0; i < memory->scratch.area_count(); ++i) {
-    KHOCORE_RETURN_IF_ERROR(memory->frames.SetScratch(memory->scratch.area(i)));
   }
   return Ok{};
 }
