@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "khocore/types.h"
 
@@ -35,7 +36,9 @@ inline void Update(Span<uint8_t> bytes, uint8_t keep, uint8_t add) {
   const uint64_t keep_word = Repeat(keep);
   const uint64_t add_word = Repeat(add);
   // An instruction a word where the machine has one for it: marks are set more often than moved.
-  if ((keep | add) == 0xff) {
+  if (keep == 0) {
+    memset(bytes.data, add, bytes.size);
+  } else if ((keep | add) == 0xff) {
     UpdateWords(bytes, [=](uint64_t word) { return word | add_word; });
   } else {
     UpdateWords(bytes, [=](uint64_t word) { return (word & keep_word) | add_word; });

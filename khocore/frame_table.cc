@@ -242,10 +242,12 @@ FrameTable::Indexes FrameTable::IndexesIn(PhysRange range) const {
 }
 
 Status FrameTable::Fill(PhysRange range, FrameState state) {
-  return Change(IndexesIn(range), kScratchBit, Encode(state, kTail));
+  // A new table has no bit that has to stay, and all of RAM is filled then.
+  return Change(IndexesIn(range), may_have_scratch_ ? kScratchBit : 0, Encode(state, kTail));
 }
 
 Status FrameTable::SetScratch(PhysRange range) {
+  may_have_scratch_ = true;
   return Change(IndexesIn(range), static_cast<uint8_t>(~kScratchBit), kScratchBit);
 }
 

@@ -184,6 +184,7 @@ class FrameTable {
   uint64_t chunk_count_ = 0;
   uint64_t chunk_pages_ = 0;
   uint64_t spare_pages_ = 0;
+  bool may_have_scratch_ = false;  ///< whether `SetScratch` was called
   uint8_t* summaries_ = nullptr;
   uint8_t** pages_ = nullptr;
   Spare* spare_ = nullptr;
