@@ -8,7 +8,14 @@
 namespace khocore {
 namespace {
 
-using namespace frame_byte;
+using frame_byte::BlockBytes;
+using frame_byte::BytesOf;
+using frame_byte::Encode;
+using frame_byte::kOrderMask;
+using frame_byte::kScratchBit;
+using frame_byte::kSmallOrders;
+using frame_byte::kStateMask;
+using frame_byte::StateOf;
 
 constexpr uint64_t kChunkMask = FrameTable::kChunkFrames - 1;
 

@@ -191,7 +191,10 @@ class FrameTable {
 };
 
 inline bool FrameTable::SetSmall(Block block, FrameState state) {
-  using namespace frame_byte;
+  using frame_byte::BytesOf;
+  using frame_byte::kScratchBit;
+  using frame_byte::kSmallMask;
+  using frame_byte::kSmallOrders;
   const unsigned order = block.order.log2();
   if (order >= kSmallOrders) return false;
   const SmallBlock small = FindWord(block.frame);
@@ -203,7 +206,12 @@ inline bool FrameTable::SetSmall(Block block, FrameState state) {
 }
 
 inline bool FrameTable::ClaimSmall(Block block) {
-  using namespace frame_byte;
+  using frame_byte::BytesOf;
+  using frame_byte::Encode;
+  using frame_byte::kScratchBit;
+  using frame_byte::kSmallMask;
+  using frame_byte::kSmallOrders;
+  using frame_byte::kStateMask;
   const unsigned order = block.order.log2();
   if (order >= kSmallOrders || !block.IsAligned()) return false;
   const SmallBlock small = FindWord(block.frame);
@@ -217,7 +225,12 @@ inline bool FrameTable::ClaimSmall(Block block) {
 }
 
 inline bool FrameTable::RestoreSmall(PageFrame head, unsigned* order) {
-  using namespace frame_byte;
+  using frame_byte::BytesOf;
+  using frame_byte::Encode;
+  using frame_byte::kOrderMask;
+  using frame_byte::kScratchBit;
+  using frame_byte::kSmallMask;
+  using frame_byte::kSmallOrders;
   const SmallBlock small = FindWord(head);
   if (small.word == nullptr) return false;
   *order = small.bytes & kOrderMask;
