@@ -154,3 +154,21 @@ def test_both_kinds_are_asked_for_by_their_own_verb() -> None:
         "scripts/khorig linux run --machine virt --chain khorig,linux-7.3,/boot/vmlinuz "
         "--linux-append 2:kho=off --initrd /tmp/more.cpio "
     )
+
+
+@pytest.mark.parametrize(
+    "arch, kernels, generations, shift",
+    [
+        ("arm64", ("khorig", "linux-7.3"), (1,), 12),
+        ("arm64", ("khorig", "linux-7.3"), (2,), None),
+        ("arm64", ("khorig", "linux-7.3"), (), None),
+        ("arm64", ("khorig", "khorig"), (), 12),
+        ("x86_64", ("khorig", "linux-7.3"), (), 12),
+    ],
+)
+def test_the_page_size_of_a_linux_for_arm64_is_not_known(
+    arch: str, kernels: tuple[str, ...], generations: tuple[int, ...], shift: int | None
+) -> None:
+    machine = "q35" if arch == "x86_64" else "virt"
+    spec = ChainRun(arch, machine, kernels=kernels)
+    assert spec.page_shift_of(*generations) == shift

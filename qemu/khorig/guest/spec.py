@@ -11,6 +11,7 @@ from typing import ClassVar, Mapping, Self
 from khorig.guest.poke import Poke
 
 BOOTS = ("direct", "uefi")  # how the first kernel of a run is started
+_PAGE_SHIFT = 12  # of khorig, and of all that is on x86_64
 KHORIG = "khorig"  # the name of the rig's own kernel in a chain
 
 
@@ -89,6 +90,13 @@ class RunSpec(abc.ABC):
     def stops_of(self, generation: int) -> tuple[str, ...]:
         """Where a generation stops."""
         return self.stops
+
+    def page_shift_of(self, *generations: int) -> int | None:
+        """Of the kernels of these generations, all if there are none. None where it is not known: a
+        Linux for arm64 has pages of 4, 16 or 64 KiB."""
+        every = range(1, self.generations + 1)
+        kernels = {self.kernel_of(g) for g in every if not generations or g in generations}
+        return _PAGE_SHIFT if self.arch != "arm64" or kernels <= {KHORIG} else None
 
     @property
     def id(self) -> str:

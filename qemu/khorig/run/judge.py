@@ -30,9 +30,9 @@ from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
 from khorig.rules.temporal.handoff import HandoffBytes, read_handoff_bytes
 from khorig.rules.temporal.keeping import Span, pages_that_stay
-from khorig.rules.temporal.page_hashes import hash_all, hash_pages
+from khorig.rules.temporal.page_hashes import hash_pages
 from khorig.rules.temporal.pages import Before, compare_pages
-from khorig.rules.temporal.record import FullRecord, Record, take_record
+from khorig.rules.temporal.record import FullRecord, Record, take_full_record, take_record
 from khorig.rules.temporal.relayed import check_blocks, check_subtrees, relayed_pages
 from khorig.rules.temporal.runtime_services import RuntimeServices
 from khorig.run.coverage import Coverage
@@ -131,7 +131,7 @@ class RunJudge:
         """See khorig.run.judging.Judge. Raises EventFieldError."""
         stop, before = self._stop(context), self._before
         if isinstance(before, FullRecord):
-            self._before = replace(before, hashes=hash_all(stop.memory, stop.geometry))
+            self._before = before.taken_again(stop.memory)
         elif before is not None:
             self._before = take_record(before.generation, before.at, before.snapshot)
         if self._arrived is not None:
@@ -220,8 +220,7 @@ class RunJudge:
                 findings = [*self._compare_run(stop), *self._static(stop, snapshot)]
             except NoHandover as error:
                 findings = [stop.finding(protocol.LINUX_REPORTS, f"no handover is prepared: {error}")]
-        hashes = hash_all(stop.memory, stop.geometry)
-        self._before = FullRecord(stop.generation, stop.at, snapshot, hashes)
+        self._before = take_full_record(stop.generation, stop.at, stop.memory, snapshot)
         self._arrived = None
         return findings
 
@@ -241,7 +240,7 @@ class RunJudge:
             except NoHandover:
                 return findings  # the rule is then missing at `sealed`
             frames = pages_that_stay(snapshot, Span.LINUX_RUN)
-            hashes = hash_pages(stop.memory, frames, stop.geometry)
+            hashes = hash_pages(stop.memory, frames, snapshot.geometry)
             self._running = Before(stop.generation, stop.at, hashes, snapshot)
         return findings
 
@@ -375,7 +374,7 @@ class RunJudge:
         self._evaluated.add(rule, stop.generation, stop.at)
         self._statistics.pages_compared += pages
         if before.generation == stop.generation - 1:
-            self._coverage.add(before.generation, pages, stop.geometry.page_size)
+            self._coverage.add(before.generation, pages, before.snapshot.geometry.page_size)
         return compare_pages(stop, before, rule)
 
     def _compare_handed_on(self, stop: Stop, before: Record, sealed: Record) -> Findings:

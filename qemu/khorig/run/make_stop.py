@@ -22,7 +22,7 @@ def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
         RamMemory(context.ram),
         context.machine.arch,
         context.machine.name,
-        GEOMETRY_4K.page_shift,
+        spec.page_shift_of(context.generation),
     )
     return Stop(
         generation=context.generation,

@@ -20,7 +20,8 @@ _AROUND = 32  # pages before and after a finding
 
 def _pages(stop: Stop, snapshot: Snapshot | None) -> PageRuns:
     handover, owners = (snapshot.handover, snapshot.owners) if snapshot else (None, None)
-    return PageRuns(stop.memory.ranges, stop.geometry, handover, owners, _frames(stop))
+    geometry = snapshot.geometry if snapshot else stop.geometry
+    return PageRuns(stop.memory.ranges, geometry, handover, owners, _frames(stop))
 
 
 def _frames(stop: Stop) -> FrameTable | None:
@@ -54,7 +55,8 @@ def draw_places(
 ) -> dict[str, Any]:
     """Only what lies around the findings, for a stop that changes nothing else."""
     pages = _pages(stop, snapshot)
-    return {"page_size": stop.geometry.page_size, "near": _near(pages, snapshot.scratch or (), findings)}
+    near = _near(pages, snapshot.scratch or (), findings)
+    return {"page_size": snapshot.geometry.page_size, "near": near}
 
 
 def _near(

@@ -87,7 +87,7 @@ class Run:
         self._shutdown = ""
         self._boot: GuestEvent | None = None
         self._clock = GuestClock(spec.timeout_s)
-        self._stop_images = StopImages(directory, machine, cancellation)
+        self._stop_images = StopImages(directory, machine, cancellation, spec.page_shift_of())
         self._version = ""
         self._ram: GuestRam | None = None
         self._status: int | None = None

@@ -9,7 +9,6 @@ from typing import Any, Callable, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.guest.facts import parse_frames, parse_scratch
-from khorig.kho.layout import GEOMETRY_4K
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines.machine import Machine
 from khorig.vm.ram_image import save_ram_image
@@ -74,10 +73,19 @@ def _frames(event: GuestEvent) -> dict[str, Any]:
 class StopImages:
     """Keeps images in the folder of a run, in a limited time that is nobody else's."""
 
-    def __init__(self, directory: Path, machine: Machine, cancellation: Cancellation) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        machine: Machine,
+        cancellation: Cancellation,
+        page_shift: int | None,
+    ) -> None:
+        """`page_shift` is that of all kernels of the run, None where one may have pages of another
+        size."""
         self._directory = directory
         self._machine = machine
         self._cancellation = cancellation
+        self._page_shift = page_shift
         self._left_s = _LIMIT_S
         self.facts = ImageFacts()
 
@@ -89,7 +97,7 @@ class StopImages:
         description = {
             "arch": self._machine.arch,
             "machine": self._machine.name,
-            "page_shift": GEOMETRY_4K.page_shift,  # of every kernel that the rig boots
+            "page_shift": self._page_shift,
             "generation": generation,
             "at": at,
             **self.facts.description(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dumps.sample import Sample
 from verdict.fake_guest import FREE, FakeGuest, block_of, sealed_guest, stop_of
 from view.frame_table_writer import write_frame_table
 from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage
@@ -159,7 +160,7 @@ def test_memory_that_changes_while_it_is_looked_at() -> None:
     page = guest.image.preserved_page()
     memory = Restless(guest.image.ram, page)
     before = hash_pages(memory, np.array([page // PAGE], dtype=np.int64))
-    earlier = Before(1, "sealed", before, None)  # type: ignore[arg-type]  # nobody is named
+    earlier = Before(1, "sealed", before, Sample().finish().snapshot())
     stop = stop_of(memory, KhorigRun("x86_64", "q35"), 2, "entry")
     (finding,) = compare_pages(stop, earlier, temporal.PAGES_ACROSS_JUMP)
     assert finding.what == "preserved memory changes while the guest waits"

@@ -38,26 +38,27 @@ def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
     """One finding when pages are not as before: the lowest page, its owner, both hashes, its bytes,
     and which others there are. Raises OutsideRam."""
     hashes = before.hashes
-    if are_unchanged(stop.memory, hashes, stop.geometry):
+    geometry = before.snapshot.geometry
+    if are_unchanged(stop.memory, hashes, geometry):
         return []
-    now = hash_pages(stop.memory, hashes.frames, stop.geometry)
+    now = hash_pages(stop.memory, hashes.frames, geometry)
     changed = hashes.differing(now).tolist()
     if not changed:  # other bytes a moment ago: something still writes to them
         return [stop.finding(rule, "preserved memory changes while the guest waits")]
     frame = changed[0]
-    address = frame << stop.geometry.page_shift
+    address = frame << geometry.page_shift
     when = f"at {stop.at}" if stop.at else "when trouble was reported"
     what = (
         f"page {address:#018x} changed: hash {hashes.of(frame):#018x} at {before.at} in generation "
         f"{before.generation}, {now.of(frame):#018x} {when} in generation {stop.generation}"
     )
-    content = read_bytes(stop.memory, address, stop.geometry.page_size)
+    content = read_bytes(stop.memory, address, geometry.page_size)
     evidence = list(describe_change(address, before.copies.get(frame), content))
     if len(changed) > 1:
         noun = "other page differs" if len(changed) == 2 else "other pages differ"
         evidence.append(f"{len(changed) - 1} {noun} as well:")
         evidence += [
-            f"  {other << stop.geometry.page_shift:#018x} {before.snapshot.describe(other)}"
+            f"  {other << geometry.page_shift:#018x} {before.snapshot.describe(other)}"
             for other in changed[1 : 1 + _OTHERS]
         ]
     owner = before.snapshot.describe(frame)

@@ -6,9 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.snapshot import Snapshot
+from khorig.mem.formats.dump import DumpMemory
 from khorig.mem.memory import PhysicalMemory, read_bytes
-from khorig.rules.temporal.page_hashes import AllHashes, PageHashes, hash_pages
+from khorig.rules.temporal.page_hashes import AllHashes, PageHashes, hash_all, hash_pages
 
 _MAX_COPIES = 2048  # pages: structure is small, and its bytes are what people want to see
 
@@ -54,4 +56,16 @@ class FullRecord:
     generation: int
     at: str
     snapshot: Snapshot | None  # what a scan of memory found of its handover
-    hashes: AllHashes
+    hashes: AllHashes  # of pages of the snapshot's size
+
+    def taken_again(self, memory: DumpMemory) -> FullRecord:
+        """The same with the hashes that memory has now."""
+        return take_full_record(self.generation, self.at, memory, self.snapshot)
+
+
+def take_full_record(
+    generation: int, at: str, memory: DumpMemory, snapshot: Snapshot | None
+) -> FullRecord:
+    """Hashes all of memory."""
+    geometry = snapshot.geometry if snapshot else GEOMETRY_4K
+    return FullRecord(generation, at, snapshot, hash_all(memory, geometry))
