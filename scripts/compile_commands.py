@@ -30,9 +30,7 @@ ELSEWHERE = ("external/", "bazel-out/")
 
 def bazel(*arguments: str) -> str:
     """Bazel's answer. Raises CalledProcessError when it has none."""
-    run = subprocess.run(
-        ["/usr/bin/bazel", *arguments], check=True, capture_output=True, text=True
-    )
+    run = subprocess.run(["/usr/bin/bazel", *arguments], check=True, capture_output=True, text=True)
     return run.stdout
 
 

@@ -92,7 +92,9 @@ def test_all_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.endswith("\n1 passed, 0 failed, 0 skipped\n")
 
 
-def test_a_timeout_without_report_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_timeout_without_report_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     events = Events(tmp_path)
     events.add_test("//a:slow_test", "TIMEOUT", None)
     assert summarize_tests.main([events.write()]) == 1

@@ -15,7 +15,9 @@ def test_members_come_back(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(range(256)) * 300)
     (tmp_path / "b").write_bytes(b"quiet")
     archive = tmp_path / "x.cpio"
-    status = make_archive.main([str(archive), f"kernel={tmp_path / 'a'}", f"cmdline={tmp_path / 'b'}"])
+    status = make_archive.main(
+        [str(archive), f"kernel={tmp_path / 'a'}", f"cmdline={tmp_path / 'b'}"]
+    )
     assert status == 0
     assert archive.read_bytes().startswith(b"070701")
     with libarchive.file_reader(str(archive)) as reader:

@@ -65,7 +65,11 @@ def read_image_base(elf: ELFFile) -> int:
 def demangle(names: list[str], cxxfilt: str) -> list[str]:
     """Names as people write them, without parameters. Errors: ImageError when `cxxfilt` fails."""
     run = subprocess.run(
-        [cxxfilt, "--no-params"], input="\n".join(names), capture_output=True, text=True, check=False
+        [cxxfilt, "--no-params"],
+        input="\n".join(names),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     demangled = run.stdout.split("\n")
     if run.returncode != 0 or len(demangled) != len(names):

@@ -128,7 +128,9 @@ def test_table_without_room_is_refused(tmp_path: Path) -> None:
 
 
 def test_table_without_bytes_in_the_file_is_refused(tmp_path: Path) -> None:
-    source = SOURCE.replace(".section .data", ".section .other").replace(".section .rodata", ".text")
+    source = SOURCE.replace(".section .data", ".section .other").replace(
+        ".section .rodata", ".text"
+    )
     kernel = Kernel(source=source, symbols_type="@nobits").link(tmp_path)
     assert "NOBITS" in error_of(kernel)
 

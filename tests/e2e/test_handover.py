@@ -48,9 +48,7 @@ def test_blocks_above_4_gib(guest: Guest, machine: str) -> None:
         return []
 
     seed = 2  # with which most of them lie there
-    result = guest.run(
-        machine, "handover", hooks=[count], memory=6 * GIB, generations=2, seed=seed
-    )
+    result = guest.run(machine, "handover", hooks=[count], memory=6 * GIB, generations=2, seed=seed)
     expect_pass(result)
     assert len(above) == 1
     assert above[0] >= 1000

@@ -80,9 +80,7 @@ def test_a_panic_stops_and_prints_every_cpu(
     guest: Guest, machine: str, extra_qemu: tuple[str, ...]
 ) -> None:
     """The last CPU panics; the others are in a loop that does not look whether anybody does."""
-    result = guest.run(
-        machine, "chain", smp=4, fault="panic-after-restore", extra_qemu=extra_qemu
-    )
+    result = guest.run(machine, "chain", smp=4, fault="panic-after-restore", extra_qemu=extra_qemu)
     assert result.verdict is Verdict.CRASH
     console = (Path(result.directory) / "console.log").read_text().replace("\r", "")
     for cpu, caller in ((0, "RunOnAllCpus"), (1, "WaitAndWork"), (2, "WaitAndWork")):

@@ -62,7 +62,7 @@ def test_addresses_reach_their_bytes() -> None:
     ram = _ram()
     assert ram.read(0x1001, 3) == b"\x01\x02\x03"
     assert ram.read(0x8002, 1) == b"\x02"
-    ram.write(0x8ff8, b"\1\0\0\0\0\0\0\0")
+    ram.write(0x8FF8, b"\1\0\0\0\0\0\0\0")
     assert ram.read_u64(0x8FF8) == 1
     assert ram.size == 0x2000
 

@@ -106,9 +106,7 @@ def test_a_look_that_shows_something_new_starts_anew(
 
 
 @pytest.mark.parametrize("busy", [0, 1, 2])
-def test_one_cpu_that_gets_on_is_enough(
-    machine: Machine, watch: ProgressWatch, busy: int
-) -> None:
+def test_one_cpu_that_gets_on_is_enough(machine: Machine, watch: ProgressWatch, busy: int) -> None:
     machine.others = [0, 0]
     for work in range(1, 60):
         if busy:
@@ -143,9 +141,7 @@ def test_old_looks_before_output_do_not_count_at_the_deadline(
     assert watch.summary.endswith("0 of 28 looks at the CPUs showed nothing new")
 
 
-def test_what_was_seen_before_output_does_not_count(
-    machine: Machine, watch: ProgressWatch
-) -> None:
+def test_what_was_seen_before_output_does_not_count(machine: Machine, watch: ProgressWatch) -> None:
     for _ in range(3):
         assert looks(machine, watch, LOOKS_OF_A_HANG - 1) == 0
         machine.serial.total_bytes += 1
@@ -153,9 +149,7 @@ def test_what_was_seen_before_output_does_not_count(
     assert looks(machine, watch, 100) == LOOKS_OF_A_HANG
 
 
-def test_what_was_seen_before_a_stop_does_not_count(
-    machine: Machine, watch: ProgressWatch
-) -> None:
+def test_what_was_seen_before_a_stop_does_not_count(machine: Machine, watch: ProgressWatch) -> None:
     for _ in range(3):
         assert looks(machine, watch, LOOKS_OF_A_HANG - 1) == 0
         machine.now += 30.0  # the host looks at memory

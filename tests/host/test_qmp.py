@@ -168,7 +168,7 @@ def test_many_open_files_are_no_trouble(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2048)), hard))
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        while (file := stack.enter_context(open(os.devnull))).fileno() < 1030:
+        while stack.enter_context(open(os.devnull)).fileno() < 1030:
             pass
         ours, theirs = socket.socketpair()
         assert ours.fileno() > 1023

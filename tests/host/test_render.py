@@ -43,7 +43,8 @@ def _result(verdict: Verdict, what: str = _NASTY) -> RunResult:
         Phase(1, "preserve", 64_000, 10, 1000),
     ]
     finding = Finding(
-        "" if verdict is Verdict.SKIP else "KHR-I080", what, where="0x1000", owner="store 'a' page 4", generation=2, stop="entry",
+        "" if verdict is Verdict.SKIP else "KHR-I080", what, where="0x1000",
+        owner="store 'a' page 4", generation=2, stop="entry",
         evidence=tuple(f"line {i}" for i in range(40)), verdict=verdict,
     )  # fmt: skip
     return RunResult(

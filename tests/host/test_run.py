@@ -352,9 +352,7 @@ def test_slowness_is_not_the_guests_fault(rig: Rig) -> None:
 def test_a_silent_guest_that_gets_on_to_the_deadline_is_no_hang(rig: Rig) -> None:
     result = rig.run([*handover_script()[:1], ["busy", 60]], timeout_s=3.0)
     assert result.verdict is Verdict.INFRA
-    assert result.cause == (
-        "timed out after 3 s while still making progress; raise --timeout"
-    )
+    assert result.cause == ("timed out after 3 s while still making progress; raise --timeout")
     assert re.search(r"silent for [23]\.\d s; 0 of \d+ looks", result.findings[0].evidence[-1])
 
 

@@ -23,7 +23,9 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 def test_a_guest_that_had_no_time_to_boot_is_not_blamed(rig: Rig) -> None:
     result = rig.run([["sleep", 60]], timeout_s=0.1)
     assert result.verdict is Verdict.INFRA
-    assert result.cause == "timed out after 0.1 s before a kernel reported its boot; raise --timeout"
+    assert (
+        result.cause == "timed out after 0.1 s before a kernel reported its boot; raise --timeout"
+    )
 
 
 def test_what_the_host_takes_at_a_stop_is_not_the_guests_time(rig: Rig) -> None:
@@ -36,9 +38,7 @@ def test_what_the_host_takes_at_a_stop_is_not_the_guests_time(rig: Rig) -> None:
     assert rig.run(script, generations=1, timeout_s=1.0).verdict is Verdict.PASS
 
 
-def test_images_have_a_time_limit_of_their_own(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_have_a_time_limit_of_their_own(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("khorig.run.stop_images._LIMIT_S", 0.0)
     script: Script = [["poke", [0x1000, "41"]], *handover_script()[:-2], ["exit", 37]]
     result = rig.run(script, record=True)

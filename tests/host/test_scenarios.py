@@ -63,7 +63,9 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(st.data())
-def test_any_damage_is_an_error_or_a_list(damaged_elf: tuple[Path, bytes], data: st.DataObject) -> None:
+def test_any_damage_is_an_error_or_a_list(
+    damaged_elf: tuple[Path, bytes], data: st.DataObject
+) -> None:
     path, whole = damaged_elf
     damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 8))):

@@ -106,9 +106,7 @@ _REFUSING = (
     ],
 )  # fmt: skip
 def test_refusals_that_have_to_come(old: str, new: str, wrong: str) -> None:
-    refusing = spec(
-        stops=STOPS, expected_refusals={2: "fdt-magic", 3: "radix-cycle"}
-    )
+    refusing = spec(stops=STOPS, expected_refusals={2: "fdt-magic", 3: "radix-cycle"})
     findings = course(Sequence(refusing), _REFUSING.replace(old, new))
     assert [finding.what for finding in findings[:1]] == ([wrong] if wrong else [])
 

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from rig import Rig, Script, event, handover_script
+from rig import Rig, Script, handover_script
 
 from khorig.rules.finding import Verdict
 from khorig.run.artifacts import new_folder

@@ -196,7 +196,12 @@ def _archive(folder: Path) -> bytes:
 
 def test_an_archive_is_user_space_packed_or_not(tmp_path: Path) -> None:
     data = _archive(tmp_path)
-    packed = (data, gzip.compress(data), lzma.compress(data), lzma.compress(data, lzma.FORMAT_ALONE))
+    packed = (
+        data,
+        gzip.compress(data),
+        lzma.compress(data),
+        lzma.compress(data, lzma.FORMAT_ALONE),
+    )
     for number, contents in enumerate(packed):
         path = tmp_path / str(number)
         path.write_bytes(contents)

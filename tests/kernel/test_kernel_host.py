@@ -31,7 +31,11 @@ def boot(
     )
     prefix = "@khorig "
     lines = [line for line in done.stdout.splitlines() if line.startswith(prefix)]
-    return done.returncode, [json.loads(line[len(prefix) :]) for line in lines], done.stdout + done.stderr
+    return (
+        done.returncode,
+        [json.loads(line[len(prefix) :]) for line in lines],
+        done.stdout + done.stderr,
+    )
 
 
 @pytest.mark.parametrize("scenario", ["handover", "recursion", "churn", "chain"])
@@ -79,7 +83,12 @@ def test_the_client_of_the_documentation() -> None:
         ("scenario=chain nonsense=1", USAGE, "command-line", "'nonsense=1': no such option"),
         ("scenario=chain seed=", USAGE, "command-line", "'seed=': the value cannot be used"),
         ("scenario=handover megabytes=4096", NO_MEMORY, "no-memory", "no free block of order"),
-        ("scenario=chain kho_scratch=1G,1M,1M", NO_MEMORY, "no-memory", "no room for the low scratch"),
+        (
+            "scenario=chain kho_scratch=1G,1M,1M",
+            NO_MEMORY,
+            "no-memory",
+            "no room for the low scratch",
+        ),
         ("scenario=chain reserve_mem=1G:4096:much", NO_MEMORY, "no-memory", "reserve_mem=much"),
         (
             "scenario=chain generations=2 kho_scratch=4M,4M,4M reserve_mem=64K:64K:" + "x" * 40,

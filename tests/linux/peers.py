@@ -78,9 +78,7 @@ class Chains:
         )
         values: dict[str, Any] = {"memory": GIB, "seed": 0x5EED0001, "timeout_s": 300.0}
         values |= {"counted": must_count(machine), **spec}
-        return session.run(
-            ChainRun(arch=arch, machine=machine, kernels=tuple(kernels), **values)
-        )
+        return session.run(ChainRun(arch=arch, machine=machine, kernels=tuple(kernels), **values))
 
 
 def expect_pass(result: RunResult) -> None:

@@ -31,9 +31,7 @@ def test_every_kernel_hands_over_to_every_kernel(
     ],
     ids=lambda kernels: "-".join(kernels),
 )
-def test_a_chain_keeps_everything(
-    chains: Chains, machine: str, kernels: tuple[str, ...]
-) -> None:
+def test_a_chain_keeps_everything(chains: Chains, machine: str, kernels: tuple[str, ...]) -> None:
     expect_pass(chains.run(machine, kernels))
 
 
@@ -51,8 +49,15 @@ def test_a_chain_keeps_everything(
         ("virt", {"extra_qemu": ("-smp", "2", "-machine", "gic-version=2")}),
     ],
     ids=[
-        "q35-6G", "q35-4-level", "q35-2-cpus", "microvm", "virt-gicv2", "virt-el2",
-        "virt-el2-without-vhe", "virt-2-cpus", "virt-2-cpus-gicv2",
+        "q35-6G",
+        "q35-4-level",
+        "q35-2-cpus",
+        "microvm",
+        "virt-gicv2",
+        "virt-el2",
+        "virt-el2-without-vhe",
+        "virt-2-cpus",
+        "virt-2-cpus-gicv2",
     ],
 )
 def test_machines(chains: Chains, machine: str, spec: dict[str, Any]) -> None:

@@ -58,6 +58,8 @@ def test_ratios_are_of_medians() -> None:
     lines = render_comparison("q35", "linux-7.3", (linux, khorig), (linux, khorig))
     numbers = [line.split()[-3:] for line in lines[2:]]
     assert numbers == [
-        ["9.00", "0.30", "30.0x"], ["2.00", "0.10", "20.0x"],
-        ["900.00", "9.00", "100.0x"], ["300.00", "3.00", "100.0x"],
+        ["9.00", "0.30", "30.0x"],
+        ["2.00", "0.10", "20.0x"],
+        ["900.00", "9.00", "100.0x"],
+        ["300.00", "3.00", "100.0x"],
     ]

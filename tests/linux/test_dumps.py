@@ -95,12 +95,12 @@ def test_dumps_of_linux(chains: Chains, machine: str, release: str) -> None:
     folder = Path(result.directory)
     events = guest_events(folder)
     files = debugfs_of(events, 1)
-    reserved, = said_by(events, "reserved", 1)
+    (reserved,) = said_by(events, "reserved", 1)
     khorig_said = {
         event["name"]: (int(event["data"], 0), event["size"])
         for event in said_by(events, "client", 2)
     }
-    test, = said_by(events, "kho_test", 2)
+    (test,) = said_by(events, "kho_test", 2)
 
     with open_dump(folder / "gen1.sealed.ram.zst") as dump:
         snapshot = find_snapshot(dump)

@@ -60,8 +60,14 @@ def test_a_good_run_meets_every_expectation() -> None:
 @pytest.mark.parametrize(
     ("left_out", "subject"),
     [
-        (1, "reserve_mem"), (3, "kho_test"), (5, "linux handover"), (6, "linux record"),
-        (7, "linux reserve_mem"), (8, "linux test_kho"), (9, "reserve_mem"), (10, "liveupdate"),
+        (1, "reserve_mem"),
+        (3, "kho_test"),
+        (5, "linux handover"),
+        (6, "linux record"),
+        (7, "linux reserve_mem"),
+        (8, "linux test_kho"),
+        (9, "reserve_mem"),
+        (10, "liveupdate"),
     ],
 )
 def test_whatever_was_not_said_is_named(left_out: int, subject: str) -> None:
@@ -83,8 +89,12 @@ def test_the_wrong_release_before_is_found() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["WARNING: mm/page_alloc.c:1 at x", "BUG: Bad page state", "test_kho: KHO restore failed",
-     "KHO: disabling KHO revival"],
+    [
+        "WARNING: mm/page_alloc.c:1 at x",
+        "BUG: Bad page state",
+        "test_kho: KHO restore failed",
+        "KHO: disabling KHO revival",
+    ],
 )
 def test_bad_words_are_always_on(text: str) -> None:
     words = LinuxMonitor(spec_of("linux-7.3", "linux-7.3"))

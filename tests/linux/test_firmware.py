@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from peers import ONE_OF_EACH, Chains, expect_pass
 
 from khorig.guest.event import parse_address

@@ -48,7 +48,10 @@ def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
         "--kernel", str(peer.image), "--out", str(tmp_path), "--linux-append", "3:khorig.exec=/none"
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "what   program: /none: errno 2, ENOENT" in done.stdout and "generation 3 of 3" in done.stdout
+    assert (
+        "what   program: /none: errno 2, ENOENT" in done.stdout
+        and "generation 3 of 3" in done.stdout
+    )
 
 
 @ARCHS

@@ -78,9 +78,7 @@ def test_a_program_that_succeeds(init: Path, tmp_path: Path) -> None:
         ("#!/bin/sh\n", 0o644, "errno 13, EACCES: no permission to execute it"),
     ],
 )
-def test_a_program_that_fails(
-    init: Path, tmp_path: Path, text: str, mode: int, what: str
-) -> None:
+def test_a_program_that_fails(init: Path, tmp_path: Path, text: str, mode: int, what: str) -> None:
     path = script(tmp_path, text, mode)
     code, [event, fail] = report(init, str(path))
     assert code == 1 and event["ok"] is False

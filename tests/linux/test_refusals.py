@@ -57,8 +57,13 @@ def test_linux_refuses(chains: Chains, machine: str, name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "compatible-older", "map-null", "root-not-preserved", "scratch-begin-unaligned",
-        "scratch-size-unaligned", "scratch-overlap", "scratch-area-beyond-ram",
+        "compatible-older",
+        "map-null",
+        "root-not-preserved",
+        "scratch-begin-unaligned",
+        "scratch-size-unaligned",
+        "scratch-overlap",
+        "scratch-area-beyond-ram",
     ],
 )
 def test_khorig_refuses_what_linux_left(chains: Chains, machine: str, name: str) -> None:

@@ -52,8 +52,6 @@ def test_sessions_survive(chains: Chains, machine: str, program: str, tmp_path: 
 
 
 @ONE_OF_EACH
-def test_sessions_survive_an_update_of_linux(
-    chains: Chains, machine: str, tmp_path: Path
-) -> None:
+def test_sessions_survive_an_update_of_linux(chains: Chains, machine: str, tmp_path: Path) -> None:
     kernels = ("linux-7.2", "khorig", "linux-7.3")
     run_program(chains, machine, kernels, "luo_multi_session", tmp_path)

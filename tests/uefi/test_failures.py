@@ -78,9 +78,7 @@ FAILURES = {
         lambda g, v, m: g.put(v, "checksums.txt", b"# none\n"),
         "file: checksums.txt: not in the format of xxhsum -H1",
     ),
-    "greedy-kernel": Failure(
-        _greedy, "no-memory: no room for the kernel: ", exit_status.NO_MEMORY
-    ),
+    "greedy-kernel": Failure(_greedy, "no-memory: no room for the kernel: ", exit_status.NO_MEMORY),
 }
 
 

@@ -33,12 +33,21 @@ def bench() -> None:
     context_settings={"auto_envvar_prefix": "KHORIG"},
 )
 @click.option("--version", default="7.3", show_default=True, help="Of the Linux peer.")
-@click.option("--machine", type=NameOf("machine", _machines),
-              default=",".join(DEFAULT_MACHINES), show_default=True)
+@click.option(
+    "--machine",
+    type=NameOf("machine", _machines),
+    default=",".join(DEFAULT_MACHINES),
+    show_default=True,
+)
 @click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--timeout", type=Seconds(), default=300.0,
-              show_default=True, help="Seconds that the guest of one run may take.")
+@click.option(
+    "--timeout",
+    type=Seconds(),
+    default=300.0,
+    show_default=True,
+    help="Seconds that the guest of one run may take.",
+)
 @click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]")
 @click.pass_obj
 def linux(

@@ -19,10 +19,19 @@ _CLASSES = ("preserved", "tracker", "scratch", "kernel", "free", "unknown")  # P
 @click.command(short_help="Say what is different in two dumps, and whether it may be.")
 @click.argument("a", metavar="A", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("b", metavar="B", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--only", type=NameOf("class", lambda: _CLASSES),
-              help=f"Compare only pages of these classes: {', '.join(_CLASSES)}.")
-@click.option("--runs", type=click.IntRange(0), default=6, show_default=True, metavar="N",
-              help="Runs of bytes to show.")
+@click.option(
+    "--only",
+    type=NameOf("class", lambda: _CLASSES),
+    help=f"Compare only pages of these classes: {', '.join(_CLASSES)}.",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(0),
+    default=6,
+    show_default=True,
+    metavar="N",
+    help="Runs of bytes to show.",
+)
 @click.option("--machine", metavar="MACHINE", help="Whose RAM images without description are.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def diff(

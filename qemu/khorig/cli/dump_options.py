@@ -22,9 +22,7 @@ class _Address(click.ParamType):
 
     name = "address"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
             return int(str(value), 0)
         except ValueError:
@@ -34,7 +32,9 @@ class _Address(click.ParamType):
 def dump_options(function: _Function) -> _Function:
     """DUMP, --fdt, --generation and --machine."""
     for option in (
-        click.option("--machine", metavar="MACHINE", help="Whose RAM an image without description is."),
+        click.option(
+            "--machine", metavar="MACHINE", help="Whose RAM an image without description is."
+        ),
         click.option(
             "--generation",
             type=click.IntRange(0),

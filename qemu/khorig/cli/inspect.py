@@ -113,7 +113,9 @@ def _nothing(source: object, error: Exception, as_json: bool, dts: bool) -> int:
     assert isinstance(error, NoHandover) and isinstance(source, Dump)
     if as_json:
         candidates = [candidate_document(c) for c in error.candidates]
-        click.echo(json.dumps({"schema": 1, "error": str(error), "candidates": candidates}, indent=1))
+        click.echo(
+            json.dumps({"schema": 1, "error": str(error), "candidates": candidates}, indent=1)
+        )
         return exit_codes.USAGE
     click.echo("\n".join(dump_lines(source, source.arch)))
     for candidate in error.candidates:

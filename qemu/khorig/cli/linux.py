@@ -57,14 +57,24 @@ def linux() -> None:
 
 
 @linux.command(short_help="Build Linux peers into the cache.")
-@click.option("--version", "versions", type=NameOf("version", lambda: _VERSIONS),
-              help="[default: all]")
+@click.option(
+    "--version", "versions", type=NameOf("version", lambda: _VERSIONS), help="[default: all]"
+)
 @click.option("--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="[default: all]")
-@click.option("--source", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="A clean source tree of your own in place of Debian's.")
-@click.option("--config", "settings", multiple=True, type=ConfigSetting(), metavar="NAME=VALUE",
-              help="A symbol of Kconfig, on top of the rig's configuration; the peer is called "
-              "after it, linux-7.3@NAME.")
+@click.option(
+    "--source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A clean source tree of your own in place of Debian's.",
+)
+@click.option(
+    "--config",
+    "settings",
+    multiple=True,
+    type=ConfigSetting(),
+    metavar="NAME=VALUE",
+    help="A symbol of Kconfig, on top of the rig's configuration; the peer is called "
+    "after it, linux-7.3@NAME.",
+)
 @click.option("--jobs", "-j", type=click.IntRange(1), default=2, show_default=True)
 def build(
     versions: tuple[str, ...] | None,
@@ -141,43 +151,99 @@ def _common(command: Any) -> Any:
         click.option("--verbose", "-v", is_flag=True, help="Show the guest's console as it comes."),
         click.option("--keep", is_flag=True, help="Keep guest RAM at every stop."),
         click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]"),
-        click.option("--count", is_flag=True, help="Count virtual time in instructions: the same "
-                     "seed then gives the same run, at several times the wall time."),
-        click.option("--timeout", type=Seconds(), default=_TIMEOUT_S,
-                     show_default=True, help="Seconds that the guest of one run may take."),
-        click.option("--seed", type=Seed(), default=f"{ChainRun.seed:#x}", show_default=True,
-                     help="Decides every random choice."),
-        click.option("--smp", type=click.IntRange(1, 255), default=ChainRun.smp, show_default=True,
-                     help="CPUs of the guest."),
+        click.option(
+            "--count",
+            is_flag=True,
+            help="Count virtual time in instructions: the same "
+            "seed then gives the same run, at several times the wall time.",
+        ),
+        click.option(
+            "--timeout",
+            type=Seconds(),
+            default=_TIMEOUT_S,
+            show_default=True,
+            help="Seconds that the guest of one run may take.",
+        ),
+        click.option(
+            "--seed",
+            type=Seed(),
+            default=f"{ChainRun.seed:#x}",
+            show_default=True,
+            help="Decides every random choice.",
+        ),
+        click.option(
+            "--smp",
+            type=click.IntRange(1, 255),
+            default=ChainRun.smp,
+            show_default=True,
+            help="CPUs of the guest.",
+        ),
         click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM."),
-        click.option("--stops", type=StopsOf(ChainRun.stops),
-                     default=",".join(ChainRun.stops), help="Where the host looks.  [default: all]"),
-        click.option("--machine", type=NameOf("machine", lambda: [m.name for m in MACHINES]),
-                     default=",".join(DEFAULT_MACHINES), show_default=True),
+        click.option(
+            "--stops",
+            type=StopsOf(ChainRun.stops),
+            default=",".join(ChainRun.stops),
+            help="Where the host looks.  [default: all]",
+        ),
+        click.option(
+            "--machine",
+            type=NameOf("machine", lambda: [m.name for m in MACHINES]),
+            default=",".join(DEFAULT_MACHINES),
+            show_default=True,
+        ),
     ):
         command = option(command)
     return command
 
 
-@linux.command(short_help="Run a chain of kernels and print a verdict.", context_settings=_ENVIRONMENT)
-@click.option("--chain", default="linux-7.3,khorig,linux-7.3", show_default=True,
-              help="Kernels in the order of their boots: khorig, linux-VERSION, or an image's path; "
-              "'linux' is the one of --kernel.")
-@click.option("--kernel", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="A Linux image with KHO: it takes the place of every Linux in the chain.")
-@click.option("--initrd", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="More of a Linux's user space, as cpio; unpacked over the rig's own.")
-@click.option("--boot", type=NameOf("boot", lambda: BOOTS), default=ChainRun.boot, show_default=True,
-              help="How the first kernel is started: direct by QEMU, uefi by firmware, if that is "
-              "khorig; or both, with a comma.")
-@click.option("--tamper", metavar="NAME[,NAME]|all",
-              help="Damage the first handover; the second kernel must refuse it by name.")
-@click.option("--poke", "pokes", multiple=True, type=PokeOf(ChainRun.stops),
-              help="Flip a bit of one byte at a stop, after the host has looked; may be repeated. "
-              "The owner as 'inspect --owners' names it.")
+@linux.command(
+    short_help="Run a chain of kernels and print a verdict.", context_settings=_ENVIRONMENT
+)
+@click.option(
+    "--chain",
+    default="linux-7.3,khorig,linux-7.3",
+    show_default=True,
+    help="Kernels in the order of their boots: khorig, linux-VERSION, or an image's path; "
+    "'linux' is the one of --kernel.",
+)
+@click.option(
+    "--kernel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A Linux image with KHO: it takes the place of every Linux in the chain.",
+)
+@click.option(
+    "--initrd",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="More of a Linux's user space, as cpio; unpacked over the rig's own.",
+)
+@click.option(
+    "--boot",
+    type=NameOf("boot", lambda: BOOTS),
+    default=ChainRun.boot,
+    show_default=True,
+    help="How the first kernel is started: direct by QEMU, uefi by firmware, if that is "
+    "khorig; or both, with a comma.",
+)
+@click.option(
+    "--tamper",
+    metavar="NAME[,NAME]|all",
+    help="Damage the first handover; the second kernel must refuse it by name.",
+)
+@click.option(
+    "--poke",
+    "pokes",
+    multiple=True,
+    type=PokeOf(ChainRun.stops),
+    help="Flip a bit of one byte at a stop, after the host has looked; may be repeated. "
+    "The owner as 'inspect --owners' names it.",
+)
 @click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
-@click.option("--linux-append", multiple=True, metavar="NAME=VALUE",
-              help="For each Linux; with N: in front only for that generation.")
+@click.option(
+    "--linux-append",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="For each Linux; with N: in front only for that generation.",
+)
 @_common
 @click.pass_obj
 def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
@@ -233,7 +299,9 @@ def _damaged(specs: list[ChainRun], wanted: str) -> list[ChainRun]:
     return runs
 
 
-@linux.command(short_help="Every pair of kernels on both architectures.", context_settings=_ENVIRONMENT)
+@linux.command(
+    short_help="Every pair of kernels on both architectures.", context_settings=_ENVIRONMENT
+)
 @_common
 @click.pass_obj
 def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
@@ -292,7 +360,9 @@ def _initrd(path: Path | None, kernels: tuple[str, ...]) -> str:
     if not any(map(is_linux, kernels)):
         raise click.UsageError(f"--initrd {path}: there is no Linux in this chain")
     if why := why_no_initrd(path):
-        raise click.UsageError(f"--initrd {path}: {why}; expected user space as cpio, packed or not")
+        raise click.UsageError(
+            f"--initrd {path}: {why}; expected user space as cpio, packed or not"
+        )
     return str(path.resolve())
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from khorig.cli import exit_codes
 from khorig.cli.appended import check_run_options
 from khorig.cli.near import unknown
 from khorig.cli.qemu_arguments import check_qemu_arguments

@@ -32,21 +32,49 @@ def _class_names() -> Sequence[str]:
     short_help="Change handed-over memory byte by byte and count what is found.",
     context_settings={"auto_envvar_prefix": "KHORIG"},
 )
-@click.option("--chain", "chains", multiple=True, default=["khorig"], show_default=True,
-              help="Kernels in the order of their boots, as for 'linux run'; 'khorig' alone is three "
-              "of them. May be repeated; 'all' is one chain of each direction.")
-@click.option("--machine", type=NameOf("machine", lambda: [m.name for m in MACHINES]),
-              default=",".join(DEFAULT_MACHINES), show_default=True)
-@click.option("--boot", type=NameOf("boot", lambda: BOOTS), default=RunSpec.boot, show_default=True,
-              help="uefi adds the memory of the runtime services, where khorig comes first.")
-@click.option("--class", "classes", type=NameOf("class", _class_names),
-              help="Only these owners.  [default: all]")
-@click.option("--seed", type=Seed(), default=f"{RunSpec.seed:#x}", show_default=True,
-              help="Decides which page and which byte, and every random choice of the guest.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder for artifacts.  [default: out]")
-@click.option("--jobs", "-j", type=click.IntRange(1), default=1, show_default=True,
-              help="Runs side by side.")
+@click.option(
+    "--chain",
+    "chains",
+    multiple=True,
+    default=["khorig"],
+    show_default=True,
+    help="Kernels in the order of their boots, as for 'linux run'; 'khorig' alone is three "
+    "of them. May be repeated; 'all' is one chain of each direction.",
+)
+@click.option(
+    "--machine",
+    type=NameOf("machine", lambda: [m.name for m in MACHINES]),
+    default=",".join(DEFAULT_MACHINES),
+    show_default=True,
+)
+@click.option(
+    "--boot",
+    type=NameOf("boot", lambda: BOOTS),
+    default=RunSpec.boot,
+    show_default=True,
+    help="uefi adds the memory of the runtime services, where khorig comes first.",
+)
+@click.option(
+    "--class",
+    "classes",
+    type=NameOf("class", _class_names),
+    help="Only these owners.  [default: all]",
+)
+@click.option(
+    "--seed",
+    type=Seed(),
+    default=f"{RunSpec.seed:#x}",
+    show_default=True,
+    help="Decides which page and which byte, and every random choice of the guest.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for artifacts.  [default: out]",
+)
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Runs side by side."
+)
 @click.option("--verbose", "-v", is_flag=True, help="Show what was found, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print it all as JSON, the rest to stderr.")
 def teeth(

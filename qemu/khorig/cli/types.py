@@ -66,9 +66,7 @@ class OutFolder(click.Path):
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value):
             self.fail("no folder is named", param, ctx)
         return super().convert(value, param, ctx)
@@ -79,9 +77,7 @@ class Size(click.ParamType):
 
     name = "size"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
         match = re.fullmatch(r"([0-9]{1,12})([KMGkmg]?)(?:i?[bB])?", str(value))
@@ -99,9 +95,7 @@ class Seconds(click.FloatRange):
     def __init__(self) -> None:
         super().__init__(0, _LONGEST_S, min_open=True)
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value).strip().lower().lstrip("+-") == "nan":  # lies in every range
             self.fail(f"'{value}' is no time; try 60", param, ctx)
         return super().convert(value, param, ctx)
@@ -112,9 +106,7 @@ class Seed(click.ParamType):
 
     name = "number"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if value == "random":
             import secrets  # takes longer to import than most of what is in use
 
@@ -151,9 +143,7 @@ class PokeOf(click.ParamType):
         """`stops` are those that guests have."""
         self._stops = stops
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Poke:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Poke:
         poke = value if isinstance(value, Poke) else parse_poke(str(value))
         if poke is None:
             self.fail(

@@ -138,7 +138,7 @@ class ChainRun(RunSpec):
 
 
 def split_option(option: str) -> tuple[int | None, str]:
-    """"3:reserve_mem=4M:4096:late" is for generation 3 alone; None stands for all."""
+    """ "3:reserve_mem=4M:4096:late" is for generation 3 alone; None stands for all."""
     number, colon, rest = option.partition(":")
     if colon and number.isascii() and number.isdigit():
         return int(number), rest

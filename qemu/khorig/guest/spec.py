@@ -35,7 +35,9 @@ class RunSpec(abc.ABC):
     seed: int = 0x5EED0001
     timeout_s: float = 60.0
     stops: tuple[str, ...] = ("sealed", "entry", "restored")
-    tamper: str | None = None  # what the host does to guest memory, by its name in khorig.run.tamper
+    tamper: str | None = (
+        None  # what the host does to guest memory, by its name in khorig.run.tamper
+    )
     pokes: tuple[Poke, ...] = ()  # what the host writes at stops
     extra_options: tuple[str, ...] = ()  # more of the command line of each khorig, "name=value"
     extra_qemu: tuple[str, ...] = ()

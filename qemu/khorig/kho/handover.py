@@ -131,9 +131,7 @@ class _Links:
                     "fragment-depth", address, f"{link.path} is deeper than {MAX_FRAGMENT_DEPTH}"
                 )
             self._seen.add(address)
-            return open_fragment(
-                self.memory, address, link.path, parent.depth + 1, self.geometry
-            )
+            return open_fragment(self.memory, address, link.path, parent.depth + 1, self.geometry)
         except DecodeError as error:
             self.problems.keep(error.problem)
             return None

@@ -57,9 +57,7 @@ class _Reader:
         read, and for the first time."""
         if address % self.geometry.page_size:
             self.problems.add("unaligned", pointer, f"radix node at {address:#018x}, not a page")
-        elif not any(
-            r.contains(address, self.geometry.page_size) for r in self.memory.ranges
-        ):
+        elif not any(r.contains(address, self.geometry.page_size) for r in self.memory.ranges):
             self.problems.add("outside-ram", pointer, f"radix node at {address:#018x}")
         elif address == self._taken:
             self.problems.add("overlap", pointer, f"node {address:#018x} is the handover's root")

@@ -30,9 +30,7 @@ def read_scratch(memory: PhysicalMemory, array: PhysRange) -> tuple[PhysRange, .
     return tuple(PhysRange(begin, size) for begin, size in ELEMENT.iter_unpack(raw))
 
 
-def has_area(
-    memory: PhysicalMemory, areas: Sequence[PhysRange], or_empty: bool = False
-) -> bool:
+def has_area(memory: PhysicalMemory, areas: Sequence[PhysRange], or_empty: bool = False) -> bool:
     """Whether one at least is an area: whole pages that begin in RAM, none of them with `or_empty`.
     It tells a written array, wrong or not, from its place before the jump, where there are zeros or
     whatever was left."""

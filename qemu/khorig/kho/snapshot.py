@@ -215,7 +215,11 @@ def _scratch(
     """The hand-off of the chosen root, scratch, and who says so. Scratch stays the same along a
     chain, so another hand-off's serves where that of the root is not there."""
     if found is None and dump.run is not None and dump.run.scratch:
-        return None, dump.run.scratch, "the guest"  # it has sealed, and its hand-off is not yet made
+        return (
+            None,
+            dump.run.scratch,
+            "the guest",
+        )  # it has sealed, and its hand-off is not yet made
     anchor = candidates[0].anchor
     handoff = anchor.handoff if anchor else None
     if dump.run and dump.run.parameters and dump.arch and handoff is None:
@@ -227,7 +231,11 @@ def _scratch(
             pass  # the parameters may be gone; what names the root is looked for all the same
     told_by = anchor.how if anchor else "the parameters of the kernel"
     sources = [(handoff, told_by)] if handoff else []
-    sources += [(other.handoff, other.how) for other in (found.anchors if found else ()) if other is not anchor]
+    sources += [
+        (other.handoff, other.how)
+        for other in (found.anchors if found else ())
+        if other is not anchor
+    ]
     wrong: tuple[PhysRange, ...] = ()  # what the hand-off of this root says, if nobody else does
     for source, how in sources:
         try:

@@ -66,8 +66,11 @@ class Expectations:
     def finish(self) -> list[Finding]:
         """One finding for each thing that was not said."""
         return [
-            Finding(LINUX_REPORTS, f"{e.subject}: generation {e.generation} never printed: {e.pattern}",
-                    generation=e.generation)
+            Finding(
+                LINUX_REPORTS,
+                f"{e.subject}: generation {e.generation} never printed: {e.pattern}",
+                generation=e.generation,
+            )
             for e in (*self._logs, *self._events)
             if not e.met
         ]

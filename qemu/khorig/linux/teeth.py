@@ -99,7 +99,9 @@ class Teeth:
         self._surveys[spec] = survey
         return survey
 
-    def survey(self, session: Session[RunSpec], specs: Sequence[RunSpec], jobs: int) -> list[RunResult]:
+    def survey(
+        self, session: Session[RunSpec], specs: Sequence[RunSpec], jobs: int
+    ) -> list[RunResult]:
         """Does the runs without damage and makes a plan for each that passes. Returns those that do
         not. Raises InfraError as Session does."""
         results = session.run_all(specs, jobs)

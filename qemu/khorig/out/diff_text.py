@@ -100,7 +100,9 @@ def _class_line(change: ClassChange) -> str:
 def _lost_lines(difference: Difference, runs: int) -> Iterator[str]:
     """The pages that matter, or any when none does more than others."""
     frames = difference.lost
-    preserved = next((c.frames for c in difference.changes if c.kind is PageClass.PRESERVED), frames)
+    preserved = next(
+        (c.frames for c in difference.changes if c.kind is PageClass.PRESERVED), frames
+    )
     if not any(change.must_stay for change in difference.changes):
         frames = preserved if len(preserved) else difference.pages.frames
     if not len(frames):

@@ -46,7 +46,9 @@ class TeethRenderer:
 
     def tick(self) -> None:
         if self._stream.isatty():
-            print(f"\r\033[K {self._done}/{self._total} runs", end="", file=self._stream, flush=True)
+            print(
+                f"\r\033[K {self._done}/{self._total} runs", end="", file=self._stream, flush=True
+            )
         elif time.monotonic() - self._spoke_s >= _HEARTBEAT_S:
             self._print(f" {self._done}/{self._total} runs")
 

@@ -57,7 +57,9 @@ def summary_lines(results: Sequence[RunResult], folder: Path, wall_s: float) -> 
     counts = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}
     failed = counts[Verdict.FAIL] + counts[Verdict.CRASH] + counts[Verdict.HANG]
     seeds = ", ".join(dict.fromkeys(f"{r.spec.seed:#x}" for r in results))
-    report = [f"report   {relative(folder)}/report.html"] if (folder / "report.html").exists() else []
+    report = (
+        [f"report   {relative(folder)}/report.html"] if (folder / "report.html").exists() else []
+    )
     return [
         f"{_plural(len(results), 'run')}: {counts[Verdict.PASS]} passed, {failed} failed, "
         f"{counts[Verdict.SKIP]} skipped, {counts[Verdict.INFRA]} infra   {wall_s:.1f} s"
@@ -114,7 +116,7 @@ def coverage_line(result: RunResult) -> str:
 
 
 def rule_label(rule: str) -> str:
-    """"KHR-I080 no preserved page changes across a jump"; "" without a rule."""
+    """ "KHR-I080 no preserved page changes across a jump"; "" without a rule."""
     return f"{rule} {RULES[rule].title}" if rule in RULES else rule
 
 

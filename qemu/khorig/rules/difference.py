@@ -85,7 +85,9 @@ class Difference:
         """The difference in pages of some classes. RAM that only one of the dumps has is left out,
         but for preserved pages."""
         changes = [c for c in self.changes if c.kind in kinds]
-        frames = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *(c.frames for c in changes)]))
+        frames = np.sort(
+            np.concatenate([np.empty(0, dtype=np.int64), *(c.frames for c in changes)])
+        )
         missing = self.missing[: None if PageClass.PRESERVED in kinds else 0]
         pages = ChangedPages(frames, (), (), (), self.pages.compared)
         return Difference(
@@ -103,7 +105,9 @@ def compare_dumps(a: Dump, b: Dump) -> Difference:
     """
     if a.arch and b.arch and a.arch != b.arch:
         raise CannotCompare(f"{a.path} is of {a.arch}, {b.path} of {b.arch}")
-    if not any(r.overlaps(other.begin, other.size) for r in a.memory.ranges for other in b.memory.ranges):
+    if not any(
+        r.overlaps(other.begin, other.size) for r in a.memory.ranges for other in b.memory.ranges
+    ):
         raise CannotCompare(f"{a.path} and {b.path} have no memory in common")
     notes: list[str] = []
     snapshot, by = _handover(a, b, notes)
@@ -122,9 +126,7 @@ def compare_dumps(a: Dump, b: Dump) -> Difference:
     ]
     absent = [*pages.only_a, *pages.unreadable] if handed else []
     missing = classes.preserved_in(absent)
-    return Difference(
-        a, b, classes, shift, by, root, other_root, pages, changes, missing, notes
-    )
+    return Difference(a, b, classes, shift, by, root, other_root, pages, changes, missing, notes)
 
 
 def _rules(b: Dump) -> Mapping[PageClass, str]:

@@ -36,9 +36,7 @@ class Evaluated:
             for rule in due.get(at, ()):
                 if (rule, at) not in self._done and len(self._missing) < _MOST:
                     what = f"{rule} was never evaluated: {RULES[rule].title}"
-                    self._missing.append(
-                        Finding(EVALUATED, what, generation=generation, stop=at)
-                    )
+                    self._missing.append(Finding(EVALUATED, what, generation=generation, stop=at))
 
     @property
     def missing(self) -> list[Finding]:

@@ -36,9 +36,7 @@ class Outcome:
     violations: tuple[Violation, ...] = ()
 
 
-def outcome_of(
-    rule: Rule, violations: tuple[Violation, ...], present: bool
-) -> Outcome:
+def outcome_of(rule: Rule, violations: tuple[Violation, ...], present: bool) -> Outcome:
     """`present` says whether the dump has what the rule is about."""
     if violations:
         failed = rule.level is Level.FAILED

@@ -26,9 +26,7 @@ _ALL = (
 )
 
 RULES: Mapping[str, Rule] = {rule.id: rule for rule in _ALL}
-STATIC_RULES: Mapping[str, Rule] = {
-    rule.id: rule for rule in _ALL if rule.kind is Kind.STATIC
-}
+STATIC_RULES: Mapping[str, Rule] = {rule.id: rule for rule in _ALL if rule.kind is Kind.STATIC}
 
 _BY_PROBLEM = {problem: rule for rule in reversed(_ALL) for problem in rule.problems}
 

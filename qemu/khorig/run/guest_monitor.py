@@ -36,7 +36,9 @@ class GuestWords:
         self._panic: GuestEvent | None = None
         self._panic_lines: list[str] = []
         self._text: deque[str] = deque(maxlen=_LAST_WORDS)  # since the last event
-        self._program_words: tuple[str, ...] = ()  # that a Linux's `program` printed; `fail` follows
+        self._program_words: tuple[
+            str, ...
+        ] = ()  # that a Linux's `program` printed; `fail` follows
         self._linux_panic = ""
         self._linux_oops: list[str] = []  # what it says first, and where it was
 

@@ -219,7 +219,8 @@ class RunJudge:
                 count_handover(self._statistics, snapshot)
                 findings = [*self._compare_run(stop), *self._static(stop, snapshot)]
             except NoHandover as error:
-                findings = [stop.finding(protocol.LINUX_REPORTS, f"no handover is prepared: {error}")]
+                what = f"no handover is prepared: {error}"
+                findings = [stop.finding(protocol.LINUX_REPORTS, what)]
         self._before = take_full_record(stop.generation, stop.at, stop.memory, snapshot)
         self._arrived = None
         return findings

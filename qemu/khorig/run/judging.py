@@ -31,7 +31,8 @@ class StopHook(Protocol):
     """What else happens at stops, after the judge has looked: tampering. Returns lines that say
     what was done, for the log; an empty list when this stop is not its own."""
 
-    def __call__(self, context: StopContext) -> list[str]: ...
+    def __call__(self, context: StopContext) -> list[str]:
+        ...
 
 
 @dataclass

@@ -50,9 +50,7 @@ def draw_memory(
     return picture
 
 
-def draw_places(
-    stop: Stop, snapshot: Snapshot, findings: Sequence[Finding]
-) -> dict[str, Any]:
+def draw_places(stop: Stop, snapshot: Snapshot, findings: Sequence[Finding]) -> dict[str, Any]:
     """Only what lies around the findings, for a stop that changes nothing else."""
     pages = _pages(stop, snapshot)
     near = _near(pages, snapshot.scratch or (), findings)

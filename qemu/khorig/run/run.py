@@ -207,7 +207,9 @@ class Run:
             except EventFieldError as error:
                 findings = [self._finding(rules.WELL_FORMED, str(error))]
         if vm.serial.total_bytes > _MAX_CONSOLE:
-            findings.append(self._finding(rules.WELL_FORMED, f"more than {_MAX_CONSOLE} bytes of output"))
+            findings.append(
+                self._finding(rules.WELL_FORMED, f"more than {_MAX_CONSOLE} bytes of output")
+            )
         self._add(*findings)
         return bool(findings)
 

@@ -137,11 +137,7 @@ class Sequence:
         if self.generation < self._spec.generations:
             expected.add("sealed")
         stops = self._spec.stops_of(self.generation)
-        missing = [
-            at
-            for at in STOPS
-            if at in expected and at in stops and at not in self._stops
-        ]
+        missing = [at for at in STOPS if at in expected and at in stops and at not in self._stops]
         return [
             self._wrong(f"generation {self.generation} never stopped at '{at}'") for at in missing
         ]

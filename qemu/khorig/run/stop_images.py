@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
-from khorig.guest.event import EventFieldError, GuestEvent, parse_address
+from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.guest.facts import parse_frames, parse_scratch
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines.machine import Machine
@@ -91,7 +91,8 @@ class StopImages:
 
     def save(self, vm: Vm, generation: int, at: str) -> dict[str, Any]:
         """Keeps one image and returns what the journal has of it: `file`, and `left_out` with the
-        reason when it would have taken too long. Raises OSError when the disk is full, Interrupted."""
+        reason when it would have taken too long. Raises OSError when the disk is full, Interrupted.
+        """
         name = f"gen{generation}.{at}"
         record = {"file": f"{name}.ram.zst"}
         description = {

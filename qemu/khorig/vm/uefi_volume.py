@@ -26,9 +26,7 @@ _ROOM = 1 << 20  # bytes of a volume for its own tables and for what is rounded 
 _TIMEOUT_S = 30.0
 
 
-def make_uefi_images(
-    machine: Machine, images: Images, command_line: str, folder: Path
-) -> Images:
+def make_uefi_images(machine: Machine, images: Images, command_line: str, folder: Path) -> Images:
     """`images` with a copy of the built volume below `folder`, with the command line of a run and,
     when that is not the built one, its archive. Raises InfraError when something is not installed or
     not built, and OSError."""

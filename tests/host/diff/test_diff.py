@@ -167,7 +167,9 @@ def test_runs_of_bytes(pair: _Pair) -> None:
     pair.changed(block + 38, flip[38:39])  # 9 equal bytes: another
     pair.changed(block + PAGE - 4, flip[PAGE - 4 : PAGE + 4])  # over the end of a page
     difference = pair.compare()
-    found = [(r.area.begin - block, r.area.size, r.changed) for r in difference.runs(difference.lost)]
+    found = [
+        (r.area.begin - block, r.area.size, r.changed) for r in difference.runs(difference.lost)
+    ]
     assert found == [(16, 13, 5), (38, 1, 1), (PAGE - 4, 8, 8)]
     run = difference.runs(difference.lost)[0]
     lines = hexdump(difference.a.memory, difference.b.memory, run, 4)

@@ -123,9 +123,7 @@ def kdump_bytes(
         _ZLIB: zlib.compress, _LZO: pack_lzo, _ZSTD: zstandard.ZstdCompressor().compress, 0: bytes
     }  # fmt: skip
     end = max(r.end for r in ram.regions) >> 12
-    all_frames = [
-        frame for r in ram.regions for frame in range(r.gpa >> 12, r.end >> 12)
-    ]
+    all_frames = [frame for r in ram.regions for frame in range(r.gpa >> 12, r.end >> 12)]
     frames = [frame for frame in all_frames if frame not in left_out]
     half = -(-end // 8 // PAGE)
     names = b"".join(

@@ -23,7 +23,6 @@ from khorig.run.khorig_kind import khorig_kind
 from khorig.run.session import Session
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines import machine_named
-from khorig.vm.ram_file import RamFile
 
 _RESERVED = ("reserve_mem=256K:4096:first",)
 _ROOT_LEVEL = 5
@@ -107,9 +106,7 @@ class RealImage:
 def take(machine: str, folder: Path, memory: int = 64 * MIB) -> RealImage:
     """Boots the kernel on a machine and keeps its memory when it is sealed, unpacked."""
     arch = machine_named(machine).arch
-    session = Session(
-        folder / "out", khorig_kind(), SessionDocuments(), Cancellation(), keep=True
-    )
+    session = Session(folder / "out", khorig_kind(), SessionDocuments(), Cancellation(), keep=True)
     spec = KhorigRun(arch, machine, memory=memory, generations=2, extra_options=_RESERVED)
     result = session.run(spec)
     assert result.verdict is Verdict.PASS, result.cause

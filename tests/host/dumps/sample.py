@@ -49,9 +49,7 @@ class ImageMemory(RamMemory):
 
     def data(self) -> Sequence[PhysRange]:
         """Where the image may have written: all but most of scratch."""
-        return [
-            PhysRange(r.begin, min(r.size, 32 * MIB)) for r in self.ranges if r.size
-        ]
+        return [PhysRange(r.begin, min(r.size, 32 * MIB)) for r in self.ranges if r.size]
 
     def forget(self) -> None:
         """Nothing is kept."""
@@ -154,7 +152,9 @@ class Sample:
         self.memblock = image.fragment({"compatible": "memblock-v1", "mem0": self.reserved})
         image.clients.setdefault("memblock", image.link(self.memblock))
         store: FdtValue = {
-            "compatible": "khorig-store-v1", "vmalloc": self.store, "size": self.store_size
+            "compatible": "khorig-store-v1",
+            "vmalloc": self.store,
+            "size": self.store_size,
         }
         stores = image.fragment({"compatible": "khorig-stores-v1", "db0": store})
         self.khorig = image.fragment(

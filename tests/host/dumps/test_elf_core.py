@@ -29,7 +29,9 @@ class Load:
     memory: int = 0  # bytes in memory, where the file has fewer
 
 
-def core(loads: list[Load], machine: int = _X86_64, notes: bytes = b"", many: bool = False) -> bytes:
+def core(
+    loads: list[Load], machine: int = _X86_64, notes: bytes = b"", many: bool = False
+) -> bytes:
     """`many` counts the segments where cores with 65,535 of them or more do."""
     count = len(loads) + 1
     at = 64 + 56 * count + 64

@@ -104,7 +104,11 @@ def test_a_page_size_that_is_none(stated: object, tmp_path: Path) -> None:
 
 
 def test_holes_and_addresses_above_4_gib(tmp_path: Path) -> None:
-    regions = [RamRegion(0, MIB, 0), RamRegion(_FOUR_GIB, MIB, MIB), RamRegion(1 << 40, MIB, 2 * MIB)]
+    regions = [
+        RamRegion(0, MIB, 0),
+        RamRegion(_FOUR_GIB, MIB, MIB),
+        RamRegion(1 << 40, MIB, 2 * MIB),
+    ]
     ram = GuestRam(memoryview(bytearray(3 * MIB)), regions)
     ram.write((1 << 40) + 5, b"far away")
     write_elf(tmp_path / "core", ram, {"arch": "x86_64"})
@@ -195,7 +199,8 @@ def test_a_description_that_does_not_fit(tmp_path: Path) -> None:
     good: dict[str, Any] = {**facts(), "size": MIB, "ram_map": [["0x0", hex(MIB), "0x0"]]}
     beside = tmp_path / "x.json"
     cases: tuple[Any, ...] = (
-        {**good, "size": MIB - 1}, {**good, "size": MIB + 1}, {**good, "ram_map": [["0x0", hex(2 * MIB), "0x0"]]},
+        {**good, "size": MIB - 1}, {**good, "size": MIB + 1},
+        {**good, "ram_map": [["0x0", hex(2 * MIB), "0x0"]]},
         {**good, "ram_map": [[1]]}, {**good, "root": "here"}, {"at": 1}, [], "x",
     )  # fmt: skip
     for bad in cases:

@@ -33,7 +33,9 @@ def test_what_is_read_is_written_the_same(text: str, poke: Poke) -> None:
     assert parse_poke(str(poke)) == poke
 
 
-@pytest.mark.parametrize("text", ["", "1", "1:sealed", "1:sealed:", "x:sealed:root", "1::root", "-1:sealed:root"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1:sealed", "1:sealed:", "x:sealed:root", "1::root", "-1:sealed:root"]
+)
 def test_what_is_no_poke(text: str) -> None:
     assert parse_poke(text) is None
 

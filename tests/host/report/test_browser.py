@@ -64,9 +64,7 @@ addEventListener("load", () => {
 def _open(page: Path, folder: Path, scheme: int) -> list[dict[str, Any]]:
     """What the browser says of the page, at each of the widths."""
     text = page.read_text(encoding="utf-8")
-    catcher = (
-        "<script>onerror = (m) => { document.documentElement.dataset.error = m; };</script>"
-    )
+    catcher = "<script>onerror = (m) => { document.documentElement.dataset.error = m; };</script>"
     inner = html.escape(text.replace("<head>", f"<head>{catcher}", 1))
     frames = "".join(f'<iframe style="width: {w}px" srcdoc="{inner}"></iframe>' for w in _WIDTHS)
     probe = folder / "probe.html"

@@ -20,15 +20,15 @@ def _picture(guest: FakeGuest) -> dict[str, Any]:
 
 
 def _pages(runs: list[int]) -> set[int]:
-    return {page for at in range(0, len(runs), 2) for page in range(runs[at], sum(runs[at : at + 2]))}
+    return {
+        page for at in range(0, len(runs), 2) for page in range(runs[at], sum(runs[at : at + 2]))
+    }
 
 
 def test_every_preserved_page_is_in_the_runs_of_its_owner() -> None:
     guest = sealed_guest()
     picture = _picture(guest)
-    expected = {
-        at // PAGE + page for at, order in guest.image.blocks for page in range(1 << order)
-    }
+    expected = {at // PAGE + page for at, order in guest.image.blocks for page in range(1 << order)}
     assert picture["grain"] == 1
     drawn = [_pages(owner["runs"]) for owner in picture["owners"]]
     assert set.union(*drawn) == expected

@@ -139,7 +139,11 @@ def test_phases_lie_in_each_other_or_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "spec, words",
-    [({}, "400 quiesce"), ({"boot": "uefi"}, "21 quiesce"), ({"kind": "chain", "kernels": ["khorig"] * 2, "counted": False}, "ns of guest time")],
+    [
+        ({}, "400 quiesce"),
+        ({"boot": "uefi"}, "21 quiesce"),
+        ({"kind": "chain", "kernels": ["khorig"] * 2, "counted": False}, "ns of guest time"),
+    ],
 )
 def test_the_clock_is_called_what_it_is(tmp_path: Path, spec: dict[str, Any], words: str) -> None:
     """A firmware's run takes 64 ns for an instruction: 1400 ns are 21 of them."""

@@ -118,7 +118,8 @@ def _first(document: Any, kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind, field, value", [
     ("X", "ts", -1.0), ("X", "dur", float("nan")), ("X", "pid", "1"), ("X", "tid", 77),
-    ("X", "ph", "B"), ("i", "s", "x"), ("s", "id", "0x9"), ("s", "id", "1.1"), ("f", "ts", 0.0), ("M", "args", {}),
+    ("X", "ph", "B"), ("i", "s", "x"), ("s", "id", "0x9"), ("s", "id", "1.1"),
+    ("f", "ts", 0.0), ("M", "args", {}),
 ])  # fmt: skip
 def test_a_broken_trace_is_noticed(trace: str, kind: str, field: str, value: object) -> None:
     document = json.loads(trace)

@@ -83,7 +83,10 @@ def test_the_owner_is_that_of_the_byte_in_this_run() -> None:
 def teeth(*bites: Bite) -> Teeth:
     """As it is after all attempts of one plan."""
     tried = Teeth(("log",))
-    beyond = (OutOfReach("root", 1, "sealed", "no stop"), OutOfReach("node", 1, "sealed", "no stop"))
+    beyond = (
+        OutOfReach("root", 1, "sealed", "no stop"),
+        OutOfReach("node", 1, "sealed", "no stop"),
+    )
     tried.plans = [Plan(PLAIN, (ATTEMPT,), beyond)]
     tried.bites = list(bites)
     return tried

@@ -63,9 +63,7 @@ def chain(*kernels: str) -> ChainRun:
     ],
     ids=lambda value: value.what if isinstance(value, RunSpec) else "",
 )
-def test_stops_are_told_apart(
-    spec: RunSpec, expected: dict[tuple[int, str], Moment]
-) -> None:
+def test_stops_are_told_apart(spec: RunSpec, expected: dict[tuple[int, str], Moment]) -> None:
     found = {
         (generation, at): moment
         for generation in range(1, spec.generations + 1)

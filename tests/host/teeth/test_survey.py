@@ -61,9 +61,7 @@ def test_every_class_is_there() -> None:
 NOT_COPIED = ATTEMPTS
 
 
-@pytest.mark.parametrize(
-    "attempt", NOT_COPIED, ids=[attempt.owner_class for attempt in NOT_COPIED]
-)
+@pytest.mark.parametrize("attempt", NOT_COPIED, ids=[attempt.owner_class for attempt in NOT_COPIED])
 def test_a_poke_at_sealed_is_found(attempt: Attempt) -> None:
     guest = sealed_guest()
     assert guest.first_generation() == []

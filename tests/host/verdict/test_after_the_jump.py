@@ -99,8 +99,16 @@ def trouble(guest: FakeGuest) -> list[Finding]:
 @pytest.mark.parametrize(
     "place, rule, owner",
     [
-        (lambda g: block_of(g, 4) + 3 * PAGE, temporal.PAGES_UNTIL_RESTORED, "memblock/mem0 page 3"),
-        (lambda g: g.image.nodes[0], temporal.TRACKER_ACROSS_JUMP, "radix node of level 5, prefix 0x0"),
+        (
+            lambda g: block_of(g, 4) + 3 * PAGE,
+            temporal.PAGES_UNTIL_RESTORED,
+            "memblock/mem0 page 3",
+        ),
+        (
+            lambda g: g.image.nodes[0],
+            temporal.TRACKER_ACROSS_JUMP,
+            "radix node of level 5, prefix 0x0",
+        ),
         (lambda g: KHO_DATA, temporal.HANDOFF, "hand-off"),
         (lambda g: ARRAY + 8, temporal.HANDOFF, "scratch array"),
     ],
@@ -148,7 +156,10 @@ def test_tail_that_was_not_restored() -> None:
 
 def test_page_changed_by_the_new_kernel() -> None:
     findings = restored_findings(lambda g: g.image.ram.write(block_of(g, 3), b"abc"))
-    assert findings[0].rule == temporal.PAGES_UNTIL_RESTORED and findings[0].owner == "khorig/archive page 0"
+    assert (
+        findings[0].rule == temporal.PAGES_UNTIL_RESTORED
+        and findings[0].owner == "khorig/archive page 0"
+    )
 
 
 @pytest.mark.parametrize("name", ["blocks", "pages", "bytes", "stores", "fragments", "depth"])

@@ -94,9 +94,7 @@ def test_hashes_of_all_memory_are_those_of_every_page() -> None:
     for number, area in enumerate(areas):
         for page in (0, 1, 63, 64, 65, 128, 200, area.size // PAGE - 1):
             image.ram.write(area.begin + page * PAGE + 8 * number, bytes([page % 251, 7]))
-    frames = np.concatenate(
-        [np.arange(a.begin >> 12, a.end >> 12, dtype=np.int64) for a in areas]
-    )
+    frames = np.concatenate([np.arange(a.begin >> 12, a.end >> 12, dtype=np.int64) for a in areas])
     found, expected = hash_all(image.memory).of(frames), hash_pages(image.memory, frames)
     assert not len(expected.differing(found))
     assert len(hash_all(image.memory).pages.frames) == 16

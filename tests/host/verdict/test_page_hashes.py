@@ -33,9 +33,7 @@ def test_runs_and_gaps() -> None:
     for number, address in enumerate(addresses):
         image.ram.write(address, bytes([number]) * PAGE)
     hashes = hash_pages(image.memory, frames(*addresses))
-    assert hashes.values.tolist() == [
-        xxhash.xxh64_intdigest(bytes([n]) * PAGE) for n in range(6)
-    ]
+    assert hashes.values.tolist() == [xxhash.xxh64_intdigest(bytes([n]) * PAGE) for n in range(6)]
     assert hashes.of(addresses[3] >> 12) == int(hashes.values[3])
     with pytest.raises(KeyError):
         hashes.of(RAM.begin + 6 * PAGE >> 12)
@@ -75,9 +73,7 @@ def test_copy_from_before() -> None:
     now = bytearray(before)
     now[64:72] = b"\xff" * 8
     lines = describe_change(0x5000, before, bytes(now))
-    assert lines[0] == (
-        "0x0000000000005040: 0x0000000000000000 before, 0xffffffffffffffff now"
-    )
+    assert lines[0] == ("0x0000000000005040: 0x0000000000000000 before, 0xffffffffffffffff now")
     assert len(lines) == 1
     now[80:88] = b"\xff" * 8
     summary = "2 words differ, within 24 bytes; they are all 0xffffffffffffffff now"

@@ -127,7 +127,9 @@ def test_the_storm() -> None:
     model = read_storm_model(image.memory, with_store(image, raw))
     assert (model.region, model.contended, model.cpus) == (region, contended, 4)
     assert (storm_blocks(model).frames << 12).tolist() == [region]
-    assert storm_contended(model).frames.tolist() == [(contended >> 12) + n for n in range(0, 64, 2)]
+    assert storm_contended(model).frames.tolist() == [
+        (contended >> 12) + n for n in range(0, 64, 2)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,7 @@ def decode_log(memory: PhysicalMemory, blob: PhysRange) -> LogRing:
     if blob.size < _LOG_HEADER.size:
         raise DecodeError("log-header", blob.begin, f"{blob.size} bytes hold no header")
     header = PhysRange(blob.begin, _LOG_HEADER.size)
-    magic, capacity, written, _ = _LOG_HEADER.unpack(
-        read_bytes(memory, header.begin, header.size)
-    )
+    magic, capacity, written, _ = _LOG_HEADER.unpack(read_bytes(memory, header.begin, header.size))
     if magic != LOG_MAGIC:
         text = f"magic {magic:#018x}, expected {LOG_MAGIC:#018x}"
         raise DecodeError("log-header", blob.begin, text)

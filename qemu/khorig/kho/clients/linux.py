@@ -243,7 +243,9 @@ class _Reader:
     def _limit(self, count: int, at: int, what: str) -> None:
         """Each folio is a block of its own, so there are not more of them."""
         if count > len(self.handover.blocks):
-            text = f"{what}: {count} folios, though {len(self.handover.blocks)} blocks are preserved"
+            text = (
+                f"{what}: {count} folios, though {len(self.handover.blocks)} blocks are preserved"
+            )
             raise DecodeError("folio-count", at, text)
 
     def _array_of(self, vmalloc: Vmalloc, size: int) -> bytes:

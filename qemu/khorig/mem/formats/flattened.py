@@ -109,4 +109,3 @@ def _without_overlaps(pieces: list[tuple[int, int, int]]) -> list[tuple[int, int
         if len(kept) > _MAX_OVERLAPPING:
             raise ValueError(f"more than {_MAX_OVERLAPPING} pieces, some of which overlap")
     return sorted(kept)
-

@@ -52,9 +52,7 @@ def _lzo() -> ctypes.CDLL:
         raise ValueError(f"packed with LZO, and there is no {_LZO_LIBRARY}") from error
     function = library.lzo1x_decompress_safe
     size = ctypes.POINTER(ctypes.c_ulong)
-    function.argtypes = [
-        *(ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p, size, ctypes.c_void_p)
-    ]
+    function.argtypes = [*(ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p, size, ctypes.c_void_p)]
     function.restype = ctypes.c_int
     return library
 

@@ -106,9 +106,7 @@ def _pages_in_cells(
     return np.diff(below)
 
 
-def _conflicts(
-    snapshot: Snapshot, nodes: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _conflicts(snapshot: Snapshot, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     shift = snapshot.geometry.page_shift
     found = [np.empty(0, dtype=np.int64)]
     owners = snapshot.owners

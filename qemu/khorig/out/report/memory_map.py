@@ -156,8 +156,6 @@ def _outside(runs: Sequence[int], page: int, scratch: Sequence[PhysRange]) -> in
     """Bytes of runs that lie in no scratch area."""
     total = 0
     for area in _areas(runs, page):
-        inside = sum(
-            max(0, min(area.end, s.end) - max(area.begin, s.begin)) for s in scratch
-        )
+        inside = sum(max(0, min(area.end, s.end) - max(area.begin, s.begin)) for s in scratch)
         total += area.size - inside
     return total

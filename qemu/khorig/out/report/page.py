@@ -61,7 +61,9 @@ def _without_results(folder: Path) -> list[RunRecord]:
     found = sorted(path.parent for path in folder.glob(f"*/**/{JOURNAL}"))
     records = [read_run(run) for run in found if run.name != "recorded"]
     if not records:
-        raise InfraError(f"{folder}: there is neither {_RESULTS} nor {JOURNAL}, so nothing ran here")
+        raise InfraError(
+            f"{folder}: there is neither {_RESULTS} nor {JOURNAL}, so nothing ran here"
+        )
     return records
 
 

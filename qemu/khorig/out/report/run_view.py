@@ -212,7 +212,12 @@ def _zoom(near: Mapping[str, Any], picture: Mapping[str, Any], colours: Mapping[
     cells: list[tuple[int, int, str, str]] = []
     for whose, count in near["runs"]:
         name = str(whose)
-        key = _FIXED.get(name) or ("fragment" if name in STRUCTURE else None) or colours.get(name) or "other"
+        key = (
+            _FIXED.get(name)
+            or ("fragment" if name in STRUCTURE else None)
+            or colours.get(name)
+            or "other"
+        )
         cells.append((at, int(count), "none" if name == "no RAM" else key, name))
         at += int(count)
     first, frame = int(near["first"]), int(near["page"])

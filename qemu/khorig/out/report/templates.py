@@ -15,8 +15,15 @@ _HERE = Path(__file__).parent
 
 def render(name: str, **values: Any) -> str:
     """The text of a template in this folder. Raises InfraError without the library."""
-    text: str = _environment().get_template(name).render(
-        colours=_file("colours.css"), style=_file("report.css"), script=_file("report.js"), **values
+    text: str = (
+        _environment()
+        .get_template(name)
+        .render(
+            colours=_file("colours.css"),
+            style=_file("report.css"),
+            script=_file("report.js"),
+            **values,
+        )
     )
     return text
 
@@ -40,7 +47,11 @@ def _environment() -> Any:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(
-        size=size, rule_label=rule_label, address=lambda value: f"{value:#010x}", amount=amount, seconds=seconds
+        size=size,
+        rule_label=rule_label,
+        address=lambda value: f"{value:#010x}",
+        amount=amount,
+        seconds=seconds,
     )
     return environment
 
@@ -49,7 +60,9 @@ def amount(count: int) -> str:
     """A large number for people: "3.16 M"."""
     for unit, name in ((10**9, " G"), (10**6, " M"), (10**3, " k")):
         if count >= unit:
-            return f"{count / unit:.3g}{name}" if count < 100 * unit else f"{count / unit:.0f}{name}"
+            return (
+                f"{count / unit:.3g}{name}" if count < 100 * unit else f"{count / unit:.0f}{name}"
+            )
     return str(count)
 
 

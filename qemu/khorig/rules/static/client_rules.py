@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from khorig.rules.rule import ANY, Level, Rule
+from khorig.rules.rule import ANY, Rule
 
 CLIENT_RULES = (
     Rule(

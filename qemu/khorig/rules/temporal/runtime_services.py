@@ -42,7 +42,9 @@ class RuntimeServices:
         findings = self.compare(stop)
         due = stop.at in ("restored", "sealed") and stop.generation not in self._named
         if due or not self._regions:
-            findings.append(stop.finding(RUNTIME_SERVICES, "there was no 'firmware' event before this stop"))
+            findings.append(
+                stop.finding(RUNTIME_SERVICES, "there was no 'firmware' event before this stop")
+            )
         return findings
 
     def compare(self, stop: Stop) -> list[Finding]:

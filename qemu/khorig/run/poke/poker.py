@@ -36,7 +36,9 @@ class Poker:
         if not self._waiting:
             return [], []
         places = self._sights.at(context)
-        due = [p for p in self._waiting if (p.generation, p.stop) == (context.generation, context.at)]
+        due = [
+            p for p in self._waiting if (p.generation, p.stop) == (context.generation, context.at)
+        ]
         done: list[Poked] = []
         findings: list[Finding] = []
         for poke in due:

@@ -32,9 +32,7 @@ def find_handoff_source(memory: DumpMemory, arch: str, root: int) -> Handoff:
     raise CannotTamper(f"no parameters with the root {root:#018x} are in memory")
 
 
-def find_scratch_source(
-    memory: DumpMemory, handoff: Handoff
-) -> tuple[int, tuple[PhysRange, ...]]:
+def find_scratch_source(memory: DumpMemory, handoff: Handoff) -> tuple[int, tuple[PhysRange, ...]]:
     """The copy of the scratch array that belongs to these parameters, and its areas: the only sound
     array at its offset in a page, in the pages around the parameters. Raises CannotTamper."""
     first = handoff.root.address - handoff.root.address % _PAGE + handoff.scratch.value % _PAGE

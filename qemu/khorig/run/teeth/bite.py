@@ -62,7 +62,9 @@ def _outcome(attempt: Attempt, result: RunResult) -> Outcome:
     if result.verdict is Verdict.PASS:
         return Outcome.MISSED
     first = result.findings[0]
-    named = first.owner == owner_of(attempt, result) and _names_page(first, pages_of(attempt, result))
+    named = first.owner == owner_of(attempt, result) and _names_page(
+        first, pages_of(attempt, result)
+    )
     if result.verdict is Verdict.FAIL and named:
         return Outcome.CAUGHT
     return Outcome.UNNAMED

@@ -107,9 +107,7 @@ def check_storm(stop: Stop, sealed: Record) -> list[Finding]:
     return (_compare_fragments(stop, sealed, expected) + findings)[:_MOST]
 
 
-def _compare_fragments(
-    stop: Stop, sealed: Record, expected: ExpectedStorm
-) -> list[Finding]:
+def _compare_fragments(stop: Stop, sealed: Record, expected: ExpectedStorm) -> list[Finding]:
     found = {f.path: f for f in sealed.snapshot.handover.fragments if f.path.startswith(_PATH)}
     wanted: dict[str, tuple[str, dict[str, int], set[str]]] = {}
     names = {f"cpu{cpu}" for cpu in range(len(expected.versions))}
