@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khorig.mem.guest_ram import GuestRam, OutsideRam, RamRegion
+from khorig.mem.guest_ram import GuestRam, OutsideGuestRam, RamRegion
 from khorig.vm.machines import MACHINES, machine_named
 from khorig.vm.ram_file import RamFile
 from khorig.vm.ram_image import save_ram_image
@@ -75,10 +75,10 @@ def test_addresses_reach_their_bytes() -> None:
 def test_nothing_outside_is_reached(gpa: int, size: int) -> None:
     ram = _ram()
     assert not ram.contains(gpa, size)
-    with pytest.raises(OutsideRam):
+    with pytest.raises(OutsideGuestRam):
         ram.view(gpa, size)
     if size > 0 and size < 100:
-        with pytest.raises(OutsideRam):
+        with pytest.raises(OutsideGuestRam):
             ram.write(gpa, bytes(size))
 
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+from khorig.mem.errors import Error
 
-class EventFieldError(ValueError):
+
+class EventFieldError(Error):
     """An event lacks a field, or the field has another type than docs/abi.md says."""
 
 

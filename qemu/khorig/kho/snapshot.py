@@ -31,12 +31,12 @@ from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.owners import Owners
 from khorig.kho.ownership import find_owners
 from khorig.kho.scratch import has_area, read_scratch
-from khorig.mem.errors import DecodeError, Problem
+from khorig.mem.errors import DecodeError, Error, Problem
 from khorig.mem.formats.dump import Dump, DumpMemory
 from khorig.mem.memory import PhysRange
 
 
-class NoHandover(Exception):
+class NoHandover(Error):
     """Memory without a handover that can be read; `candidates` is what looked like one."""
 
     def __init__(self, why: str, candidates: tuple[Candidate, ...] = ()) -> None:

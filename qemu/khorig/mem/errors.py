@@ -6,6 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 
+class Error(Exception):
+    """Base of every exception that khorig raises on purpose; `str` of it is one line."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One broken rule of the ABI."""
@@ -19,7 +23,7 @@ class Problem:
         return f"{self.id} at {self.address:#018x}: {self.text}"
 
 
-class DecodeError(Exception):
+class DecodeError(Error):
     """Something cannot be read any further."""
 
     def __init__(self, id: str, address: int, text: str) -> None:

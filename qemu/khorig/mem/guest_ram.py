@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Sequence
 
+from khorig.mem.errors import Error
+
 
 @dataclass(frozen=True)
 class RamRegion:
@@ -22,7 +24,7 @@ class RamRegion:
         return self.gpa + self.size
 
 
-class OutsideRam(ValueError):
+class OutsideGuestRam(Error):
     """A range that is not wholly inside one region of guest RAM."""
 
     def __init__(self, gpa: int, size: int) -> None:
@@ -57,12 +59,12 @@ class GuestRam:
         return sum(region.size for region in self.regions)
 
     def offset(self, gpa: int, size: int = 1) -> int:
-        """Offset in the backing file of a range. Raises OutsideRam."""
+        """Offset in the backing file of a range. Raises OutsideGuestRam."""
         if size >= 0:
             for region in self.regions:
                 if region.gpa <= gpa and gpa + size <= region.end:
                     return gpa - region.gpa + region.offset
-        raise OutsideRam(gpa, size)
+        raise OutsideGuestRam(gpa, size)
 
     def contains(self, gpa: int, size: int = 1) -> bool:
         """Whether a range is wholly inside one region."""
@@ -70,7 +72,7 @@ class GuestRam:
 
     def written(self, gpa: int, size: int) -> bool:
         """Whether any of a range may have been written: reading a page that was not would give it
-        memory. Raises OutsideRam."""
+        memory. Raises OutsideGuestRam."""
         offset = self.offset(gpa, size)
         if self._file is None:
             return True
@@ -99,21 +101,21 @@ class GuestRam:
 
     def view(self, gpa: int, size: int) -> memoryview:
         """The live bytes of a range, not copied. Release it before the run ends: a view that is
-        kept would keep the guest's memory. Raises OutsideRam."""
+        kept would keep the guest's memory. Raises OutsideGuestRam."""
         offset = self.offset(gpa, size)
         return self._buffer[offset : offset + size]
 
     def read(self, gpa: int, size: int) -> bytes:
-        """A copy of a range. Raises OutsideRam."""
+        """A copy of a range. Raises OutsideGuestRam."""
         with self.view(gpa, size) as view:
             return bytes(view)
 
     def read_u64(self, gpa: int) -> int:
-        """A little-endian 64-bit word. Raises OutsideRam."""
+        """A little-endian 64-bit word. Raises OutsideGuestRam."""
         return int.from_bytes(self.read(gpa, 8), "little")
 
     def write(self, gpa: int, data: bytes) -> None:
-        """Overwrites a range; only while the guest waits at a stop. Raises OutsideRam."""
+        """Overwrites a range; only while the guest waits at a stop. Raises OutsideGuestRam."""
         with self.view(gpa, len(data)) as view:
             view[:] = data
 

@@ -9,7 +9,7 @@ from typing import Protocol, Sequence
 
 from khorig.mem.errors import DecodeError
 from khorig.mem.guest_ram import GuestRam
-from khorig.mem.guest_ram import OutsideRam as GuestOutsideRam
+from khorig.mem.guest_ram import GuestRam, OutsideGuestRam
 
 
 @dataclass(frozen=True, order=True)
@@ -98,7 +98,7 @@ class RamMemory:
         """See PhysicalMemory. A range over two regions of the backing file is a copy."""
         try:
             return self._ram.view(address, size)
-        except GuestOutsideRam:
+        except OutsideGuestRam:
             pass
         if not any(r.contains(address, size) for r in self._ranges) or size < 0:
             raise OutsideRam(address, size)

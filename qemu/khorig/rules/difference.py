@@ -12,6 +12,7 @@ from khorig.kho.blocks import Int64Array
 from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot
 from khorig.mem.byte_runs import ByteRun, byte_runs
 from khorig.mem.changed_pages import ChangedPages, find_changed
+from khorig.mem.errors import Error
 from khorig.mem.formats import Dump
 from khorig.mem.memory import PhysRange
 from khorig.rules.page_classes import PageClass, PageClasses
@@ -27,7 +28,7 @@ _PAGE_SHIFT = 12  # where no handover tells another
 _TREE_IS_KEPT = ("sealed", "entry")
 
 
-class CannotCompare(Exception):
+class CannotCompare(Error):
     """The two have nothing to do with each other."""
 
 

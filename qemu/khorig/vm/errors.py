@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from khorig.mem.errors import Error
 
-class InfraError(Exception):
+
+class InfraError(Error):
     """QEMU or the host cannot do what is needed; says nothing about the guest."""
 
     def __init__(self, what: str, evidence: tuple[str, ...] = ()) -> None:
@@ -13,7 +15,7 @@ class InfraError(Exception):
         self.evidence = evidence
 
 
-class Interrupted(Exception):
+class Interrupted(Error):
     """The user or the system asked to stop; `signal_number` is what they sent."""
 
     def __init__(self, signal_number: int) -> None:

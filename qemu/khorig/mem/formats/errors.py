@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from khorig.mem.errors import Error
 
-class UnreadableDump(Exception):
+
+class UnreadableDump(Error):
     """A file that holds no memory that can be read; `why` is one line."""
 
     def __init__(self, path: Path, why: str) -> None:

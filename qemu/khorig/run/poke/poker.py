@@ -8,7 +8,7 @@ from typing import Sequence
 from khorig.guest.event import GuestEvent
 from khorig.guest.poke import Poke
 from khorig.guest.poked import Poked
-from khorig.mem.guest_ram import OutsideRam
+from khorig.mem.guest_ram import OutsideGuestRam
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import POKED
 from khorig.run.judging import StopContext
@@ -72,7 +72,7 @@ def _flip(poke: Poke, context: StopContext, places: Sequence[Place]) -> Poked | 
         address = poke.place + poke.offset
     try:
         before = context.ram.read(address, 1)[0]
-    except OutsideRam:
+    except OutsideGuestRam:
         return f"{poke} was not done: {address:#018x} is not RAM"
     context.ram.write(address, bytes([before ^ _BIT]))
     owner = owner_at(places, address)
