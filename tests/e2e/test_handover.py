@@ -7,6 +7,7 @@ import pytest
 from guest import ALL_MACHINES, GIB, MIB, ONE_OF_EACH, Guest, events, expect_pass
 
 from khorig.kho.handover import decode_handover
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
 from khorig.rules.protocol.definitions import COMPARED
@@ -43,7 +44,7 @@ def test_blocks_above_4_gib(guest: Guest, machine: str) -> None:
     def count(context: StopContext) -> list[str]:
         if context.at == "sealed":
             root = context.event.address("root")
-            blocks = decode_handover(RamMemory(context.ram), root).blocks
+            blocks = decode_handover(RamMemory(context.ram), root, GEOMETRY_4K).blocks
             above.append(int((blocks.frames >= 4 * GIB // 4096).sum()))
         return []
 

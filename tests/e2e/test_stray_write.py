@@ -9,6 +9,7 @@ import pytest
 from guest import ONE_OF_EACH, Guest
 
 from khorig.kho.handover import decode_handover
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
 from khorig.rules.temporal.definitions import PAGES_HANDED_ON
@@ -26,7 +27,7 @@ class StrayWrite:
         """See khorig.run.judging.StopHook."""
         if (context.at, context.generation) == ("sealed", 1):
             root = context.event.address("root")
-            blocks = decode_handover(RamMemory(context.ram), root).blocks
+            blocks = decode_handover(RamMemory(context.ram), root, GEOMETRY_4K).blocks
             self.page = int(blocks.frames[blocks.orders.argmax()]) << 12
         if (context.at, context.generation) != ("restored", 2):
             return []

@@ -10,6 +10,7 @@ import pytest
 
 from khorig.guest.chain_run import ChainRun, content_state
 from khorig.guest.event import GuestEvent
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.linux.expectations import Expectations
 from khorig.linux.linux_monitor import LinuxMonitor
 from khorig.mem.guest_ram import GuestRam, RamRegion
@@ -161,12 +162,12 @@ def test_hashes_of_all_memory_are_of_every_page_that_is_not_empty() -> None:
     memory[0x3000:0x3004] = b"abcd"
     memory[0x3FFFFF] = 1
     machine = RamMemory(GuestRam(memoryview(memory), [RamRegion(0, len(memory), 0)]))
-    before = hash_all(machine)
+    before = hash_all(machine, GEOMETRY_4K)
     assert before.pages.frames.tolist() == [3, 0x3FF]
     memory[0x3000] = 0x62
     frames = np.array([0, 3, 5, 0x3FF], dtype=np.int64)
-    assert before.of(frames).differing(hash_all(machine).of(frames)).tolist() == [3]
-    assert before.of(frames).differing(hash_pages(machine, frames)).tolist() == [3]
+    assert before.of(frames).differing(hash_all(machine, GEOMETRY_4K).of(frames)).tolist() == [3]
+    assert before.of(frames).differing(hash_pages(machine, frames, GEOMETRY_4K)).tolist() == [3]
 
 
 def test_a_program_that_fails_has_its_last_words() -> None:

@@ -15,6 +15,7 @@ from peers import ONE_OF_EACH, Chains, arch_of, built_peer
 from khorig.cli.main import main
 from khorig.kho.clients.khorig import decode_clients
 from khorig.kho.handover import decode_handover
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.linux.teeth import CHAINS
 from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
@@ -33,7 +34,7 @@ class Flip:
         if (context.at, context.generation) != ("sealed", 2):
             return []
         memory = RamMemory(context.ram)
-        handover = decode_handover(memory, context.event.address("root"))
+        handover = decode_handover(memory, context.event.address("root"), GEOMETRY_4K)
         if self._what == "folio":
             # The largest block that is not reserved memory is one of test_kho's folios.
             reserved = [area.area for area in decode_clients(memory, handover).reserved]

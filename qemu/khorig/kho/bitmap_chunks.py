@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from khorig.kho.blocks import Blocks
-from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.layout import Geometry
 from khorig.kho.radix import MAX_NODES, RadixNode, set_bits
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.memory import PhysicalMemory, read_bytes
@@ -137,7 +137,7 @@ class _Reader:
 def decode_chunks(
     memory: PhysicalMemory,
     root: int,
-    geometry: Geometry = GEOMETRY_4K,
+    geometry: Geometry,
     taken: int | None = None,
 ) -> BitmapChunks:
     """Reads the whole list. Never raises for what is in memory, see `decode_radix`.

@@ -22,7 +22,6 @@ from khorig.kho.fragment import (
 )
 from khorig.kho.layout import (
     COMPATIBLE_PROPERTY,
-    GEOMETRY_4K,
     MAP_PROPERTY,
     MAX_FRAGMENT_DEPTH,
     Geometry,
@@ -45,6 +44,11 @@ class Handover:
     blobs: tuple[Link, ...]  # links to what is no fragment
     clients: int  # subnodes of the root
     problems: tuple[Problem, ...]
+
+    @property
+    def geometry(self) -> Geometry:
+        """What follows from the page size of the kernel that wrote it."""
+        return self.tree.geometry
 
     @property
     def depth(self) -> int:
@@ -161,7 +165,7 @@ class _Links:
 def open_root(
     memory: PhysicalMemory,
     address: int,
-    geometry: Geometry = GEOMETRY_4K,
+    geometry: Geometry,
     codecs: Mapping[str, Codec] = ONLY_CURRENT,
 ) -> Fragment:
     """Reads the root page of a version that `codecs` has.
@@ -186,7 +190,7 @@ def open_root(
 def decode_handover(
     memory: PhysicalMemory,
     root_address: int,
-    geometry: Geometry = GEOMETRY_4K,
+    geometry: Geometry,
     codecs: Mapping[str, Codec] = ONLY_CURRENT,
     lenient: bool = False,
 ) -> Handover:

@@ -23,7 +23,7 @@ class Geometry:
     a page of 64-bit addresses, leaves a page of bits.
     """
 
-    page_shift: int = 12
+    page_shift: int
 
     @property
     def page_size(self) -> int:

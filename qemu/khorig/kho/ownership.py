@@ -11,7 +11,7 @@ from khorig.kho.clients.khorig import LEDGER_STORE, STORES_PATH, Clients
 from khorig.kho.clients.scenario_blocks import OwnedBlocks
 from khorig.kho.fragment import Fragment
 from khorig.kho.handover import Handover
-from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.layout import Geometry
 from khorig.kho.owners import Claims, Label, Owners
 from khorig.mem.memory import PhysRange
 
@@ -20,17 +20,12 @@ ROOT_OWNER = "root"
 RESERVED_OWNER = "memblock/"  # followed by the name of the area
 
 
-def find_owners(
-    handover: Handover,
-    clients: Clients,
-    blocks: Sequence[OwnedBlocks] = (),
-    geometry: Geometry = GEOMETRY_4K,
-) -> Owners:
+def find_owners(handover: Handover, clients: Clients, blocks: Sequence[OwnedBlocks] = ()) -> Owners:
     """Assigns every preserved page. The names are paths in the handover: "root", "fragment
     /khorig/stores", "khorig/archive", "khorig/stores/db0", "memblock/mem0"; and those of `blocks`,
     which are what structures outside the handover's own tree name: "block 17", "kho_test folio 3".
     """
-    claims = Claims()
+    claims, geometry = Claims(), handover.geometry
 
     def claim_area(area: PhysRange, owner: str) -> None:
         first, end = _pages(area, geometry)

@@ -6,18 +6,16 @@ from __future__ import annotations
 from typing import Sequence
 
 from khorig.kho.handover import Handover
-from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.mem.errors import Problem, Problems
 from khorig.mem.memory import PhysRange
 
 
-def check_placement(
-    handover: Handover, scratch: Sequence[PhysRange], geometry: Geometry = GEOMETRY_4K
-) -> tuple[Problem, ...]:
+def check_placement(handover: Handover, scratch: Sequence[PhysRange]) -> tuple[Problem, ...]:
     """Neither a node of the tree nor a preserved block lies in scratch, and no node in a block.
 
     Ids: "inside-scratch", "overlap".
     """
+    geometry = handover.geometry
     problems, of_blocks = Problems("node"), Problems("block")
     for node in handover.tree.nodes:
         if any(a.overlaps(node.address, geometry.page_size) for a in scratch):

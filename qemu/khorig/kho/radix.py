@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from khorig.kho.blocks import Blocks, BoolArray, Int64Array
-from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.memory import PhysicalMemory
 
@@ -142,7 +142,7 @@ def blocks_of_keys(keys: Uint64Array, geometry: Geometry) -> Blocks:
 def decode_radix(
     memory: PhysicalMemory,
     root: int,
-    geometry: Geometry = GEOMETRY_4K,
+    geometry: Geometry,
     taken: int | None = None,
 ) -> RadixTree:
     """Reads the whole tree. Never raises for what is in memory: problems are collected, and what
@@ -179,9 +179,7 @@ class SoundBlocks:
     problems: tuple[Problem, ...]
 
 
-def sound_blocks(
-    blocks: Blocks, memory: PhysicalMemory, geometry: Geometry = GEOMETRY_4K
-) -> SoundBlocks:
+def sound_blocks(blocks: Blocks, memory: PhysicalMemory, geometry: Geometry) -> SoundBlocks:
     """Separates the blocks that can be worked with from the others.
 
     Ids: "outside-ram", "overlap".

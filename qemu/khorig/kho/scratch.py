@@ -45,7 +45,7 @@ def has_area(memory: PhysicalMemory, areas: Sequence[PhysRange], or_empty: bool 
 def check_scratch(
     memory: PhysicalMemory,
     areas: Sequence[PhysRange],
-    geometry: Geometry = GEOMETRY_4K,
+    geometry: Geometry,
     lacks_crash_kernel: bool = False,
 ) -> list[Problem]:
     """Ids: "scratch-length" (no area, or only empty ones: Linux hands over an empty global area when

@@ -178,8 +178,8 @@ def _read(
     dump: Dump, candidates: tuple[Candidate, ...], handover: Handover, found: Findings | None
 ) -> Snapshot:
     geometry = candidates[0].geometry
-    clients = decode_clients(dump.memory, handover, geometry)
-    linux = decode_linux_clients(dump.memory, handover, geometry)
+    clients = decode_clients(dump.memory, handover)
+    linux = decode_linux_clients(dump.memory, handover)
     scenario = read_scenario_state(dump.memory, clients.stores, geometry)
     problems = list(scenario.problems)
     owned = [*scenario.owned, *linux_blocks(linux, geometry)]
@@ -199,7 +199,7 @@ def _read(
         clients=clients,
         linux=linux,
         scenario=scenario,
-        owners=find_owners(handover, clients, owned, geometry),
+        owners=find_owners(handover, clients, owned),
         handoff=handoff,
         scratch=scratch,
         scratch_from=told_by,

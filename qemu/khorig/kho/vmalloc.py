@@ -20,7 +20,8 @@ STRUCT = struct.Struct("<QIHH")  # first, total_pages, flags, order
 class Vmalloc:
     """A mapping made of blocks of one order."""
 
-    first: int
+    geometry: Geometry  # of the kernel that wrote it
+    first: int  # physical address of the first chunk page
     total_pages: int
     flags: int
     order: int
@@ -81,7 +82,7 @@ def decode_vmalloc(memory: PhysicalMemory, raw: bytes, where: int, geometry: Geo
         )
     blocks = Blocks(addresses >> geometry.page_shift, np.full(len(addresses), order, np.int64))
     _check_blocks(memory, blocks, where, geometry)
-    return Vmalloc(first, total_pages, flags, order, tuple(chunks), blocks)
+    return Vmalloc(geometry, first, total_pages, flags, order, tuple(chunks), blocks)
 
 
 def _check_blocks(memory: PhysicalMemory, blocks: Blocks, where: int, geometry: Geometry) -> None:

@@ -165,7 +165,7 @@ class DamageHook:
             ranges=tuple(memory.ranges),
             handoff=handoff,
             scratch=find_scratch_source(memory, handoff)[1],
-            handover=decode_handover(memory, root),
+            handover=decode_handover(memory, root, GEOMETRY_4K),
             geometry=GEOMETRY_4K,
         )
         return [f"{self._damage.name}: {self._damage.apply(target)}"]

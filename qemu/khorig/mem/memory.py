@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol, Sequence
 
 from khorig.mem.errors import DecodeError
-from khorig.mem.guest_ram import GuestRam
 from khorig.mem.guest_ram import GuestRam, OutsideGuestRam
 
 

@@ -75,7 +75,7 @@ def _problems(snapshot: Snapshot) -> Iterable[Problem]:
     yield from snapshot.clients.problems
     yield from snapshot.linux.problems
     yield from snapshot.problems
-    yield from check_placement(snapshot.handover, snapshot.scratch or (), snapshot.geometry)
+    yield from check_placement(snapshot.handover, snapshot.scratch or ())
     if snapshot.scratch is not None:
         yield from check_scratch(
             snapshot.memory,

@@ -16,6 +16,7 @@ from khorig.guest.machine import MachineFacts
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.clients.khorig import decode_clients
 from khorig.kho.handover import decode_handover
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.placement import check_placement
 from khorig.kho.radix import RadixTree
 from khorig.kho.scratch import check_scratch, read_scratch
@@ -45,11 +46,11 @@ def causes(image: HandoverImage, arch: str = "x86_64") -> list[str]:
     assert handoff
     try:
         scratch = read_scratch(memory, handoff.scratch_array)
-        found = check_scratch(memory, scratch)
+        found = check_scratch(memory, scratch, GEOMETRY_4K)
         root = handoff.root.value
         if any(a.overlaps(root, PAGE) for a in scratch):
             return ["inside-scratch"]
-        handover = decode_handover(memory, root)
+        handover = decode_handover(memory, root, GEOMETRY_4K)
         found += handover.problems
         found += check_placement(handover, scratch)
         found += decode_clients(memory, handover).problems
@@ -102,11 +103,11 @@ def test_nothing_else_is_touched(tampering: Tampering | HandoffTampering) -> Non
     """Only pages of structure, of the hand-off, or such as nobody uses are written."""
     guest = sealed_guest()
     image = guest.image
-    before = hash_pages(image.memory, EVERY_FRAME)
+    before = hash_pages(image.memory, EVERY_FRAME, GEOMETRY_4K)
     tamper(guest, tampering)
-    changed = before.differing(hash_pages(image.memory, EVERY_FRAME))
+    changed = before.differing(hash_pages(image.memory, EVERY_FRAME, GEOMETRY_4K))
     structure = set(image.nodes) | {ARRAY, PARAMETERS + PAGE}
-    handover = decode_handover(sealed_guest().image.memory, image.root)
+    handover = decode_handover(sealed_guest().image.memory, image.root, GEOMETRY_4K)
     structure |= {f.address for f in handover.fragments}
     for address in (changed << 12).tolist():
         used = any(a <= address < a + (PAGE << o) for a, o in image.allocated)
@@ -158,7 +159,7 @@ def test_a_spare_page_belongs_to_nobody() -> None:
 
 
 def keys_of(image: HandoverImage) -> set[int]:
-    tree = decode_handover(image.memory, image.root).tree
+    tree = decode_handover(image.memory, image.root, GEOMETRY_4K).tree
     assert isinstance(tree, RadixTree)
     return set(tree.keys.tolist())
 

@@ -8,6 +8,7 @@ import pytest
 from verdict.test_scenarios import SEED, check_tree, tree_image
 from view.handover_image import MIB, PAGE, RAM, HandoverImage
 
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.memory import PhysRange
 from khorig.rules.protocol.scenarios import recursion
 from khorig.rules.protocol.scenarios.random_stream import RandomStream
@@ -95,6 +96,8 @@ def test_hashes_of_all_memory_are_those_of_every_page() -> None:
         for page in (0, 1, 63, 64, 65, 128, 200, area.size // PAGE - 1):
             image.ram.write(area.begin + page * PAGE + 8 * number, bytes([page % 251, 7]))
     frames = np.concatenate([np.arange(a.begin >> 12, a.end >> 12, dtype=np.int64) for a in areas])
-    found, expected = hash_all(image.memory).of(frames), hash_pages(image.memory, frames)
+    found, expected = hash_all(image.memory, GEOMETRY_4K).of(frames), hash_pages(
+        image.memory, frames, GEOMETRY_4K
+    )
     assert not len(expected.differing(found))
-    assert len(hash_all(image.memory).pages.frames) == 16
+    assert len(hash_all(image.memory, GEOMETRY_4K).pages.frames) == 16

@@ -10,6 +10,7 @@ import pytest
 import xxhash
 from view.handover_image import MIB, PAGE, RAM, HandoverImage
 
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.memory import OutsideRam, PhysRange
 from khorig.rules.temporal.byte_differences import describe_change
 from khorig.rules.temporal.page_hashes import hash_pages
@@ -23,7 +24,7 @@ def frames(*addresses: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 def test_hash_of_an_empty_page() -> None:
     """XXH64 of 4096 zero bytes with seed 0, by the reference implementation."""
-    hashes = hash_pages(HandoverImage(scratch=()).memory, frames(RAM.end - PAGE))
+    hashes = hash_pages(HandoverImage(scratch=()).memory, frames(RAM.end - PAGE), GEOMETRY_4K)
     assert hashes.values.tolist() == [xxhash.xxh64(bytes(PAGE), seed=0).intdigest()]
 
 
@@ -32,21 +33,21 @@ def test_runs_and_gaps() -> None:
     addresses = [RAM.begin + n * PAGE for n in (3, 4, 5, 9, 11, 12)]
     for number, address in enumerate(addresses):
         image.ram.write(address, bytes([number]) * PAGE)
-    hashes = hash_pages(image.memory, frames(*addresses))
+    hashes = hash_pages(image.memory, frames(*addresses), GEOMETRY_4K)
     assert hashes.values.tolist() == [xxhash.xxh64_intdigest(bytes([n]) * PAGE) for n in range(6)]
     assert hashes.of(addresses[3] >> 12) == int(hashes.values[3])
     with pytest.raises(KeyError):
         hashes.of(RAM.begin + 6 * PAGE >> 12)
     image.ram.write(addresses[4] + 4095, b"\xff")
-    again = hash_pages(image.memory, hashes.frames)
+    again = hash_pages(image.memory, hashes.frames, GEOMETRY_4K)
     assert hashes.differing(again).tolist() == [addresses[4] >> 12]
 
 
 def test_no_pages_and_pages_outside() -> None:
     image = HandoverImage()
-    assert len(hash_pages(image.memory, frames()).values) == 0
+    assert len(hash_pages(image.memory, frames(), GEOMETRY_4K).values) == 0
     with pytest.raises(OutsideRam):
-        hash_pages(image.memory, frames(RAM.end))
+        hash_pages(image.memory, frames(RAM.end), GEOMETRY_4K)
 
 
 def test_speed() -> None:
@@ -56,7 +57,7 @@ def test_speed() -> None:
     image.ram.write(RAM.begin, bytes(64 * MIB))
     every = np.arange(RAM.begin >> 12, (RAM.begin >> 12) + 16384, dtype=np.int64)
     begin = time.process_time()
-    hash_pages(image.memory, every)
+    hash_pages(image.memory, every, GEOMETRY_4K)
     assert time.process_time() - begin < 0.15
 
 

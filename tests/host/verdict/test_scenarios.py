@@ -14,6 +14,7 @@ from view.handover_image import PAGE, FdtValue, HandoverImage
 
 from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.clients.scenario_blocks import ChurnModel, blocks_of_model
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.snapshot import snapshot_of_stop
 from khorig.mem.errors import DecodeError
 from khorig.rules.finding import Finding
@@ -230,5 +231,5 @@ def test_models_that_describe_no_blocks(page: int, byte: int) -> None:
     pages = np.zeros(1024, dtype=np.uint8)
     pages[page] = byte
     with pytest.raises(DecodeError) as caught:
-        blocks_of_model(ChurnModel(0x4000_0000, pages))
+        blocks_of_model(ChurnModel(0x4000_0000, pages), GEOMETRY_4K)
     assert caught.value.problem.id == "churn-model"

@@ -15,6 +15,7 @@ from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.blocks import Blocks
 from khorig.kho.frame_table import CHUNK_FRAMES, CHUNK_HAS_BYTES, FrameTable
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import PhysRange, RamMemory
 from khorig.rules.frames import odd_frames
@@ -159,7 +160,7 @@ def test_memory_that_changes_while_it_is_looked_at() -> None:
     guest = sealed_guest()
     page = guest.image.preserved_page()
     memory = Restless(guest.image.ram, page)
-    before = hash_pages(memory, np.array([page // PAGE], dtype=np.int64))
+    before = hash_pages(memory, np.array([page // PAGE], dtype=np.int64), GEOMETRY_4K)
     earlier = Before(1, "sealed", before, Sample().finish().snapshot())
     stop = stop_of(memory, KhorigRun("x86_64", "q35"), 2, "entry")
     (finding,) = compare_pages(stop, earlier, temporal.PAGES_ACROSS_JUMP)

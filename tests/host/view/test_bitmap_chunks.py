@@ -9,6 +9,7 @@ import pytest
 from view.handover_image import MIB, PAGE, RAM, HandoverImage
 
 from khorig.kho.bitmap_chunks import BitmapChunks, decode_chunks
+from khorig.kho.layout import GEOMETRY_4K
 
 FULL = 255  # entries of 16 bytes behind a head of 16
 SMALL = 512  # bytes of a bitmap, for 16 MiB of pages
@@ -31,7 +32,7 @@ def test_a_full_chunk() -> None:
     image.ram.write(bitmaps, bytes(32 * PAGE))
     entries = [(RAM.begin + n * 16 * MIB, bitmaps + n * SMALL) for n in range(FULL)]
     image.ram.write(bitmaps + (FULL - 1) * SMALL, b"\x02")
-    found = decode_chunks(image.memory, chunk(image, entries))
+    found = decode_chunks(image.memory, chunk(image, entries), GEOMETRY_4K)
     assert not found.problems and len(found.nodes) == 1 + FULL
     assert (found.blocks.frames << 12).tolist() == [entries[-1][0] + PAGE]
 
@@ -40,9 +41,9 @@ def test_small_bitmaps_that_lie_like_large_ones() -> None:
     """A large one covers 128 MiB, and what it begins with is aligned to that."""
     image = HandoverImage()
     entries = [(RAM.begin + 16 * MIB, image.node())]
-    assert decode_chunks(image.memory, chunk(image, entries)).bitmap_bytes == SMALL
+    assert decode_chunks(image.memory, chunk(image, entries), GEOMETRY_4K).bitmap_bytes == SMALL
     entries = [(RAM.begin, image.node())]
-    assert decode_chunks(image.memory, chunk(image, entries)).bitmap_bytes == PAGE
+    assert decode_chunks(image.memory, chunk(image, entries), GEOMETRY_4K).bitmap_bytes == PAGE
 
 
 @pytest.mark.parametrize("order", [0, 1, 3])
@@ -50,7 +51,9 @@ def test_bits_stand_for_blocks(order: int) -> None:
     image = HandoverImage()
     bitmap = image.node()
     image.ram.write(bitmap + 512, b"\x05")
-    found = decode_chunks(image.memory, chunk(image, [(RAM.begin, bitmap + 512)], order))
+    found = decode_chunks(
+        image.memory, chunk(image, [(RAM.begin, bitmap + 512)], order), GEOMETRY_4K
+    )
     assert not found.problems
     assert (found.blocks.frames << 12).tolist() == [RAM.begin, RAM.begin + (2 * PAGE << order)]
     assert found.blocks.orders.tolist() == [order, order]
@@ -61,7 +64,9 @@ def test_a_bitmap_that_two_entries_name() -> None:
     bitmap = image.node()
     image.ram.write(bitmap, b"\x01")
     found = decode_chunks(
-        image.memory, chunk(image, [(RAM.begin, bitmap), (RAM.begin + 128 * MIB, bitmap)])
+        image.memory,
+        chunk(image, [(RAM.begin, bitmap), (RAM.begin + 128 * MIB, bitmap)]),
+        GEOMETRY_4K,
     )
     assert ids(found) == ["radix-cycle"]
     assert (found.blocks.frames << 12).tolist() == [RAM.begin]
@@ -70,12 +75,12 @@ def test_a_bitmap_that_two_entries_name() -> None:
 @pytest.mark.parametrize("order, first", [(0, RAM.begin + 8), (1, RAM.begin + PAGE), (0, 1 << 52)])
 def test_a_first_block_that_is_not_aligned(order: int, first: int) -> None:
     image = HandoverImage()
-    found = decode_chunks(image.memory, chunk(image, [(first, image.node())], order))
+    found = decode_chunks(image.memory, chunk(image, [(first, image.node())], order), GEOMETRY_4K)
     assert ids(found) == ["chunk-first"]
 
 
 def test_the_map_is_the_root() -> None:
     image = HandoverImage()
     at = chunk(image, [])
-    assert ids(decode_chunks(image.memory, at, taken=at)) == ["overlap"]
-    assert ids(decode_chunks(image.memory, at, taken=at + PAGE)) == []
+    assert ids(decode_chunks(image.memory, at, GEOMETRY_4K, taken=at)) == ["overlap"]
+    assert ids(decode_chunks(image.memory, at, GEOMETRY_4K, taken=at + PAGE)) == []

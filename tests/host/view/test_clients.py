@@ -21,13 +21,14 @@ from view.handover_image import (
 
 from khorig.kho.clients.khorig import Clients, decode_clients, read_ledger, read_store
 from khorig.kho.handover import decode_handover
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.owners import Claims, Owners
 from khorig.kho.ownership import find_owners
 from khorig.mem.errors import DecodeError
 
 
 def read(image: HandoverImage) -> tuple[Clients, Owners]:
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert handover.problems == ()
     clients = decode_clients(image.memory, handover)
     return clients, find_owners(handover, clients)
@@ -268,7 +269,7 @@ def test_store_with_pages_nobody_preserved() -> None:
 
 def test_offsets_of_a_part_claim() -> None:
     image = HandoverImage()
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     claims = Claims()
     claims.claim_pages(np.array([1, image.root >> 12], dtype=np.int64), "x")
     owners = claims.settle(handover.blocks)
@@ -287,7 +288,7 @@ def test_mutated_clients_never_raise(data: st.DataObject) -> None:
         at = data.draw(st.sampled_from(pages)) + data.draw(st.integers(0, 700))
         image.ram.write(at, data.draw(st.binary(min_size=1, max_size=9)))
     try:
-        handover = decode_handover(image.memory, image.root)
+        handover = decode_handover(image.memory, image.root, GEOMETRY_4K)
     except DecodeError:
         return
     clients = decode_clients(image.memory, handover)

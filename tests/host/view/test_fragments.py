@@ -126,7 +126,7 @@ def test_half_a_link_inside_a_fragment_is_a_broken_link(
     image = HandoverImage()
     inner = image.fragment({"a": {"b": content}})
     image.clients["x"] = image.link(inner)
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert [(p.id, p.address) for p in handover.problems] == [(id, inner)]
 
 
@@ -147,7 +147,7 @@ def test_link_is_little_endian_and_64_bit() -> None:
 
 def test_typical_handover() -> None:
     image = typical_image()
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert problems(handover) == []
     assert handover.clients == 3
     assert [f.path for f in handover.fragments] == [
@@ -168,7 +168,7 @@ def test_links_deep_inside_a_fragment() -> None:
     leaf = image.preserved_block(1)
     inner = image.fragment({"a": {"b": {"c": image.link(leaf, 2 * PAGE)}}})
     image.clients["x"] = image.link(inner)
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert problems(handover) == []
     blob = handover.blob("/x/a/b/c")
     assert blob and blob.blob.begin == leaf
@@ -178,7 +178,7 @@ def test_fragments_of_linux_without_links_pass() -> None:
     image = HandoverImage()
     image.clients["test"] = image.link(image.fragment({"compatible": "kho-test-v1", "n": 3}))
     image.clients["LUO"] = image.link(image.preserved_page(b"luo-v5\0\0"), 32)
-    assert problems(decode_handover(image.memory, image.finish())) == []
+    assert problems(decode_handover(image.memory, image.finish(), GEOMETRY_4K)) == []
 
 
 def chain(image: HandoverImage, length: int) -> int:
@@ -193,7 +193,7 @@ def chain(image: HandoverImage, length: int) -> int:
 def test_depth(below: int, expected: list[str]) -> None:
     image = HandoverImage()
     image.clients["x"] = image.link(chain(image, below))
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert problems(handover) == expected
     assert handover.depth == MAX_FRAGMENT_DEPTH
 
@@ -204,7 +204,7 @@ def test_fragment_that_links_to_itself() -> None:
     image.preserve(at, 0)
     image.ram.write(at, fdt_bytes({"n": image.link(at)}))
     image.clients["x"] = image.link(at)
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert [(p.id, p.address) for p in handover.problems] == [("fragment-cycle", at)]
 
 
@@ -214,7 +214,7 @@ def test_fragment_that_links_to_the_root_and_shared_fragments() -> None:
     shared = image.fragment({})
     image.clients["y"] = image.link(shared)
     image.clients["z"] = image.link(shared)
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert {(p.id, p.address) for p in handover.problems} == {
         ("fragment-cycle", image.root),
         ("fragment-cycle", shared),
@@ -230,7 +230,7 @@ def test_blobs_must_be_preserved() -> None:
     image.clients["huge"] = image.link(block, 1 << 63)
     image.clients["outside"] = image.link(1 << 52, 8)
     image.allocate()
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert [(p.id, p.address) for p in handover.problems] == [
         ("blob-not-preserved", free),
         ("blob-size-range", block),
@@ -245,7 +245,7 @@ def test_problems_of_the_tracker_are_the_handovers() -> None:
     image.preserve(image.preserved_block(1) + PAGE, 0)
     root = image.finish()
     image.write_u64(image.nodes[0] + 8 * 300, 8)
-    found = decode_handover(image.memory, root).problems
+    found = decode_handover(image.memory, root, GEOMETRY_4K).problems
     assert [(p.id, p.subject) for p in found] == [
         ("unaligned", "node"), ("outside-ram", "block"), ("overlap", "block"),
     ]  # fmt: skip
@@ -257,13 +257,13 @@ def test_a_blob_may_lie_in_several_blocks() -> None:
     for _ in range(3):
         image.preserved_page()
     image.clients["x"] = image.link(first + 100, 4 * PAGE - 100)
-    assert problems(decode_handover(image.memory, image.finish())) == []
+    assert problems(decode_handover(image.memory, image.finish(), GEOMETRY_4K)) == []
 
 
 def test_client_without_properties() -> None:
     image = HandoverImage()
     image.clients["x"] = {}
-    assert problems(decode_handover(image.memory, image.finish())) == ["data-missing"]
+    assert problems(decode_handover(image.memory, image.finish(), GEOMETRY_4K)) == ["data-missing"]
 
 
 # ---- the root
@@ -272,10 +272,10 @@ def test_client_without_properties() -> None:
 def test_root_not_preserved() -> None:
     image = HandoverImage()
     image.blocks.clear()
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert [(p.id, p.address) for p in handover.problems] == [("blob-not-preserved", image.root)]
     image.preserved_page()  # another page is, the root still is not
-    handover = decode_handover(image.memory, image.finish())
+    handover = decode_handover(image.memory, image.finish(), GEOMETRY_4K)
     assert [(p.id, p.address) for p in handover.problems] == [("blob-not-preserved", image.root)]
 
 
@@ -291,7 +291,7 @@ def test_root_not_preserved() -> None:
 def test_root_properties(change: dict[str, FdtValue], id: str) -> None:
     image = HandoverImage()
     image.finish(**change)
-    assert cause(lambda: decode_handover(image.memory, image.root)) == (id, image.root)
+    assert cause(lambda: decode_handover(image.memory, image.root, GEOMETRY_4K)) == (id, image.root)
 
 
 @pytest.mark.parametrize(
@@ -302,20 +302,23 @@ def test_missing_root_properties(name: str, id: str) -> None:
     blob = bytearray(image.ram.read(image.finish(), PAGE))
     assert libfdt.fdt_delprop(blob, 0, name) == 0
     image.ram.write(image.root, bytes(blob))
-    assert cause(lambda: decode_handover(image.memory, image.root)) == (id, image.root)
+    assert cause(lambda: decode_handover(image.memory, image.root, GEOMETRY_4K)) == (id, image.root)
 
 
 def test_root_placement() -> None:
     image = HandoverImage()
     root = image.finish()
-    assert cause(lambda: decode_handover(image.memory, root + 8)) == ("unaligned", root + 8)
-    assert cause(lambda: decode_handover(image.memory, 0)) == ("outside-ram", 0)
+    assert cause(lambda: decode_handover(image.memory, root + 8, GEOMETRY_4K)) == (
+        "unaligned",
+        root + 8,
+    )
+    assert cause(lambda: decode_handover(image.memory, 0, GEOMETRY_4K)) == ("outside-ram", 0)
 
 
 def test_map_that_is_the_root_itself() -> None:
     image = HandoverImage()
     image.finish(preserved_memory_map=image.root)
-    assert problems(decode_handover(image.memory, image.root))[0] == "overlap"
+    assert problems(decode_handover(image.memory, image.root, GEOMETRY_4K))[0] == "overlap"
 
 
 # ---- hostile bytes
@@ -332,7 +335,7 @@ def test_mutated_handovers_never_raise_anything_else(data: st.DataObject) -> Non
         at = page + data.draw(st.integers(0, 700))
         image.ram.write(at, data.draw(st.binary(min_size=1, max_size=12)))
     try:
-        handover = decode_handover(image.memory, root)
+        handover = decode_handover(image.memory, root, GEOMETRY_4K)
     except DecodeError as error:
         assert error.problem.text
     else:

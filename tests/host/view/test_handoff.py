@@ -17,6 +17,7 @@ from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.frame_table import CHUNK_FRAMES, FrameState, frame_byte, read_frame_table
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.scratch import check_scratch, read_scratch
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange
@@ -179,9 +180,9 @@ def test_scratch_array() -> None:
     image = HandoverImage()
     areas = read_scratch(image.memory, array(image, GOOD, (1 << 33, 4 * MIB)))
     assert areas == (SCRATCH[0], PhysRange(1 << 33, 4 * MIB))
-    assert check_scratch(image.memory, SCRATCH) == []
+    assert check_scratch(image.memory, SCRATCH, GEOMETRY_4K) == []
     empty = (PhysRange(0, 0), PhysRange(SCRATCH[0].begin, 0))  # Linux has such
-    assert check_scratch(image.memory, (*SCRATCH, *empty)) == []
+    assert check_scratch(image.memory, (*SCRATCH, *empty), GEOMETRY_4K) == []
 
 
 @pytest.mark.parametrize("size", [0, 15, 17, 33, 65 * 16, 1 << 60])
@@ -210,7 +211,7 @@ def test_scratch_array_outside_ram() -> None:
     ],
 )
 def test_scratch_rules(areas: list[tuple[int, int]], id: str) -> None:
-    found = check_scratch(HandoverImage().memory, [PhysRange(*a) for a in areas])
+    found = check_scratch(HandoverImage().memory, [PhysRange(*a) for a in areas], GEOMETRY_4K)
     assert [p.id for p in found] == [id]
 
 

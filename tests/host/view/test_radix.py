@@ -20,7 +20,7 @@ from khorig.mem.memory import LeftOut, PhysRange, RamMemory
 
 
 def decode(image: HandoverImage) -> RadixTree:
-    return decode_radix(image.memory, image.write_tree())
+    return decode_radix(image.memory, image.write_tree(), GEOMETRY_4K)
 
 
 def pairs(tree: RadixTree) -> list[tuple[int, int]]:
@@ -28,7 +28,9 @@ def pairs(tree: RadixTree) -> list[tuple[int, int]]:
 
 
 def ids(tree: RadixTree, image: HandoverImage) -> list[str]:
-    return [p.id for p in tree.problems + sound_blocks(tree.blocks, image.memory).problems]
+    return [
+        p.id for p in tree.problems + sound_blocks(tree.blocks, image.memory, GEOMETRY_4K).problems
+    ]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_one_page_by_hand() -> None:
     for node, child, slot in zip(nodes, nodes[1:], (2, 0, 0, 0, 8)):
         ram.write(node + 8 * slot, struct.pack("<Q", child))
     ram.write(nodes[5], b"\x08")
-    tree = decode_radix(RamMemory(ram), nodes[0])
+    tree = decode_radix(RamMemory(ram), nodes[0], GEOMETRY_4K)
     assert not tree.problems
     assert tree.keys.tolist() == [0x10000000040003]
     assert pairs(tree) == [(0x4000_3000, 0)]
@@ -114,7 +116,9 @@ def test_huge_orders() -> None:
 
 
 def test_null_map() -> None:
-    assert [p.id for p in decode_radix(HandoverImage().memory, 0).problems] == ["radix-null"]
+    assert [p.id for p in decode_radix(HandoverImage().memory, 0, GEOMETRY_4K).problems] == [
+        "radix-null"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,9 @@ def test_null_map() -> None:
     [(RAM.begin + 8, "unaligned"), (RAM.end, "outside-ram"), ((1 << 64) - PAGE, "outside-ram")],
 )
 def test_bad_root_pointer(address: int, cause: str) -> None:
-    assert [p.id for p in decode_radix(HandoverImage().memory, address).problems] == [cause]
+    assert [p.id for p in decode_radix(HandoverImage().memory, address, GEOMETRY_4K).problems] == [
+        cause
+    ]
 
 
 def slot_of_leaf(image: HandoverImage) -> int:
@@ -140,7 +146,7 @@ def test_bad_node_pointer(value: int, cause: str) -> None:
     image.write_tree()
     slot = slot_of_leaf(image)
     image.write_u64(slot, value)
-    tree = decode_radix(image.memory, image.nodes[0])
+    tree = decode_radix(image.memory, image.nodes[0], GEOMETRY_4K)
     assert [(p.id, p.address) for p in tree.problems] == [(cause, slot)]
     assert len(tree.blocks) == 0
 
@@ -150,7 +156,7 @@ def test_a_node_that_ram_ends_inside() -> None:
     image.write_tree()
     slot = slot_of_leaf(image)
     image.write_u64(slot, RAM.begin + 32 * MIB - PAGE)
-    tree = decode_radix(image.memory, image.nodes[0])
+    tree = decode_radix(image.memory, image.nodes[0], GEOMETRY_4K)
     assert [(p.id, p.address) for p in tree.problems] == [("outside-ram", slot)]
     assert [n.address for n in tree.nodes] == image.nodes[:-1]
 
@@ -162,7 +168,7 @@ def test_the_page_of_the_root_is_no_node_of_any_level() -> None:
         above = image.nodes[4 - level]
         slot = next(above + i for i in range(0, PAGE, 8) if image.ram.read_u64(above + i))
         image.write_u64(slot, image.root)
-        tree = decode_radix(image.memory, image.nodes[0], taken=image.root)
+        tree = decode_radix(image.memory, image.nodes[0], GEOMETRY_4K, taken=image.root)
         assert [(p.id, p.address) for p in tree.problems] == [("overlap", slot)]
 
 
@@ -182,7 +188,7 @@ def test_a_node_that_the_dump_lacks_is_a_problem() -> None:
     image.write_tree()
     memory = _Lacking(image.ram)
     memory.lost = image.nodes[-1]
-    tree = decode_radix(memory, image.nodes[0])
+    tree = decode_radix(memory, image.nodes[0], GEOMETRY_4K)
     assert [(p.id, p.address) for p in tree.problems] == [("left-out", memory.lost)]
     assert len(tree.blocks) == 0
 
@@ -194,11 +200,13 @@ def test_more_keys_than_ram_has_pages() -> None:
     slot = slot_of_leaf(image)
     ones = b"\xff" * (RAM.size // PAGE // 8 - 8)
     image.ram.write(image.nodes[-1], ones)
-    assert "radix-size" not in [p.id for p in decode_radix(image.memory, image.nodes[0]).problems]
+    assert "radix-size" not in [
+        p.id for p in decode_radix(image.memory, image.nodes[0], GEOMETRY_4K).problems
+    ]
     another = image.allocate()
     image.ram.write(another, ones)
     image.write_u64(slot + 8, another)
-    tree = decode_radix(image.memory, image.nodes[0])
+    tree = decode_radix(image.memory, image.nodes[0], GEOMETRY_4K)
     assert [(p.id, p.address) for p in tree.problems] == [("radix-size", another)]
 
 
@@ -208,7 +216,7 @@ def test_cycles_end(ancestor: int) -> None:
     image.write_tree()
     slot = slot_of_leaf(image)
     image.write_u64(slot, image.nodes[ancestor])
-    tree = decode_radix(image.memory, image.nodes[0])
+    tree = decode_radix(image.memory, image.nodes[0], GEOMETRY_4K)
     assert [(p.id, p.address) for p in tree.problems] == [("radix-cycle", slot)]
 
 
@@ -218,7 +226,7 @@ def test_shared_node() -> None:
     image.write_tree()
     slot = slot_of_leaf(image)
     image.write_u64(slot + 8, image.ram.read_u64(slot))
-    tree = decode_radix(image.memory, image.nodes[0])
+    tree = decode_radix(image.memory, image.nodes[0], GEOMETRY_4K)
     assert [(p.id, p.address) for p in tree.problems] == [("radix-cycle", slot + 8)]
     assert pairs(tree) == [(image.root, 0)]
 
@@ -228,7 +236,7 @@ def test_key_above_the_order_bits(key: int) -> None:
     image = HandoverImage()
     image.write_tree()
     image.set_key(key)
-    tree = decode_radix(image.memory, image.nodes[0])
+    tree = decode_radix(image.memory, image.nodes[0], GEOMETRY_4K)
     assert [p.id for p in tree.problems] == ["order-range"]
     assert pairs(tree) == [(image.root, 0)]
 
@@ -238,7 +246,7 @@ def test_key_without_order_bit() -> None:
     image.write_tree()
     image.set_key(0)
     image.set_key(1)  # order 52: all of memory, well-formed and not in RAM
-    tree = decode_radix(image.memory, image.nodes[0])
+    tree = decode_radix(image.memory, image.nodes[0], GEOMETRY_4K)
     assert ids(tree, image) == ["order-range", "outside-ram"]
 
 
@@ -251,7 +259,7 @@ def test_block_outside_ram(address: int, order: int) -> None:
     image.preserve(address, order)
     tree = decode(image)
     assert ids(tree, image) == ["outside-ram"]
-    assert len(sound_blocks(tree.blocks, image.memory).blocks) == 1
+    assert len(sound_blocks(tree.blocks, image.memory, GEOMETRY_4K).blocks) == 1
 
 
 def test_blocks_up_to_the_edges_of_ram_are_fine() -> None:
@@ -286,7 +294,7 @@ def test_overlap(blocks: list[tuple[int, int]]) -> None:
         image.preserve(address, order)
     tree = decode(image)
     smaller = blocks[1][0]
-    problems = sound_blocks(tree.blocks, image.memory).problems
+    problems = sound_blocks(tree.blocks, image.memory, GEOMETRY_4K).problems
     assert [(p.id, p.address) for p in problems] == [("overlap", smaller)]
 
 
@@ -296,7 +304,7 @@ def test_sound_blocks_are_disjoint() -> None:
     for _ in range(400):
         order = rng.randrange(11)
         image.preserve(RAM.begin + (rng.randrange(RAM.size) >> 12 + order << 12 + order), order)
-    sound = sound_blocks(decode(image).blocks, image.memory).blocks
+    sound = sound_blocks(decode(image).blocks, image.memory, GEOMETRY_4K).blocks
     frames = sound.page_frames()
     assert len(np.unique(frames)) == len(frames) == sound.page_count
     assert (np.diff(np.sort(frames)) > 0).all()
@@ -306,7 +314,7 @@ def test_problems_are_bounded() -> None:
     image = HandoverImage()
     for i in range(1000):
         image.preserve(RAM.end + i * PAGE, 0)
-    problems = sound_blocks(decode(image).blocks, image.memory).problems
+    problems = sound_blocks(decode(image).blocks, image.memory, GEOMETRY_4K).problems
     assert 0 < len(problems) <= 64
 
 
@@ -319,7 +327,7 @@ def test_garbage_is_given_up_soon() -> None:
         image.ram.write(page, struct.pack("<512Q", *range(1, 513)))
         image.write_u64(image.nodes[0] + 8 * table, page)
     begin = time.perf_counter()
-    assert len(decode_radix(image.memory, image.nodes[0]).problems) == 64
+    assert len(decode_radix(image.memory, image.nodes[0], GEOMETRY_4K).problems) == 64
     assert time.perf_counter() - begin < 0.3
 
 
@@ -331,8 +339,8 @@ def test_speed() -> None:
         big.preserve(RAM.begin + 64 * MIB + i * PAGE, 0)
     root = big.write_tree()
     begin = time.perf_counter()
-    tree = decode_radix(big.memory, root)
-    assert len(sound_blocks(tree.blocks, big.memory).blocks) == 100_001
+    tree = decode_radix(big.memory, root, GEOMETRY_4K)
+    assert len(sound_blocks(tree.blocks, big.memory, GEOMETRY_4K).blocks) == 100_001
     assert time.perf_counter() - begin < 0.5
 
 
@@ -353,7 +361,7 @@ def test_mutated_nodes_never_raise(data: st.DataObject) -> None:
             )
         )
         image.ram.write(at, word)
-    tree = decode_radix(image.memory, root)
-    sound = sound_blocks(tree.blocks, image.memory)
+    tree = decode_radix(image.memory, root, GEOMETRY_4K)
+    sound = sound_blocks(tree.blocks, image.memory, GEOMETRY_4K)
     assert sound.blocks.page_count <= RAM.size // PAGE
     assert sound.blocks.inside(image.memory.ranges, 12).all()

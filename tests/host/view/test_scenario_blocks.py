@@ -38,7 +38,9 @@ def with_store(image: HandoverImage, content: bytes, name: str = "s") -> Store:
     stores = image.fragment({"compatible": "khorig-stores-v1", name: node})
     top = image.fragment({"compatible": "khorig-v1", "stores": image.link(stores)})
     image.clients["khorig"] = image.link(top)
-    clients = decode_clients(image.memory, decode_handover(image.memory, image.finish()))
+    clients = decode_clients(
+        image.memory, decode_handover(image.memory, image.finish(), GEOMETRY_4K)
+    )
     return clients.stores[name]
 
 
@@ -48,7 +50,7 @@ def test_block_list_and_its_owners() -> None:
     store = with_store(image, b"".join(struct.pack("<Q", at | order) for at, order in blocks))
     listed = read_block_list(image.memory, store)
     assert [(f << 12, o) for f, o in zip(listed.frames.tolist(), listed.orders.tolist())] == blocks
-    handover = decode_handover(image.memory, image.root)
+    handover = decode_handover(image.memory, image.root, GEOMETRY_4K)
     clients = decode_clients(image.memory, handover)
     owners = find_owners(handover, clients, [OwnedBlocks("block", listed)])
     assert owners.name(blocks[0][0] >> 12) == "block 0 (order 0) page 0"
@@ -111,12 +113,12 @@ def test_which_bytes_are_blocks(at: int, block: bytes, good: bool) -> None:
     pages[at : at + len(block)] = list(block)
     model = ChurnModel(RAM.begin, pages)
     if good:
-        blocks = blocks_of_model(model)
+        blocks = blocks_of_model(model, GEOMETRY_4K)
         assert blocks.frames.tolist() == [(RAM.begin >> 12) + at]
         assert blocks.orders.tolist() == [block[0] - 1]
     else:
         with pytest.raises(DecodeError) as caught:
-            blocks_of_model(model)
+            blocks_of_model(model, GEOMETRY_4K)
         assert caught.value.problem.id == "churn-model"
 
 
@@ -126,8 +128,8 @@ def test_the_storm() -> None:
     raw = struct.pack("<3Q", region, contended, 4) + b"\x02\xff" + bytes(1022)
     model = read_storm_model(image.memory, with_store(image, raw))
     assert (model.region, model.contended, model.cpus) == (region, contended, 4)
-    assert (storm_blocks(model).frames << 12).tolist() == [region]
-    assert storm_contended(model).frames.tolist() == [
+    assert (storm_blocks(model, GEOMETRY_4K).frames << 12).tolist() == [region]
+    assert storm_contended(model, GEOMETRY_4K).frames.tolist() == [
         (contended >> 12) + n for n in range(0, 64, 2)
     ]
 
@@ -159,7 +161,7 @@ def test_what_models_name_is_owned(name: str, head: str) -> None:
     image.preserve(region, 1)
     fields = (region, region, 1)[: struct.calcsize(head) // 8]  # no contended page is asked for
     with_store(image, struct.pack(head, *fields) + b"\x02\xff" + bytes(1022), name)
-    handover = decode_handover(image.memory, image.root)
+    handover = decode_handover(image.memory, image.root, GEOMETRY_4K)
     clients = decode_clients(image.memory, handover)
     state = read_scenario_state(image.memory, clients.stores, GEOMETRY_4K)
     assert not state.problems

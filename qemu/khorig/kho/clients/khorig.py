@@ -13,7 +13,6 @@ import numpy.typing as npt
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import Fragment, string_property, u64_property
 from khorig.kho.handover import Handover
-from khorig.kho.layout import GEOMETRY_4K, Geometry
 from khorig.kho.vmalloc import Vmalloc, decode_vmalloc
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
@@ -120,10 +119,10 @@ def decode_log(memory: PhysicalMemory, blob: PhysRange) -> LogRing:
 class _ClientReader:
     """Reads the state of each client, and goes on after a broken one."""
 
-    def __init__(self, memory: PhysicalMemory, handover: Handover, geometry: Geometry) -> None:
+    def __init__(self, memory: PhysicalMemory, handover: Handover) -> None:
         self.memory = memory
         self.handover = handover
-        self.geometry = geometry
+        self.geometry = handover.geometry
         self.problems = Problems()
 
     def metadata(self) -> KexecMetadata | None:
@@ -214,16 +213,14 @@ class _ClientReader:
             )
 
 
-def decode_clients(
-    memory: PhysicalMemory, handover: Handover, geometry: Geometry = GEOMETRY_4K
-) -> Clients:
+def decode_clients(memory: PhysicalMemory, handover: Handover) -> Clients:
     """Reads what khorig's own clients and those it shares with Linux left; clients that are absent
     are None or empty. Never raises for what is in memory.
 
     Ids: "metadata-size", "metadata-version", "log-header", "reserve-mem", "store",
     "client-compatible", "property-size" and those of `decode_vmalloc`.
     """
-    reader = _ClientReader(memory, handover, geometry)
+    reader = _ClientReader(memory, handover)
     reader.fragment(KHORIG_PATH, KHORIG_COMPATIBLE)
     return Clients(
         metadata=reader.metadata(),
@@ -235,8 +232,9 @@ def decode_clients(
     )
 
 
-def read_store(memory: PhysicalMemory, store: Store, geometry: Geometry = GEOMETRY_4K) -> bytes:
+def read_store(memory: PhysicalMemory, store: Store) -> bytes:
     """The content of a store. Raises OutsideRam."""
+    geometry = store.vmalloc.geometry
     block = geometry.page_size << store.vmalloc.order
     pieces = (
         read_bytes(memory, int(frame) << geometry.page_shift, block)
@@ -245,12 +243,10 @@ def read_store(memory: PhysicalMemory, store: Store, geometry: Geometry = GEOMET
     return b"".join(pieces)[: store.size]
 
 
-def read_ledger(
-    memory: PhysicalMemory, store: Store, geometry: Geometry = GEOMETRY_4K
-) -> LedgerArray:
+def read_ledger(memory: PhysicalMemory, store: Store) -> LedgerArray:
     """The ledger's entries, fields "page" and "hash". Raises OutsideRam; DecodeError "ledger" when
     the store is not made of whole entries."""
-    raw = read_store(memory, store, geometry)
+    raw = read_store(memory, store)
     if len(raw) % LEDGER_ENTRY.itemsize:
         text = f"the ledger has {len(raw)} bytes, not whole entries of {LEDGER_ENTRY.itemsize}"
         raise DecodeError("ledger", store.vmalloc.first, text)

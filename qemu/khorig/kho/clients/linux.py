@@ -17,7 +17,7 @@ from khorig.kho.blocks import Blocks
 from khorig.kho.fdt import FdtNode, parse_fdt, read_fdt
 from khorig.kho.fragment import string_property
 from khorig.kho.handover import Handover
-from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.layout import Geometry
 from khorig.kho.vmalloc import STRUCT as VMALLOC
 from khorig.kho.vmalloc import Vmalloc, decode_vmalloc
 from khorig.mem.errors import DecodeError, Problem, Problems
@@ -132,10 +132,10 @@ def text_of(raw: bytes, what: str, address: int) -> str:
 class _Reader:
     """Reads each client, and goes on after a broken part."""
 
-    def __init__(self, memory: PhysicalMemory, handover: Handover, geometry: Geometry) -> None:
+    def __init__(self, memory: PhysicalMemory, handover: Handover) -> None:
         self.memory = memory
         self.handover = handover
-        self.geometry = geometry
+        self.geometry = handover.geometry
         self.problems = Problems()
 
     def keep(self, error: DecodeError, subject: str) -> None:
@@ -341,9 +341,7 @@ def _ones_complement_sum(memory: PhysicalMemory, blocks: Blocks, geometry: Geome
     return total % 0xFFFFFFFF
 
 
-def decode_linux_clients(
-    memory: PhysicalMemory, handover: Handover, geometry: Geometry = GEOMETRY_4K
-) -> LinuxClients:
+def decode_linux_clients(memory: PhysicalMemory, handover: Handover) -> LinuxClients:
     """Reads what Linux's clients left; those that are absent are None. Never raises for what is in
     memory.
 
@@ -352,6 +350,6 @@ def decode_linux_clients(
     "kho-test-magic", "kho-test-count", "kho-test-folio", "client-compatible", "property-size" and those of
     `decode_vmalloc`.
     """
-    reader = _Reader(memory, handover, geometry)
+    reader = _Reader(memory, handover)
     luo, kho_test = reader.luo(), reader.kho_test()
     return LinuxClients(luo, kho_test, tuple(reader.problems.items))

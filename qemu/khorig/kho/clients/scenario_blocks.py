@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from khorig.kho.blocks import Blocks
 from khorig.kho.clients.khorig import Store, read_store
-from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysicalMemory
 
@@ -39,9 +39,7 @@ class ChurnModel:
     pages: npt.NDArray[np.uint8]  # 0 nothing, 1 + order a block's first page, 0xff its others
 
 
-def read_block_list(
-    memory: PhysicalMemory, store: Store, geometry: Geometry = GEOMETRY_4K
-) -> Blocks:
+def read_block_list(memory: PhysicalMemory, store: Store) -> Blocks:
     """The blocks in the store "blocks", inside RAM and disjoint; entry n of the list is block n.
 
     Raises DecodeError "block-list"; OutsideRam.
@@ -50,7 +48,8 @@ def read_block_list(
     def broken(text: str) -> DecodeError:
         return DecodeError("block-list", store.vmalloc.first, f"store '{store.name}': {text}")
 
-    raw = read_store(memory, store, geometry)
+    geometry = store.vmalloc.geometry
+    raw = read_store(memory, store)
     if len(raw) % _ENTRY:
         raise broken(f"{len(raw)} bytes are not whole entries of {_ENTRY}")
     entries = np.frombuffer(raw, dtype="<u8")
@@ -70,11 +69,10 @@ def read_block_list(
     return blocks
 
 
-def read_churn_model(
-    memory: PhysicalMemory, store: Store, geometry: Geometry = GEOMETRY_4K
-) -> ChurnModel:
+def read_churn_model(memory: PhysicalMemory, store: Store) -> ChurnModel:
     """The content of the store "churn". Raises DecodeError "churn-model"; OutsideRam."""
-    raw = read_store(memory, store, geometry)
+    geometry = store.vmalloc.geometry
+    raw = read_store(memory, store)
     if len(raw) != _ADDRESS + CHURN_PAGES:
         text = f"store '{store.name}' has {len(raw)} bytes, expected {_ADDRESS + CHURN_PAGES}"
         raise DecodeError("churn-model", store.vmalloc.first, text)
@@ -86,7 +84,7 @@ def read_churn_model(
     return ChurnModel(region, np.frombuffer(raw[_ADDRESS:], dtype=np.uint8))
 
 
-def blocks_of_model(model: ChurnModel, geometry: Geometry = GEOMETRY_4K) -> Blocks:
+def blocks_of_model(model: ChurnModel, geometry: Geometry) -> Blocks:
     """The blocks that the model says are preserved, ascending. Raises DecodeError "churn-model"
     when the bytes do not describe blocks."""
     found = []

@@ -50,14 +50,14 @@ def read_scenario_state(
     problems: tuple[Problem, ...] = ()
     try:
         if store := stores.get(LEDGER_STORE):
-            ledger = read_ledger(memory, store, geometry)
+            ledger = read_ledger(memory, store)
         if store := stores.get(BLOCKS_STORE):
-            owned.append(OwnedBlocks("block", read_block_list(memory, store, geometry)))
+            owned.append(OwnedBlocks("block", read_block_list(memory, store)))
         if store := stores.get(CHURN_STORE):
-            churn = read_churn_model(memory, store, geometry)
+            churn = read_churn_model(memory, store)
             owned.append(OwnedBlocks("churn block", blocks_of_model(churn, geometry)))
         if store := stores.get(STORM_STORE):
-            storm = read_storm_model(memory, store, geometry)
+            storm = read_storm_model(memory, store)
             owned.append(OwnedBlocks("storm block", storm_blocks(storm, geometry)))
             owned.append(OwnedBlocks("storm contended page", storm_contended(storm, geometry)))
     except DecodeError as error:

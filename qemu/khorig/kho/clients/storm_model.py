@@ -12,7 +12,7 @@ import numpy.typing as npt
 from khorig.kho.blocks import Blocks
 from khorig.kho.clients.khorig import Store, read_store
 from khorig.kho.clients.scenario_blocks import CHURN_PAGES, ChurnModel, blocks_of_model
-from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysicalMemory
 
@@ -32,11 +32,10 @@ class StormModel:
     pages: npt.NDArray[np.uint8]  # 0 nothing, 1 + order a block's first page, 0xff its others
 
 
-def read_storm_model(
-    memory: PhysicalMemory, store: Store, geometry: Geometry = GEOMETRY_4K
-) -> StormModel:
+def read_storm_model(memory: PhysicalMemory, store: Store) -> StormModel:
     """The content of the store "storm". Raises DecodeError "storm-model"; OutsideRam."""
-    raw = read_store(memory, store, geometry)
+    geometry = store.vmalloc.geometry
+    raw = read_store(memory, store)
     if len(raw) != _HEAD.size + STORM_PAGES:
         text = f"store '{store.name}' has {len(raw)} bytes, expected {_HEAD.size + STORM_PAGES}"
         raise DecodeError("storm-model", store.vmalloc.first, text)
@@ -51,13 +50,13 @@ def read_storm_model(
     return StormModel(region, contended, cpus, pages)
 
 
-def storm_blocks(model: StormModel, geometry: Geometry = GEOMETRY_4K) -> Blocks:
+def storm_blocks(model: StormModel, geometry: Geometry) -> Blocks:
     """The blocks of the region that the model says are preserved. Raises DecodeError
     "churn-model", because the bytes mean the same."""
     return blocks_of_model(ChurnModel(model.region, model.pages), geometry)
 
 
-def storm_contended(model: StormModel, geometry: Geometry = GEOMETRY_4K) -> Blocks:
+def storm_contended(model: StormModel, geometry: Geometry) -> Blocks:
     """The contended pages that stay preserved: those with even numbers."""
     first = model.contended >> geometry.page_shift
     return Blocks.of([(first + number, 0) for number in range(0, STORM_CONTENDED, 2)])

@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 
 from khorig.kho.blocks import BoolArray, Int64Array
-from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.layout import Geometry
 from khorig.kho.radix import Uint64Array
 from khorig.mem.formats.dump import DumpMemory
 from khorig.mem.memory import PhysicalMemory
@@ -60,9 +60,7 @@ def _runs_of(
                 yield view
 
 
-def hash_pages(
-    memory: PhysicalMemory, frames: Int64Array, geometry: Geometry = GEOMETRY_4K
-) -> PageHashes:
+def hash_pages(memory: PhysicalMemory, frames: Int64Array, geometry: Geometry) -> PageHashes:
     """Hashes pages, given by ascending frame number. Raises OutsideRam."""
     size = geometry.page_size
     digest = xxhash.xxh64_intdigest
@@ -74,9 +72,7 @@ def hash_pages(
     return PageHashes(frames, np.array(values, dtype=np.uint64), tuple(runs))
 
 
-def are_unchanged(
-    memory: PhysicalMemory, before: PageHashes, geometry: Geometry = GEOMETRY_4K
-) -> bool:
+def are_unchanged(memory: PhysicalMemory, before: PageHashes, geometry: Geometry) -> bool:
     """Whether all pages are as they were. Raises OutsideRam."""
     if not before.runs:
         return not len(before.differing(hash_pages(memory, before.frames, geometry)))
@@ -102,7 +98,7 @@ class AllHashes:
         return PageHashes(frames, values)
 
 
-def hash_all(memory: DumpMemory, geometry: Geometry = GEOMETRY_4K) -> AllHashes:
+def hash_all(memory: DumpMemory, geometry: Geometry) -> AllHashes:
     """Hashes all of memory. Takes about a second for each GiB in use."""
     size, shift = geometry.page_size, geometry.page_shift
     digest = xxhash.xxh64_intdigest

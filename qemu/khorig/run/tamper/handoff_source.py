@@ -12,6 +12,7 @@ from khorig.kho.boot.boot_params import find_in_setup_data
 from khorig.kho.boot.device_tree import find_in_device_tree
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.fdt import MAGIC_BYTES
+from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.scratch import check_scratch, read_scratch
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats.dump import DumpMemory
@@ -42,7 +43,7 @@ def find_scratch_source(memory: DumpMemory, handoff: Handoff) -> tuple[int, tupl
                 areas = read_scratch(memory, PhysRange(at, handoff.scratch_size.value))
             except DecodeError:
                 continue
-            if not check_scratch(memory, areas):
+            if not check_scratch(memory, areas, GEOMETRY_4K):
                 return at, areas
     raise CannotTamper(f"no scratch array is near the parameters at {handoff.root.address:#018x}")
 

@@ -31,7 +31,7 @@ def find_target(ram: GuestRam, arch: str, parameters: int) -> Target:
         ranges=tuple(memory.ranges),
         handoff=handoff,
         scratch=read_scratch(memory, handoff.scratch_array),
-        handover=decode_handover(memory, handoff.root.value),
+        handover=decode_handover(memory, handoff.root.value, GEOMETRY_4K),
         geometry=GEOMETRY_4K,
     )
 
