@@ -20,7 +20,8 @@ _BELOW["vm"] = frozenset({"mem", "guest"})
 _BELOW["run"] = _BELOW["rules"] | _BELOW["vm"] | {"rules", "vm"}
 _BELOW["linux"] = _BELOW["run"] | {"run"}
 _BELOW["out"] = _BELOW["linux"] | {"linux"}
-_BELOW["cli"] = _BELOW["out"] | {"out"}
+_BELOW["api"] = _BELOW["out"] | {"out"}
+_BELOW["cli"] = _BELOW["api"] | {"api"}
 
 
 def _imported(tree: ast.Module) -> Iterator[tuple[int, str]]:

@@ -23,6 +23,9 @@ class Blocks:
     frames: Int64Array  # number of the first page frame of each block
     orders: Int64Array
 
+    def __repr__(self) -> str:
+        return f"<{len(self)} blocks, {self.page_count} pages>"
+
     @staticmethod
     def of(pairs: Iterable[tuple[int, int]]) -> Blocks:
         """Blocks from (first frame, order)."""

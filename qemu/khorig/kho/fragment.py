@@ -23,6 +23,9 @@ class Fragment:
     depth: int  # the root page is 1
     tree: FdtNode
 
+    def __repr__(self) -> str:
+        return f"<fragment {self.path or '/'} at {self.address:#x}: {self.size} bytes, depth {self.depth}>"
+
     @property
     def compatible(self) -> str:
         """The root node's `compatible`, "" when it has none or one that is no string."""

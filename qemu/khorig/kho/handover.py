@@ -45,6 +45,15 @@ class Handover:
     clients: int  # subnodes of the root
     problems: tuple[Problem, ...]
 
+    def __repr__(self) -> str:
+        pages = self.blocks.page_count
+        parts = (
+            f"{len(self.blocks)} blocks, {pages << self.geometry.page_shift:#x} bytes",
+            f"{len(self.fragments)} fragments, {len(self.blobs)} blobs, {self.clients} clients",
+            f"{len(self.problems)} problems",
+        )
+        return f"<{self.codec.compatible} at {self.root.address:#x}: {', '.join(parts)}>"
+
     @property
     def geometry(self) -> Geometry:
         """What follows from the page size of the kernel that wrote it."""

@@ -39,6 +39,9 @@ class RadixTree:
     blocks: Blocks  # of `keys`, not checked against RAM
     problems: tuple[Problem, ...]
 
+    def __repr__(self) -> str:
+        return f"<radix tree at {self.root:#x}: {len(self.nodes)} nodes, {len(self.keys)} keys>"
+
 
 class _Reader:
     """One walk, level by level, over a tree that may be anything."""

@@ -28,6 +28,9 @@ class Vmalloc:
     chunks: tuple[int, ...]  # addresses of the chunk pages
     blocks: Blocks  # in the order of the mapping
 
+    def __repr__(self) -> str:
+        return f"<vmalloc at {self.first:#x}: {self.blocks!r} of order {self.order}>"
+
 
 def _chunk(memory: PhysicalMemory, address: int, geometry: Geometry) -> tuple[int, Int64Array]:
     """The link to the next chunk, and the addresses before the first zero."""

@@ -31,6 +31,9 @@ class PhysRange:
         """Whether the two share a byte; an empty range shares none."""
         return max(self.begin, begin) < min(self.end, begin + size)
 
+    def __repr__(self) -> str:
+        return f"<{self.begin:#x}-{self.end:#x}>"
+
     def __str__(self) -> str:
         return f"[{self.begin:#018x}, {self.end:#018x})"
 

@@ -63,6 +63,14 @@ class Difference:
     missing: Int64Array  # preserved pages that cannot be compared
     notes: Sequence[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        changed = ", ".join(
+            f"{len(c.frames)} {c.kind.value}{' (LOST)' if c.must_stay and len(c.frames) else ''}"
+            for c in self.changes
+            if len(c.frames)
+        )
+        return f"<{self.a.path.name} to {self.b.path.name}: pages changed: {changed or 'none'}>"
+
     @property
     def same(self) -> bool:
         """Whether not a byte is different."""
@@ -97,8 +105,9 @@ class Difference:
         )  # fmt: skip
 
 
-def compare_dumps(a: Dump, b: Dump) -> Difference:
-    """Compares two dumps page by page. Both stay open as long as the result is used.
+def compare_dumps(a: Dump, b: Dump, of_a: Snapshot | None = None) -> Difference:
+    """Compares two dumps page by page. Both stay open as long as the result is used. `of_a` is the
+    handover in `a` where it is decoded already.
 
     The pages' classes are those of the handover in `a`, or of that in `b` when `a` has none. While
     `b` still holds the same handover, preserved pages must be the same; so must the tree, until the
@@ -111,7 +120,7 @@ def compare_dumps(a: Dump, b: Dump) -> Difference:
     ):
         raise CannotCompare(f"{a.path} and {b.path} have no memory in common")
     notes: list[str] = []
-    snapshot, by = _handover(a, b, notes)
+    snapshot, by = (of_a, "a") if of_a else _handover(a, b, notes)
     shift = snapshot.geometry.page_shift if snapshot else a.page_shift or _PAGE_SHIFT
     pages = find_changed(a.memory, b.memory, 1 << shift)
     classes = PageClasses(snapshot)

@@ -30,3 +30,9 @@ class Finding:
     stop: str = ""  # "sealed", "entry", "restored", or "" when between stops
     evidence: tuple[str, ...] = ()  # further lines: byte differences, neighbours; at most ~12
     verdict: Verdict = Verdict.FAIL
+
+    def __repr__(self) -> str:
+        stop = f"generation {self.generation} {self.stop}".rstrip() if self.generation else ""
+        place = ", ".join(part for part in (stop, self.where) if part)
+        owner = f" ({self.owner})" if self.owner else ""
+        return f"<{self.rule or self.verdict.value} {place}: {self.what}{owner}>"

@@ -35,6 +35,10 @@ class Outcome:
     status: Status
     violations: tuple[Violation, ...] = ()
 
+    def __repr__(self) -> str:
+        count = f", {len(self.violations)} violations" if self.violations else ""
+        return f"<{self.rule.id} {self.status.value}{count}: {self.rule.title}>"
+
 
 def outcome_of(rule: Rule, violations: tuple[Violation, ...], present: bool) -> Outcome:
     """`present` says whether the dump has what the rule is about."""

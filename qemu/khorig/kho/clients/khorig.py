@@ -66,6 +66,9 @@ class Store:
     size: int
     vmalloc: Vmalloc
 
+    def __repr__(self) -> str:
+        return f"<store '{self.name}': {self.size} bytes in {self.vmalloc.blocks!r}>"
+
 
 @dataclass(frozen=True)
 class LogRing:
