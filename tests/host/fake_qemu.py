@@ -8,6 +8,7 @@
     exit N         end with that status           kill N        die of that signal
     sleep S        do nothing for S seconds       hang          registers stay as they are
     busy S         registers change for S seconds, nothing is said
+    circle N       registers change at each Nth look only
     version V      what the greeting says, before anything else
 """
 
@@ -33,7 +34,8 @@ class FakeQemu:
         self.ram = os.open(ram.group(1), os.O_RDWR)
         self.script = json.loads(os.environ["FAKE_QEMU"])
         self.version = [7, 2, 22]
-        self.frozen = threading.Event()
+        self.changes_every = 1  # looks; 0 for never
+        self.looks = 0
         self.running = threading.Event()
 
     def tell(self, message: object) -> None:
@@ -46,7 +48,9 @@ class FakeQemu:
             command = request["execute"]
             result: object = {}
             if command == "human-monitor-command":
-                moving = 0 if self.frozen.is_set() else time.monotonic_ns()
+                self.looks += 1
+                every = self.changes_every
+                moving = time.monotonic_ns() if every and self.looks % every == 0 else 0
                 text = request["arguments"]["command-line"]
                 result = f"RIP={0x1000:016x} RBP={0x2000:016x} RAX={moving:016x}"
                 if text.startswith("x "):
@@ -92,7 +96,10 @@ class FakeQemu:
         elif action in ("sleep", "busy"):
             time.sleep(float(str(argument)))
         elif action == "hang":
-            self.frozen.set()
+            self.changes_every = 0
+            time.sleep(3600)
+        elif action == "circle":
+            self.changes_every = int(str(argument))
             time.sleep(3600)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
@@ -18,7 +19,10 @@ from khorig.run.judging import Statistics, StopContext, StopHook
 from khorig.run.khorig_kind import khorig_kind
 from khorig.run.result import RunResult
 from khorig.run.session import Session
+from khorig.vm.build_outputs import Images
 from khorig.vm.cancellation import Cancellation
+from khorig.vm.limits import Limits
+from khorig.vm.machines import Machine
 
 FAKE_QEMU = Path(os.path.abspath(__file__)).with_name("fake_qemu.py")
 
@@ -55,6 +59,15 @@ def handover_script(generations: int = 3) -> Script:
     script.append(event("done", generations, status="pass"))
     script.append(["exit", 33])
     return script
+
+
+def guest_ram_held() -> set[str]:
+    """Files of /dev/shm that this process has open or mapped, by their names in /proc. Other
+    processes of the machine come and go there, too."""
+    links = [fd.readlink() for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()]
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    names = [*map(str, links), *(line.split(maxsplit=5)[-1] for line in maps)]
+    return {name for name in names if name.startswith("/dev/shm/")}
 
 
 class RecordingJudge:
@@ -96,8 +109,12 @@ class Rig:
         self.out = folder / "out"
         self.judge = RecordingJudge()
         self.hooks: Sequence[StopHook] = ()
+        self.on_folder: Callable[[Path], None] = lambda folder: None
         self.cancellation = Cancellation()
+        # The fake QEMU's registers change unless it hangs, so looks need not be far apart.
+        self.limits = Limits(silence_s=0.1, interval_s=0.01)
         self.session: Session[KhorigRun] | None = None
+        self._kind = khorig_kind(lambda spec: self.judge, lambda spec: self.hooks)
         self._environment = environment
         binaries = folder / "bin"
         binaries.mkdir()
@@ -124,13 +141,19 @@ class Rig:
         values["timeout_s"] = 20.0
         self.session = Session(
             self.out,
-            khorig_kind(lambda spec: self.judge, lambda spec: self.hooks),
+            replace(self._kind, images=self._images),
             SessionDocuments(),
             self.cancellation,
             keep=keep,
             record=record,
+            limits=self.limits,
         )
         return self.session.run(KhorigRun(**{**values, **spec}))
+
+    def _images(self, spec: KhorigRun, machine: Machine, folder: Path) -> Images:
+        """What QEMU loads; the folder of the run is still empty."""
+        self.on_folder(folder)
+        return self._kind.images(spec, machine, folder)
 
     def files(self, result: RunResult) -> set[str]:
         """Names of what the run left."""

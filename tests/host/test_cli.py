@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import pytest
 from rig import Rig, Script, event
@@ -37,10 +38,10 @@ def cli(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Rig:
     return rig
 
 
-def _start(*words: str) -> subprocess.Popen[str]:
+def _start(*words: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "khorig", *words],
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -292,12 +293,31 @@ def test_qemu_dies_with_a_driver_that_is_killed(cli: Rig) -> None:
     _wait_until_gone(cli)
 
 
-def test_a_second_signal_ends_it_at_once(cli: Rig) -> None:
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """A pipe that nobody reads and that takes no byte more."""
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(1 << 16))
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"\0")
+    os.set_blocking(writer, True)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_second_signal_ends_it_at_once(cli: Rig, full_pipe: int) -> None:
+    """The first ends the run, whose result nobody reads: the process waits for room."""
     cli.play([event("boot", 1, handover=False, parameters="0x0"), ["busy", 60]])
-    process = _start(*_ONE)
+    process = _start(*_ONE, stdout=full_pipe)
     _until(process, lambda: _qemus(cli))
+    process.send_signal(signal.SIGTERM)
+    _until(process, lambda: any(cli.out.glob("latest/handover/*/verdict.json")))
+    assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
-    assert process.returncode == 130
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (128 + signal.SIGINT, "")
     _wait_until_gone(cli)

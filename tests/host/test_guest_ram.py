@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from khorig.mem.guest_ram import GuestRam, OutsideGuestRam, RamRegion
-from khorig.vm.machines import MACHINES, machine_named
+from khorig.vm.errors import InfraError
+from khorig.vm.machines import MACHINES, Machine, machine_named
 from khorig.vm.ram_file import RamFile
 from khorig.vm.ram_image import save_ram_image
 
@@ -42,15 +43,14 @@ def test_ram_lies_where_qemu_puts_it(
 
 
 @given(st.sampled_from(MACHINES), st.integers(1, 16 * _GIB))
-def test_ram_maps_are_whole(machine: object, size: int) -> None:
-    for each in MACHINES:
-        regions = each.ram_regions(size)
-        assert sum(r.size for r in regions) == size
-        at = 0
-        for region in regions:
-            assert region.offset == at
-            at += region.size
-        assert all(a.end <= b.gpa for a, b in zip(regions, regions[1:]))
+def test_ram_maps_are_whole(machine: Machine, size: int) -> None:
+    regions = machine.ram_regions(size)
+    assert sum(r.size for r in regions) == size
+    at = 0
+    for region in regions:
+        assert region.offset == at
+        at += region.size
+    assert all(a.end <= b.gpa for a, b in zip(regions, regions[1:]))
 
 
 def _ram() -> GuestRam:
@@ -136,20 +136,24 @@ def test_an_image_has_every_byte_at_its_place(tmp_path: Path, written: tuple[int
 def test_a_large_guest_needs_room_for_what_it_touches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("khorig.vm.ram_file.free_bytes", lambda directory: 600 << 20)
-    with RamFile(1 << 40) as file:
+    with RamFile(1 << 40, lambda directory: 600 << 20) as file:
         assert file.directory == "/dev/shm"
     room = {"/dev/shm": 1 << 20, str(tmp_path): 600 << 20}
-    monkeypatch.setattr("khorig.vm.ram_file.free_bytes", room.__getitem__)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with RamFile(2 * _MIB) as file:
+    with RamFile(2 * _MIB, room.__getitem__) as file:
         assert file.directory == str(tmp_path)
 
 
+def test_guest_ram_without_room_is_an_error_that_names_the_room() -> None:
+    with pytest.raises(InfraError, match="no room for guest RAM: 2 MiB needed") as caught:
+        RamFile(2 * _MIB, lambda directory: _MIB)
+    assert "/dev/shm: 1 MiB free" in caught.value.evidence
+
+
 def test_a_ram_file_has_no_name() -> None:
-    before = set(os.listdir("/dev/shm"))
     with RamFile(_MIB) as file:
-        assert set(os.listdir("/dev/shm")) == before
+        name = os.readlink(f"/proc/self/fd/{file.fileno()}")
+        assert name.startswith(f"{file.directory}/") and name.endswith(" (deleted)")
         assert os.fstat(file.fileno()).st_nlink == 0
 
 

@@ -51,16 +51,13 @@ class Machine:
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    made = Machine()
-    clock = SimpleNamespace(monotonic=lambda: made.now)
-    monkeypatch.setattr("khorig.vm.progress_watch.time", clock)
-    return made
+def machine() -> Machine:
+    return Machine()
 
 
 @pytest.fixture
 def watch(machine: Machine) -> ProgressWatch:
-    return ProgressWatch(cast(Vm, machine), machine_named("q35"))
+    return ProgressWatch(cast(Vm, machine), machine_named("q35"), clock=lambda: machine.now)
 
 
 def looks(machine: Machine, watch: ProgressWatch, count: int, cpu_s: float = 0.05) -> int:

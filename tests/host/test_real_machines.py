@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import pytest
+from rig import guest_ram_held
 
+from khorig.guest import status as exit_status
 from khorig.guest.khorig_run import KhorigRun
 from khorig.out.session_documents import SessionDocuments
 from khorig.rules.finding import Verdict
@@ -24,7 +26,6 @@ from khorig.run.khorig_kind import khorig_kind
 from khorig.run.kvm_probe import probe_kvm
 from khorig.run.result import RunResult
 from khorig.run.session import Session
-from khorig.vm.build_outputs import find_images
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines import MACHINES, Machine, machine_named
 
@@ -87,7 +88,6 @@ def test_ram_lies_where_this_qemu_puts_it(machine: Machine, size: int) -> None:
 
 @_ALL
 def test_a_handover_passes_and_leaves_nothing(run: Runner, machine: Machine) -> None:
-    before = set(os.listdir("/dev/shm"))
     result = run(machine.name)
     assert (result.verdict, result.findings) == (Verdict.PASS, [])
     assert (result.generations, result.exit_status) == (3, 33)
@@ -95,7 +95,7 @@ def test_a_handover_passes_and_leaves_nothing(run: Runner, machine: Machine) -> 
     assert result.statistics.preserved_bytes >= 64 * _MIB
     names = {phase.name for phase in result.phases}
     assert names >= {"create", "serialize", "relocate", "early-boot", "restore", "preserve"}
-    assert set(os.listdir("/dev/shm")) == before
+    assert guest_ram_held() == set()
 
 
 @_BOTH
@@ -115,15 +115,12 @@ def test_the_same_seed_is_the_same_run(run: Runner, machine: str) -> None:
 
 
 @_BOTH
-def test_a_panic_is_seen_within_a_second(run: Runner, machine: str) -> None:
+def test_a_panic_ends_the_machine(run: Runner, machine: str) -> None:
     result = run(machine, fault="panic-after-restore")
     assert result.verdict is Verdict.CRASH
     assert result.cause.startswith("panic: ")
     assert any("backtrace" in line for line in result.findings[0].evidence)
-    records = _records(result)
-    said = next(r["s"] for r in records if r.get("event", {}).get("ev") == "panic")
-    ended = next(r["s"] for r in records if r["ev"] == "exit")
-    assert ended - said < 1.0
+    assert result.exit_status == exit_status.PANIC  # and was not waited for
 
 
 @_BOTH
@@ -169,15 +166,15 @@ def boot_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     return build
 
 
-def test_a_triple_fault_is_a_crash_within_a_second(
+def test_a_triple_fault_is_a_crash_that_nobody_waits_for(
     run: Runner, boot_code: Callable[[str], None]
 ) -> None:
     boot_code("_start: lidt empty; ud2\nempty: .word 0; .long 0\n")
     result = run("microvm")
     assert result.verdict is Verdict.CRASH
     assert "triple fault" in result.cause
-    resumed = next(r["s"] for r in _records(result) if r.get("name") == "RESUME")
-    assert result.wall_s - resumed < 1.0
+    ends = [r["data"]["reason"] for r in _records(result) if r.get("name") == "SHUTDOWN"]
+    assert ends == ["guest-reset"]
 
 
 @pytest.mark.parametrize("code", ["_start: cli; hlt", "_start: jmp _start"])
@@ -187,8 +184,8 @@ def test_a_guest_that_stands_still_hangs(
     boot_code(code + "\n")
     result = run("microvm")
     assert result.verdict is Verdict.HANG
+    assert result.cause.startswith("no progress")  # and not the end of its time
     assert any("0x0000000000200" in line for line in result.findings[0].evidence)
-    assert result.wall_s < 30
 
 
 def test_a_guest_that_counts_in_silence_does_not_hang(
@@ -269,9 +266,8 @@ def test_the_kernel_runs_without_the_rig_too(run: Runner, machine: str) -> None:
     assert b'"ev":"done"' in alone.stdout
 
 
-def test_kvm_is_tried_and_never_breaks_anything() -> None:
-    find_images(machine_named("q35"))
-    assert isinstance(probe_kvm(), str)
+def test_kvm_runs_a_guest_or_it_is_named_why_not() -> None:
+    assert re.fullmatch("|.*(KVM|/dev/kvm).*", probe_kvm())
 
 
 def _khorig(*words: str) -> subprocess.CompletedProcess[str]:

@@ -240,10 +240,9 @@ def test_a_session_is_shown(kind: type[PlainRenderer] | type[LiveRenderer]) -> N
     assert "seed 0x5eed0001" in text
 
 
-def test_a_long_silence_names_what_is_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.out.plain._HEARTBEAT_S", 0.0)
+def test_a_long_silence_names_what_is_running() -> None:
     stream = io.StringIO()
-    renderer = PlainRenderer(stream)
+    renderer = PlainRenderer(stream, silence_s=0.0)
     spec = KhorigRun("arm64", "virt")
     renderer.begin([spec])
     renderer.record(spec, {"s": 0.0, "ev": "start"})

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from khorig.guest.poke import Poke
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol.definitions import POKED
 from khorig.run.judging import StopContext
+from khorig.run.result import RunResult
 
 
 def _without(script: Script, text: str) -> Script:
@@ -30,6 +30,11 @@ def _without(script: Script, text: str) -> Script:
 def _before(script: Script, text: str, *lines: list[Any]) -> Script:
     index = next(i for i, (action, argument) in enumerate(script) if text in str(argument))
     return [*script[:index], *lines]
+
+
+def _timed_out(result: RunResult) -> bool:
+    """Whether the guest was waited for to the end of its time."""
+    return any("timed out" in finding.what for finding in result.findings)
 
 
 def test_a_good_run_passes(rig: Rig) -> None:
@@ -97,7 +102,7 @@ def test_a_second_banner_is_a_crash(rig: Rig) -> None:
     result = rig.run(_before(handover_script(), '"jump"', again, ["sleep", 60]))
     assert result.verdict is Verdict.CRASH
     assert "generation 1 booted although generation 1 has not jumped" in result.cause
-    assert result.wall_s < 5
+    assert not _timed_out(result)
 
 
 def test_a_panic_is_a_crash_with_what_was_printed(rig: Rig) -> None:
@@ -121,9 +126,10 @@ def test_a_panic_that_cuts_an_event_short_is_seen(rig: Rig) -> None:
 
 def test_a_guest_that_panics_and_stays_is_not_waited_for(rig: Rig) -> None:
     script = _before(handover_script(), '"jump"', event("panic", 1, text="x"), ["sleep", 60])
+    rig.limits = replace(rig.limits, last_words_s=0.2)
     result = rig.run(script)
     assert result.verdict is Verdict.CRASH
-    assert result.wall_s < 8
+    assert not _timed_out(result)
 
 
 def test_a_linux_that_panics_and_stays_is_a_crash_of_who_was_jumped_to(rig: Rig) -> None:
@@ -131,15 +137,17 @@ def test_a_linux_that_panics_and_stays_is_a_crash_of_who_was_jumped_to(rig: Rig)
     said = "Kernel panic - not syncing: Attempted to kill the idle task!"
     script = handover_script()
     jump = next(at for at, step in enumerate(script) if '"jump"' in str(step))
+    rig.limits = replace(rig.limits, last_words_s=0.2)
     result = rig.run([*script[: jump + 1], ["say", f"[    0.0] {said}"], ["sleep", 60]])
     assert (result.verdict, result.cause) == (Verdict.CRASH, said)
     assert result.findings[0].generation == 2
-    assert result.wall_s < 8
+    assert not _timed_out(result)
 
 
 def test_an_expected_panic_has_to_end_the_machine(rig: Rig) -> None:
     script: Script = [event("boot", 1, handover=False), event("panic", 1, text="x")]
     assert rig.run([*script, ["exit", 37]], expected_status=37).verdict is Verdict.PASS
+    rig.limits = replace(rig.limits, last_words_s=0.2)
     result = rig.run([*script, ["sleep", 60]], expected_status=37)
     assert result.verdict is Verdict.FAIL
     assert "did not end" in result.cause
@@ -319,41 +327,20 @@ def test_bytes_that_are_no_text_do_no_harm(rig: Rig) -> None:
     assert log.startswith(b"\xff\xfe\x00\x1b[2J")
 
 
-def test_endless_output_is_cut_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.run.run._MAX_CONSOLE", 1 << 14)
-    script: Script = [["raw", ("x" * 1023 + "\n") * 20], ["sleep", 60]]
-    assert "bytes of output" in rig.run(script).cause
-
-
 def test_a_hang_is_told_from_registers_that_do_not_change(rig: Rig) -> None:
     script = _before(handover_script(), '"jump"', ["hang", None])
-    started = time.monotonic()
     result = rig.run(script)
     assert result.verdict is Verdict.HANG
     assert "no progress" in result.cause
     assert any("0x0000000000001000" in line for line in result.findings[0].evidence)
     assert any("0x0000000000001234" in line for line in result.findings[0].evidence)
-    assert time.monotonic() - started < 10
+    assert not _timed_out(result)
 
 
 def test_a_silent_guest_that_gets_on_is_no_hang(rig: Rig) -> None:
     script = handover_script()
-    slow = [*script[:1], ["busy", 5.0], *script[1:]]
+    slow = [*script[:1], ["busy", 1.0], *script[1:]]
     assert rig.run(slow).verdict is Verdict.PASS
-
-
-def test_slowness_is_not_the_guests_fault(rig: Rig) -> None:
-    chatter: Script = [["say", "still here"], ["busy", 0.2]] * 100
-    result = rig.run([*handover_script()[:1], *chatter], timeout_s=2.0)
-    assert result.verdict is Verdict.INFRA
-    assert "raise --timeout" in result.cause
-
-
-def test_a_silent_guest_that_gets_on_to_the_deadline_is_no_hang(rig: Rig) -> None:
-    result = rig.run([*handover_script()[:1], ["busy", 60]], timeout_s=3.0)
-    assert result.verdict is Verdict.INFRA
-    assert result.cause == ("timed out after 3 s while still making progress; raise --timeout")
-    assert re.search(r"silent for [23]\.\d s; 0 of \d+ looks", result.findings[0].evidence[-1])
 
 
 def test_a_failed_run_is_recorded(rig: Rig) -> None:

@@ -7,7 +7,9 @@ import json
 import re
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rig import Rig, Script, event, handover_script, stop
@@ -78,10 +80,10 @@ def test_time_that_the_host_takes_at_a_stop_is_not_the_guests_silence(rig: Rig) 
 
     rig.judge.on_stops = on_stop
     script: Script = [event("boot", 1, handover=False), *stop("entry", 1), ["busy", 60]]
-    result = rig.run(script, timeout_s=2.5)
+    result = rig.run(script, timeout_s=1.0)
     assert (result.verdict, "making progress" in result.cause) == (Verdict.INFRA, True)
     silence = re.match(r"silent for (\d+\.\d) s", result.findings[0].evidence[-1])
-    assert silence is not None and 2.4 <= float(silence[1]) < 4.0
+    assert silence is not None and 0.9 <= float(silence[1]) < 2.5
 
 
 def test_an_image_is_described_by_its_own_generation(rig: Rig) -> None:
@@ -134,10 +136,16 @@ def test_an_interrupted_run_is_not_done_once_more(rig: Rig) -> None:
     assert rig.judge.stops == [(1, "entry")]
 
 
-@pytest.mark.parametrize("circle", ["mostly_repeats", "spins"])
+@pytest.mark.parametrize(
+    "circle, limits",
+    [(["circle", 4], {"looks": 5}), (["busy", 60], {"spin_s": 0.3})],
+    ids=["most states repeat", "no code is new"],
+)
 def test_a_guest_in_a_long_circle_at_the_deadline_hangs(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, circle: str
+    rig: Rig, circle: list[object], limits: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(f"khorig.vm.progress_watch.ProgressWatch.{circle}", True)
-    script: Script = [event("boot", 1, handover=False), *stop("entry", 1), ["busy", 60]]
-    assert rig.run(script, timeout_s=1.0).verdict is Verdict.HANG
+    rig.limits = replace(rig.limits, **limits)
+    script: Script = [event("boot", 1, handover=False), *stop("entry", 1), circle]
+    result = rig.run(script, timeout_s=1.0)
+    assert result.verdict is Verdict.HANG
+    assert result.cause == "timed out after 1 s without progress"

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from rig import Rig, Script, handover_script
 
 from khorig.rules.finding import Finding, Verdict
@@ -38,8 +39,8 @@ def test_what_the_host_takes_at_a_stop_is_not_the_guests_time(rig: Rig) -> None:
     assert rig.run(script, generations=1, timeout_s=1.0).verdict is Verdict.PASS
 
 
-def test_images_have_a_time_limit_of_their_own(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("khorig.run.stop_images._LIMIT_S", 0.0)
+def test_images_have_a_time_limit_of_their_own(rig: Rig) -> None:
+    rig.limits = replace(rig.limits, images_s=0.0)
     script: Script = [["poke", [0x1000, "41"]], *handover_script()[:-2], ["exit", 37]]
     result = rig.run(script, record=True)
     recorded = Path(result.directory) / "recorded"
@@ -50,3 +51,23 @@ def test_images_have_a_time_limit_of_their_own(rig: Rig, monkeypatch: pytest.Mon
     assert [*recorded.glob("*.ram.zst*"), *Path(result.directory).glob("gen*")] == []
     left_out = [r for r in _records(recorded) if r["ev"] == "image"]
     assert left_out[0]["file"] == "gen1.entry.ram.zst" and "may take" in left_out[0]["left_out"]
+
+
+def test_endless_output_is_cut_off(rig: Rig) -> None:
+    rig.limits = replace(rig.limits, console=1 << 14)
+    script: Script = [["raw", ("x" * 1023 + "\n") * 20], ["sleep", 60]]
+    assert "bytes of output" in rig.run(script).cause
+
+
+def test_slowness_is_not_the_guests_fault(rig: Rig) -> None:
+    chatter: Script = [["say", "still here"], ["busy", 0.1]] * 100
+    result = rig.run([*handover_script()[:1], *chatter], timeout_s=1.0)
+    assert result.verdict is Verdict.INFRA
+    assert "raise --timeout" in result.cause
+
+
+def test_a_silent_guest_that_gets_on_to_the_deadline_is_no_hang(rig: Rig) -> None:
+    result = rig.run([*handover_script()[:1], ["busy", 60]], timeout_s=1.0)
+    assert result.verdict is Verdict.INFRA
+    assert result.cause == ("timed out after 1 s while still making progress; raise --timeout")
+    assert re.search(r"silent for [01]\.\d s; 0 of \d+ looks", result.findings[0].evidence[-1])

@@ -11,14 +11,13 @@ from khorig.guest.spec import RunSpec
 from khorig.out.text import machine_label, result_lines, scenario_label, summary_lines
 from khorig.run.result import RunResult
 
-_HEARTBEAT_S = 10.0
-
 
 class PlainRenderer:
-    """One block a run, and a line every ten seconds that names what is running."""
+    """One block a run, and a line that names what is running after each long silence."""
 
-    def __init__(self, stream: TextIO, verbose: bool = False) -> None:
+    def __init__(self, stream: TextIO, verbose: bool = False, silence_s: float = 10.0) -> None:
         """`verbose` shows the guests' consoles as they come."""
+        self._silence_s = silence_s
         self._stream = stream
         self._verbose = verbose
         self._total = 0
@@ -40,7 +39,7 @@ class PlainRenderer:
 
     def tick(self) -> None:
         now = time.monotonic()
-        if self._running and now - self._spoke_s >= _HEARTBEAT_S:
+        if self._running and now - self._spoke_s >= self._silence_s:
             running = ", ".join(f"{label} {now - at:.0f} s" for label, at in self._running.items())
             self._say(f" {self._done}/{self._total} done  running: {running}")
 

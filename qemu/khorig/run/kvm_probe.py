@@ -18,8 +18,6 @@ from khorig.vm.machines import MACHINES, Machine
 from khorig.vm.process import describe_status
 from khorig.vm.vm import Exited, Vm
 
-_TIMEOUT_S = 5.0
-
 
 def probe_kvm() -> str:
     """Boots the kernel once with KVM and returns "" when it ran to its end, else why not. Opening
@@ -32,11 +30,12 @@ def probe_kvm() -> str:
     cpu = os.uname().machine
     for machine in MACHINES:
         if cpu in machine.host_cpus:
-            return _boot(machine)
+            return boot_with_kvm(machine)
     return f"khorig has no machine that KVM on {cpu} could run"
 
 
-def _boot(machine: Machine) -> str:
+def boot_with_kvm(machine: Machine, timeout_s: float = 5.0) -> str:
+    """Boots the kernel of `machine` once. As `probe_kvm`."""
     images = find_images(machine)
     spec = KhorigRun(machine.arch, machine.name, generations=1, stops=())
     with tempfile.TemporaryDirectory(prefix="khorig-kvm-") as folder:
@@ -49,17 +48,17 @@ def _boot(machine: Machine) -> str:
                 Cancellation(),
             ) as vm:
                 vm.resume()
-                return _judge(vm)
+                return _judge(vm, timeout_s)
         except InfraError as error:
             return error.what
 
 
-def _judge(vm: Vm) -> str:
-    deadline = time.monotonic() + _TIMEOUT_S
+def _judge(vm: Vm, timeout_s: float) -> str:
+    deadline = time.monotonic() + timeout_s
     while (left := deadline - time.monotonic()) > 0:
         for happening in vm.wait(left):
             if isinstance(happening, Exited):
                 if happening.status == exit_status.PASS:
                     return ""
                 return f"a guest on KVM {describe_status(happening.status)}"
-    return f"a guest on KVM did not finish in {_TIMEOUT_S:g} s"
+    return f"a guest on KVM did not finish in {timeout_s:g} s"

@@ -30,15 +30,14 @@ from khorig.vm.cancellation import Cancellation
 from khorig.vm.command import qemu_argv
 from khorig.vm.errors import InfraError, Interrupted
 from khorig.vm.journal import Journal
+from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
 from khorig.vm.progress_watch import ProgressWatch
 from khorig.vm.qmp import QmpClosed, QmpEvent
 from khorig.vm.serial_port import ConsoleLine, GarbledLine
 from khorig.vm.vm import Exited, Happening, Vm
 
-_MAX_CONSOLE = 64 << 20  # bytes
 _MAX_FINDINGS = 40
-_LAST_WORDS_S = 2.0  # that a guest has to end after it said that it will
 
 _ENDED_BY_GUEST = {
     "guest-reset": "the guest reset the machine (a triple fault does that)",
@@ -65,6 +64,7 @@ class Run:
         journal: Journal,
         cancellation: Cancellation,
         keep_images: bool,
+        limits: Limits,
     ) -> None:
         """`judge` makes the judge while QEMU comes up: what it needs takes long to import.
         `keep_images` keeps guest RAM at every stop; the end of a failed run is always kept."""
@@ -78,6 +78,7 @@ class Run:
         self._journal = journal
         self._cancellation = cancellation
         self._keep = keep_images
+        self._limits = limits
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
@@ -87,7 +88,9 @@ class Run:
         self._shutdown = ""
         self._boot: GuestEvent | None = None
         self._clock = GuestClock(spec.timeout_s)
-        self._stop_images = StopImages(directory, machine, cancellation, spec.page_shift_of())
+        self._stop_images = StopImages(
+            directory, machine, cancellation, spec.page_shift_of(), limits.images_s
+        )
         self._version = ""
         self._ram: GuestRam | None = None
         self._status: int | None = None
@@ -129,11 +132,12 @@ class Run:
             self._directory,
             self._cancellation,
             self._prepare,
+            self._limits,
         ) as vm:
             self._version = vm.version
             self._ram = vm.ram
             self._emit("qemu", version=vm.version, pid=vm.qemu.pid)
-            watch = ProgressWatch(vm, self._machine)
+            watch = ProgressWatch(vm, self._machine, self._limits)
             vm.resume()
             self._clock.start()
             try:
@@ -195,7 +199,7 @@ class Run:
         if isinstance(happening, ConsoleLine):
             self._words.on_text(happening.text)
             if self._words.linux_panicked and self._ending_by_s is None:
-                self._ending_by_s = time.monotonic() + _LAST_WORDS_S
+                self._ending_by_s = time.monotonic() + self._limits.last_words_s
             findings = self._firmware.on_text(happening.text)
         elif isinstance(happening, GarbledLine):
             self._add(self._garbled(happening))
@@ -206,10 +210,9 @@ class Run:
                 findings = self._on_event(vm, watch, happening)
             except EventFieldError as error:
                 findings = [self._finding(rules.WELL_FORMED, str(error))]
-        if vm.serial.total_bytes > _MAX_CONSOLE:
-            findings.append(
-                self._finding(rules.WELL_FORMED, f"more than {_MAX_CONSOLE} bytes of output")
-            )
+        if vm.serial.total_bytes > self._limits.console:
+            what = f"more than {self._limits.console} bytes of output"
+            findings.append(self._finding(rules.WELL_FORMED, what))
         self._add(*findings)
         return bool(findings)
 
@@ -220,7 +223,7 @@ class Run:
             self._boot = event
             self._firmware.on_boot()
         if event.kind in ("panic", "error"):
-            self._ending_by_s = time.monotonic() + _LAST_WORDS_S
+            self._ending_by_s = time.monotonic() + self._limits.last_words_s
         self._add(*self._words.on_event(event))
         findings += self._judge.on_event(event)
         self._poker.on_event(event)
@@ -331,7 +334,7 @@ class Run:
         explains it."""
         self._add(*self._words.finish(self._sequence.running))
         if self._status is None and not self._findings:
-            what = f"the guest did not end within {_LAST_WORDS_S:g} s of its last words"
+            what = f"the guest did not end within {self._limits.last_words_s:g} s of its last words"
             self._add(self._finding(rules.EXIT_STATUS, what))
         missing = [*self._sequence.finish(), *self._poker.finish()]
         missing += self._judge.finish(self._status)

@@ -27,6 +27,7 @@ from khorig.vm.build_outputs import Images
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
+from khorig.vm.limits import Limits
 from khorig.vm.machines import Machine, machine_named
 from khorig.vm.uefi_volume import make_uefi_images
 
@@ -64,6 +65,7 @@ class Session(Generic[Spec]):
         renderers: Sequence[Renderer] = (),
         keep: bool = False,
         record: bool = True,
+        limits: Limits = Limits(),
     ) -> None:
         """`keep` keeps guest RAM at every stop of every run; `record` does failed runs again.
         Raises InfraError when there can be no folder."""
@@ -75,6 +77,7 @@ class Session(Generic[Spec]):
         self._renderers = renderers
         self._keep = keep
         self._record = record
+        self._limits = limits
         self._lock = threading.Lock()
 
     def run_all(self, specs: Sequence[Spec], jobs: int = 1) -> list[RunResult]:
@@ -152,6 +155,7 @@ class Session(Generic[Spec]):
                 journal,
                 self._cancellation,
                 keep,
+                self._limits,
             ).execute()
         result = builder.result()
         if self._record and not keep and self._worth_recording(result):

@@ -14,8 +14,6 @@ from khorig.vm.machines.machine import Machine
 from khorig.vm.ram_image import save_ram_image
 from khorig.vm.vm import Vm
 
-_LIMIT_S = 60.0  # for all images of a run; what would take longer is left out
-
 
 class ImageFacts:
     """What kernels have said that describes an image of their memory. A kernel may say anything:
@@ -79,14 +77,15 @@ class StopImages:
         machine: Machine,
         cancellation: Cancellation,
         page_shift: int | None,
+        limit_s: float,
     ) -> None:
         """`page_shift` is that of all kernels of the run, None where one may have pages of another
-        size."""
+        size; `limit_s` is for all images."""
         self._directory = directory
         self._machine = machine
         self._cancellation = cancellation
         self._page_shift = page_shift
-        self._left_s = _LIMIT_S
+        self._limit_s = self._left_s = limit_s
         self.facts = ImageFacts()
 
     def save(self, vm: Vm, generation: int, at: str) -> dict[str, Any]:
@@ -111,7 +110,7 @@ class StopImages:
                 vm.ram_file, self._directory / name, description, lambda: self._check(until_s)
             )
         except TimeoutError:
-            record["left_out"] = f"images of one run may take {_LIMIT_S:g} s"
+            record["left_out"] = f"images of one run may take {self._limit_s:g} s"
         finally:
             self._left_s -= time.monotonic() - began_s
         return record

@@ -7,18 +7,16 @@ import hashlib
 import re
 import time
 from pathlib import Path
+from typing import Callable
 
 from khorig.vm.errors import InfraError
+from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
 from khorig.vm.symbols import Symbols
 from khorig.vm.vm import Vm
 
-_SILENCE_S = 1.0  # on the console, before the CPU is looked at
-_INTERVAL_S = 0.1  # between looks
 _CPU_S = 0.02  # that the virtual CPU must have used between two looks
-_LOOKS = 20  # in a row that show nothing new
 _FRAMES = 12
-_SPIN_S = 30.0  # of silence in code where every CPU has been before
 _CODE = 4096  # bytes of code that count as one place
 
 
@@ -31,9 +29,18 @@ class ProgressWatch:
     all sleep by their own will, so that a busy host is not taken for a hung guest.
     """
 
-    def __init__(self, vm: Vm, machine: Machine) -> None:
+    def __init__(
+        self,
+        vm: Vm,
+        machine: Machine,
+        limits: Limits = Limits(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` counts seconds."""
         self._vm = vm
         self._machine = machine
+        self._limits = limits
+        self._clock = clock
         self._threads: frozenset[int] | None = None  # that run virtual CPUs
         self.restart()
 
@@ -44,31 +51,32 @@ class ProgressWatch:
         self._old_looks = 0  # those that showed nothing new
         self._repeats = 0  # how many of those in a row
         self._bytes = self._vm.serial.total_bytes
-        self._quiet_since = time.monotonic()
-        self._next = self._quiet_since + _SILENCE_S
+        self._quiet_since = self._clock()
+        self._next = self._quiet_since + self._limits.silence_s
         self._cpu_s = 0.0
-        self._pcs: dict[int, set[int]] = {}  # by CPU
+        self._pcs: set[int] = set()  # of the first CPU
+        self._code: set[tuple[int, int]] = set()  # (CPU, page of code) that have been seen
         self._new_code_s = self._quiet_since
 
     @property
     def quiet_s(self) -> float:
         """For how long the console has been silent while the guest could run."""
-        return time.monotonic() - self._quiet_since
+        return self._clock() - self._quiet_since
 
     @property
     def next_look_in_s(self) -> float:
         """When `hangs` wants to be called again."""
-        return max(0.0, self._next - time.monotonic())
+        return max(0.0, self._next - self._clock())
 
     def hangs(self) -> bool:
         """Looks, when it is time to. True once the guest is sure to hang. Raises InfraError when
         QEMU does not answer."""
         if self._vm.serial.total_bytes != self._bytes:
             self.restart()
-        now = time.monotonic()
+        now = self._clock()
         if now < self._next:
             return False
-        self._next = now + _INTERVAL_S
+        self._next = now + self._limits.interval_s
         if not self._has_run():
             return False
         registers = self._vm.qmp.monitor("info registers -a")
@@ -78,19 +86,22 @@ class ProgressWatch:
         self._repeats = 0 if is_new else self._repeats + 1
         for cpu, match in enumerate(self._machine.pc_pattern.finditer(registers)):
             self._add_pc(cpu, int(match.group(1), 16), now)
-        return self._repeats >= _LOOKS
+        return self._repeats >= self._limits.looks
 
     @property
     def mostly_repeats(self) -> bool:
         """Whether most of many looks since the last output showed nothing new: a guest that runs in
         a circle of so many states that it was not seen to come round often enough in a row."""
-        return self._looks >= _LOOKS and self._old_looks > self._looks / 2
+        return self._looks >= self._limits.looks and self._old_looks > self._looks / 2
 
     @property
     def spins(self) -> bool:
         """Whether for long no CPU has come to code where it had not been since the last output:
         Linux waits so after a panic, with a clock that is new at each look."""
-        return self._looks >= _LOOKS and time.monotonic() - self._new_code_s >= _SPIN_S
+        return (
+            self._looks >= self._limits.looks
+            and self._clock() - self._new_code_s >= self._limits.spin_s
+        )
 
     @property
     def summary(self) -> str:
@@ -111,10 +122,12 @@ class ProgressWatch:
         return is_new
 
     def _add_pc(self, cpu: int, pc: int, now: float) -> None:
-        known = self._pcs.setdefault(cpu, set())
-        if all(pc // _CODE != other // _CODE for other in known):
+        place = (cpu, pc // _CODE)
+        if place not in self._code:
             self._new_code_s = now
-        known.add(pc)
+        self._code.add(place)
+        if cpu == 0:
+            self._pcs.add(pc)
 
     def _has_run(self) -> bool:
         """Whether a virtual CPU has run since the last look that counted, or has nothing to do:
@@ -141,7 +154,7 @@ class ProgressWatch:
             return (f"its registers cannot be read: {error}",)
         lines = [symbols.describe(pc) for pc in chain]
         if self._pcs:
-            low, high = min(self._pcs[0]), max(self._pcs[0])
+            low, high = min(self._pcs), max(self._pcs)
             lines.append(f"{self._looks} looks, all between {low:#018x} and {high:#018x}")
         return tuple(lines)
 

@@ -7,7 +7,7 @@ import mmap
 import os
 import tempfile
 from types import TracebackType
-from typing import Sequence
+from typing import Callable, Sequence
 
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.vm.errors import InfraError
@@ -15,6 +15,15 @@ from khorig.vm.errors import InfraError
 # What a run touches at most of a large guest's RAM. The file is sparse, so demanding room for all
 # of it would refuse guests that run well.
 _TOUCHED_AT_MOST = 512 << 20
+
+
+def free_bytes(directory: str) -> int:
+    """Room in the file system of `directory`; 0 when there is no such directory."""
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return 0
+    return status.f_bavail * status.f_frsize
 
 
 class RamFile:
@@ -25,9 +34,10 @@ class RamFile:
     directory has room.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, room: Callable[[str], int] = free_bytes) -> None:
+        """`size` in bytes; `room` gives the free bytes of a directory."""
         self.size = size
-        self.directory = _directory_with_room(min(size, _TOUCHED_AT_MOST))
+        self.directory = _directory_with_room(min(size, _TOUCHED_AT_MOST), room)
         try:
             self._file = tempfile.TemporaryFile(dir=self.directory, buffering=0)
             os.ftruncate(self._file.fileno(), size)
@@ -83,21 +93,12 @@ class RamFile:
         return os.pread(self.fileno(), size, offset)
 
 
-def free_bytes(directory: str) -> int:
-    """Room in the file system of `directory`; 0 when there is no such directory."""
-    try:
-        status = os.statvfs(directory)
-    except OSError:
-        return 0
-    return status.f_bavail * status.f_frsize
-
-
-def _directory_with_room(needed: int) -> str:
+def _directory_with_room(needed: int, room: Callable[[str], int]) -> str:
     directories = ["/dev/shm", tempfile.gettempdir()]
     for directory in directories:
-        if free_bytes(directory) >= needed:
+        if room(directory) >= needed:
             return directory
     raise InfraError(
         f"no room for guest RAM: {needed >> 20} MiB needed",
-        tuple(f"{d}: {free_bytes(d) >> 20} MiB free" for d in directories),
+        tuple(f"{d}: {room(d) >> 20} MiB free" for d in directories),
     )

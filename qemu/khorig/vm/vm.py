@@ -17,6 +17,7 @@ from khorig.vm.cancellation import Cancellation
 from khorig.vm.command import Wiring
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
+from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
 from khorig.vm.process import QemuProcess, describe_status
 from khorig.vm.qmp import Qmp, QmpClosed, QmpEvent
@@ -25,7 +26,6 @@ from khorig.vm.serial_port import ConsoleItem, SerialPort
 
 MINIMUM_QEMU = (7, 2)
 
-_REPLY_TIMEOUT_S = 10.0
 _CONSOLE_BUFFER = 4 << 20  # bytes; the kernel takes less where its limit is lower
 
 
@@ -60,12 +60,14 @@ class Vm:
         directory: Path,
         cancellation: Cancellation,
         meanwhile: Callable[[], None] = lambda: None,
+        limits: Limits = Limits(),
     ) -> None:
         """`argv` makes the command; `directory` gets console.log, qmp.jsonl and qemu.stderr;
         `meanwhile` is called while QEMU comes up."""
         self._stack = contextlib.ExitStack()
         self._selector = selectors.DefaultSelector()
         self.cancellation = cancellation
+        self._limits = limits
         try:
             self._start(machine, ram_bytes, argv, directory)
             meanwhile()
@@ -104,7 +106,7 @@ class Vm:
         wiring = Wiring(self.ram_file.fileno(), console_theirs.fileno(), qmp_theirs.fileno())
         self.serial = enter(SerialPort(console, directory / "console.log"))
         log = enter(Journal(directory / "qmp.jsonl"))
-        self.qmp = Qmp(qmp, log, _REPLY_TIMEOUT_S, cancellation)
+        self.qmp = Qmp(qmp, log, self._limits.reply_s, cancellation)
         self.qemu = enter(
             QemuProcess(
                 argv(wiring), directory / "qemu.stderr", (wiring.ram, wiring.console, wiring.qmp)
