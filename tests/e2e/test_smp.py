@@ -60,7 +60,7 @@ def test_a_cpu_parked_in_a_page_of_nobody_is_found(guest: Guest, machine: str) -
     result = guest.run(machine, "chain", smp=4, fault="park-page-unowned")
     assert result.verdict is Verdict.FAIL
     found = result.findings[0]
-    assert re.search("CPU 1 runs at 0x.* in a page that belongs to nobody", found.what), found
+    assert re.search("CPU 1 not parked: PC 0x.* in an unowned page", found.what), found
     assert (found.generation, found.stop) == (2, "entry")
 
 

@@ -62,5 +62,5 @@ def test_a_write_to_the_runtime_services_is_found(chains: Chains, machine: str) 
         result = chains.run(machine, CHAIN, (Flip(begin, generation),), boot="uefi")
         assert result.verdict is Verdict.FAIL
         found = result.findings[0]
-        assert found.rule == RUNTIME_SERVICES and "was written to: page" in found.what, found
+        assert found.rule == RUNTIME_SERVICES and "was written: page" in found.what, found
         assert (found.where, found.generation) == (f"{begin:#018x}", generation + 1)

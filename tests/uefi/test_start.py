@@ -148,6 +148,6 @@ def test_a_write_to_the_runtime_services_is_found(
     assert result.verdict is Verdict.FAIL
     found = result.findings[0]
     assert found.generation == 2
-    by_host = (RUNTIME_SERVICES, "was written to: page")
+    by_host = (RUNTIME_SERVICES, "was written: page")
     rule, words = by_host if finder == "host" else (GUEST, "was written to: hash")
     assert found.rule == rule and words in found.what, found

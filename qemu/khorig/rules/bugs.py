@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The real bugs of kexec handover that rules stand for, with the commit of Linux that fixed each
-where there is one."""
+"""Real KHO bugs behind the rules, with the Linux commit that fixed them, if any."""
 
 from __future__ import annotations
 
@@ -11,12 +10,12 @@ BUGS: Mapping[str, str] = {
     "A2": "kho-v1 layout changed without bump (a2fff99f92da)",
     "A3": "radix depth changed for 16K pages without bump (d64b0372760e)",
     "A4": "different page size between kernels is not detected",
-    "A5": "LUO mismatch panics instead of degrading",
-    "A6": "metadata version mismatch is soft",
+    "A5": "LUO version mismatch panics instead of degrading",
+    "A6": "metadata version mismatch is only a warning",
     "A7": "memfd/handler compat mismatch",
     "A8": "target without KHO",
     "A10": "malformed root FDT / radix pointers",
-    "E1": "KASLR/relocation steps on preserved memory (a8ebb70447f8)",
+    "E1": "KASLR/relocation overwrites preserved memory (a8ebb70447f8)",
     "E2": "KASLR may overwrite the scratch descriptor array",
     "E4": "memory below 1 MiB is always clobbered (a2daf83e1037)",
     "E6": "scratch not aligned to MAX_ORDER block (797fe91e50d6)",
@@ -29,12 +28,12 @@ BUGS: Mapping[str, str] = {
     "G1": "reserve_mem fallback allocates from scratch on a KHO boot",
     "G3": "chosen props appended not replaced",
     "G5": "un-restored preservation is dropped at the next hop",
-    "G6": "counters wrong",
+    "G6": "wrong kexec counters",
     "G7": "IMA buffer from previous kernel beyond mem=",
     "G8": "scratch inherited, cmdline ignored; wrong length -> partial entry",
     "G9": "memory leak / fragmentation growth",
     "I4": "preferred address above scratch end",
-    "L8": "the tail of a segment in CMA is never zeroed",
+    "L8": "tail of a segment in CMA is never zeroed",
     "L2": "crash image given KHO data (a6715d7ec472, d7255959b69a)",
     "L3": "segment placed outside scratch",
     "Q1": "virtio device keeps DMAing into reused memory (8bd2fa086a04)",
@@ -57,7 +56,7 @@ BUGS: Mapping[str, str] = {
     "R15": "silent prefix preservation of huge object",
     "R16": "session mutated while reboot serializes (bb1328be35bf)",
     "R17": "TOCTOU / UAF / bad list iterator in session code (b2135d1cb0e3)",
-    "R18": "tail of a reserve_mem that is no multiple of the page is not preserved",
+    "R18": "last page of an unaligned reserve_mem is not preserved",
     "S1": "root FDT page not itself preserved",
     "S2": "subtree blob registered but not preserved",
     "S3": "FDT u64 read at 4-byte alignment (53f8f064eba3)",

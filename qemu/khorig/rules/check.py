@@ -21,7 +21,7 @@ MAX_VIOLATIONS = 64  # of a rule
 
 
 def check(snapshot: Snapshot) -> list[Outcome]:
-    """Every static rule's outcome, by id."""
+    """Outcomes of all static rules, by id."""
     found: dict[str, list[Violation]] = {}
     for problem in _problems(snapshot):
         id = rule_of(problem).id
@@ -31,7 +31,7 @@ def check(snapshot: Snapshot) -> list[Outcome]:
     for id, compute in COMPUTED.items():
         for address, text in compute(snapshot):
             _add(found, id, address, text)
-    present = things_present(snapshot)
+    present = features(snapshot)
     return [
         outcome_of(
             rule,
@@ -43,7 +43,7 @@ def check(snapshot: Snapshot) -> list[Outcome]:
 
 
 def check_unreadable(candidate: Candidate) -> list[Outcome]:
-    """The outcomes for a root that is named but cannot be read: all that could be checked."""
+    """Outcomes for a root that was found but cannot be read: only that rule was checked."""
     assert candidate.error is not None
     broken = rule_of(Problem(candidate.error.id, 0, "", "root"))
     violation = Violation(candidate.error.address, candidate.error.text, "root")
@@ -54,7 +54,7 @@ def check_unreadable(candidate: Candidate) -> list[Outcome]:
 
 
 def is_broken(outcomes: Iterable[Outcome]) -> bool:
-    """Whether any rule does not hold; warnings do not count."""
+    """Whether any rule is violated; warnings do not count."""
     return any(outcome.status is Status.FAILED for outcome in outcomes)
 
 
@@ -85,8 +85,8 @@ def _problems(snapshot: Snapshot) -> Iterable[Problem]:
         )
 
 
-def things_present(snapshot: Snapshot) -> set[str]:
-    """What a snapshot has of that which rules need."""
+def features(snapshot: Snapshot) -> set[str]:
+    """The features of a snapshot that rules depend on (`Rule.needs`)."""
     handover, clients, linux = snapshot.handover, snapshot.clients, snapshot.linux
     memfds = linux.luo and any(f.memfd for s in linux.luo.sessions for f in s.files)
     is_test = bool(handover.blob(KHO_TEST_PATH) or handover.fragment(KHO_TEST_PATH))

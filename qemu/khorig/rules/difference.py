@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What two dumps differ in, and what of it must not be."""
+"""Comparison of two dumps."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from khorig.rules.temporal.definitions import (
     TRACKER_ACROSS_JUMP,
 )
 
-_MOST_PAGES = 4096  # of those that must not change, whose bytes are looked at
-_PAGE_SHIFT = 12  # where no handover tells another
-# By these stops the next kernel has not yet taken the tree back.
+_MOST_PAGES = 4096  # lost pages compared byte by byte
+_PAGE_SHIFT = 12  # default without a handover
+# Until these stops the next kernel has not restored the tree.
 _TREE_IS_KEPT = ("sealed", "entry")
 
 
 class CannotCompare(Error):
-    """The two have nothing to do with each other."""
+    """The dumps are unrelated."""
 
 
 @dataclass
 class ClassChange:
-    """What is different in pages of one class."""
+    """Changed pages of one class."""
 
     kind: PageClass
     frames: Int64Array  # changed
-    total: int | None  # all pages of the class, where it is known
-    rule: str  # the temporal rule that such a change breaks; "" where it may change
+    total: int | None  # all pages of the class, None if unknown
+    rule: str  # temporal rule violated by a change; "" if it may change
 
     @property
     def must_stay(self) -> bool:
-        """Whether nobody may write to these pages between the two dumps."""
+        """Whether these pages must not change between the two dumps."""
         return bool(self.rule)
 
 
 @dataclass
 class Difference:
-    """Everything that is different. Empty (`same`) when nothing is."""
+    """All differences between two dumps; none if `same`."""
 
     a: Dump
     b: Dump
     classes: PageClasses
     page_shift: int
-    by: str  # "a" or "b": whose handover the classes are of, "" when neither has one
+    by: str  # "a" or "b": dump whose handover defines the classes; "" without one
     root: int | None  # of that handover
-    other_root: int | None  # of the other dump's, when it is another handover
+    other_root: int | None  # root of the other dump, if it has another handover
     pages: ChangedPages
     changes: Sequence[ClassChange]
-    missing: Int64Array  # preserved pages that cannot be compared
+    missing: Int64Array  # preserved pages absent from a dump
     notes: Sequence[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
@@ -73,26 +73,26 @@ class Difference:
 
     @property
     def same(self) -> bool:
-        """Whether not a byte is different."""
+        """Whether the dumps are identical."""
         pages = self.pages
         alone = pages.only_a or pages.only_b or pages.unreadable
         return not (len(pages.frames) or alone or len(self.missing))
 
     @property
     def lost(self) -> Int64Array:
-        """The pages that must not have changed, and did."""
+        """Changed pages that must not change, ascending."""
         parts = [c.frames for c in self.changes if c.must_stay]
         found: Int64Array = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
         return found
 
     def runs(self, frames: Int64Array) -> list[ByteRun]:
-        """The bytes that differ in some pages; of very many pages only the first."""
+        """Differing byte ranges in `frames`, of at most the first 4096 pages."""
         shown = frames[:_MOST_PAGES].tolist()
         return list(byte_runs(self.a.memory, self.b.memory, shown, self.page_shift))
 
     def only(self, kinds: Sequence[PageClass]) -> Difference:
-        """The difference in pages of some classes. RAM that only one of the dumps has is left out,
-        but for preserved pages."""
+        """The difference restricted to some classes. RAM present in one dump only is omitted,
+        except preserved pages."""
         changes = [c for c in self.changes if c.kind in kinds]
         frames = np.sort(
             np.concatenate([np.empty(0, dtype=np.int64), *(c.frames for c in changes)])
@@ -109,12 +109,12 @@ def compare_dumps(a: Dump, b: Dump, of_a: Snapshot | None = None) -> Difference:
     """Compares two dumps page by page. Both stay open as long as the result is used. `of_a` is the
     handover in `a` where it is decoded already.
 
-    The pages' classes are those of the handover in `a`, or of that in `b` when `a` has none. While
-    `b` still holds the same handover, preserved pages must be the same; so must the tree, until the
-    next kernel has taken it back. Raises CannotCompare.
+    Page classes come from the handover in `a`, or in `b` if `a` has none. While `b` has the same
+    handover, preserved pages must not change, nor the tree until the next kernel has restored it.
+    Raises CannotCompare.
     """
     if a.arch and b.arch and a.arch != b.arch:
-        raise CannotCompare(f"{a.path} is of {a.arch}, {b.path} of {b.arch}")
+        raise CannotCompare(f"different architectures: {a.path} is {a.arch}, {b.path} is {b.arch}")
     if not any(
         r.overlaps(other.begin, other.size) for r in a.memory.ranges for other in b.memory.ranges
     ):
@@ -140,7 +140,7 @@ def compare_dumps(a: Dump, b: Dump, of_a: Snapshot | None = None) -> Difference:
 
 
 def _rules(b: Dump) -> Mapping[PageClass, str]:
-    """Which temporal rule holds for the pages of a class, by where `b` was taken."""
+    """The temporal rule for each class of pages, by the stop of `b`."""
     at = b.run.at if b.run else ""
     if at in _TREE_IS_KEPT:
         return {
@@ -151,7 +151,7 @@ def _rules(b: Dump) -> Mapping[PageClass, str]:
 
 
 def _handover(a: Dump, b: Dump, notes: list[str]) -> tuple[Snapshot | None, str]:
-    """The handover that decides, and whose it is."""
+    """The handover that defines the classes, and its dump ("a" or "b")."""
     for dump, name in ((a, "a"), (b, "b")):
         try:
             return find_snapshot(dump), name
@@ -163,12 +163,12 @@ def _handover(a: Dump, b: Dump, notes: list[str]) -> tuple[Snapshot | None, str]
 def _other_root(
     b: Dump, root: int, shift: int, pages: ChangedPages, notes: list[str]
 ) -> int | None:
-    """The root of `b` when its handover is another than the one at `root`, else None."""
+    """The root of `b` if its handover is not the one at `root`, else None."""
     if b.run and b.run.root is not None:
         return b.run.root if b.run.root != root else None
     at = int(np.searchsorted(pages.frames, root >> shift))
     if at == len(pages.frames) or pages.frames[at] != root >> shift:
-        return None  # the page is as it was
+        return None  # root page unchanged
     try:
         found = find_snapshot(b)
     except NoHandover as error:
@@ -179,5 +179,5 @@ def _other_root(
 
 
 def ranges_text(ranges: Sequence[PhysRange]) -> str:
-    """For people."""
+    """Ranges as text, separated by spaces."""
     return " ".join(map(str, ranges))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which rules were evaluated: one that was due and was not is a failure of its own."""
+"""Tracks evaluated rules; a rule that was due but not evaluated is a failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST = 8  # findings
 
 
 class Evaluated:
-    """Follows one run, a generation at a time, so that its cost does not grow with their number."""
+    """Follows one run, one generation at a time: memory does not grow with their number."""
 
     def __init__(self) -> None:
         self._generation = 0
@@ -20,7 +20,7 @@ class Evaluated:
         self._missing: list[Finding] = []
 
     def add(self, rule: str, generation: int, at: str) -> None:
-        """A rule was evaluated at a stop, whatever came of it."""
+        """A rule was evaluated at a stop, with any outcome."""
         self._begin(generation)
         self._done.add((rule, at))
 
@@ -30,16 +30,15 @@ class Evaluated:
             self._done.clear()
 
     def close(self, generation: int, due: dict[str, tuple[str, ...]]) -> None:
-        """A generation is over. `due` are the rules that had to be evaluated in it, by stop."""
+        """Ends a generation. `due`: rules that had to be evaluated in it, by stop."""
         self._begin(generation)
         for at in _STOPS:
             for rule in due.get(at, ()):
                 if (rule, at) not in self._done and len(self._missing) < _MOST:
-                    what = f"{rule} was never evaluated: {RULES[rule].title}"
+                    what = f"{rule} was not evaluated: {RULES[rule].title}"
                     self._missing.append(Finding(EVALUATED, what, generation=generation, stop=at))
 
     @property
     def missing(self) -> list[Finding]:
-        """What was due and not evaluated in the generations that are over; of very much only the
-        first."""
+        """Rules due but not evaluated in finished generations, at most the first 8."""
         return list(self._missing)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is wrong, and how bad that is."""
+"""Findings and verdicts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 
 class Verdict(enum.Enum):
-    """How a run ended."""
+    """Result of a run."""
 
     PASS = "PASS"
     SKIP = "SKIP"  # not run, with a reason
-    FAIL = "FAIL"  # the rig, or the guest itself, says why
+    FAIL = "FAIL"  # a rule is violated, or the guest reports an error
     CRASH = "CRASH"  # the guest died: exception, triple fault, unexpected reset
     HANG = "HANG"  # no progress
     INFRA = "INFRA"  # QEMU or host trouble; says nothing about the guest
@@ -20,14 +20,14 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong. The first finding of a run is the cause of its verdict."""
+    """One violation. The first finding of a run is the cause of its verdict."""
 
-    rule: str  # that does not hold, "KHR-I080"; "" where nothing was looked at
+    rule: str  # violated rule, "KHR-I080"; "" if none was evaluated
     what: str  # one line, both values at full width in hexadecimal
     where: str = ""  # page or address, "0x000000001f2c4000", or file:line in the guest
-    owner: str = ""  # who the page belongs to: "store 'db0' page 4", "scratch", "radix node", ...
-    generation: int = 0  # the generation that was running; 0 when none was
-    stop: str = ""  # "sealed", "entry", "restored", or "" when between stops
+    owner: str = ""  # owner of the page: "store 'db0' page 4", "scratch", "radix node", ...
+    generation: int = 0  # running generation; 0 before the first
+    stop: str = ""  # "sealed", "entry", "restored"; "" between stops
     evidence: tuple[str, ...] = ()  # further lines: byte differences, neighbours; at most ~12
     verdict: Verdict = Verdict.FAIL
 

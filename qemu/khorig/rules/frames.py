@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""khorig's page allocator against blocks that are in use: two views of one memory."""
+"""Compares khorig's page allocator with blocks in use."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from khorig.kho.frame_table import FrameByte, FrameState, FrameTable, frame_byte
 
 @dataclass(frozen=True)
 class OddFrame:
-    """A page that the allocator has as something else."""
+    """A page with an unexpected allocator state."""
 
     frame: int
-    block: int  # place of its block among those that were compared
+    block: int  # index of its block in the compared `Blocks`
     order: int  # of that block
     found: FrameByte
     expected: FrameByte
 
     def __str__(self) -> str:
-        return (
-            f"order {self.order}: the allocator has the page as {self.found}, expected "
-            f"{self.expected}"
-        )
+        return f"order {self.order}: {self.found} in the frame table, expected " f"{self.expected}"
 
 
 def odd_frames(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What came of checking a rule."""
+"""Outcome of a static rule."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from khorig.rules.rule import Level, Rule
 
 @dataclass(frozen=True)
 class Violation:
-    """One place where a rule does not hold."""
+    """One place that violates a rule."""
 
     address: int  # physical
-    text: str  # one line with what is there and what was expected
-    owner: str = ""  # whom the page at `address` belongs to
+    text: str  # one line, found and expected value
+    owner: str = ""  # of the page at `address`
 
 
 class Status(enum.Enum):
-    """Of a rule, for one dump."""
+    """Status of a rule for one dump."""
 
     OK = "ok"
     WARNING = "warning"
     FAILED = "FAILED"
-    ABSENT = "absent"  # the dump has nothing that the rule is about
+    ABSENT = "absent"  # not applicable to the dump
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Outcome:
 
 
 def outcome_of(rule: Rule, violations: tuple[Violation, ...], present: bool) -> Outcome:
-    """`present` says whether the dump has what the rule is about."""
+    """`present`: whether the rule applies to the dump."""
     if violations:
         failed = rule.level is Level.FAILED
         return Outcome(rule, Status.FAILED if failed else Status.WARNING, violations)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What each page was used for in the dump that is compared with."""
+"""Use of each page, by the handover of one dump."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _STATES = 3
 
 
 class PageClass(enum.Enum):
-    """By value: what people call it."""
+    """Class of a page; the value is its printed name."""
 
     PRESERVED = "preserved"
-    TRACKER = "tracker"  # a page of the tree of preserved blocks
+    TRACKER = "tracker"  # node of the tree of preserved blocks
     SCRATCH = "scratch"
-    KERNEL = "kernel"  # allocated by the kernel for itself
+    KERNEL = "kernel"  # allocated, not preserved
     FREE = "free"
     UNKNOWN = "unknown"
 
@@ -34,7 +34,7 @@ _NUMBERS = list(PageClass)
 
 
 class PageClasses:
-    """Tells the class of pages by the handover of one dump; without one all are unknown."""
+    """Classes of pages by the handover of one dump; without one all are unknown."""
 
     def __init__(self, snapshot: Snapshot | None) -> None:
         self._snapshot = snapshot
@@ -43,7 +43,7 @@ class PageClasses:
             self._nodes = snapshot.node_frames
 
     def of(self, frames: Int64Array) -> npt.NDArray[np.uint8]:
-        """The place in PageClass of each page."""
+        """Index into PageClass of each page, parallel to `frames`."""
         unknown = _NUMBERS.index(PageClass.UNKNOWN)
         result: npt.NDArray[np.uint8] = np.full(len(frames), unknown, dtype=np.uint8)
         snapshot = self._snapshot
@@ -66,12 +66,12 @@ class PageClasses:
         return result
 
     def split(self, frames: Int64Array) -> dict[PageClass, Int64Array]:
-        """The pages of each class, also of those that have none."""
+        """The pages of each class; empty classes included."""
         classes = self.of(frames)
         return {kind: frames[classes == number] for number, kind in enumerate(_NUMBERS)}
 
     def total(self, kind: PageClass) -> int | None:
-        """All pages of a class in the dump, None where nothing tells."""
+        """Number of pages of a class in the dump, None if unknown."""
         snapshot = self._snapshot
         if snapshot is None:
             return None
@@ -87,7 +87,7 @@ class PageClasses:
         return None
 
     def preserved_in(self, areas: Sequence[PhysRange]) -> Int64Array:
-        """The preserved pages that touch some areas, ascending."""
+        """Preserved pages that overlap `areas`, ascending."""
         found: list[Int64Array] = [np.empty(0, dtype=np.int64)]
         if self._snapshot is not None:
             owners, shift = self._snapshot.owners, self._snapshot.geometry.page_shift
@@ -100,12 +100,12 @@ class PageClasses:
         return np.unique(np.concatenate(found))
 
     def owner(self, frame: int) -> str:
-        """Whose a preserved page is, or which node of the tree; "" for any other."""
+        """Owner of a preserved page, or the tracker node; "" for others."""
         snapshot = self._snapshot
         return "" if snapshot is None else snapshot.describe(frame)
 
     def groups(self, frames: Int64Array) -> dict[str, int]:
-        """How many of some preserved pages each owner has, most first."""
+        """Number of the given preserved pages per owner, most first."""
         if self._snapshot is None or not len(frames):
             return {}
         owners = self._snapshot.owners
@@ -126,7 +126,7 @@ def _is_in(frames: Int64Array, ascending: Int64Array) -> BoolArray:
 
 
 def area_of(frames: Int64Array, page_shift: int) -> list[PhysRange]:
-    """Ascending pages as ranges."""
+    """Ascending frames as ranges."""
     if not len(frames):
         return []
     cuts = np.flatnonzero(np.diff(frames) != 1) + 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which rules apply at which stop of a run, and which of them were never evaluated."""
+"""Which rules apply at which stop of a run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from khorig.rules.protocol import definitions as protocol
 from khorig.rules.registry import STATIC_RULES
 from khorig.rules.temporal import definitions as temporal
 
-SCENARIOS = ("churn", "storm", "recursion")  # whose state the seed alone decides
+SCENARIOS = ("churn", "storm", "recursion")  # state depends on the seed only
 
-# What a sealed handover always has, of that which static rules need.
+# Features that a sealed handover always has (`Rule.needs`).
 _ANY = {""}
 _RELAYED = {*_ANY, "scratch", "frame table", "kexec-metadata"}
 _OWN = {*_RELAYED, "fragment", "list of blocks", "generation", "stores", "log ring"}
@@ -25,8 +25,7 @@ def _static(needs: Iterable[str], arch: str) -> tuple[str, ...]:
 
 
 class Plan:
-    """What is due in each generation of a run. Asked stop by stop, so that it costs nothing for what
-    does not happen."""
+    """The rules due in each generation of a run, computed stop by stop."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
@@ -36,22 +35,21 @@ class Plan:
         self._linux = _static(_ANY, "")
 
     def is_linux(self, generation: int) -> bool:
-        """Whether the kernel of a generation is some Linux."""
+        """Whether a generation's kernel is a Linux."""
         inside = 0 < generation <= self._spec.generations
         return inside and self._spec.kernel_of(generation) != KHORIG
 
     def takes_over(self, generation: int) -> bool:
-        """Whether a generation is to take a handover and not to refuse it."""
+        """Whether a generation must accept a handover."""
         return generation > 1 and generation not in self._spec.expected_refusals
 
     def is_compared(self, jump: int) -> bool:
-        """Whether pages have to be compared across the jump from generation `jump`: always, unless a
-        Linux, which has no stop before its user space, is to refuse what was handed over."""
+        """Whether pages must be compared across the jump from generation `jump`: always, except to
+        a Linux that must refuse the handover, as it has no stop before user space."""
         return self.takes_over(jump + 1) or not self.is_linux(jump + 1)
 
     def due(self, generation: int, at: str) -> tuple[str, ...]:
-        """The rules that have to be evaluated at a stop that was asked for, if the generation gets
-        there."""
+        """The rules to evaluate at an enabled stop, if the generation reaches it."""
         spec = self._spec
         if at not in spec.stops_of(generation):
             return ()
@@ -66,7 +64,7 @@ class Plan:
         return (*firmware, *rules) if rules or generation == 1 else rules
 
     def _has_firmware(self, generation: int, at: str) -> bool:
-        """The first kernel names the regions after its `entry`."""
+        """The first kernel reports the regions after its `entry`."""
         return self._spec.boot == "uefi" and (generation > 1 or at == "sealed")
 
     def _at_sealed(self, generation: int) -> tuple[str, ...]:
@@ -90,10 +88,10 @@ class Plan:
 
     def _at_entry(self, generation: int) -> tuple[str, ...]:
         if self.is_linux(generation - 1):
-            taken = self.takes_over(generation)  # else it may be damaged
+            taken = self.takes_over(generation)  # else it may be corrupted
             return (temporal.PAGES_ACROSS_JUMP, *(self._linux if taken else ()))
         rules = [temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP]
-        if self.takes_over(generation):  # else it may be what the host has damaged
+        if self.takes_over(generation):  # else the host may have corrupted it
             rules.append(temporal.HANDOFF)
         if self._spec.smp > 1 and not self._is_chain:
             rules.append(protocol.CPUS_PARKED)

@@ -32,8 +32,7 @@ _BY_PROBLEM = {problem: rule for rule in reversed(_ALL) for problem in rule.prob
 
 
 def rule_of(problem: Problem) -> Rule:
-    """The static rule that a problem of the decoder breaks. Raises KeyError for a problem without
-    one."""
+    """The static rule violated by a decoder problem. Raises KeyError if there is none."""
     subject, id = problem.subject, problem.id
     for key in ((subject, id), (ANY, id), (subject, ANY)):
         if key in _BY_PROBLEM:

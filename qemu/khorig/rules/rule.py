@@ -6,18 +6,18 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-ANY = "*"  # in `problems`: whatever was read, or whatever is wrong with it
+ANY = "*"  # in `problems`: any subject, or any id
 
 
 class Level(enum.Enum):
-    """What it means when a rule does not hold."""
+    """Severity of a violation."""
 
     FAILED = "FAILED"
     WARNING = "warning"
 
 
 class Kind(enum.Enum):
-    """What a rule looks at."""
+    """Input of a rule."""
 
     STATIC = "one snapshot"
     TEMPORAL = "memory before and after"
@@ -26,17 +26,17 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """Something that holds for a sound handover."""
+    """An invariant of a valid handover."""
 
     id: str  # "KHR-I001", never reused
     title: str  # one line, as a statement that holds
     meaning: str
     reason: str
-    bugs: tuple[str, ...]  # of the catalogue of real bugs
+    bugs: tuple[str, ...]  # keys of BUGS
     next_step: str
-    # (what is read, what is wrong with it), as the decoder names them; what no rule names in
-    # full goes to the first that names it with ANY.
+    # (subject, id) of decoder problems; a pair in no rule goes to the first rule that matches
+    # it with ANY.
     problems: tuple[tuple[str, str], ...] = ()
-    needs: str = ""  # what a snapshot must have for the rule to be checked; "" for any handover
+    needs: str = ""  # feature of a snapshot that the rule depends on; "" for any handover
     level: Level = Level.FAILED
     kind: Kind = Kind.STATIC

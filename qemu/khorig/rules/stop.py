@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A stop of a run, as rules see it."""
+"""A stop of a run, the input of rules."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from khorig.rules.finding import Finding
 
 @dataclass(frozen=True)
 class Stop:
-    """Where the guest waits, and its memory there. Lives as long as the stop."""
+    """A waiting guest and its memory. Valid only during the stop."""
 
     generation: int
     at: str
     event: GuestEvent
-    machine: Dump  # the machine, as a dump of a machine that runs
+    machine: Dump  # the live machine as a dump
     facts: GuestFacts  # of this generation
     geometry: Geometry
     spec: RunSpec
@@ -34,17 +34,17 @@ class Stop:
 
     @property
     def memory(self) -> DumpMemory:
-        """The guest's."""
+        """Guest memory."""
         return self.machine.memory
 
     @property
     def arch(self) -> str:
-        """The guest's."""
+        """Guest architecture, "x86_64" or "arm64"."""
         assert self.machine.arch is not None
         return self.machine.arch
 
     def dump(self, root: int | None) -> Dump:
-        """The machine as a dump that names `root` and what the guest printed of its memory."""
+        """The machine as a dump with `root` and the guest's reported memory layout."""
         memory = self.facts.memory
         table = None
         if memory is not None:
@@ -61,9 +61,10 @@ class Stop:
 
     @cached_property
     def frames(self) -> FrameTable:
-        """The table of khorig's page allocator. Raises DecodeError; only after `memory`."""
+        """The frame table of khorig's page allocator. Only after event `memory`. Raises
+        DecodeError."""
         memory = self.facts.memory
-        assert memory is not None, "the event `memory` came before"
+        assert memory is not None, "no event `memory` yet"
         return read_frame_table(self.memory, memory.table, memory.first_frame, memory.frame_count)
 
     def finding(
@@ -79,16 +80,16 @@ class Stop:
         return Finding(rule, what, where, owner, self.generation, self.at, evidence)
 
     def finding_of(self, rule: str, problem: Problem, owner: str = "") -> Finding:
-        """A problem of the decoder as a finding."""
+        """A decoder problem as a finding."""
         return self.finding(rule, f"{problem.id}: {problem.text}", problem.address, owner)
 
     def no_event(self, rule: str, kind: str) -> list[Finding]:
-        """What a rule finds that needs an event which did not come."""
-        return [self.finding(rule, f"there was no '{kind}' event before this stop")]
+        """The finding of a rule whose event is missing."""
+        return [self.finding(rule, f"no '{kind}' event before this stop")]
 
 
 def decoded(stop: Stop, rule: str, owner: str, look: Callable[[], list[Finding]]) -> list[Finding]:
-    """What `look` finds; a DecodeError that it raises is the finding."""
+    """Findings of `look`; a DecodeError from it becomes a finding."""
     try:
         return look()
     except DecodeError as error:

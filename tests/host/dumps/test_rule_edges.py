@@ -92,7 +92,7 @@ def test_the_page_of_a_block_that_is_wrong_is_named() -> None:
     [violation] = outcome.violations
     assert violation.address == s.reserved_area + 15 * PAGE
     assert violation.owner == "memblock/mem0 page 15"
-    assert "free tail (0x3f), expected allocated tail (0x5f)" in violation.text
+    assert "free tail (0x3f) in the frame table, expected allocated tail (0x5f)" in violation.text
 
 
 def test_a_node_of_the_tracker_in_low_memory() -> None:

@@ -44,7 +44,7 @@ def test_ledger_order() -> None:
     guest = sealed_guest()
     for number, (page, hash) in ((4, guest.ledger[5]), (5, guest.ledger[4])):
         guest.image.ram.write(ledger_entry(guest, number), struct.pack("<QQ", page, hash))
-    assert "order of the keys" in guest.first_generation()[0].what
+    assert "not in key order" in guest.first_generation()[0].what
 
 
 def test_page_that_the_ledger_lacks() -> None:

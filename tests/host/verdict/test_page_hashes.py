@@ -74,10 +74,12 @@ def test_copy_from_before() -> None:
     now = bytearray(before)
     now[64:72] = b"\xff" * 8
     lines = describe_change(0x5000, before, bytes(now))
-    assert lines[0] == ("0x0000000000005040: 0x0000000000000000 before, 0xffffffffffffffff now")
+    assert lines[0] == (
+        "0x0000000000005040: found 0xffffffffffffffff, expected 0x0000000000000000 (earlier copy)"
+    )
     assert len(lines) == 1
     now[80:88] = b"\xff" * 8
-    summary = "2 words differ, within 24 bytes; they are all 0xffffffffffffffff now"
+    summary = "2 words differ within 24 bytes: now all 0xffffffffffffffff"
     assert describe_change(0x5000, before, bytes(now))[-1] == summary
 
 
@@ -87,7 +89,7 @@ def test_word_against_the_formula() -> None:
     expected = (0x1234 + 100 * STEP) % (1 << 64)
     lines = describe_change(0x7000, None, bytes(now))
     assert lines[0] == (
-        f"{0x7000 + 800:#018x}: {expected:#018x} by the content formula, {expected ^ 1:#018x} now"
+        f"{0x7000 + 800:#018x}: found {expected ^ 1:#018x}, expected {expected:#018x} (content formula)"
     )
 
 
@@ -95,17 +97,17 @@ def test_zeroed_part_and_limit() -> None:
     now = page(5)[:2048] + bytes(8) + page(5)[2056:3000] + bytes(1096)
     lines = describe_change(0, None, now)
     assert len(lines) == 5
-    assert "words differ, within" in lines[-1]
+    assert "words differ within" in lines[-1]
 
 
 def test_content_of_another_page() -> None:
     assert describe_change(0, None, page(77)) == (
-        "all words follow the content formula: it is the content of another page",
+        "all words match the content formula: content of another page",
     )
 
 
 def test_no_formula() -> None:
-    assert describe_change(0, None, bytes(PAGE)) == ("they are all zero now",)
-    assert describe_change(0, None, b"\1" * PAGE)[0].endswith("0x0101010101010101 now")
+    assert describe_change(0, None, bytes(PAGE)) == ("now all zero",)
+    assert describe_change(0, None, b"\1" * PAGE)[0].endswith("now all 0x0101010101010101")
     noise = np.random.default_rng(3).bytes(PAGE)
-    assert describe_change(0, None, noise)[0].startswith("they start with ")
+    assert describe_change(0, None, noise)[0].startswith("now starting with ")

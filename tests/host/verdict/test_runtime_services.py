@@ -56,22 +56,22 @@ def test_a_region_that_stays_is_well(machine: Machine) -> None:
 
 def test_a_write_is_found_at_every_stop_of_every_kernel(machine: Machine) -> None:
     machine.bytes[0x2FFF] = 1
-    assert "was written to" in machine.check(2, "entry")[0]
+    assert "was written:" in machine.check(2, "entry")[0]
     (finding,) = machine.services.compare(machine.stop(2, "restored"))
-    assert "was written to" in finding.what
+    assert "was written:" in finding.what
 
 
 @pytest.mark.parametrize("at", ["restored", "sealed"])
 def test_a_kernel_that_has_not_found_the_regions_is_found(machine: Machine, at: str) -> None:
-    assert machine.check(2, at) == ["there was no 'firmware' event before this stop"]
+    assert machine.check(2, at) == ["no 'firmware' event before this stop"]
 
 
 def test_a_kernel_that_has_found_others_is_found(machine: Machine) -> None:
     (what,) = machine.says(2, [["0x2000", "0x800"]])
-    assert "the first generation said" in what
+    assert "the first generation had" in what
 
 
 def test_without_a_word_of_the_first_kernel_nothing_is_watched() -> None:
     machine = Machine()
-    assert machine.check(1, "sealed") == ["there was no 'firmware' event before this stop"]
-    assert machine.check(2, "entry") == ["there was no 'firmware' event before this stop"]
+    assert machine.check(1, "sealed") == ["no 'firmware' event before this stop"]
+    assert machine.check(2, "entry") == ["no 'firmware' event before this stop"]

@@ -59,8 +59,7 @@ def test_the_lowest_pages_that_are_wrong_are_named() -> None:
         (110, 2, 1), (111, 2, 1), (120, 1, 0), (132, 0, 2),
     ]  # fmt: skip
     assert str(found[1]) == (
-        "order 1: the allocator has the page as free head of order 0 (0x20), "
-        "expected allocated tail (0x5f)"
+        "order 1: free head of order 0 (0x20) in the frame table, " "expected allocated tail (0x5f)"
     )
 
 
@@ -164,7 +163,7 @@ def test_memory_that_changes_while_it_is_looked_at() -> None:
     earlier = Before(1, "sealed", before, Sample().finish().snapshot())
     stop = stop_of(memory, KhorigRun("x86_64", "q35"), 2, "entry")
     (finding,) = compare_pages(stop, earlier, temporal.PAGES_ACROSS_JUMP)
-    assert finding.what == "preserved memory changes while the guest waits"
+    assert finding.what == "preserved memory is being written while the guest is stopped"
 
 
 # ---- the ledger

@@ -99,8 +99,8 @@ def test_running_cpus() -> None:
     ("fields", "words"),
     [
         ({"found": 4, "online": 4, "supported": 64}, []),
-        ({"found": 4, "online": 3, "supported": 64}, ["3 CPUs are online, expected were 4"]),
-        ({"found": 3, "online": 3, "supported": 2}, ["found 3 CPUs", "expected were 2"]),
+        ({"found": 4, "online": 3, "supported": 64}, ["3 CPUs online, expected 4"]),
+        ({"found": 3, "online": 3, "supported": 2}, ["found 3 CPUs", "expected 2"]),
         ({}, ["no 'cpus' event"]),
     ],
 )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rules over the course of a run: what a guest prints, and what its memory says of that."""
+"""Rules over a whole run: guest events, and guest memory compared with them."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rules that are evaluated at a stop over the machine and the record of a handover."""
+"""Rules evaluated at a stop, given the machine and the record of a handover."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _SCENARIOS: Mapping[str, StopRule] = {
 
 
 def scenario_rule(spec: RunSpec) -> StopRule:
-    """What must hold of the state of a run's scenario."""
+    """The rule for the state of a run's scenario."""
     return _SCENARIOS[spec.scenario] if isinstance(spec, KhorigRun) else _nothing
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The guest's own numbers against those of its memory."""
+"""Compares the guest's reported counts with its memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from khorig.rules.temporal.record import Record
 
 
 def check_sealed_counts(stop: Stop, sealed: Record) -> list[Finding]:
-    """What the guest counts at `sealed`. Raises EventFieldError."""
+    """Counts reported at `sealed`. Raises EventFieldError."""
     handover = sealed.snapshot.handover
     counted = {
         "blocks": len(handover.tree.blocks),
@@ -18,14 +18,14 @@ def check_sealed_counts(stop: Stop, sealed: Record) -> list[Finding]:
         "nodes": len(handover.tree.nodes),
     }
     return [
-        stop.finding(SEALED_COUNTS, f"the guest reports {reported} {name}, memory has {count}")
+        stop.finding(SEALED_COUNTS, f"guest reports {reported} {name}, memory has {count}")
         for name, count in counted.items()
         if (reported := stop.event.number(name)) != count
     ]
 
 
 def check_restored_counts(stop: Stop, before: Record) -> list[Finding]:
-    """The guest restored as much as was sealed. Raises EventFieldError."""
+    """Restored counts equal sealed counts. Raises EventFieldError."""
     event = stop.facts.restored
     if event is None:
         return stop.no_event(RESTORED_COUNTS, "restored")
@@ -40,7 +40,7 @@ def check_restored_counts(stop: Stop, before: Record) -> list[Finding]:
         "depth": handover.depth,
     }
     return [
-        stop.finding(RESTORED_COUNTS, f"the guest restored {restored} {name}, sealed were {count}")
+        stop.finding(RESTORED_COUNTS, f"guest restored {restored} {name}, sealed {count}")
         for name, count in counted.items()
         if (restored := event.number(name)) != count
     ]

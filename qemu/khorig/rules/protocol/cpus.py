@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every CPU is at work in every generation, and none of an earlier one still is."""
+"""All CPUs are online in every generation, and parked across the jump."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ from khorig.rules.temporal.record import Record
 
 
 def check_online(stop: Stop, sealed: Record) -> list[Finding]:
-    """The kernel has found every CPU, and uses as many as it can."""
+    """The kernel found every CPU and brought up as many as it supports."""
     cpus = stop.facts.cpus
     if cpus is None:
         return stop.no_event(CPUS_ONLINE, "cpus")
     findings = []
     if cpus.found != stop.spec.smp:
-        what = f"the kernel found {cpus.found} CPUs, the machine has {stop.spec.smp}"
+        what = f"kernel found {cpus.found} CPUs, machine has {stop.spec.smp}"
         findings.append(stop.finding(CPUS_ONLINE, what))
     expected = min(stop.spec.smp, cpus.supported)
     if cpus.online != expected:
-        what = f"{cpus.online} CPUs are online, expected were {expected}"
+        what = f"{cpus.online} CPUs online, expected {expected}"
         findings.append(stop.finding(CPUS_ONLINE, what))
     return findings
 
 
 def check_parked(stop: Stop, sealed: Record) -> list[Finding]:
-    """No CPU but the first runs when a kernel is entered. Where a machine cannot tell, the kernel
-    itself does, when it starts its CPUs."""
+    """Only the boot CPU runs at kernel entry. On machines whose QEMU state does not show it, the
+    next kernel reports it when it starts its CPUs."""
     return [
         stop.finding(
             CPUS_PARKED,
-            f"CPU {cpu.number} runs at {cpu.pc:#018x}: the last kernel has left it in "
-            + _place(stop, sealed, cpu.pc),
+            f"CPU {cpu.number} not parked: PC {cpu.pc:#018x} in " + _place(stop, sealed, cpu.pc),
             cpu.pc,
             f"CPU {cpu.number}",
         )
@@ -41,10 +40,10 @@ def check_parked(stop: Stop, sealed: Record) -> list[Finding]:
 
 
 def _place(stop: Stop, sealed: Record, pc: int) -> str:
-    """Kernels run where they are linked, far above RAM; RAM is mapped one to one."""
+    """Kernels run at their link address, far above RAM; RAM is mapped 1:1."""
     if not any(ram.contains(pc, 1) for ram in stop.memory.ranges):
-        return "its own text"
+        return "the previous kernel's text"
     if any(area.contains(pc, 1) for area in sealed.snapshot.scratch or ()):
-        return "scratch, which the next kernel is copied to"
+        return "scratch, where the next kernel is placed"
     owner = sealed.snapshot.owners.name(pc >> stop.geometry.page_shift)
-    return f"a page of {owner}" if owner else "a page that belongs to nobody"
+    return f"a page of {owner}" if owner else "an unowned page"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How much of its RAM a kernel uses."""
+"""RAM used by a kernel."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import RAM_USED
 from khorig.rules.stop import Stop, decoded
 
-# What firmware may keep of RAM for itself: tables, the legacy area below 1 MiB and, where the machine
-# starts from UEFI, its runtime services.
+# RAM that firmware may reserve: tables, the legacy area below 1 MiB and, under UEFI, its runtime
+# services.
 _FIRMWARE_BYTES = 2 << 20
 _UEFI_BYTES = 16 << 20
 
 
 def check_ram(stop: Stop) -> list[Finding]:
-    """The frame table has all RAM that QEMU gave to the machine, but for what firmware keeps."""
+    """The frame table covers all RAM of the machine, except what firmware reserves."""
     if stop.facts.memory is None:
         return stop.no_event(RAM_USED, "memory")
     return decoded(stop, RAM_USED, "frame table", lambda: _check(stop))
@@ -34,5 +34,5 @@ def _check(stop: Stop) -> list[Finding]:
     if unused <= limit:
         return []
     total = sum(area.size for area in stop.memory.ranges)
-    what = f"the kernel uses {(total - unused) >> 20} MiB of {total >> 20} MiB of RAM"
-    return [stop.finding(RAM_USED, what, evidence=tuple(["not used:", *places]))]
+    what = f"kernel uses {(total - unused) >> 20} MiB of {total >> 20} MiB of RAM"
+    return [stop.finding(RAM_USED, what, evidence=tuple(["unused:", *places]))]

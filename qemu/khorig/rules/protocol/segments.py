@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the next kernel is put."""
+"""Placement of the next kernel."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from khorig.rules.temporal.record import Record
 
 
 def check_segments(stop: Stop, sealed: Record) -> list[Finding]:
-    """The next kernel lies wholly inside scratch, in segments that do not overlap, with its entry in
-    one of them."""
+    """Every segment is inside scratch, none overlap, and the entry point is in one of them."""
     segments = stop.facts.segments
     if segments is None:
         return stop.no_event(SEGMENTS, "segments")
@@ -28,19 +27,19 @@ def check_segments(stop: Stop, sealed: Record) -> list[Finding]:
                 what = f"'{other.name}' {other.area} and '{segment.name}' {area} overlap"
                 findings.append(stop.finding(SEGMENTS, what, area.begin))
     if not any(s.area.contains(segments.entry, 1) for s in segments.items):
-        what = f"the entry {segments.entry:#018x} is in no segment"
+        what = f"entry point {segments.entry:#018x} is outside all segments"
         findings.append(stop.finding(SEGMENTS, what, segments.entry))
     return findings
 
 
 def _stray(stop: Stop, sealed: Record, segment: Segment) -> Finding:
-    """A segment that is not in scratch; names the preserved page that it would be copied over."""
+    """A segment outside scratch; names the preserved page it would overwrite."""
     area, shift = segment.area, stop.geometry.page_shift
-    what = f"segment '{segment.name}' {area} is not inside scratch"
+    what = f"segment '{segment.name}' {area} is outside scratch"
     owners = sealed.snapshot.owners
     at = int(np.searchsorted(owners.ends, area.begin >> shift, side="right"))
     if at < len(owners.begins) and int(owners.begins[at]) << shift < area.end:
         frame = max(int(owners.begins[at]), area.begin >> shift)
-        what += f" and would overwrite the preserved page {frame << shift:#018x}"
+        what += f" and would overwrite preserved page {frame << shift:#018x}"
         return stop.finding(SEGMENTS, what, frame << shift, owners.name(frame))
     return stop.finding(SEGMENTS, what, area.begin)

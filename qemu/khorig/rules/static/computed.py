@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rules that reading alone does not notice."""
+"""Static rules beyond those the decoder checks while reading."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _root_in_scratch(snapshot: Snapshot) -> Iterator[Breach]:
     root = snapshot.chosen.address
     for area in snapshot.scratch or ():
         if area.overlaps(root, snapshot.geometry.page_size):
-            yield root, f"the root page lies in the scratch area {area}"
+            yield root, f"root page in scratch area {area}"
 
 
 def _names(snapshot: Snapshot) -> Iterator[Breach]:
@@ -42,7 +42,7 @@ def _names(snapshot: Snapshot) -> Iterator[Breach]:
             counts = Counter(child.name for child in node.children)
             for name, count in counts.items():
                 if count > 1:
-                    yield fragment.address, f"{count} nodes {path}/{name}, expected one"
+                    yield fragment.address, f"{count} nodes {path}/{name}, expected 1"
 
 
 def _root_size(snapshot: Snapshot) -> Iterator[Breach]:
@@ -52,7 +52,7 @@ def _root_size(snapshot: Snapshot) -> Iterator[Breach]:
     size = handoff.root_size.value
     if not root.size <= size <= snapshot.geometry.page_size:
         text = (
-            f"the hand-off says {size:#x} bytes, the root has {root.size:#x} in a page of "
+            f"size {size:#x} in the boot parameters, root FDT has {root.size:#x} bytes, page "
             f"{snapshot.geometry.page_size:#x}"
         )
         yield handoff.root_size.address, text
@@ -65,8 +65,8 @@ def _sealed_root(snapshot: Snapshot) -> Iterator[Breach]:
     candidates = [c for c in snapshot.candidates if c.address == run.root]
     if not any(c.anchor for c in candidates) and snapshot.handoff is None:
         others = [f"{c.address:#018x}" for c in snapshot.candidates if c.anchor]
-        named = ", ".join(others) or "none"
-        yield run.root, f"nothing names the sealed root {run.root:#018x}; named are: {named}"
+        found = ", ".join(others) or "none"
+        yield run.root, f"sealed root {run.root:#018x} is not in any boot parameters (found: {found})"
 
 
 def _low_memory(snapshot: Snapshot) -> Iterator[Breach]:
@@ -76,10 +76,10 @@ def _low_memory(snapshot: Snapshot) -> Iterator[Breach]:
     blocks = snapshot.handover.blocks
     low = blocks.select(blocks.frames < _MIB >> shift)
     for frame, order in list(zip(low.frames.tolist(), low.orders.tolist()))[:_MOST]:
-        yield frame << shift, f"a preserved block of order {order} below {_MIB:#x}"
+        yield frame << shift, f"preserved block of order {order} below {_MIB:#x}"
     for node in snapshot.handover.tree.nodes:
         if node.address < _MIB:
-            yield node.address, f"a node of the tracker below {_MIB:#x}"
+            yield node.address, f"tracker node below {_MIB:#x}"
 
 
 def _allocated_blocks(snapshot: Snapshot) -> Iterator[Breach]:
@@ -91,8 +91,8 @@ def _allocated_nodes(snapshot: Snapshot) -> Iterator[Breach]:
 
 
 def _odd(snapshot: Snapshot, blocks: Blocks, what: str) -> Iterator[Breach]:
-    """Against khorig's page allocator. What khorig has sealed itself is allocated; while it takes a
-    handover back, and of what it only hands on, a block may still be PRESERVED there."""
+    """Against khorig's page allocator. Blocks sealed by khorig itself are ALLOCATED; during
+    restore, and for pass-through blocks, PRESERVED is valid too."""
     if snapshot.frames is None:
         return
     run = snapshot.dump.run
@@ -116,8 +116,8 @@ def _bitmap_size(snapshot: Snapshot) -> Iterator[Breach]:
     if bitmaps:
         yield (
             bitmaps[0].address,
-            f"{len(bitmaps)} bitmaps with bits in their first {SMALL_BITMAP} bytes only: they may "
-            f"have {SMALL_BITMAP} bytes or {tree.bitmap_bytes}",
+            f"{len(bitmaps)} bitmaps have bits only in their first {SMALL_BITMAP} bytes: size "
+            f"{SMALL_BITMAP} or {tree.bitmap_bytes} bytes",
         )
 
 
@@ -136,7 +136,7 @@ def _has_bad_compatible(node: FdtNode) -> bool:
 
 
 def lists_of_blocks(snapshot: Snapshot) -> Iterator[tuple[str, Vmalloc]]:
-    """Every list in vmalloc form that could be read, with its owner."""
+    """Every readable list in vmalloc form, with its owner."""
     for store in snapshot.clients.stores.values():
         yield f"store '{store.name}'", store.vmalloc
     if snapshot.linux.kho_test:
@@ -157,8 +157,8 @@ def _lists_preserved(snapshot: Snapshot) -> Iterator[Breach]:
         for frame, order in wanted:
             found = index.find(frame)
             if found != (frame, order):
-                as_what = f"in a block of order {found[1]}" if found else "not"
-                text = f"a block of order {order} of {name} is preserved {as_what}"
+                state = f"preserved with order {found[1]}" if found else "not preserved"
+                text = f"block of order {order} of {name} is {state}"
                 yield frame << shift, text
 
 
@@ -179,7 +179,7 @@ def _release(snapshot: Snapshot) -> Iterator[Breach]:
         return
     text, zero, _ = raw.partition(b"\0")
     if not zero or not text.isascii() or not text.decode().isprintable():
-        yield link.blob.begin, f"previous_release is {raw[:24]!r}..., expected terminated text"
+        yield link.blob.begin, f"previous_release {raw[:24]!r}..., expected a NUL-terminated string"
 
 
 def _count(snapshot: Snapshot) -> Iterator[Breach]:
@@ -189,20 +189,20 @@ def _count(snapshot: Snapshot) -> Iterator[Breach]:
     if metadata.kexec_count != run.generation:
         link = snapshot.handover.blob(METADATA_PATH)
         address = link.blob.begin if link else 0
-        yield address, f"kexec_count is {metadata.kexec_count}, expected {run.generation}"
+        yield address, f"kexec_count {metadata.kexec_count}, expected {run.generation}"
 
 
 def _checksum(snapshot: Snapshot) -> Iterator[Breach]:
     test = snapshot.linux.kho_test
     if test and not test.adds_up:
-        text = f"the folios add up to {test.found:#010x}, expected {test.checksum:#010x}"
+        text = f"checksum {test.found:#010x} over the folios, expected {test.checksum:#010x}"
         yield test.vmalloc.first, text
 
 
 def _first_area(snapshot: Snapshot) -> Iterator[Breach]:
     used = [area for area in snapshot.scratch or () if area.size]
     if used and snapshot.scratch and snapshot.scratch[0].size and used[0].end > _FOUR_GIB:
-        yield used[0].begin, f"the first area {used[0]} ends above {_FOUR_GIB:#x}"
+        yield used[0].begin, f"first area {used[0]} ends above {_FOUR_GIB:#x}"
 
 
 def _array_in_scratch(snapshot: Snapshot) -> Iterator[Breach]:
@@ -210,13 +210,13 @@ def _array_in_scratch(snapshot: Snapshot) -> Iterator[Breach]:
         return
     array: PhysRange = snapshot.handoff.scratch_array
     if not any(area.contains(array.begin, array.size) for area in snapshot.scratch):
-        yield array.begin, f"the scratch array {array} lies in no scratch area"
+        yield array.begin, f"scratch array {array} is outside scratch"
 
 
 def _clashes(snapshot: Snapshot) -> Iterator[Breach]:
     for clash in snapshot.owners.clashes:
         address = clash.frame << snapshot.geometry.page_shift
-        yield address, f"the page belongs to {clash.first} and to {clash.second}"
+        yield address, f"page owned by both {clash.first} and {clash.second}"
 
 
 def _is_reserved(owner: str) -> bool:
@@ -227,15 +227,15 @@ def _reserved_strays(snapshot: Snapshot) -> Iterator[Breach]:
     for stray in snapshot.owners.strays:
         if _is_reserved(stray.owner):
             address = stray.frame << snapshot.geometry.page_shift
-            yield address, f"a page of {stray.owner} is not preserved"
+            yield address, f"page of {stray.owner} is not preserved"
 
 
 def _strays(snapshot: Snapshot) -> Iterator[Breach]:
     for stray in snapshot.owners.strays:
-        # The root has a rule of its own.
+        # The root is KHR-I005.
         if not _is_reserved(stray.owner) and stray.owner != "root":
             address = stray.frame << snapshot.geometry.page_shift
-            yield address, f"a page of {stray.owner} is not preserved"
+            yield address, f"page of {stray.owner} is not preserved"
 
 
 def _unowned(snapshot: Snapshot) -> Iterator[Breach]:
@@ -243,7 +243,7 @@ def _unowned(snapshot: Snapshot) -> Iterator[Breach]:
     if len(begins):
         address = int(begins[0]) << snapshot.geometry.page_shift
         count, total = int((ends - begins).sum()), snapshot.owners.page_count
-        yield address, f"the first of {count} preserved pages, of {total}, that nobody names"
+        yield address, f"{count} of {total} preserved pages have no owner; this is the first"
 
 
 COMPUTED: Mapping[str, Check] = {

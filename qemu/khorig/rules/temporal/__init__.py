@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rules over memory before and after."""
+"""Rules over memory at two stops."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the next kernel is booted with, against what was sealed."""
+"""Compares the next kernel's boot parameters with the sealed handover."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from khorig.rules.stop import Stop, decoded
 from khorig.rules.temporal.definitions import HANDOFF, SCRATCH_INHERITED
 from khorig.rules.temporal.record import Record
 
-HANDOFF_OWNER = "hand-off"  # what of the boot parameters names the handover
+HANDOFF_OWNER = "hand-off"  # fields of the boot parameters that point to the handover
 ARRAY_OWNER = "scratch array"
 
 
 @dataclass(frozen=True)
 class HandoffBytes:
-    """What names a handover, as it was at `entry`."""
+    """Bytes that point to a handover, as found at `entry`."""
 
     pieces: tuple[tuple[str, int, bytes], ...]  # owner, physical address, content
 
     def compare(self, stop: Stop) -> list[Finding]:
-        """One finding for each piece that is no longer what it was. Raises OutsideRam."""
+        """One finding per changed piece. Raises OutsideRam."""
         findings = []
         for owner, address, before in self.pieces:
             now = read_bytes(stop.memory, address, len(before))
             if now != before:
-                what = f"the {owner} was {before[:32].hex(' ')} at entry, is {now[:32].hex(' ')}"
+                what = f"{owner} changed: {before[:32].hex(' ')} at entry, now {now[:32].hex(' ')}"
                 findings.append(stop.finding(HANDOFF, what, address, owner))
         return findings
 
 
 def read_handoff_bytes(stop: Stop) -> HandoffBytes | None:
-    """None where the boot parameters name no handover that can be read."""
+    """None if the boot parameters point to no readable handover."""
     if stop.facts.parameters is None:
         return None
     try:
@@ -57,7 +57,7 @@ def read_handoff_bytes(stop: Stop) -> HandoffBytes | None:
 
 
 def check_handoff(stop: Stop, before: Record) -> list[Finding]:
-    """The boot parameters lead to the very root and the very scratch areas that were sealed."""
+    """The boot parameters point to the sealed root and scratch areas."""
     return decoded(stop, HANDOFF, HANDOFF_OWNER, lambda: _check_handoff(stop, before))
 
 
@@ -67,7 +67,7 @@ def _check_handoff(stop: Stop, before: Record) -> list[Finding]:
         return stop.no_event(HANDOFF, "boot")
     handoff = find_handoff(stop.memory, stop.arch, parameters)
     if handoff is None:
-        what = f"the parameters at {parameters:#018x} carry no handover"
+        what = f"boot parameters at {parameters:#018x} have no handover"
         return [stop.finding(HANDOFF, what, parameters, HANDOFF_OWNER)]
     areas = read_scratch(stop.memory, handoff.scratch_array)
     return [*_compare_root(stop, before, handoff), *_compare_scratch(stop, before, handoff, areas)]
@@ -77,7 +77,7 @@ def _compare_root(stop: Stop, before: Record, handoff: Handoff) -> list[Finding]
     root = before.snapshot.root
     if handoff.root.value == root:
         return []
-    what = f"the root handed over is {handoff.root.value:#018x}, sealed was {root:#018x}"
+    what = f"root {handoff.root.value:#018x} in the boot parameters, sealed {root:#018x}"
     return [stop.finding(HANDOFF, what, handoff.root.address, HANDOFF_OWNER)]
 
 
@@ -87,18 +87,18 @@ def _compare_scratch(
     sealed = before.snapshot.scratch or ()
     if tuple(areas) == tuple(sealed):
         return []
-    what = f"the scratch array has {_list(areas)}, sealed with {_list(sealed)}"
+    what = f"scratch array has {_list(areas)}, sealed {_list(sealed)}"
     return [stop.finding(HANDOFF, what, handoff.scratch.value, ARRAY_OWNER)]
 
 
 def check_scratch(stop: Stop, before: Record) -> list[Finding]:
-    """The kernel uses the scratch areas that it was handed."""
+    """The kernel uses the scratch areas passed to it."""
     if stop.facts.memory is None:
         return stop.no_event(SCRATCH_INHERITED, "memory")
     areas, sealed = stop.facts.memory.scratch, before.snapshot.scratch or ()
     if tuple(areas) == tuple(sealed):
         return []
-    what = f"scratch is {_list(areas)}, handed over were {_list(sealed)}"
+    what = f"kernel uses scratch {_list(areas)}, handed over {_list(sealed)}"
     where = areas[0].begin if areas else None
     return [stop.finding(SCRATCH_INHERITED, what, where, "scratch")]
 

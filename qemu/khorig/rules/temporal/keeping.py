@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who may write to a page from one stop to a later one: the one answer for runs and for `diff`."""
+"""Which pages must not change from one stop to a later one; shared by runs and `diff`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from khorig.kho.snapshot import Snapshot
 
 
 class Span(enum.Enum):
-    """What lies between two stops."""
+    """The interval between two stops."""
 
-    JUMP = "from sealed to the first instruction of the next kernel, and on until all is restored"
-    LINUX_JUMP = "from the last word of a Linux's user space to the next kernel's first instruction"
-    LINUX_BOOT = "from sealed to where user space of the next kernel, a Linux, runs"
-    LINUX_RUN = "in a Linux, from where its user space runs to the last word of that"
+    JUMP = "from sealed to the next kernel's first instruction, and until all is restored"
+    LINUX_JUMP = "from the last user space event of a Linux to the next kernel's first instruction"
+    LINUX_BOOT = "from sealed until user space of the next kernel, a Linux, runs"
+    LINUX_RUN = "in a Linux, from the first to the last user space event"
     GENERATION = "from one sealed handover to the next"
 
 
-# Linux serializes its sessions on the way down: their blocks, and of each file the description.
+# Linux serializes its sessions on the way down: their blocks and the file descriptions.
 _SERIALIZED_LATE = re.compile(r"LUO( sessions| shared state|/[^/]+ files|/[^/]+/0x[0-9a-f]+)?")
-# What Linux's test module and its orchestrator give back once they have restored it.
+# Freed by Linux's test module and LUO after the restore.
 _GIVEN_BACK = re.compile(r"kho_test (folio|array|chunk)|LUO.*")
 _HELD = re.compile(r"LUO/.* folio")  # by the rig's user space, until the next jump
-# What is written once and then only handed on.
+# Written once, then only handed on.
 _CONSTANT = re.compile(
     r"khorig/archive|khorig/stores/(blocks|generation-.*)( chunk)?|block|" + RESERVED_OWNER + ".*"
 )
 
-# What a Linux and the rig's user space write once, before the first stop.
+# Written once by a Linux and the rig's user space, before the first stop.
 _WRITTEN_ONCE = re.compile(
     rf"memblock|kho_test.*|kexec-metadata|{FRAGMENT_OWNER}|{RESERVED_OWNER}.*"
 )
@@ -53,17 +53,17 @@ _STAYS: Mapping[Span, Callable[[str], bool]] = {
 
 
 def pages_that_stay(snapshot: Snapshot, span: Span, is_complete: bool = True) -> Int64Array:
-    """The frames of the preserved pages that nobody may write to in a span, ascending. Unless a
-    snapshot `is_complete`, pages may be nobody's because their owner is serialized later."""
+    """Frames of the preserved pages that must not change in a span, ascending. Unless the snapshot
+    `is_complete`, pages may be unowned because their owner is serialized later."""
     frames = snapshot.owners.pages_where(_STAYS[span])
     if span in (Span.GENERATION, Span.LINUX_RUN):
         return frames
     if span is not Span.JUMP and not (is_complete and _knows_all_files(snapshot)):
         return frames
-    return _with_nobodys(snapshot, frames)
+    return _with_unowned(snapshot, frames)
 
 
-def _with_nobodys(snapshot: Snapshot, frames: Int64Array) -> Int64Array:
+def _with_unowned(snapshot: Snapshot, frames: Int64Array) -> Int64Array:
     begins, ends = snapshot.owners.unowned
     if not len(begins):
         return frames
@@ -72,8 +72,8 @@ def _with_nobodys(snapshot: Snapshot, frames: Int64Array) -> Int64Array:
 
 
 def _knows_all_files(snapshot: Snapshot) -> bool:
-    """Whether no session has files of a kind that is not decoded: the pages of such a file are
-    nobody's, and may be serialized late or given back."""
+    """Whether all session files are of a decoded type: pages of other files are unowned, and may be
+    serialized late or freed."""
     luo = snapshot.linux.luo
     if luo is None:
         return True

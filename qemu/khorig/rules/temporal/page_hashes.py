@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Hashes of pages: what is kept of memory from one stop to the next."""
+"""Page hashes, kept from one stop to the next."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from khorig.kho.radix import Uint64Array
 from khorig.mem.formats.dump import DumpMemory
 from khorig.mem.memory import PhysicalMemory
 
-_CHUNK = 256 << 10  # bytes of memory that is looked at in one go
+_CHUNK = 256 << 10  # bytes hashed at a time
 
 
 @dataclass(frozen=True, eq=False)
 class PageHashes:
-    """XXH64 with seed 0 of each page, which is what the guest's ledger has, and XXH3 of each run of
-    adjacent pages, because one call for many pages is several times faster."""
+    """XXH64 (seed 0) of each page, as in the guest's ledger, and XXH3 of each run of adjacent
+    pages: one call for many pages is several times faster."""
 
     frames: Int64Array  # ascending, each once
     values: Uint64Array  # parallel to `frames`
     runs: tuple[int, ...] = ()
 
     def select(self, mask: BoolArray) -> PageHashes:
-        """Those of the pages where `mask` (parallel to `frames`) is true, without runs."""
+        """The pages where `mask` (parallel to `frames`) is true, without runs."""
         return PageHashes(self.frames[mask], self.values[mask])
 
     def among(self, frames: Int64Array) -> PageHashes:
-        """Those of the pages that are among `frames`, without runs."""
+        """The pages in `frames`, without runs."""
         return self.select(np.isin(self.frames, frames))
 
     def differing(self, other: PageHashes) -> Int64Array:
-        """The frames whose hashes differ. Both must be of the same frames."""
+        """Frames whose hashes differ. Both must have the same frames."""
         changed: BoolArray = self.values != other.values
         return self.frames[changed]
 
@@ -73,7 +73,7 @@ def hash_pages(memory: PhysicalMemory, frames: Int64Array, geometry: Geometry) -
 
 
 def are_unchanged(memory: PhysicalMemory, before: PageHashes, geometry: Geometry) -> bool:
-    """Whether all pages are as they were. Raises OutsideRam."""
+    """Whether no page changed. Raises OutsideRam."""
     if not before.runs:
         return not len(before.differing(hash_pages(memory, before.frames, geometry)))
     now = tuple(map(xxhash.xxh3_64_intdigest, _runs_of(memory, before.frames, geometry)))
@@ -117,7 +117,7 @@ def hash_all(memory: DumpMemory, geometry: Geometry) -> AllHashes:
 
 
 def _used_pages(view: memoryview, size: int) -> list[int]:
-    """The places of the pages that are not zero."""
+    """Indices of the non-zero pages."""
     words = np.frombuffer(view, dtype=np.uint64)
     if not words.any():
         return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compares pages with what they were at an earlier stop."""
+"""Compares pages with an earlier stop."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _OTHERS = 6  # further pages named
 
 @dataclass(frozen=True, eq=False)
 class Before:
-    """Pages as they were at an earlier stop."""
+    """Pages at an earlier stop."""
 
     generation: int
     at: str
     hashes: PageHashes
-    snapshot: Snapshot  # tells the owners
+    snapshot: Snapshot  # for the owners
     copies: Mapping[int, bytes] = field(default_factory=dict)  # of some pages, by frame
 
     @staticmethod
@@ -35,19 +35,19 @@ class Before:
 
 
 def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
-    """One finding when pages are not as before: the lowest page, its owner, both hashes, its bytes,
-    and which others there are. Raises OutsideRam."""
+    """One finding if pages changed: the lowest page, its owner, both hashes, its bytes, and the
+    other pages. Raises OutsideRam."""
     hashes = before.hashes
     geometry = before.snapshot.geometry
     if are_unchanged(stop.memory, hashes, geometry):
         return []
     now = hash_pages(stop.memory, hashes.frames, geometry)
     changed = hashes.differing(now).tolist()
-    if not changed:  # other bytes a moment ago: something still writes to them
-        return [stop.finding(rule, "preserved memory changes while the guest waits")]
+    if not changed:  # they differed a moment ago
+        return [stop.finding(rule, "preserved memory is being written while the guest is stopped")]
     frame = changed[0]
     address = frame << geometry.page_shift
-    when = f"at {stop.at}" if stop.at else "when trouble was reported"
+    when = f"at {stop.at}" if stop.at else "when the guest reported an error"
     what = (
         f"page {address:#018x} changed: hash {hashes.of(frame):#018x} at {before.at} in generation "
         f"{before.generation}, {now.of(frame):#018x} {when} in generation {stop.generation}"
@@ -55,8 +55,8 @@ def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
     content = read_bytes(stop.memory, address, geometry.page_size)
     evidence = list(describe_change(address, before.copies.get(frame), content))
     if len(changed) > 1:
-        noun = "other page differs" if len(changed) == 2 else "other pages differ"
-        evidence.append(f"{len(changed) - 1} {noun} as well:")
+        noun = "page" if len(changed) == 2 else "pages"
+        evidence.append(f"{len(changed) - 1} more changed {noun}:")
         evidence += [
             f"  {other << geometry.page_shift:#018x} {before.snapshot.describe(other)}"
             for other in changed[1 : 1 + _OTHERS]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is kept of a machine's memory from a stop on: hashes and copies, never views."""
+"""Hashes and copies of memory taken at a stop; never views."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from khorig.mem.formats.dump import DumpMemory
 from khorig.mem.memory import PhysicalMemory, read_bytes
 from khorig.rules.temporal.page_hashes import AllHashes, PageHashes, hash_all, hash_pages
 
-_MAX_COPIES = 2048  # pages: structure is small, and its bytes are what people want to see
+_MAX_COPIES = 2048  # pages; structure is small, and its bytes are useful evidence
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A handover at one stop. `snapshot.memory` is the machine's, which goes on: what a record says
-    of content is in `hashes`, `node_hashes` and `copies`."""
+    """A handover at one stop. `snapshot.memory` is live and changes later; the content at the stop
+    is in `hashes`, `node_hashes` and `copies`."""
 
     generation: int
     at: str
     snapshot: Snapshot
     hashes: PageHashes  # of every preserved page
-    node_hashes: PageHashes  # of the tracker's nodes, which nobody preserves
+    node_hashes: PageHashes  # of the tracker's nodes, which are not preserved
     copies: Mapping[int, bytes]  # by frame: root, fragments and nodes
 
 
 def take_record(generation: int, at: str, snapshot: Snapshot) -> Record:
-    """Hashes everything that is handed over. Raises OutsideRam."""
+    """Hashes the whole handover. Raises OutsideRam."""
     memory, geometry = snapshot.memory, snapshot.geometry
     fragments = [f.address >> geometry.page_shift for f in snapshot.handover.fragments]
     structure = [*snapshot.node_frames.tolist(), *fragments]
@@ -51,15 +51,15 @@ def _page(memory: PhysicalMemory, frame: int, shift: int) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class FullRecord:
-    """All of memory in a Linux that is about to jump, which does not name what it hands over."""
+    """All of memory of a Linux about to jump, which does not report its handover."""
 
     generation: int
     at: str
-    snapshot: Snapshot | None  # what a scan of memory found of its handover
+    snapshot: Snapshot | None  # its handover, if a scan found one
     hashes: AllHashes  # of pages of the snapshot's size
 
     def taken_again(self, memory: DumpMemory) -> FullRecord:
-        """The same with the hashes that memory has now."""
+        """The same record with current hashes."""
         return take_full_record(self.generation, self.at, memory, self.snapshot)
 
 

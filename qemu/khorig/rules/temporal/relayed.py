@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a kernel in between must hand on untouched."""
+"""Foreign state that an intermediate kernel must pass on unchanged."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from khorig.rules.temporal.definitions import BLOCKS_RELAYED, SUBTREES_RELAYED
 from khorig.rules.temporal.page_hashes import PageHashes
 from khorig.rules.temporal.record import Record
 
-_OWN = (METADATA_PATH.lstrip("/"), "memblock")  # what khorig reads and writes anew
+_OWN = (METADATA_PATH.lstrip("/"), "memblock")  # rewritten by khorig
 _ORDER_BITS = 6
 
 
 def relayed_pages(arrived: Record, sealed: Record) -> PageHashes:
-    """The hashes of the pages that arrived and are handed on. By chance khorig may write its own
-    pages where those of the kernel before it were; they do not count."""
+    """Hashes of the incoming pages that are handed on, without pages that khorig reuses for its own
+    state."""
     shift = arrived.snapshot.geometry.page_shift
     own = [blob.begin for name, blob in _links(arrived.snapshot).items() if name in _OWN]
     anew = [address >> shift for address in (arrived.snapshot.root, *own)]
@@ -34,13 +34,13 @@ def relayed_pages(arrived: Record, sealed: Record) -> PageHashes:
 
 
 def check_subtrees(stop: Stop, arrived: Record, sealed: Record) -> list[Finding]:
-    """Every subtree that arrived and is not khorig's own leaves as it came."""
+    """Every foreign subtree is handed on unchanged."""
     leaving = _links(sealed.snapshot)
     findings = []
     for name, blob in _links(arrived.snapshot).items():
         found = leaving.get(name)
         if name not in _OWN and found != blob:
-            what = f"subtree '{name}' came as {blob} and leaves as {found or 'nothing'}"
+            what = f"subtree '{name}' arrived as {blob}, handed on as {found or 'nothing'}"
             findings.append(stop.finding(SUBTREES_RELAYED, what, blob.begin, name))
     return findings
 
@@ -54,13 +54,12 @@ def _links(snapshot: Snapshot) -> dict[str, PhysRange]:
         try:
             links[path.lstrip("/")] = read_link(node, path, root.address).blob
         except DecodeError:
-            continue  # a static rule has it
+            continue  # reported by a static rule
     return links
 
 
 def check_blocks(stop: Stop, arrived: Record, sealed: Record) -> list[Finding]:
-    """Every block that arrived and is not khorig's own leaves with its order: a kernel restores a
-    block by the order that it was given."""
+    """Every foreign block is handed on with its order."""
     before = _keys(arrived.snapshot.handover.blocks)
     after = _keys(sealed.snapshot.handover.blocks)
     shift = stop.geometry.page_shift
@@ -69,7 +68,7 @@ def check_blocks(stop: Stop, arrived: Record, sealed: Record) -> list[Finding]:
         owner = arrived.snapshot.owners.name(frame)
         if owner == ROOT_OWNER or any(own in owner for own in _OWN):
             continue
-        what = f"block {frame << shift:#018x} of order {order} arrived and is not handed on"
+        what = f"block {frame << shift:#018x} of order {order} is not handed on"
         return [stop.finding(BLOCKS_RELAYED, what, frame << shift, owner)]
     return []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a kernel has taken back into use, against what was sealed."""
+"""Compares restored blocks with the sealed ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = 5  # frames shown
 
 
 def check_blocks(stop: Stop, before: Record) -> list[Finding]:
-    """Every block is in use again, with the order that it was preserved with."""
+    """Every block is allocated with its preserved order."""
     if stop.facts.memory is None:
         return stop.no_event(BLOCKS_RESTORED, "memory")
     return decoded(stop, BLOCKS_RESTORED, "frame table", lambda: _check_blocks(stop, before))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The memory of UEFI's runtime services: nobody in the chain may write to it."""
+"""UEFI runtime services memory, which no kernel may write."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FIRMWARE_OWNER = "firmware"
 
 
 class RuntimeServices:
-    """Hashes the regions that the first generation names, at every stop from then on."""
+    """Hashes the regions reported by the first generation at every later stop."""
 
     def __init__(self) -> None:
         self._regions: tuple[PhysRange, ...] = ()
         self._hashes: dict[PhysRange, tuple[int, ...]] = {}  # of each page
-        self._named: set[int] = set()  # generations that have said where the regions are
+        self._named: set[int] = set()  # generations that reported the regions
 
     def take(self, event: GuestEvent) -> list[Finding]:
-        """Takes in a `firmware` event. Later generations must name the same regions. Raises
+        """Processes a `firmware` event. Later generations must report the same regions. Raises
         EventFieldError."""
         if event.kind != "firmware":
             return []
@@ -33,23 +33,21 @@ class RuntimeServices:
             self._regions = regions
         if regions == self._regions:
             return []
-        what = f"regions are {_list(regions)}, the first generation said {_list(self._regions)}"
+        what = f"regions {_list(regions)}, the first generation had {_list(self._regions)}"
         return [Finding(RUNTIME_SERVICES, what, generation=event.generation)]
 
     def check(self, stop: Stop) -> list[Finding]:
-        """What a kernel of the rig is held to: the regions are what they were, and it has found them
-        by the time that it restores or seals."""
+        """For a khorig kernel: the regions are unchanged, and reported before `restored` and
+        `sealed`."""
         findings = self.compare(stop)
         due = stop.at in ("restored", "sealed") and stop.generation not in self._named
         if due or not self._regions:
-            findings.append(
-                stop.finding(RUNTIME_SERVICES, "there was no 'firmware' event before this stop")
-            )
+            findings.append(stop.finding(RUNTIME_SERVICES, "no 'firmware' event before this stop"))
         return findings
 
     def compare(self, stop: Stop) -> list[Finding]:
-        """One finding for each region that is no longer what it was when first looked at; it names the
-        first page that changed."""
+        """One finding per region changed since it was first hashed; names the first changed
+        page."""
         findings = []
         for region in self._regions:
             try:
@@ -62,7 +60,7 @@ class RuntimeServices:
                 changed = [n for n, (a, b) in enumerate(zip(found, wanted)) if a != b]
                 page = region.begin + (changed[0] << stop.geometry.page_shift)
                 what = (
-                    f"{region} was written to: page {page:#018x} has hash {found[changed[0]]:#018x}, "
+                    f"{region} was written: page {page:#018x} has hash {found[changed[0]]:#018x}, "
                     f"had {wanted[changed[0]]:#018x} ({len(changed)} of {len(found)} pages)"
                 )
                 findings.append(stop.finding(RUNTIME_SERVICES, what, page, FIRMWARE_OWNER))
@@ -81,7 +79,7 @@ def _regions(event: GuestEvent) -> tuple[PhysRange, ...]:
     what = "event 'firmware': 'runtime'"
     value = event.fields.get("runtime")
     if not isinstance(value, list) or not all(isinstance(v, list) and len(v) == 2 for v in value):
-        raise EventFieldError(f"{what} is {value!r}, expected a list of begin and size")
+        raise EventFieldError(f"{what} is {value!r}, expected a list of [begin, size]")
     return tuple(PhysRange(parse_address(v[0], what), parse_address(v[1], what)) for v in value)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The scenario `churn`, done again from the seed (docs/scenarios.md): what it preserved must be in
-the tree, and nothing else."""
+"""The scenario `churn`, recomputed from the seed (docs/scenarios.md): the tree must contain exactly
+its blocks."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def expected_model(seed: int, operations: int) -> Pages:
 
 
 def check_churn(stop: Stop, sealed: Record) -> list[Finding]:
-    """The guest's model is the one the seed decides, and the tree has exactly its blocks."""
+    """The guest's model matches the seed, and the tree has exactly its blocks."""
     model = sealed.snapshot.scenario.churn
     if model is None:
-        return [stop.finding(SCENARIO, "there is no readable store 'churn'")]
+        return [stop.finding(SCENARIO, "no readable store 'churn'")]
     operations = number_option(stop.spec, "operations", _DEFAULT_OPERATIONS)
     expected = expected_model(stop.spec.seed + stop.generation, operations)
     region = PhysRange(model.region, CHURN_PAGES << stop.geometry.page_shift)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The tree of fragments of the scenario `recursion`, built again from the seed (docs/scenarios.md)
-and compared node by node."""
+"""The fragment tree of the scenario `recursion`, recomputed from the seed (docs/scenarios.md) and
+compared node by node."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from khorig.rules.temporal.record import Record
 _PATH = KHORIG_PATH + "/tree"
 _COMPATIBLE = "khorig-tree-v1"
 _DEFAULT_COUNT = 1200
-_SPINE = 12  # fragments that hang one from the other
+_SPINE = 12  # fragments in a chain
 _MAX_CHILDREN = 8
-_MAX_LEVEL = 24  # the root of this tree lies on level 1
+_MAX_LEVEL = 24  # the root of this tree is on level 1
 _PAYLOAD_LIMIT = 1024  # bytes, exclusive
 _MOST = 6  # findings
 
 
 @dataclass(frozen=True)
 class ExpectedTree:
-    """Who hangs from whom."""
+    """Children and paths of all fragments."""
 
     children: tuple[tuple[int, ...], ...]  # by number, ascending
-    paths: tuple[str, ...]  # where each hangs in the handover
+    paths: tuple[str, ...]  # of each fragment in the handover
 
 
 def expected_tree(seed: int, count: int) -> ExpectedTree:
-    """The tree of `count` fragments that the seed decides."""
+    """The tree of `count` fragments for a seed."""
     random = RandomStream("recursion", seed)
     children: list[list[int]] = [[] for _ in range(count)]
     levels = [1] * count
@@ -58,15 +58,14 @@ def expected_payload(seed: int, number: int) -> bytes:
 
 
 def check_fragment_tree(stop: Stop, sealed: Record) -> list[Finding]:
-    """Every fragment of the tree is where the seed puts it and holds what the seed says, and there
-    is none besides."""
+    """Every fragment is at its place with its content, and there are no others."""
     tree = expected_tree(stop.spec.seed, number_option(stop.spec, "fragments", _DEFAULT_COUNT))
     found = {f.path: f for f in sealed.snapshot.handover.fragments}
     findings: list[Finding] = []
     for number, path in enumerate(tree.paths):
         fragment = found.pop(path, None)
         if fragment is None:
-            what = f"fragment {number} is missing; expected at {path}"
+            what = f"fragment {number} missing, expected at {path}"
             findings.append(stop.finding(SCENARIO, what, owner=f"fragment {path}"))
         else:
             findings += _compare(stop, fragment, number, tree.children[number])
@@ -74,7 +73,7 @@ def check_fragment_tree(stop: Stop, sealed: Record) -> list[Finding]:
             return findings
     for path, fragment in found.items():
         if path.startswith(_PATH):
-            what = f"fragment {path} is not in the tree that the seed decides"
+            what = f"unexpected fragment {path}"
             findings.append(stop.finding(SCENARIO, what, fragment.address, f"fragment {path}"))
     return findings[:_MOST]
 

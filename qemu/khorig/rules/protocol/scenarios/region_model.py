@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A region of pages in which a scenario preserves and gives back blocks at random: one byte per page
-(docs/scenarios.md), done again from the seed and held against guest and tree."""
+"""Model of a region in which a scenario preserves and unpreserves random blocks: one byte per page
+(docs/scenarios.md), recomputed from the seed and compared with guest and tree."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pages = npt.NDArray[np.uint8]
 
 
 def toggle_block(pages: bytearray, at: int, order: int) -> None:
-    """Gives back the block that starts at page `at`; preserves one where nothing is preserved; else
+    """Unpreserves the block at page `at`, or preserves it if none of its pages is preserved; else
     does nothing."""
     size = 1 << order
     if pages[at] == 1 + order:
@@ -36,18 +36,18 @@ def compare_pages(
     store: str,
     found: tuple[int, Pages],
     expected: Pages,
-    whose: Callable[[int], str] = lambda page: "",
+    label: Callable[[int], str] = lambda page: "",
 ) -> list[Finding]:
-    """The guest's model, address and bytes, is the one the seed decides. `whose` says more about a
-    page of the region."""
+    """The guest's model, address and bytes, matches the seed. `label` describes a page of the
+    region."""
     region, pages = found
     wrong = np.flatnonzero(pages != expected)
     if not len(wrong):
         return []
     page = int(wrong[0])
     what = (
-        f"page {page} of the region{whose(page)} is {int(pages[page]):#04x} in the guest's model, "
-        f"{int(expected[page]):#04x} by the seed ({len(wrong)} pages differ)"
+        f"page {page} of the region{label(page)}: {int(pages[page]):#04x} in the guest's model, "
+        f"expected {int(expected[page]):#04x} ({len(wrong)} pages differ)"
     )
     address = region + (page << stop.geometry.page_shift)
     return [stop.finding(SCENARIO, what, address, f"khorig/stores/{store}")]
@@ -56,7 +56,7 @@ def compare_pages(
 def compare_blocks(
     stop: Stop, sealed: Record, kind: str, area: PhysRange, wanted: Blocks
 ) -> list[Finding]:
-    """The tree has exactly the `wanted` blocks in `area`; `kind` is what to call one."""
+    """The tree has exactly the `wanted` blocks in `area`; `kind` is their printed name."""
     shift = stop.geometry.page_shift
     blocks = sealed.snapshot.handover.blocks
     inside = blocks.select(blocks.touching([area], shift))
@@ -64,14 +64,14 @@ def compare_blocks(
     expected = set(zip(wanted.frames.tolist(), wanted.orders.tolist()))
     findings = []
     for text, odd in (
-        ("is preserved, though it was given back", tracked - expected),
-        ("is not preserved, though it should be", expected - tracked),
+        ("is preserved, expected unpreserved", tracked - expected),
+        ("is not preserved, expected preserved", expected - tracked),
     ):
         if odd:
             frame, order = min(odd)
             what = (
-                f"{kind} {frame << shift:#018x} of order {order} {text}: an update of the tracker "
-                f"was lost ({len(odd)} of {len(expected)})"
+                f"{kind} {frame << shift:#018x} of order {order} {text}: lost tracker update "
+                f"({len(odd)} of {len(expected)} blocks)"
             )
             owner = sealed.snapshot.owners.name(frame) or kind
             findings.append(stop.finding(SCENARIO, what, frame << shift, owner))

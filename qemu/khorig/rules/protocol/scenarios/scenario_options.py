@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Options of the guest's command line that a scenario reads."""
+"""Scenario options on the guest's command line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from khorig.guest.spec import RunSpec
 
 
 def number_option(spec: RunSpec, name: str, default: int) -> int:
-    """The value of `name=` in a run's extra options, `default` without one or when it is no
-    number (the guest ends such a run itself)."""
+    """The value of `name=` in a run's extra options; `default` if absent or not a number, which the
+    guest itself refuses."""
     value = default
     for option in spec.extra_options:
         key, _, text = option.partition("=")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The scenario `storm`, done again from the seed (docs/scenarios.md): whatever order the CPUs came
-in, what each of them did must have come to this."""
+"""The scenario `storm`, recomputed from the seed (docs/scenarios.md). The result does not depend on
+the order of the CPUs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from khorig.rules.protocol.scenarios.scenario_options import number_option
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record
 
-MAX_CPUS = 64  # that a kernel uses
+MAX_CPUS = 64  # supported by the kernel
 _PATH = KHORIG_PATH + "/storm"
 _COMPATIBLE = "khorig-storm-v1"
 _CPU_COMPATIBLE = "khorig-storm-cpu-v1"
 _SLOT_COMPATIBLE = "khorig-storm-slot-v1"
 _DEFAULT_OPERATIONS = 4000
-_GROUP = 8  # pages that belong to one CPU
-_KINDS = 16  # one in so many steps writes a fragment
+_GROUP = 8  # adjacent pages of one CPU
+_KINDS = 16  # one step in 16 writes a fragment
 _ORDERS = 4
 _SLOTS = 8
 _MOST = 6  # findings
@@ -45,19 +45,19 @@ _MOST = 6  # findings
 
 @dataclass(frozen=True, eq=False)
 class ExpectedStorm:
-    """What all steps of one generation come to."""
+    """State after all steps of one generation."""
 
     pages: Pages  # one byte per page of the region
     versions: tuple[dict[int, int], ...]  # of each CPU: the last version in each slot
 
 
 def expected_storm(seed: int, generation: int, cpus: int, operations: int) -> ExpectedStorm:
-    """Every CPU has its own pages and slots, so the result does not depend on their order."""
+    """Every CPU has its own pages and slots: the result does not depend on their order."""
     pages = bytearray(STORM_PAGES)
     versions = []
     for cpu in range(cpus):
         random = RandomStream("storm", seed + generation * MAX_CPUS + cpu)
-        # No step takes more numbers than four.
+        # A step takes at most four numbers.
         numbers = iter(random.take(4 * operations).tolist())
         groups = (STORM_PAGES // _GROUP - cpu + cpus - 1) // cpus
         slots: dict[int, int] = {}
@@ -75,14 +75,14 @@ def expected_storm(seed: int, generation: int, cpus: int, operations: int) -> Ex
 
 
 def check_storm(stop: Stop, sealed: Record) -> list[Finding]:
-    """The guest's model is the one the seed decides, the tree has exactly its blocks and the contended
-    pages that were not released, and each CPU's fragments are those that it wrote last."""
+    """The guest's model matches the seed, the tree has exactly its blocks and the contended pages
+    not released, and each CPU's fragments are the last ones written."""
     model = sealed.snapshot.scenario.storm
     if model is None:
-        return [stop.finding(SCENARIO, "there is no readable store 'storm'")]
+        return [stop.finding(SCENARIO, "no readable store 'storm'")]
     cpus = min(stop.spec.smp, MAX_CPUS)
     if model.cpus != cpus:
-        return [stop.finding(SCENARIO, f"{model.cpus} CPUs took part, expected were {cpus}")]
+        return [stop.finding(SCENARIO, f"{model.cpus} CPUs took part, expected {cpus}")]
     operations = number_option(stop.spec, "operations", _DEFAULT_OPERATIONS)
     expected = expected_storm(stop.spec.seed, stop.generation, cpus, operations)
     findings = compare_pages(
@@ -90,7 +90,7 @@ def check_storm(stop: Stop, sealed: Record) -> list[Finding]:
         "storm",
         (model.region, model.pages),
         expected.pages,
-        lambda page: f", CPU {page // _GROUP % cpus}'s,",
+        lambda page: f" (CPU {page // _GROUP % cpus})",
     )
     shift = stop.geometry.page_shift
     for kind, begin, count, wanted in (
@@ -122,12 +122,12 @@ def _compare_fragments(stop: Stop, sealed: Record, expected: ExpectedStorm) -> l
     for path, (compatible, values, links) in wanted.items():
         fragment = found.pop(path, None)
         if fragment is None:
-            what = f"fragment {path} is missing, or was linked before it was finished"
+            what = f"fragment {path} missing, or linked before it was finished"
             findings.append(stop.finding(SCENARIO, what, owner=f"fragment {path}"))
         else:
             findings += _compare_fragment(stop, fragment, compatible, values, links)
     for path, fragment in found.items():
-        what = f"fragment {path} is not one that the seed decides"
+        what = f"unexpected fragment {path}"
         findings.append(stop.finding(SCENARIO, what, fragment.address, f"fragment {path}"))
     return findings
 
