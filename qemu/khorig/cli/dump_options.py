@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
@@ -59,11 +60,17 @@ class _Unreadable(click.ClickException):
         click.echo(f"khorig: {self.message}", err=True)
 
 
+def _show_progress(done: int, total: int) -> None:
+    """How much of a compressed file is unpacked, on a terminal."""
+    if sys.stderr.isatty():
+        click.echo(f"\runpacking {done * 100 // total:3} %", nl=done == total, err=True)
+
+
 def opened(path: Path, machine: str | None) -> Dump:
     """The dump. Ends the verb with status 2 when the file is none."""
     if machine is not None and machine not in {m.name for m in MACHINES}:
         raise unknown("machine", machine, [m.name for m in MACHINES])
     try:
-        return open_memory(path, machine)
+        return open_memory(path, machine, _show_progress)
     except UnreadableDump as error:
         raise _Unreadable(str(error)) from error

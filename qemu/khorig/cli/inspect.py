@@ -107,15 +107,17 @@ def _nothing(source: object, error: Exception, as_json: bool, dts: bool) -> int:
     from khorig.kho.snapshot import NoHandover
     from khorig.mem.formats import Dump
     from khorig.out.inspect.document import candidate_document
+    from khorig.out.inspect.absent import looked_lines, needed_lines
     from khorig.out.inspect.foreign import foreign_lines
-    from khorig.out.inspect.summary import candidate_line, dump_lines
+    from khorig.out.inspect.summary import candidate_line, dump_lines, labelled
 
     assert isinstance(error, NoHandover) and isinstance(source, Dump)
     if as_json:
         candidates = [candidate_document(c) for c in error.candidates]
-        click.echo(
-            json.dumps({"schema": 1, "error": str(error), "candidates": candidates}, indent=1)
-        )
+        document = {"schema": 1, "error": str(error), "candidates": candidates}
+        if error.found:
+            document["looked"] = list(looked_lines(error.found))
+        click.echo(json.dumps(document, indent=1))
         return exit_codes.USAGE
     click.echo("\n".join(dump_lines(source, source.arch)))
     for candidate in error.candidates:
@@ -123,5 +125,11 @@ def _nothing(source: object, error: Exception, as_json: bool, dts: bool) -> int:
         if candidate.handover is None:
             for line in foreign_lines(source.memory, candidate.address, dts):
                 click.echo(f"            {line}")
+    if error.found:
+        for label, lines in (
+            ("looked for", looked_lines(error.found)),
+            ("needed", needed_lines()),
+        ):
+            click.echo("\n".join(labelled(label, list(lines))))
     click.echo(f"khorig: {error}", err=True)
     return exit_codes.USAGE

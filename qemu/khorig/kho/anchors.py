@@ -44,6 +44,7 @@ class Findings:
 
     anchors: tuple[Anchor, ...]
     roots: tuple[int, ...]  # addresses of FDTs at page starts that call themselves kho-...
+    looked_at: int = 0  # bytes, all that the file has
 
 
 class _Scanner:
@@ -86,15 +87,15 @@ class _Scanner:
 def scan(memory: DumpMemory) -> Findings:
     """Looks at everything that the file has bytes for. Raises nothing for what is in memory."""
     scanner = _Scanner(memory)
-    looked_at = 0  # bytes
+    looked_at = forgotten = 0  # bytes
     for begin, view in _chunks(memory):
         scanner.look(begin, view)
         looked_at += len(view)
         del view
-        if looked_at >= _CHUNK:
+        if looked_at >= forgotten + _CHUNK:
             memory.forget()
-            looked_at = 0
-    return Findings(tuple(scanner.anchors), tuple(scanner.roots))
+            forgotten = looked_at
+    return Findings(tuple(scanner.anchors), tuple(scanner.roots), looked_at)
 
 
 def _chunks(memory: DumpMemory) -> Iterator[tuple[int, memoryview]]:

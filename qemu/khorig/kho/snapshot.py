@@ -37,11 +37,15 @@ from khorig.mem.memory import PhysRange
 
 
 class NoHandover(Error):
-    """Memory without a handover that can be read; `candidates` is what looked like one."""
+    """Memory without a handover that can be read; `candidates` is what looked like one, and
+    `found` what a look at all of memory found."""
 
-    def __init__(self, why: str, candidates: tuple[Candidate, ...] = ()) -> None:
+    def __init__(
+        self, why: str, candidates: tuple[Candidate, ...] = (), found: Findings | None = None
+    ) -> None:
         super().__init__(why)
         self.candidates = candidates
+        self.found = found
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +146,9 @@ def find_snapshot(dump: Dump, root: int | None = None, generation: int | None = 
     elif dump.run and dump.run.root is not None and root is None:
         candidates.sort(key=lambda c: c.address != dump.run.root if dump.run else False)
     if not candidates:
-        raise NoHandover("no root of a handover: none is named, and no page starts with one")
+        raise NoHandover(
+            "no KHO root: no boot parameters name one and no page holds a kho-* FDT", (), found
+        )
     if candidates[0].handover is None:
         raise NoHandover(f"no handover can be read: {candidates[0].error}", tuple(candidates))
     return _read(dump, tuple(candidates), candidates[0].handover, found)

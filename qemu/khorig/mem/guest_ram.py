@@ -10,7 +10,7 @@ from typing import Sequence
 from khorig.mem.errors import Error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RamRegion:
     """A run of guest RAM that is contiguous both in the guest and in the backing file; bytes."""
 

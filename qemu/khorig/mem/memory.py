@@ -11,7 +11,7 @@ from khorig.mem.errors import DecodeError
 from khorig.mem.guest_ram import GuestRam, OutsideGuestRam
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class PhysRange:
     """`size` bytes from `begin`. Python's integers do not wrap, so neither does a range."""
 

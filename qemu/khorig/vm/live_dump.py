@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from khorig.mem.formats import Dump, UnreadableDump, open_dump
+from khorig.mem.formats.unpacked import Progress, no_progress
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 from khorig.vm.qmp import Qmp
@@ -21,11 +22,11 @@ _DUMP_S = 600.0
 _NAME = "khorig"  # of the file, in QEMU
 
 
-def open_memory(path: Path, machine: str | None = None) -> Dump:
+def open_memory(path: Path, machine: str | None = None, progress: Progress = no_progress) -> Dump:
     """Opens a file that holds memory (khorig.mem.formats.open_dump), or the memory of the machine
     behind a QMP socket. Raises UnreadableDump; KeyError for a machine that is not known."""
     if not is_monitor(path):
-        return open_dump(path, machine)
+        return open_dump(path, machine, progress)
     with dump_machine(path) as file:
         dump = open_dump(Path(f"/proc/self/fd/{file.fileno()}"), machine)
     return replace(dump, path=path, format="machine that runs")

@@ -193,6 +193,21 @@ def write_flattened(path: Path, ram: GuestRam, facts: Mapping[str, Any]) -> None
     path.write_bytes(result + struct.pack(">qq", -1, -1))
 
 
+def write_lime(path: Path, ram: GuestRam, facts: Mapping[str, Any]) -> None:
+    """An image of LiME: a header before each range."""
+    pages = used_pages(ram)
+    pieces: dict[int, bytes] = {}
+    at = 0
+    for region in ram.regions:
+        pieces[at] = struct.pack("<4sIQQ8x", b"EMiL", 1, region.gpa, region.end - 1)
+        at += 32
+        for frame, page in pages.items():
+            if region.gpa <= frame << 12 < region.end:
+                pieces[at + (frame << 12) - region.gpa] = page
+        at += region.size
+    _sparse(path, at, pieces)
+
+
 Writer = Callable[[Path, GuestRam, Mapping[str, Any]], None]
 WRITERS: Mapping[str, Writer] = {
     "image": write_raw,

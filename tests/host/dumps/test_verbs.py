@@ -77,11 +77,18 @@ def test_status(verb: Verb, tmp_path: Path) -> None:
 
 
 def test_no_handover(verb: Verb, tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_text("no dump\n" * 1000)
+    path = tmp_path / "image"
+    path.write_bytes(bytes(1 << 20))
     for name in ("inspect", "check"):
         status, _, err = verb(name, path)
-        assert status == 2 and "no root of a handover" in err
+        assert status == 2 and "no KHO root" in err and len(err.splitlines()) == 1
+    status, out, _ = verb("inspect", path)
+    for place in ("setup_data", "boot_params", "/chosen", "page starts", "1 MiB"):
+        assert place in out, place
+    for need in ("CONFIG_KEXEC_HANDOVER", "kho=on", "finalize"):
+        assert need in out, need
+    status, out, _ = verb("inspect", path, "--json")
+    assert any("setup_data" in line for line in json.loads(out)["looked"])
     path.write_bytes(b"\x7fELF")
     status, _, err = verb("check", path)
     assert status == 2 and str(path) in err

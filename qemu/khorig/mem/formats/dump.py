@@ -54,6 +54,7 @@ class Dump:
     release: str | None = None  # of the kernel that was running, where the file names it
     run: RunFacts | None = None
     lacks_crash_kernel: bool = False  # Linux wrote it, without the memory of its crash kernel
+    vmcoreinfo: bytes = b""  # Linux's description of itself, where the file has it
 
     def __enter__(self) -> Dump:
         return self

@@ -14,6 +14,7 @@ from typing import Iterator, NamedTuple, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from khorig.mem.formats.elf_core import printable
 from khorig.mem.formats.page_packing import PACKED, PageUnpacker
 from khorig.mem.formats.segments import MAX_SEGMENTS, merged
 from khorig.mem.formats.source import Source
@@ -63,14 +64,18 @@ class KdumpMemory:
         self._source = source
         header = _HEADER.unpack(source.view(0, _HEADER.size))
         _, version, names, _, _, block, sub_blocks, bitmap_blocks, pages = header
+        fields = [names[i : i + _MACHINE_FIELD].split(b"\0")[0] for i in range(0, 390, 65)]
+        # First of all: what follows the names lies elsewhere where words have 32 bits.
+        machine = printable(fields[4])
+        self.arch = _ARCHITECTURES.get(machine)
+        if machine and self.arch is None:
+            raise ValueError(f"kdump of machine {machine}: only x86_64 and arm64 can be read")
         if block not in (4096, 16384, 65536) or not sub_blocks or version < 3:
             raise ValueError(f"kdump version {version} with blocks of {block} bytes")
         self.page_shift = block.bit_length() - 1
         self._page_size: int = block
         self._unpacker = PageUnpacker(block)
-        fields = [names[i : i + _MACHINE_FIELD].split(b"\0")[0] for i in range(0, 390, 65)]
-        self.release = fields[2].decode("ascii", "replace")
-        self.arch = _ARCHITECTURES.get(fields[4].decode("ascii", "replace"))
+        self.release = printable(fields[2])
         facts = self._sub_header()
         if facts.split:
             raise ValueError(

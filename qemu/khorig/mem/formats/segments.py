@@ -10,7 +10,7 @@ from khorig.mem.formats.source import Source
 from khorig.mem.guest_ram import RamRegion
 from khorig.mem.memory import LeftOut, OutsideRam, PhysRange
 
-MAX_SEGMENTS = 4096
+MAX_SEGMENTS = 1 << 18  # makedumpfile -E cuts the memory of a server into some 100,000
 _MAX_ADDRESS = 1 << 52  # what the architectures can address
 _NOWHERE = RamRegion(0, 0, 0)
 

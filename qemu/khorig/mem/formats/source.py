@@ -7,8 +7,9 @@ import contextlib
 import errno
 import mmap
 import os
+import stat
 from pathlib import Path
-from typing import Iterator, Protocol
+from typing import IO, Iterator, Protocol
 
 from khorig.mem.formats.errors import UnreadableDump
 
@@ -55,18 +56,27 @@ def holes_left_out(descriptor: int, size: int) -> Iterator[Extent]:
 class MappedFile:
     """A file, mapped."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises UnreadableDump, also for an empty file."""
+    def __init__(self, path: Path, file: IO[bytes] | None = None) -> None:
+        """Opens `path`, or takes `file` over, which was made of it and may have no name. Raises
+        UnreadableDump, also for an empty file and for what cannot be mapped."""
+        self._file = -1
         try:
-            with path.open("rb") as file:
-                self._size = os.fstat(file.fileno()).st_size
-                if not self._size:
-                    raise UnreadableDump(path, "the file is empty")
-                self._map = mmap.mmap(file.fileno(), self._size, access=mmap.ACCESS_READ)
-                self._file = os.dup(file.fileno())
+            # Without O_NONBLOCK a FIFO that nobody writes to would block here.
+            self._file = (
+                os.dup(file.fileno())
+                if file
+                else os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            )
+            self._size = _bytes_of(path, self._file)
+            self._map = mmap.mmap(self._file, self._size, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             raise UnreadableDump(path, f"cannot be read: {why}") from error
+        finally:
+            if file:
+                file.close()
+            if not hasattr(self, "_map") and self._file >= 0:
+                os.close(self._file)
         self._view = memoryview(self._map)
 
     @property
@@ -77,7 +87,10 @@ class MappedFile:
     def view(self, offset: int, size: int) -> memoryview:
         """See Source."""
         if offset < 0 or size < 0 or offset + size > self._size:
-            raise ValueError(f"{size:#x} bytes at {offset:#x} in a file of {self._size:#x}")
+            raise ValueError(
+                f"file too short: {size:#x} bytes expected at {offset:#x}, "
+                f"it ends at {self._size:#x}"
+            )
         return self._view[offset : offset + size]
 
     def extents(self) -> Iterator[Extent]:
@@ -85,8 +98,10 @@ class MappedFile:
         return holes_left_out(self._file, self._size)
 
     def forget(self) -> None:
-        """See Source. The pages stay in the system's cache."""
-        self._map.madvise(mmap.MADV_DONTNEED)
+        """See Source. The pages stay in the page cache. /proc/vmcore maps page frames, which
+        madvise refuses (EINVAL) and which take no memory."""
+        with contextlib.suppress(OSError):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
         """See Source."""
@@ -96,3 +111,14 @@ class MappedFile:
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
+
+
+def _bytes_of(path: Path, descriptor: int) -> int:
+    """The size of a file or of a block device. Raises UnreadableDump, OSError."""
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
+        raise UnreadableDump(path, "neither a regular file nor a block device")
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    if not size:
+        raise UnreadableDump(path, "the file is empty")
+    return size

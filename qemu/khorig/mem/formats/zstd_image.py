@@ -7,9 +7,10 @@ import contextlib
 import mmap
 import os
 import tempfile
+from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Iterator
 
@@ -21,6 +22,7 @@ from khorig.mem.formats.source import Extent, MappedFile
 MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_FRAME = 64 << 20  # bytes unpacked; an image has frames of 8 MiB
 _MAX_FRAMES = 1 << 20
+_SMALL_FRAME = 1 << 16  # bytes of the file; a hole's frame is smaller
 _FORGET_AFTER = 32 << 20  # bytes of the file
 _CACHED = 16 << 20  # bytes kept unpacked
 # Looks at a frame until it is stored. Whoever looks at everything does it once or twice, and storing
@@ -29,13 +31,30 @@ _LOOKS_BEFORE_STORED = 3
 _MAX_SIZE = 1 << 44
 _LAST, _TYPE_SHIFT, _SIZE_SHIFT, _RLE = 1, 1, 3, 1  # of a block's header, RFC 8878 3.1.1.2
 _CHECKSUM = 4
+_SKIPPABLE = b"\x2a\x4d\x18"  # after a first byte of 0x50 to 0x5f, section 3.1.2
 
 
-@dataclass(frozen=True)
-class _Frame:
-    offset: int  # in the file
-    packed: int  # bytes there
-    size: int  # bytes unpacked
+class LargeFrames(Exception):
+    """Frames that do not state their size, or one of more than _MAX_FRAME bytes: the file can be
+    unpacked only as a whole."""
+
+
+class _Frames:
+    """Parallel arrays, since there may be a million."""
+
+    def __init__(self) -> None:
+        self.offsets = array("q")  # in the file
+        self.packed = array("q")  # bytes there
+        self.sizes = array("q")  # bytes unpacked; more than _MAX_FRAME where none are stated
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def add(self, offset: int, packed: int, size: int) -> None:
+        """A frame behind the others."""
+        self.offsets.append(offset)
+        self.packed.append(packed)
+        self.sizes.append(size)
 
 
 class ZstdImage:
@@ -43,13 +62,13 @@ class ZstdImage:
     name in the folder for temporary files, so that looking here and there stays fast."""
 
     def __init__(self, path: Path, file: MappedFile) -> None:
-        """Takes `file` over. Raises UnreadableDump when it is not made of zstd frames that say how
-        large they are."""
+        """Takes `file` over, unless it raises LargeFrames: the frames do not state their size, or
+        one of more than 64 MiB. Raises UnreadableDump when they are damaged."""
         self._file = file
-        self._frames = _find_frames(path, file)
-        self._begins = [0]
-        for frame in self._frames:
-            self._begins.append(self._begins[-1] + frame.size)
+        self._frames = frames = _find_frames(path, file)
+        if len(frames) and max(frames.sizes) > _MAX_FRAME:
+            raise LargeFrames
+        self._begins = array("q", accumulate(frames.sizes, initial=0))
         self._size = self._begins.pop()
         if not 0 < self._size <= _MAX_SIZE:
             raise UnreadableDump(path, f"{self._size:#x} bytes unpacked")
@@ -57,8 +76,8 @@ class ZstdImage:
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._looks: dict[int, int] = {}
         self._broken: set[int] = set()
-        self._zeros = _frames_of_zeros(self._frames, file, self._unpacker)
-        self._stored = set(self._zeros)
+        self._zeros = _frames_of_zeros(frames, file, self._unpacker)  # 1 for each that is
+        self._stored = bytearray(self._zeros)  # 1 for each that the temporary file has
         try:
             with tempfile.TemporaryFile(buffering=0) as store:
                 os.ftruncate(store.fileno(), self._size)
@@ -80,12 +99,12 @@ class ZstdImage:
             raise ValueError(f"{size:#x} bytes at {offset:#x} of {self._size:#x}")
         first = bisect_right(self._begins, offset) - 1
         last = bisect_right(self._begins, offset + max(size, 1) - 1) - 1
-        if first == last and first not in self._stored:
+        if first == last and not self._stored[first]:
             content = self._content(first)
             begin = offset - self._begins[first]
             return memoryview(content)[begin : begin + size]
         for number in range(first, last + 1):
-            if number not in self._stored:
+            if not self._stored[number]:
                 self._store_frame(number, self._content(number))
         return self._view[offset : offset + size]
 
@@ -105,14 +124,14 @@ class ZstdImage:
         return content
 
     def _unpack(self, number: int) -> bytes:
-        frame = self._frames[number]
         if number in self._broken:
             raise ValueError(f"frame {number} is damaged")
         try:
-            packed = self._file.view(frame.offset, frame.packed)
-            content = self._unpacker.decompress(packed, max_output_size=frame.size)
-            if len(content) != frame.size:
-                raise ValueError(f"{len(content)} bytes, not {frame.size}")
+            packed = self._file.view(self._frames.offsets[number], self._frames.packed[number])
+            size = self._frames.sizes[number]
+            content = self._unpacker.decompress(packed, max_output_size=size)
+            if len(content) != size:
+                raise ValueError(f"{len(content)} bytes, not {size}")
         except (zstandard.ZstdError, ValueError) as error:
             self._broken.add(number)
             raise ValueError(f"frame {number} is damaged: {error}") from error
@@ -123,20 +142,20 @@ class ZstdImage:
             os.pwrite(self._store, content, self._begins[number])
         except OSError as error:
             raise ValueError(f"no room for frame {number}: {error.strerror}") from error
-        self._stored.add(number)
+        self._stored[number] = 1
         self._cache.pop(number, None)
 
     def extents(self) -> Iterator[Extent]:
         """See Source."""
         begin = end = 0
         for number, at in enumerate(self._begins):
-            if number in self._zeros:
+            if self._zeros[number]:
                 continue
             if at != end:
                 if end > begin:
                     yield begin, end - begin
                 begin = at
-            end = at + self._frames[number].size
+            end = at + self._frames.sizes[number]
         if end > begin:
             yield begin, end - begin
 
@@ -156,41 +175,47 @@ class ZstdImage:
         self._file.close()
 
 
-def _find_frames(path: Path, file: MappedFile) -> list[_Frame]:
-    frames: list[_Frame] = []
+def _find_frames(path: Path, file: MappedFile) -> _Frames:
+    """All frames but those to be skipped. Raises UnreadableDump, also for a file that ends inside a
+    frame."""
+    frames = _Frames()
     at = looked_at = 0
     try:
         while at < file.size:
-            last = frames[-1] if frames else None
-            if last and _is_same(file, last, at):  # one hole after another
-                frame = _Frame(at, last.packed, last.size)
+            if len(frames) and _is_same(file, frames, at):  # one hole after another
+                packed, size = frames.packed[-1], frames.sizes[-1]
             else:
-                frame = _read_frame(file, at)
+                packed, size = _read_frame(file, at)
             if len(frames) == _MAX_FRAMES:
                 raise ValueError(f"more than {_MAX_FRAMES} frames")
-            frames.append(frame)
-            at += frame.packed
+            if size >= 0:
+                frames.add(at, packed, size)
+            at += packed
             if at >= looked_at + _FORGET_AFTER:
                 file.forget()
                 looked_at = at
     except (ValueError, zstandard.ZstdError) as error:
-        raise UnreadableDump(path, f"not an image in zstd: at {at:#x}: {error}") from error
+        raise UnreadableDump(path, f"zstd frame at {at:#x}: {error}") from error
     return frames
 
 
-def _is_same(file: MappedFile, frame: _Frame, at: int) -> bool:
-    if at + frame.packed > file.size:
+def _is_same(file: MappedFile, frames: _Frames, at: int) -> bool:
+    size = frames.packed[-1]
+    if size > _SMALL_FRAME or at + size > file.size:
         return False
-    return file.view(frame.offset, frame.packed) == file.view(at, frame.packed)
+    return file.view(frames.offsets[-1], size) == file.view(at, size)
 
 
-def _read_frame(file: MappedFile, at: int) -> _Frame:
-    """RFC 8878 section 3.1.1: the header, then blocks up to the last."""
+def _read_frame(file: MappedFile, at: int) -> tuple[int, int]:
+    """RFC 8878 section 3.1.1: the header, then blocks up to the last. Its bytes in the file, and
+    unpacked; -1 for a frame to be skipped."""
     head = bytes(file.view(at, min(18, file.size - at)))
+    if head[1:4] == _SKIPPABLE and head[0] >> 4 == 5:
+        size = 8 + int.from_bytes(file.view(at + 4, 4), "little")
+        file.view(at, size)
+        return size, -1
     parameters = zstandard.get_frame_parameters(head)
-    size = parameters.content_size
-    if not 0 <= size <= _MAX_FRAME:
-        raise ValueError("a frame that does not say its size, or too large a one")
+    size = min(parameters.content_size, _MAX_FRAME + 1)
     end = at + zstandard.frame_header_size(head)
     while True:
         block = int.from_bytes(file.view(end, 3), "little")
@@ -200,25 +225,27 @@ def _read_frame(file: MappedFile, at: int) -> _Frame:
             break
     end += _CHECKSUM if parameters.has_checksum else 0
     if end > file.size:
-        raise ValueError("the file ends inside a frame")
-    return _Frame(at, end - at, size)
+        raise ValueError("the file is cut off inside of it")
+    return end - at, size if size >= 0 else _MAX_FRAME + 1
 
 
 def _frames_of_zeros(
-    frames: list[_Frame], file: MappedFile, unpacker: zstandard.ZstdDecompressor
-) -> set[int]:
-    """The frames of holes. They are tiny, so looking into those that could be one is cheap."""
-    zeros: set[int] = set()
+    frames: _Frames, file: MappedFile, unpacker: zstandard.ZstdDecompressor
+) -> bytearray:
+    """1 for each frame of a hole. They are tiny, so looking into those that could be one is
+    cheap."""
+    zeros = bytearray(len(frames))
     known: dict[bytes, bool] = {}
-    for number, frame in enumerate(frames):
-        if frame.packed <= max(64, frame.size >> 10):
-            packed = bytes(file.view(frame.offset, frame.packed))
+    for number, (offset, size, unpacked) in enumerate(
+        zip(frames.offsets, frames.packed, frames.sizes)
+    ):
+        if size <= max(64, unpacked >> 10):
+            packed = bytes(file.view(offset, size))
             if packed not in known and len(known) < 1024:
                 try:
-                    content = unpacker.decompress(packed, max_output_size=max(1, frame.size))
+                    content = unpacker.decompress(packed, max_output_size=max(1, unpacked))
                     known[packed] = content == bytes(len(content))
                 except zstandard.ZstdError:
                     known[packed] = False
-            if known.get(packed):
-                zeros.add(number)
+            zeros[number] = known.get(packed, False)
     return zeros
