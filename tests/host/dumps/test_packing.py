@@ -161,7 +161,7 @@ class _FullDisk:
 def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     path.write_bytes(gzip.compress(os.urandom(MIB)))
-    monkeypatch.setattr(unpacked.os, "statvfs", lambda folder: _FullDisk)
+    monkeypatch.setattr(os, "statvfs", lambda folder: _FullDisk)
     with pytest.raises(UnreadableDump, match="no room to unpack it in .*; set TMPDIR"):
         open_dump(path)
     monkeypatch.undo()
