@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from khorig.api.open_dump import OpenDump, open_dump
+    from khorig.api.rig import Rig
+    from khorig.api.rig_result import NotPassed, RigResult
     from khorig.kho.snapshot import NoHandover
     from khorig.mem.errors import DecodeError, Error
     from khorig.mem.formats.errors import UnreadableDump
@@ -34,7 +36,10 @@ __all__ = [
     "Finding",
     "InfraError",
     "NoHandover",
+    "NotPassed",
     "OpenDump",
+    "Rig",
+    "RigResult",
     "UnreadableDump",
     "Verdict",
     "__version__",
@@ -48,7 +53,10 @@ _HOMES = {
     "Finding": "rules.finding",
     "InfraError": "vm.errors",
     "NoHandover": "kho.snapshot",
+    "NotPassed": "api.rig_result",
     "OpenDump": "api.open_dump",
+    "Rig": "api.rig",
+    "RigResult": "api.rig_result",
     "UnreadableDump": "mem.formats.errors",
     "Verdict": "rules.finding",
     "open_dump": "api.open_dump",

@@ -9,8 +9,9 @@ from typing import Callable
 
 import libarchive
 import pytest
-from guest import ONE_OF_EACH, Guest, events, expect_pass
 
+from khorig.api.rig import Rig
+from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
 from khorig.vm.build_outputs import find_images
 from khorig.vm.machines import machine_named
@@ -90,9 +91,9 @@ def _long_command_line(machine: str) -> bytes:
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
 )
-@ONE_OF_EACH
+@each_arch
 def test_is_refused_with_its_cause(
-    guest: Guest,
+    rig: Rig,
     machine: str,
     make: Callable[[str], bytes],
     cause: str,
@@ -101,24 +102,24 @@ def test_is_refused_with_its_cause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     use(make(machine), machine, tmp_path, monkeypatch)
-    result = guest.run(
+    result = rig.run(
         machine,
         "chain",
         generations=2,
         extra_options=("kho_scratch=8M,4M,4M",),
         expected_status=USAGE,
     )
-    expect_pass(result)
-    said = events(result, "error")
+    result.expect_pass()
+    said = result.events("error")
     assert [event["cause"] for event in said] == [cause]
     assert text in said[0]["text"]
 
 
-@ONE_OF_EACH
+@each_arch
 def test_a_user_is_told(
-    guest: Guest, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(_without_kernel(machine), machine, tmp_path, monkeypatch)
-    result = guest.run(machine, "chain", generations=2)
+    result = rig.run(machine, "chain", generations=2)
     assert result.verdict is Verdict.FAIL
     assert result.cause == "archive: kernel: no such file in the archive"

@@ -4,23 +4,25 @@
 from __future__ import annotations
 
 import pytest
-from guest import ONE_OF_EACH, Guest, events, expect_pass
+
+from khorig.api.rig import Rig
+from khorig.pytest_plugin import each_arch
 
 
 @pytest.mark.parametrize("generations", [5, 100])
 @pytest.mark.parametrize("cpus", [1, 4])
 @pytest.mark.parametrize("scenario", ["chain", "storm"])
-@ONE_OF_EACH
+@each_arch
 def test_no_page_and_no_cpu_is_lost(
-    guest: Guest, machine: str, scenario: str, cpus: int, generations: int
+    rig: Rig, machine: str, scenario: str, cpus: int, generations: int
 ) -> None:
-    result = guest.run(machine, scenario, smp=cpus, generations=generations, timeout_s=300.0)
-    expect_pass(result)
+    result = rig.run(machine, scenario, smp=cpus, generations=generations, timeout_s=300.0)
+    result.expect_pass()
     assert result.generations == generations
-    online = [event["online"] for event in events(result, "cpus")]
+    online = [event["online"] for event in result.events("cpus")]
     assert online == ([cpus] * generations if cpus > 1 else [])
-    free = {event["gen"]: event["free_pages"] for event in events(result, "memory")}
-    taken_back = {event["gen"]: event["pages"] for event in events(result, "restored")}
+    free = {event["gen"]: event["free_pages"] for event in result.events("memory")}
+    taken_back = {event["gen"]: event["pages"] for event in result.events("restored")}
     assert len(free) == generations
     # What is handed over may be split into tracker nodes and fragments differently, but what was
     # preserved and what is free make up the same memory in every generation after the first.

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import pytest
-from guest import ONE_OF_EACH, Guest, expect_pass
+
+from khorig.api.rig import Rig
+from khorig.pytest_plugin import each_arch
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@ONE_OF_EACH
-def test_the_tracker_equals_the_model(guest: Guest, machine: str, seed: int) -> None:
-    expect_pass(guest.run(machine, "churn", seed=seed))
+@each_arch
+def test_the_tracker_equals_the_model(rig: Rig, machine: str, seed: int) -> None:
+    rig.run(machine, "churn", seed=seed).expect_pass()

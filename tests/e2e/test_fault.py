@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 
 import pytest
-from guest import ONE_OF_EACH, Guest, expect_pass
 
+from khorig.api.rig import Rig
+from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
 from khorig.run.faults import FAULTS
 
@@ -57,10 +58,10 @@ def test_every_fault_has_an_expectation() -> None:
 
 
 @pytest.mark.parametrize("fault", sorted(EXPECTED))
-@ONE_OF_EACH
-def test_the_verdict_names_the_fault(guest: Guest, machine: str, fault: str) -> None:
+@each_arch
+def test_the_verdict_names_the_fault(rig: Rig, machine: str, fault: str) -> None:
     expected = EXPECTED[fault]
-    result = guest.run(machine, "handover", fault=fault, extra_options=("megabytes=16",))
+    result = rig.run(machine, "handover", fault=fault, extra_options=("megabytes=16",))
     assert result.findings, "the defect was not found"
     found = result.findings[0]
     assert found.verdict is expected.verdict, found
@@ -69,13 +70,13 @@ def test_the_verdict_names_the_fault(guest: Guest, machine: str, fault: str) -> 
     assert (found.generation, found.stop) == (expected.generation, expected.stop), found
 
 
-@ONE_OF_EACH
-def test_a_panic_is_symbolized(guest: Guest, machine: str) -> None:
-    result = guest.run(machine, "handover", fault="panic-after-restore")
+@each_arch
+def test_a_panic_is_symbolized(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, "handover", fault="panic-after-restore")
     backtrace = "\n".join(result.findings[0].evidence)
     assert "TakeOver" in backtrace or "Run+" in backtrace, backtrace
 
 
-@ONE_OF_EACH
-def test_the_control_passes(guest: Guest, machine: str) -> None:
-    expect_pass(guest.run(machine, "handover", extra_options=("megabytes=16",)))
+@each_arch
+def test_the_control_passes(rig: Rig, machine: str) -> None:
+    rig.run(machine, "handover", extra_options=("megabytes=16",)).expect_pass()

@@ -6,21 +6,24 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from guest import GIB, ONE_OF_EACH, Guest, expect_pass
 
-from khorig.run.result import RunResult
+from khorig.api.rig import Rig
+from khorig.api.rig_result import RigResult
+from khorig.pytest_plugin import each_arch
+
+GIB = 1 << 30
 
 
-@ONE_OF_EACH
-def test_1000_fragments(guest: Guest, machine: str) -> None:
-    result = guest.run(machine, "recursion")
-    expect_pass(result)
+@each_arch
+def test_1000_fragments(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, "recursion")
+    result.expect_pass()
     assert result.statistics.fragments >= 1000
     assert result.statistics.fragment_depth >= 8
 
 
-def _hand_over(guest: Guest, machine: str, fragments: int) -> RunResult:
-    result = guest.run(
+def _hand_over(rig: Rig, machine: str, fragments: int) -> RigResult:
+    result = rig.run(
         machine,
         "recursion",
         generations=2,
@@ -28,13 +31,13 @@ def _hand_over(guest: Guest, machine: str, fragments: int) -> RunResult:
         timeout_s=500.0,
         extra_options=(f"fragments={fragments}",),
     )
-    expect_pass(result)
+    result.expect_pass()
     # The root, the khorig fragment and the list of stores come on top.
     assert result.statistics.fragments == fragments + 3
     return result
 
 
-def _finalize_cost(result: RunResult) -> int:
+def _finalize_cost(result: RigResult) -> int:
     """Instructions from when everything else is finished, in the first generation."""
     phases = [p for p in result.phases if p.name == "finalize" and p.generation == 1]
     (cost,) = (phase.instructions for phase in phases)
@@ -42,11 +45,9 @@ def _finalize_cost(result: RunResult) -> int:
 
 
 @pytest.mark.parametrize("fragments", [5000, 100_000])
-@ONE_OF_EACH
-def test_finalizing_does_not_grow_with_the_state(
-    guest: Guest, machine: str, fragments: int
-) -> None:
-    costs = {n: _finalize_cost(_hand_over(guest, machine, n)) for n in (1, 1000, fragments)}
+@each_arch
+def test_finalizing_does_not_grow_with_the_state(rig: Rig, machine: str, fragments: int) -> None:
+    costs = {n: _finalize_cost(_hand_over(rig, machine, n)) for n in (1, 1000, fragments)}
     assert min(costs.values()) > 0, costs
     for fewer, more in itertools.combinations(costs, 2):
         assert costs[more] <= 1.05 * costs[fewer], costs

@@ -5,22 +5,25 @@ kernel starts cold."""
 from __future__ import annotations
 
 import pytest
-from guest import MIB, ONE_OF_EACH, Guest, events, expect_pass
 from untouched import Untouched
 
+from khorig.api.rig import Rig
+from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
 from khorig.run.tamper.catalogue import TAMPERINGS
 from khorig.run.tamper.hook import TamperHook
+
+MIB = 1 << 20
 
 STOPS = ("sealed", "entry", "refused", "restored")
 
 
 @pytest.mark.parametrize("name", sorted(TAMPERINGS))
-@ONE_OF_EACH
-def test_refused_with_its_cause(guest: Guest, machine: str, name: str) -> None:
+@each_arch
+def test_refused_with_its_cause(rig: Rig, machine: str, name: str) -> None:
     tampering = TAMPERINGS[name]
     untouched = Untouched(TamperHook(tampering))
-    result = guest.run(
+    result = rig.run(
         machine,
         "refuse",
         hooks=[untouched],
@@ -30,17 +33,17 @@ def test_refused_with_its_cause(guest: Guest, machine: str, name: str) -> None:
         stops=STOPS,
         expected_refusals={2: tampering.cause},
     )
-    expect_pass(result)
+    result.expect_pass()
     assert untouched.compared, "the guest never stopped at 'refused'"
     assert untouched.touched == [], "written outside scratch before the refusal"
-    refused = events(result, "refused")
+    refused = result.events("refused")
     assert [event["cause"] for event in refused] == [tampering.cause]
 
 
-@ONE_OF_EACH
-def test_an_undamaged_handover_is_not_refused(guest: Guest, machine: str) -> None:
+@each_arch
+def test_an_undamaged_handover_is_not_refused(rig: Rig, machine: str) -> None:
     """The control: a scenario that expects a refusal fails without one."""
-    result = guest.run(
+    result = rig.run(
         machine, "refuse", generations=2, memory=64 * MIB, expected_refusals={2: "fdt-magic"}
     )
     assert result.verdict is Verdict.FAIL

@@ -7,57 +7,60 @@ import re
 from pathlib import Path
 
 import pytest
-from guest import GIB, ONE_OF_EACH, Guest, events, expect_pass
 
+from khorig.api.rig import Rig
+from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
+
+GIB = 1 << 30
 
 SUPPORTED = 64
 
 
 @pytest.mark.parametrize("cpus", [2, 4, 8])
 @pytest.mark.parametrize("machine", ["q35", "pc", "microvm", "virt"])
-def test_all_cpus_come_up_in_every_generation(guest: Guest, machine: str, cpus: int) -> None:
-    result = guest.run(machine, "handover", smp=cpus, extra_options=("megabytes=8",))
-    expect_pass(result)
-    said = events(result, "cpus")
+def test_all_cpus_come_up_in_every_generation(rig: Rig, machine: str, cpus: int) -> None:
+    result = rig.run(machine, "handover", smp=cpus, extra_options=("megabytes=8",))
+    result.expect_pass()
+    said = result.events("cpus")
     assert [event["online"] for event in said] == [cpus] * 3
     assert all(event["ids"] == said[0]["ids"] for event in said)
     # Not only the first CPU asks for the jump.
-    assert {event["asked_by"] for event in events(result, "jump")} == {1, 2 % cpus}
+    assert {event["asked_by"] for event in result.events("jump")} == {1, 2 % cpus}
 
 
-@ONE_OF_EACH
-def test_the_image_above_4_gib(guest: Guest, machine: str) -> None:
+@each_arch
+def test_the_image_above_4_gib(rig: Rig, machine: str) -> None:
     """CPUs start in real mode, wherever the kernel lies."""
     # On q35 2 GiB of RAM lie below 4 GiB, so the second scratch area does not.
     scratch = ("kho_scratch=8M,2500M,4M",)
-    result = guest.run(machine, "chain", smp=4, memory=6 * GIB, extra_options=scratch)
-    expect_pass(result)
-    images = [int(event["image"][0], 16) for event in events(result, "boot")]
+    result = rig.run(machine, "chain", smp=4, memory=6 * GIB, extra_options=scratch)
+    result.expect_pass()
+    images = [int(event["image"][0], 16) for event in result.events("boot")]
     assert any(image >= 4 * GIB for image in images) or machine == "virt", images
 
 
-@ONE_OF_EACH
-def test_more_cpus_than_the_kernel_supports(guest: Guest, machine: str) -> None:
-    result = guest.run(machine, "chain", smp=72, generations=2)
-    expect_pass(result)
-    for event in events(result, "cpus"):
+@each_arch
+def test_more_cpus_than_the_kernel_supports(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, "chain", smp=72, generations=2)
+    result.expect_pass()
+    for event in result.events("cpus"):
         assert (event["found"], event["online"], event["supported"]) == (72, SUPPORTED, SUPPORTED)
         assert len(set(event["ids"])) == SUPPORTED
 
 
-@ONE_OF_EACH
-def test_a_cpu_left_in_old_text_is_found(guest: Guest, machine: str) -> None:
-    result = guest.run(machine, "chain", smp=4, fault="ap-spins-in-old-text")
+@each_arch
+def test_a_cpu_left_in_old_text_is_found(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, "chain", smp=4, fault="ap-spins-in-old-text")
     assert result.verdict is Verdict.FAIL
     found = result.findings[0]
     assert re.search("CPU 1 .*last kernel", found.what), found
     assert found.generation == 2
 
 
-@ONE_OF_EACH
-def test_a_cpu_parked_in_a_page_of_nobody_is_found(guest: Guest, machine: str) -> None:
-    result = guest.run(machine, "chain", smp=4, fault="park-page-unowned")
+@each_arch
+def test_a_cpu_parked_in_a_page_of_nobody_is_found(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, "chain", smp=4, fault="park-page-unowned")
     assert result.verdict is Verdict.FAIL
     found = result.findings[0]
     assert re.search("CPU 1 not parked: PC 0x.* in an unowned page", found.what), found
@@ -77,10 +80,10 @@ def test_a_cpu_parked_in_a_page_of_nobody_is_found(guest: Guest, machine: str) -
     ids=["q35", "microvm", "virt-gicv3", "virt-gicv2", "virt-gicv3-el2", "virt-gicv2-el2"],
 )
 def test_a_panic_stops_and_prints_every_cpu(
-    guest: Guest, machine: str, extra_qemu: tuple[str, ...]
+    rig: Rig, machine: str, extra_qemu: tuple[str, ...]
 ) -> None:
     """The last CPU panics; the others are in a loop that does not look whether anybody does."""
-    result = guest.run(machine, "chain", smp=4, fault="panic-after-restore", extra_qemu=extra_qemu)
+    result = rig.run(machine, "chain", smp=4, fault="panic-after-restore", extra_qemu=extra_qemu)
     assert result.verdict is Verdict.CRASH
     console = (Path(result.directory) / "console.log").read_text().replace("\r", "")
     for cpu, caller in ((0, "RunOnAllCpus"), (1, "WaitAndWork"), (2, "WaitAndWork")):

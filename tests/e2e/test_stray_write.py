@@ -6,11 +6,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from guest import ONE_OF_EACH, Guest
 
+from khorig.api.rig import Rig
 from khorig.kho.handover import decode_handover
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.memory import RamMemory
+from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
 from khorig.rules.temporal.definitions import PAGES_HANDED_ON
 from khorig.run.judging import StopContext
@@ -35,13 +36,13 @@ class StrayWrite:
         return [f"wrote to {self.page:#x}"]
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize("scenario", ["handover", "chain"])
 def test_a_stray_write_is_not_sealed_as_if_it_were_right(
-    guest: Guest, machine: str, scenario: str
+    rig: Rig, machine: str, scenario: str
 ) -> None:
     stray = StrayWrite()
-    result = guest.run(machine, scenario, hooks=[stray])
+    result = rig.run(machine, scenario, hooks=[stray])
     assert result.verdict is Verdict.FAIL
     finding = result.findings[0]
     assert (finding.rule, finding.generation, finding.stop) == (PAGES_HANDED_ON, 2, "sealed")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from guest import ONE_OF_EACH
 
 from khorig.cli.main import main
+from khorig.pytest_plugin import each_arch
 
 SAMPLE = {"archive", "block", "fragment"}
 CLASSES = 13  # of owners in a run of khorig that QEMU starts
@@ -29,7 +29,7 @@ def bite(capsys: pytest.CaptureFixture[str], out: Path, *words: str) -> list[dic
     return attempts
 
 
-@ONE_OF_EACH
+@each_arch
 def test_a_sample(capsys: pytest.CaptureFixture[str], out: Path, machine: str) -> None:
     words = ("--machine", machine, "--class", ",".join(sorted(SAMPLE)))
     attempts = bite(capsys, out, *words)
@@ -38,7 +38,7 @@ def test_a_sample(capsys: pytest.CaptureFixture[str], out: Path, machine: str) -
     assert {attempt["class"] for attempt in attempts} == SAMPLE
 
 
-@ONE_OF_EACH
+@each_arch
 def test_every_class(capsys: pytest.CaptureFixture[str], out: Path, machine: str) -> None:
     attempts = bite(capsys, out, "--machine", machine, "--jobs", "2")
     assert len({attempt["class"] for attempt in attempts}) == CLASSES

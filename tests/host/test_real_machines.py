@@ -12,21 +12,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
 import pytest
 from rig import guest_ram_held
 
+from khorig.api.rig import Rig
+from khorig.api.rig_result import RigResult
 from khorig.guest import status as exit_status
-from khorig.guest.khorig_run import KhorigRun
-from khorig.out.session_documents import SessionDocuments
 from khorig.rules.finding import Verdict
-from khorig.run.judging import StopContext, StopHook
-from khorig.run.khorig_kind import khorig_kind
+from khorig.run.judging import StopContext
 from khorig.run.kvm_probe import probe_kvm
-from khorig.run.result import RunResult
-from khorig.run.session import Session
-from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines import MACHINES, Machine, machine_named
 
 _MIB = 1 << 20
@@ -34,27 +30,13 @@ _GIB = 1 << 30
 _ALL = pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: str(machine.name))
 _BOTH = pytest.mark.parametrize("machine", ["q35", "virt"])
 
-Runner = Callable[..., RunResult]
+Runner = Callable[..., RigResult]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Runner:
     """Does one run of a machine by name."""
-
-    def runner(name: str, hooks: Sequence[StopHook] = (), **spec: Any) -> RunResult:
-        machine = machine_named(name)
-        session = Session(
-            tmp_path, khorig_kind(hooks=lambda spec: hooks), SessionDocuments(), Cancellation(),
-            keep=spec.pop("keep", False), record=spec.pop("record", False),
-        )  # fmt: skip
-        return session.run(KhorigRun(machine.arch, machine.name, **spec))
-
-    return runner
-
-
-def _records(result: RunResult) -> list[dict[str, Any]]:
-    path = Path(result.directory) / "events.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return Rig(tmp_path).run
 
 
 @_ALL
@@ -100,9 +82,9 @@ def test_a_handover_passes_and_leaves_nothing(run: Runner, machine: Machine) -> 
 
 @_BOTH
 def test_the_same_seed_is_the_same_run(run: Runner, machine: str) -> None:
-    def told(result: RunResult) -> list[Any]:
+    def told(result: RigResult) -> list[Any]:
         """All that the guest said, without time: how long it waits at stops depends on the host."""
-        events = [r["event"] for r in _records(result) if r["ev"] == "guest"]
+        events = [r["event"] for r in result.records if r["ev"] == "guest"]
         return [
             {k: v for k, v in event.items() if k not in ("t", "ns")}
             for event in events
@@ -173,7 +155,7 @@ def test_a_triple_fault_is_a_crash_that_nobody_waits_for(
     result = run("microvm")
     assert result.verdict is Verdict.CRASH
     assert "triple fault" in result.cause
-    ends = [r["data"]["reason"] for r in _records(result) if r.get("name") == "SHUTDOWN"]
+    ends = [r["data"]["reason"] for r in result.records if r.get("name") == "SHUTDOWN"]
     assert ends == ["guest-reset"]
 
 
@@ -208,7 +190,7 @@ def test_qemu_that_is_killed_is_infra(run: Runner, machine: str, tmp_path: Path)
     result = run(machine, hooks=[kill])
     assert result.verdict is Verdict.INFRA
     assert result.cause == "QEMU was killed by SIGKILL"
-    assert _records(result)[-1]["ev"] == "verdict"
+    assert result.records[-1]["ev"] == "verdict"
 
 
 @_BOTH

@@ -7,20 +7,23 @@ import itertools
 from typing import Any
 
 import pytest
-from peers import GIB, ONE_OF_EACH, Chains, expect_pass
 
+from khorig.api.rig import Rig
 from khorig.out.linux_table import KERNELS
+from khorig.pytest_plugin import each_arch
+
+GIB = 1 << 30
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize("pair", itertools.product(KERNELS, KERNELS), ids="-".join)
 def test_every_kernel_hands_over_to_every_kernel(
-    chains: Chains, machine: str, pair: tuple[str, str]
+    rig: Rig, machine: str, pair: tuple[str, str]
 ) -> None:
-    expect_pass(chains.run(machine, pair))
+    rig.run(machine, kernels=pair).expect_pass()
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize(
     "kernels",
     [
@@ -31,8 +34,8 @@ def test_every_kernel_hands_over_to_every_kernel(
     ],
     ids=lambda kernels: "-".join(kernels),
 )
-def test_a_chain_keeps_everything(chains: Chains, machine: str, kernels: tuple[str, ...]) -> None:
-    expect_pass(chains.run(machine, kernels))
+def test_a_chain_keeps_everything(rig: Rig, machine: str, kernels: tuple[str, ...]) -> None:
+    rig.run(machine, kernels=kernels).expect_pass()
 
 
 @pytest.mark.parametrize(
@@ -60,5 +63,5 @@ def test_a_chain_keeps_everything(chains: Chains, machine: str, kernels: tuple[s
         "virt-2-cpus-gicv2",
     ],
 )
-def test_machines(chains: Chains, machine: str, spec: dict[str, Any]) -> None:
-    expect_pass(chains.run(machine, ("linux-7.3", "khorig", "linux-7.3"), **spec))
+def test_machines(rig: Rig, machine: str, spec: dict[str, Any]) -> None:
+    rig.run(machine, kernels=("linux-7.3", "khorig", "linux-7.3"), **spec).expect_pass()

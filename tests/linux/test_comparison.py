@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
+from khorig.api.rig_result import RigResult
 from khorig.guest.chain_run import ChainRun
 from khorig.out.linux_comparison import Cost, cost_of, render_comparison
 from khorig.rules.finding import Verdict
 from khorig.run.judging import Statistics
-from khorig.run.result import RunResult
 
 MS = 1_000_000
 
 
-def ran(folder: Path, events: list[dict[str, Any]], counted: bool = True) -> RunResult:
+def ran(folder: Path, events: list[dict[str, Any]], counted: bool = True) -> RigResult:
     lines = [json.dumps({"s": e["t"] / 1e9, "ev": "guest", "event": e}) for e in events]
     (folder / "events.jsonl").write_text("\n".join(lines) + "\n")
     spec = ChainRun("x86_64", "q35", kernels=("khorig",) * 2, counted=counted)
-    return RunResult(
+    return RigResult(
         spec, Verdict.PASS, (), 2, Statistics(), (), 0.0, "", 33, directory=str(folder)
     )
 

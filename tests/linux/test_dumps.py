@@ -4,34 +4,22 @@
 from __future__ import annotations
 
 import functools
-import json
-from pathlib import Path
 from typing import Any, Mapping
 
 import pytest
-from peers import ONE_OF_EACH, Chains, expect_pass
 
-from khorig.kho.snapshot import Snapshot, find_snapshot
-from khorig.mem.formats import open_dump
+from khorig.api.rig import Rig
+from khorig.api.rig_result import RigResult
+from khorig.kho.snapshot import Snapshot
+from khorig.pytest_plugin import each_arch
 from khorig.rules.check import check, is_broken
 
 Event = Mapping[str, Any]
 
 
-def guest_events(folder: Path) -> list[Event]:
-    """What the kernels said."""
-    lines = (folder / "events.jsonl").read_text().splitlines()
-    return [record["event"] for line in lines if (record := json.loads(line))["ev"] == "guest"]
-
-
-def said_by(events: list[Event], kind: str, generation: int) -> list[Event]:
-    """The events of a kind."""
-    return [event for event in events if (event["ev"], event["gen"]) == (kind, generation)]
-
-
-def debugfs_of(events: list[Event], generation: int) -> dict[str, Event]:
+def debugfs_of(result: RigResult, generation: int) -> dict[str, Event]:
     """What a Linux's debugfs holds, by the name of the file."""
-    return {event["file"]: event for event in said_by(events, "debugfs", generation)}
+    return {event["file"]: event for event in result.events("debugfs", generation)}
 
 
 def fnv(data: bytes) -> int:
@@ -86,29 +74,27 @@ def expect_sound(snapshot: Snapshot, sessions: int) -> None:
     assert [(s.name, s.files[0].token) for s in luo.sessions] == [("khorig", 0x6B686F)] * sessions
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize("release", ["7.2", "7.3"])
-def test_dumps_of_linux(chains: Chains, machine: str, release: str) -> None:
+def test_dumps_of_linux(rig: Rig, machine: str, release: str) -> None:
     linux = f"linux-{release}"
-    result = chains.run(machine, (linux, "khorig", linux), keep=True)
-    expect_pass(result)
-    folder = Path(result.directory)
-    events = guest_events(folder)
-    files = debugfs_of(events, 1)
-    (reserved,) = said_by(events, "reserved", 1)
+    result = rig.run(machine, kernels=(linux, "khorig", linux), keep=True)
+    result.expect_pass()
+    files = debugfs_of(result, 1)
+    (reserved,) = result.events("reserved", 1)
     khorig_said = {
         event["name"]: (int(event["data"], 0), event["size"])
-        for event in said_by(events, "client", 2)
+        for event in result.events("client", 2)
     }
-    (test,) = said_by(events, "kho_test", 2)
+    (test,) = result.events("kho_test", 2)
 
-    with open_dump(folder / "gen1.sealed.ram.zst") as dump:
-        snapshot = find_snapshot(dump)
+    with result.dump("sealed", 1) as dump:
+        snapshot = dump.snapshot
         expect_sound(snapshot, sessions=0)  # Linux writes them on its way down
         expect_same_as_debugfs(snapshot, files)
         assert clients_of(snapshot) == khorig_said
-    with open_dump(folder / "gen2.entry.ram.zst") as dump:
-        snapshot = find_snapshot(dump)
+    with result.dump("entry", 2) as dump:
+        snapshot = dump.snapshot
         expect_sound(snapshot, sessions=1)
         assert clients_of(snapshot) == khorig_said
         assert [(a.begin, a.size) for a in snapshot.scratch or ()] == scratch_of(files)
@@ -119,9 +105,9 @@ def test_dumps_of_linux(chains: Chains, machine: str, release: str) -> None:
         assert len(linux_test.folios) == test["folios"]
         assert linux_test.folios.page_count << 12 == test["bytes"]
         assert luo.sessions[0].files[0].memfd.folios.page_count >= 300
-    with open_dump(folder / "gen2.sealed.ram.zst") as dump:
-        snapshot = find_snapshot(dump)
+    with result.dump("sealed", 2) as dump:
+        snapshot = dump.snapshot
         expect_sound(snapshot, sessions=1)
-        shown = debugfs_of(events, 3)["in/fdt"]
+        shown = debugfs_of(result, 3)["in/fdt"]
         with snapshot.memory.view(snapshot.handover.root.address, shown["size"]) as view:
             assert fnv(bytes(view)) == int(shown["fnv"], 0)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from peers import ONE_OF_EACH, Chains, expect_pass
+from khorig.api.rig import Rig
+from khorig.pytest_plugin import each_arch
 
 
-@ONE_OF_EACH
-def test_linux_takes_back_what_khorig_passed_on(chains: Chains, machine: str) -> None:
-    result = chains.run(machine, ("linux-7.3", "khorig", "linux-7.3"))
-    expect_pass(result)
+@each_arch
+def test_linux_takes_back_what_khorig_passed_on(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, kernels=("linux-7.3", "khorig", "linux-7.3"))
+    result.expect_pass()
     assert result.generations == 3
     assert result.statistics.pages_compared > 2000

@@ -7,21 +7,18 @@ takes without a word is in khorig.linux.refusals, and docs/linux.md has the list
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
-from peers import ONE_OF_EACH, Chains, built_peer, expect_pass
 
-from khorig.kho.snapshot import find_snapshot
+from khorig.api.rig import Rig
+from khorig.api.rig_result import RigResult
 from khorig.linux.archive import write_archive
 from khorig.linux.refusals import DamageHook, LinuxDamage
 from khorig.linux.user_space import compile_static
-from khorig.mem.formats import open_dump
-from khorig.rules.check import check, is_broken
+from khorig.pytest_plugin import built_peer, each_arch
 from khorig.rules.finding import Verdict
-from khorig.run.result import RunResult
 from khorig.run.tamper.target import Target
 
 # Not among the peers that are built when nobody asks; tests that need it are skipped without it.
@@ -29,37 +26,34 @@ DMA_CMA = "linux-7.3@DMA_CMA"
 PAGES_16K = "linux-7.3@ARM64_16K_PAGES"
 
 
-def kernel_log(result: RunResult, generation: int) -> list[str]:
+def kernel_log(result: RigResult, generation: int) -> list[str]:
     """The lines of a Linux's log that are about the handover."""
-    lines = (Path(result.directory) / "events.jsonl").read_text().splitlines()
-    events = [record["event"] for line in lines if (record := json.loads(line))["ev"] == "guest"]
-    wanted = ("kernel-log", generation)
-    return [event["text"] for event in events if (event["ev"], event["gen"]) == wanted]
+    return [event["text"] for event in result.events("kernel-log", generation)]
 
 
 @pytest.mark.parametrize(
     ("machine", "linux"), [("q35", "linux-7.3"), ("virt", "linux-7.3"), ("virt", "linux-7.2")]
 )
-def test_g1_a_late_reserve_mem_lies_in_scratch(chains: Chains, machine: str, linux: str) -> None:
+def test_g1_a_late_reserve_mem_lies_in_scratch(rig: Rig, machine: str, linux: str) -> None:
     """On a boot with a handover memblock hands out scratch alone. A reserve_mem= that is new then
     lies there, cannot be preserved, and takes every older reservation down with it."""
     late = "reserve_mem=4M:4096:late"
-    result = chains.run(machine, (linux,) * 3, linux_options=(f"2:{late}", f"3:{late}"))
+    result = rig.run(machine, kernels=(linux,) * 3, linux_options=(f"2:{late}", f"3:{late}"))
     assert result.verdict is Verdict.FAIL
     assert "WARNING" in result.cause and "kho_preserve_pages" in result.cause
     assert result.findings[0].generation == 2
 
 
-@ONE_OF_EACH
-def test_a9_a_handover_is_taken_though_kho_is_off(chains: Chains, machine: str) -> None:
+@each_arch
+def test_a9_a_handover_is_taken_though_kho_is_off(rig: Rig, machine: str) -> None:
     """kho=off keeps Linux from handing over, not from taking over: the chain ends there."""
-    result = chains.run(
+    result = rig.run(
         machine,
-        ("khorig", "linux-7.3"),
+        kernels=("khorig", "linux-7.3"),
         linux_options=("2:kho=off",),
         expected_refusals={2: "disabled"},
     )
-    expect_pass(result)
+    result.expect_pass()
     log = kernel_log(result, 2)
     assert "KHO: found kexec handover data." in log
     assert "Revived memory reservation 'reference' from KHO" in log
@@ -71,19 +65,19 @@ def anchor_beyond_ram(target: Target) -> str:
     return f"the anchor is {target.end_of_ram:#018x}, beyond RAM"
 
 
-def test_a10_an_anchor_beyond_ram_ends_linux_before_its_console(chains: Chains) -> None:
+def test_a10_an_anchor_beyond_ram_ends_linux_before_its_console(rig: Rig) -> None:
     """Linux maps what the anchor says and reads it, before it has a console."""
     hook = DamageHook(LinuxDamage("anchor-beyond-ram", "", anchor_beyond_ram))
-    result = chains.run("virt", ("khorig", "linux-7.3"), (hook,), timeout_s=45.0)
+    result = rig.run("virt", kernels=("khorig", "linux-7.3"), hooks=(hook,), timeout_s=45.0)
     assert result.verdict in (Verdict.HANG, Verdict.CRASH)
     assert result.generations == 1, "the second kernel had no first words"
 
 
-@ONE_OF_EACH
-def test_r18_the_tail_of_an_odd_reserve_mem_is_not_preserved(chains: Chains, machine: str) -> None:
+@each_arch
+def test_r18_the_tail_of_an_odd_reserve_mem_is_not_preserved(rig: Rig, machine: str) -> None:
     """Linux preserves as many whole pages as the size has: of 6 KiB the last 2 are lost."""
-    result = chains.run(
-        machine, ("linux-7.3", "khorig"), linux_options=("reserve_mem=6K:4096:odd",)
+    result = rig.run(
+        machine, kernels=("linux-7.3", "khorig"), linux_options=("reserve_mem=6K:4096:odd",)
     )
     assert result.verdict is Verdict.FAIL
     assert result.findings[0].owner == "memblock/odd" and "is not preserved" in result.cause
@@ -91,11 +85,11 @@ def test_r18_the_tail_of_an_odd_reserve_mem_is_not_preserved(chains: Chains, mac
 
 @pytest.mark.parametrize("kernels", [("linux-7.3", PAGES_16K), (PAGES_16K, "linux-7.3")])
 def test_a4_another_page_size_ends_linux_before_its_console(
-    chains: Chains, kernels: tuple[str, str]
+    rig: Rig, kernels: tuple[str, str]
 ) -> None:
     """Nothing that is handed over says how large pages are, and Linux follows what it takes for
     pointers. That there is something to be read is due to earlycon."""
-    result = chains.run("virt", kernels)
+    result = rig.run("virt", kernels=kernels)
     assert result.verdict is Verdict.CRASH
     assert result.cause == "Kernel panic - not syncing: Attempted to kill the idle task!"
     [panic] = result.findings
@@ -103,26 +97,26 @@ def test_a4_another_page_size_ends_linux_before_its_console(
     assert any("__kho_radix_walk_tree" in line for line in panic.evidence), panic.evidence
 
 
-def test_a4_the_same_page_size_is_taken(chains: Chains) -> None:
-    expect_pass(chains.run("virt", (PAGES_16K, PAGES_16K)))
+def test_a4_the_same_page_size_is_taken(rig: Rig) -> None:
+    rig.run("virt", kernels=(PAGES_16K, PAGES_16K)).expect_pass()
 
 
-def test_a4_khorig_refuses_other_page_sizes(chains: Chains) -> None:
+def test_a4_khorig_refuses_other_page_sizes(rig: Rig) -> None:
     """The tree by the first pointer that is none, and to load such a kernel by its header."""
-    result = chains.run("virt", (PAGES_16K, "khorig"), stops=())
+    result = rig.run("virt", kernels=(PAGES_16K, "khorig"), stops=())
     assert re.match("generation 2 refused its handover: (unaligned|outside-ram)", result.cause)
-    result = chains.run("virt", ("khorig", PAGES_16K))
+    result = rig.run("virt", kernels=("khorig", PAGES_16K))
     assert "a kernel with pages larger than 4 KiB" in result.cause
 
 
-def test_a4_a_dump_tells_the_page_size(chains: Chains) -> None:
+def test_a4_a_dump_tells_the_page_size(rig: Rig) -> None:
     """By trying: with the right one everything in it adds up."""
-    result = chains.run("virt", (PAGES_16K, "khorig"), keep=True)
-    with open_dump(Path(result.directory) / "gen2.entry.ram.zst") as dump:
-        snapshot = find_snapshot(dump)
-        assert snapshot.geometry.page_size == 16 << 10
-        assert not is_broken(check(snapshot))
-        assert snapshot.linux.kho_test and snapshot.linux.kho_test.adds_up
+    result = rig.run("virt", kernels=(PAGES_16K, "khorig"), keep=True)
+    with result.dump("entry", 2) as dump:
+        assert dump.geometry.page_size == 16 << 10
+        assert dump.check() == []
+        test = dump.snapshot.linux.kho_test
+        assert test and test.adds_up
 
 
 def dirty_archive(folder: Path) -> Path:
@@ -137,15 +131,15 @@ def dirty_archive(folder: Path) -> Path:
 
 @pytest.mark.parametrize("zeroed", [False, True])
 def test_l8_the_tail_of_a_segment_in_cma_is_not_cleared(
-    chains: Chains, tmp_path: Path, zeroed: bool
+    rig: Rig, tmp_path: Path, zeroed: bool
 ) -> None:
     """Without KHO segments are put into CMA, as far as they fit. The digest takes what a segment has
     beyond its file for zeros; where that memory was used before it is not, and purgatory stops for
     ever without a word. Pages that come zeroed (init_on_alloc) hide it."""
     options = ("kho=off", "cma=4M", "khorig.exec=/dirty,230", f"init_on_alloc={int(zeroed)}")
-    result = chains.run(
+    result = rig.run(
         "q35",
-        (DMA_CMA, "khorig"),
+        kernels=(DMA_CMA, "khorig"),
         linux_options=options,
         extra_initrd=str(dirty_archive(tmp_path)),
         memory=256 << 20,

@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
-from peers import Chains, expect_pass
 
+from khorig.api.rig import Rig
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import PhysRange, RamMemory
 from khorig.run.judging import StopContext
@@ -84,10 +84,10 @@ class Fragment:
         return [f"the memory map has {len(new)} entries, {len(new) - ROOM} of them at {node:#x}"]
 
 
-def test_linux_gets_all_of_a_long_memory_map(chains: Chains) -> None:
+def test_linux_gets_all_of_a_long_memory_map(rig: Rig) -> None:
     fragment = Fragment()
-    result = chains.run("q35", ("khorig", "khorig", "linux-7.3"), (fragment,))
-    expect_pass(result)
+    result = rig.run("q35", kernels=("khorig", "khorig", "linux-7.3"), hooks=(fragment,))
+    result.expect_pass()
     assert fragment.entries > ROOM
     console = (Path(result.directory) / "console.log").read_text(errors="replace")
     final = console[console.index("extended physical RAM map:") :]

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from peers import arch_of, built_peer
 
 from khorig.linux.archive import write_archive
+from khorig.pytest_plugin import built_peer
+from khorig.vm.machines import machine_named
 
 ARCHS = pytest.mark.parametrize("arch", ["x86_64", "arm64"])
 
@@ -58,7 +59,7 @@ def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("chains")
 def test_an_image_for_another_machine_is_refused(arch: str, tmp_path: Path) -> None:
     other = "virt" if arch == "x86_64" else "q35"
-    assert arch_of(other) != arch
+    assert machine_named(other).arch != arch
     image = str(built_peer(arch, "linux-7.3").image)
     done = linux_run("--kernel", image, "--machine", other, "--out", str(tmp_path))
     assert done.returncode == 2

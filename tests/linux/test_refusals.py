@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import libfdt
 import pytest
-from peers import ONE_OF_EACH, Chains, arch_of, expect_pass
 
+from khorig.api.rig import Rig
 from khorig.guest.chain_run import ChainRun
 from khorig.kho.fdt import MAGIC_BYTES
 from khorig.kho.layout import SIZE_PROPERTY
@@ -19,41 +19,43 @@ from khorig.linux.refusals import (
     refusals_of,
 )
 from khorig.mem.guest_ram import GuestRam
+from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
 from khorig.rules.temporal.definitions import PAGES_UNDER_LINUX
 from khorig.run.tamper.hook import TamperHook
 from khorig.run.tamper.tampering import Tampering
 from khorig.run.tamper.target import Target
+from khorig.vm.machines import machine_named
 
 TO_LINUX = ("khorig", "linux-7.3")
 TO_KHORIG = ("linux-7.3", "khorig")
 
 
-def run_damaged(chains: Chains, machine: str, kernels: tuple[str, str], name: str) -> None:
-    plain = ChainRun(arch_of(machine), machine, kernels=kernels)
+def run_damaged(rig: Rig, machine: str, kernels: tuple[str, str], name: str) -> None:
+    plain = ChainRun(machine_named(machine).arch, machine, kernels=kernels)
     spec = damaged(plain, name)
-    result = chains.run(
+    result = rig.run(
         machine,
-        spec.kernels,
-        refusal_hooks(spec),
+        kernels=spec.kernels,
+        hooks=refusal_hooks(spec),
         tamper=name,
         expected_refusals=spec.expected_refusals,
     )
     lost = LINUX_DAMAGES[name].lost if kernels == TO_LINUX else ""
     if not lost:
-        expect_pass(result)
+        result.expect_pass()
         return
     [finding] = result.findings
     assert (finding.rule, finding.owner) == (PAGES_UNDER_LINUX, lost)
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize("name", refusals_of(TO_LINUX))
-def test_linux_refuses(chains: Chains, machine: str, name: str) -> None:
-    run_damaged(chains, machine, TO_LINUX, name)
+def test_linux_refuses(rig: Rig, machine: str, name: str) -> None:
+    run_damaged(rig, machine, TO_LINUX, name)
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize(
     "name",
     [
@@ -66,8 +68,8 @@ def test_linux_refuses(chains: Chains, machine: str, name: str) -> None:
         "scratch-area-beyond-ram",
     ],
 )
-def test_khorig_refuses_what_linux_left(chains: Chains, machine: str, name: str) -> None:
-    run_damaged(chains, machine, TO_KHORIG, name)
+def test_khorig_refuses_what_linux_left(rig: Rig, machine: str, name: str) -> None:
+    run_damaged(rig, machine, TO_KHORIG, name)
 
 
 def without_size(target: Target, client: str) -> str:
@@ -76,19 +78,21 @@ def without_size(target: Target, client: str) -> str:
     return f"'{client}' has no {SIZE_PROPERTY}"
 
 
-@ONE_OF_EACH
-def test_khorig_refuses_a_link_of_linux_without_size(chains: Chains, machine: str) -> None:
+@each_arch
+def test_khorig_refuses_a_link_of_linux_without_size(rig: Rig, machine: str) -> None:
     cause = "blob-size-missing"
     damage = Tampering("no-size", cause, lambda target: without_size(target, "memblock"))
-    expect_pass(chains.run(machine, TO_KHORIG, (TamperHook(damage),), expected_refusals={2: cause}))
+    rig.run(
+        machine, kernels=TO_KHORIG, hooks=(TamperHook(damage),), expected_refusals={2: cause}
+    ).expect_pass()
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize("client", ["memblock", "kho_test", "kexec-metadata"])
-def test_linux_gives_up_a_client_without_size(chains: Chains, machine: str, client: str) -> None:
+def test_linux_gives_up_a_client_without_size(rig: Rig, machine: str, client: str) -> None:
     """Not the handover, but this client of it; the verdict says which."""
     hook = DamageHook(LinuxDamage("no-size", "", lambda target: without_size(target, client)))
-    result = chains.run(machine, TO_LINUX, (hook,), tamper="no-size")
+    result = rig.run(machine, kernels=TO_LINUX, hooks=(hook,), tamper="no-size")
     assert result.verdict is Verdict.FAIL
     assert f"broken KHO subnode '{client}'" in result.cause
 
@@ -115,19 +119,19 @@ def anchor_twice(target: Target) -> str:
     return f"/chosen has the anchor {field.value:#018x} twice"
 
 
-def test_linux_refuses_two_anchors(chains: Chains) -> None:
+def test_linux_refuses_two_anchors(rig: Rig) -> None:
     """Linux takes a property with one entry only, and says nothing about one with two."""
     hook = DamageHook(LinuxDamage("anchor-twice", "silent", anchor_twice))
-    expect_pass(chains.run("virt", TO_LINUX, (hook,), expected_refusals={2: "silent"}))
+    rig.run("virt", kernels=TO_LINUX, hooks=(hook,), expected_refusals={2: "silent"}).expect_pass()
 
 
-def test_a_linux_without_handover_starts_cold(chains: Chains) -> None:
+def test_a_linux_without_handover_starts_cold(rig: Rig) -> None:
     """Debian's own kernel says that it was offered one, and uses all memory."""
     cause = "not-supported"
-    result = chains.run(
+    result = rig.run(
         "q35",
-        ("khorig", "linux-stock"),
+        kernels=("khorig", "linux-stock"),
         expected_refusals={2: cause},
         extra_options=("kho_scratch=192M,32M,32M",),  # 60 MiB of kernel in one piece
     )
-    expect_pass(result)
+    result.expect_pass()

@@ -10,16 +10,18 @@ from typing import Sequence
 
 import numpy as np
 import pytest
-from peers import ONE_OF_EACH, Chains, arch_of, built_peer
 
+from khorig.api.rig import Rig
 from khorig.cli.main import main
 from khorig.kho.clients.khorig import decode_clients
 from khorig.kho.handover import decode_handover
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.linux.teeth import CHAINS
 from khorig.mem.memory import RamMemory
+from khorig.pytest_plugin import built_peer, each_arch
 from khorig.rules.finding import Verdict
 from khorig.run.judging import StopContext
+from khorig.vm.machines import machine_named
 
 CHAIN = ("linux-7.3", "khorig", "linux-7.3")
 
@@ -52,26 +54,26 @@ class Flip:
         return [f"flipped a byte of the page {address:#018x}"]
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize(
     ("what", "says"),
     [("folio", "KHO restore failed"), ("reserved", "lost its content")],
 )
-def test_a_flipped_byte_is_found(chains: Chains, machine: str, what: str, says: str) -> None:
-    result = chains.run(machine, CHAIN, (Flip(what),))
+def test_a_flipped_byte_is_found(rig: Rig, machine: str, what: str, says: str) -> None:
+    result = rig.run(machine, kernels=CHAIN, hooks=(Flip(what),))
     assert result.verdict is Verdict.FAIL
     assert any(says in finding.what for finding in result.findings), result.findings
     assert result.findings[0].generation == 3
 
 
-@ONE_OF_EACH
+@each_arch
 @pytest.mark.parametrize("kernels", CHAINS[1:], ids="-".join)
 def test_every_class_of_owners(
     capsys: pytest.CaptureFixture[str], out: Path, machine: str, kernels: Sequence[str]
 ) -> None:
     for name in kernels:
         if name != "khorig":
-            built_peer(arch_of(machine), name)
+            built_peer(machine_named(machine).arch, name)
     words = ("--machine", machine, "--chain", ",".join(kernels), "--out", str(out))
     with pytest.raises(SystemExit) as ended:
         main(("teeth", "--json", *words))

@@ -3,40 +3,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
-import pytest
-
-from khorig.guest.khorig_run import KhorigRun
-from khorig.out.session_documents import SessionDocuments
-from khorig.out.text import result_lines
-from khorig.rules.finding import Verdict
-from khorig.run.judge import RunJudge
-from khorig.run.judging import Judge, StopHook
-from khorig.run.khorig_kind import khorig_kind
-from khorig.run.result import RunResult
-from khorig.run.session import Session
+from khorig.api.rig_result import RigResult
+from khorig.pytest_plugin import PytestRig
 from khorig.vm.build_outputs import find_volume
-from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines import machine_named
 from khorig.vm.uefi_volume import put_file
 
-MIB = 1 << 20
 FOLDER = PurePosixPath("EFI/BOOT")
 
-ONE_OF_EACH = pytest.mark.parametrize("machine", ["q35", "virt"])
 
-
-class FirmwareGuest:
+class FirmwareGuest(PytestRig):
     """Runs from a copy of what was built, so that a test can change what lies on the volume."""
 
     def __init__(self, out: Path, build: Path, environment: Callable[[str, str], None]) -> None:
-        self._out = out
+        super().__init__(out)
         self._build = build
         self._environment = environment
 
@@ -69,39 +55,6 @@ class FirmwareGuest:
         """Takes a file away."""
         subprocess.run(["mdel", "-i", os.fspath(volume), f"::/{FOLDER / name}"], check=True)
 
-    def run(
-        self,
-        machine: str,
-        hooks: Sequence[StopHook] = (),
-        judge: Callable[[KhorigRun], Judge] = RunJudge,
-        **spec: Any,
-    ) -> RunResult:
-        """One run; `spec` are fields of KhorigRun."""
-        session = Session(
-            self._out,
-            khorig_kind(judge, lambda spec: hooks),
-            SessionDocuments(),
-            Cancellation(),
-            record=False,
-        )
-        values: dict[str, Any] = {
-            "arch": machine_named(machine).arch,
-            "memory": 256 * MIB,
-            "timeout_s": 120.0,
-            "boot": "uefi",
-            **spec,
-        }
-        return session.run(KhorigRun(machine=machine, **values))
-
-
-def events(result: RunResult, kind: str) -> list[dict[str, Any]]:
-    """The guest's own events of one kind, in order."""
-    lines = (Path(result.directory) / "events.jsonl").read_text().splitlines()
-    found = [record["event"] for record in map(json.loads, lines) if record["ev"] == "guest"]
-    return [event for event in found if event["ev"] == kind]
-
-
-def expect_pass(result: RunResult) -> None:
-    """Fails with what a user would be told."""
-    if result.verdict is not Verdict.PASS:
-        pytest.fail("\n".join(result_lines(result)), pytrace=False)
+    def run(self, machine: str, *words: Any, **options: Any) -> RigResult:
+        """See khorig.Rig; from firmware unless told otherwise."""
+        return super().run(machine, *words, **{"boot": "uefi", "timeout_s": 120.0, **options})

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events
+from firmware_guest import FirmwareGuest
 
 from khorig.guest import status as exit_status
+from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
 from khorig.rules.protocol.definitions import FIRMWARE
 from khorig.vm.build_outputs import find_images
 from khorig.vm.machines import machine_named
+
+MIB = 1 << 20
 
 _OTHER = {"q35": "virt", "virt": "q35"}
 # Where each image says how much memory it needs: (offset, format, more than there is).
@@ -83,7 +86,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", sorted(FAILURES))
-@ONE_OF_EACH
+@each_arch
 def test_the_verdict_names_the_cause(guest: FirmwareGuest, machine: str, name: str) -> None:
     failure = FAILURES[name]
     volume = guest.volume(machine)
@@ -92,10 +95,10 @@ def test_the_verdict_names_the_cause(guest: FirmwareGuest, machine: str, name: s
     assert (result.verdict, result.exit_status) == (Verdict.FAIL, failure.status), result.cause
     assert result.cause.startswith(failure.cause), result.cause
     assert len(result.findings) == 1
-    assert len(events(result, "error")) == 1
+    assert len(result.events("error")) == 1
 
 
-@ONE_OF_EACH
+@each_arch
 def test_an_archive_larger_than_memory(guest: FirmwareGuest, machine: str) -> None:
     volume = guest.volume(machine)
     guest.remove(volume, "archive.cpio")
@@ -120,20 +123,20 @@ def _grow(volume: Path, scratch: Path, size: int) -> None:
     scratch.replace(volume)
 
 
-@ONE_OF_EACH
+@each_arch
 def test_a_command_line_that_is_too_long(guest: FirmwareGuest, machine: str) -> None:
     result = guest.run(machine, extra_options=("x" * 3000,))
     assert result.exit_status == exit_status.USAGE
     assert result.cause == "command-line: cmdline.txt: too long"
 
 
-@ONE_OF_EACH
+@each_arch
 def test_a_command_line_that_is_not_ascii(guest: FirmwareGuest, machine: str) -> None:
     result = guest.run(machine, extra_options=("name=b\u00fccher",))
     assert result.cause == "command-line: cmdline.txt: characters that are not ASCII"
 
 
-@ONE_OF_EACH
+@each_arch
 def test_a_volume_without_a_loader(guest: FirmwareGuest, machine: str) -> None:
     volume = guest.volume(machine)
     firmware = machine_named(machine).firmware

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import pytest
-from firmware_guest import ONE_OF_EACH, FirmwareGuest, expect_pass
+from firmware_guest import FirmwareGuest
 
 from khorig.guest.khorig_run import KhorigRun
+from khorig.pytest_plugin import each_arch
 from khorig.run.scenarios import read_scenarios
 from khorig.run.tamper.runs import tamper_hooks, tampered
 from khorig.vm.build_outputs import find_elf
@@ -17,7 +18,7 @@ _PASSING = ("handover", "recursion", "chain", "churn", "storm")
 _ELSEWHERE = ("relay",)
 
 
-@ONE_OF_EACH
+@each_arch
 def test_no_scenario_is_left_out(machine: str) -> None:
     known = read_scenarios(find_elf(machine_named(machine).arch))
     assert sorted(scenario.name for scenario in known) == sorted((*_PASSING, "refuse", *_ELSEWHERE))
@@ -26,16 +27,16 @@ def test_no_scenario_is_left_out(machine: str) -> None:
 @pytest.mark.parametrize("boot", ["direct", "uefi"])
 @pytest.mark.parametrize("cpus", [1, 4])
 @pytest.mark.parametrize("scenario", _PASSING)
-@ONE_OF_EACH
+@each_arch
 def test_hands_over(
     guest: FirmwareGuest, machine: str, scenario: str, cpus: int, boot: str
 ) -> None:
-    expect_pass(guest.run(machine, scenario=scenario, smp=cpus, boot=boot))
+    guest.run(machine, scenario=scenario, smp=cpus, boot=boot).expect_pass()
 
 
 @pytest.mark.parametrize("boot", ["direct", "uefi"])
 @pytest.mark.parametrize("cpus", [1, 4])
-@ONE_OF_EACH
+@each_arch
 def test_refuses(guest: FirmwareGuest, machine: str, cpus: int, boot: str) -> None:
     arch = machine_named(machine).arch
     spec = tampered(KhorigRun(arch, machine, scenario="refuse"), "node-to-itself")
@@ -49,4 +50,4 @@ def test_refuses(guest: FirmwareGuest, machine: str, cpus: int, boot: str) -> No
         tamper=spec.tamper,
         expected_refusals=spec.expected_refusals,
     )
-    expect_pass(result)
+    result.expect_pass()

@@ -4,25 +4,28 @@
 from __future__ import annotations
 
 import pytest
-from firmware_guest import MIB, ONE_OF_EACH, FirmwareGuest, events, expect_pass
+from firmware_guest import FirmwareGuest
 
+from khorig.api.rig_result import RigResult
 from khorig.guest.event import GuestEvent, parse_address
 from khorig.guest.machine import MachineFacts
 from khorig.mem.guest_ram import GuestRam
 from khorig.out.costs import jump_cost, start_cost
+from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol.definitions import GUEST
 from khorig.rules.temporal.definitions import RUNTIME_SERVICES
 from khorig.run.judge import RunJudge
 from khorig.run.judging import StopContext
-from khorig.run.result import RunResult
 from khorig.vm.machines import machine_named
+
+MIB = 1 << 20
 
 # A handover from firmware may take so much longer than one from QEMU's loader.
 _SHARE = 1.10
 
 
-def _cheapest_jump(result: RunResult) -> int:
+def _cheapest_jump(result: RigResult) -> int:
     """Instructions. Not of the most expensive one: the console is part of it, and how long that is
     busy depends on the host."""
     jumps = []
@@ -35,47 +38,47 @@ def _cheapest_jump(result: RunResult) -> int:
     return min(jumps)
 
 
-@ONE_OF_EACH
+@each_arch
 def test_handover_as_from_qemus_loader(guest: FirmwareGuest, machine: str) -> None:
     result = guest.run(machine)
-    expect_pass(result)
-    assert [event["protocol"] for event in events(result, "boot")] == ["efi", "linux", "linux"]
+    result.expect_pass()
+    assert [event["protocol"] for event in result.events("boot")] == ["efi", "linux", "linux"]
     assert set(start_cost(result.phases)) == {"firmware", "loader"}
     direct = guest.run(machine, boot="direct")
-    expect_pass(direct)
+    direct.expect_pass()
     # Memory in more pieces has more and smaller blocks.
     assert 0 < _cheapest_jump(result) <= _cheapest_jump(direct) * _SHARE
 
 
-@ONE_OF_EACH
+@each_arch
 def test_a_storm_of_4_cpus(guest: FirmwareGuest, machine: str) -> None:
     result = guest.run(machine, scenario="storm", smp=4)
-    expect_pass(result)
-    assert [event["online"] for event in events(result, "cpus")] == [4] * 3
+    result.expect_pass()
+    assert [event["online"] for event in result.events("cpus")] == [4] * 3
 
 
 def test_el2(guest: FirmwareGuest) -> None:
     """The firmware runs at EL2 and enters the kernel there, PSCI is behind SMC instead of HVC."""
-    expect_pass(guest.run("virt", smp=4, extra_qemu=("-machine", "virtualization=on")))
+    guest.run("virt", smp=4, extra_qemu=("-machine", "virtualization=on")).expect_pass()
 
 
-@ONE_OF_EACH
+@each_arch
 def test_chain(guest: FirmwareGuest, machine: str) -> None:
-    expect_pass(guest.run(machine, scenario="chain", generations=20))
+    guest.run(machine, scenario="chain", generations=20).expect_pass()
 
 
 @pytest.mark.parametrize("machine", ["virt", "q35", "pc"])
 def test_memory_sizes(guest: FirmwareGuest, machine: str) -> None:
     for memory in (128 * MIB, 1024 * MIB, 6144 * MIB):
-        expect_pass(guest.run(machine, memory=memory))
+        guest.run(machine, memory=memory).expect_pass()
 
 
-@ONE_OF_EACH
+@each_arch
 def test_scattered_memory_and_a_map_that_changes(guest: FirmwareGuest, machine: str) -> None:
     guest.volume(machine, f"stress-{machine_named(machine).arch}.esp")
     result = guest.run(machine)
-    expect_pass(result)
-    (loader,) = events(result, "loader")
+    result.expect_pass()
+    (loader,) = result.events("loader")
     assert loader["regions"] > 128  # what boot_params has room for
     assert loader["regions_dropped"] == 0
     assert loader["attempts"] == 2
@@ -138,7 +141,7 @@ class _Scribbler:
 
 
 @pytest.mark.parametrize("finder", ["host", "guest"])
-@ONE_OF_EACH
+@each_arch
 def test_a_write_to_the_runtime_services_is_found(
     guest: FirmwareGuest, machine: str, finder: str
 ) -> None:

@@ -13,16 +13,10 @@ from typing import Any
 
 from view.handover_image import MIB, PAGE
 
-from khorig.guest.khorig_run import KhorigRun
+from khorig.api.rig import Rig
 from khorig.kho.snapshot import Snapshot, find_snapshot
 from khorig.mem.formats import open_dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
-from khorig.out.session_documents import SessionDocuments
-from khorig.rules.finding import Verdict
-from khorig.run.khorig_kind import khorig_kind
-from khorig.run.session import Session
-from khorig.vm.cancellation import Cancellation
-from khorig.vm.machines import machine_named
 
 _RESERVED = ("reserve_mem=256K:4096:first",)
 _ROOT_LEVEL = 5
@@ -105,12 +99,10 @@ class RealImage:
 
 def take(machine: str, folder: Path, memory: int = 64 * MIB) -> RealImage:
     """Boots the kernel on a machine and keeps its memory when it is sealed, unpacked."""
-    arch = machine_named(machine).arch
-    session = Session(folder / "out", khorig_kind(), SessionDocuments(), Cancellation(), keep=True)
-    spec = KhorigRun(arch, machine, memory=memory, generations=2, extra_options=_RESERVED)
-    result = session.run(spec)
-    assert result.verdict is Verdict.PASS, result.cause
-    packed = Path(result.directory) / "gen1.sealed.ram.zst"
+    result = Rig(folder / "out").run(
+        machine, memory=memory, generations=2, extra_options=_RESERVED, keep=True
+    )
+    packed = result.expect_pass().folder / "gen1.sealed.ram.zst"
     path = folder / f"{machine}.ram"
     subprocess.run(["zstd", "-dqf", "--sparse", str(packed), "-o", str(path)], check=True)
     facts: dict[str, Any] = json.loads(packed.with_name("gen1.sealed.json").read_text())

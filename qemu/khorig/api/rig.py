@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs under QEMU, one at a time, for programs and tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+from khorig.api.rig_result import RigResult
+from khorig.guest.chain_run import ChainRun
+from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.spec import RunSpec
+from khorig.linux.chain import must_count
+from khorig.linux.chain_kind import chain_kind
+from khorig.out.session_documents import SessionDocuments
+from khorig.run.judging import Judge, StopHook
+from khorig.run.khorig_kind import khorig_kind
+from khorig.run.session import RunKind, Session
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.machines import machine_named
+
+_CHAIN_MEMORY = 1 << 30
+_CHAIN_TIMEOUT_S = 300.0
+
+
+class Rig:
+    """Boots, hands over, and judges.
+
+        rig = khorig.Rig("out")
+        result = rig.run("virt", "recursion", generations=5)
+        result.expect_pass()
+
+    The kernels are those of $KHORIG_BUILD, or of bazel-bin in the checkout (`scripts/khorig run`
+    builds them). Each run has a folder of its own below `out`.
+    """
+
+    def __init__(self, out: str | os.PathLike[str]) -> None:
+        """`out` is made when it is not there."""
+        self.out = Path(out)
+        self.results: list[RigResult] = []
+
+    def run(
+        self,
+        machine: str,
+        scenario: str = KhorigRun.scenario,
+        *,
+        kernels: Sequence[str] = (),
+        hooks: Sequence[StopHook] | None = None,
+        judge: Callable[[Any], Judge] | None = None,
+        keep: bool = False,
+        record: bool = False,
+        **options: Any,
+    ) -> RigResult:
+        """One run of khorig's own kernel, which plays a scenario on a machine (`khorig list`), or,
+        with `kernels`, of a chain of them: "khorig", "linux-7.2", or the path of one.
+
+        `hooks` are called at each stop after the judge has looked, and may write to guest RAM; they
+        take the place of what `tamper` asks for. `judge` takes the place of the rig's own. `keep`
+        keeps guest RAM at every stop; `record` repeats a failed run and keeps it then. All other
+        options are fields of KhorigRun or ChainRun: `generations`, `memory` (bytes), `smp`, `seed`,
+        `timeout_s`, `stops`, `fault`, `boot`, `extra_options`, `extra_qemu`.
+
+        Whatever happens to the run is in the result. Raises InfraError when `out` cannot be
+        written, KeyError for an unknown machine, TypeError for an unknown option.
+        """
+        arch = machine_named(machine).arch
+        changes: dict[str, Any] = {}
+        if hooks is not None:
+            chosen = tuple(hooks)
+            changes["hooks"] = lambda spec: chosen
+        if judge is not None:
+            changes["judge"] = judge
+        spec: RunSpec
+        kind: RunKind[Any]
+        if kernels:
+            chain: dict[str, Any] = {"memory": _CHAIN_MEMORY, "timeout_s": _CHAIN_TIMEOUT_S}
+            chain |= {"counted": must_count(machine), **options}
+            spec = ChainRun(arch, machine, kernels=tuple(kernels), **chain)
+            kind = chain_kind(**changes)
+        else:
+            spec = KhorigRun(arch, machine, scenario=scenario, **options)
+            kind = khorig_kind(**changes)
+        session = Session(
+            self.out, kind, SessionDocuments(), Cancellation(), keep=keep, record=record
+        )
+        result = RigResult.of(session.run(spec))
+        self.results.append(result)
+        return result
