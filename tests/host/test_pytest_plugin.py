@@ -44,7 +44,8 @@ class Outside:
     @property
     def kept(self) -> list[str]:
         """The names of the folders that tests have left."""
-        return sorted(path.parent.name for path in self.base.glob("*/khorig"))
+        folders = (path.parent for path in self.base.glob("*/khorig"))
+        return sorted(folder.name for folder in folders if not folder.is_symlink())
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_run_that_fails_is_reported_and_kept(outside: Outside) -> None:
     for name in ("khorig-x86_64.elf", "khorig-arm64.bin"):
         assert f"{name} is not built" in done.stdout
     assert "looked in " in done.stdout and "scripts/khorig run --machine virt" in done.stdout
-    assert done.stdout.count("NotPassed: INFRA ") == 2 and "- khorig -" not in done.stdout
+    assert "NotPassed: INFRA " in done.stdout and "- khorig -" not in done.stdout
     assert outside.kept == ["test_it_q35_0", "test_it_virt_0"]
 
 

@@ -16,6 +16,7 @@ from typing import Iterator
 
 import zstandard
 
+from khorig.mem.errors import Error
 from khorig.mem.formats.errors import UnreadableDump
 from khorig.mem.formats.source import Extent, MappedFile
 
@@ -34,7 +35,7 @@ _CHECKSUM = 4
 _SKIPPABLE = b"\x2a\x4d\x18"  # after a first byte of 0x50 to 0x5f, section 3.1.2
 
 
-class LargeFrames(Exception):
+class LargeFrames(Error):
     """Frames that do not state their size, or one of more than _MAX_FRAME bytes: the file can be
     unpacked only as a whole."""
 
