@@ -84,12 +84,6 @@ def test_commands(command: str, expected: str, folder: Path) -> None:
     assert matches(expected, printed), printed
 
 
-def test_python(folder: Path) -> None:
-    [program] = re.findall(r"```python\n(.*?)```", _DOCUMENT, re.S)
-    printed = run(folder, [sys.executable, "-c", program])
-    assert "memblock/mem0" in printed and "/khorig/stores khorig-stores-v1" in printed
-
-
 def test_numbers_and_names() -> None:
     static = list(STATIC_RULES)
     assert f"`{static[0]}` to `{max(static)}`" in _DOCUMENT
