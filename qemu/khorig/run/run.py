@@ -170,7 +170,7 @@ class Run:
                     continue
                 if isinstance(happening, Exited):
                     return self._on_exit(vm, happening.status)
-                is_over = self._handle(vm, watch, happening)
+                is_over = self._handle(vm, happening)
             if is_over:
                 return None
             if self._ending_by_s is not None and time.monotonic() >= self._ending_by_s:
@@ -193,7 +193,7 @@ class Run:
         elif isinstance(happening, Exited):
             self._emit("exit", status=happening.status)
 
-    def _handle(self, vm: Vm, watch: ProgressWatch, happening: Happening) -> bool:
+    def _handle(self, vm: Vm, happening: Happening) -> bool:
         """Takes in one happening. True when the run is to be ended."""
         findings: list[Finding] = []
         if isinstance(happening, ConsoleLine):
@@ -207,7 +207,7 @@ class Run:
             findings = self._on_qmp(happening)
         elif isinstance(happening, GuestEvent):
             try:
-                findings = self._on_event(vm, watch, happening)
+                findings = self._on_event(vm, happening)
             except EventFieldError as error:
                 findings = [self._finding(rules.WELL_FORMED, str(error))]
         if vm.serial.total_bytes > self._limits.console:
@@ -216,7 +216,7 @@ class Run:
         self._add(*findings)
         return bool(findings)
 
-    def _on_event(self, vm: Vm, watch: ProgressWatch, event: GuestEvent) -> list[Finding]:
+    def _on_event(self, vm: Vm, event: GuestEvent) -> list[Finding]:
         self._stop_images.facts.take(event)
         findings = self._sequence.on_event(event)
         if event.kind == "boot":
@@ -233,7 +233,6 @@ class Run:
             with self._clock.host():
                 findings = self._on_stop(vm, event)
             if not findings:
-                watch.restart()
                 vm.serial.send(b"g")
         return findings
 

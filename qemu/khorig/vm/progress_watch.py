@@ -42,10 +42,11 @@ class ProgressWatch:
         self._limits = limits
         self._clock = clock
         self._threads: frozenset[int] | None = None  # that run virtual CPUs
-        self.restart()
+        self._restart()
 
-    def restart(self) -> None:
-        """The guest has just been let go on: what was seen before no longer counts."""
+    def _restart(self) -> None:
+        """After output: what was seen before no longer counts. A stop is output, too, so the time in
+        which the guest waits for the host is not its silence."""
         self._seen: dict[int, set[bytes]] = {}  # by CPU
         self._looks = 0
         self._old_looks = 0  # those that showed nothing new
@@ -72,7 +73,7 @@ class ProgressWatch:
         """Looks, when it is time to. True once the guest is sure to hang. Raises InfraError when
         QEMU does not answer."""
         if self._vm.serial.total_bytes != self._bytes:
-            self.restart()
+            self._restart()
         now = self._clock()
         if now < self._next:
             return False
