@@ -326,9 +326,9 @@ def test_garbage_is_given_up_soon() -> None:
         page = image.allocate()
         image.ram.write(page, struct.pack("<512Q", *range(1, 513)))
         image.write_u64(image.nodes[0] + 8 * table, page)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert len(decode_radix(image.memory, image.nodes[0], GEOMETRY_4K).problems) == 64
-    assert time.perf_counter() - begin < 0.3
+    assert time.process_time() - begin < 0.3
 
 
 def test_speed() -> None:
@@ -338,10 +338,10 @@ def test_speed() -> None:
     for i in range(100_000):
         big.preserve(RAM.begin + 64 * MIB + i * PAGE, 0)
     root = big.write_tree()
-    begin = time.perf_counter()
+    begin = time.process_time()
     tree = decode_radix(big.memory, root, GEOMETRY_4K)
     assert len(sound_blocks(tree.blocks, big.memory, GEOMETRY_4K).blocks) == 100_001
-    assert time.perf_counter() - begin < 0.5
+    assert time.process_time() - begin < 0.5
 
 
 @settings(max_examples=150, deadline=None)
