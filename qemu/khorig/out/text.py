@@ -48,7 +48,7 @@ def result_lines(result: RunResult) -> list[str]:
     if result.verdict is Verdict.PASS:
         return [head + _proven(result), *_cost_lines(result)]
     if result.verdict is Verdict.SKIP:
-        return [head + result.cause]
+        return [head + _printable(result.cause)]
     return [head + _place(result), *_failure_lines(result)]
 
 
@@ -170,6 +170,11 @@ def _others(findings: Sequence[Finding]) -> list[str]:
 
 def _block(label: str, texts: Sequence[str]) -> list[str]:
     return [_line(label if index == 0 else "", text) for index, text in enumerate(texts)]
+
+
+def _printable(text: str) -> str:
+    """Without what would steer the terminal: guest and host may say anything."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _line(label: str, text: str) -> str:

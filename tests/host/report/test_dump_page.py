@@ -56,11 +56,35 @@ def test_names_are_no_markup() -> None:
 def test_the_picture_is_an_svg_with_rows_and_legend() -> None:
     root = ElementTree.fromstring(dump_svg(_broken().snapshot()))
     texts = ["".join(element.itertext()) for element in root.iter(f"{_SVG}text")]
-    for words in ("sample", "4 MiB a row", "0x40000000", "scratch 12 MiB", "tracker 96 KiB",
+    for words in ("sample", "4 MiB per row", "0x40000000", "scratch 12 MiB", "tracker 96 KiB",
                   "conflict 8 KiB"):  # fmt: skip
         assert words in texts, texts
     shown = {element.get("class") for element in root.iter(f"{_SVG}path") if element.get("d")}
     assert {"m-ram", "m-scratch", "m-node", "m-fragment", "m-conflict"} <= shown
+
+
+def test_no_label_of_the_picture_reaches_into_another() -> None:
+    sample = Sample()
+    for number in range(30):
+        name = f"client-{number}-" + "long-" * (number % 8)
+        sample.image.clients[name] = sample.image.link(sample.image.preserved_page(), 8)
+    root = ElementTree.fromstring(dump_svg(sample.finish().snapshot()))
+    width, height = (float(word) for word in (root.get("viewBox") or "").split()[2:])
+    boxes = []
+    for element in root.iter(f"{_SVG}text"):
+        font = float(element.get("font-size") or root.get("font-size") or 0)
+        length = 0.602 * font * len("".join(element.itertext()))  # of a fixed-width font
+        begin = float(element.get("x") or 0)
+        if element.get("text-anchor") == "end":
+            begin -= length
+        bottom = float(element.get("y") or 0)
+        boxes.append((begin, bottom - 0.8 * font, begin + length, bottom + 0.2 * font))
+    assert len(boxes) > 50
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        assert 0 <= left and right <= width and 0 <= top and bottom <= height, boxes[number]
+        for other in boxes[number + 1 :]:
+            apart = other[0] >= right or other[2] <= left or other[1] >= bottom or other[3] <= top
+            assert apart, (boxes[number], other)
 
 
 def test_the_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from khorig.out.inspect.summary import candidate_line, summary_lines
 from khorig.out.report.fragment_tree import tree_of
 from khorig.out.report.memory_map import MemoryMap, colours_of, draw_map
 from khorig.out.report.templates import render
+from khorig.out.text import size
 from khorig.rules.check import check
 from khorig.rules.outcome import Outcome, Status
 
@@ -87,4 +88,16 @@ def dump_html(snapshot: Snapshot) -> str:
 
 def dump_svg(snapshot: Snapshot) -> str:
     """The map of memory with its legend. Raises as `dump_html`."""
-    return render("map.svg.j2", snapshot=snapshot, map=_draw(snapshot).map)
+    title = snapshot.dump.path.name
+    return render("map.svg.j2", title=title, line=_line(snapshot), map=_draw(snapshot).map)
+
+
+def _line(snapshot: Snapshot) -> str:
+    """What the memory is, and how much of it is preserved."""
+    dump, blocks = snapshot.dump, snapshot.handover.blocks
+    parts = ["/".join(part for part in (snapshot.arch, dump.machine) if part)]
+    if dump.run:
+        parts.append(f"generation {dump.run.generation} at {dump.run.at}")
+    preserved = size(blocks.page_count * snapshot.geometry.page_size)
+    parts.append(f"{preserved} preserved in {len(blocks)} blocks")
+    return ", ".join(part for part in parts if part)

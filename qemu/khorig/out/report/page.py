@@ -11,6 +11,7 @@ from khorig.out.costs import jump_cost
 from khorig.out.report.run_record import JOURNAL, RunRecord, read_result, read_run
 from khorig.out.report.run_view import Detail, RunView, view_run
 from khorig.out.report.templates import render
+from khorig.out.report.terminal_picture import report_svg
 from khorig.out.report.trace import trace_document
 from khorig.rules.finding import Verdict
 from khorig.run.artifacts import write_whole
@@ -34,6 +35,16 @@ def write_report(folder: Path) -> Path:
     except OSError as error:
         raise InfraError(f"{error.filename or folder}: {error.strerror}") from error
     return folder / PAGE
+
+
+def write_picture(folder: Path, path: Path) -> None:
+    """Draws what was printed of the runs of a session, or of one run, that did not pass. Raises
+    InfraError as `write_report`."""
+    text = report_svg([record.result for record in read_records(folder)])
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise InfraError(f"{path}: {error.strerror}") from error
 
 
 def read_records(folder: Path) -> list[RunRecord]:
