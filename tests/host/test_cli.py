@@ -84,28 +84,34 @@ def test_runs_side_by_side_keep_their_order_and_folders(cli: Rig) -> None:
         (("rum",), "Did you mean 'run'"),
         (("run", "--mashine", "q35"), "Did you mean --machine"),
         (("run", "--machine", "q53"), "Did you mean 'q35'"),
-        (("run", "--arch", "amd64"), "There are: x86_64, arm64"),
+        (("run", "--arch", "amd64"), "choose from x86_64, arm64"),
         (("run", "--scenario", "handvoer"), "Did you mean 'handover'"),
         (("run", "--fault", "write-after-sael"), "Did you mean 'write-after-seal'"),
         (("run", "--stops", "sealled"), "Did you mean 'sealed'"),
-        (("run", "--arch", "arm64", "--machine", "q35"), "q35 is not a machine of arm64"),
-        (("run", "--poke", "root"), "not GENERATION:STOP:ADDRESS|OWNER[+OFFSET]; try 2:sealed:"),
+        (("run", "--arch", "arm64", "--machine", "q35"), "no machine selected: q35 is not arm64"),
+        (
+            ("run", "--poke", "root"),
+            "--poke: invalid poke 'root' (expected GENERATION:STOP:ADDRESS|OWNER[+OFFSET], e.g. 2:",
+        ),
         (("run", "--poke", "1:seeled:root"), "Did you mean 'sealed'"),
         (("run", "--poke", "4:sealed:root"), "the run has generations 1 to 3"),
         (("run", "--poke", "0:sealed:root"), "the run has generations 1 to 3"),
         (("run", "--poke", "1:entry:0x0", "--stops", "sealed"), "the run stops at sealed"),
         (("linux", "run", "--poke", "1:entry:0x0"), "the run stops at sealed, restored"),
         (("linux", "run", "--poke", "9:sealed:0x0"), "the run has generations 1 to 3"),
-        (("run", "--mem", "lots"), "try 256M"),
-        (("run", "--mem", "0"), "no size"),
-        (("run", "--seed", "abc"), "no number"),
+        (("run", "--mem", "lots"), "--mem: invalid size 'lots' (expected e.g. 256M, 1G)"),
+        (("run", "--mem", "0"), "--mem: invalid size '0'"),
+        (("run", "--seed", "abc"), "--seed: 'abc' is not a number"),
         (("run", "--seed", "0x10000000000000000"), "64 bits"),
         (("run", "--generations", "0"), "generations"),
         (("run", "--timeout", "0"), "timeout"),
         (("run", "-j", "0"), "jobs"),
         (("run", "handover"), "unexpected extra argument"),
-        (("linux", "run", "--boot", "uefi"), "firmware starts khorig"),
-        (("list", "--", "-d"), "only 'run' takes arguments for QEMU"),
+        (
+            ("linux", "run", "--boot", "uefi"),
+            "--boot uefi: the first kernel of the chain must be khorig",
+        ),
+        (("list", "--", "-d"), "'khorig list' starts no QEMU to pass arguments to"),
     ],
 )
 def test_wrong_usage_is_said_and_ends_with_2(
@@ -260,7 +266,7 @@ _MOMENTS: dict[str, Callable[[Rig], object]] = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", _MOMENTS)
 def test_a_signal_leaves_no_process_and_whole_artifacts(
     cli: Rig, number: signal.Signals, moment: str

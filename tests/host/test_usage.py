@@ -38,7 +38,7 @@ def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         main(words)
     out, err = capsys.readouterr()
     assert (ended.value.code, out) == (2, "")
-    return err.splitlines()[-1]
+    return err.splitlines()[0]
 
 
 _CHAIN = ("linux", "run", "--chain", "linux-7.3,khorig,linux-7.3")
@@ -49,7 +49,7 @@ _CHAIN = ("linux", "run", "--chain", "linux-7.3,khorig,linux-7.3")
     [
         (("run", "--stops", ""), "entry, refused, restored, sealed, none"),
         (("run", "--stops", "sealed,"), "entry, refused, restored, sealed, none"),
-        (("run", "--stops", "none,sealed"), "'none' goes alone"),
+        (("run", "--stops", "none,sealed"), "'none' excludes other stops"),
         (("run", "--fault", ""), "write-after-seal"),
         (("run", "--machine", ""), "q35, pc, microvm, virt, all"),
         (("run", "--machine", "q35,,virt"), "q35, pc, microvm, virt, all"),
@@ -57,12 +57,12 @@ _CHAIN = ("linux", "run", "--chain", "linux-7.3,khorig,linux-7.3")
         (("run", "--boot", ""), "direct, uefi"),
         (("run", "--scenario", ""), "handover, refuse"),
         (("run", "--scenario", "refuse", "--tamper", ""), "node-to-itself"),
-        (("run", "--out", ""), "no folder is named"),
+        (("run", "--out", ""), "--out: empty path"),
         (("run", "--append", ""), "expected NAME=VALUE"),
-        ((*_CHAIN, "--stops", ""), "sealed, entry, restored, none"),
+        ((*_CHAIN, "--stops", ""), "entry, refused, restored, sealed, none"),
         ((*_CHAIN, "--machine", ""), "q35, pc, microvm, virt"),
-        ((*_CHAIN, "--tamper", ""), "no tampering is named"),
-        ((*_CHAIN, "--out", ""), "no folder is named"),
+        ((*_CHAIN, "--tamper", ""), "no tampering given"),
+        ((*_CHAIN, "--out", ""), "--out: empty path"),
         ((*_CHAIN, "--initrd", ""), "does not exist"),
         ((*_CHAIN, "--kernel", ""), "does not exist"),
         ((*_CHAIN, "--append", ""), "expected NAME=VALUE"),
@@ -87,7 +87,7 @@ def test_a_time_that_does_not_end_is_none(
 
 @pytest.mark.parametrize("value", ["9" * 400, "9" * 400 + "G", "\u0663M", "", "-1M"])
 def test_what_is_no_size(capsys: pytest.CaptureFixture[str], value: str) -> None:
-    assert "try 256M" in usage_error(capsys, "run", "--mem", value)
+    assert "expected e.g. 256M" in usage_error(capsys, "run", "--mem", value)
 
 
 @pytest.mark.parametrize(

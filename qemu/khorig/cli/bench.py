@@ -3,62 +3,59 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 import click
 
-from khorig.cli.types import NameOf, OutFolder, Seconds, Size
+from khorig.cli.qemu_arguments import check_qemu_arguments
+from khorig.cli.run_options import machines_of, run_options, without
+from khorig.cli.session import run_session, session_options
+from khorig.cli.verb import VerbGroup
 from khorig.guest.chain_run import ChainRun
 from khorig.linux.chain import must_count
 from khorig.rules.finding import Verdict
-from khorig.vm.machines import DEFAULT_MACHINES, MACHINES
+from khorig.vm.machines import Machine
 
 if TYPE_CHECKING:
     from khorig.run.result import RunResult
 
 
-def _machines() -> list[str]:
-    return [machine.name for machine in MACHINES if not must_count(machine.name)]
-
-
-@click.group(short_help="Measure.")
+@click.group(cls=VerbGroup, short_help="Measure.")
 def bench() -> None:
     """Measure."""
 
 
 @bench.command(
-    short_help="Linux's own handover test and khorig's, side by side.",
-    context_settings={"auto_envvar_prefix": "KHORIG"},
+    takes_qemu=True, short_help="Run Linux's own handover test and khorig's, side by side."
 )
-@click.option("--version", default="7.3", show_default=True, help="Of the Linux peer.")
 @click.option(
-    "--machine",
-    type=NameOf("machine", _machines),
-    default=",".join(DEFAULT_MACHINES),
-    show_default=True,
+    "--linux-version", default="7.3", show_default=True, help="Linux version to compare with."
 )
-@click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM.")
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option(
-    "--timeout",
-    type=Seconds(),
-    default=300.0,
+    "--rounds",
+    type=click.IntRange(1),
+    default=3,
     show_default=True,
-    help="Seconds that the guest of one run may take.",
+    help="Runs of each to take the wall time of.",
 )
-@click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]")
+@run_options(
+    *("arch", "machine", "smp", "seed", "out", "dry_run", "verbose", "json"),
+    mem="1G",
+    timeout=300.0,
+)
+@without(
+    boot="QEMU starts both kernels",
+    jobs="runs at the same time slow each other down",
+    stops="time at stops is the host's",
+    tamper="what is measured has to pass",
+    poke="what is measured has to pass",
+    keep="time for images is the host's",
+    gdb="it is more than one run",
+)
 @click.pass_obj
-def linux(
-    extra_qemu: tuple[str, ...],
-    version: str,
-    machine: tuple[str, ...],
-    mem: int,
-    rounds: int,
-    timeout: float,
-    out: Path | None,
-) -> int:
+def linux(extra_qemu: tuple[str, ...], linux_version: str, rounds: int, **options: Any) -> int:
     """Run Linux's own handover test (test_kho over 8 MiB) and khorig's on the same QEMU, in turns,
     and print the ratios.
 
@@ -66,32 +63,44 @@ def linux(
     Wall time is that of plain runs, --rounds of each; instructions are counted in one more run of
     each, whose virtual time goes by instructions.
     """
-    from khorig.cli.session import SessionOptions, run_session
     from khorig.linux.chain_kind import chain_kind
 
-    pair = ((f"linux-{version}",) * 2, ("khorig",) * 2)
+    pair = ((f"linux-{linux_version}",) * 2, ("khorig",) * 2)
     specs = [
         ChainRun(
-            arch=next(m.arch for m in MACHINES if m.name == one),
-            machine=one,
-            memory=mem,
-            timeout_s=timeout,
+            arch=machine.arch,
+            machine=machine.name,
+            memory=options["mem"],
+            smp=options["smp"],
+            seed=options["seed"],
+            timeout_s=options["timeout"],
             stops=(),
             kernels=kernels,
             extra_qemu=extra_qemu,
             counted=counted,
         )
-        for one in machine
+        for machine in _machines(options)
         for counted in (*(False,) * rounds, True)
         for kernels in pair
     ]
-    options = SessionOptions(out, people=sys.stderr, record=False)
+    for spec in specs:
+        check_qemu_arguments(spec)
     return run_session(
         specs,
         chain_kind(hooks=lambda spec: ()),
-        options,
+        dataclasses.replace(session_options(options, record=False), people=sys.stderr),
         lambda results: _comparison(specs, results, pair),
     )
+
+
+def _machines(options: dict[str, Any]) -> list[Machine]:
+    """Those on which a Linux needs no counted time. Raises UsageError for one that was named."""
+    chosen = machines_of(options["arch"], options["machine"])
+    for machine in chosen:
+        if must_count(machine.name) and machine.name in (options["machine"] or ()):
+            text = f"--machine {machine.name}: Linux has no wall time of its own there (-icount)"
+            raise click.UsageError(text)
+    return [machine for machine in chosen if not must_count(machine.name)]
 
 
 def _comparison(

@@ -10,14 +10,15 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, opened
+from khorig.cli.verb import Verb
 
 _SHOWN = 4  # violations of a rule
 _SEQUENCE = ("ABSENT", "OK", "WARNING", "FAILED")
 
 
-@click.command(short_help="Check the handover in a dump against every rule.")
+@click.command(cls=Verb, short_help="Check the handover in a dump against every rule.")
 @dump_options
-@click.option("-a", "--all", "everything", is_flag=True, help="Also what does not apply, in full.")
+@click.option("--all", "-a", "everything", is_flag=True, help="Also what does not apply, in full.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def check(
     dump: Path,

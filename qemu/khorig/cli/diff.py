@@ -11,12 +11,13 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.dump_options import opened
 from khorig.cli.types import NameOf
+from khorig.cli.verb import Verb
 
 _TROUBLE = 2
 _CLASSES = ("preserved", "tracker", "scratch", "kernel", "free", "unknown")  # PageClass
 
 
-@click.command(short_help="Say what is different in two dumps, and whether it may be.")
+@click.command(cls=Verb, short_help="Say what is different in two dumps, and whether it may be.")
 @click.argument("a", metavar="A", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("b", metavar="B", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(

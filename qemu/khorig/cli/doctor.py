@@ -14,6 +14,7 @@ from typing import Iterator
 import click
 
 from khorig.cli import exit_codes
+from khorig.cli.verb import Verb
 from khorig.run.kvm_probe import probe_kvm
 from khorig.vm.build_outputs import find_images
 from khorig.vm.errors import InfraError
@@ -45,7 +46,7 @@ class Check:
     needed: bool = True
 
 
-@click.command(short_help="Say what is installed, what is missing and what mends it.")
+@click.command(cls=Verb, short_help="Say what is installed, what is missing and what mends it.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def doctor(as_json: bool) -> int:
     """Look at everything that khorig needs. Whether KVM works is found out by running a guest with

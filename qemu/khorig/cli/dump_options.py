@@ -10,7 +10,7 @@ from typing import Any, Callable, TypeVar
 import click
 
 from khorig.cli import exit_codes
-from khorig.cli.near import unknown
+from khorig.cli.suggest import unknown
 from khorig.mem.formats import Dump, UnreadableDump
 from khorig.vm.live_dump import open_memory
 from khorig.vm.machines import MACHINES

@@ -13,8 +13,11 @@ FAIL = 1
 USAGE = 2
 INFRA = 3
 NOTHING_RAN = 4
+BUG = 70  # of khorig's own, as sysexits.h has it: never to be taken for a broken handover
 HANG = 124
-SIGNAL = 128  # plus the number of the signal: 130 for SIGINT, 143 for SIGTERM
+# Plus the number of the signal: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM; 141, of SIGPIPE, when
+# whoever read stdout is gone.
+SIGNAL = 128
 
 
 def exit_code(results: Sequence[RunResult]) -> int:

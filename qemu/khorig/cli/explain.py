@@ -8,16 +8,23 @@ import textwrap
 import click
 
 from khorig.cli import exit_codes
-from khorig.cli.near import unknown
+from khorig.cli.suggest import unknown
+from khorig.cli.verb import Verb
 
 _WIDTH = 96
 
 
-@click.command(short_help="Say what a rule means and what breaks it.")
-@click.argument("id", required=False, metavar="[KHR-Innn]")
+def _complete(context: click.Context, parameter: click.Parameter, part: str) -> list[str]:
+    from khorig.rules.registry import RULES
+
+    return [id for id in RULES if id.startswith(part.upper())]
+
+
+@click.command(cls=Verb, short_help="Explain a rule.")
+@click.argument("id", required=False, metavar="[KHR-Innn]", shell_complete=_complete)
 def explain(id: str | None) -> int:
-    """Say what a rule means, why it exists, which real bugs broke it, and how to go on.
-    Without an id: all of them, one line each."""
+    """Explain a rule: what it means, why it exists, which real bugs broke it, and where to look next.
+    Without an id, list all rules."""
     from khorig.rules.bugs import BUGS
     from khorig.rules.registry import RULES
 
@@ -27,7 +34,7 @@ def explain(id: str | None) -> int:
         return exit_codes.PASS
     found = RULES.get(id.upper())
     if found is None:
-        raise unknown("rule", id, list(RULES))
+        raise unknown("rule", id.upper(), list(RULES))
     click.echo(f"{found.id}: {found.title}  ({found.level.value} when it does not hold)")
     click.echo(f"looks at {found.kind.value}")
     for label, text in (

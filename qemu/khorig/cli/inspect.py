@@ -11,6 +11,7 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, opened
+from khorig.cli.verb import Verb
 
 if TYPE_CHECKING:
     from khorig.kho.snapshot import Snapshot
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command(short_help="Show the handover in a dump.")
+@click.command(cls=Verb, short_help="Show the handover in a dump.")
 @dump_options
 @click.option("--tree", is_flag=True, help="The device trees as they hang together.")
 @click.option("--pages", is_flag=True, help="Every preserved block and whose it is.")

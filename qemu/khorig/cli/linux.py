@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import functools
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
@@ -14,24 +12,18 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.appended import check_chain_options
 from khorig.cli.qemu_arguments import check_qemu_arguments
-from khorig.cli.types import (
-    ConfigSetting,
-    NameOf,
-    OutFolder,
-    PokeOf,
-    Seconds,
-    Seed,
-    Size,
-    StopsOf,
-    check_pokes,
-)
+from khorig.cli.run_options import ALL, machines_of, run_options, without
+from khorig.cli.session import run_session, session_options
+from khorig.cli.suggest import unknown_kernel
+from khorig.cli.types import ConfigSetting, NameOf, check_pokes
+from khorig.cli.verb import VerbGroup
 from khorig.guest.chain_run import ChainRun, is_linux
-from khorig.guest.spec import BOOTS
 from khorig.linux.chain import must_count
+from khorig.linux.chain_kind import chain_kind
 from khorig.linux.image import arch_of_image
 from khorig.linux.initrd import why_no_initrd
 from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers
-from khorig.vm.machines import DEFAULT_MACHINES, MACHINES
+from khorig.vm.machines import Machine
 
 if TYPE_CHECKING:
     from khorig.linux.setting import Setting
@@ -39,15 +31,14 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 300.0
 _VERSIONS = (*VERSIONS, STOCK)
-_ENVIRONMENT = {"auto_envvar_prefix": "KHORIG"}
 
 
-@click.group(short_help="Real Linux on either side of the jump.")
+@click.group(cls=VerbGroup, short_help="Build Linux peers and run chains with them.")
 def linux() -> None:
-    """Real Linux on either side of the jump: build peers, run chains with them.
+    """Build Linux peers and run chains with them.
 
     \b
-      khorig linux build                               7.3 and 7.2 for both architectures, once
+      khorig linux build                               7.3 and 7.2 for both architectures
       khorig linux build --source ~/linux --arch arm64 your own tree
       khorig linux build --version 7.3 --arch arm64 --config ARM64_16K_PAGES=y
       khorig linux run --chain linux-7.3,khorig,linux-7.3
@@ -64,7 +55,7 @@ def linux() -> None:
 @click.option(
     "--source",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A clean source tree of your own in place of Debian's.",
+    help="Build this clean source tree instead of Debian's.",
 )
 @click.option(
     "--config",
@@ -72,10 +63,12 @@ def linux() -> None:
     multiple=True,
     type=ConfigSetting(),
     metavar="NAME=VALUE",
-    help="A symbol of Kconfig, on top of the rig's configuration; the peer is called "
-    "after it, linux-7.3@NAME.",
+    help="Set a Kconfig symbol on top of the rig's configuration; repeatable. The peer is "
+    "named after it: linux-7.3@NAME.",
 )
-@click.option("--jobs", "-j", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--jobs", "-j", type=click.IntRange(1), default=2, show_default=True, help="As make's -j."
+)
 def build(
     versions: tuple[str, ...] | None,
     arch: tuple[str, ...] | None,
@@ -83,21 +76,21 @@ def build(
     settings: tuple[Setting, ...],
     jobs: int,
 ) -> int:
-    """Build Linux with KHO, LUO and its test module, in a tiny configuration.
+    """Build Linux with KHO, LUO and test_kho, in a tiny configuration.
 
-    Debian's linux-source comes from the system's own mirror into a folder of our own; nothing of the
-    system is changed. What is in the cache is not built again. "stock" is a Linux as Debian ships it,
-    without Kexec HandOver, for x86_64: what a handover must not be made to.
+    Debian's linux-source is downloaded from the system's mirror into a private cache; the system is
+    not changed. Cached builds are reused. Version "stock" is Debian's own x86_64 kernel, which has no
+    KHO: the peer that a handover must not be made to.
     """
     from khorig.linux.build import only_builder
     from khorig.linux.source import DebianSource, OwnSource
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     if source is not None and versions:
-        raise click.UsageError("--version is for Debian's source, --source for your own")
+        raise click.UsageError("--version and --source exclude each other")
     if settings and STOCK in (versions or ()):
-        raise click.UsageError(f"{STOCK} is built by Debian; --config is for what is built here")
+        raise click.UsageError(
+            f"--config does not apply to version {STOCK}, which Debian has built"
+        )
     wanted = versions or _VERSIONS
     sources: list[Source] = [DebianSource(version) for version in wanted if version != STOCK]
     if source is not None:
@@ -107,6 +100,22 @@ def build(
             _fetch(arch or ARCHITECTURES)
         _build(sources, arch or ARCHITECTURES, settings, jobs)
     return exit_codes.PASS
+
+
+def _known_damage() -> Sequence[str]:
+    from khorig.linux.refusals import LINUX_DAMAGES
+    from khorig.run.tamper.runs import known_tamperings
+
+    return tuple(dict.fromkeys((*LINUX_DAMAGES, *known_tamperings())))
+
+
+def _count(command: Any) -> Any:
+    return click.option(
+        "--count",
+        is_flag=True,
+        help="Count virtual time in instructions (-icount): the same seed gives the same run, at "
+        "several times the wall time.",
+    )(command)
 
 
 def _fetch(archs: Sequence[str]) -> None:
@@ -144,120 +153,54 @@ def list_command() -> int:
     return exit_codes.PASS
 
 
-def _common(command: Any) -> Any:
-    """The options that runs and the table share."""
-    for option in (
-        click.option("--json", is_flag=True, help="Print results.json; everything else to stderr."),
-        click.option("--verbose", "-v", is_flag=True, help="Show the guest's console as it comes."),
-        click.option("--keep", is_flag=True, help="Keep guest RAM at every stop."),
-        click.option("--out", type=OutFolder(), help="Folder for artifacts.  [default: out]"),
-        click.option(
-            "--count",
-            is_flag=True,
-            help="Count virtual time in instructions: the same "
-            "seed then gives the same run, at several times the wall time.",
-        ),
-        click.option(
-            "--timeout",
-            type=Seconds(),
-            default=_TIMEOUT_S,
-            show_default=True,
-            help="Seconds that the guest of one run may take.",
-        ),
-        click.option(
-            "--seed",
-            type=Seed(),
-            default=f"{ChainRun.seed:#x}",
-            show_default=True,
-            help="Decides every random choice.",
-        ),
-        click.option(
-            "--smp",
-            type=click.IntRange(1, 255),
-            default=ChainRun.smp,
-            show_default=True,
-            help="CPUs of the guest.",
-        ),
-        click.option("--mem", type=Size(), default="1G", show_default=True, help="RAM."),
-        click.option(
-            "--stops",
-            type=StopsOf(ChainRun.stops),
-            default=",".join(ChainRun.stops),
-            help="Where the host looks.  [default: all]",
-        ),
-        click.option(
-            "--machine",
-            type=NameOf("machine", lambda: [m.name for m in MACHINES]),
-            default=",".join(DEFAULT_MACHINES),
-            show_default=True,
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-@linux.command(
-    short_help="Run a chain of kernels and print a verdict.", context_settings=_ENVIRONMENT
-)
+@linux.command(takes_qemu=True, short_help="Run a chain of kernels and print a verdict.")
 @click.option(
     "--chain",
     default="linux-7.3,khorig,linux-7.3",
     show_default=True,
-    help="Kernels in the order of their boots: khorig, linux-VERSION, or an image's path; "
-    "'linux' is the one of --kernel.",
+    help="Kernels in boot order: khorig, linux-VERSION, 'linux' (that of --kernel), or a path.",
 )
 @click.option(
     "--kernel",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A Linux image with KHO: it takes the place of every Linux in the chain.",
+    help="Linux image with KHO to use for every Linux in the chain.",
 )
 @click.option(
     "--initrd",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="More of a Linux's user space, as cpio; unpacked over the rig's own.",
+    help="cpio archive to unpack over the rig's own initramfs in every Linux.",
 )
-@click.option(
-    "--boot",
-    type=NameOf("boot", lambda: BOOTS),
-    default=ChainRun.boot,
-    show_default=True,
-    help="How the first kernel is started: direct by QEMU, uefi by firmware, if that is "
-    "khorig; or both, with a comma.",
-)
-@click.option(
-    "--tamper",
-    metavar="NAME[,NAME]|all",
-    help="Damage the first handover; the second kernel must refuse it by name.",
-)
-@click.option(
-    "--poke",
-    "pokes",
-    multiple=True,
-    type=PokeOf(ChainRun.stops),
-    help="Flip a bit of one byte at a stop, after the host has looked; may be repeated. "
-    "The owner as 'inspect --owners' names it.",
-)
-@click.option("--append", multiple=True, metavar="NAME=VALUE", help="For each khorig.")
 @click.option(
     "--linux-append",
     multiple=True,
-    metavar="NAME=VALUE",
-    help="For each Linux; with N: in front only for that generation.",
+    metavar="[N:]OPTION",
+    help="Append to the command line of every Linux, or of generation N; repeatable.",
 )
-@_common
+@_count
+@run_options(
+    *("arch", "machine", "boot", "smp", "seed", "pokes", "stops", "append", "out", "keep"),
+    *("jobs", "gdb", "dry_run", "verbose", "json"),
+    mem="1G",
+    timeout=_TIMEOUT_S,
+    tamper=_known_damage,
+)
 @click.pass_obj
 def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     """Run a chain of kernels, each handing over to the next, and print a verdict.
 
-    The verdict says what Linux said, its own test_kho included, and what was seen in memory.
+    The verdict covers what each Linux reports, its own test_kho included, and what the host sees in
+    memory.
     """
     names = options["chain"].split(",")
     if options["kernel"]:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
-    machines = _machines_for(names, options["machine"])
+    fit = {arch_of_image(Path(name)) for name in names if "/" in name}
+    if len(fit) > 1:
+        raise click.UsageError("the images of this chain are for different architectures")
+    machines = machines_of(options["arch"], options["machine"], tuple(fit) or None)
     if "uefi" in options["boot"] and names[:1] != ["khorig"]:
-        raise click.UsageError("firmware starts khorig: a chain from uefi has that first")
+        raise click.UsageError("--boot uefi: the first kernel of the chain must be khorig")
     specs = [
         _spec(options, tuple(names), machine, extra_qemu, boot)
         for machine in machines
@@ -269,72 +212,68 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
         for poke in spec.pokes:
             stops = spec.stops_of(poke.generation) if poke.generation <= spec.generations else ()
             check_pokes((poke,), spec.generations, stops)
-    return _session(specs, options)
+    return run_session(specs, chain_kind(), session_options(options, record=False))
 
 
-def _machines_for(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Those machines that the images among the kernels are for; all when there are none. Raises
-    InfraError, UsageError."""
-    archs = {arch_of_image(Path(name)): name for name in names if "/" in name}
-    arch_of = {machine.name: machine.arch for machine in MACHINES}
-    fitting = [name for name in wanted if set(archs) <= {arch_of[name]}]
-    if not fitting:
-        what = ", ".join(f"{name} is for {arch}" for arch, name in archs.items())
-        raise click.UsageError(f"{what}; no machine among {', '.join(wanted)} is")
-    return fitting
-
-
-def _damaged(specs: list[ChainRun], wanted: str) -> list[ChainRun]:
-    from khorig.cli.near import unknown
+def _damaged(specs: list[ChainRun], wanted: Sequence[str]) -> list[ChainRun]:
     from khorig.linux.refusals import damaged, refusals_of
 
     runs = []
     for spec in specs:
         known = refusals_of(spec.kernels)
-        names = known if wanted == "all" else tuple(wanted.split(","))
-        for name in names:
+        for name in known if ALL in wanted else wanted:
             if name not in known:
-                raise unknown("tampering", name, known)
+                pair = " to ".join(spec.kernels[:2])
+                raise click.UsageError(f"--tamper {name} does not apply to {pair}")
             runs.append(damaged(spec, name))
     return runs
 
 
-@linux.command(
-    short_help="Every pair of kernels on both architectures.", context_settings=_ENVIRONMENT
+@linux.command(takes_qemu=True, short_help="Run every pair of kernels and print the table.")
+@_count
+@run_options(
+    *("arch", "machine", "smp", "seed", "stops", "out", "keep"),
+    *("jobs", "dry_run", "verbose", "json"),
+    mem="1G",
+    timeout=_TIMEOUT_S,
 )
-@_common
+@without(
+    tamper="its chains are to pass; see 'linux run'",
+    boot="its chains begin with Linux, too",
+    poke="its chains are to pass; see 'linux run'",
+    gdb="it is more than one run",
+)
 @click.pass_obj
 def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
-    """Run {linux-7.2, linux-7.3, khorig} x {linux-7.2, linux-7.3, khorig} on every machine asked for
+    """Run {linux-7.2, linux-7.3, khorig} x {linux-7.2, linux-7.3, khorig} on every selected machine
     and print the table."""
     from khorig.out.linux_table import KERNELS, render_table
 
     specs = [
         _spec(options, (first, second), machine, extra_qemu)
-        for machine in options["machine"]
+        for machine in machines_of(options["arch"], options["machine"])
         for first in KERNELS
         for second in KERNELS
     ]
-    return _session(specs, options, render_table)
+    return run_session(specs, chain_kind(), session_options(options, record=False), render_table)
 
 
 def _spec(
     options: dict[str, Any],
     kernels: tuple[str, ...],
-    machine: str,
+    machine: Machine,
     extra_qemu: tuple[str, ...],
     boot: str = ChainRun.boot,
 ) -> ChainRun:
     if len(kernels) < 2:
-        raise click.UsageError("a chain has at least two kernels")
+        raise click.UsageError("a chain needs at least two kernels")
     for name in kernels:
         if name != "khorig" and not name.startswith("linux-") and "/" not in name:
-            what = "expected khorig, linux-VERSION or a path with '/'"
-            raise click.UsageError(f"unknown kernel '{name}': {what}")
+            raise unknown_kernel(name)
     check_chain_options(kernels, options.get("append", ()), options.get("linux_append", ()))
     spec = ChainRun(
-        arch=next(m.arch for m in MACHINES if m.name == machine),
-        machine=machine,
+        arch=machine.arch,
+        machine=machine.name,
         memory=options["mem"],
         smp=options["smp"],
         seed=options["seed"],
@@ -345,7 +284,7 @@ def _spec(
         boot=boot,
         pokes=options.get("pokes", ()),
         kernels=kernels,
-        counted=options["count"] or must_count(machine),
+        counted=options["count"] or must_count(machine.name),
         linux_options=tuple(options.get("linux_append", ())),
         extra_initrd=_initrd(options.get("initrd"), kernels),
     )
@@ -358,24 +297,9 @@ def _initrd(path: Path | None, kernels: tuple[str, ...]) -> str:
     if path is None:
         return ""
     if not any(map(is_linux, kernels)):
-        raise click.UsageError(f"--initrd {path}: there is no Linux in this chain")
+        raise click.UsageError(f"--initrd {path}: no Linux in this chain")
     if why := why_no_initrd(path):
         raise click.UsageError(
-            f"--initrd {path}: {why}; expected user space as cpio, packed or not"
+            f"--initrd {path}: {why} (expected a cpio archive, compressed or not)"
         )
     return str(path.resolve())
-
-
-def _session(specs: list[ChainRun], options: dict[str, Any], summary: Any = None) -> int:
-    from khorig.cli.session import SessionOptions, run_session
-    from khorig.linux.chain_kind import chain_kind
-
-    chosen = SessionOptions(
-        out=options["out"],
-        people=sys.stderr if options["json"] else sys.stdout,
-        verbose=options["verbose"],
-        json=options["json"],
-        keep=options["keep"],
-        record=False,
-    )
-    return run_session(specs, chain_kind(), chosen, summary)

@@ -7,13 +7,14 @@ import json
 
 import click
 
+from khorig.cli.verb import Verb
 from khorig.run.faults import FAULTS
 from khorig.run.scenarios import read_scenarios
 from khorig.vm.build_outputs import find_elf
 from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES
 
 
-@click.command("list", short_help="List scenarios, machines and defects.")
+@click.command("list", cls=Verb, short_help="List scenarios, machines and defects.")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def list_command(as_json: bool) -> None:
     """List what `khorig run` can be told. Scenarios are read from the built kernel; nothing is

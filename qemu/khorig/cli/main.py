@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
-from typing import Sequence
+from typing import Sequence, TextIO
 
 import click
 
 from khorig import __version__
 from khorig.cli import exit_codes
+from khorig.cli.failure import Failure, failure_of
+from khorig.cli.signals import interruptible
 from khorig.cli.verbs import Verbs
-from khorig.vm.errors import InfraError
+
+_COMPLETE = "_KHORIG_COMPLETE"  # click's name for what asks it for completions
 
 _HELP = """A test rig for Kexec HandOver (KHO).
 
@@ -58,26 +63,56 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and ends the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    extra: tuple[str, ...] = ()
-    if "--" in words:
-        at = words.index("--")
-        words, extra = words[:at], tuple(words[at + 1 :])
-    sys.exit(_run(words, extra))
+    with interruptible():
+        try:
+            status = _invoke(words)
+            sys.stdout.flush()
+        except SystemExit:
+            raise  # shell completion
+        except BaseException as error:  # pylint: disable=broad-except
+            status = _give_up(failure_of(error, words), words)
+    sys.exit(status)
 
 
-def _run(words: list[str], extra: tuple[str, ...]) -> int:
+def _invoke(words: Sequence[str]) -> int:
+    if _COMPLETE in os.environ:
+        cli.main(prog_name="khorig")  # ends the process
+    at = words.index("--") if "--" in words else len(words)
+    extra = tuple(words[at + 1 :])
     try:
-        if extra and "run" not in words:
-            raise click.UsageError("only 'run' takes arguments for QEMU")
-        status = cli.main(words, prog_name="khorig", standalone_mode=False, obj=extra)
-    except click.ClickException as error:
-        error.show()
-        return exit_codes.USAGE
-    except InfraError as error:
-        click.echo(f"khorig: {error.what}", err=True)
-        for line in error.evidence:
-            click.echo(f"  {line}", err=True)
-        return exit_codes.INFRA
-    except (KeyboardInterrupt, click.Abort):
-        return exit_codes.SIGNAL + 2
+        colours = False if os.environ.get("NO_COLOR") else None  # None: on a terminal
+        with cli.make_context("khorig", list(words[:at]), obj=extra, color=colours) as context:
+            status = cli.invoke(context)
+    except click.exceptions.Exit as end:  # of --help and --version
+        return end.exit_code
     return status if isinstance(status, int) else exit_codes.PASS
+
+
+def _give_up(failure: Failure, words: Sequence[str]) -> int:
+    """Reports a failure as far as somebody is there to read it. Returns the exit status."""
+    try:
+        if not failure.silent:
+            for line in (f"khorig: {failure.message}", *(f"  {line}" for line in failure.details)):
+                click.echo(line, err=True)
+            if _wants_json(words):
+                click.echo(failure.document())
+        sys.stdout.flush()
+    except OSError:
+        pass
+    # What Python has not been able to write it would try again at its end, with a status of its own.
+    _silence(sys.stdout)
+    return failure.status
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    chosen = os.environ.get("KHORIG_JSON", "").lower() not in ("", "0", "false", "no", "off")
+    return chosen or "--json" in itertools.takewhile(lambda word: word != "--", words)
+
+
+def _silence(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

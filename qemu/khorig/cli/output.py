@@ -11,10 +11,10 @@ from khorig.run.outputs import Renderer
 
 
 def renderer_for(stream: TextIO, verbose: bool) -> Renderer:
-    """Live on a terminal; plain lines anywhere else, in CI, and when colours are not wanted."""
+    """Live on a terminal, without colours where NO_COLOR is set; plain lines elsewhere and in CI."""
     environment = os.environ
     plain = not stream.isatty() or environment.get("TERM") == "dumb"
-    if plain or environment.get("CI") or environment.get("NO_COLOR"):
+    if plain or environment.get("CI"):
         return PlainRenderer(stream, verbose)
     from khorig.out.live import LiveRenderer
 

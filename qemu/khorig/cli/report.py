@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from khorig.cli import exit_codes
+from khorig.cli.verb import Verb
 
 
-@click.command(short_help="Make a page of what runs have left in their folder.")
+@click.command(cls=Verb, short_help="Make a page of what runs have left in their folder.")
 @click.argument(
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )

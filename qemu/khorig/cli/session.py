@@ -3,22 +3,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Sequence, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence, TextIO, TypeVar
 
 import click
 
 from khorig.cli import exit_codes
 from khorig.cli.output import renderer_for
 from khorig.guest.spec import RunSpec
-from khorig.out.session_documents import SessionDocuments
 from khorig.run.artifacts import default_out
-from khorig.run.session import RunKind, Session
-from khorig.vm.cancellation import Cancellation
 
 if TYPE_CHECKING:
     from khorig.run.result import RunResult
+    from khorig.run.session import RunKind
 
 Spec = TypeVar("Spec", bound=RunSpec)
 
@@ -27,13 +26,30 @@ Spec = TypeVar("Spec", bound=RunSpec)
 class SessionOptions:
     """What the user chose that concerns no run in particular."""
 
-    out: Path | None  # for artifacts; the default folder when None
+    out: Path  # for artifacts
     people: TextIO  # where what is for people goes
     verbose: bool = False  # the guest's console, too
     json: bool = False  # results.json on stdout
     keep: bool = False  # guest RAM at every stop of every run
     record: bool = True  # do failed runs again with guest RAM kept
     jobs: int = 1  # runs side by side
+    gdb: int | None = None  # the port on which the one run waits for gdb
+    dry_run: bool = False  # only print QEMU's command lines
+
+
+def session_options(options: Mapping[str, Any], record: bool = True) -> SessionOptions:
+    """From the options of a verb, as khorig.cli.run_options names them."""
+    return SessionOptions(
+        out=options["out"] or default_out(),
+        people=sys.stderr if options.get("json") else sys.stdout,
+        verbose=options.get("verbose", False),
+        json=options.get("json", False),
+        keep=options.get("keep", False),
+        record=record,
+        jobs=options.get("jobs", 1),
+        gdb=options.get("gdb"),
+        dry_run=options.get("dry_run", False),
+    )
 
 
 def run_session(
@@ -43,17 +59,28 @@ def run_session(
     summary: Callable[[Sequence[RunResult]], str] | None = None,
 ) -> int:
     """Does all runs, prints what comes of them, `summary` last, and returns the exit status. Raises
-    InfraError."""
+    InfraError, UsageError, and OSError when stdout takes no more."""
+    if options.gdb is not None and len(specs) != 1:
+        raise click.UsageError(f"--gdb needs exactly one run; these options select {len(specs)}")
+    if options.dry_run:
+        return _print_commands(specs, kind, options)
+    from khorig.out.session_documents import SessionDocuments
+    from khorig.run.session import Session
+    from khorig.vm.cancellation import Cancellation
+
     cancellation = Cancellation()
     cancellation.install()
+    if options.gdb is not None:
+        click.echo(_how_to_attach(specs[0], options.gdb), file=options.people)
     session = Session(
-        options.out or default_out(),
+        options.out,
         kind,
         SessionDocuments(),
         cancellation,
         [renderer_for(options.people, options.verbose)],
         keep=options.keep,
-        record=options.record,
+        record=options.record and options.gdb is None,
+        gdb=options.gdb,
     )
     results = session.run_all(specs, options.jobs)
     if summary is not None and (text := summary(results)):
@@ -64,4 +91,35 @@ def run_session(
         click.echo(results_document(results), nl=False)
     if cancellation.signal_number is not None:
         return exit_codes.SIGNAL + cancellation.signal_number
+    if session.output_error is not None:
+        raise session.output_error
     return exit_codes.exit_code(results)
+
+
+def _print_commands(specs: Sequence[Spec], kind: RunKind[Spec], options: SessionOptions) -> int:
+    """Prints for each run how QEMU starts the same machine, with its console on stdio. What is
+    made for a run, such as archives with more kernels, is left below out/dry-run. Raises
+    InfraError, OSError."""
+    from khorig.run.images import images_for
+    from khorig.vm.command import standalone_command
+    from khorig.vm.machines import machine_named
+
+    for spec in specs:
+        machine = machine_named(spec.machine)
+        if (reason := machine.refuses(spec.memory, spec.boot)) is not None:
+            click.echo(f"# {spec.id}: skipped, {reason}")
+            continue
+        folder = options.out / "dry-run" / spec.id
+        folder.mkdir(parents=True, exist_ok=True)
+        images = images_for(kind, spec, machine, folder.resolve())
+        click.echo(f"# {spec.id}\n{standalone_command(machine, spec, images)}")
+    return exit_codes.PASS
+
+
+def _how_to_attach(spec: RunSpec, port: int) -> str:
+    from khorig.guest.spec import KHORIG
+    from khorig.vm.build_outputs import find_elf
+
+    # Whoever debugs a Linux knows where its vmlinux is.
+    elf = f" {find_elf(spec.arch)}" if spec.kernel_of(1) == KHORIG else ""
+    return f"waiting for gdb:  gdb{elf} -ex 'target remote localhost:{port}'"

@@ -3,23 +3,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
 import click
 
 from khorig.cli import exit_codes
-from khorig.cli.types import NameOf, Seed
-from khorig.guest.spec import BOOTS, RunSpec
+from khorig.cli.run_options import ALL, machines_of, run_options, without
+from khorig.cli.suggest import unknown_kernel
+from khorig.cli.types import NameOf
+from khorig.cli.verb import Verb
+from khorig.guest.spec import RunSpec
 from khorig.run.artifacts import default_out
-from khorig.vm.machines import DEFAULT_MACHINES, MACHINES, machine_named
+from khorig.vm.machines import Machine
 
 if TYPE_CHECKING:
     from khorig.linux.teeth import Teeth
-
-_ALL = "all"
 
 
 def _class_names() -> Sequence[str]:
@@ -29,8 +30,7 @@ def _class_names() -> Sequence[str]:
 
 
 @click.command(
-    short_help="Change handed-over memory byte by byte and count what is found.",
-    context_settings={"auto_envvar_prefix": "KHORIG"},
+    cls=Verb, short_help="Corrupt handed-over memory byte by byte and count what is detected."
 )
 @click.option(
     "--chain",
@@ -38,68 +38,45 @@ def _class_names() -> Sequence[str]:
     multiple=True,
     default=["khorig"],
     show_default=True,
-    help="Kernels in the order of their boots, as for 'linux run'; 'khorig' alone is three "
-    "of them. May be repeated; 'all' is one chain of each direction.",
-)
-@click.option(
-    "--machine",
-    type=NameOf("machine", lambda: [m.name for m in MACHINES]),
-    default=",".join(DEFAULT_MACHINES),
-    show_default=True,
-)
-@click.option(
-    "--boot",
-    type=NameOf("boot", lambda: BOOTS),
-    default=RunSpec.boot,
-    show_default=True,
-    help="uefi adds the memory of the runtime services, where khorig comes first.",
+    help="Kernels in boot order, as for 'linux run'; 'khorig' alone is three of them, 'all' is one "
+    "chain of each direction. Repeatable.",
 )
 @click.option(
     "--class",
     "classes",
     type=NameOf("class", _class_names),
-    help="Only these owners.  [default: all]",
+    help="Only owners of these classes.  [default: all]",
 )
-@click.option(
-    "--seed",
-    type=Seed(),
-    default=f"{RunSpec.seed:#x}",
-    show_default=True,
-    help="Decides which page and which byte, and every random choice of the guest.",
+@run_options(
+    *("arch", "machine", "boot", "seed", "out", "jobs", "verbose", "json"),
+    smp=RunSpec.smp,
+    mem=None,
+    timeout=None,
 )
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for artifacts.  [default: out]",
+@without(
+    stops="every stop is tried",
+    tamper="it chooses the damage; see --class",
+    poke="it chooses the damage; see --class",
+    keep="it does many runs",
+    gdb="it is more than one run",
+    dry_run="what is run depends on the runs before",
 )
-@click.option(
-    "--jobs", "-j", type=click.IntRange(1), default=1, show_default=True, help="Runs side by side."
-)
-@click.option("--verbose", "-v", is_flag=True, help="Show what was found, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print it all as JSON, the rest to stderr.")
-def teeth(
-    chains: Sequence[str],
-    machine: Sequence[str],
-    boot: Sequence[str],
-    classes: tuple[str, ...] | None,
-    seed: int,
-    **options: Any,
-) -> int:
-    """Flip one bit of handed-over memory at every stop at which that is wrong, for every kind of
-    owner, in a run each. Each has to end as FAIL, and what it says first has to name the page and
-    whose it is.
+def teeth(chains: Sequence[str], classes: tuple[str, ...] | None, **options: Any) -> int:
+    """Flip one bit of handed-over memory, one run for each class of owner and each stop at which
+    that is a violation. Each run must FAIL, with a first finding that names page and owner.
 
     \b
       khorig teeth                                 khorig alone, on x86_64 and arm64
       khorig teeth --chain linux-7.3,khorig --machine q35 --class memblock,kho_test-folio
       khorig teeth --chain all                     every direction
 
-    A change that was not found ends with status 1. What cannot be found yet is listed with the
-    reason, and is not tried.
+    Exit status 1 when a change went undetected. What cannot be detected yet is listed with the reason
+    and not tried. RAM is 128M by default, 512M with a Linux.
     """
+    machines = machines_of(options["arch"], options["machine"])
     specs = [
-        _spec(chain, name, start, seed)
-        for chain, name, start in itertools.product(_kernels(chains), machine, boot)
+        _spec(chain, machine, boot, options)
+        for chain, machine, boot in itertools.product(_kernels(chains), machines, options["boot"])
     ]
     return _try(specs, classes or tuple(_class_names()), options)
 
@@ -110,22 +87,30 @@ def _kernels(chains: Sequence[str]) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for chain in chains:
         kernels = tuple(name for name in chain.split(",") if name)
-        found += CHAINS if chain == _ALL else (kernels,)
+        found += CHAINS if chain == ALL else (kernels,)
     for kernels in found:
         for name in kernels:
             if name != "khorig" and not name.startswith("linux-") and "/" not in name:
-                raise click.UsageError(f"'{name}' is no kernel; khorig, linux-VERSION or a path")
+                raise unknown_kernel(name)
         if len(kernels) < 2 and kernels != ("khorig",):
-            raise click.UsageError("a chain has at least two kernels, or is khorig alone")
+            raise click.UsageError("a chain needs at least two kernels, or is khorig alone")
     return list(dict.fromkeys(found))
 
 
-def _spec(kernels: tuple[str, ...], machine: str, boot: str, seed: int) -> RunSpec:
+def _spec(
+    kernels: tuple[str, ...], machine: Machine, boot: str, options: dict[str, Any]
+) -> RunSpec:
     from khorig.linux.teeth import spec_of
 
     if boot == "uefi" and kernels[0] != "khorig":
-        raise click.UsageError("firmware starts khorig: a chain from uefi has that first")
-    return spec_of(kernels, machine_named(machine), boot, seed)
+        raise click.UsageError("--boot uefi: the first kernel of the chain must be khorig")
+    spec = spec_of(kernels, machine, boot, options["seed"])
+    return dataclasses.replace(
+        spec,
+        smp=options["smp"],
+        memory=options["mem"] or spec.memory,
+        timeout_s=options["timeout"] or spec.timeout_s,
+    )
 
 
 def _try(specs: Sequence[RunSpec], classes: Sequence[str], options: dict[str, Any]) -> int:
@@ -137,7 +122,7 @@ def _try(specs: Sequence[RunSpec], classes: Sequence[str], options: dict[str, An
 
     cancellation = Cancellation()
     cancellation.install()
-    people = sys.stderr if options["as_json"] else sys.stdout
+    people = sys.stderr if options["json"] else sys.stdout
     attempts = Teeth(classes)
     session = Session(
         options["out"] or default_out(),
@@ -152,12 +137,14 @@ def _try(specs: Sequence[RunSpec], classes: Sequence[str], options: dict[str, An
         attempts.bite(session, options["jobs"])
         for line in score_lines(attempts):
             click.echo(line, file=people)
-        if options["as_json"]:
+        if options["json"]:
             click.echo(teeth_document(attempts), nl=False)
     if cancellation.signal_number is not None:
         return exit_codes.SIGNAL + cancellation.signal_number
+    if session.output_error is not None:
+        raise session.output_error
     if failed:
-        click.echo("nothing was damaged: without damage not every run passes", file=people)
+        click.echo("nothing was corrupted: not every run passes without corruption", file=people)
         return exit_codes.exit_code(failed)
     return _status(attempts)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import click
+from click.shell_completion import CompletionItem
 
-from khorig.cli.near import unknown
+from khorig.cli.suggest import unknown
 from khorig.guest.poke import FORM, Poke, parse_poke
 from khorig.linux.setting import Setting, parse_setting
 
@@ -36,8 +37,17 @@ class NameOf(click.ParamType):
                 raise unknown(self._kind, name, self._known())
         return names
 
-    def get_metavar(self, param: click.Parameter) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return self._kind.upper()
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that what is typed after the last comma can become."""
+        before, comma, part = incomplete.rpartition(",")
+        taken = before.split(",")
+        fitting = (name for name in self._known() if name.startswith(part) and name not in taken)
+        return [CompletionItem(f"{before}{comma}{name}") for name in fitting]
 
 
 class StopsOf(NameOf):
@@ -56,7 +66,7 @@ class StopsOf(NameOf):
         if _NONE not in stops:
             return stops
         if len(stops) > 1:
-            self.fail(f"'{value}': 'none' goes alone", param, ctx)
+            self.fail(f"'{value}': 'none' excludes other stops", param, ctx)
         return ()
 
 
@@ -68,7 +78,7 @@ class OutFolder(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value):
-            self.fail("no folder is named", param, ctx)
+            self.fail("empty path", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -82,7 +92,7 @@ class Size(click.ParamType):
             return value
         match = re.fullmatch(r"([0-9]{1,12})([KMGkmg]?)(?:i?[bB])?", str(value))
         if match is None or int(match.group(1)) == 0:
-            self.fail(f"'{value}' is no size; try 256M or 1G", param, ctx)
+            self.fail(f"invalid size '{value}' (expected e.g. 256M, 1G)", param, ctx)
         shift = {"k": 10, "m": 20, "g": 30, "": 20}[match.group(2).lower()]
         return int(match.group(1)) << shift
 
@@ -97,7 +107,7 @@ class Seconds(click.FloatRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value).strip().lower().lstrip("+-") == "nan":  # lies in every range
-            self.fail(f"'{value}' is no time; try 60", param, ctx)
+            self.fail(f"invalid time '{value}' (expected seconds, e.g. 60)", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -114,10 +124,31 @@ class Seed(click.ParamType):
         try:
             seed = value if isinstance(value, int) else int(str(value), 0)
         except ValueError:
-            self.fail(f"'{value}' is no number", param, ctx)
+            self.fail(f"'{value}' is not a number", param, ctx)
         if not 0 <= seed < 1 << 64:
-            self.fail("a seed has 64 bits", param, ctx)
+            self.fail(f"seed '{value}' does not fit in 64 bits", param, ctx)
         return seed
+
+
+class Number(click.ParamType):
+    """A number, decimal or with 0x."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(str(value), 0)
+        except ValueError:
+            self.fail(f"'{value}' is not a number", param, ctx)
+
+
+class GdbPort(click.IntRange):
+    """A TCP port."""
+
+    name = "port"
+
+    def __init__(self) -> None:
+        super().__init__(1, 65535)
 
 
 class ConfigSetting(click.ParamType):
@@ -130,7 +161,7 @@ class ConfigSetting(click.ParamType):
     ) -> Setting:
         setting = value if isinstance(value, Setting) else parse_setting(str(value))
         if setting is None:
-            self.fail(f"'{value}' sets nothing; try CMA=y or NR_CPUS=4", param, ctx)
+            self.fail(f"invalid setting '{value}' (expected e.g. CMA=y, NR_CPUS=4)", param, ctx)
         return setting
 
 
@@ -147,8 +178,8 @@ class PokeOf(click.ParamType):
         poke = value if isinstance(value, Poke) else parse_poke(str(value))
         if poke is None:
             self.fail(
-                f"'{value}' is not {FORM}; try 2:sealed:khorig/stores/blocks+0x10 or "
-                "1:sealed:0x8000000 ('inspect --owners' lists the owners)",
+                f"invalid poke '{value}' (expected {FORM}, e.g. "
+                "2:sealed:khorig/stores/blocks+0x10, 1:sealed:0x8000000)",
                 param,
                 ctx,
             )
@@ -156,7 +187,7 @@ class PokeOf(click.ParamType):
             raise unknown("stop", poke.stop, self._stops)
         return poke
 
-    def get_metavar(self, param: click.Parameter) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return FORM
 
 

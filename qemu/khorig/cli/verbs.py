@@ -7,7 +7,7 @@ import importlib
 
 import click
 
-from khorig.cli.near import unknown
+from khorig.cli.suggest import unknown
 
 # Where each verb is, "module:command" below khorig.cli, in the order that the help has them. A verb
 # is imported when it is used: what reads dumps brings numpy along, and most verbs need neither.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from khorig.vm.build_outputs import source_root
 from khorig.vm.errors import InfraError
+from khorig.vm.partial_file import partial_file
 
 
 def default_out() -> Path:
@@ -49,6 +50,5 @@ def new_folder(parent: Path, name: str) -> Path:
 
 def write_whole(path: Path, text: str) -> None:
     """Replaces a file at once, so that nobody ever reads half of it. Raises OSError."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with partial_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

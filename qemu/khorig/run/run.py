@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import signal
 import time
 import traceback
@@ -38,6 +39,8 @@ from khorig.vm.serial_port import ConsoleLine, GarbledLine
 from khorig.vm.vm import Exited, Happening, Vm
 
 _MAX_FINDINGS = 40
+_FOREVER_S = 1e6  # days; what selectors take
+_DEBUGGED = {"silence_s": _FOREVER_S, "last_words_s": _FOREVER_S}  # a debugger stops the guest
 
 _ENDED_BY_GUEST = {
     "guest-reset": "the guest reset the machine (a triple fault does that)",
@@ -65,9 +68,11 @@ class Run:
         cancellation: Cancellation,
         keep_images: bool,
         limits: Limits,
+        gdb: int | None = None,
     ) -> None:
         """`judge` makes the judge while QEMU comes up: what it needs takes long to import.
-        `keep_images` keeps guest RAM at every stop; the end of a failed run is always kept."""
+        `keep_images` keeps guest RAM at every stop; the end of a failed run is always kept. `gdb` is
+        the port on which QEMU waits for a debugger, without limits of time."""
         self._spec = spec
         self._machine = machine
         self._images = images
@@ -78,7 +83,8 @@ class Run:
         self._journal = journal
         self._cancellation = cancellation
         self._keep = keep_images
-        self._limits = limits
+        self._limits = limits if gdb is None else dataclasses.replace(limits, **_DEBUGGED)
+        self._gdb = gdb
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
@@ -87,7 +93,7 @@ class Run:
         self._ending_by_s: float | None = None
         self._shutdown = ""
         self._boot: GuestEvent | None = None
-        self._clock = GuestClock(spec.timeout_s)
+        self._clock = GuestClock(spec.timeout_s if gdb is None else math.inf)
         self._stop_images = StopImages(
             directory, machine, cancellation, spec.page_shift_of(), limits.images_s
         )
@@ -111,14 +117,14 @@ class Run:
             self._add_infra(f"{error.filename or 'the output folder'}: {error.strerror}")
         except Exception as error:  # a bug of the rig must not look like one of the guest
             lines = traceback.format_exc().splitlines()
-            self._add_infra(f"the rig failed: {error!r}", tuple(lines[-12:]))
+            self._add_infra(f"bug in khorig: {error!r}", tuple(lines[-12:]))
         try:
             self._emit_verdict()
         except OSError:
             pass  # the listeners have it; the disk that is full was named above
 
     def _run_vm(self) -> None:
-        argv = functools.partial(qemu_argv, self._machine, self._spec, self._images)
+        argv = functools.partial(qemu_argv, self._machine, self._spec, self._images, gdb=self._gdb)
 
         def command(wiring: Any) -> list[str]:
             words = argv(wiring)
@@ -138,7 +144,8 @@ class Run:
             self._ram = vm.ram
             self._emit("qemu", version=vm.version, pid=vm.qemu.pid)
             watch = ProgressWatch(vm, self._machine, self._limits)
-            vm.resume()
+            if self._gdb is None:  # otherwise gdb lets it run
+                vm.resume()
             self._clock.start()
             try:
                 self._status = self._drive(vm, watch)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import signal
 import sys
@@ -11,14 +12,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Generic, Mapping, Sequence, TypeVar
+from typing import Callable, Generic, Sequence, TypeVar
 
 from khorig.guest import status as exit_status
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.artifacts import new_folder, new_session_folder
+from khorig.run.images import images_for
 from khorig.run.judging import Judge, StopHook
 from khorig.run.outputs import Documents, Renderer
+from khorig.run.renderers import Renderers
 from khorig.run.rerun import rerun_command, write_rerun_script
 from khorig.run.result import RunResult
 from khorig.run.result_builder import ResultBuilder, skipped_result
@@ -29,7 +32,6 @@ from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 from khorig.vm.limits import Limits
 from khorig.vm.machines import Machine, machine_named
-from khorig.vm.uefi_volume import make_uefi_images
 
 Spec = TypeVar("Spec", bound=RunSpec)
 
@@ -66,38 +68,44 @@ class Session(Generic[Spec]):
         keep: bool = False,
         record: bool = True,
         limits: Limits = Limits(),
+        gdb: int | None = None,
     ) -> None:
-        """`keep` keeps guest RAM at every stop of every run; `record` does failed runs again.
-        Raises InfraError when there can be no folder."""
+        """`keep` keeps guest RAM at every stop of every run; `record` does failed runs again; `gdb`
+        is the port on which runs wait for a debugger, which then has all the time it wants. Raises
+        InfraError when there can be no folder."""
         self.folder = new_session_folder(out)
         self.results: list[RunResult] = []
         self._kind = kind
         self._documents = documents
         self._cancellation = cancellation
-        self._renderers = renderers
+        self._renderers = Renderers(renderers)
         self._keep = keep
         self._record = record
         self._limits = limits
+        self._gdb = gdb
         self._lock = threading.Lock()
 
     def run_all(self, specs: Sequence[Spec], jobs: int = 1) -> list[RunResult]:
         """Does all runs, `jobs` at a time; after a cancellation the rest is skipped. Raises
         InfraError when the results cannot be written."""
         started_s = time.monotonic()
-        for renderer in self._renderers:
-            renderer.begin(specs)
+        self._renderers.begin(specs)
         try:
             with ThreadPoolExecutor(max_workers=jobs) as pool:
                 pending = futures = [pool.submit(self.run, spec) for spec in specs]
                 while pending:
                     pending = list(wait(pending, _TICK_S).not_done)
-                    self._tick()
+                    self._renderers.tick()
                 results = [future.result() for future in futures]
         finally:
             self._report()
-            for renderer in self._renderers:
-                renderer.end(self.results, self.folder, time.monotonic() - started_s)
+            self._renderers.end(self.results, self.folder, time.monotonic() - started_s)
         return results
+
+    @property
+    def output_error(self) -> OSError | None:
+        """Why not all was shown, or None."""
+        return self._renderers.error
 
     def run(self, spec: Spec) -> RunResult:
         """Does one run, whatever happens to it. Raises InfraError when the folder cannot be
@@ -120,7 +128,7 @@ class Session(Generic[Spec]):
             return result
         folder = new_folder(self.folder, spec.id)
         try:
-            images = self._images(spec, machine, folder)
+            images = images_for(self._kind, spec, machine, folder)
         except InfraError as error:
             what, evidence = error.what, error.evidence
             finding = Finding("", what, evidence=evidence, verdict=Verdict.INFRA)
@@ -133,17 +141,11 @@ class Session(Generic[Spec]):
         result.rerun = rerun_command(spec)
         return result
 
-    def _images(self, spec: Spec, machine: Machine, folder: Path) -> Images:
-        images = self._kind.images(spec, machine, folder)
-        if spec.boot == "uefi":
-            return make_uefi_images(machine, images, spec.command_line(1), folder)
-        return images
-
     def _run_in(
         self, folder: Path, spec: Spec, machine: Machine, images: Images, keep: bool
     ) -> RunResult:
         builder = ResultBuilder(spec)
-        show = functools.partial(self._show, spec)
+        show = functools.partial(self._renderers.record, spec)
         with Journal(folder / "events.jsonl", builder, show) as journal:
             Run(
                 spec,
@@ -156,6 +158,7 @@ class Session(Generic[Spec]):
                 self._cancellation,
                 keep,
                 self._limits,
+                self._gdb,
             ).execute()
         result = builder.result()
         if self._record and not keep and self._worth_recording(result):
@@ -186,18 +189,11 @@ class Session(Generic[Spec]):
             return
         try:
             self._documents.write_report(self.folder)
-        except (InfraError, OSError) as error:
-            print(f"khorig: no report: {error}", file=sys.stderr)
-
-    def _tick(self) -> None:
-        with self._lock:
-            for renderer in self._renderers:
-                renderer.tick()
-
-    def _show(self, spec: RunSpec, record: Mapping[str, Any]) -> None:
-        with self._lock:
-            for renderer in self._renderers:
-                renderer.record(spec, record)
+        except Exception as error:  # the results count, whatever becomes of their picture
+            known = isinstance(error, (InfraError, OSError))
+            why = str(error) if known else f"bug in khorig: {error!r}"
+            with contextlib.suppress(OSError):
+                print(f"khorig: no report: {why}", file=sys.stderr)
 
     def _finish(self, result: RunResult) -> None:
         with self._lock:
@@ -205,5 +201,4 @@ class Session(Generic[Spec]):
             if result.directory:
                 self._documents.write_run(Path(result.directory), result)
             self._documents.write_session(self.folder, self.results)
-            for renderer in self._renderers:
-                renderer.result(result)
+        self._renderers.result(result)

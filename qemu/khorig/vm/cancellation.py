@@ -8,10 +8,14 @@ import signal
 from types import FrameType
 
 from khorig.vm.errors import Interrupted
+from khorig.vm.partial_file import remove_partial_files
+
+# The signals that ask a program to end.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Cancellation:
-    """Set once, by SIGINT or SIGTERM; wakes every wait that has it in its selector."""
+    """Set once, by SIGINT, SIGTERM or SIGHUP; wakes every wait that has it in its selector."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -33,12 +37,15 @@ class Cancellation:
             raise Interrupted(self.signal_number)
 
     def install(self) -> None:
-        """Makes SIGINT and SIGTERM cancel. The second one ends the process at once; QEMU then dies
-        with it. Main thread only."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+        """Makes SIGINT, SIGTERM and SIGHUP cancel. The second one ends the process at once; QEMU then
+        dies with it, and files that are half written are removed. A SIGHUP that is ignored stays so
+        (nohup). Main thread only."""
+        for number in ENDING:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
 
     def _handle(self, signal_number: int, frame: FrameType | None) -> None:
         if self.signal_number is not None:
+            remove_partial_files()
             os._exit(128 + signal_number)
         self.cancel(signal_number)

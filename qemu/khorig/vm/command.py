@@ -53,9 +53,15 @@ def _append(spec: RunSpec, images: Images, with_stops: bool) -> list[str]:
 
 
 def qemu_argv(
-    machine: Machine, spec: RunSpec, images: Images, wiring: Wiring, accel: str = "tcg"
+    machine: Machine,
+    spec: RunSpec,
+    images: Images,
+    wiring: Wiring,
+    accel: str = "tcg",
+    gdb: int | None = None,
 ) -> list[str]:
-    """The command of a run: paused, with console, QMP and RAM on inherited descriptors."""
+    """The command of a run: paused, with console, QMP and RAM on inherited descriptors, and with a
+    gdb stub on that port of localhost."""
     backend = f"memory-backend-file,id=ram,size={spec.memory},share=on"
     return [
         *_common(machine, spec, images, accel),
@@ -64,6 +70,7 @@ def qemu_argv(
         *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,fd={wiring.qmp}", "-mon", "chardev=qmp,mode=control"),
         "-S",
+        *(("-gdb", f"tcp:127.0.0.1:{gdb}") if gdb is not None else ()),
         *spec.extra_qemu,
     ]
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Mapping, Sequence
 
+from khorig.vm.partial_file import partial_file
 from khorig.vm.ram_file import RamFile
 
 _CHUNK = 8 << 20
@@ -28,14 +29,9 @@ def save_ram_image(
     left of the image. Raises OSError when the disk is full.
     """
     extents = ram_file.extents()
-    partial = path.with_name(path.name + ".ram.zst.partial")
-    try:
+    with partial_file(path.with_name(path.name + ".ram.zst")) as partial:
         with partial.open("wb") as sink:
             _pack(ram_file, extents, sink, go_on)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.rename(path.with_name(path.name + ".ram.zst"))
     sidecar = {**description, "size": ram_file.size, "extents": extents}
     path.with_name(path.name + ".json").write_text(json.dumps(sidecar, indent=1) + "\n")
 

@@ -14,10 +14,18 @@ _FEW = 10
 def unknown(kind: str, name: str, known: Iterable[str]) -> click.UsageError:
     """The error for a name that is none of `known`, with the nearest one if one is near."""
     names = list(known)
+    choices = f" (choose from {', '.join(names)})"
     if not name:
-        return click.UsageError(f"no {kind} is named. There are: {', '.join(names)}.")
+        return click.UsageError(f"no {kind} given{choices}")
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = f". Did you mean '{near[0]}'?" if near else ""
     if len(names) <= _FEW or not near:
-        hint += f" There are: {', '.join(names)}."
-    return click.UsageError(f"no {kind} '{name}'.{hint}")
+        hint += choices
+    return click.UsageError(f"unknown {kind} '{name}'{hint}")
+
+
+def unknown_kernel(name: str) -> click.UsageError:
+    """The error for a part of a chain that is none."""
+    return click.UsageError(
+        f"unknown kernel '{name}' (expected khorig, linux-VERSION, or a path with '/')"
+    )

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Signals while a verb runs that has nothing to wind down but its own stack."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from types import FrameType
+from typing import Iterator, NoReturn
+
+from khorig.vm.cancellation import ENDING
+from khorig.vm.errors import Interrupted
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """In the body SIGINT, SIGTERM and SIGHUP raise Interrupted, so that files that are half written
+    are removed, and the exit status names the signal. One that is ignored stays so (nohup). Main
+    thread only."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _raise)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise(signal_number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted(signal_number)
