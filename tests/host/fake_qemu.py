@@ -103,8 +103,25 @@ class FakeQemu:
             time.sleep(3600)
 
 
+def answer_cpu_models() -> None:
+    """A QEMU that only says what CPUs are like."""
+    print(json.dumps({"QMP": {}}))
+    for line in sys.stdin:
+        model = json.loads(line).get("arguments", {}).get("model")
+        if model is None:
+            print(json.dumps({"return": {}}))
+        elif model["name"] == "nonsense":
+            print(json.dumps({"error": {"desc": "CPU model 'nonsense' not found"}}))
+        else:
+            wide = model["name"] not in ("qemu32", "cortex-a15")
+            props = {"lm": wide, **({"aarch64": True} if wide else {}), **model.get("props", {})}
+            print(json.dumps({"return": {"model": {**model, "props": props}}}))
+
+
 if __name__ == "__main__":
     if "--version" in sys.argv:
         print("QEMU emulator version 7.2.22")
+    elif "stdio" in sys.argv:
+        answer_cpu_models()
     else:
         FakeQemu().play()

@@ -155,6 +155,14 @@ def test_a_failure_ends_with_1_and_a_rerun_line(cli: Rig) -> None:
     assert "rerun  scripts/khorig run --machine q35" in out
 
 
+def test_a_command_line_that_the_guest_refuses_ends_with_2(cli: Rig) -> None:
+    refusal = event("error", 1, cause="command-line", text="'foo=1': no such option")
+    cli.play([event("boot", 1, handover=False, parameters="0x0"), refusal, ["exit", 41]])
+    code, out, _ = _khorig(*_ONE, "--machine", "q35", "--append", "foo=1")
+    assert code == 2
+    assert "'foo=1': no such option" in out
+
+
 def test_a_hang_ends_with_124(cli: Rig) -> None:
     cli.play([["hang", None]])
     code, out, _ = _khorig(*_ONE, "--machine", "q35")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from khorig.vm.machines import MACHINES, Machine
+from khorig.vm.cpu_model import why_no_cpu
+from khorig.vm.machines import MACHINES, Machine, machine_named
 
 _BIOSES = Path("/usr/share/qemu")
 
@@ -33,3 +34,25 @@ def test_what_a_guest_runs_on_is_an_input(machine: Machine) -> None:
     inputs = {path.resolve() for path in Path(runfiles, "system", "emulators").rglob("*")}
     files = _files(machine)
     assert files and files <= inputs, f"not an input: {sorted(files - inputs)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "cpu", "why"),
+    [
+        ("q35", "qemu64", None),
+        ("q35", "EPYC", None),
+        ("q35", "max,la57=off", None),
+        ("q35", "qemu32", "the kernel needs a 64-bit CPU"),
+        ("q35", "486", "the kernel needs a 64-bit CPU"),
+        ("q35", "cortex-a57", "CPU model 'cortex-a57' not found"),
+        ("virt", "cortex-a57", None),
+        ("virt", "max", None),
+        ("virt", "cortex-a15", "the kernel needs a 64-bit CPU"),
+        ("virt", "host", "The CPU type 'host' requires KVM"),
+    ],
+)
+def test_qemu_is_asked_for_a_cpu(name: str, cpu: str, why: str | None) -> None:
+    machine = machine_named(name)
+    if shutil.which(machine.binary) is None:
+        pytest.skip(f"{machine.binary} is not installed")
+    assert why_no_cpu(machine, cpu) == why

@@ -180,3 +180,25 @@ def test_a_message_nested_too_deep_is_garbage(server: Server) -> None:
     server.theirs.sendall(b"[" * 100_000 + b"\n")
     server.says({"return": 1})
     assert server.qmp.execute("x") == 1
+
+
+@pytest.mark.parametrize(
+    "greeting", [7, {}, {"version": []}, {"version": {"qemu": {"major": "8", "minor": 1}}}]
+)
+def test_a_greeting_without_version_is_no_qemu(server: Server, greeting: object) -> None:
+    server.says({"QMP": greeting})
+    with pytest.raises(InfraError, match="greeting has no version"):
+        server.qmp.handshake()
+
+
+@pytest.mark.parametrize("error", [7, [], "no", {"class": "GenericError"}])
+def test_a_refusal_may_be_anything(server: Server, error: object) -> None:
+    server.says({"error": error})
+    with pytest.raises(InfraError, match="QEMU refuses: "):
+        server.qmp.execute("cont")
+
+
+@pytest.mark.parametrize("data", [7, [], "no", None])
+def test_an_event_has_an_object(server: Server, data: object) -> None:
+    server.says({"event": "SHUTDOWN", "data": data})
+    assert [event.data for event in server.qmp.receive()] == [{}]

@@ -90,6 +90,12 @@ def test_what_is_no_size(capsys: pytest.CaptureFixture[str], value: str) -> None
     assert "expected e.g. 256M" in usage_error(capsys, "run", "--mem", value)
 
 
+@pytest.mark.parametrize("value", ["262145K", "4K", "65537K"])
+def test_ram_comes_in_pages(capsys: pytest.CaptureFixture[str], value: str) -> None:
+    line = usage_error(capsys, "run", "--mem", value)
+    assert line == f"khorig: --mem: size '{value}' is not a multiple of 64K"
+
+
 @pytest.mark.parametrize(
     ("option", "instead"),
     [
@@ -156,6 +162,13 @@ def test_what_no_kernel_of_a_chain_would_get(
         (("-kernel", "bzImage"), "linux run --kernel"),
         (("-append", "x"), "--append"),
         (("-icount", "shift=1"), "virtual time"),
+        (("-rtc", "base=utc"), "virtual time"),
+        (("-accel", "kvm"), "emulated"),
+        (("-serial", "stdio"), "the rig's console"),
+        (("-gdb", "tcp::1"), "use --gdb"),
+        (("-cpu", "qemu32"), "the kernel needs a 64-bit CPU"),
+        (("-cpu", "max,-lm"), "the kernel needs a 64-bit CPU"),
+        (("-cpu", "nonsense"), "CPU model 'nonsense' not found"),
     ],
 )
 def test_what_contradicts_the_run_is_not_given_to_qemu(
@@ -175,6 +188,7 @@ def test_what_contradicts_the_run_is_not_given_to_qemu(
         ("-machine", "pc-q35-7.2,kernel-irqchip=off"),
         ("-machine", "smm=off"),
         ("-cpu", "EPYC"),
+        ("-cpu", "max,la57=off"),
         ("-d", "int,cpu_reset", "-D", "qemu.log"),
         (),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from khorig.guest import status as guest_status
 from khorig.rules.finding import Verdict
 from khorig.run.result import RunResult
 
@@ -22,8 +23,12 @@ SIGNAL = 128
 
 def exit_code(results: Sequence[RunResult]) -> int:
     """Of a session: the worst verdict decides. A verdict about the guest is worse than trouble on
-    the host, and a hang is worse than a failure."""
+    the host, and a hang is worse than a failure. A guest that refuses its command line has been
+    used wrongly, and nothing else."""
     verdicts = {result.verdict for result in results}
+    broken = [r for r in results if r.verdict in (Verdict.FAIL, Verdict.CRASH, Verdict.HANG)]
+    if broken and all(result.exit_status == guest_status.USAGE for result in broken):
+        return USAGE
     if Verdict.HANG in verdicts:
         return HANG
     if verdicts & {Verdict.FAIL, Verdict.CRASH}:

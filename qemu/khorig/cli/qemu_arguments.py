@@ -13,6 +13,8 @@ from typing import Callable, Iterator, Mapping
 import click
 
 from khorig.guest.spec import RunSpec
+from khorig.vm.cpu_model import why_no_cpu
+from khorig.vm.machines import machine_named
 
 _SMP_FACTORS = ("drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads")
 # "pc-q35-7.2" is the q35 of an older QEMU.
@@ -23,7 +25,7 @@ _FIXED = {
     "max-ram-below-4g": "the host's map of guest RAM is that of the machine as it is",
     "mem-map": "the host's map of guest RAM is that of the machine as it is",
     "highmem": "the host's map of guest RAM is that of the machine as it is",
-    "accel": "the rig has chosen it",
+    "accel": "runs are emulated (TCG)",
 }
 
 
@@ -81,8 +83,12 @@ def _machine(spec: RunSpec, value: str) -> str | None:
     return None
 
 
+def _cpu(spec: RunSpec, value: str) -> str | None:
+    return why_no_cpu(machine_named(spec.machine), value)
+
+
 def _loaded(instead: str) -> Callable[[RunSpec, str], str | None]:
-    return lambda spec, value: f"khorig says what is loaded; {instead}"
+    return lambda spec, value: f"the rig chooses what is loaded; {instead}"
 
 
 _CHECKS: Mapping[str, Callable[[RunSpec, str], str | None]] = {
@@ -90,8 +96,17 @@ _CHECKS: Mapping[str, Callable[[RunSpec, str], str | None]] = {
     "-smp": _smp,
     "-machine": _machine,
     "-M": _machine,
-    "-kernel": _loaded("for a Linux of your own use 'linux run --kernel'"),
-    "-initrd": _loaded("for more of a Linux's user space use 'linux run --initrd'"),
+    "-cpu": _cpu,
+    "-kernel": _loaded("use 'linux run --kernel'"),
+    "-initrd": _loaded("use 'linux run --initrd'"),
     "-append": _loaded("use --append"),
-    "-icount": lambda spec, value: "virtual time is the rig's; for a Linux use --count",
+    "-icount": lambda spec, value: "the rig controls virtual time; use 'linux run --count'",
+    "-rtc": lambda spec, value: "the rig controls virtual time",
+    "-accel": lambda spec, value: "runs are emulated (TCG)",
+    "-enable-kvm": lambda spec, value: "runs are emulated (TCG)",
+    "-serial": lambda spec, value: "the first serial port is the rig's console",
+    "-S": lambda spec, value: "use --gdb",
+    "-s": lambda spec, value: "use --gdb",
+    "-gdb": lambda spec, value: "use --gdb",
+    "-daemonize": lambda spec, value: "the rig waits for the end of QEMU",
 }

@@ -15,6 +15,7 @@ from khorig.guest.poke import FORM, Poke, parse_poke
 from khorig.linux.setting import Setting, parse_setting
 
 _NONE = "none"  # of the stops
+_RAM_UNIT = 1 << 16  # bytes: the largest page of all machines
 _LONGEST_S = 1e7  # some months
 
 
@@ -94,7 +95,10 @@ class Size(click.ParamType):
         if match is None or int(match.group(1)) == 0:
             self.fail(f"invalid size '{value}' (expected e.g. 256M, 1G)", param, ctx)
         shift = {"k": 10, "m": 20, "g": 30, "": 20}[match.group(2).lower()]
-        return int(match.group(1)) << shift
+        size = int(match.group(1)) << shift
+        if size % _RAM_UNIT:
+            self.fail(f"size '{value}' is not a multiple of {_RAM_UNIT >> 10}K", param, ctx)
+        return size
 
 
 class Seconds(click.FloatRange):

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Mapping, Protocol
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import MachineFacts, RunningCpu
 from khorig.mem.guest_ram import GuestRam
+from khorig.mem.untrusted import items, typed
 from khorig.rules.finding import Finding
 from khorig.run.coverage import JumpCoverage
 
@@ -51,15 +52,12 @@ class Statistics:
 
     @staticmethod
     def of(record: Mapping[str, Any]) -> Statistics:
-        """From JSON; what it lacks is 0. Raises KeyError, TypeError, ValueError."""
-        counts = {
-            f.name: int(record.get(f.name, 0)) for f in fields(Statistics) if f.name != "jumps"
-        }
-        jumps = tuple(
-            JumpCoverage(**{f.name: int(entry[f.name]) for f in fields(JumpCoverage)})
-            for entry in record.get("jumps", ())
-        )
-        return Statistics(**counts, jumps=jumps)
+        """From JSON; what it lacks is 0. Raises Untrusted."""
+        return typed(Statistics, record, jumps=_jumps)
+
+
+def _jumps(value: Any) -> tuple[JumpCoverage, ...]:
+    return tuple(typed(JumpCoverage, item) for item in items(value))
 
 
 class Witness(Protocol):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Callable
 
+from khorig.mem.untrusted import Untrusted, count, items, shown
 from khorig.vm.errors import InfraError
 from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
@@ -136,7 +137,10 @@ class ProgressWatch:
         host does not let run."""
         if self._threads is None:
             cpus = self._vm.qmp.execute("query-cpus-fast")
-            self._threads = frozenset(int(cpu["thread-id"]) for cpu in cpus)
+            try:
+                self._threads = frozenset(count(cpu["thread-id"]) for cpu in items(cpus))
+            except (LookupError, TypeError, Untrusted):
+                raise InfraError(f"QEMU's list of CPUs has no threads: {shown(cpus)}") from None
         threads = self._vm.qemu.threads()
         if all(thread.sleeps for thread in threads.values()):
             return bool(threads)

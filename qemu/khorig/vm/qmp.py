@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
+from khorig.mem.untrusted import Untrusted, count, read_object, shown
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
@@ -63,9 +64,13 @@ class Qmp:
         """Waits for QEMU's greeting, enables commands and returns QEMU's version ("7.2.22").
         Raises QmpClosed, and InfraError when QEMU does not answer."""
         greeting = self._await("QMP")
-        version = greeting.get("version", {}).get("qemu", {})
+        try:
+            version = greeting["version"]["qemu"]
+            numbers = [count(version[part]) for part in ("major", "minor", "micro")]
+        except (LookupError, TypeError, Untrusted):
+            raise InfraError(f"QEMU's greeting has no version: {shown(greeting)}") from None
         self.execute("qmp_capabilities")
-        return ".".join(str(version.get(part, "?")) for part in ("major", "minor", "micro"))
+        return ".".join(map(str, numbers))
 
     def execute(self, command: str, **arguments: Any) -> Any:
         """Runs a command and returns its result. Raises QmpClosed, and InfraError when QEMU
@@ -121,7 +126,7 @@ class Qmp:
                 continue
             if reply is not None:
                 if "error" in reply:
-                    raise InfraError(f"QEMU refuses: {reply['error'].get('desc', reply['error'])}")
+                    raise InfraError(f"QEMU refuses: {_reason(reply['error'])}")
                 if key in reply:
                     return reply[key]
             if self.closed:
@@ -167,10 +172,8 @@ class Qmp:
 
     def _parse(self, line: bytes) -> None:
         try:
-            message = json.loads(line)
-        except (ValueError, RecursionError):
-            message = None
-        if not isinstance(message, dict):
+            message = read_object(line, _LONGEST)
+        except Untrusted:
             self._log("garbled", line.decode("utf-8", "replace"))
             return
         self._log("received", message)
@@ -182,8 +185,15 @@ class Qmp:
             message = self._messages.popleft()
             if "event" not in message:
                 return message
-            self._events.append(QmpEvent(str(message["event"]), message.get("data") or {}))
+            data = message.get("data")
+            fields = data if isinstance(data, dict) else {}
+            self._events.append(QmpEvent(str(message["event"]), fields))
         return None
 
     def _log(self, direction: str, message: Any) -> None:
         self._journal.write({"s": round(time.monotonic(), 6), direction: message})
+
+
+def _reason(error: object) -> str:
+    """Of a command that QEMU refused."""
+    return str(error["desc"]) if isinstance(error, dict) and "desc" in error else shown(error)

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Union
+from typing import Union
 
 from khorig.guest.event import GuestEvent
+from khorig.mem.untrusted import Untrusted, read_object
 
 EVENT_PREFIX = "@khorig "
 
@@ -119,7 +119,7 @@ def parse_line(text: str, host_s: float) -> ConsoleItem:
     if start >= 0:
         try:
             return _parse_event(text[start + len(EVENT_PREFIX) :], host_s)
-        except (ValueError, RecursionError) as error:
+        except Untrusted as error:
             why = str(error)
     if text.startswith(EVENT_PREFIX):
         return GarbledLine(text, why, host_s)
@@ -127,18 +127,12 @@ def parse_line(text: str, host_s: float) -> ConsoleItem:
 
 
 def _parse_event(text: str, host_s: float) -> GuestEvent:
-    fields = json.loads(text, parse_constant=_refuse_constant)
-    if not isinstance(fields, dict):
-        raise ValueError("not an object")
+    fields = read_object(text, _MAX_LINE)
     kind, generation, now = (fields.get(name) for name in ("ev", "gen", "t"))
     if not isinstance(kind, str):
-        raise ValueError("'ev' is missing or no string")
+        raise Untrusted("'ev' is missing or not a string")
     for name, value in (("gen", generation), ("t", now)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(f"'{name}' is missing or no count")
+            raise Untrusted(f"'{name}' is missing or not a count")
     assert isinstance(generation, int) and isinstance(now, int)
     return GuestEvent(kind, generation, now, host_s, fields)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -97,23 +97,33 @@ def test_where_nothing_ran_is_an_error(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-def test_damaged_journals_still_give_a_page(tmp_path: Path) -> None:
-    """A disk that fills, a version that differs, a guest that lies: 300 journals, one change each."""
+@pytest.mark.parametrize("name", ["events.jsonl", "verdict.json", "results.json"])
+def test_damaged_files_still_give_a_page(tmp_path: Path, name: str) -> None:
+    """A disk that fills, a version that differs, a guest that lies: 300 files, one change each."""
     chance = random.Random(1)
-    folder = write_run(tmp_path / "run", result(Verdict.FAIL))
-    lines = (folder / "events.jsonl").read_text().splitlines()
+    run = result(Verdict.FAIL)
+    folder = write_session(tmp_path / "session", [run])
+    of_run = folder if name == "results.json" else folder / run.id
+    text = (of_run / name).read_text()
+    whole = text.splitlines() if name == "events.jsonl" else [text]
     for _ in range(300):
-        damaged = list(lines)
+        damaged = list(whole)
         at = chance.randrange(len(damaged))
         damaged[at] = _damage(damaged[at], chance)
-        (folder / "events.jsonl").write_text("\n".join(damaged))
-        write_report(folder)
+        (of_run / name).write_text("\n".join(damaged))
+        try:
+            write_report(of_run)
+        except InfraError as error:
+            assert name in error.what
 
 
 def _damage(line: str, chance: random.Random) -> str:
     if chance.random() < 0.2:
         return line[: chance.randrange(len(line))]
-    values: list[Any] = [None, -1, "x", [], {}, 1 << 70, [[]], True, 0.5]
+    values: list[Any] = [
+        *(None, -1, "x", [], {}, 1 << 70, [[]], True, 0.5, "\ud800", 10**400, "9" * 5000),
+        *(float("inf"), float("nan"), 1 << 63, -(1 << 63), "0x1", {"ev": 1}, [[[[]]] * 9]),
+    ]
 
     def change(value: Any) -> Any:
         if isinstance(value, (dict, list)) and value and chance.random() < 0.9:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Sequence
@@ -12,6 +11,7 @@ from khorig.mem.formats.dump import PAGE_SHIFTS, RunFacts
 from khorig.mem.formats.errors import UnreadableDump
 from khorig.mem.guest_ram import RamRegion
 from khorig.mem.memory import PhysRange
+from khorig.mem.untrusted import Untrusted, read_object, shown, text
 
 _SUFFIXES = (".ram.zst", ".ram")
 _LARGEST = 64 << 20  # bytes; an image of a guest in many pieces lists all of them
@@ -43,14 +43,17 @@ def read_sidecar(path: Path) -> Sidecar:
     try:
         if path.stat().st_size > _LARGEST:
             raise ValueError(f"more than {_LARGEST} bytes")
-        return _sidecar(json.loads(path.read_text(encoding="utf-8")))
+        return _sidecar(read_object(path.read_bytes(), _LARGEST))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = f"not a description of a RAM image: {type(error).__name__}: {error}"
         raise UnreadableDump(path, why) from error
 
 
 def _number(value: Any) -> int:
-    return value if type(value) is int else int(str(value), 0)
+    found = value if type(value) is int else int(text(value), 0)
+    if not 0 <= found < 1 << 64:
+        raise Untrusted(f"{shown(value)} is not an address or size")
+    return found
 
 
 def _optional(value: Any) -> int | None:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Sequence
 
+from khorig.mem.untrusted import Untrusted, fields, items, read_object, text
 from khorig.out.costs import jump_cost
 from khorig.out.report.run_record import JOURNAL, RunRecord, read_result, read_run
 from khorig.out.report.run_view import Detail, RunView, view_run
@@ -21,6 +21,7 @@ from khorig.vm.errors import InfraError
 PAGE = "report.html"
 TRACE = "trace.json"
 _RESULTS = "results.json"
+_LARGEST = 256 << 20  # bytes
 _FEW, _MANY = 6, 40  # runs of a session that are drawn in full, and at all
 
 
@@ -52,16 +53,16 @@ def read_records(folder: Path) -> list[RunRecord]:
     if (folder / JOURNAL).is_file():
         return [read_run(folder)]
     try:
-        document = json.loads((folder / _RESULTS).read_text(encoding="utf-8"))
-        return [_record(folder, entry) for entry in document["runs"]]
+        document = read_object((folder / _RESULTS).read_bytes(), _LARGEST)
+        return [_record(folder, fields(entry)) for entry in items(document.get("runs"))]
     except (FileNotFoundError, NotADirectoryError):
         return _without_results(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, Untrusted) as error:
         raise InfraError(f"{folder / _RESULTS} cannot be read: {error}") from error
 
 
 def _record(folder: Path, entry: dict[str, Any]) -> RunRecord:
-    run = folder / str(entry["id"])
+    run = folder / text(entry.get("id"))
     if (run / JOURNAL).is_file() and run.resolve().is_relative_to(folder.resolve()):
         return read_run(run)
     return RunRecord(run, read_result(entry))  # skipped

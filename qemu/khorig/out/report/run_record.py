@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator, Mapping
@@ -12,6 +11,16 @@ from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
 from khorig.guest.spec_json import spec_from_json
+from khorig.mem.untrusted import (
+    Untrusted,
+    count,
+    fields,
+    items,
+    number,
+    read_object,
+    text,
+    typed,
+)
 from khorig.out.plain import verbose_text
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
@@ -21,6 +30,7 @@ from khorig.vm.errors import InfraError
 JOURNAL = "events.jsonl"
 _VERDICT = "verdict.json"
 _LARGEST = 256 << 20  # bytes of a journal; the console is limited to less
+_LONGEST_LINE = 64 << 20  # a picture of memory has a line for itself
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,12 @@ def read_run(folder: Path) -> RunRecord:
     spec: RunSpec | None = None
     for line in _lines(journal):
         try:
-            entry = json.loads(line)
+            entry = read_object(line, _LONGEST_LINE)
             if entry["ev"] == "start":
                 spec = spec_from_json(entry["spec"])
             else:
                 _take(record, entry)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (KeyError, Untrusted):
             record.damaged += 1
     record.result = _read_verdict(folder, spec)
     return record
@@ -83,78 +93,106 @@ def _lines(journal: Path) -> Iterator[str]:
 
 
 def _take(record: RunRecord, entry: Mapping[str, Any]) -> None:
-    kind = entry["ev"]
+    kind, seconds = text(entry["ev"]), number(entry["s"])
     generation = record.log[-1].generation if record.log else 0
     if kind == "guest":
-        event = entry["event"]
-        generation = int(event["gen"])
-        int(event["t"])  # who draws it needs both
-        record.guest.append({**event, "s": float(entry["s"])})
+        event = fields(entry["event"])
+        generation = count(event["gen"])
+        count(event["t"])  # who draws it needs both
+        text(event["ev"])
+        record.guest.append({**event, "s": seconds})
     elif kind == "stop":
         record.stops.append(
             {
-                **entry,
-                "s": float(entry["s"]),
-                "gen": int(entry["gen"]),
-                "host_ms": float(entry["host_ms"]),
+                "s": seconds,
+                "gen": count(entry["gen"]),
+                "at": text(entry["at"]),
+                "host_ms": number(entry["host_ms"]),
             }
         )
     elif kind == "map":
         record.maps.append(entry)
         return
-    text = _text(kind, entry)
-    if text is not None:
-        record.log.append(LogLine(float(entry["s"]), generation, str(kind), text))
+    line = _line(kind, entry)
+    if line is not None:
+        record.log.append(LogLine(seconds, generation, kind, line))
 
 
-def _text(kind: str, entry: Mapping[str, Any]) -> str | None:
+def _line(kind: str, entry: Mapping[str, Any]) -> str | None:
     if kind == "finding":
-        return f"{entry['rule']}: {entry['what']}" if entry["rule"] else str(entry["what"])
+        rule, what = text(entry["rule"]), text(entry["what"])
+        return f"{rule}: {what}" if rule else what
     if kind == "verdict":
-        return str(entry["verdict"])
+        return text(entry["verdict"])
+    if kind == "hook":
+        items(entry["lines"])
     return verbose_text(entry)
 
 
 def _read_verdict(folder: Path, spec: RunSpec | None) -> RunResult:
     try:
-        document = json.loads((folder / _VERDICT).read_text(encoding="utf-8"))
-        result = read_result(document, spec)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        data = (folder / _VERDICT).read_bytes()
+        result = read_result(read_object(data, _LARGEST), spec)
+    except (OSError, Untrusted) as error:
         result = unknown_result(spec)
-        what = f"no verdict: {_VERDICT} cannot be read ({type(error).__name__})"
+        why = error.strerror if isinstance(error, OSError) else error
+        what = f"no verdict: {_VERDICT} cannot be read: {why}"
         result.findings = [Finding("", what, verdict=Verdict.INFRA)]
     result.directory = str(folder)
     result.id = result.id or folder.name
     return result
 
 
-def read_result(document: Mapping[str, Any], spec: RunSpec | None = None) -> RunResult:
-    """From verdict.json, or from a run in results.json. Raises KeyError, TypeError, ValueError."""
-    findings = []
-    for entry in document.get("findings", ()):
-        values: dict[str, Any] = {**entry, "evidence": tuple(map(str, entry["evidence"]))}
-        values["verdict"] = Verdict(entry["verdict"])
-        findings.append(Finding(**values))
-    verdict = Verdict(document["verdict"])
-    if not findings and document.get("cause"):
-        findings.append(Finding("", str(document["cause"]), verdict=verdict))
-    if "spec" in document:
-        spec = spec_from_json(document["spec"])
+def read_result(document: Any, spec: RunSpec | None = None) -> RunResult:
+    """From verdict.json, or from a run in results.json. Raises Untrusted."""
+    found = typed(_Document, document, **_DOCUMENT)
+    if not found.findings and found.cause:
+        found.findings = [Finding("", found.cause, verdict=found.verdict)]
     return RunResult(
-        spec=spec or KhorigRun("unknown", "unknown"),
-        verdict=verdict,
-        findings=findings,
-        generations=int(document["generations"]),
-        statistics=Statistics.of(document.get("statistics", {})),
-        phases=[Phase(**phase) for phase in document.get("phases", ())],
-        wall_s=float(document["wall_s"]),
-        qemu=str(document["qemu"]),
-        exit_status=document.get("exit_status"),
-        poked=[Poked(**poked) for poked in document.get("poked", ())],
-        recorded=str(document.get("recorded", "")),
-        id=str(document["id"]),
-        rerun=str(document.get("rerun", "")),
+        spec=found.spec or spec or KhorigRun("unknown", "unknown"),
+        verdict=found.verdict,
+        findings=found.findings,
+        generations=found.generations,
+        statistics=found.statistics,
+        phases=found.phases,
+        wall_s=found.wall_s,
+        qemu=found.qemu,
+        exit_status=found.exit_status,
+        poked=found.poked,
+        recorded=found.recorded,
+        id=found.id,
+        rerun=found.rerun,
     )
+
+
+@dataclass
+class _Document:
+    """What is read of verdict.json, or of a run in results.json."""
+
+    id: str
+    verdict: Verdict
+    generations: int
+    wall_s: float
+    qemu: str
+    cause: str = ""
+    recorded: str = ""
+    rerun: str = ""
+    exit_status: int | None = None
+    spec: RunSpec | None = None
+    findings: list[Finding] = field(default_factory=list)
+    statistics: Statistics = field(default_factory=Statistics)
+    phases: list[Phase] = field(default_factory=list)
+    poked: list[Poked] = field(default_factory=list)
+
+
+_DOCUMENT = {
+    "verdict": Verdict,
+    "spec": spec_from_json,
+    "findings": lambda value: [typed(Finding, item, verdict=Verdict) for item in items(value)],
+    "statistics": lambda value: Statistics.of(fields(value)),
+    "phases": lambda value: [typed(Phase, item) for item in items(value)],
+    "poked": lambda value: [typed(Poked, item) for item in items(value)],
+}
 
 
 def unknown_result(spec: RunSpec | None = None) -> RunResult:

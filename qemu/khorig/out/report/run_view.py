@@ -25,7 +25,7 @@ _FILES = (
     "console.log", "events.jsonl", "verdict.json", "qemu.argv", "qemu.stderr", "qmp.jsonl",
     "rerun.sh",
 )  # fmt: skip
-_DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)

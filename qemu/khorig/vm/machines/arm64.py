@@ -33,6 +33,7 @@ class Arm64(Machine):
     host_cpus = ("aarch64", "arm64")
     kernel_suffix = ".bin"  # an ELF would get no device tree
     pc_pattern = re.compile(r"\bPC=([0-9a-f]+)")
+    cpu_property = "aarch64"
     frame_pattern = re.compile(r"\bX29=([0-9a-f]+)")
 
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:

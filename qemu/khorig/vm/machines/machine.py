@@ -34,6 +34,7 @@ class Machine(abc.ABC):
     kernel_suffix: ClassVar[str]  # of the image that QEMU's -kernel loads
     pc_pattern: ClassVar[re.Pattern[str]]  # in `info registers`
     frame_pattern: ClassVar[re.Pattern[str]]
+    cpu_property: ClassVar[str]  # of QEMU's CPU models: those that the kernel can run on have it
 
     @property
     def direct_boot_arguments(self) -> tuple[str, ...]:

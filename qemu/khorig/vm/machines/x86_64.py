@@ -35,6 +35,7 @@ class X86_64(Machine):
     host_cpus = ("x86_64",)
     kernel_suffix = ".elf"  # direct boot by its PVH note
     pc_pattern = re.compile(r"\b[RE]IP=([0-9a-f]+)")
+    cpu_property = "lm"
     frame_pattern = re.compile(r"\b[RE]BP=([0-9a-f]+)")
 
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
