@@ -39,8 +39,6 @@ from khorig.vm.serial_port import ConsoleLine, GarbledLine
 from khorig.vm.vm import Exited, Happening, Vm
 
 _MAX_FINDINGS = 40
-_FOREVER_S = 1e6  # days; what selectors take
-_DEBUGGED = {"silence_s": _FOREVER_S, "last_words_s": _FOREVER_S}  # a debugger stops the guest
 
 _ENDED_BY_GUEST = {
     "guest-reset": "the guest reset the machine (a triple fault does that)",
@@ -71,8 +69,7 @@ class Run:
         gdb: int | None = None,
     ) -> None:
         """`judge` makes the judge while QEMU comes up: what it needs takes long to import.
-        `keep_images` keeps guest RAM at every stop; the end of a failed run is always kept. `gdb` is
-        the port on which QEMU waits for a debugger, without limits of time."""
+        `keep_images` keeps guest RAM at every stop, not only at a failed end. `gdb` is a port."""
         self._spec = spec
         self._machine = machine
         self._images = images
@@ -83,7 +80,7 @@ class Run:
         self._journal = journal
         self._cancellation = cancellation
         self._keep = keep_images
-        self._limits = limits if gdb is None else dataclasses.replace(limits, **_DEBUGGED)
+        self._limits = limits if gdb is None else limits.debugged()
         self._gdb = gdb
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
@@ -124,10 +121,10 @@ class Run:
             pass  # the listeners have it; the disk that is full was named above
 
     def _run_vm(self) -> None:
-        argv = functools.partial(qemu_argv, self._machine, self._spec, self._images, gdb=self._gdb)
+        argv = functools.partial(qemu_argv, self._machine, self._spec, self._images)
 
         def command(wiring: Any) -> list[str]:
-            words = argv(wiring)
+            words = argv(wiring, gdb=self._gdb)
             (self._directory / "qemu.argv").write_text("\n".join(words) + "\n")
             return words
 
