@@ -14,9 +14,9 @@ from khorig.vm.machines import machine_named
     "script, why",
     [
         ([["exit", 33]], ""),
-        ([["exit", 35]], "a guest on KVM ended with status 35"),
-        ([["kill", 6]], "a guest on KVM was killed by SIGABRT"),
-        ([["busy", 60]], "a guest on KVM did not finish in 0.3 s"),
+        ([["exit", 35]], "QEMU with KVM ended with status 35"),
+        ([["kill", 6]], "QEMU with KVM was killed by SIGABRT"),
+        ([["busy", 60]], "guest with KVM did not finish in 0.3 s"),
     ],
 )
 def test_a_guest_has_to_come_to_its_end(rig: Rig, script: Script, why: str) -> None:

@@ -64,7 +64,8 @@ def test_the_first_finding_decides(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, words", [("RESET", "reset the machine"), ("GUEST_PANICKED", "that the guest panicked")]
+    "name, words",
+    [("RESET", "unexpected reset"), ("GUEST_PANICKED", "guest panic reported by QEMU")],
 )
 def test_what_qemu_reports_is_a_crash(rig: Rig, name: str, words: str) -> None:
     script = handover_script()
@@ -114,14 +115,14 @@ def test_another_failure_is_not_the_same_once_more(rig: Rig) -> None:
     rig.judge.on_stops = on_stop
     result = rig.run(handover_script(), record=True)
     assert result.cause == "first"
-    assert "NOT the same once more, but FAIL: second" in result.recorded
+    assert "NOT reproduced: rerun gave FAIL: second" in result.recorded
 
 
 def test_a_hang_is_done_once_more(rig: Rig) -> None:
     script: Script = [event("boot", 1, handover=False), *stop("entry", 1), ["hang", None]]
     result = rig.run(script, record=True)
     assert result.verdict is Verdict.HANG
-    assert "the same once more" in result.recorded
+    assert "reproduced;" in result.recorded
     assert (Path(result.directory) / "recorded" / "gen1.entry.ram.zst").exists()
 
 

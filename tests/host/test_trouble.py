@@ -26,7 +26,7 @@ from khorig.vm.journal import Journal
         ([["exit", 0]], "QEMU ended with status 0"),
         ([["kill", 9]], "QEMU was killed by SIGKILL"),
         ([["kill", 6]], "QEMU was killed by SIGABRT"),
-        ([["kill", 7]], "no room for guest RAM"),
+        ([["kill", 7]], "no space left for guest RAM"),
         ([["version", [5, 2, 0]]], "QEMU 5.2.0 is too old"),
     ],
 )

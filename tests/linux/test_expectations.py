@@ -18,7 +18,7 @@ from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
 from khorig.rules.protocol.definitions import LINUX_REPORTS
 from khorig.rules.temporal.page_hashes import hash_all, hash_pages
-from khorig.run.guest_monitor import GuestWords
+from khorig.run.guest_monitor import GuestMonitor
 
 LINUX_KHORIG_LINUX = ("linux-7.3", "khorig", "linux-7.3")
 
@@ -104,7 +104,7 @@ def test_bad_words_are_always_on(text: str) -> None:
 
 
 def test_a_panic_comes_with_what_led_to_it() -> None:
-    words = GuestWords(spec_of("linux-7.3", "linux-7.3"))
+    words = GuestMonitor(spec_of("linux-7.3", "linux-7.3"))
     for text in (
         "[    0.000000] Zone ranges: start_kernel+0x1/0x2",
         "[    0.000000] Unable to handle kernel paging request at virtual address ffffffffc0000020",
@@ -171,7 +171,7 @@ def test_hashes_of_all_memory_are_of_every_page_that_is_not_empty() -> None:
 
 
 def test_a_program_that_fails_has_its_last_words() -> None:
-    words = GuestWords(spec_of(*LINUX_KHORIG_LINUX))
+    words = GuestMonitor(spec_of(*LINUX_KHORIG_LINUX))
     words.on_text("before it began")
     assert not words.on_event(event("reserved", 1, ok=True))
     for number in range(20):

@@ -62,7 +62,7 @@ def test_a9_a_handover_is_taken_though_kho_is_off(rig: Rig, machine: str) -> Non
 def anchor_beyond_ram(target: Target) -> str:
     """An anchor that no memory is behind."""
     target.ram.write(target.handoff.root.address, target.handoff.root.encode(target.end_of_ram))
-    return f"the anchor is {target.end_of_ram:#018x}, beyond RAM"
+    return f"root address set to {target.end_of_ram:#018x}, beyond RAM"
 
 
 def test_a10_an_anchor_beyond_ram_ends_linux_before_its_console(rig: Rig) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Folders for what runs leave behind."""
+"""Folders for artifacts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from khorig.vm.partial_file import partial_file
 
 
 def default_out() -> Path:
-    """Where sessions go by default: what Bazel keeps of a test, or out/ in the checkout."""
+    """Default folder of sessions: Bazel's test outputs, or out/ in the checkout."""
     if kept := os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR"):
         return Path(kept)
     return (source_root() or Path.cwd()) / "out"
 
 
 def new_session_folder(out: Path) -> Path:
-    """Makes `out`/<UTC time> and points `out`/latest to it. Raises InfraError."""
+    """Creates `out`/<UTC time> and links `out`/latest to it. Raises InfraError."""
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H.%M.%SZ")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def new_session_folder(out: Path) -> Path:
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """Makes `parent`/`name`, or `name`-2, -3, ... when that is taken. Raises OSError."""
+    """Creates `parent`/`name`, or `name`-2, -3, ... if it exists. Raises OSError."""
     number = 1
     while True:
         folder = parent / (name if number == 1 else f"{name}-{number}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How much was compared across each jump."""
+"""Pages compared across each jump."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class JumpCoverage:
-    """What was compared across jumps that are alike: those from generation `first` to `last`."""
+    """Coverage of the jumps from generations `first` to `last`, equal for each."""
 
     first: int
     last: int
@@ -17,20 +17,20 @@ class JumpCoverage:
 
     @property
     def jumps(self) -> int:
-        """How many."""
+        """Number of jumps."""
         return self.last - self.first + 1
 
 
 class Coverage:
-    """Counts pages jump by jump. Jumps in a row across which as much was compared are one entry."""
+    """Counts pages per jump. Adjacent jumps with equal counts share one entry."""
 
     def __init__(self) -> None:
         self._closed: list[JumpCoverage] = []
         self._open: JumpCoverage | None = None
 
     def add(self, jump: int, pages: int, page_size: int) -> None:
-        """`pages` were compared across the jump from generation `jump`. Several comparisons may be of
-        the same pages: the largest counts."""
+        """`pages` were compared across the jump from generation `jump`. Comparisons may cover the
+        same pages: the largest counts."""
         if self._open is not None and self._open.first != jump:
             self._closed = self._joined()
             self._open = None
@@ -48,9 +48,9 @@ class Coverage:
 
     @property
     def jumps(self) -> tuple[JumpCoverage, ...]:
-        """All of it, ascending."""
+        """Coverage of all jumps, ascending."""
         return tuple(self._joined())
 
     def pages(self, jump: int) -> int:
-        """The pages that were compared across the jump from generation `jump`."""
+        """Pages compared across the jump from generation `jump`."""
         return next((c.pages for c in self._joined() if c.first <= jump <= c.last), 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How long a guest has been able to run."""
+"""Run time of a guest."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from typing import Callable, Iterator
 
 
 class GuestClock:
-    """Wall time from when the guest was let go, without the time in which it waited for the host at
-    a stop. A slow host, or one that keeps images of gigabytes, uses up nothing of what the guest was
-    given."""
+    """Wall time since the guest was started, without the host's time at stops: a slow host or large
+    images do not count against the guest's timeout."""
 
     def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`limit_s` is what the guest is given; `clock` counts seconds."""
         self._limit_s = limit_s
         self._clock = clock
         self._since_s = self._clock()
-        self.host_s = 0.0  # what the host took at stops
+        self.host_s = 0.0  # spent by the host at stops
 
     def start(self) -> None:
-        """The guest runs from now on."""
+        """Starts the clock."""
         self._since_s = self._clock()
         self.host_s = 0.0
 
     @contextlib.contextmanager
     def host(self) -> Iterator[None]:
-        """Around what the host does while the guest waits for it."""
+        """Excludes the host's work while the guest waits."""
         began_s = self._clock()
         try:
             yield
@@ -36,5 +35,5 @@ class GuestClock:
 
     @property
     def left_s(self) -> float:
-        """What is left; 0 or less once the time is over. Not for use inside of `host`."""
+        """Remaining time; 0 or less after the timeout. Not valid inside `host`."""
         return self._limit_s - (self._clock() - self._since_s - self.host_s)

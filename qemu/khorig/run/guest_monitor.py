@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the guest itself says is wrong."""
+"""Errors reported by the guest."""
 
 from __future__ import annotations
 
@@ -19,31 +19,29 @@ _STATUS_OF = {
     "error": None,  # 39 or 41
 }
 _PANIC_LINES = 24
-_LAST_WORDS = 8  # lines of a program that failed
+_LAST_LINES = 8  # of output of a failed program
 _OOPS_LINES = 12
 _LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
 _LINUX_OOPS = re.compile(r"(Unable to handle kernel |Internal error: |BUG: |Oops: ).*")
-_PLACE = re.compile(r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*")  # in Linux's code
+_PLACE = re.compile(r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*")  # in Linux code
 
 
-class GuestWords:
-    """Bad patterns are always on: `fail`, `mismatch`, `panic` and `error` are findings, unless the
-    run is expected to end with the status that goes with them."""
+class GuestMonitor:
+    """Turns `fail`, `mismatch`, `panic` and `error` events and Linux panics into findings, unless
+    the run is expected to end with the matching status."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._expected = spec.expected_status
-        self._said: set[int | None] = set()
+        self._reported: set[int | None] = set()
         self._panic: GuestEvent | None = None
         self._panic_lines: list[str] = []
-        self._text: deque[str] = deque(maxlen=_LAST_WORDS)  # since the last event
-        self._program_words: tuple[
-            str, ...
-        ] = ()  # that a Linux's `program` printed; `fail` follows
+        self._text: deque[str] = deque(maxlen=_LAST_LINES)  # since the last event
+        self._program_output: tuple[str, ...] = ()  # before event `program`; `fail` follows
         self._linux_panic = ""
-        self._linux_oops: list[str] = []  # what it says first, and where it was
+        self._linux_oops: list[str] = []  # first message and code locations
 
     def on_text(self, text: str) -> None:
-        """A line for people: after a panic, registers and backtrace."""
+        """A line of plain text: after a panic, registers and backtrace."""
         if text.strip():
             self._text.append(text.rstrip())
         self._on_linux_text(text.rstrip())
@@ -52,7 +50,8 @@ class GuestWords:
 
     @property
     def linux_panicked(self) -> bool:
-        """It resets the machine next, unless this comes before it has read its options."""
+        """Whether Linux panicked. It resets the machine next, unless it panics before parsing
+        options."""
         return bool(self._linux_panic)
 
     def _on_linux_text(self, text: str) -> None:
@@ -65,15 +64,15 @@ class GuestWords:
             self._linux_oops.append(found.group(0))
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
-        """What this event says. A panic is kept for `finish`, when all of it has been printed.
+        """Findings of this event. A panic is reported by `finish`, when its output is complete.
         Raises EventFieldError."""
         if event.kind == "program":
-            self._program_words = tuple(self._text)
+            self._program_output = tuple(self._text)
         self._text.clear()
         if event.kind not in _STATUS_OF:
             return []
         status = _STATUS_OF[event.kind]
-        self._said.add(status)
+        self._reported.add(status)
         if event.kind == "panic" and self._panic is None:
             self._panic = event
         if self._expected == status or (status is None and self._expected in (39, 41)):
@@ -83,14 +82,14 @@ class GuestWords:
         if event.kind == "fail":
             where = f"{event.text('file')}:{event.number('line')}"
             what = f"{event.text('what')}: {event.text('text')}"
-            words, self._program_words = self._program_words, ()
-            return [self._finding(event, what, where, words)]
+            output, self._program_output = self._program_output, ()
+            return [self._finding(event, what, where, output)]
         if event.kind == "error":
             return [self._finding(event, f"{event.text('cause')}: {event.text('text')}")]
         return []
 
     def finish(self, running: int) -> list[Finding]:
-        """The panic, with what was printed about it; a Linux's in generation `running`."""
+        """The panic with its output; a Linux panic in generation `running`."""
         if self._linux_panic:
             return [
                 Finding(
@@ -114,17 +113,17 @@ class GuestWords:
         ]
 
     def explain(self, status: int) -> bool:
-        """Whether the guest has said why it ends with `status`."""
+        """Whether an event explains exit `status`."""
         if status in (exit_status.NO_MEMORY, exit_status.USAGE):
-            return None in self._said
-        return status in self._said
+            return None in self._reported
+        return status in self._reported
 
     def _mismatch(self, event: GuestEvent) -> Finding:
         page = event.address("page")
         got, want = event.address("got"), event.address("want")
         return Finding(
             rules.GUEST_LEDGER,
-            f"page {page:#018x}: the guest found {got:#018x}, its ledger says {want:#018x}",
+            f"page {page:#018x}: guest hash {got:#018x}, ledger {want:#018x}",
             where=f"{page:#018x}",
             owner=str(event.fields.get("owner", "")),
             generation=event.generation,

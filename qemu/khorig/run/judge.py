@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The verdict over a run: every rule that applies, at every stop, whichever kernels boot."""
+"""The verdict over a run: every applicable rule at every stop, for any kernels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from khorig.run.memory_picture import draw_memory, draw_places
 from khorig.run.proven import count_handover
 
 _MOST = 6  # findings of a rule
-# Of a handover whose every client is known here a warning is a failure.
+# Warnings that are failures if every client is known.
 _STRICT = ("KHR-I070",)
 
 Findings = list[Finding]
@@ -51,14 +51,13 @@ Findings = list[Finding]
 class RunJudge:
     """The Judge of a run (see khorig.run.judging.Judge).
 
-    At `sealed` everything handed over is decoded, hashed and checked by the static rules and against
-    what the guest prints; at later stops it must still be all that, bit for bit. A Linux does not
-    name what it hands over: all of its memory is hashed before the jump, and what arrives is compared
-    with that.
+    At `sealed` the handover is decoded, hashed, and checked by the static rules and against the
+    guest's events; at later stops it must be bit-identical. Linux does not report its handover: all
+    of its memory is hashed before the jump and compared with what arrives.
     """
 
     def __init__(self, spec: RunSpec, witnesses: Sequence[Witness] = ()) -> None:
-        """`witnesses` hear every event as well: what only some kernels print."""
+        """`witnesses` receive every event, too; they check events of particular kernels."""
         self._spec = spec
         self._plan = Plan(spec)
         self._witnesses = witnesses
@@ -66,12 +65,12 @@ class RunJudge:
         self._coverage = Coverage()
         self._facts: dict[int, GuestFacts] = {}
         self._generation = 0
-        self._before: Record | FullRecord | None = None  # as the last kernel left it
-        self._arrived: Record | None = None  # as this kernel, a khorig, was handed it
-        self._restoring: Record | None = None  # the same, until it is restored
-        self._names: HandoffBytes | None = None  # what named it at `entry`
+        self._before: Record | FullRecord | None = None  # as left by the previous kernel
+        self._arrived: Record | None = None  # as received by this kernel, a khorig
+        self._restoring: Record | None = None  # the same, until restored
+        self._names: HandoffBytes | None = None  # boot parameters pointing to it at `entry`
         self._booting_linux = False  # until its user space runs
-        self._running: Before | None = None  # what this kernel, a Linux, has written once
+        self._running: Before | None = None  # written once by this kernel, a Linux
         self._fired: set[str] = set()
         self._firmware = RuntimeServices() if spec.boot == "uefi" else None
         self._statistics = Statistics()
@@ -102,7 +101,7 @@ class RunJudge:
         return findings
 
     def _begin(self, generation: int) -> None:
-        """What an earlier generation printed is of no more use."""
+        """Drops the facts of earlier generations."""
         if self._generation:
             self._close(self._generation)
         self._facts = {g: f for g, f in self._facts.items() if g >= generation}
@@ -141,8 +140,8 @@ class RunJudge:
             self._restoring, self._names = self._arrived, read_handoff_bytes(stop)
 
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> Findings:
-        """See khorig.run.judging.Judge. Until all is restored nobody may write to what was handed
-        over, nor to what names it."""
+        """See khorig.run.judging.Judge. Until all is restored, neither the handover nor the boot
+        parameters pointing to it may change."""
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
         findings = self._firmware.compare(stop) if self._firmware else []
@@ -152,7 +151,7 @@ class RunJudge:
         self._restoring = None
         if arrived is None:
             return findings
-        if stop.facts.memory is None:  # it still needs what leads to the preserved pages
+        if stop.facts.memory is None:  # boot parameters and tracker are still needed
             findings += names.compare(stop) if names else []
             nodes = Before.of(arrived, arrived.node_hashes)
             findings += compare_pages(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
@@ -175,21 +174,21 @@ class RunJudge:
         fault = self._spec.fault if isinstance(self._spec, KhorigRun) else None
         if fault is None or fault in self._fired:
             return []
-        what = f"the fault '{fault}' was armed and never happened"
+        what = f"fault '{fault}' was armed but did not fire"
         return [Finding(protocol.FAULT_FIRED, what)]
 
     def _uncompared(self) -> Findings:
         jumps = range(1, min(self._spec.generations, self._generation + 1))
         for jump in jumps:
             if self._plan.is_compared(jump) and not self._coverage.pages(jump):
-                what = f"no page was compared across the jump from generation {jump} to {jump + 1}"
+                what = f"no pages compared across the jump from generation {jump} to {jump + 1}"
                 return [Finding(protocol.COMPARED, what, generation=jump + 1)]
         return []
 
-    # ---- what happens at a stop
+    # ---- at a stop
 
     def _check_firmware(self, stop: Stop) -> Findings:
-        """The first kernel names the regions after its `entry`, a Linux never does."""
+        """The first kernel reports the regions after its `entry`, Linux never does."""
         if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
             return []
         self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
@@ -210,7 +209,7 @@ class RunJudge:
         return self._on_restored(stop) if stop.at == "restored" else []
 
     def _on_linux_sealed(self, stop: Stop) -> Findings:
-        """The kernel goes on until the jump: what it serializes on the way down is not there yet."""
+        """The kernel runs on until the jump: state serialized on the way down is not there yet."""
         snapshot: Snapshot | None = None
         findings: Findings = []
         if self._plan.due(stop.generation, "sealed"):
@@ -219,14 +218,14 @@ class RunJudge:
                 count_handover(self._statistics, snapshot)
                 findings = [*self._compare_run(stop), *self._static(stop, snapshot)]
             except NoHandover as error:
-                what = f"no handover is prepared: {error}"
+                what = f"no handover prepared: {error}"
                 findings = [stop.finding(protocol.LINUX_REPORTS, what)]
         self._before = take_full_record(stop.generation, stop.at, stop.memory, snapshot)
         self._arrived = None
         return findings
 
     def _compare_run(self, stop: Stop) -> Findings:
-        """What a Linux has written once is as it was when its user space began to run."""
+        """Memory written once by a Linux is unchanged since its user space started."""
         running, self._running = self._running, None
         if running is None or running.generation != stop.generation:
             return []
@@ -239,14 +238,14 @@ class RunJudge:
             try:
                 snapshot = find_snapshot(stop.dump(None))
             except NoHandover:
-                return findings  # the rule is then missing at `sealed`
+                return findings  # reported at `sealed` as not evaluated
             frames = pages_that_stay(snapshot, Span.LINUX_RUN)
             hashes = hash_pages(stop.memory, frames, snapshot.geometry)
             self._running = Before(stop.generation, stop.at, hashes, snapshot)
         return findings
 
     def _compare_under_linux(self, stop: Stop) -> Findings:
-        """By now a Linux has taken back and freed what it knows; the rest has to stay."""
+        """By now Linux has restored and freed its own state; the rest must be unchanged."""
         before = self._before
         if before is None or before.snapshot is None or not self._plan.takes_over(stop.generation):
             return []
@@ -281,8 +280,8 @@ class RunJudge:
         return findings + self._compare(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
 
     def _on_entry_from_linux(self, stop: Stop, before: FullRecord) -> Findings:
-        """Finds what a khorig was handed, by the boot protocol alone, and compares it with what was
-        there before the jump."""
+        """Finds khorig's incoming handover by the boot protocol and compares it with memory before
+        the jump."""
         taken = self._plan.takes_over(stop.generation)
         snapshot, findings = self._read(stop, None, "parameters")
         if snapshot is None:
@@ -306,7 +305,7 @@ class RunJudge:
         return findings + self._by_rule(stop, self._arrived, due)
 
     def _on_sealed(self, stop: Stop) -> Findings:
-        """Everything is handed over from here on: decode it, hash it, check it."""
+        """Decodes, hashes and checks the sealed handover."""
         before, arrived = self._before, self._arrived
         self._before = self._arrived = None
         if stop.facts.memory is None:
@@ -331,10 +330,10 @@ class RunJudge:
             findings += self._compare_relayed(stop, arrived, sealed)
         return findings
 
-    # ---- parts of it
+    # ---- parts
 
     def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
-        """The handover at `root`, or at what the boot parameters name."""
+        """The handover at `root`, or at the root in the boot parameters."""
         try:
             snapshot = snapshot_of_stop(stop.dump(root))
         except NoHandover as error:
@@ -346,7 +345,7 @@ class RunJudge:
         return snapshot, []
 
     def _static(self, stop: Stop, snapshot: Snapshot) -> Findings:
-        """What the static rules find, the worst of each first."""
+        """Findings of the static rules, at most 6 per rule."""
         is_own = isinstance(self._spec, KhorigRun)
         findings: Findings = []
         for outcome in check(snapshot):

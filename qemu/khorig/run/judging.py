@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Between a run, which drives one VM, and the judge, which reads guest memory."""
+"""Interface between a run, which drives one VM, and its judge, which reads guest memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from khorig.run.coverage import JumpCoverage
 
 @dataclass(frozen=True)
 class StopContext:
-    """The guest waits at a named point; its memory may be read and written until the hook returns.
-    `ram` views must not outlive the hook."""
+    """A guest waiting at a stop; its memory may be read and written until the hook returns. Views
+    of `ram` must not outlive the hook."""
 
     generation: int
     at: str  # "sealed", "entry", "restored"
@@ -25,12 +25,12 @@ class StopContext:
     ram: GuestRam
     machine: MachineFacts
     boot: GuestEvent | None = None  # the first event of this generation
-    running_cpus: tuple[RunningCpu, ...] = ()  # at `entry`, where the machine can tell
+    running_cpus: tuple[RunningCpu, ...] = ()  # at `entry`, if known
 
 
 class StopHook(Protocol):
-    """What else happens at stops, after the judge has looked: tampering. Returns lines that say
-    what was done, for the log; an empty list when this stop is not its own."""
+    """Called at stops after the judge, e.g. to tamper. Returns log lines about what was done; an
+    empty list if nothing was."""
 
     def __call__(self, context: StopContext) -> list[str]:
         ...
@@ -38,8 +38,8 @@ class StopHook(Protocol):
 
 @dataclass
 class Statistics:
-    """What a run has proven, as counted by the host from guest memory, not from the guest's words:
-    the largest values over all generations."""
+    """Counts taken by the host from guest memory, not from events: the largest values over all
+    generations."""
 
     preserved_blocks: int = 0
     preserved_pages: int = 0
@@ -48,7 +48,7 @@ class Statistics:
     fragment_depth: int = 0
     radix_nodes: int = 0
     pages_compared: int = 0  # page hashes compared, over all stops
-    jumps: tuple[JumpCoverage, ...] = ()  # what was compared across each jump
+    jumps: tuple[JumpCoverage, ...] = ()  # pages compared across each jump
 
     @staticmethod
     def of(record: Mapping[str, Any]) -> Statistics:
@@ -61,40 +61,40 @@ def _jumps(value: Any) -> tuple[JumpCoverage, ...]:
 
 
 class Witness(Protocol):
-    """Hears the events of a run, and what was to be heard and was not is a finding."""
+    """Receives the events of a run; a missing event is a finding."""
 
     def take(self, event: GuestEvent) -> list[Finding]:
-        """Every event in order; what it returns ends the run. Raises EventFieldError."""
+        """Every event in order; findings end the run. Raises EventFieldError."""
 
     def finish(self) -> list[Finding]:
         """Once, after the guest has ended."""
 
 
 class Judge(Protocol):
-    """Decides from events and guest memory. Called from one thread, in the order things happen.
+    """Decides from events and guest memory. Called from one thread, in order.
 
-    What it reports in on_event and on_stop ends the run at once; what can wait is reported by
-    finish(). The engine itself reports the guest's own words (`fail`, `mismatch`, `error`, `panic`),
-    `refused`, the order of generations and stops, and the exit status. An EventFieldError that
-    escapes is a finding, any other exception a bug of the rig that makes the run INFRA.
+    Findings of on_event and on_stop end the run at once; finish() reports the rest. The engine
+    itself reports the guest's errors (`fail`, `mismatch`, `error`, `panic`), `refused`, the order
+    of generations and stops, and the exit status. An escaping EventFieldError is a finding, any
+    other exception a bug of the rig that makes the run INFRA.
     """
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
-        """Every event in order, a `stop` before its on_stop. The order of generations and stops is
-        the engine's business, the contents are the judge's."""
+        """Every event in order, a `stop` before its on_stop. The engine checks the order of
+        generations and stops, the judge their content."""
 
     def on_stop(self, context: StopContext) -> list[Finding]:
         """At every stop, before the hooks."""
 
     def on_tampered(self, context: StopContext) -> None:
-        """At a stop, after a hook has damaged the handover that the next kernel is to make something
-        of: what is compared from now on is memory as the hook left it. Raises EventFieldError."""
+        """At a stop, after a hook corrupted the handover: later comparisons use memory as the hook
+        left it. Raises EventFieldError."""
 
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> list[Finding]:
-        """When something is wrong between two stops: what in memory explains it."""
+        """After an error between two stops: changes of memory that explain it."""
 
     def finish(self, exit_status: int | None) -> list[Finding]:
-        """Once, after the guest has ended (with docs/abi.md's status) or was ended (None)."""
+        """Once, after the guest exited (with a status of docs/abi.md) or was killed (None)."""
 
     @property
     def statistics(self) -> Statistics:
@@ -102,5 +102,5 @@ class Judge(Protocol):
 
     @property
     def picture(self) -> Mapping[str, Any] | None:
-        """What memory was used for at the last stop, for the journal
-        (khorig.run.memory_picture); None when there is nothing new to say."""
+        """Memory use at the last stop, for the journal (khorig.run.memory_picture); None if
+        unchanged."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a session needs to know of runs of khorig's own kernel."""
+"""The RunKind of khorig's own kernel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from khorig.vm.machines import Machine
 
 
 def _judge(spec: KhorigRun) -> Judge:
-    from khorig.run.judge import RunJudge  # with the decoder, while QEMU comes up
+    from khorig.run.judge import RunJudge  # slow import, while QEMU starts
 
     return RunJudge(spec)
 
@@ -24,7 +24,7 @@ def khorig_kind(
     judge: Callable[[KhorigRun], Judge] = _judge,
     hooks: Callable[[KhorigRun], Sequence[StopHook]] = tamper_hooks,
 ) -> RunKind[KhorigRun]:
-    """With another judge or other hooks than the rig's own for tests."""
+    """`judge` and `hooks` can be replaced by tests."""
     return RunKind(judge, hooks, _images)
 
 

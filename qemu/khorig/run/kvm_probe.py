@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether KVM really runs a guest."""
+"""Checks that KVM can run a guest."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from khorig.vm.vm import Exited, Vm
 
 
 def probe_kvm() -> str:
-    """Boots the kernel once with KVM and returns "" when it ran to its end, else why not. Opening
-    /dev/kvm proves little: on nested and paravirtual hosts it opens and no guest ever runs. Raises
-    InfraError when there is no kernel to boot."""
+    """Boots the kernel with KVM and returns "" if it completed, else the reason. Opening /dev/kvm
+    proves little: on nested and paravirtual hosts it opens, but no guest runs. Raises InfraError
+    if there is no kernel to boot."""
     if not os.path.exists("/dev/kvm"):
-        return "there is no /dev/kvm"
+        return "no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "no right to open /dev/kvm; be in the group 'kvm'"
+        return "no permission to open /dev/kvm (add the user to group 'kvm')"
     cpu = os.uname().machine
     for machine in MACHINES:
         if cpu in machine.host_cpus:
             return boot_with_kvm(machine)
-    return f"khorig has no machine that KVM on {cpu} could run"
+    return f"no machine for KVM on {cpu}"
 
 
 def boot_with_kvm(machine: Machine, timeout_s: float = 5.0) -> str:
@@ -60,5 +60,5 @@ def _judge(vm: Vm, timeout_s: float) -> str:
             if isinstance(happening, Exited):
                 if happening.status == exit_status.PASS:
                     return ""
-                return f"a guest on KVM {describe_status(happening.status)}"
-    return f"a guest on KVM did not finish in {timeout_s:g} s"
+                return f"QEMU with KVM {describe_status(happening.status)}"
+    return f"guest with KVM did not finish in {timeout_s:g} s"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A stop of a run, as rules see it."""
+"""Builds the `Stop` that rules get."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from khorig.run.judging import StopContext
 
 
 def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
-    """The machine as a dump of a machine that runs. Lives as long as `context`."""
+    """The live machine as a dump. Valid as long as `context`."""
     machine = Dump(
         Path(f"gen{context.generation}.{context.at}"),
-        "machine that runs",
+        "live machine",
         RamMemory(context.ram),
         context.machine.arch,
         context.machine.name,

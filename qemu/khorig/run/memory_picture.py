@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What memory is used for at a stop, small enough for the journal: reports are drawn from it when
-the memory itself is long gone."""
+"""Memory use at a stop, compact enough for the journal; reports are drawn from it."""
 
 from __future__ import annotations
 
@@ -31,14 +30,14 @@ def _frames(stop: Stop) -> FrameTable | None:
     try:
         return read_frame_table(stop.memory, facts.table, facts.first_frame, facts.frame_count)
     except DecodeError:
-        return None  # a rule about the allocator says so
+        return None  # reported by KHR-I072
 
 
 def draw_memory(
     stop: Stop, snapshot: Snapshot | None, findings: Sequence[Finding]
 ) -> dict[str, Any]:
-    """The picture for the journal: `sealed` is what is handed over at this stop, None when it could
-    not be read. In it `near` is what lies around the findings."""
+    """The picture for the journal. `snapshot`: the sealed handover, None if unreadable. `near`: the
+    pages around the findings."""
     pages = _pages(stop, snapshot)
     facts = stop.facts
     scratch = facts.memory.scratch if facts.memory else ()
@@ -51,7 +50,7 @@ def draw_memory(
 
 
 def draw_places(stop: Stop, snapshot: Snapshot, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Only what lies around the findings, for a stop that changes nothing else."""
+    """Only the pages around the findings, for a stop that changes nothing else."""
     pages = _pages(stop, snapshot)
     near = _near(pages, snapshot.scratch or (), findings)
     return {"page_size": snapshot.geometry.page_size, "near": near}
@@ -60,7 +59,7 @@ def draw_places(stop: Stop, snapshot: Snapshot, findings: Sequence[Finding]) -> 
 def _near(
     pages: PageRuns, scratch: Sequence[PhysRange], findings: Sequence[Finding]
 ) -> list[dict[str, Any]]:
-    """Around each address that a finding names: [[what, pages], ...] from page `first` on."""
+    """Around each address in a finding: [[use, pages], ...] from page `first` on."""
     places = dict.fromkeys(
         int(finding.where, 16) >> pages.shift
         for finding in findings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who shows and who keeps what a session does."""
+"""Outputs of a session: renderers and documents."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from khorig.run.result import RunResult
 
 
 class Renderer(Protocol):
-    """Shows a session while it goes on. Called from several threads when runs go on side by side,
-    one call at a time."""
+    """Shows a running session. Called from several threads with parallel runs, one call at a
+    time."""
 
     def begin(self, specs: Sequence[RunSpec]) -> None:
         """Before the first run."""
@@ -21,25 +21,24 @@ class Renderer(Protocol):
         """A line of a run's journal."""
 
     def tick(self) -> None:
-        """Time goes by: called about twice a second, also when nothing else happens."""
+        """Called about twice a second."""
 
     def result(self, result: RunResult) -> None:
-        """A run is over."""
+        """After each run."""
 
     def end(self, results: Sequence[RunResult], folder: Path, wall_s: float) -> None:
         """After the last run."""
 
 
 class Documents(Protocol):
-    """Writes what a session leaves for people and scripts. Called by one thread at a time, each time
-    with all that is known so far. Each method raises OSError when there is no room."""
+    """Writes the documents of a session. Called by one thread at a time. Each method raises
+    OSError, e.g. when the disk is full."""
 
     def write_run(self, folder: Path, result: RunResult) -> None:
-        """A run is over; `folder` has its artifacts."""
+        """After each run; `folder` has its artifacts."""
 
     def write_session(self, folder: Path, results: Sequence[RunResult]) -> None:
-        """After every run, with the results so far."""
+        """After each run, with the results so far."""
 
     def write_report(self, folder: Path) -> None:
-        """After the last run. It is made of what is in the folder already, so a session without it
-        has lost nothing. Raises InfraError."""
+        """After the last run; derived from the other files in the folder. Raises InfraError."""

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How much a run has handed over. Apart from the statistics themselves, because with the decoder comes
-what takes long to import."""
+"""Counts a handover. Separate from Statistics, because the decoder is slow to import."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from khorig.run.judging import Statistics
 
 
 def count_handover(counted: Statistics, snapshot: Snapshot) -> None:
-    """Takes in what one kernel hands over: the largest values over all generations stay."""
+    """Adds one kernel's handover: keeps the largest values over all generations."""
     handover = snapshot.handover
     pages = handover.blocks.page_count
     counted.preserved_blocks = max(counted.preserved_blocks, len(handover.blocks))

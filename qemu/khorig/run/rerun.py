@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command that does a run again."""
+"""The command that repeats a run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from khorig.vm.machines.machine import Machine
 
 
 def rerun_command(spec: RunSpec) -> str:
-    """For a shell in the checkout."""
+    """Shell command, to be run in the checkout."""
     return " ".join(part for part in _parts(spec) if part)
 
 
 def _parts(spec: RunSpec) -> tuple[str, str]:
-    """For a shell: what goes to khorig, and what goes on to QEMU, with the dashes in front."""
+    """Shell words: those for khorig, and "-- ..." for QEMU."""
     words = ["scripts/khorig", *spec.verb]
     words += ["--machine", spec.machine, *spec.rerun_words, "--mem", _size(spec.memory)]
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
@@ -43,8 +43,8 @@ def _size(count: int) -> str:
 
 
 def write_rerun_script(path: Path, spec: RunSpec, machine: Machine, images: Images) -> None:
-    """Writes an executable script that does the run again with the rig; its comment has the same
-    machine without the rig. Arguments of the script are khorig's."""
+    """Writes an executable script that repeats the run; a comment has the QEMU command without the
+    rig. Arguments of the script go to khorig."""
     root = source_root() or Path.cwd()
     khorig, qemu = _parts(spec)
     path.write_text(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What came of a run."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from khorig.run.judging import Statistics
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase that the guest timed; one unit is one instruction under icount."""
+    """A phase timed by the guest; one unit is one instruction under icount."""
 
     generation: int
     name: str
@@ -25,31 +25,31 @@ class Phase:
 
 @dataclass
 class RunResult:
-    """What came of a run."""
+    """The result of a run."""
 
     spec: RunSpec
     verdict: Verdict
     findings: Sequence[Finding]
-    generations: int  # that reached their first words
+    generations: int  # that booted
     statistics: Statistics
     phases: Sequence[Phase]
     wall_s: float  # from starting QEMU to the verdict
     qemu: str  # version
     exit_status: int | None
-    console_tail: Sequence[str] = ()  # the last lines of text, events left out
-    poked: Sequence[Poked] = ()  # what was written into the guest because the run was asked to
-    images_left_out: int = 0  # of guest RAM, because keeping them took too long
-    recorded: str = ""  # what came of doing a failed run again to record it, or ""
-    id: str = ""  # unique within the session; the folder of the artifacts below its own
+    console_tail: Sequence[str] = ()  # last lines of text, without events
+    poked: Sequence[Poked] = ()  # bytes changed by `--poke`
+    images_left_out: int = 0  # images not saved, because of their time limit
+    recorded: str = ""  # outcome of repeating a failed run to record it, or ""
+    id: str = ""  # unique within the session; folder name of the artifacts
     directory: str = ""  # artifacts, absolute
-    rerun: str = ""  # the command that does it again
+    rerun: str = ""  # command to repeat the run
 
     @property
     def rule(self) -> str:
-        """The id of the rule that it did not pass by, or ""."""
+        """Id of the violated rule, or ""."""
         return self.findings[0].rule if self.findings else ""
 
     @property
     def cause(self) -> str:
-        """One line: why it did not pass, or ""."""
+        """One line: cause of the failure, or ""."""
         return self.findings[0].what if self.findings else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From what was journalled to what is reported."""
+"""Builds a result from a journal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from khorig.vm.machines import machine_named
 
 
 class ResultBuilder:
-    """Listens to the journal of a run, or is fed its lines again, and makes the result of it."""
+    """Builds the result of a run from its journal, live or replayed."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
@@ -57,10 +57,10 @@ class ResultBuilder:
                 self._phases.append(Phase(generation, event["name"], *counts))
 
     def result(self) -> RunResult:
-        """The result so far; a journal without a verdict is INFRA."""
+        """The result; INFRA if the journal has no verdict."""
         verdict = self._verdict
         if verdict is None:
-            finding = Finding("", "no verdict was reached", verdict=Verdict.INFRA)
+            finding = Finding("", "no verdict in the journal", verdict=Verdict.INFRA)
             return skipped_result(self._spec, finding)
         return RunResult(
             spec=self._spec,
@@ -79,5 +79,5 @@ class ResultBuilder:
 
 
 def skipped_result(spec: RunSpec, finding: Finding) -> RunResult:
-    """The result of a run that never began, for the reason that the finding gives."""
+    """The result of a run that was not started; the finding has the reason."""
     return RunResult(spec, finding.verdict, [finding], 0, Statistics(), [], 0.0, "", None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One run: one machine from its first instruction to its verdict."""
+"""One run: a machine from its first instruction to the verdict."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from khorig.guest.spec_json import spec_to_json
 from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
-from khorig.run.firmware_monitor import FirmwareWords
+from khorig.run.firmware_monitor import FirmwareMonitor
 from khorig.run.guest_clock import GuestClock
-from khorig.run.guest_monitor import GuestWords
+from khorig.run.guest_monitor import GuestMonitor
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.run.stop_images import StopImages
@@ -41,17 +41,16 @@ from khorig.vm.vm import Exited, Happening, Vm
 _MAX_FINDINGS = 40
 
 _ENDED_BY_GUEST = {
-    "guest-reset": "the guest reset the machine (a triple fault does that)",
-    "guest-shutdown": "the guest switched the machine off without saying how the run ended",
-    "guest-panic": "QEMU reports that the guest panicked",
+    "guest-reset": "unexpected reset (e.g. a triple fault)",
+    "guest-shutdown": "guest powered off without an exit status",
+    "guest-panic": "guest panic reported by QEMU",
 }
 
 
 class Run:
-    """Runs `spec` once. Everything that happens goes to the journal, the verdict last.
+    """Runs `spec` once. All events go to the journal, the verdict last.
 
-    No wait is bare: each ends with the next event, the guest's death, QEMU's death, a hang, the
-    deadline or a cancellation, whichever comes first.
+    Every wait ends on the next event, guest death, QEMU death, a hang, the timeout or cancellation.
     """
 
     def __init__(
@@ -85,8 +84,8 @@ class Run:
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
-        self._words = GuestWords(spec)
-        self._firmware = FirmwareWords(spec)
+        self._monitor = GuestMonitor(spec)
+        self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
         self._shutdown = ""
         self._boot: GuestEvent | None = None
@@ -101,7 +100,7 @@ class Run:
         self._wall_s: float | None = None
 
     def execute(self) -> None:
-        """Never raises: whatever goes wrong becomes part of the verdict."""
+        """Never raises: errors become part of the verdict."""
         try:
             self._emit("start", id=self._spec.id, spec=spec_to_json(self._spec))
             self._run_vm()
@@ -111,14 +110,14 @@ class Run:
         except InfraError as error:
             self._add_infra(error.what, error.evidence)
         except OSError as error:
-            self._add_infra(f"{error.filename or 'the output folder'}: {error.strerror}")
+            self._add_infra(f"{error.filename or 'output folder'}: {error.strerror}")
         except Exception as error:  # a bug of the rig must not look like one of the guest
             lines = traceback.format_exc().splitlines()
             self._add_infra(f"bug in khorig: {error!r}", tuple(lines[-12:]))
         try:
             self._emit_verdict()
         except OSError:
-            pass  # the listeners have it; the disk that is full was named above
+            pass  # the listeners have it; the error was reported above
 
     def _run_vm(self) -> None:
         argv = functools.partial(qemu_argv, self._machine, self._spec, self._images)
@@ -161,15 +160,15 @@ class Run:
         self._poker = Poker(self._spec.pokes)
 
     def _drive(self, vm: Vm, watch: ProgressWatch) -> int | None:
-        """Follows the guest to its end. Returns QEMU's exit status, or None when the run was ended
-        here because a finding says so."""
+        """Follows the guest to its end. Returns QEMU's exit status, or None if a finding ended the
+        run."""
         while True:
             left_s = min(self._clock.left_s, watch.next_look_in_s)
             if self._ending_by_s is not None:
                 left_s = min(left_s, self._ending_by_s - time.monotonic())
             is_over = False
             for happening in vm.wait(left_s):
-                self._record(happening)  # all of it, also what comes behind a finding
+                self._record(happening)  # all of them, also after a finding
                 if is_over:
                     continue
                 if isinstance(happening, Exited):
@@ -201,8 +200,8 @@ class Run:
         """Takes in one happening. True when the run is to be ended."""
         findings: list[Finding] = []
         if isinstance(happening, ConsoleLine):
-            self._words.on_text(happening.text)
-            if self._words.linux_panicked and self._ending_by_s is None:
+            self._monitor.on_text(happening.text)
+            if self._monitor.linux_panicked and self._ending_by_s is None:
                 self._ending_by_s = time.monotonic() + self._limits.last_words_s
             findings = self._firmware.on_text(happening.text)
         elif isinstance(happening, GarbledLine):
@@ -228,12 +227,12 @@ class Run:
             self._firmware.on_boot()
         if event.kind in ("panic", "error"):
             self._ending_by_s = time.monotonic() + self._limits.last_words_s
-        self._add(*self._words.on_event(event))
+        self._add(*self._monitor.on_event(event))
         findings += self._judge.on_event(event)
         self._poker.on_event(event)
         if event.kind == "stop" and not findings:
-            # The guest polls meanwhile. It is not paused through QMP: with -icount, 'cont' can wait
-            # for ever for a lock of QEMU's (seen with 7.2.22, once in some hundred stops).
+            # The guest polls meanwhile. It is not paused through QMP: with -icount, 'cont' may
+            # deadlock in QEMU (seen with 7.2.22, once in some hundred stops).
             with self._clock.host():
                 findings = self._on_stop(vm, event)
             if not findings:
@@ -269,7 +268,7 @@ class Run:
         return findings
 
     def _poke(self, context: StopContext) -> list[Finding]:
-        """Last of all at a stop, so that neither judge nor image has seen it."""
+        """Last at a stop, after judge and image."""
         done, findings = self._poker.on_stop(context)
         for poked in done:
             what = dataclasses.asdict(poked)
@@ -295,49 +294,48 @@ class Run:
     def _on_exit(self, vm: Vm, status: int) -> int:
         if status in exit_status.MEANINGS:
             expected = self._spec.expected_status
-            explained = expected == exit_status.PASS and self._words.explain(status)
+            explained = expected == exit_status.PASS and self._monitor.explain(status)
             if status != expected and not explained:
                 verdict = Verdict.CRASH if status == exit_status.PANIC else Verdict.FAIL
-                what = f"the guest ended with status {status} ({exit_status.MEANINGS[status]})"
+                what = f"guest exited with status {status} ({exit_status.MEANINGS[status]})"
                 self._add(self._finding(rules.EXIT_STATUS, what, verdict))
             return status
         if status == 0 and self._shutdown in _ENDED_BY_GUEST:
-            if not self._words.linux_panicked:
+            if not self._monitor.linux_panicked:
                 what = _ENDED_BY_GUEST[self._shutdown]
                 self._add(self._finding(rules.GUEST, what, Verdict.CRASH))
             return status
         if status == -signal.SIGBUS:
-            raise InfraError(f"no room for guest RAM is left in {vm.ram_file.directory}")
+            raise InfraError(f"no space left for guest RAM in {vm.ram_file.directory}")
         raise vm.died()
 
     def _on_deadline(self, watch: ProgressWatch) -> None:
-        over = f"timed out after {self._spec.timeout_s:g} s"
+        timeout = f"timed out after {self._spec.timeout_s:g} s"
         evidence = (*watch.where(self._images.elf), watch.summary)
         if watch.mostly_repeats or watch.spins:
-            what = f"{over} without progress"
+            what = f"{timeout} without progress"
             self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
             return
-        when = "while still making progress" if self._boot else "before a kernel reported its boot"
-        what = f"{over} {when}; raise --timeout"
+        when = "while still making progress" if self._boot else "before a kernel booted"
+        what = f"{timeout} {when}; raise --timeout"
         self._add(self._finding(rules.DEADLINE, what, Verdict.INFRA, evidence))
 
     def _hangs(self, watch: ProgressWatch) -> bool:
         try:
             if not watch.hangs():
                 return False
-        except QmpClosed:  # its exit is the next thing that happens
+        except QmpClosed:  # QEMU's exit is the next event
             return False
-        what = "no progress: the guest is silent and its CPUs repeat what they did"
+        what = "no progress: console silent, CPU state repeats"
         evidence = (*watch.where(self._images.elf), watch.summary)
         self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
         return True
 
     def _settle(self) -> None:
-        """After the guest's end: what is missing, unless something else ended the run early and
-        explains it."""
-        self._add(*self._words.finish(self._sequence.running))
+        """After the guest's end: reports what is missing, unless an earlier finding explains it."""
+        self._add(*self._monitor.finish(self._sequence.running))
         if self._status is None and not self._findings:
-            what = f"the guest did not end within {self._limits.last_words_s:g} s of its last words"
+            what = f"guest did not exit within {self._limits.last_words_s:g} s after its last event"
             self._add(self._finding(rules.EXIT_STATUS, what))
         missing = [*self._sequence.finish(), *self._poker.finish()]
         missing += self._judge.finish(self._status)
@@ -369,8 +367,8 @@ class Run:
             self._findings.append(finding)
 
     def _add(self, *findings: Finding) -> None:
-        """Keeps findings. Before the first one that no look at memory led to, memory is looked at:
-        what has changed there is the cause, and what a guest reports its effect."""
+        """Adds findings. Before the first finding that does not come from memory, memory is
+        compared: a change there is the cause, the guest's report its effect."""
         if findings and not self._findings and not findings[0].stop and self._ram is not None:
             if findings[0].verdict is not Verdict.INFRA:
                 machine = self._machine.facts(self._spec.memory)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The scenarios that a kernel has, read from its ELF without booting it."""
+"""Reads the list of scenarios from a kernel's ELF without booting it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ _RECORD = struct.Struct("<QQB")
 
 @dataclass(frozen=True)
 class ScenarioInfo:
-    """A scenario by what its record in the kernel says."""
+    """A scenario's record in the kernel."""
 
     name: str
     summary: str
-    expects_refusal: bool  # of the handover, which the host then has to damage
+    expects_refusal: bool  # the host must corrupt the handover
 
 
 def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
-    """All scenarios, by name. Each is an object between the two symbols: its name, its summary, a
-    flag, and what only the kernel reads. Raises InfraError when the list is empty or cannot be
-    read: a list that lost its scenarios must not look like one that has none."""
+    """All scenarios, by name. Each is an object between the two symbols: name, summary, a flag, and
+    fields used by the kernel only. Raises InfraError if the list is empty or unreadable."""
     try:
         scenarios = _read(ElfFile(elf_path))
     except (ValueError, OSError) as error:
-        raise InfraError(f"the scenarios of {elf_path} cannot be read: {error}") from error
+        raise InfraError(f"cannot read the scenarios of {elf_path}: {error}") from error
     if not scenarios:
         raise InfraError(f"{elf_path} has no scenarios")
     return sorted(scenarios, key=lambda scenario: scenario.name)
@@ -43,7 +42,7 @@ def _read(elf: ElfFile) -> list[ScenarioInfo]:
     for address in elf.objects(elf.symbol(_BEGIN), elf.symbol(_END)):
         name, summary, refusal = _RECORD.unpack(elf.bytes_at(address, _RECORD.size))
         if refusal > 1:
-            raise ValueError(f"no scenario at {address:#x}")
+            raise ValueError(f"invalid scenario record at {address:#x}")
         info = ScenarioInfo(elf.text_at(name), elf.text_at(summary), refusal == 1)
         scenarios.append(info)
     return scenarios

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which events a run consists of, in which order."""
+"""Checks the order of generations, stops and events."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
 
-STOPS = ("entry", "refused", "restored", "sealed")  # in the order that a generation has them
+STOPS = ("entry", "refused", "restored", "sealed")  # in the order of a generation
 
 
 class Sequence:
-    """Follows the generations of a run and names whatever is not the expected next one.
+    """Follows the generations of a run and reports every unexpected event.
 
-    The first finding is a reason to end the run. Runs that are expected to end with another status
-    than a pass are held to the order only, not to completeness.
+    The first finding ends the run. Runs expected to end with a status other than pass are checked
+    for order, not for completeness.
     """
 
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
-        self.generation = 0  # the one that runs; 0 before the first banner
+        self.generation = 0  # running; 0 before the first `boot`
         self._jumped = False
         self._done: str | None = None
         self._stops: list[str] = []
         self._refused: dict[int, str] = {}
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
-        """What is wrong with this event coming now."""
+        """Findings if this event is out of order."""
         if self._done is not None:
-            return [self._wrong(f"'{event.kind}' came after 'done'")]
+            return [self._wrong(f"event '{event.kind}' after 'done'")]
         if event.kind == "boot":
             return self._on_boot(event)
         if event.generation != self.generation:
-            said = f"'{event.kind}' of generation {event.generation}"
-            return [self._wrong(f"{said} came while generation {self.generation} ran")]
+            what = f"event '{event.kind}' of generation {event.generation}"
+            return [self._wrong(f"{what} while generation {self.generation} is running")]
         if self._jumped and event.kind != "quiesce":
-            return [self._wrong(f"'{event.kind}' came after the jump")]
+            return [self._wrong(f"event '{event.kind}' after the jump")]
         if event.kind == "stop":
             return self._on_stop(event)
         if event.kind == "refused":
@@ -50,26 +50,26 @@ class Sequence:
 
     @property
     def running(self) -> int:
-        """The generation that runs: after a jump the next one, before its first words."""
+        """The running generation; after a jump the next one."""
         return self.generation + self._jumped
 
     def finish(self) -> list[Finding]:
-        """What is missing, after the guest has ended."""
+        """Missing events, after the guest exited."""
         if self._spec.expected_status != exit_status.PASS:
             return []
         findings = []
         if self.generation != self._spec.generations:
             wanted = f"generation {self.generation} of {self._spec.generations}"
-            findings.append(self._wrong(f"the run ended in {wanted}"))
+            findings.append(self._wrong(f"run ended in {wanted}"))
         findings += self._missing_stops()
         if self._done is None:
-            findings.append(self._wrong("the run ended without 'done'"))
+            findings.append(self._wrong("run ended without event 'done'"))
         elif self._done != "pass":
-            findings.append(self._wrong(f"'done' said '{self._done}'"))
+            findings.append(self._wrong(f"'done' reports '{self._done}'"))
         for generation, cause in self._spec.expected_refusals.items():
             if generation not in self._refused:
-                told = f"generation {generation} took a handover that it had to refuse"
-                findings.append(self._wrong(f"{told} ({cause})", rule=rules.REFUSAL))
+                what = f"generation {generation} accepted a corrupted handover, expected refusal"
+                findings.append(self._wrong(f"{what} with {cause}", rule=rules.REFUSAL))
         return findings
 
     def _on_boot(self, event: GuestEvent) -> list[Finding]:
@@ -77,16 +77,16 @@ class Sequence:
         if event.generation != expected or (self.generation > 0 and not self._jumped):
             came = f"generation {event.generation} booted"
             if self._jumped or self.generation == 0:
-                return [self._wrong(f"{came}, expected was generation {expected}")]
-            told = f"{came} although generation {self.generation} has not jumped"
-            return [self._wrong(told, verdict=Verdict.CRASH)]
+                return [self._wrong(f"{came}, expected generation {expected}")]
+            what = f"{came}, but generation {self.generation} did not jump"
+            return [self._wrong(what, verdict=Verdict.CRASH)]
         findings = self._missing_stops()
         self.generation = event.generation
         self._jumped = False
         self._stops = []
         if event.generation > self._spec.generations:
-            asked = f"only {self._spec.generations} generations were asked for"
-            findings.append(self._wrong(asked))
+            what = f"more than {self._spec.generations} generations booted"
+            findings.append(self._wrong(what))
         handover = event.fields.get("handover")
         refusing = event.generation in self._spec.expected_refusals
         if handover is not (event.generation > 1) and not refusing:
@@ -97,10 +97,10 @@ class Sequence:
     def _on_stop(self, event: GuestEvent) -> list[Finding]:
         at = event.text("at")
         if at not in self._spec.stops_of(self.generation):
-            return [self._wrong(f"the guest stopped at '{at}', which nobody asked for")]
+            return [self._wrong(f"unexpected stop '{at}'")]
         later = STOPS[STOPS.index(at) :] if at in STOPS else ()
         if any(seen in later for seen in self._stops):
-            return [self._wrong(f"stop '{at}' came after stop '{self._stops[-1]}'")]
+            return [self._wrong(f"stop '{at}' after stop '{self._stops[-1]}'")]
         self._stops.append(at)
         return []
 
@@ -113,7 +113,7 @@ class Sequence:
         text = str(event.fields.get("text", ""))
         what = f"generation {self.generation} refused its handover: {cause}"
         if expected is not None:
-            what += f", expected was {expected}"
+            what += f", expected {expected}"
         return [
             Finding(
                 rules.REFUSAL,
@@ -139,7 +139,7 @@ class Sequence:
         stops = self._spec.stops_of(self.generation)
         missing = [at for at in STOPS if at in expected and at in stops and at not in self._stops]
         return [
-            self._wrong(f"generation {self.generation} never stopped at '{at}'") for at in missing
+            self._wrong(f"generation {self.generation} did not stop at '{at}'") for at in missing
         ]
 
     def _wrong(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs, one after the other or side by side, with one folder for what they leave."""
+"""Runs in sequence or in parallel, with one folder for their artifacts."""
 
 from __future__ import annotations
 
@@ -40,22 +40,20 @@ _TICK_S = 0.5
 
 @dataclass(frozen=True)
 class RunKind(Generic[Spec]):
-    """What a session needs to know of the runs that it does, each for one run."""
+    """How to set up runs of one kind; each function is called per run."""
 
     judge: Callable[[Spec], Judge]
     hooks: Callable[[Spec], Sequence[StopHook]]
-    # Finds or makes what QEMU loads, in the folder of the run. Raises InfraError.
+    # Finds or builds the images for QEMU in the folder of the run. Raises InfraError.
     images: Callable[[Spec, Machine, Path], Images]
 
 
 class Session(Generic[Spec]):
-    """Owns a folder below `out`. After each run the folder is complete as far as it goes:
-    the documents and a folder for each run; the report follows at the end.
+    """Owns a folder below `out`, complete after each run: the documents and a folder per run; the
+    report follows at the end.
 
-    A run that did not pass is done once more with guest RAM kept at every stop, in the subfolder
-    `recorded`: runs depend on nothing but their inputs, so the second one shows what led to the end
-    of the first, and passing runs need not pay for copies nobody looks at. The RAM at the end of
-    the first is kept anyhow.
+    A failed run is repeated with guest RAM saved at every stop, in the subfolder `recorded`: runs
+    are reproducible, so passing runs need no copies. RAM at the end of the first run is saved, too.
     """
 
     def __init__(
@@ -86,8 +84,8 @@ class Session(Generic[Spec]):
         self._lock = threading.Lock()
 
     def run_all(self, specs: Sequence[Spec], jobs: int = 1) -> list[RunResult]:
-        """Does all runs, `jobs` at a time; after a cancellation the rest is skipped. Raises
-        InfraError when the results cannot be written."""
+        """Does all runs, `jobs` at a time; skips the rest after a cancellation. Raises InfraError
+        if the results cannot be written."""
         started_s = time.monotonic()
         self._renderers.begin(specs)
         try:
@@ -108,8 +106,7 @@ class Session(Generic[Spec]):
         return self._renderers.error
 
     def run(self, spec: Spec) -> RunResult:
-        """Does one run, whatever happens to it. Raises InfraError when the folder cannot be
-        written."""
+        """Does one run. Raises InfraError if the folder cannot be written."""
         try:
             result = self._run(spec)
             self._finish(result)
@@ -121,7 +118,7 @@ class Session(Generic[Spec]):
         machine = machine_named(spec.machine)
         reason = machine.refuses(spec.memory, spec.boot)
         if (number := self._cancellation.signal_number) is not None:
-            reason = f"not begun: interrupted by {signal.Signals(number).name}"
+            reason = f"not started: interrupted by {signal.Signals(number).name}"
         if reason is not None:
             result = skipped_result(spec, Finding("", reason, verdict=Verdict.SKIP))
             result.id = spec.id
@@ -176,13 +173,13 @@ class Session(Generic[Spec]):
         folder.mkdir()
         again = self._run_in(folder, spec, machine, images, keep=True)
         self._documents.write_run(folder, again)
-        where = "guest RAM at every stop is in recorded/"
+        where = "guest RAM at every stop in recorded/"
         if again.images_left_out:
-            where += f" but at {again.images_left_out}, where keeping it took too long"
+            where += f", {again.images_left_out} omitted (time limit)"
         if again.verdict is first.verdict and again.cause == first.cause:
-            return f"the same once more; {where}"
+            return f"reproduced; {where}"
         outcome = f"{again.verdict.value}: {again.cause}" if again.cause else again.verdict.value
-        return f"NOT the same once more, but {outcome}; {where}"
+        return f"NOT reproduced: rerun gave {outcome}; {where}"
 
     def _report(self) -> None:
         if not self.results:

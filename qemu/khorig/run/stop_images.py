@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Images of guest RAM that a run keeps."""
+"""Images of guest RAM saved by a run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from khorig.vm.vm import Vm
 
 
 class ImageFacts:
-    """What kernels have said that describes an image of their memory. A kernel may say anything:
-    what cannot be read is left out and noted, so that the image can be read whatever it said."""
+    """Facts from guest events for the sidecar of an image. Events are untrusted: invalid values are
+    omitted and noted, so that the image stays readable."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
         self._left_out: dict[str, str] = {}
 
     def take(self, event: GuestEvent) -> None:
-        """Takes an event in, whatever its kind and its fields."""
+        """Processes any event."""
         if event.kind == "boot":
             self._forget("scratch", "frames")
             self._keep("parameters", lambda: _text(event.address("parameters")), event)
@@ -35,7 +35,7 @@ class ImageFacts:
             self._keep("root", lambda: _text(event.address("root")), event)
 
     def description(self) -> dict[str, Any]:
-        """For khorig.mem.formats.sidecar."""
+        """Fields of the sidecar (khorig.mem.formats.sidecar)."""
         names = ("root", "parameters", "scratch", "frames")
         found = {name: self._values.get(name) for name in names}
         return {**found, "left_out": list(self._left_out.values())}
@@ -69,7 +69,7 @@ def _frames(event: GuestEvent) -> dict[str, Any]:
 
 
 class StopImages:
-    """Keeps images in the folder of a run, in a limited time that is nobody else's."""
+    """Saves images in the folder of a run, within a time limit of its own."""
 
     def __init__(
         self,
@@ -89,9 +89,8 @@ class StopImages:
         self.facts = ImageFacts()
 
     def save(self, vm: Vm, generation: int, at: str) -> dict[str, Any]:
-        """Keeps one image and returns what the journal has of it: `file`, and `left_out` with the
-        reason when it would have taken too long. Raises OSError when the disk is full, Interrupted.
-        """
+        """Saves one image and returns its journal record: `file`, and `left_out` with the reason if
+        it would have taken too long. Raises OSError (e.g. disk full), Interrupted."""
         name = f"gen{generation}.{at}"
         record = {"file": f"{name}.ram.zst"}
         description = {

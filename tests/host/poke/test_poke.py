@@ -146,11 +146,11 @@ def test_the_tree_has_names() -> None:
     [
         ("1:sealed:0x1000", "0x0000000000001000 is not RAM"),
         (f"1:sealed:{RAM.end - 1:#x}+1", f"{RAM.end:#018x} is not RAM"),
-        ("1:sealed:khorig/stores/nowhere", "nothing here belongs to 'khorig/stores/nowhere'"),
-        ("1:sealed:root+0x1000", "the memory of 'root' ends before that"),
-        ("1:entry:root", "there is no handover at this stop"),
-        ("2:sealed:root", "generation 2 never stopped at 'sealed'"),
-        ("7:entry:root", "generation 7 never stopped at 'entry'"),
+        ("1:sealed:khorig/stores/nowhere", "no owner 'khorig/stores/nowhere' at this stop"),
+        ("1:sealed:root+0x1000", "offset is beyond the memory of 'root'"),
+        ("1:entry:root", "no handover at this stop"),
+        ("2:sealed:root", "generation 2 did not stop at 'sealed'"),
+        ("7:entry:root", "generation 7 did not stop at 'entry'"),
     ],
 )
 def test_a_poke_that_is_not_done_is_a_finding(text: str, why: str) -> None:
@@ -159,7 +159,7 @@ def test_a_poke_that_is_not_done_is_a_finding(text: str, why: str) -> None:
     done, findings = poke(guest, text)
     assert done == []
     (finding,) = findings
-    assert finding.what == f"{parse_poke(text)} was not done: {why}"
+    assert finding.what == f"poke {parse_poke(text)} not applied: {why}"
     assert guest.image.ram.read(RAM.begin, RAM.size) == before
 
 

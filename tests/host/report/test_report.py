@@ -93,7 +93,7 @@ def test_where_nothing_ran_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InfraError, match="nothing ran"):
         write_report(tmp_path)
     (tmp_path / "results.json").write_text('{"runs": 3}')
-    with pytest.raises(InfraError, match="cannot be read"):
+    with pytest.raises(InfraError, match="cannot read"):
         write_report(tmp_path)
 
 

@@ -212,7 +212,7 @@ def stop_of(
     running_cpus: tuple[RunningCpu, ...] = (),
 ) -> Stop:
     """A stop of a machine with this memory, for a rule that is looked at alone."""
-    machine = Dump(Path(at), "machine that runs", memory, "x86_64", "q35", GEOMETRY_4K.page_shift)
+    machine = Dump(Path(at), "live machine", memory, "x86_64", "q35", GEOMETRY_4K.page_shift)
     event = GuestEvent("stop", generation, 0, 0.0, {"ev": "stop", "at": at})
     facts = facts or GuestFacts()
     return Stop(generation, at, event, machine, facts, GEOMETRY_4K, spec, running_cpus)

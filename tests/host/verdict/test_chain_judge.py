@@ -228,7 +228,7 @@ def test_each_kernel_is_compared_with_the_one_before_it() -> None:
     assert chain.enters(3) == set()
     named = {(f.rule, f.generation) for f in chain.judge.finish(33)}
     assert (temporal.PAGES_ACROSS_JUMP, 3) not in named
-    assert any("no page was compared across the jump from generation 2 to 3" in f.what
+    assert any("no pages compared across the jump from generation 2 to 3" in f.what
                for f in chain.judge.finish(33))  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def test_every_missing_rule_is_named() -> None:
         protocol.RESTORED_COUNTS,
     )
     wanted = [f"{rule} was not evaluated: {RULES[rule].title}" for rule in due]
-    nothing = "no page was compared across the jump from generation 1 to 2"
+    nothing = "no pages compared across the jump from generation 1 to 2"
     assert [finding.what for finding in missing] == [*wanted, nothing]
     assert {finding.rule for finding in missing} == {protocol.EVALUATED, protocol.COMPARED}
 

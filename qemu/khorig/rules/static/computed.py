@@ -66,7 +66,7 @@ def _sealed_root(snapshot: Snapshot) -> Iterator[Breach]:
     if not any(c.anchor for c in candidates) and snapshot.handoff is None:
         others = [f"{c.address:#018x}" for c in snapshot.candidates if c.anchor]
         found = ", ".join(others) or "none"
-        yield run.root, f"sealed root {run.root:#018x} is not in any boot parameters (found: {found})"
+        yield run.root, f"sealed root {run.root:#018x} not in any boot parameters (found: {found})"
 
 
 def _low_memory(snapshot: Snapshot) -> Iterator[Breach]:

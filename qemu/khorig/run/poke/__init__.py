@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writing into a guest at a stop, by hand."""
+"""Pokes: changing a byte of guest memory at a stop."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Memory with a name."""
+"""Owned pieces of memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _PART = re.compile(r"( /\S*)?( \d+)?( \(order \d+\))?( page \d+)?")
 
 @dataclass(frozen=True)
 class Place:
-    """A page of an owner, or what of a page is its: a hand-off is a few words."""
+    """An owner's page, or its part of a page, e.g. the hand-off words in the boot parameters."""
 
-    owner: str  # with its place among the owner's pages: "khorig/stores/db0 page 4"
+    owner: str  # with the page number: "khorig/stores/db0 page 4"
     begin: int  # physical
     size: int  # bytes, within one page
 
 
 def find_place(places: Sequence[Place], owner: str, offset: int) -> int | None:
-    """The address `offset` bytes into the memory of an owner, whose name is that of all of it, of
-    one block or of one page; None when there is no such owner or it ends before that."""
+    """The address at `offset` bytes in the memory of an owner, block or page named `owner`; None if
+    there is no such owner or its memory is smaller."""
     for place in _places_of(places, owner):
         if offset < place.size:
             return place.begin + offset
@@ -34,22 +34,22 @@ def find_place(places: Sequence[Place], owner: str, offset: int) -> int | None:
 
 
 def offset_of(places: Sequence[Place], owner: str, place: Place) -> int:
-    """Where a place begins in the memory of an owner whose it is, so that `find_place` finds it."""
+    """Offset of a place in its owner's memory; the inverse of `find_place`."""
     offset = 0
     for one in _places_of(places, owner):
         if one == place:
             return offset
         offset += one.size
-    raise ValueError(f"{place} is not {owner}'s")
+    raise ValueError(f"{place} is not owned by {owner}")
 
 
 def without_number(owner: str) -> str:
-    """The name of all blocks of an owner for that of one of their pages: "kho_test folio"."""
+    """The owner without block and page number: "kho_test folio"."""
     return _BLOCK.sub("", owner)
 
 
 def owner_at(places: Sequence[Place], address: int) -> str:
-    """Whose an address is; "" when nobody's."""
+    """Owner of an address; "" if none."""
     return next((p.owner for p in places if p.begin <= address < p.begin + p.size), "")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Carries out the pokes of a run."""
+"""Applies the pokes of a run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _BIT = 1
 
 
 class Poker:
-    """Flips what a run's specification says, each at its stop. A poke that cannot be done fails the
-    run: what has not been damaged proves nothing."""
+    """Applies each poke of a run's specification at its stop. A poke that cannot be applied fails
+    the run."""
 
     def __init__(self, pokes: Sequence[Poke]) -> None:
         self._waiting = list(pokes)
         self._sights = Sights()
 
     def on_event(self, event: GuestEvent) -> None:
-        """Takes in what the guest says of its memory."""
+        """Processes events about the guest's memory."""
         if self._waiting:
             self._sights.on_event(event)
 
     def on_stop(self, context: StopContext) -> tuple[list[Poked], list[Finding]]:
-        """Pokes what is due at this stop, and names what could not be poked."""
+        """Applies the pokes of this stop; a finding for each that failed."""
         if not self._waiting:
             return [], []
         places = self._sights.at(context)
@@ -51,11 +51,12 @@ class Poker:
         return done, findings
 
     def finish(self) -> list[Finding]:
-        """One finding for each poke whose stop never came."""
+        """One finding for each poke whose stop was not reached."""
         return [
             Finding(
                 POKED,
-                f"{poke} was not done: generation {poke.generation} never stopped at '{poke.stop}'",
+                f"poke {poke} not applied: "
+                f"generation {poke.generation} did not stop at '{poke.stop}'",
                 generation=poke.generation,
             )
             for poke in self._waiting
@@ -63,17 +64,17 @@ class Poker:
 
 
 def _flip(poke: Poke, context: StopContext, places: Sequence[Place]) -> Poked | str:
-    """What was done, or why nothing was."""
+    """The applied poke, or why it failed."""
     if isinstance(poke.place, str):
         address = find_place(places, poke.place, poke.offset)
         if address is None:
-            return f"{poke} was not done: {_why_not(places, poke.place)}"
+            return f"poke {poke} not applied: {_why_not(places, poke.place)}"
     else:
         address = poke.place + poke.offset
     try:
         before = context.ram.read(address, 1)[0]
     except OutsideGuestRam:
-        return f"{poke} was not done: {address:#018x} is not RAM"
+        return f"poke {poke} not applied: {address:#018x} is not RAM"
     context.ram.write(address, bytes([before ^ _BIT]))
     owner = owner_at(places, address)
     return Poked(str(poke), f"{address:#018x}", owner, before, before ^ _BIT)
@@ -81,7 +82,7 @@ def _flip(poke: Poke, context: StopContext, places: Sequence[Place]) -> Poked | 
 
 def _why_not(places: Sequence[Place], owner: str) -> str:
     if not places:
-        return "there is no handover at this stop"
+        return "no handover at this stop"
     if find_place(places, owner, 0) is not None:
-        return f"the memory of '{owner}' ends before that"
-    return f"nothing here belongs to '{owner}'"
+        return f"offset is beyond the memory of '{owner}'"
+    return f"no owner '{owner}' at this stop"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where everything that a handover consists of lies at the stops of a run."""
+"""Location of every piece of a handover at each stop of a run."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _SHIFT = GEOMETRY_4K.page_shift
 
 
 class Sights:
-    """Follows a run from stop to stop. What a kernel has taken back can no longer be found from its
-    root, so at `restored` it is where it was at the last stop before."""
+    """Follows a run from stop to stop. A restored handover is no longer reachable from its root, so
+    `restored` uses the places of the stop before."""
 
     def __init__(self) -> None:
         self._handed_over: tuple[Place, ...] = ()
         self._runtime: tuple[Place, ...] = ()
 
     def on_event(self, event: GuestEvent) -> None:
-        """Takes in where the memory of UEFI's runtime services is."""
+        """Records the regions of the UEFI runtime services."""
         if event.kind == "firmware" and not self._runtime:
             self._runtime = tuple(_runtime_services(event))
 
     def at(self, context: StopContext) -> Sequence[Place]:
-        """Every page that has a name at this stop; what cannot be read has none."""
+        """Every owned page at this stop; none if the handover is unreadable."""
         is_first = context.generation == 1
         if context.at == "restored" and not is_first:
             return (*self._handed_over, *self._runtime)
@@ -54,7 +54,7 @@ class Sights:
 
 
 def _snapshot(context: StopContext) -> Snapshot | None:
-    """A Linux does not name its root before it jumps, so all of memory is looked at."""
+    """Linux does not report its root before the jump, so all of memory is scanned."""
     try:
         root = parameters = None
         if context.at == "entry" and context.boot is not None:
@@ -79,8 +79,8 @@ def _pages(snapshot: Snapshot, frames: Int64Array) -> Iterator[Place]:
 
 
 def _ways_to(snapshot: Snapshot, context: StopContext) -> Iterator[Place]:
-    """What leads the next kernel to root and scratch. Before the jump it waits where only the root
-    in it tells it from other memory."""
+    """The fields that point the next kernel to root and scratch. Before the jump they are found by
+    the root address in them."""
     handoff = snapshot.handoff
     try:
         if context.at == "sealed":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every way to damage a handover, by name."""
+"""All tamperings, by name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The next kernel's parameters while they still wait for the jump."""
+"""Finds the next kernel's boot parameters before the jump."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from khorig.mem.memory import PhysRange, read_bytes
 from khorig.run.tamper.target import CannotTamper
 
 _PAGE = 4096
-_LARGEST_TREE = 2 << 20  # bytes of a device tree
+_LARGEST_TREE = 2 << 20  # maximum size of a device tree, bytes
 _SETUP_KEXEC_KHO = struct.pack("<II", 10, 32)  # type and length of the node of setup_data
 
 
 def find_handoff_source(memory: DumpMemory, arch: str, root: int) -> Handoff:
-    """The copy that is going to be the next kernel's hand-off, found by the address of the root
-    in it. Only between the loading of the next kernel and the jump. Raises CannotTamper."""
+    """The copy that becomes the next kernel's boot parameters, found by the root address in it.
+    Only between kexec load and jump. Raises CannotTamper."""
     for found in _SEARCHES[arch](memory, root):
         if found is not None and found.root.value == root:
             return found
-    raise CannotTamper(f"no parameters with the root {root:#018x} are in memory")
+    raise CannotTamper(f"no boot parameters with root {root:#018x} in memory")
 
 
 def find_scratch_source(memory: DumpMemory, handoff: Handoff) -> tuple[int, tuple[PhysRange, ...]]:
-    """The copy of the scratch array that belongs to these parameters, and its areas: the only sound
-    array at its offset in a page, in the pages around the parameters. Raises CannotTamper."""
+    """The copy of the scratch array for these parameters, and its areas: the only valid array at
+    its page offset in the pages around the parameters. Raises CannotTamper."""
     first = handoff.root.address - handoff.root.address % _PAGE + handoff.scratch.value % _PAGE
     for distance in range(0, _LARGEST_TREE, _PAGE):
         for at in (first + distance, first - distance):
@@ -45,7 +45,7 @@ def find_scratch_source(memory: DumpMemory, handoff: Handoff) -> tuple[int, tupl
                 continue
             if not check_scratch(memory, areas, GEOMETRY_4K):
                 return at, areas
-    raise CannotTamper(f"no scratch array is near the parameters at {handoff.root.address:#018x}")
+    raise CannotTamper(f"no scratch array near the boot parameters at {handoff.root.address:#018x}")
 
 
 def _search_setup_data(memory: DumpMemory, root: int) -> Iterator[Handoff | None]:
@@ -70,7 +70,7 @@ def _search_device_trees(memory: DumpMemory, root: int) -> Iterator[Handoff | No
 
 
 def _find(memory: DumpMemory, pattern: bytes, key: int) -> Iterator[int]:
-    """Where the bytes are, at multiples of 4. Word `key` of the pattern is the one that is rare."""
+    """Addresses of `pattern`, 4-byte aligned. Word `key` of the pattern is the rare one."""
     wanted = np.frombuffer(pattern, dtype="<u4")[key]
     for area in memory.data():
         words = np.frombuffer(memory.view(area.begin, area.size), dtype="<u4")
@@ -80,7 +80,7 @@ def _find(memory: DumpMemory, pattern: bytes, key: int) -> Iterator[int]:
             try:
                 if read_bytes(memory, at, len(pattern)) == pattern:
                     yield at
-            except DecodeError:  # the rest of it would lie beyond RAM
+            except DecodeError:  # extends beyond RAM
                 continue
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Damage to the anchor and to what the boot protocol says of the scratch array.
+"""Tamperings of the root address and the scratch array fields in the boot parameters.
 
-A kernel has read these before its first words, so they are damaged before the jump.
+A kernel reads these before its first event, so they are modified before the jump.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from khorig.mem.guest_ram import GuestRam
 
 @dataclass(frozen=True)
 class HandoffTarget:
-    """The hand-off that waits for the jump. Exists during a stop only."""
+    """Boot parameters before the jump. Valid only during a stop."""
 
     ram: GuestRam
     handoff: Handoff
@@ -24,13 +24,13 @@ class HandoffTarget:
     geometry: Geometry
 
     def set(self, field: Field, value: int) -> None:
-        """Gives a number of the hand-off another value."""
+        """Overwrites a field."""
         self.ram.write(field.address, field.encode(value))
 
 
 @dataclass(frozen=True)
 class HandoffTampering:
-    """As Tampering, with another target and at another stop."""
+    """Like Tampering, with another target and stop."""
 
     name: str
     cause: str
@@ -39,7 +39,7 @@ class HandoffTampering:
 
 def _anchor(target: HandoffTarget, value: int, what: str) -> str:
     target.set(target.handoff.root, value)
-    return f"the anchor is {value:#018x}, {what}"
+    return f"root address set to {value:#018x}, {what}"
 
 
 def _unaligned(target: HandoffTarget) -> str:
@@ -51,7 +51,7 @@ def _beyond_ram(target: HandoffTarget) -> str:
 
 
 def _in_scratch(target: HandoffTarget) -> str:
-    """The array of the scratch areas lies in one of them itself."""
+    """The scratch array is itself in scratch."""
     page = target.handoff.scratch.value & ~(target.geometry.page_size - 1)
     return _anchor(target, page, "in scratch")
 
@@ -59,7 +59,7 @@ def _in_scratch(target: HandoffTarget) -> str:
 def _length(target: HandoffTarget, size: int) -> str:
     before = target.handoff.scratch_size.value
     target.set(target.handoff.scratch_size, size)
-    return f"the scratch array has {size} bytes instead of {before}"
+    return f"scratch array size set to {size}, was {before}"
 
 
 def _odd(target: HandoffTarget) -> str:
@@ -72,7 +72,7 @@ def _empty(target: HandoffTarget) -> str:
 
 def _array_beyond_ram(target: HandoffTarget) -> str:
     target.set(target.handoff.scratch, target.end_of_ram)
-    return f"the scratch array lies at {target.end_of_ram:#018x}, beyond RAM"
+    return f"scratch array address set to {target.end_of_ram:#018x}, beyond RAM"
 
 
 HANDOFF_TAMPERINGS = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tampers at a stop of the guest."""
+"""The stop hook that applies a tampering."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from khorig.run.tamper.handoff_tamperings import HandoffTampering, HandoffTarget
 from khorig.run.tamper.tampering import Tampering
 from khorig.run.tamper.target import CannotTamper, Target
 
-GENERATION = 2  # the one that gets the damaged handover
+GENERATION = 2  # receives the corrupted handover
 
 
 def find_target(ram: GuestRam, arch: str, parameters: int) -> Target:
-    """The handover that the kernel entered with `parameters` is about to read. Raises CannotTamper
-    when there is none, DecodeError when it is damaged already."""
+    """The incoming handover of a kernel entered with `parameters`. Raises CannotTamper if there is
+    none, DecodeError if it is invalid."""
     memory = RamMemory(ram)
     handoff = find_handoff(memory, arch, parameters)
     if handoff is None:
-        raise CannotTamper(f"the parameters at {parameters:#018x} carry no handover")
+        raise CannotTamper(f"boot parameters at {parameters:#018x} have no handover")
     return Target(
         ram=ram,
         ranges=tuple(memory.ranges),
@@ -37,19 +37,19 @@ def find_target(ram: GuestRam, arch: str, parameters: int) -> Target:
 
 
 def find_handoff_target(ram: GuestRam, arch: str, root: int) -> HandoffTarget:
-    """The hand-off of the handover at `root`, before the jump. Raises CannotTamper."""
+    """The boot parameters with the handover at `root`, before the jump. Raises CannotTamper."""
     memory = RamMemory(ram)
     handoff = find_handoff_source(memory, arch, root)
     return HandoffTarget(ram, handoff, memory.ranges[-1].end, GEOMETRY_4K)
 
 
 class TamperHook:
-    """The StopHook that applies one tampering, once: before the jump to the generation that gets
-    the damaged handover, or at its entry."""
+    """The StopHook that applies one tampering, once: before the jump to generation 2, or at its
+    entry."""
 
     def __init__(self, tampering: Tampering | HandoffTampering) -> None:
         self._tampering = tampering
-        self.handoff: Handoff | None = None  # as it was before the damage
+        self.handoff: Handoff | None = None  # before tampering
 
     def __call__(self, context: StopContext) -> list[str]:
         """See khorig.run.judging.StopHook. Raises CannotTamper, EventFieldError, DecodeError."""

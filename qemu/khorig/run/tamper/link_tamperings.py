@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Damage to the links between root, fragments and blobs."""
+"""Tamperings of the links between root, fragments and blobs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _STORES = "/stores"
 
 def _in_root(target: Target, name: str, value: bytes, what: str) -> str:
     target.set_property(target.handover.root.address, _CLIENT, name, value)
-    return f"'{name}' of the client {_CLIENT} is {what}"
+    return f"'{name}' of client {_CLIENT} set to {what}"
 
 
 def _in_khorig(target: Target, node: str, name: str, value: int) -> str:
     raw = struct.pack("<Q", value)
     target.set_property(target.fragment(KHORIG_PATH).address, node, name, raw)
-    return f"'{name}' of {KHORIG_PATH}{node} is {value:#018x}"
+    return f"'{name}' of {KHORIG_PATH}{node} set to {value:#018x}"
 
 
 def _size_zero(target: Target) -> str:
@@ -34,17 +34,17 @@ def _size_zero(target: Target) -> str:
 
 
 def _size_cut(target: Target) -> str:
-    return _in_root(target, SIZE_PROPERTY, struct.pack("<I", 4096), "4 bytes long")
+    return _in_root(target, SIZE_PROPERTY, struct.pack("<I", 4096), "4 bytes")
 
 
 def _size_missing(target: Target) -> str:
     target.delete_property(target.handover.root.address, _CLIENT, SIZE_PROPERTY)
-    return f"the client {_CLIENT} has no '{SIZE_PROPERTY}'"
+    return f"'{SIZE_PROPERTY}' of client {_CLIENT} deleted"
 
 
 def _data_missing(target: Target) -> str:
     target.delete_property(target.fragment(KHORIG_PATH).address, _NESTED, DATA_PROPERTY)
-    return f"{KHORIG_PATH}{_NESTED} has no '{DATA_PROPERTY}'"
+    return f"'{DATA_PROPERTY}' of {KHORIG_PATH}{_NESTED} deleted"
 
 
 def _size_huge(target: Target) -> str:
@@ -61,7 +61,7 @@ def _not_preserved(target: Target) -> str:
 
 def _beyond_ram(target: Target) -> str:
     value = struct.pack("<Q", target.end_of_ram)
-    return _in_root(target, DATA_PROPERTY, value, "beyond RAM")
+    return _in_root(target, DATA_PROPERTY, value, "an address beyond RAM")
 
 
 def _to_itself(target: Target) -> str:
@@ -77,11 +77,11 @@ def _totalsize(target: Target) -> str:
     address = target.fragment(STORES_PATH).address
     size = target.geometry.page_size + 1
     target.ram.write(address + 4, struct.pack(">I", size))
-    return f"totalsize of the fragment {STORES_PATH} is {size}"
+    return f"totalsize of fragment {STORES_PATH} set to {size}"
 
 
 def _chain(target: Target, length: int, spare: Iterator[int]) -> int:
-    """Preserved fragments in spare pages, each linked from the one before. Returns the first."""
+    """Writes a chain of preserved fragments to spare pages. Returns the first."""
     below = 0
     for _ in range(length):
         fdt = libfdt.FdtSw()
@@ -101,8 +101,8 @@ def _chain(target: Target, length: int, spare: Iterator[int]) -> int:
 
 def _too_deep(target: Target) -> str:
     first = _chain(target, MAX_FRAGMENT_DEPTH, target.spare_pages())
-    _in_root(target, DATA_PROPERTY, struct.pack("<Q", first), "the chain")
-    return f"below {_CLIENT} hang {MAX_FRAGMENT_DEPTH} fragments, each from the one before"
+    _in_root(target, DATA_PROPERTY, struct.pack("<Q", first), "a chain")
+    return f"chain of {MAX_FRAGMENT_DEPTH} fragments added below {_CLIENT}"
 
 
 LINK_TAMPERINGS = (

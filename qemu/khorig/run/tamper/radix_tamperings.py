@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Damage to the radix tree."""
+"""Tamperings of the radix tree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _first_leaf(target: Target) -> tuple[int, int]:
 def _repoint(target: Target, value: int, what: str) -> str:
     slot, _ = _first_leaf(target)
     target.write_u64(slot, value)
-    return f"the table entry at {slot:#018x} points to {value:#018x}, {what}"
+    return f"table entry at {slot:#018x} set to {value:#018x}, {what}"
 
 
 def _to_itself(target: Target) -> str:
@@ -30,13 +30,13 @@ def _to_root(target: Target) -> str:
 
 
 def _shared(target: Target) -> str:
-    """One leaf in two slots of a table."""
+    """Links one leaf from two slots of a table."""
     slot, leaf = _first_leaf(target)
     table = slot & ~(target.geometry.page_size - 1)
     for other in range(table, table + target.geometry.page_size, 8):
         if target.ram.read_u64(other) == 0:
             target.write_u64(other, leaf)
-            return f"the table entry at {other:#018x} points to the leaf {leaf:#018x}, too"
+            return f"table entry at {other:#018x} also set to leaf {leaf:#018x}"
     raise CannotTamper("the table is full")
 
 
@@ -56,23 +56,23 @@ def _in_scratch(target: Target) -> str:
 def _node_preserved(target: Target) -> str:
     _, leaf = _first_leaf(target)
     target.set_key(target.geometry.key(leaf, 0), target.spare_pages())
-    return f"the leaf {leaf:#018x} is preserved"
+    return f"leaf {leaf:#018x} marked preserved"
 
 
 def _no_order(target: Target) -> str:
     target.set_key(0, target.spare_pages())
-    return "key 0 is set, which has no order bit"
+    return "key 0 set, without an order bit"
 
 
 def _above_order_0(target: Target) -> str:
     key = 1 << target.geometry.order_0_bit + 1
     target.set_key(key, target.spare_pages())
-    return f"key {key:#x} is set, whose highest bit is above that of order 0"
+    return f"key {key:#x} set, highest bit above that of order 0"
 
 
 def _block(target: Target, address: int, order: int, what: str) -> str:
     target.set_key(target.geometry.key(address, order), target.spare_pages())
-    return f"the block {address:#018x} of order {order} is preserved, {what}"
+    return f"block {address:#018x} of order {order} marked preserved, {what}"
 
 
 def _block_beyond_ram(target: Target) -> str:
@@ -85,13 +85,13 @@ def _block_in_scratch(target: Target) -> str:
 
 
 def _overlap(target: Target) -> str:
-    """A page of a larger block once more."""
+    """Preserves a page of a larger block again."""
     blocks = target.handover.blocks
     for frame, order in zip(blocks.frames.tolist(), blocks.orders.tolist()):
         if order > 0:
             page = (frame << target.geometry.page_shift) + target.geometry.page_size
             return _block(target, page, 0, f"inside one of order {order}")
-    raise CannotTamper("no preserved block is larger than a page")
+    raise CannotTamper("no preserved block larger than a page")
 
 
 RADIX_TAMPERINGS = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Damage to the root page."""
+"""Tamperings of the root page."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ def _root(target: Target) -> int:
 
 def _magic(target: Target) -> str:
     target.ram.write(_root(target), b"\0\0\0\0")
-    return "magic of the root is 0"
+    return "magic of the root set to 0"
 
 
 def _totalsize(target: Target, size: int) -> str:
     target.ram.write(_root(target) + _TOTALSIZE, struct.pack(">I", size))
-    return f"totalsize of the root is {size}"
+    return f"totalsize of the root set to {size}"
 
 
 def _structure(target: Target) -> str:
     (offset,) = struct.unpack(">I", target.ram.read(_root(target) + _STRUCT_OFFSET, 4))
     target.ram.write(_root(target) + offset, struct.pack(">I", 5))
-    return "the root's structure starts with token 5"
+    return "first structure token of the root set to 5"
 
 
 def _compatible(target: Target) -> str:
     target.set_property(_root(target), "/", COMPATIBLE_PROPERTY, b"kho-v3\0")
-    return "compatible of the root is kho-v3"
+    return "compatible of the root set to kho-v3"
 
 
 def _without(target: Target, name: str) -> str:
     target.delete_property(_root(target), "/", name)
-    return f"the root has no '{name}'"
+    return f"'{name}' of the root deleted"
 
 
 def _map(target: Target, value: int, what: str) -> str:
     target.set_property(_root(target), "/", MAP_PROPERTY, struct.pack("<Q", value))
-    return f"the map pointer is {value:#018x}, {what}"
+    return f"map pointer set to {value:#018x}, {what}"
 
 
 def _map_size(target: Target) -> str:
     target.set_property(_root(target), "/", MAP_PROPERTY, struct.pack("<I", 0x1000))
-    return "the map pointer has 4 bytes"
+    return "map pointer truncated to 4 bytes"
 
 
 def _not_preserved(target: Target) -> str:
     target.clear_key(target.geometry.key(_root(target), 0))
-    return f"the root page {_root(target):#018x} is not preserved"
+    return f"root page {_root(target):#018x} marked not preserved"
 
 
 def _scratch_end(target: Target) -> int:
-    """The last page of scratch, where the next kernel puts nothing this early."""
+    """The last page of scratch, unused by the next kernel this early."""
     return target.scratch[-1].end - target.geometry.page_size
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs in which the host damages the handover (khorig.run.tamper)."""
+"""Runs with a tampered handover (khorig.run.tamper)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from khorig.run.judging import StopHook
 
 Spec = TypeVar("Spec", bound=RunSpec)
 
-# khorig.run.tamper is imported only when it is needed: with it come numpy and libfdt.
+# khorig.run.tamper is imported on demand: it needs numpy and libfdt.
 
 
 def known_tamperings() -> tuple[str, ...]:
-    """Their names."""
+    """Names of all tamperings."""
     from khorig.run.tamper.catalogue import TAMPERINGS
 
     return tuple(TAMPERINGS)
 
 
 def tampered(spec: Spec, name: str) -> Spec:
-    """The same run with the handover damaged, and the refusal that this has to cause. It ends with
-    the generation that refuses: what that would load next was in the handover. Raises KeyError."""
+    """The same run with the handover tampered and the expected refusal. It ends with the generation
+    that refuses, because the next kernel was in the handover. Raises KeyError."""
     from khorig.run.tamper.catalogue import TAMPERINGS
     from khorig.run.tamper.hook import GENERATION
 
@@ -32,7 +32,7 @@ def tampered(spec: Spec, name: str) -> Spec:
 
 
 def tamper_hooks(spec: RunSpec) -> Sequence[StopHook]:
-    """What a session needs to carry `spec.tamper` out."""
+    """The stop hooks that apply `spec.tamper`."""
     if spec.tamper is None:
         return ()
     from khorig.run.tamper.catalogue import TAMPERINGS

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Damage to the scratch array."""
+"""Tamperings of the scratch array."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from khorig.run.tamper.target import CannotTamper, Target
 def _area(target: Target, index: int, begin: int, size: int) -> str:
     address = target.handoff.scratch.value + index * ELEMENT.size
     target.ram.write(address, ELEMENT.pack(begin, size))
-    return f"scratch area {index} is {begin:#018x}+{size:#x}"
+    return f"scratch area {index} set to {begin:#018x}+{size:#x}"
 
 
 def _last(target: Target) -> int:
@@ -37,7 +37,7 @@ def _area_beyond_ram(target: Target) -> str:
 
 def _overlap(target: Target) -> str:
     if len(target.scratch) < 2:
-        raise CannotTamper("there is only one scratch area")
+        raise CannotTamper("only one scratch area")
     area = target.scratch[0]
     return _area(target, _last(target), area.begin, area.size)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One way to damage a handover."""
+"""One way to corrupt a handover."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from khorig.run.tamper.target import Target
 
 @dataclass(frozen=True)
 class Tampering:
-    """`apply` changes guest memory and returns one line that says what it changed. It raises
-    CannotTamper when the handover lacks what it needs."""
+    """`apply` modifies guest memory and returns one line about the change. Raises CannotTamper if
+    the handover lacks what it needs."""
 
     name: str
-    cause: str  # the name of the error that the next kernel must refuse it with
+    cause: str  # error with which the next kernel must refuse the handover
     apply: Callable[[Target], str]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A handover in guest memory that is about to be damaged."""
+"""A handover in guest memory to be corrupted."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import PhysRange
 from khorig.vm.errors import InfraError
 
-_BIGGEST_GAP = 1024  # frames; a gap of this size between preserved blocks is RAM, not firmware's
+_BIGGEST_GAP = 1024  # frames; smaller gaps between preserved blocks are RAM, not firmware memory
 
 
 class CannotTamper(InfraError):
-    """The handover lacks what a tampering needs; that says nothing about the guest."""
+    """The handover lacks what a tampering needs; not a failure of the guest."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """The handover as it is, and the means to change it. Exists during a stop only."""
+    """A handover with functions to modify it. Valid only during a stop."""
 
     ram: GuestRam
     ranges: tuple[PhysRange, ...]  # of RAM
@@ -36,7 +36,7 @@ class Target:
 
     @property
     def end_of_ram(self) -> int:
-        """The first address after all RAM."""
+        """End of RAM."""
         return max(r.end for r in self.ranges)
 
     def write_u64(self, address: int, value: int) -> None:
@@ -47,23 +47,23 @@ class Target:
         """The fragment at `path`. Raises CannotTamper."""
         found = self.handover.fragment(path)
         if found is None:
-            raise CannotTamper(f"there is no fragment {path or 'root'}")
+            raise CannotTamper(f"no fragment {path or 'root'}")
         return found
 
     def edit_fdt(self, address: int, edit: Callable[[bytearray], int]) -> None:
-        """Changes the FDT in the page at `address` with libfdt, so that it stays well-formed.
-        `edit` returns libfdt's result. Raises CannotTamper when libfdt fails."""
+        """Edits the FDT in the page at `address` with libfdt, so it stays well-formed. `edit`
+        returns libfdt's result. Raises CannotTamper if libfdt fails."""
         page = self.geometry.page_size
         blob = bytearray(page)
         error = libfdt.fdt_open_into(bytearray(self.ram.read(address, page)), blob, page)
         if error == 0:
             error = edit(blob)
         if error < 0:
-            raise CannotTamper(f"libfdt says {libfdt.fdt_strerror(error)} at {address:#018x}")
+            raise CannotTamper(f"libfdt: {libfdt.fdt_strerror(error)} at {address:#018x}")
         self.ram.write(address, bytes(blob))
 
     def set_property(self, address: int, node: str, name: str, value: bytes) -> None:
-        """Gives a property of the FDT at `address` another value. Raises CannotTamper."""
+        """Sets a property of the FDT at `address`. Raises CannotTamper."""
 
         def edit(blob: bytearray) -> int:
             offset = libfdt.fdt_path_offset(blob, node)
@@ -74,7 +74,7 @@ class Target:
         self.edit_fdt(address, edit)
 
     def delete_property(self, address: int, node: str, name: str) -> None:
-        """Takes a property of the FDT at `address` away. Raises CannotTamper."""
+        """Deletes a property of the FDT at `address`. Raises CannotTamper."""
 
         def edit(blob: bytearray) -> int:
             offset = libfdt.fdt_path_offset(blob, node)
@@ -83,9 +83,9 @@ class Target:
         self.edit_fdt(address, edit)
 
     def spare_pages(self) -> Iterator[int]:
-        """Addresses of zeroed pages that are RAM, in no scratch area, not preserved and no part of
-        the tree: first those between preserved blocks, then those behind the last. They belong to
-        nobody until the next kernel has read the handover."""
+        """Addresses of unused RAM pages, zeroed: outside scratch, not preserved, not part of the
+        tree; first between preserved blocks, then after the last. They stay unused until the next
+        kernel has read the handover."""
         for frame in self._unpreserved_frames():
             address = frame << self.geometry.page_shift
             size = self.geometry.page_size
@@ -117,7 +117,7 @@ class Target:
                     yield parent.address + slot, child
 
     def set_key(self, key: int, spare: Iterator[int]) -> None:
-        """Sets the bit of a key in the tree, with nodes from `spare` where there are none."""
+        """Sets the bit of a key in the tree; missing nodes come from `spare`."""
         node = self.handover.tree.root
         g = self.geometry
         for level in range(g.levels - 1, 0, -1):
@@ -131,7 +131,7 @@ class Target:
         self.ram.write(byte, bytes([self.ram.read(byte, 1)[0] | mask]))
 
     def clear_key(self, key: int) -> None:
-        """Clears the bit of a key. Raises CannotTamper when it is not set."""
+        """Clears the bit of a key. Raises CannotTamper if its leaf is missing."""
         g = self.geometry
         leaf = next(
             (

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether a change of handed-over memory is found, whoever's it is and whenever it comes."""
+"""Checks that a flipped byte of any owner at any stop is found."""

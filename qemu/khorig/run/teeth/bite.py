@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What became of an attempt."""
+"""Outcome of an attempt."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PAGE = 4096
 
 
 class Outcome(enum.Enum):
-    """Whether the verdict had teeth."""
+    """How a change was found."""
 
     CAUGHT = "caught"  # FAIL, and its first finding names page and owner
-    UNNAMED = "unnamed"  # it did not pass, but nobody says which page or whose
-    MISSED = "missed"  # it passed
-    UNDONE = "undone"  # nothing was poked, or the run says nothing about the guest
+    UNNAMED = "unnamed"  # did not pass, but page or owner is not named
+    MISSED = "missed"  # PASS
+    UNDONE = "undone"  # not poked, or INFRA
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,24 @@ class Bite:
 
     @property
     def is_tooth(self) -> bool:
-        """Whether it was found as it has to be."""
+        """Whether the change was caught."""
         return self.outcome is Outcome.CAUGHT
 
 
 def bite_of(attempt: Attempt, result: RunResult) -> Bite:
-    """Judges a run in which the attempt was made."""
+    """Judges the run of an attempt."""
     return Bite(attempt, result, _outcome(attempt, result))
 
 
 def pages_of(attempt: Attempt, result: RunResult) -> frozenset[int]:
-    """The pages that a finding may name: where the byte was changed, which in a run whose time is
-    not counted may be elsewhere than in the run before, and where the jump took it."""
+    """Pages that a finding may name: the changed page, which may differ from the survey's without
+    icount, and the page it was moved to by the jump."""
     return attempt.moved | {_page(poked.address) for poked in result.poked}
 
 
 def owner_of(attempt: Attempt, result: RunResult) -> str:
-    """Whom a finding has to name. What nobody owns at the stop, because Linux links to it later, is
-    whose it was in the run without damage."""
+    """The owner that a finding has to name. Pages unowned at the stop, because Linux links them
+    later, have the owner of the unmodified run."""
     owners = [poked.owner for poked in result.poked]
     is_known = bool(owners) and CLASSES[attempt.owner_class].owns(owners[0])
     return owners[0] if is_known else attempt.owner
@@ -71,7 +71,7 @@ def _outcome(attempt: Attempt, result: RunResult) -> Outcome:
 
 
 def _names_page(finding: Finding, pages: frozenset[int]) -> bool:
-    """Not when it names a place in the guest's source, or none."""
+    """Whether the finding's address is in `pages`; not for source locations."""
     try:
         return _page(finding.where) in pages
     except ValueError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Everybody who owns memory of a handover, and when a change of it is wrong."""
+"""Classes of owners, and the stops from which their memory must not change."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ _PAGE = r"( page \d+)?"
 
 @dataclass(frozen=True)
 class OwnerClass:
-    """Owners of one kind."""
+    """Owners of one class."""
 
     name: str
-    owners: str  # a regular expression for the names of their pages, as a finding has them
-    wrong_at: frozenset[Moment]  # when a change of their memory is wrong
-    moves: bool = False  # the jump carries it to another page
+    owners: str  # regular expression of the owners in findings
+    wrong_at: frozenset[Moment]  # stops from which a change is wrong
+    moves: bool = False  # moved to another page by the jump
 
     def owns(self, owner: str) -> bool:
-        """Whether an owner is one of them."""
+        """Whether an owner is in the class."""
         return re.fullmatch(self.owners, owner) is not None
 
 
-# A kernel writes root, fragments, record, tree, log and ledger anew before it seals: between its
-# `restored` and its `sealed` they may change. The hand-off has been read when khorig stops at
-# `entry`, the first line of C++.
+# A kernel rewrites root, fragments, record, tree, log and ledger between `restored` and `sealed`.
+# The hand-off has been read when khorig stops at `entry`, the first line of C++.
 _TABLE = (
     OwnerClass("root", r"root", _HANDED_OVER),
     OwnerClass("fragment", r"fragment /.*", _HANDED_OVER | {Moment.LINUX_MADE}),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What no rule can find yet, and why."""
+"""Changes that no rule can find yet."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from khorig.run.teeth.moment import Moment
 
 @dataclass(frozen=True)
 class Limit:
-    """Pokes that cannot be found."""
+    """Pokes that cannot be found, with the reason."""
 
     moments: frozenset[Moment]
     classes: frozenset[str]
-    before_linux: bool  # only where the next kernel is a Linux
+    before_linux: bool  # only if the next kernel is a Linux
     why: str
 
 
 _SEALED = frozenset({Moment.KHORIG_SEALED, Moment.LINUX_SEALED})
-_STAYS = frozenset({"memblock", "runtime-services"})  # what a Linux keeps where it was
+_STAYS = frozenset({"memblock", "runtime-services"})  # kept in place by Linux
 SESSIONS = frozenset(name for name in CLASSES if name.startswith(("luo", "memfd")))
 _WRITTEN_LATE = frozenset({"luo", "luo-session", "luo-file", "luo-shared", "memfd"})
 
@@ -31,33 +31,33 @@ LIMITS = (
         _SEALED,
         frozenset(CLASSES) - _STAYS,
         before_linux=True,
-        why="a Linux has no stop at its first instruction, and by its first stop it has taken back "
-        "and used what it was handed",
+        why="Linux has no stop at its first instruction, and at its first stop it has already "
+        "restored and reused the handover",
     ),
     Limit(
         frozenset({Moment.LINUX_MADE}),
         SESSIONS,
         before_linux=True,
-        why="nothing leads to a session's memory before Linux has serialized it on the way down, "
-        "and the next Linux has taken it back by its first stop",
+        why="a session's memory is not reachable before Linux serializes it on the way down, and "
+        "the next Linux has restored it by its first stop",
     ),
     Limit(
         frozenset({Moment.LINUX_SEALED}),
         _WRITTEN_LATE,
         before_linux=False,
-        why="Linux serializes its sessions on the way down, after the last word of its user space",
+        why="Linux serializes its sessions on the way down, after the last user space event",
     ),
     Limit(
         frozenset({Moment.LINUX_SEALED}),
         frozenset({"hand-off"}),
         before_linux=False,
-        why="Linux has more than one copy of it until the jump, and nothing tells which one is used",
+        why="Linux has several copies until the jump; which one is used is unknown",
     ),
 )
 
 
 def limit_of(spec: RunSpec, moment: Moment, generation: int, owner_class: str) -> str:
-    """Why a poke cannot be found; "" when it must be."""
+    """Why a poke cannot be found; "" if it must be."""
     to_linux = generation < spec.generations and is_linux(spec.kernel_of(generation + 1))
     for limit in LIMITS:
         applies = moment in limit.moments and owner_class in limit.classes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The stops of a run, by what a kernel may still write to at each."""
+"""The stops of a run, by what may still change."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from khorig.guest.spec import RunSpec
 
 
 class Moment(enum.Enum):
-    """A kind of stop; its value is why a change from there on is wrong."""
+    """A kind of stop; the value is why a later change is wrong."""
 
-    KHORIG_SEALED = "khorig has sealed it: nobody writes to it before the next kernel took it back"
-    KHORIG_ENTRY = "khorig was handed it and must not write to it before it has taken it back"
-    KHORIG_KEEPS = "khorig has checked it and hands it on as it was handed over"
-    KHORIG_RELAYS = "it is another kernel's, and khorig hands it on untouched"
-    LINUX_MADE = "Linux wrote it once, before its user space stopped"
-    LINUX_KEEPS = "Linux has revived it and hands it on as it was handed over"
-    LINUX_SEALED = "Linux has nothing left to do but to jump"
+    KHORIG_SEALED = "sealed by khorig: no writes until the next kernel has restored it"
+    KHORIG_ENTRY = "received by khorig: no writes until it is restored"
+    KHORIG_KEEPS = "verified by khorig and handed on unchanged"
+    KHORIG_RELAYS = "foreign state, passed on unchanged by khorig"
+    LINUX_MADE = "written once by Linux, before this stop"
+    LINUX_KEEPS = "revived by Linux and handed on unchanged"
+    LINUX_SEALED = "Linux is about to jump"
 
 
 def moment_of(spec: RunSpec, generation: int, at: str) -> Moment | None:
-    """None where everything may change: before there is a handover, and where the last kernel has
-    looked at all that it was handed."""
+    """None if everything may change: before the first handover, and after the last kernel has
+    verified its own."""
     last = generation == spec.generations
     if is_linux(spec.kernel_of(generation)):
         if last:

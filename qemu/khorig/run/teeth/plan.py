@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which runs there are to do, from what a run without damage had."""
+"""Plans the attempts, from an unmodified run."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Places = Mapping[tuple[int, str], Sequence[Place]]
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run with one byte changed."""
+    """One run with one changed byte."""
 
     spec: RunSpec
     owner_class: str
     poke: Poke
-    why: str  # a change is wrong there
-    owner: str  # whose the byte is in the run without damage, as a finding has it
-    moved: frozenset[int] = frozenset()  # pages that the jump takes the byte to
+    why: str  # why a change there is wrong
+    owner: str  # owner of the byte in the unmodified run
+    moved: frozenset[int] = frozenset()  # pages the jump moves the byte to
 
 
 @dataclass(frozen=True)
 class OutOfReach:
-    """A change that no rule can find yet."""
+    """A change not covered by any rule yet."""
 
     owner_class: str
     generation: int
@@ -47,7 +47,7 @@ class OutOfReach:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be tried in the runs of one specification, in the order of the run."""
+    """The attempts for one specification, in the order of the run."""
 
     spec: RunSpec
     attempts: tuple[Attempt, ...]
@@ -55,8 +55,8 @@ class Plan:
 
 
 def make_plan(spec: RunSpec, places: Places, classes: Sequence[str]) -> Plan:
-    """One attempt for each class and each stop at which a change of its memory is wrong. `places`
-    are those of a run of `spec`; what owns nothing there is left out."""
+    """One attempt per class and stop from which its memory must not change. `places`: from an
+    unmodified run of `spec`; classes without memory there are omitted."""
     attempts: list[Attempt] = []
     beyond: list[OutOfReach] = []
     owned = _owned(spec, places)
@@ -80,8 +80,8 @@ def _moments(spec: RunSpec, places: Places) -> Iterator[tuple[int, str, Moment]]
 
 
 def _owned(spec: RunSpec, places: Places) -> set[str]:
-    """The classes that own something in the course of the run. A session that goes from Linux to
-    Linux is never seen, but it is there."""
+    """Classes that own memory at any stop of the run. Sessions between two Linux kernels are
+    assumed, as no stop shows them."""
     names = {place.owner for found in places.values() for place in found}
     owned = {name for name, one in CLASSES.items() if any(map(one.owns, names))}
     linuxes = [g for g in range(1, spec.generations + 1) if is_linux(spec.kernel_of(g))]
@@ -96,12 +96,12 @@ def _attempts(
     moment: Moment,
     owner_class: OwnerClass,
 ) -> Iterator[Attempt]:
-    """One at most: none where the class owns nothing."""
+    """At most one; none if the class owns nothing."""
     later = [p for p in places.get((generation + 1, "entry"), ()) if owner_class.owns(p.owner)]
     here = [p for p in places[generation, at] if owner_class.owns(p.owner)]
     by_name = bool(here)
     if not by_name and not owner_class.moves and moment in _LINUX:
-        here = later  # what Linux links to only on its way down lies where it will be found
+        here = later  # linked by Linux only on its way down
     if not here:
         return
     chance = random.Random(f"{spec.seed} {owner_class.name} {generation} {at}")
@@ -109,7 +109,7 @@ def _attempts(
     where: str | int = place.begin
     offset = chance.randrange(place.size)
     if by_name:
-        # Which number a block has depends on time where that is not counted; how many there are not.
+        # Without icount block numbers depend on timing, their count does not.
         where = place.owner if spec.counted else without_number(place.owner)
         offset += offset_of(places[generation, at], where, place)
     poke = Poke(generation, at, where, offset)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A run in which nothing is damaged, to learn what there is to damage."""
+"""Records the places to poke in an unmodified run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from khorig.run.poke.sights import Sights
 
 
 class Survey:
-    """A Judge (see khorig.run.judging.Judge) that decides as another does, and notes which memory
-    has an owner at each stop."""
+    """Wraps a Judge (khorig.run.judging.Judge) and records owned memory at each stop."""
 
     def __init__(self, judge: Judge) -> None:
         self.places: dict[tuple[int, str], Sequence[Place]] = {}  # by generation and stop

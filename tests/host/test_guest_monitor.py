@@ -10,8 +10,8 @@ import pytest
 from khorig.guest.event import GuestEvent
 from khorig.guest.khorig_run import KhorigRun
 from khorig.rules.finding import Verdict
-from khorig.run.firmware_monitor import FirmwareWords
-from khorig.run.guest_monitor import GuestWords
+from khorig.run.firmware_monitor import FirmwareMonitor
+from khorig.run.guest_monitor import GuestMonitor
 
 PASS, FAIL, PANIC, NO_MEMORY, USAGE = 33, 35, 37, 39, 41
 FIELDS: dict[str, dict[str, Any]] = {
@@ -26,8 +26,8 @@ def event(kind: str, **fields: Any) -> GuestEvent:
     return GuestEvent(kind, 2, 0, 0.0, {**FIELDS[kind], **fields})
 
 
-def words(expected_status: int = PASS) -> GuestWords:
-    return GuestWords(KhorigRun("x86_64", "q35", expected_status=expected_status))
+def words(expected_status: int = PASS) -> GuestMonitor:
+    return GuestMonitor(KhorigRun("x86_64", "q35", expected_status=expected_status))
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,7 @@ def test_a_word_is_a_finding_unless_the_run_has_to_end_so(kind: str, expected: i
 def test_a_mismatch_has_both_values_the_right_way_round() -> None:
     [finding] = words().on_event(event("mismatch"))
     assert finding.what == (
-        "page 0x0000000000001000: the guest found 0x0000000000000bad, "
-        "its ledger says 0x000000000000600d"
+        "page 0x0000000000001000: guest hash 0x0000000000000bad, " "ledger 0x000000000000600d"
     )
     assert (finding.where, finding.owner) == ("0x0000000000001000", "store 'a'")
 
@@ -111,9 +110,9 @@ def test_the_first_panic_of_a_linux_counts_with_its_place() -> None:
 def test_firmware_gives_up_before_a_kernel_is_there_or_not_at_all(
     text: str, verdict: Verdict | None
 ) -> None:
-    firmware = FirmwareWords(KhorigRun("x86_64", "q35", boot="uefi"))
+    firmware = FirmwareMonitor(KhorigRun("x86_64", "q35", boot="uefi"))
     assert [finding.verdict for finding in firmware.on_text(text)] == ([verdict] if verdict else [])
-    booted = FirmwareWords(KhorigRun("x86_64", "q35", boot="uefi"))
+    booted = FirmwareMonitor(KhorigRun("x86_64", "q35", boot="uefi"))
     booted.on_boot()
     assert booted.on_text(text) == []
-    assert FirmwareWords(KhorigRun("x86_64", "q35")).on_text(text) == []
+    assert FirmwareMonitor(KhorigRun("x86_64", "q35")).on_text(text) == []
