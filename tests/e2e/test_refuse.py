@@ -34,7 +34,7 @@ def test_refused_with_its_cause(rig: Rig, machine: str, name: str) -> None:
         expected_refusals={2: tampering.cause},
     )
     result.expect_pass()
-    assert untouched.compared, "the guest never stopped at 'refused'"
+    assert untouched.compared, "the guest did not stop at 'refused'"
     assert untouched.touched == [], "written outside scratch before the refusal"
     refused = result.events("refused")
     assert [event["cause"] for event in refused] == [tampering.cause]

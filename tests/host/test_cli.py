@@ -152,7 +152,7 @@ def test_a_failure_ends_with_1_and_a_rerun_line(cli: Rig) -> None:
     code, out, _ = _khorig(*_ONE, "--machine", "q35")
     assert code == 1
     assert "FAIL  x86_64/q35" in out and "status 35" in out
-    assert "rerun  scripts/khorig run --machine q35" in out
+    assert "rerun     scripts/khorig run --machine q35" in out
 
 
 def test_a_command_line_that_the_guest_refuses_ends_with_2(cli: Rig) -> None:

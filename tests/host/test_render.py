@@ -86,9 +86,9 @@ def test_a_failure_says_it_all_in_30_lines(verdict: Verdict) -> None:
     assert len(lines) < 30
     assert lines[0].startswith(f" {verdict.value} ")
     assert "generation 2 of 3 at entry" in lines[0]
-    assert "0x1000" in lines[1] and lines[1].startswith("  what")
+    assert "0x1000" in lines[1] and lines[1].startswith("  error")
     assert any("store 'a' page 4" in line for line in lines)
-    assert lines[-1] == "  rerun  scripts/khorig run --machine q35"
+    assert lines[-1] == "  rerun     scripts/khorig run --machine q35"
     assert all(char.isprintable() for line in lines for char in line)
 
 
@@ -166,7 +166,7 @@ def test_where_it_went_wrong(generation: int, place: str) -> None:
 
 def test_the_last_line_counts_every_verdict() -> None:
     assert summary_lines(_ALL, Path("/out/now"), 1.0)[0].startswith(
-        "6 runs: 1 passed, 3 failed, 1 skipped, 1 infra   1.0 s"
+        "6 runs: 1 passed, 3 failed, 1 skipped, 1 infrastructure error   1.0 s"
     )
 
 
@@ -235,8 +235,8 @@ def test_a_session_is_shown(kind: type[PlainRenderer] | type[LiveRenderer]) -> N
     renderer.end([_result(Verdict.PASS)], Path("/out/now"), 0.5)
     text = stream.getvalue()
     assert "hello ?[2J" in text
-    assert "sealed looked at" in text
-    assert "1 run: 1 passed, 0 failed, 0 skipped, 0 infra" in text
+    assert "sealed: checked in" in text
+    assert "1 run: 1 passed, 0 failed, 0 skipped, 0 infrastructure errors" in text
     assert "seed 0x5eed0001" in text
 
 

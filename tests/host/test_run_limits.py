@@ -47,13 +47,13 @@ def test_images_have_a_time_limit_of_their_own(rig: Rig) -> None:
     )
     assert [*recorded.glob("*.ram.zst*"), *Path(result.directory).glob("gen*")] == []
     left_out = [r for r in _records(recorded) if r["ev"] == "image"]
-    assert left_out[0]["file"] == "gen1.entry.ram.zst" and "may take" in left_out[0]["left_out"]
+    assert left_out[0]["file"] == "gen1.entry.ram.zst" and "time limit" in left_out[0]["left_out"]
 
 
 def test_endless_output_is_cut_off(rig: Rig) -> None:
     rig.limits = replace(rig.limits, console=1 << 14)
     script: Script = [["raw", ("x" * 1023 + "\n") * 20], ["sleep", 60]]
-    assert "bytes of output" in rig.run(script).cause
+    assert "bytes of console output" in rig.run(script).cause
 
 
 def test_slowness_is_not_the_guests_fault(rig: Rig) -> None:

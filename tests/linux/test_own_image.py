@@ -50,7 +50,7 @@ def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert (
-        "what   program: /none: errno 2, ENOENT" in done.stdout
+        "error     program: /none: errno 2, ENOENT" in done.stdout
         and "generation 3 of 3" in done.stdout
     )
 

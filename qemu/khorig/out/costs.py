@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a handover costs the guest, from its own phases."""
+"""Cost of a handover for the guest, from its phases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Sequence
 
 from khorig.run.result import Phase
 
-# Of one jump, in the order they happen: (phase, what people call it).
+# Phases of one jump, in order: (phase, printed name).
 JUMP_PHASES = (
     ("serialize", "serialize"),
     ("relocate", "quiesce+relocate"),
@@ -15,17 +15,17 @@ JUMP_PHASES = (
     ("restore", "restore"),
 )
 
-# What is paid for every page that is handed over.
+# Phases with a cost per page.
 PAGE_PHASES = (("preserve", "preserve"), ("take-back", "restore"))
 
 
 def jump_cost(phases: Sequence[Phase]) -> dict[str, int]:
-    """Instructions of each part of the most expensive jump; only parts that the run had."""
+    """Instructions of each part of the most expensive jump."""
     jumps: dict[int, dict[str, int]] = {}
     names = dict(JUMP_PHASES)
     for phase in phases:
         if phase.name in names:
-            # The old kernel's part counts for the jump into the generation after it.
+            # The old kernel's part belongs to the jump into the next generation.
             jump = phase.generation + (1 if phase.name == "serialize" else 0)
             parts = jumps.setdefault(jump, {})
             parts[phase.name] = parts.get(phase.name, 0) + phase.instructions
@@ -37,12 +37,12 @@ def jump_cost(phases: Sequence[Phase]) -> dict[str, int]:
 
 
 def start_cost(phases: Sequence[Phase]) -> dict[str, int]:
-    """Instructions before the first kernel: of the firmware and of the loader, if there were any."""
+    """Instructions before the first kernel: firmware and loader, if any."""
     return {phase.name: phase.instructions for phase in phases if phase.generation == 0}
 
 
 def cost_per_page(phases: Sequence[Phase], name: str) -> float | None:
-    """Instructions a page in all phases of that name, or None when there was none."""
+    """Instructions per page over all phases of that name, None if there are none."""
     chosen = [phase for phase in phases if phase.name == name and phase.pages]
     pages = sum(phase.pages for phase in chosen)
     return sum(phase.instructions for phase in chosen) / pages if pages else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A difference for scripts."""
+"""A difference as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from khorig.rules.page_classes import area_of
 
 
 def difference_document(difference: Difference, runs: int) -> dict[str, Any]:
-    """What `khorig diff --json` prints. Addresses are strings, ranges [begin, size]."""
+    """Output of `khorig diff --json`. Addresses are strings, ranges [begin, size]."""
     lost = difference.lost
     found = difference.runs(lost)
     pages = difference.pages

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A difference in lines for people."""
+"""A difference as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OWNERS = 8
 
 
 def difference_lines(difference: Difference, runs: int) -> Iterator[str]:
-    """All that is printed, the verdict first; `runs` is how many runs of bytes are shown."""
+    """All lines, the verdict first; `runs` limits the byte ranges shown."""
     yield _verdict(difference)
     yield _dump_line("a", difference.a)
     yield _dump_line("b", difference.b)
@@ -40,24 +40,24 @@ def difference_lines(difference: Difference, runs: int) -> Iterator[str]:
 
 def _verdict(difference: Difference) -> str:
     if difference.same:
-        return "same: not a byte differs"
+        return "identical"
     lost, missing = difference.lost, difference.missing
     if len(lost) and len(missing):
         return (
             f"LOST  {_broken(difference)}: {_count(len(lost), 'page')} changed that must not, "
-            f"{_count(len(missing), 'other')} cannot be compared"
+            f"{len(missing)} more cannot be compared"
         )
     if len(missing):
-        return f"differ: {_count(len(missing), 'page')} that must stay cannot be compared"
+        return f"different: {_count(len(missing), 'page')} that must not change cannot be compared"
     if len(lost):
         return f"LOST  {_broken(difference)}: {_count(len(lost), 'page')} changed that must not"
     if any(change.must_stay for change in difference.changes):
-        return "differ, but nothing that must stay has changed"
-    return "differ"
+        return "different, all changes allowed"
+    return "different"
 
 
 def _broken(difference: Difference) -> str:
-    """The rules that do not hold."""
+    """The violated rules."""
     return ", ".join(c.rule for c in difference.changes if c.rule and len(c.frames))
 
 
@@ -73,16 +73,16 @@ def _dump_line(name: str, dump: Dump) -> str:
 
 def _handover_lines(difference: Difference) -> Iterator[str]:
     if difference.root is None:
-        yield " no handover in either: nothing tells what must stay"
+        yield " no handover in either: no page is known to be preserved"
     elif difference.other_root is not None:
         yield (
             f" handover at {difference.root:#x} in a, another at {difference.other_root:#x} in b: "
-            "its owners may have changed what they keep"
+            "preserved pages may have changed"
         )
     elif difference.by == "b":
-        yield f" handover at {difference.root:#x} in b, none in a: nothing had to stay"
+        yield f" handover at {difference.root:#x} in b, none in a: every page may change"
     elif difference.root >> difference.page_shift in difference.missing:
-        yield f" handover at {difference.root:#x} in a; b has not that page"
+        yield f" handover at {difference.root:#x} in a; page missing in b"
     else:
         yield f" handover at {difference.root:#x}, the same in both"
     for note in difference.notes:
@@ -93,12 +93,14 @@ def _class_line(change: ClassChange) -> str:
     total = "" if change.total is None else str(change.total)
     line = f" {change.kind.value:<10} {total:>9}  {len(change.frames):>9}"
     if change.must_stay:
-        return line + ("   must stay: CHANGED" if len(change.frames) else "   must stay")
+        return line + (
+            "   must not change: CHANGED" if len(change.frames) else "   must not change"
+        )
     return line + ("   may change" if len(change.frames) else "")
 
 
 def _lost_lines(difference: Difference, runs: int) -> Iterator[str]:
-    """The pages that matter, or any when none does more than others."""
+    """The lost pages; if no class must stay, preserved or all changed pages."""
     frames = difference.lost
     preserved = next(
         (c.frames for c in difference.changes if c.kind is PageClass.PRESERVED), frames
@@ -119,7 +121,7 @@ def _lost_lines(difference: Difference, runs: int) -> Iterator[str]:
     areas = area_of(frames, difference.page_shift)
     yield ""
     yield (
-        f" {_count(len(frames), 'page')} in {_count(len(areas), 'place')}; "
+        f" {_count(len(frames), 'page')} in {_count(len(areas), 'range')}; "
         f"{_count(sum(run.changed for run in found), 'byte')} in {_count(len(found), 'run')}"
     )
     for run in found[:runs]:

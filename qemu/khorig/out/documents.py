@@ -12,12 +12,12 @@ from khorig.run.result import RunResult
 
 
 def results_document(results: Sequence[RunResult]) -> str:
-    """results.json: what a script wants to know of a session."""
+    """results.json: all runs of a session."""
     return _json({"runs": [_run(result) for result in results]})
 
 
 def verdict_document(result: RunResult) -> str:
-    """verdict.json: all that is known of one run."""
+    """verdict.json: everything about one run."""
     findings = [{**dataclasses.asdict(f), "verdict": f.verdict.value} for f in result.findings]
     return _json(
         {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""JUnit's XML, as CI systems read it."""
+"""JUnit XML for CI systems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from khorig.out.text import result_lines
 from khorig.rules.finding import Verdict
 from khorig.run.result import RunResult
 
-# XML 1.0 has no way to write these characters, and guests print anything.
+# Characters that XML 1.0 cannot represent; guest output may contain them.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _ELEMENTS = {
@@ -24,7 +24,7 @@ _ELEMENTS = {
 
 
 def junit_document(results: Sequence[RunResult]) -> str:
-    """junit.xml: one case a run."""
+    """junit.xml: one test case per run."""
     elements = [_ELEMENTS.get(result.verdict, "") for result in results]
     suite = ET.Element(
         "testsuite",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""KTAP version 1, as kernel people's tools read it."""
+"""KTAP version 1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DIRECTIVES = {
 
 
 def ktap_document(results: Sequence[RunResult]) -> str:
-    """results.ktap: one test point a run, what is known about it before it."""
+    """results.ktap: one test point per run, preceded by its diagnostics."""
     lines = ["KTAP version 1", f"1..{len(results)}"]
     for number, result in enumerate(results, 1):
         lines += ["# " + line.strip() for line in result_lines(result)]

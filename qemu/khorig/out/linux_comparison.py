@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Linux's own handover test and khorig's, side by side."""
+"""Compares Linux's own handover test with khorig's."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ _NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run over one handover. It begins with the start of QEMU, the jump with the first
-    kernel's last word; both end with the second kernel's last word, when it has checked what it
-    got."""
+    """Cost of one run with one handover, from the start of QEMU (the jump: from the first kernel's
+    last event) to the second kernel's last event, when it has verified its state."""
 
     wall_s: float
     jump_s: float  # wall
-    instructions: int  # virtual time less the time that the guest was idle; 0 when not counted
+    instructions: int  # virtual time without idle time; 0 without icount
     jump_instructions: int
 
 
 def cost_of(result: RunResult) -> Cost:
-    """Reads what a run has left. Raises ValueError when it did not come to its end, OSError."""
+    """Reads the journal of a run. Raises ValueError if the run is incomplete, OSError."""
     seen: dict[tuple[str, int], tuple[float, Mapping[str, Any]]] = {}
     for line in (Path(result.directory) / "events.jsonl").read_text().splitlines():
         record: dict[str, Any] = json.loads(line)
@@ -39,7 +38,7 @@ def cost_of(result: RunResult) -> Cost:
         done_s, done = seen["done", 2]
     except KeyError as error:
         raise ValueError(f"the run has no event {error}") from error
-    # A kernel's idle time begins with its boot.
+    # A kernel's idle time starts at its boot.
     idle = {event["ev"]: event.get("idle_ms", 0) * _NS_PER_MS for event in (jump, done)}
     after = done["t"] - jump["t"] - idle["done"]
     before = jump["t"] - idle["jump"]
@@ -70,8 +69,8 @@ def render_comparison(
     timed: Sequence[Sequence[Cost]],
     counted: Sequence[Sequence[Cost]],
 ) -> list[str]:
-    """A table with medians and ratios. `timed` and `counted` have the runs of Linux, called `name`,
-    and then those of khorig."""
+    """A table with medians and ratios. `timed` and `counted` have the runs of Linux, labelled
+    `name`, then those of khorig."""
     lines = [f"{where}: one handover, median of {len(timed[0])} timed, {len(counted[0])} counted"]
     lines.append(f"{'':<32}{name:>12}{'khorig':>12}{'ratio':>9}")
     for row in _ROWS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every kernel handing over to every kernel."""
+"""Matrix of all pairs of kernels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _WIDTH = 12
 
 
 def render_table(results: Sequence[RunResult]) -> str:
-    """One table for each machine: rows hand over to columns."""
+    """One table per machine: rows hand over to columns."""
     lines: list[str] = []
     machines = dict.fromkeys((r.spec.arch, r.spec.machine) for r in results)
     for arch, machine in machines:
-        lines += ["", f"{arch} ({machine}): row hands over to column"]
+        lines += ["", f"{arch} ({machine}): from row to column"]
         lines.append(" " * _WIDTH + "".join(f"{name:>{_WIDTH}}" for name in KERNELS))
         for first in KERNELS:
             cells = [

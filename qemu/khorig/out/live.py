@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A terminal with somebody before it."""
+"""Output for a terminal."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _STYLES = {
     "INFRA": "bold magenta",
 }
 _REFRESH_S = 0.1
-_LABEL = 9  # columns
+_LABEL = 12  # columns
 
 
 class LiveRenderer:
-    """Results as they come, and below them what every running machine is doing just now."""
+    """Results, and below them the state of every running machine."""
 
     def __init__(self, stream: TextIO, verbose: bool = False) -> None:
         """`verbose` shows the guests' consoles as they come."""

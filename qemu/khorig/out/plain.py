@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Lines for pipes, logs and CI."""
+"""Output for pipes, logs and CI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from khorig.run.result import RunResult
 
 
 class PlainRenderer:
-    """One block a run, and a line that names what is running after each long silence."""
+    """One block per run, and the running ones after each long silence."""
 
     def __init__(self, stream: TextIO, verbose: bool = False, silence_s: float = 10.0) -> None:
         """`verbose` shows the guests' consoles as they come."""
@@ -23,7 +23,7 @@ class PlainRenderer:
         self._total = 0
         self._done = 0
         self._spoke_s = time.monotonic()
-        self._running: dict[str, float] = {}  # label, and when it was first heard of
+        self._running: dict[str, float] = {}  # label, start time
 
     def begin(self, specs: Sequence[RunSpec]) -> None:
         self._total = len(specs)
@@ -35,30 +35,30 @@ class PlainRenderer:
         else:
             self._running.setdefault(label, time.monotonic())
         if self._verbose and (text := verbose_text(record)) is not None:
-            self._say(f"{machine_label(spec):<16}{text}")
+            self._print(f"{machine_label(spec):<16}{text}")
 
     def tick(self) -> None:
         now = time.monotonic()
         if self._running and now - self._spoke_s >= self._silence_s:
             running = ", ".join(f"{label} {now - at:.0f} s" for label, at in self._running.items())
-            self._say(f" {self._done}/{self._total} done  running: {running}")
+            self._print(f" {self._done}/{self._total} done  running: {running}")
 
     def result(self, result: RunResult) -> None:
         self._done += 1
         for line in result_lines(result):
-            self._say(line)
+            self._print(line)
 
     def end(self, results: Sequence[RunResult], folder: Path, wall_s: float) -> None:
         for line in summary_lines(results, folder, wall_s):
-            self._say(line)
+            self._print(line)
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self._spoke_s = time.monotonic()
         print(line, file=self._stream, flush=True)
 
 
 def verbose_text(record: Mapping[str, Any]) -> str | None:
-    """What --verbose shows of a line of the journal, or None."""
+    """A journal record as shown by --verbose, or None."""
     kind = record["ev"]
     if kind == "console":
         text = str(record["text"])
@@ -68,7 +68,7 @@ def verbose_text(record: Mapping[str, Any]) -> str | None:
             f"{name}={value}" for name, value in event.items() if name not in ("ev", "gen", "t")
         )
     elif kind == "stop":
-        text = f"[host] {record['at']} looked at for {record['host_ms']} ms"
+        text = f"[host] {record['at']}: checked in {record['host_ms']} ms"
     elif kind == "hook":
         text = "[host] " + "; ".join(map(str, record["lines"]))
     else:

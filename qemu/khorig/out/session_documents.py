@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The documents that every session leaves."""
+"""The documents of a session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Sequence
 from khorig.run.artifacts import write_whole
 from khorig.run.result import RunResult
 
-# What makes documents is imported when there are some to be made: QEMU starts before.
+# Imported on demand, so that QEMU starts earlier.
 
 
 class SessionDocuments:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What damage was found, for people and for scripts."""
+"""Results of `khorig teeth` as text and JSON."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _HEARTBEAT_S = 10.0
 
 
 def chain_label(spec: RunSpec) -> str:
-    """ "khorig" for a run of khorig alone, else which kernels in a row."""
+    """ "khorig" for a run of khorig alone, else the kernels of the chain."""
     return spec.what if isinstance(spec, ChainRun) else KHORIG
 
 
 class TeethRenderer:
-    """Progress, and a block for each change that was not found (see khorig.run.outputs.Renderer)."""
+    """Progress, and a block for each change not caught (see khorig.run.outputs.Renderer)."""
 
     def __init__(self, stream: TextIO, teeth: Teeth, verbose: bool = False) -> None:
-        """`verbose` shows what was found, too."""
+        """`verbose` shows caught changes, too."""
         self._stream = stream
         self._teeth = teeth
         self._verbose = verbose
@@ -79,13 +79,14 @@ def bite_lines(bite: Bite) -> list[str]:
     head += f"{attempt.owner_class}  {attempt.poke}"
     if bite.is_tooth:
         return [head]
-    lines = [head, *(f"  poked  {poked.line}" for poked in result.poked)]
-    lines += [f"  wrong  {attempt.why}", f"  said   {_said(result)}"]
-    lines += [f"  wanted {owner_of(attempt, result)} at {' or '.join(_pages(bite)) or 'any page'}"]
-    return [*lines, f"  rerun  {result.rerun}"]
+    lines = [head, *(f"  poked     {poked.line}" for poked in result.poked)]
+    lines += [f"  why       {attempt.why}", f"  found     {_found(result)}"]
+    pages = " or ".join(_pages(bite)) or "any page"
+    lines += [f"  expected  {owner_of(attempt, result)} at {pages}"]
+    return [*lines, f"  rerun     {result.rerun}"]
 
 
-def _said(result: RunResult) -> str:
+def _found(result: RunResult) -> str:
     if not result.findings:
         return result.verdict.value
     first = result.findings[0]
@@ -98,13 +99,13 @@ def _pages(bite: Bite) -> list[str]:
 
 
 def score_lines(teeth: Teeth) -> Iterator[str]:
-    """The score of each chain, and what no attempt was made at."""
+    """The score of each chain, and the changes not tried."""
     for plan in teeth.plans:
         found = sum(bite.is_tooth for bite in teeth.bites_of(plan))
         label = f"{chain_label(plan.spec):<27} {machine_label(plan.spec)}"
-        yield f"teeth {found} of {len(plan.attempts):<3} {label}"
+        yield f"caught {found} of {len(plan.attempts):<3} {label}"
         for (generation, stop, why), names in _out_of_reach(plan).items():
-            yield f"  out of reach  {generation}:{stop}  {', '.join(names)}: {why}"
+            yield f"  not covered  {generation}:{stop}  {', '.join(names)}: {why}"
 
 
 def _out_of_reach(plan: Plan) -> dict[tuple[int, str, str], list[str]]:
@@ -116,7 +117,7 @@ def _out_of_reach(plan: Plan) -> dict[tuple[int, str, str], list[str]]:
 
 
 def teeth_document(teeth: Teeth) -> str:
-    """All of it as JSON."""
+    """All results as JSON."""
     chains = [
         {
             "chain": chain_label(plan.spec).split("+"),

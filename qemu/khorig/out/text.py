@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A result in lines for people."""
+"""A result as text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from khorig.run.result import RunResult
 
 _EVIDENCE_LINES = 10
 _LOG_LINES = 6
-_WIDTH = 160
+_WIDTH = 400  # characters of a value
 
 
 def machine_label(spec: RunSpec) -> str:
-    """ "x86_64/q35", with the way it starts and the memory when they are not the default."""
+    """ "x86_64/q35", with boot method and memory if not the default."""
     label = f"{spec.arch}/{spec.machine}"
     if spec.boot != RunSpec.boot:
         label += f" {spec.boot}"
@@ -27,13 +27,13 @@ def machine_label(spec: RunSpec) -> str:
 
 
 def scenario_label(spec: RunSpec) -> str:
-    """ "handover", with what is done to it on purpose: defect, tampering, pokes."""
+    """ "handover", with injected fault, tampering and pokes."""
     done = [*spec.defects, *(f"poke {poke}" for poke in spec.pokes)]
     return f"{spec.what}[{','.join(done)}]" if done else spec.what
 
 
 def size(count: int) -> str:
-    """Bytes for people: "64.0 MiB", "6 GiB"."""
+    """Bytes with a unit: "64.5 MiB", "6 GiB"."""
     for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if count >= 1 << shift:
             number = f"{count / (1 << shift):.1f}".removesuffix(".0")
@@ -42,7 +42,7 @@ def size(count: int) -> str:
 
 
 def result_lines(result: RunResult) -> list[str]:
-    """The whole of what is printed about a run; the first line starts with the verdict."""
+    """All lines about a run; the first starts with the verdict."""
     head = f" {result.verdict.value:<5} {machine_label(result.spec):<15} "
     head += f"{scenario_label(result.spec):<10} "
     if result.verdict is Verdict.PASS:
@@ -53,7 +53,7 @@ def result_lines(result: RunResult) -> list[str]:
 
 
 def summary_lines(results: Sequence[RunResult], folder: Path, wall_s: float) -> list[str]:
-    """What ends a session."""
+    """The last lines of a session."""
     counts = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}
     failed = counts[Verdict.FAIL] + counts[Verdict.CRASH] + counts[Verdict.HANG]
     seeds = ", ".join(dict.fromkeys(f"{r.spec.seed:#x}" for r in results))
@@ -62,7 +62,8 @@ def summary_lines(results: Sequence[RunResult], folder: Path, wall_s: float) -> 
     )
     return [
         f"{_plural(len(results), 'run')}: {counts[Verdict.PASS]} passed, {failed} failed, "
-        f"{counts[Verdict.SKIP]} skipped, {counts[Verdict.INFRA]} infra   {wall_s:.1f} s"
+        f"{counts[Verdict.SKIP]} skipped, {_plural(counts[Verdict.INFRA], 'infrastructure error')}"
+        f"   {wall_s:.1f} s"
         f"   seed {seeds}",
         f"results  {relative(folder)}/results.json  junit.xml  results.ktap",
         *report,
@@ -70,7 +71,7 @@ def summary_lines(results: Sequence[RunResult], folder: Path, wall_s: float) -> 
 
 
 def relative(path: Path) -> str:
-    """As people would type it from where they are."""
+    """Relative to the current directory, if below it."""
     try:
         return os.fspath(path.relative_to(Path.cwd()))
     except ValueError:
@@ -89,7 +90,7 @@ def _proven(result: RunResult) -> str:
 
 def _cost_lines(result: RunResult) -> list[str]:
     lines = []
-    phases = result.phases if result.spec.counted else ()  # else it is time, and the host's
+    phases = result.phases if result.spec.counted else ()  # else the phases are wall time
     if parts := jump_cost(phases):
         split = ", ".join(f"{label} {_instructions(cost)}" for label, cost in parts.items())
         lines.append(f"jump {_instructions(sum(parts.values()))} instructions: {split}")
@@ -107,7 +108,7 @@ def _cost_lines(result: RunResult) -> list[str]:
 
 
 def coverage_line(result: RunResult) -> str:
-    """How much was compared across the jumps."""
+    """Pages compared across the jumps."""
     coverages = result.statistics.jumps
     jumps = sum(coverage.jumps for coverage in coverages)
     least, most = (pick(coverage.pages for coverage in coverages) for pick in (min, max))
@@ -141,23 +142,23 @@ def _place(result: RunResult) -> str:
 
 def _failure_lines(result: RunResult) -> list[str]:
     finding = result.findings[0]
-    lines = [_line("what", finding.what)]
+    lines = [_line("error", finding.what)]
     if finding.where:
         lines.append(_line("where", finding.where))
     if finding.owner:
         lines.append(_line("owner", finding.owner))
     lines += _block("poked", [poked.line for poked in result.poked])
-    proof = [line for line in finding.evidence if line not in finding.what]
-    lines += _block("proof", proof[:_EVIDENCE_LINES])
-    lines += _block("also", _others(result.findings[1:]))
+    evidence = [line for line in finding.evidence if line not in finding.what]
+    lines += _block("evidence", evidence[:_EVIDENCE_LINES])
+    lines += _block("more", _others(result.findings[1:]))
     if finding.verdict is not Verdict.INFRA:
         lines += _block("log", [line for line in result.console_tail if line][-_LOG_LINES:])
     if result.recorded:
-        lines.append(_line("again", result.recorded))
+        lines.append(_line("repeat", result.recorded))
     if result.directory:
         lines.append(_line("files", relative(Path(result.directory))))
     if result.rerun:
-        lines.append(f"  rerun  {result.rerun}")
+        lines.append(f"  {'rerun':<9} {result.rerun}")
     return lines
 
 
@@ -178,6 +179,7 @@ def _printable(text: str) -> str:
 
 
 def _line(label: str, text: str) -> str:
-    # What the guest prints must not steer the terminal.
+    # Guest output must not control the terminal.
     clean = "".join(char if char.isprintable() else "?" for char in text)
-    return f"  {label:<6} {clean[:_WIDTH]}"
+    shown = clean if len(clean) <= _WIDTH else clean[:_WIDTH] + "..."
+    return f"  {label:<9} {shown}"

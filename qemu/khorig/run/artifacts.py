@@ -49,6 +49,6 @@ def new_folder(parent: Path, name: str) -> Path:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replaces a file at once, so that nobody ever reads half of it. Raises OSError."""
+    """Replaces a file atomically. Raises OSError."""
     with partial_file(path) as partial:
         partial.write_text(text, encoding="utf-8")

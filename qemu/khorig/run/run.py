@@ -197,7 +197,7 @@ class Run:
             self._emit("exit", status=happening.status)
 
     def _handle(self, vm: Vm, happening: Happening) -> bool:
-        """Takes in one happening. True when the run is to be ended."""
+        """Processes one event. Returns whether to end the run."""
         findings: list[Finding] = []
         if isinstance(happening, ConsoleLine):
             self._monitor.on_text(happening.text)
@@ -214,7 +214,7 @@ class Run:
             except EventFieldError as error:
                 findings = [self._finding(rules.WELL_FORMED, str(error))]
         if vm.serial.total_bytes > self._limits.console:
-            what = f"more than {self._limits.console} bytes of output"
+            what = f"more than {self._limits.console} bytes of console output"
             findings.append(self._finding(rules.WELL_FORMED, what))
         self._add(*findings)
         return bool(findings)

@@ -109,7 +109,7 @@ class StopImages:
                 vm.ram_file, self._directory / name, description, lambda: self._check(until_s)
             )
         except TimeoutError:
-            record["left_out"] = f"images of one run may take {self._limit_s:g} s"
+            record["left_out"] = f"time limit of {self._limit_s:g} s for the images of a run"
         finally:
             self._left_s -= time.monotonic() - began_s
         return record

@@ -90,7 +90,7 @@ def test_a_session_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_where_nothing_ran_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InfraError, match="nothing ran"):
+    with pytest.raises(InfraError, match="not a session or run"):
         write_report(tmp_path)
     (tmp_path / "results.json").write_text('{"runs": 3}')
     with pytest.raises(InfraError, match="cannot read"):

@@ -103,10 +103,10 @@ def test_what_was_missed_is_told_with_place_reason_and_command() -> None:
 
 def test_the_score_is_of_what_was_tried() -> None:
     score, beyond = score_lines(teeth(bite_of(ATTEMPT, result(Verdict.FAIL, RIGHT))))
-    assert score.startswith("teeth 1 of 1 ") and "khorig" in score and "x86_64/q35" in score
-    assert beyond == "  out of reach  1:sealed  root, node: no stop"
+    assert score.startswith("caught 1 of 1 ") and "khorig" in score and "x86_64/q35" in score
+    assert beyond == "  not covered  1:sealed  root, node: no stop"
     score, _ = score_lines(teeth(bite_of(ATTEMPT, result(Verdict.PASS))))
-    assert score.startswith("teeth 0 of 1 ")
+    assert score.startswith("caught 0 of 1 ")
 
 
 def test_json_has_every_attempt() -> None:

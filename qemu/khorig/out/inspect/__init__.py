@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `inspect` prints."""
+"""Output of `khorig inspect`."""

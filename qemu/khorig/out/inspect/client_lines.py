@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each client in lines for people."""
+"""Clients as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST = 16  # of one kind
 
 
 def client_lines(snapshot: Snapshot) -> list[str]:
-    """One or more lines for every subnode of the root, those that are not known included."""
+    """One or more lines for every subnode of the root, including unknown ones."""
     lines = []
     for node in snapshot.handover.root.tree.children:
         path = f"/{node.name}"
@@ -26,13 +26,13 @@ def client_lines(snapshot: Snapshot) -> list[str]:
 
 
 def _unknown(snapshot: Snapshot, path: str) -> str:
-    """What can be said of state that cannot be read."""
+    """Line for a client that is unknown or unreadable."""
     if fragment := snapshot.handover.fragment(path):
         kind = f"compatible {fragment.compatible!r}" if fragment.compatible else "no compatible"
-        return f"not known: device tree of {fragment.size} bytes, {kind}, at {fragment.address:#x}"
+        return f"unknown client: FDT of {fragment.size} bytes, {kind}, at {fragment.address:#x}"
     if link := snapshot.handover.blob(path):
-        return f"not known: {link.blob.size} bytes at {link.blob.begin:#x}"
-    return "cannot be read; `khorig check` says why"
+        return f"unknown client: {link.blob.size} bytes at {link.blob.begin:#x}"
+    return "unreadable, see `khorig check`"
 
 
 def _metadata(snapshot: Snapshot) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _khorig(snapshot: Snapshot) -> Iterator[str]:
         yield f"archive {clients.archive}, {size(clients.archive.size)}"
     if clients.log:
         text = clients.log.text
-        yield f"log ring {text}, {size(clients.log.written)} written in all"
+        yield f"log ring {text}, {size(clients.log.written)} written in total"
     for store in list(clients.stores.values())[:_MOST]:
         vmalloc = store.vmalloc
         blocks = f"{len(vmalloc.blocks)} blocks of order {vmalloc.order}"
@@ -85,9 +85,9 @@ def _file(file: LuoFile) -> str:
 def _kho_test(snapshot: Snapshot) -> Iterator[str]:
     test = snapshot.linux.kho_test
     if test:
-        same = "as it should be" if test.adds_up else "wrong"
+        state = "ok" if test.adds_up else "WRONG"
         pages = size(test.folios.page_count << snapshot.geometry.page_shift)
-        yield f"{len(test.folios)} folios, {pages}, sum {test.found:#010x} {same}"
+        yield f"{len(test.folios)} folios, {pages}, checksum {test.found:#010x} {state}"
 
 
 _KNOWN: Mapping[str, Callable[[Snapshot], Iterator[str]]] = {

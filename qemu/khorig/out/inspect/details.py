@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `khorig inspect` shows when it is asked: tree, blocks, owners, device trees."""
+"""Options of `khorig inspect`: tree, blocks, owners, device trees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_BYTES = 64  # of a property
 
 
 def tree_lines(snapshot: Snapshot) -> Iterator[str]:
-    """The fragments and blobs below the root, as they hang together."""
+    """The tree of fragments and blobs."""
     handover = snapshot.handover
     entries: list[tuple[str, str]] = []
     for fragment in handover.fragments:
@@ -49,7 +49,7 @@ def page_lines(snapshot: Snapshot) -> Iterator[str]:
 
 
 def pages_by_owner(snapshot: Snapshot) -> list[tuple[str, int, int]]:
-    """(owner, pages, address of the first page), those with most pages first."""
+    """(owner, pages, address of the first page), most pages first."""
     shift = snapshot.geometry.page_shift
     found = [
         (name, pages, first << shift) for name, pages, first in snapshot.owners.pages_by_owner()
@@ -58,7 +58,7 @@ def pages_by_owner(snapshot: Snapshot) -> list[tuple[str, int, int]]:
 
 
 def owner_lines(snapshot: Snapshot) -> Iterator[str]:
-    """How much belongs to whom."""
+    """Memory per owner."""
     shift = snapshot.geometry.page_shift
     for owner, pages, first in pages_by_owner(snapshot):
         noun = "pages" if pages != 1 else "page "
@@ -66,14 +66,14 @@ def owner_lines(snapshot: Snapshot) -> Iterator[str]:
 
 
 def dts_lines(snapshot: Snapshot) -> Iterator[str]:
-    """Every fragment as source of a device tree, with 64-bit values as the CPU has them."""
+    """Every fragment as device tree source, 64-bit values in CPU byte order."""
     for fragment in snapshot.handover.fragments:
         yield f"// {fragment.path or 'root'} at {fragment.address:#x}, {fragment.size} bytes"
         yield from node_lines(fragment.tree, 0)
 
 
 def node_lines(tree: FdtNode, depth: int) -> Iterator[str]:
-    """A node and all below it. Without recursion: a tree may be as deep as its page allows."""
+    """A node and its subtree. Not recursive: the depth is limited only by the page size."""
     pending: list[tuple[FdtNode | None, int]] = [(tree, depth)]
     while pending:
         node, level = pending.pop()

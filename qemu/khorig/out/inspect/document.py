@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A snapshot for scripts. Addresses and 64-bit values are strings of hexadecimal digits."""
+"""A snapshot as JSON. Addresses and 64-bit values are hexadecimal strings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA = 1
 
 
 def inspection_document(snapshot: Snapshot, pages: bool) -> dict[str, Any]:
-    """Everything that `khorig inspect` knows; `pages` adds every preserved block."""
+    """All output of `khorig inspect`; `pages` adds every preserved block."""
     handover, dump = snapshot.handover, snapshot.dump
     document: dict[str, Any] = {
         "schema": SCHEMA,
@@ -59,7 +59,7 @@ def inspection_document(snapshot: Snapshot, pages: bool) -> dict[str, Any]:
 
 
 def candidate_document(candidate: Candidate) -> dict[str, Any]:
-    """A root that was looked at."""
+    """A candidate root."""
     return {
         "root": hex(candidate.address),
         "how": list(candidate.how),
@@ -69,7 +69,7 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
-    """A rule and what came of it."""
+    """A rule and its outcome."""
     return {
         "id": outcome.rule.id,
         "title": outcome.rule.title,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can be said of a root whose version is not known."""
+"""Shows a root of unknown version."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _LARGEST = 1 << 16  # a page of 64 KiB
 
 
 def foreign_lines(memory: PhysicalMemory, address: int, dts: bool) -> Iterator[str]:
-    """The names in the root and where they seem to point; with `dts` all of it. Nothing when it is
-    no device tree."""
+    """Property names of the root and probable addresses; with `dts` its source. Nothing if it is
+    not an FDT."""
     try:
         tree = parse_fdt(read_fdt(memory, address, _LARGEST), address)
     except DecodeError:
@@ -24,10 +24,10 @@ def foreign_lines(memory: PhysicalMemory, address: int, dts: bool) -> Iterator[s
     if dts:
         yield from node_lines(tree, 0)
         return
-    yield f"a device tree that calls itself {string_property(tree, 'compatible')!r}"
+    yield f"device tree with compatible {string_property(tree, 'compatible')!r}"
     for node in (tree, *tree.children):
         for name, place in _addresses(memory, node):
-            yield f"{node.name or '/'}: '{name}' may be the address {place:#x}"
+            yield f"{node.name or '/'}: '{name}' is probably address {place:#x}"
 
 
 def _addresses(memory: PhysicalMemory, node: FdtNode) -> Iterator[tuple[str, int]]:

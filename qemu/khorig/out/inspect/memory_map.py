@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Memory as a picture of letters."""
+"""Memory map as text."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _COLUMNS = 64
 _ROWS = 16  # of one range at most
 _MAX_RANGES = 8
 
-# Letter, style and meaning, each drawn over those before it.
+# Letter, style and meaning; later ones are drawn over earlier ones.
 _CLASSES = (
     (".", "dim", "not preserved"),
     ("s", "cyan", "scratch"),
-    ("-", "green", "preserved in part"),
+    ("-", "green", "partly preserved"),
     ("#", "bold green", "preserved"),
     ("f", "yellow", "fragment"),
     ("t", "magenta", "tracker"),
@@ -35,14 +35,14 @@ _Cells = npt.NDArray[np.uint8]
 
 
 def memory_map(snapshot: Snapshot) -> list[Text]:
-    """The ranges of RAM in lines of cells, each cell so many pages that the picture is small."""
+    """RAM ranges as rows of cells; a cell is a power of two pages."""
     lines = []
     drawn: set[int] = set()
     for ram in snapshot.memory.ranges[:_MAX_RANGES]:
         unit = _unit(ram, snapshot.geometry.page_size)
         cells = _cells(snapshot, ram, unit)
         drawn.update(cells.tolist())
-        lines.append(Text(f"{ram}  {size(ram.size)}, {size(unit)} a cell"))
+        lines.append(Text(f"{ram}  {size(ram.size)}, {size(unit)} per cell"))
         lines += _rows(cells, ram.begin, unit)
     legend = Text()
     for kind in sorted(drawn):
@@ -53,7 +53,7 @@ def memory_map(snapshot: Snapshot) -> list[Text]:
 
 
 def _unit(ram: PhysRange, page: int) -> int:
-    """Bytes of a cell: a power of two pages."""
+    """Bytes per cell: a power of two pages."""
     cells = _COLUMNS * _ROWS
     pages = max(1, -(-ram.size // (page * cells)))
     return page << math.ceil(math.log2(pages))
@@ -88,8 +88,7 @@ def _cells(snapshot: Snapshot, ram: PhysRange, unit: int) -> _Cells:
 def _pages_in_cells(
     snapshot: Snapshot, ram: PhysRange, unit: int, count: int
 ) -> npt.NDArray[np.int64]:
-    """How many preserved pages each cell has. A run of pages adds to the cells of its two ends, and
-    whole cells in between."""
+    """Preserved pages per cell, from the intervals of owners without expanding them."""
     shift = snapshot.geometry.page_shift
     if not len(snapshot.owners.begins):
         return np.zeros(count, dtype=np.int64)

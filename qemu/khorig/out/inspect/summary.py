@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What there is, in lines for people."""
+"""Summary of a snapshot as text."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from khorig.out.inspect.client_lines import client_lines
 from khorig.out.text import size
 
 _LABEL = 12  # columns
-_MOST = 6  # of what may be many
+_MOST = 6  # list entries
 
 
 def labelled(label: str, lines: list[str]) -> Iterator[str]:
-    """Lines behind a label that stands on the first of them."""
+    """Lines with a label before the first."""
     for number, line in enumerate(lines):
         yield f"{label if number == 0 else '':<{_LABEL}}{line}".rstrip()
 
 
 def dump_lines(dump: Dump, arch: str | None) -> Iterator[str]:
-    """Where the memory comes from."""
+    """The dump and its RAM."""
     yield from labelled("dump", [f"{dump.path.name}: {dump.format}"])
-    machine = ", ".join(part for part in (arch or "architecture not known", dump.machine) if part)
+    machine = ", ".join(part for part in (arch or "unknown architecture", dump.machine) if part)
     yield from labelled("machine", [machine])
     if dump.release:
         yield from labelled("kernel", [dump.release])
     ranges = dump.memory.ranges
     total = sum(r.size for r in ranges)
     known = sum(r.size for r in dump.memory.data())
-    lines = [f"{size(total)}, {size(known)} of it not empty"]
+    lines = [f"{size(total)}, {size(known)} non-empty"]
     lines += [f"{r}  {size(r.size)}" for r in ranges[:_MOST]]
     if len(ranges) > _MOST:
         lines.append(f"and {len(ranges) - _MOST} more ranges")
@@ -44,9 +44,9 @@ def dump_lines(dump: Dump, arch: str | None) -> Iterator[str]:
 
 
 def candidate_line(candidate: Candidate) -> str:
-    """A root that was not chosen, or cannot be read."""
+    """A root that was not chosen or is unreadable."""
     count = "" if candidate.generation is None else f"after {_jumps(candidate.generation)}, "
-    return f"{candidate.address:#018x}  {count}{candidate.state}; named by {_how(candidate)}"
+    return f"{candidate.address:#018x}  {count}{candidate.state}; from {_how(candidate)}"
 
 
 def _jumps(count: int) -> str:
@@ -59,12 +59,12 @@ def _how(candidate: Candidate) -> str:
 
 
 def summary_lines(snapshot: Snapshot) -> list[str]:
-    """All of `khorig inspect` without options but the memory map."""
+    """Output of `khorig inspect` without options, except the memory map."""
     lines = list(dump_lines(snapshot.dump, snapshot.arch))
     chosen, handover = snapshot.chosen, snapshot.handover
     root = [
         f"{chosen.address:#018x}  {handover.codec.compatible} ({handover.codec.writers})",
-        f"named by {_how(chosen)}",
+        f"from {_how(chosen)}",
         chosen.state,
     ]
     if chosen.generation is not None:
@@ -76,7 +76,7 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
     lines += labelled("tracker", _tracker(snapshot))
     lines += labelled("scratch", _scratch(snapshot))
     count = len(handover.fragments)
-    nested = f"{count} device trees, {handover.depth} deep, {len(handover.blobs)} plain blobs"
+    nested = f"{count} device trees, depth {handover.depth}, {len(handover.blobs)} plain blobs"
     lines += labelled("fragments", [nested])
     lines += labelled("clients", client_lines(snapshot) or ["none"])
     lines += labelled("problems", _problems(snapshot))
@@ -95,7 +95,7 @@ def _preserved(snapshot: Snapshot) -> list[str]:
     begins, ends = snapshot.owners.unowned
     unowned = int((ends - begins).sum())
     if unowned:
-        lines.append(f"{unowned} pages that no structure names")
+        lines.append(f"{unowned} pages without an owner")
     return lines
 
 
@@ -106,7 +106,7 @@ def _tracker(snapshot: Snapshot) -> list[str]:
         chunks = sum(node.level for node in tree.nodes)
         bitmaps = len(tree.nodes) - chunks
         return [
-            f"{chunks} chunks from {tree.root:#018x} on, {bitmaps} bitmaps of "
+            f"{chunks} chunks, first at {tree.root:#018x}, {bitmaps} bitmaps of "
             f"{tree.bitmap_bytes} bytes"
         ]
     leaves = sum(node.level == 0 for node in tree.nodes)
@@ -117,9 +117,9 @@ def _tracker(snapshot: Snapshot) -> list[str]:
 
 def _scratch(snapshot: Snapshot) -> list[str]:
     if snapshot.scratch is None:
-        return ["not known: nothing in memory says where it is"]
+        return ["unknown: not in boot parameters or sidecar"]
     total = size(sum(area.size for area in snapshot.scratch))
-    lines = [f"{total} in {len(snapshot.scratch)} areas, says {snapshot.scratch_from}"]
+    lines = [f"{total} in {len(snapshot.scratch)} areas, from {snapshot.scratch_from}"]
     return lines + [f"{area}  {size(area.size)}" for area in snapshot.scratch]
 
 
@@ -131,6 +131,6 @@ def _problems(snapshot: Snapshot) -> list[str]:
         *snapshot.problems,
     ]
     if not problems:
-        return ["none when reading; `khorig check` looks closer"]
+        return ["none while decoding; `khorig check` evaluates all rules"]
     shown = [str(problem) for problem in problems[:_MOST]]
-    return [f"{len(problems)} when reading; see `khorig check`", *shown]
+    return [f"{len(problems)} while decoding; see `khorig check`", *shown]

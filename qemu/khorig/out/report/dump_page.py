@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A dump as a page of its own, or as a picture."""
+"""A dump as an HTML page or SVG map."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MOST_LINES = 4000  # of the device trees
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What page and picture have in common."""
+    """Data shared by page and map."""
 
     picture: dict[str, Any]
     map: MemoryMap
-    broken: Sequence[Outcome]  # what does not hold, failures first
-    holds: int
+    broken: Sequence[Outcome]  # violated rules, failures first
+    holds: int  # number of rules that hold
 
 
 def _draw(snapshot: Snapshot) -> _Drawn:
@@ -58,7 +58,7 @@ def _draw(snapshot: Snapshot) -> _Drawn:
 
 
 def dump_html(snapshot: Snapshot) -> str:
-    """A page that needs nothing else. Raises InfraError without the library for templates."""
+    """A self-contained page. Raises InfraError without jinja2."""
     drawn = _draw(snapshot)
     tree = tree_of(drawn.picture)
     if tree:
@@ -87,7 +87,7 @@ def dump_html(snapshot: Snapshot) -> str:
 
 
 def dump_svg(snapshot: Snapshot) -> str:
-    """The map of memory with its legend. Raises as `dump_html`."""
+    """The memory map with legend. Raises like `dump_html`."""
     title = snapshot.dump.path.name
     return render("map.svg.j2", title=title, line=_line(snapshot), map=_draw(snapshot).map)
 

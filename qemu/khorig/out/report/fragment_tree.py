@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The fragments of a handover as a tree."""
+"""The tree of fragments in a report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 @dataclass
 class TreeNode:
-    """A fragment, or the blob that a link points to."""
+    """A fragment or blob."""
 
     name: str
     address: int
@@ -19,7 +19,7 @@ class TreeNode:
     children: list[TreeNode] = field(default_factory=list)
 
     def keep(self, most: int) -> None:
-        """Drops the deepest nodes, so that at most `most` are left below this one."""
+        """Keeps at most `most` nodes below this one, dropping the deepest."""
         level = [self]
         while level:
             following = []
@@ -36,8 +36,8 @@ class TreeNode:
 
 
 def tree_of(picture: Mapping[str, Any]) -> TreeNode | None:
-    """The root with all that the record lists below it; None when the record has none. Raises
-    KeyError, TypeError, ValueError for a damaged record."""
+    """The root with its subtree from a journal record, None if there is none. Raises KeyError,
+    TypeError, ValueError for a damaged record."""
     nodes: dict[str, TreeNode] = {}
     root: TreeNode | None = None
     for path, address, size, _, compatible in picture.get("fragments", ()):
@@ -54,8 +54,7 @@ def tree_of(picture: Mapping[str, Any]) -> TreeNode | None:
 
 
 def _hang(node: TreeNode, nodes: Mapping[str, TreeNode], root: TreeNode) -> None:
-    """Below the fragment with the longest path that leads to the node, by what remains of its
-    own."""
+    """Adds a node below the fragment with the longest matching path."""
     path = node.name
     parent, _, _ = path.rpartition("/")
     while parent and parent not in nodes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draws what memory is used for: rows of RAM, one above the other, as paths of an SVG."""
+"""Draws memory use: rows of RAM as SVG paths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH = 1000.0  # units of a row
 ROW = 12  # units from row to row
 _BAR = 9  # height of the bar in it
 _MOST_ROWS = 32
-_SMALLEST = 4.0  # units: what is one page large must still be seen
+_SMALLEST = 4.0  # units; a single page must be visible
 _MARK = 12.0  # units of a conflict
 _COLOURS = 8
 STRUCTURE = ("fragment", "root")  # owners with a colour of their own
@@ -31,22 +31,22 @@ class Layer:
 
 @dataclass(frozen=True)
 class MemoryMap:
-    """A drawing."""
+    """A drawn map."""
 
-    rows: Sequence[int]  # the address that each begins with
+    rows: Sequence[int]  # start addresses
     row_size: int  # bytes
-    layers: Sequence[Layer]  # from the back to the front
-    free: int  # bytes that no layer covers
+    layers: Sequence[Layer]  # back to front
+    free: int  # bytes not covered by any layer
     conflicts: Sequence[int]  # addresses
 
     @property
     def height(self) -> int:
-        """Units."""
+        """Height in units."""
         return max(1, len(self.rows)) * ROW
 
 
 class _Sheet:
-    """Where an address lies on the drawing."""
+    """Maps addresses to coordinates."""
 
     def __init__(self, ranges: Sequence[PhysRange]) -> None:
         total = sum(r.size for r in ranges)
@@ -61,7 +61,7 @@ class _Sheet:
             ]
 
     def _pieces(self, area: PhysRange) -> Iterator[tuple[int, float, float]]:
-        """(row, left, width) in each row that an area touches."""
+        """(row, left, width) for each row of an area."""
         scale = WIDTH / self.row_size
         for number in range(max(0, bisect_right(self.rows, area.begin) - 1), len(self.rows)):
             begin = self.rows[number]
@@ -72,7 +72,7 @@ class _Sheet:
                 yield number, (left - begin) * scale, (right - left) * scale
 
     def path(self, areas: Sequence[PhysRange], smallest: float = 0.0, rise: int = 0) -> str:
-        """Rectangles, each at least `smallest` wide; `rise` makes them higher than their row."""
+        """Rectangles at least `smallest` wide; `rise` extends them beyond their row."""
         parts = []
         for area in areas:
             for row, left, width in self._pieces(area):
@@ -85,7 +85,7 @@ class _Sheet:
 
 
 def _areas(runs: Sequence[int], page: int) -> list[PhysRange]:
-    """From [first page, pages, ...]; neighbours are one."""
+    """Areas of [first page, pages, ...]; adjacent ones are merged."""
     areas: list[PhysRange] = []
     for first, count in zip(runs[::2], runs[1::2]):
         if areas and areas[-1].end == first * page:
@@ -98,8 +98,8 @@ def _areas(runs: Sequence[int], page: int) -> list[PhysRange]:
 def draw_map(
     picture: Mapping[str, Any], colours: Mapping[str, str], conflicts: Sequence[int]
 ) -> MemoryMap:
-    """`picture` is a record of the journal, `colours` the colour's key of each owner by its name,
-    `conflicts` addresses. Raises KeyError, TypeError, ValueError for a damaged record."""
+    """`picture`: a journal record; `colours`: colour keys by owner; `conflicts`: addresses. Raises
+    KeyError, TypeError, ValueError for a damaged record."""
     page = int(picture["page_size"])
     ranges = [PhysRange(first * page, count * page) for first, count in picture["ram"]]
     sheet = _Sheet(ranges)
@@ -112,7 +112,7 @@ def draw_map(
     scratch = [PhysRange(begin, size) for begin, size in picture["scratch"]]
     add("scratch", "scratch", scratch, sum(area.size for area in scratch))
     used = picture["used"]
-    add("used", "in use by this kernel", _areas(used["runs"], page), used["pages"] * page)
+    add("used", "used by the kernel", _areas(used["runs"], page), used["pages"] * page)
     preserved = 0
     structure = []
     for owner in picture["owners"]:
@@ -141,7 +141,7 @@ def draw_map(
 
 
 def colours_of(pictures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The same colour for the same owner in all pictures of a run, the largest owners first."""
+    """Colour keys by owner, consistent over all pictures of a run, largest owners first."""
     sizes: dict[str, int] = {}
     for picture in pictures:
         for owner in picture["owners"]:
@@ -153,7 +153,7 @@ def colours_of(pictures: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _outside(runs: Sequence[int], page: int, scratch: Sequence[PhysRange]) -> int:
-    """Bytes of runs that lie in no scratch area."""
+    """Bytes of runs outside scratch."""
     total = 0
     for area in _areas(runs, page):
         inside = sum(max(0, min(area.end, s.end) - max(area.begin, s.begin)) for s in scratch)

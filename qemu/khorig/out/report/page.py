@@ -22,12 +22,12 @@ PAGE = "report.html"
 TRACE = "trace.json"
 _RESULTS = "results.json"
 _LARGEST = 256 << 20  # bytes
-_FEW, _MANY = 6, 40  # runs of a session that are drawn in full, and at all
+_FEW, _MANY = 6, 40  # runs of a session drawn in full, drawn at all
 
 
 def write_report(folder: Path) -> Path:
-    """Makes report.html and trace.json for a session, or for one of its runs, in its folder, and
-    returns the page's path. Raises InfraError when there is nothing to report on, or no room."""
+    """Writes report.html and trace.json into the folder of a session or run; returns the page's
+    path. Raises InfraError if there is nothing to report, or on write errors."""
     records = read_records(folder)
     views = _views(records, folder)
     try:
@@ -49,7 +49,7 @@ def write_picture(folder: Path, path: Path) -> None:
 
 
 def read_records(folder: Path) -> list[RunRecord]:
-    """The runs of a session in their order, or the one run of the folder. Raises InfraError."""
+    """The runs of a session in order, or the run in the folder. Raises InfraError."""
     if (folder / JOURNAL).is_file():
         return [read_run(folder)]
     try:
@@ -58,7 +58,7 @@ def read_records(folder: Path) -> list[RunRecord]:
     except (FileNotFoundError, NotADirectoryError):
         return _without_results(folder)
     except (OSError, Untrusted) as error:
-        raise InfraError(f"{folder / _RESULTS} cannot be read: {error}") from error
+        raise InfraError(f"cannot read {folder / _RESULTS}: {error}") from error
 
 
 def _record(folder: Path, entry: dict[str, Any]) -> RunRecord:
@@ -69,13 +69,11 @@ def _record(folder: Path, entry: dict[str, Any]) -> RunRecord:
 
 
 def _without_results(folder: Path) -> list[RunRecord]:
-    """What a session that was killed has left."""
+    """The runs of a killed session."""
     found = sorted(path.parent for path in folder.glob(f"*/**/{JOURNAL}"))
     records = [read_run(run) for run in found if run.name != "recorded"]
     if not records:
-        raise InfraError(
-            f"{folder}: there is neither {_RESULTS} nor {JOURNAL}, so nothing ran here"
-        )
+        raise InfraError(f"{folder}: neither {_RESULTS} nor {JOURNAL} found (not a session or run)")
     return records
 
 
@@ -94,7 +92,7 @@ def _views(records: Sequence[RunRecord], folder: Path) -> list[RunView]:
 
 
 def render_page(views: Sequence[RunView], folder: Path) -> str:
-    """The page as text."""
+    """The page as HTML text."""
     counts = {v: sum(view.record.result.verdict is v for view in views) for v in Verdict}
     return render(
         "report.html.j2",
@@ -106,7 +104,7 @@ def render_page(views: Sequence[RunView], folder: Path) -> str:
 
 
 def _jump(result: RunResult) -> int | None:
-    """Instructions of the dearest jump of a run that got to its end and counted them."""
+    """Instructions of the most expensive jump of a passed run with icount."""
     if result.verdict is not Verdict.PASS or not result.spec.counted:
         return None
     return sum(jump_cost(result.phases).values()) or None

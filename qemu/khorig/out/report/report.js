@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Comfort only: without it the report says the same.
+// Optional: the report is complete without it.
 "use strict";
 
 for (const figure of document.querySelectorAll(".map")) {
   const readout = figure.querySelector(".readout");
-  const rest = readout.textContent = "Point at the map for addresses.";
+  const rest = readout.textContent = "Hover over the map for addresses.";
   const rows = figure.dataset.rows.split(" ").map(Number);
   const svg = figure.querySelector("svg");
   svg.addEventListener("pointermove", (event) => {

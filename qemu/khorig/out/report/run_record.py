@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A run as its folder tells it."""
+"""Reads a run from its folder."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from khorig.vm.errors import InfraError
 
 JOURNAL = "events.jsonl"
 _VERDICT = "verdict.json"
-_LARGEST = 256 << 20  # bytes of a journal; the console is limited to less
+_LARGEST = 256 << 20  # bytes of a journal; console output is limited to less
 _LONGEST_LINE = 64 << 20  # a picture of memory has a line for itself
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line of the log as people read it."""
+    """A line of the log in a report."""
 
-    seconds: float  # since the run began
+    seconds: float  # since the start of the run
     generation: int
     kind: str  # "console", "guest", "stop", "finding", "hook", "end"
     text: str
@@ -45,28 +45,27 @@ class LogLine:
 
 @dataclass
 class RunRecord:
-    """What is known of a run."""
+    """A run read from its folder."""
 
     folder: Path
     result: RunResult
     guest: list[Mapping[str, Any]] = field(default_factory=list)  # the guest's events
-    stops: list[Mapping[str, Any]] = field(default_factory=list)  # the host's looks at memory
+    stops: list[Mapping[str, Any]] = field(default_factory=list)  # checks of memory by the host
     maps: list[Mapping[str, Any]] = field(default_factory=list)  # khorig.run.memory_picture
     log: list[LogLine] = field(default_factory=list)
-    damaged: int = 0  # lines of the journal that make no sense
+    damaged: int = 0  # unreadable lines of the journal
 
     @property
     def started(self) -> bool:
-        """Whether there is more to tell than the result."""
+        """Whether the run was started."""
         return bool(self.log or self.guest)
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Reads the folder of a run, of a passing or a failed one, whole or not. Raises InfraError
-    when there is no run in it."""
+    """Reads the folder of a run, complete or not. Raises InfraError if it has no run."""
     journal = folder / JOURNAL
     if not journal.is_file() and not (folder / _VERDICT).is_file():
-        raise InfraError(f"{folder}: there is no {JOURNAL}, so this is no run")
+        raise InfraError(f"{folder}: no {JOURNAL} (expected the folder of a run)")
     record = RunRecord(folder, unknown_result())
     spec: RunSpec | None = None
     for line in _lines(journal):
@@ -196,6 +195,6 @@ _DOCUMENT = {
 
 
 def unknown_result(spec: RunSpec | None = None) -> RunResult:
-    """For a run whose verdict nobody knows."""
+    """The result of a run without a verdict."""
     spec = spec or KhorigRun("unknown", "unknown")
     return RunResult(spec, Verdict.INFRA, [], 0, Statistics(), [], 0.0, "", None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What of a run is shown, and how much of it."""
+"""The contents of a run in a report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, 
 
 @dataclass(frozen=True)
 class Detail:
-    """How much of a run is drawn: a session may have a thousand."""
+    """Level of detail; a session may have a thousand runs."""
 
     maps: int
     tree: int  # nodes
@@ -45,14 +45,14 @@ class Zoom:
     address: int
     first: int  # address of the first page
     page_size: int
-    cells: Sequence[tuple[int, int, str, str]]  # from page, pages, key of the colour, whose
+    cells: Sequence[tuple[int, int, str, str]]  # first page, pages, colour key, owner
     pages: int
-    page: int  # which of them it is about
+    page: int  # index of the page in the finding
 
 
 @dataclass(frozen=True)
 class MapView:
-    """The picture of a stop."""
+    """The memory map of a stop."""
 
     generation: int
     at: str
@@ -61,7 +61,7 @@ class MapView:
 
 @dataclass
 class RunView:
-    """What the page shows of a run."""
+    """A run in the report."""
 
     number: int
     record: RunRecord
@@ -81,7 +81,7 @@ class RunView:
 
     @property
     def finding(self) -> Finding | None:
-        """Why it did not pass."""
+        """The cause of a failure."""
         return self.record.result.findings[0] if self.record.result.findings else None
 
     @property
@@ -90,7 +90,7 @@ class RunView:
         return self.record.result.spec.counted
 
     def units(self, ns: int) -> int:
-        """Instructions, where the guest's clock counts them, or else ns."""
+        """Instructions with icount, else ns."""
         spec = self.record.result.spec
         known = spec.counted and any(machine.name == spec.machine for machine in MACHINES)
         return ns >> machine_named(spec.machine).icount_shift(spec.boot) if known else ns
@@ -102,12 +102,12 @@ class RunView:
 
     @property
     def log_left_out(self) -> int:
-        """Lines before it."""
+        """Number of earlier lines."""
         return max(0, len(self.record.log) - _LOG_LINES)
 
     @property
     def files(self) -> Iterator[tuple[str, str]]:
-        """(name, address for a link) of what the run has left."""
+        """(name, link) of the artifacts."""
         for name in _FILES:
             path = self.record.folder / name
             if path.is_file() and path.stat().st_size:
@@ -115,10 +115,10 @@ class RunView:
 
     @property
     def next_steps(self) -> list[tuple[str, str]]:
-        """(what for, command) to find out more about a failure."""
+        """(purpose, command) to investigate a failure."""
         steps = []
         if self.record.result.rerun:
-            steps.append(("Run it again", self.record.result.rerun))
+            steps.append(("Rerun", self.record.result.rerun))
         finding = self.finding
         if finding and finding.verdict is not Verdict.INFRA:
             steps += _looks(self.record.folder, finding)
@@ -126,7 +126,7 @@ class RunView:
 
 
 def _looks(folder: Path, finding: Finding) -> Iterator[tuple[str, str]]:
-    """Commands that look into the memory which a failed run has left."""
+    """Commands that examine the saved RAM of a failed run."""
     generation = finding.generation
     kept = {
         name: path
@@ -141,14 +141,14 @@ def _looks(folder: Path, finding: Finding) -> Iterator[tuple[str, str]]:
 
     before, after = f"gen{generation - 1}.sealed", f"gen{generation}.{finding.stop}"
     if finding.stop in ("entry", "restored") and before in kept and after in kept:
-        yield "What changed since it was sealed", command("diff", before, after)
+        yield "Changes since it was sealed", command("diff", before, after)
     sealed = after if after in kept else f"gen{generation}.end"
     if sealed in kept:
-        yield "What is in memory", command("inspect", sealed)
+        yield "Memory contents", command("inspect", sealed)
 
 
 def _short(path: Path) -> str:
-    """From the checkout, where commands are typed."""
+    """Relative to the checkout, if below it."""
     root = source_root()
     absolute = Path(os.path.abspath(path))
     if root and absolute.is_relative_to(root):
@@ -157,12 +157,12 @@ def _short(path: Path) -> str:
 
 
 def view_run(number: int, record: RunRecord, detail: Detail, base: Path) -> RunView:
-    """Never raises for what is in the record: what cannot be shown is named in `damage`."""
+    """Never raises for the content of the record: errors are reported in `damage`."""
     spec = record.result.spec
     label = f"{machine_label(spec)} {scenario_label(spec)}"
     view = RunView(number, record, detail, label, base)
     if record.damaged:
-        view.damage = f"{record.damaged} lines of events.jsonl make no sense"
+        view.damage = f"{record.damaged} unreadable lines in events.jsonl"
     for part in (_draw_timeline, _draw_maps, _draw_tree):
         try:
             part(view)
@@ -183,7 +183,7 @@ def _draw_maps(view: RunView) -> None:
     pictures = [picture for picture in view.record.maps if "owners" in picture]
     colours = colours_of(pictures)
     conflicts = _conflicts(view.record)
-    # What is wrong comes first, then the latest: memory is fullest at the end.
+    # Pictures with conflicts first, then the latest.
     urgent = [p for p in pictures if conflicts.get(int(p["gen"]))]
     chosen = (urgent + [p for p in reversed(pictures) if p not in urgent])[: view.detail.maps]
     for picture in pictures:
@@ -197,7 +197,7 @@ def _draw_maps(view: RunView) -> None:
 
 
 def _conflicts(record: RunRecord) -> dict[int, list[int]]:
-    """Addresses of findings, by the generation whose picture shows what was there."""
+    """Addresses of findings, by the generation whose picture shows them."""
     places: dict[int, list[int]] = {}
     for finding in record.result.findings:
         if finding.where.startswith("0x"):
@@ -210,8 +210,8 @@ def _conflicts(record: RunRecord) -> dict[int, list[int]]:
 def _zoom(near: Mapping[str, Any], picture: Mapping[str, Any], colours: Mapping[str, str]) -> Zoom:
     page, at = int(picture["page_size"]), 0
     cells: list[tuple[int, int, str, str]] = []
-    for whose, count in near["runs"]:
-        name = str(whose)
+    for use, count in near["runs"]:
+        name = str(use)
         key = (
             _FIXED.get(name)
             or ("fragment" if name in STRUCTURE else None)

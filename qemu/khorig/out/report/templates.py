@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fills the templates that pages and pictures are made of."""
+"""Renders the templates of pages and maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HERE = Path(__file__).parent
 
 
 def render(name: str, **values: Any) -> str:
-    """The text of a template in this folder. Raises InfraError without the library."""
+    """Renders a template of this folder. Raises InfraError without jinja2."""
     text: str = (
         _environment()
         .get_template(name)
@@ -57,7 +57,7 @@ def _environment() -> Any:
 
 
 def amount(count: int) -> str:
-    """A large number for people: "3.16 M"."""
+    """A large number with a suffix: "3.16 M"."""
     for unit, name in ((10**9, " G"), (10**6, " M"), (10**3, " k")):
         if count >= unit:
             return (
@@ -67,5 +67,5 @@ def amount(count: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration for people."""
+    """A duration with its unit."""
     return f"{value:.2f} s" if value < 100 else f"{value / 60:.1f} min"

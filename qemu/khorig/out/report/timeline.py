@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""When the guest did what, by its own clock."""
+"""Timeline of the guest by its own clock."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from typing import Any, Mapping
 
 from khorig.out.report.run_record import RunRecord
 
-# What the rig does for its own sake; a kernel in the field has no such phase.
+# Phases that exist only for the rig.
 RIG_PHASES = frozenset({"create", "ledger", "verify"})
 
 
 @dataclass
 class Span:
-    """A phase. Spans of a lane lie inside each other or apart, never across each other."""
+    """A phase. Spans of a lane are nested or disjoint."""
 
     name: str
     begin: int  # ns of the guest's clock
     end: int
-    cost: int  # ns that the guest says it took, what it did not do at one go included
+    cost: int  # ns reported by the guest, over all pieces of the phase
     pages: int = 0
     nested: bool = False
 
     @property
     def rig(self) -> bool:
-        """Whether it is the rig's own work."""
+        """Whether the phase exists only for the rig."""
         return self.name in RIG_PHASES
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment."""
+    """An event of the guest."""
 
     name: str
     at: int  # ns of the guest's clock
@@ -40,7 +40,7 @@ class Mark:
 
 @dataclass
 class Lane:
-    """A generation."""
+    """The timeline of a generation."""
 
     generation: int
     begin: int
@@ -50,7 +50,7 @@ class Lane:
 
 
 def lanes_of(record: RunRecord) -> list[Lane]:
-    """One lane for each generation that has said a word."""
+    """One lane for each generation with an event."""
     lanes: list[Lane] = []
     for event in record.guest:
         kind, now = str(event["ev"]), int(event["t"])
@@ -75,9 +75,8 @@ def _add(lane: Lane, event: Mapping[str, Any], now: int) -> None:
 
 
 def _tidy(lane: Lane) -> Lane:
-    """A phase may be made of pieces, and only its end and its whole cost are known. Where it would
-    reach across one that ended before, it is drawn from that end on; where it holds one it keeps
-    it."""
+    """Makes spans nested or disjoint. A phase may consist of pieces, of which only the end and the
+    total cost are known: it is cut where it would partly overlap an earlier one."""
     kept: list[Span] = []
     for span in lane.spans:
         for other in reversed(kept):
@@ -93,7 +92,7 @@ def _tidy(lane: Lane) -> Lane:
 
 
 def blackouts(record: RunRecord, lanes: list[Lane]) -> list[tuple[int, dict[str, int]]]:
-    """What each jump cost: the generation that was entered, and the ns of each part."""
+    """Cost of each jump: the generation entered, and ns per part."""
     found = []
     for before, after in zip(lanes, lanes[1:]):
         costs = {span.name: span.cost for span in before.spans}

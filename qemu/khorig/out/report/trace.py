@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""trace.json: the timeline in Chrome's trace event format, for ui.perfetto.dev."""
+"""trace.json: the timeline in Trace Event Format, for ui.perfetto.dev."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from khorig.out.report.timeline import Lane, lanes_of
 from khorig.out.text import machine_label, scenario_label
 
 _NS_PER_US = 1000  # the format's unit is the microsecond
-_HOST = 1000  # thread numbers of the host lie above those of generations
+_HOST = 1000  # thread number of the host, above those of generations
 
 
 def trace_document(records: Sequence[RunRecord]) -> str:
-    """All runs, each as a process: a thread for each generation in the guest's own time, and the
-    host's looks at memory in the host's. A generation and what it did lie inside each other."""
+    """One process per run: a thread per generation in guest time, and one for the host's checks in
+    wall time."""
     events: list[dict[str, Any]] = []
     for number, record in enumerate(records, 1):
         events += _run(record, number)
@@ -31,7 +31,7 @@ def _run(record: RunRecord, pid: int) -> Iterator[dict[str, Any]]:
     for lane in lanes:
         yield from _lane(lane, pid)
     for before, after in zip(lanes, lanes[1:]):
-        # Perfetto drops an arrow whose id is no hexadecimal number.
+        # Perfetto drops arrows whose id is not hexadecimal.
         flow = {
             "name": "handover", "cat": "handover", "id": f"{pid << 32 | before.generation:#x}"
         }  # fmt: skip
@@ -41,7 +41,7 @@ def _run(record: RunRecord, pid: int) -> Iterator[dict[str, Any]]:
             "ts": _us(after.begin),
         }  # fmt: skip
     if record.stops:
-        yield _name("thread_name", pid, _HOST, "host looks (wall time)")
+        yield _name("thread_name", pid, _HOST, "host checks (wall time)")
     for stop in record.stops:
         micros = stop["host_ms"] * 1000
         yield {
