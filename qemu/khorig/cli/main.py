@@ -32,6 +32,7 @@ khorig checks from guest memory whether anything was lost.
   khorig run -- -d int -D int.log     more arguments for QEMU
   khorig teeth                        which changes of handed-over memory are found
   khorig test                         all tests
+  khorig coverage                     which lines of the host side its tests run
   khorig mutants                      whether the tests notice planted bugs
   khorig linux build                  real Linux as a peer; then: khorig linux run
   khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
