@@ -217,7 +217,7 @@ def test_doctor_names_what_is_missing(cli: Rig) -> None:
     assert code == 3
     checks = {check["what"]: check for check in json.loads(out)["checks"]}
     assert checks["qemu-system-aarch64"]["found"] == "5.2.0, but 7.2 is needed"
-    assert checks["qemu-system-aarch64"]["mend"] == "apt-get install qemu-system-arm"
+    assert checks["qemu-system-aarch64"]["fix"] == "apt-get install qemu-system-arm"
     assert "KVM" in checks
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from khorig.cli import exit_codes
-from khorig.cli.dump_options import dump_options, opened
+from khorig.cli.dump_options import Unusable, dump_options, json_option, opened
 from khorig.cli.verb import Verb
 
 _SHOWN = 4  # violations of a rule
@@ -18,8 +18,10 @@ _SEQUENCE = ("ABSENT", "OK", "WARNING", "FAILED")
 
 @click.command(cls=Verb, short_help="Check the handover in a dump against every rule.")
 @dump_options
-@click.option("--all", "-a", "everything", is_flag=True, help="Also what does not apply, in full.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.option(
+    "--all", "-a", "everything", is_flag=True, help="Include inapplicable rules; do not truncate."
+)
+@json_option
 def check(
     dump: Path,
     fdt: int | None,
@@ -28,10 +30,10 @@ def check(
     everything: bool,
     as_json: bool,
 ) -> int:
-    """Check the handover in DUMP. `khorig explain ID` says more about a rule.
+    """Check the handover in DUMP against every rule. 'khorig explain ID' explains a rule.
 
     \b
-    Exit status: 0 consistent; 1 broken; 2 there is no dump or no handover.
+    Exit status: 0 consistent; 1 broken; 2 no dump, or no handover in it.
     """
     from khorig.kho.snapshot import NoHandover, find_snapshot
     from khorig.out.inspect.document import outcome_document
@@ -45,8 +47,7 @@ def check(
         except NoHandover as error:
             named = [c for c in error.candidates if c.error is not None]
             if not named:
-                click.echo(f"khorig: {error}", err=True)
-                return exit_codes.USAGE
+                raise Unusable(str(error)) from error
             root, outcomes = named[0], checks.check_unreadable(named[0])
     status = exit_codes.FAIL if checks.is_broken(outcomes) else exit_codes.PASS
     if as_json:
@@ -67,13 +68,13 @@ def check(
             click.echo(f"        and {len(outcome.violations) - shown} more")
 
     click.echo(f"root {root.address:#018x}: {root.state}")
-    # What does not hold comes last, where people look first.
+    # Failures last, next to the prompt.
     for outcome in sorted(outcomes, key=lambda o: _SEQUENCE.index(o.status.name)):
         if everything or outcome.status is not Status.ABSENT:
             show(outcome)
     counts = {kind: sum(o.status is kind for o in outcomes) for kind in Status}
     click.echo(
         f"{counts[Status.OK]} ok, {counts[Status.WARNING]} warnings, {counts[Status.FAILED]} failed, "
-        f"{counts[Status.ABSENT]} about what this dump does not have"
+        f"{counts[Status.ABSENT]} not applicable"
     )
     return status

@@ -26,6 +26,7 @@ from khorig.vm.vm import MINIMUM_QEMU
 _MODULES = {
     "click": "python3-click",
     "jinja2": "python3-jinja2",
+    "libarchive": "python3-libarchive-c",
     "libfdt": "python3-libfdt",
     "numpy": "python3-numpy",
     "rich": "python3-rich",
@@ -42,19 +43,21 @@ class Check:
     what: str
     found: str
     good: bool
-    mend: str = ""  # the command that mends it
+    fix: str = ""  # the command
     needed: bool = True
 
 
-@click.command(cls=Verb, short_help="Say what is installed, what is missing and what mends it.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.command(cls=Verb, short_help="Check the installation and suggest fixes.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output (schema 1).")
 def doctor(as_json: bool) -> int:
-    """Look at everything that khorig needs. Whether KVM works is found out by running a guest with
-    it; without KVM everything still works, emulated. Ends with 3 when something needed is
-    missing."""
+    """Check everything that khorig needs: QEMU, firmware, Python modules, built kernels, room for
+    guest RAM. KVM is probed with a guest; it is optional, runs are emulated. Exit status 3 when
+    something required is missing."""
     checks = list(_checks())
     if as_json:
-        click.echo(json.dumps({"checks": [asdict(check) for check in checks]}, indent=1))
+        click.echo(
+            json.dumps({"schema": 1, "checks": [asdict(check) for check in checks]}, indent=1)
+        )
     else:
         for check in checks:
             _print(check)
@@ -65,8 +68,8 @@ def doctor(as_json: bool) -> int:
 def _print(check: Check) -> None:
     mark = "ok" if check.good else ("MISSING" if check.needed else "no")
     click.echo(f" {mark:<8} {check.what:<22} {check.found}")
-    if check.mend and not check.good:
-        click.echo(f"{'':<10}mend it: {check.mend}")
+    if check.fix and not check.good:
+        click.echo(f"{'':<10}fix: {check.fix}")
 
 
 def _checks() -> Iterator[Check]:
@@ -75,8 +78,9 @@ def _checks() -> Iterator[Check]:
     for firmware in dict.fromkeys(m.firmware for m in MACHINES if m.firmware):
         missing = firmware.missing()
         found = "installed" if missing is None else f"{missing} is not installed"
-        mend = f"apt-get install {firmware.package}"
-        yield Check(f"UEFI {firmware.package}", found, missing is None, mend, needed=False)
+        fix = f"apt-get install {firmware.package}"
+        yield Check(f"UEFI {firmware.package}", found, missing is None, fix, needed=False)
+    yield _check_program("mcopy", "mtools", "makes UEFI volumes")
     for module, package in _MODULES.items():
         there = importlib.util.find_spec(module) is not None
         found = "installed" if there else "not installed"
@@ -94,23 +98,29 @@ def _checks() -> Iterator[Check]:
     yield _check_kvm()
 
 
+def _check_program(name: str, package: str, purpose: str) -> Check:
+    found = "installed" if shutil.which(name) else "not installed"
+    fix = f"apt-get install {package}"
+    return Check(name, f"{found} ({purpose})", found == "installed", fix, needed=False)
+
+
 def _check_qemu(binary: str, machine: Machine) -> Check:
-    mend = f"apt-get install {machine.package}"
+    fix = f"apt-get install {machine.package}"
     if (path := shutil.which(binary)) is None:
-        return Check(binary, "not installed", False, mend)
+        return Check(binary, "not installed", False, fix)
     try:
         said = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10, check=False
         ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Check(binary, f"does not run: {error}", False, mend)
+        return Check(binary, f"does not run: {error}", False, fix)
     match = re.search(r"version (\d+)\.(\d+)[\d.]*", said)
     if match is None:
-        return Check(binary, f"does not say its version: {said[:60]!r}", False, mend)
+        return Check(binary, f"prints no version: {said[:60]!r}", False, fix)
     good = (int(match.group(1)), int(match.group(2))) >= MINIMUM_QEMU
     found = match.group(0).removeprefix("version ")
     needed = ".".join(map(str, MINIMUM_QEMU))
-    return Check(binary, found if good else f"{found}, but {needed} is needed", good, mend)
+    return Check(binary, found if good else f"{found}, but {needed} is needed", good, fix)
 
 
 def _check_kernel(machine: Machine) -> Check:

@@ -11,39 +11,37 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.suggest import unknown
+from khorig.cli.types import Number
 from khorig.mem.formats import Dump, UnreadableDump
+from khorig.mem.formats.sidecar import sidecar_path
 from khorig.vm.live_dump import open_memory
 from khorig.vm.machines import MACHINES
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-class _Address(click.ParamType):
-    """A number, decimal or with 0x."""
-
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return int(str(value), 0)
-        except ValueError:
-            self.fail(f"{value!r} is no number; write 0x12345000", param, ctx)
+machine_option = click.option(
+    "--machine",
+    metavar="MACHINE",
+    help="Machine a raw image came from, when there is no description (.json) beside it.",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Machine-readable output (schema 1)."
+)
 
 
 def dump_options(function: _Function) -> _Function:
     """DUMP, --fdt, --generation and --machine."""
     for option in (
-        click.option(
-            "--machine", metavar="MACHINE", help="Whose RAM an image without description is."
-        ),
+        machine_option,
         click.option(
             "--generation",
             type=click.IntRange(0),
             metavar="N",
-            help="The handover that N jumps led to, when there are several.",
+            help="Choose the handover after N jumps, when there are several.",
         ),
         click.option(
-            "--fdt", type=_Address(), metavar="ADDRESS", help="Physical address of the root page."
+            "--fdt", type=Number(), metavar="ADDRESS", help="Physical address of the root FDT."
         ),
         click.argument(
             "dump", metavar="DUMP", type=click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -53,11 +51,10 @@ def dump_options(function: _Function) -> _Function:
     return function
 
 
-class _Unreadable(click.ClickException):
-    exit_code = exit_codes.USAGE
+class Unusable(click.ClickException):
+    """A dump that the verb can do nothing with."""
 
-    def show(self, file: Any = None) -> None:
-        click.echo(f"khorig: {self.message}", err=True)
+    exit_code = exit_codes.USAGE
 
 
 def _show_progress(done: int, total: int) -> None:
@@ -67,10 +64,15 @@ def _show_progress(done: int, total: int) -> None:
 
 
 def opened(path: Path, machine: str | None) -> Dump:
-    """The dump. Ends the verb with status 2 when the file is none."""
-    if machine is not None and machine not in {m.name for m in MACHINES}:
-        raise unknown("machine", machine, [m.name for m in MACHINES])
+    """The dump. Raises Unusable when the file is none, UsageError for an unknown machine."""
+    source = click.get_current_context().get_parameter_source("machine")
+    known = [m.name for m in MACHINES]
+    if source is click.core.ParameterSource.ENVIRONMENT:
+        # $KHORIG_MACHINE is for runs; it says nothing of a dump that says it itself.
+        machine = machine if machine in known and sidecar_path(path) is None else None
+    elif machine is not None and machine not in known:
+        raise unknown("machine", machine, known)
     try:
         return open_memory(path, machine, _show_progress)
     except UnreadableDump as error:
-        raise _Unreadable(str(error)) from error
+        raise Unusable(str(error)) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Iterable
 import click
 
 from khorig.cli import exit_codes
-from khorig.cli.dump_options import dump_options, opened
+from khorig.cli.dump_options import dump_options, json_option, opened
 from khorig.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command(cls=Verb, short_help="Show the handover in a dump.")
 @dump_options
-@click.option("--tree", is_flag=True, help="The device trees as they hang together.")
-@click.option("--pages", is_flag=True, help="Every preserved block and whose it is.")
-@click.option("--owners", is_flag=True, help="How much belongs to whom.")
-@click.option("--dts", is_flag=True, help="The device trees' content.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts; --pages adds every block.")
-@click.option("--html", type=_FILE, metavar="FILE", help="Write a page that needs nothing else.")
-@click.option("--svg", type=_FILE, metavar="FILE", help="Write a picture of memory.")
+@click.option("--tree", is_flag=True, help="Show the tree of FDT fragments.")
+@click.option("--pages", is_flag=True, help="List preserved blocks with their owners.")
+@click.option("--owners", is_flag=True, help="Show memory per owner.")
+@click.option("--dts", is_flag=True, help="Dump the FDTs as source.")
+@json_option
+@click.option("--html", type=_FILE, metavar="FILE", help="Write a self-contained HTML report.")
+@click.option("--svg", type=_FILE, metavar="FILE", help="Write a memory map as SVG.")
 def inspect(
     dump: Path,
     fdt: int | None,
@@ -41,9 +41,9 @@ def inspect(
     html: Path | None,
     svg: Path | None,
 ) -> int:
-    """Show what one kernel left for the next in DUMP: an ELF core (QEMU's dump-guest-memory,
-    /proc/vmcore), a kdump file, an image of RAM, packed or not, the file that a live machine has
-    its RAM in, or the QMP socket of one.
+    """Show the handover in DUMP: an ELF core (QEMU's dump-guest-memory, /proc/vmcore), a kdump, a
+    LiME or raw RAM image, any of them compressed, the RAM backing file of a running machine, or its
+    QMP socket. --json lists every preserved block with --pages.
 
     \b
       khorig inspect out/latest/handover/x86_64-q35/gen1.sealed.ram.zst
@@ -115,9 +115,15 @@ def _nothing(source: object, error: Exception, as_json: bool, dts: bool) -> int:
     assert isinstance(error, NoHandover) and isinstance(source, Dump)
     if as_json:
         candidates = [candidate_document(c) for c in error.candidates]
-        document = {"schema": 1, "error": str(error), "candidates": candidates}
+        document = {
+            "schema": 1,
+            "error": str(error),
+            "status": exit_codes.USAGE,
+            "candidates": candidates,
+        }
         if error.found:
             document["looked"] = list(looked_lines(error.found))
+        click.echo(f"khorig: {error}", err=True)
         click.echo(json.dumps(document, indent=1))
         return exit_codes.USAGE
     click.echo("\n".join(dump_lines(source, source.arch)))

@@ -14,11 +14,11 @@ from khorig.vm.build_outputs import find_elf
 from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES
 
 
-@click.command("list", cls=Verb, short_help="List scenarios, machines and defects.")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.command("list", cls=Verb, short_help="List scenarios, machines, faults and tamperings.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output (schema 1).")
 def list_command(as_json: bool) -> None:
-    """List what `khorig run` can be told. Scenarios are read from the built kernel; nothing is
-    booted."""
+    """List scenarios, machines, faults and tamperings that 'khorig run' takes. Scenarios are read
+    from the built kernels; nothing is booted."""
     from khorig.run.tamper.catalogue import TAMPERINGS
 
     scenarios = {
@@ -41,7 +41,7 @@ def list_command(as_json: bool) -> None:
         "tamperings": tamperings,
     }
     if as_json:
-        click.echo(json.dumps(groups, indent=1))
+        click.echo(json.dumps({"schema": 1, **groups}, indent=1))
         return
     for title, entries in groups.items():
         click.echo(f"{title}:")

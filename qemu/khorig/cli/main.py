@@ -21,32 +21,36 @@ _COMPLETE = "_KHORIG_COMPLETE"  # click's name for what asks it for completions
 _HELP = """A test rig for Kexec HandOver (KHO).
 
 A tiny kernel boots under QEMU, preserves memory, hands its state over to itself across kexec, and
-khorig checks from guest memory whether anything was lost.
+khorig checks from guest memory that nothing was lost.
 
 \b
   khorig run                          x86_64 and arm64, three generations each
   khorig run --machine all            every machine
   khorig run --arch arm64 -v          one architecture, with the guest's console
   khorig run --scenario recursion --mem 1G --seed random
-  khorig run --fault write-after-seal a defect that must be found
+  khorig run --fault write-after-seal a defect that must be detected
+  khorig run --machine q35 --gdb      wait for gdb
   khorig run -- -d int -D int.log     more arguments for QEMU
-  khorig teeth                        which changes of handed-over memory are found
+  khorig teeth                        which corruptions of handed-over memory are detected
   khorig test                         all tests
   khorig coverage                     which lines of the host side its tests run
-  khorig mutants                      whether the tests notice planted bugs
+  khorig mutants                      which planted bugs the tests detect
   khorig linux build                  real Linux as a peer; then: khorig linux run
   khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
-  khorig diff A B                     what changed between two dumps, and whether it may
-  khorig report DIR                   a page of what runs have left; every run makes one
-  khorig list                         scenarios, machines and defects
-  khorig doctor                       what is missing, and what mends it
+  khorig diff A B                     what changed between two dumps, and what must not
+  khorig report DIR                   an HTML report of earlier runs; every run writes one
+  khorig clean                        remove artifacts of earlier runs
+  khorig list                         scenarios, machines and faults
+  khorig doctor                       check the installation and suggest fixes
 """
 
 _EPILOG = """\b
-Every option can be given as KHORIG_<OPTION> in the environment (KHORIG_MACHINE=virt).
+Every option of every verb can be given as KHORIG_<OPTION> in the environment (KHORIG_MACHINE=virt).
+NO_COLOR turns colours off. Completion: eval "$(_KHORIG_COMPLETE=bash_source khorig)", or zsh_source.
 \b
-Exit status: 0 passed; 1 failed or crashed; 2 wrong usage; 3 trouble with QEMU or this host;
-4 nothing ran; 124 hung; 130 interrupted. The worst run decides, a hang being the worst.
+Exit status: 0 passed; 1 failed or crashed; 2 usage; 3 QEMU or host trouble; 4 nothing ran;
+70 bug in khorig; 124 hung; 128+N ended by signal N (129 HUP, 130 INT, 143 TERM; 141: stdout
+closed). The worst run decides, a hang being the worst.
 """
 
 

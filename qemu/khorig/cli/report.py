@@ -11,7 +11,7 @@ from khorig.cli import exit_codes
 from khorig.cli.verb import Verb
 
 
-@click.command(cls=Verb, short_help="Make a page of what runs have left in their folder.")
+@click.command(cls=Verb, short_help="Write the HTML report of earlier runs.")
 @click.argument(
     "folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
@@ -22,8 +22,8 @@ from khorig.cli.verb import Verb
     help="Write a picture of the printed results of failed runs instead.",
 )
 def report(folder: Path, svg: Path | None) -> int:
-    """Write DIR/report.html, one page that needs nothing else, and DIR/trace.json for
-    ui.perfetto.dev. DIR is the folder of a session, such as out/latest, or of one run in it.
+    """Write DIR/report.html, a self-contained page, and DIR/trace.json for ui.perfetto.dev. DIR is
+    the folder of a session, such as out/latest, or of one run in it.
 
     \b
       khorig report out/latest

@@ -13,7 +13,7 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.output import renderer_for
 from khorig.guest.spec import RunSpec
-from khorig.run.artifacts import default_out
+from khorig.run.artifacts import DRY_RUN, default_out
 
 if TYPE_CHECKING:
     from khorig.run.result import RunResult
@@ -109,7 +109,7 @@ def _print_commands(specs: Sequence[Spec], kind: RunKind[Spec], options: Session
         if (reason := machine.refuses(spec.memory, spec.boot)) is not None:
             click.echo(f"# {spec.id}: skipped, {reason}")
             continue
-        folder = options.out / "dry-run" / spec.id
+        folder = options.out / DRY_RUN / spec.id
         folder.mkdir(parents=True, exist_ok=True)
         images = images_for(kind, spec, machine, folder.resolve())
         click.echo(f"# {spec.id}\n{standalone_command(machine, spec, images)}")

@@ -21,6 +21,7 @@ _VERBS = {
     "explain": "explain:explain",
     "diff": "diff:diff",
     "report": "report:report",
+    "clean": "clean:clean",
     "list": "listing:list_command",
     "doctor": "doctor:doctor",
 }

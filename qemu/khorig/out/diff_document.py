@@ -16,6 +16,7 @@ def difference_document(difference: Difference, runs: int) -> dict[str, Any]:
     found = difference.runs(lost)
     pages = difference.pages
     return {
+        "schema": 1,
         "same": difference.same,
         "a": str(difference.a.path),
         "b": str(difference.b.path),

@@ -10,10 +10,12 @@ from typing import Any, Sequence
 from khorig.guest.spec_json import spec_to_json
 from khorig.run.result import RunResult
 
+_SCHEMA = 1  # of both
+
 
 def results_document(results: Sequence[RunResult]) -> str:
     """results.json: all runs of a session."""
-    return _json({"runs": [_run(result) for result in results]})
+    return _json({"schema": _SCHEMA, "runs": [_run(result) for result in results]})
 
 
 def verdict_document(result: RunResult) -> str:
@@ -21,6 +23,7 @@ def verdict_document(result: RunResult) -> str:
     findings = [{**dataclasses.asdict(f), "verdict": f.verdict.value} for f in result.findings]
     return _json(
         {
+            "schema": _SCHEMA,
             **_run(result),
             "exit_status": result.exit_status,
             "findings": findings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import Callable, Generic, Sequence, TypeVar
 from khorig.guest import status as exit_status
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
-from khorig.run.artifacts import new_folder, new_session_folder
+from khorig.run.artifacts import hold_session, new_folder, new_session_folder
 from khorig.run.images import images_for
 from khorig.run.judging import Judge, StopHook
 from khorig.run.outputs import Documents, Renderer
@@ -88,6 +89,7 @@ class Session(Generic[Spec]):
         if the results cannot be written."""
         started_s = time.monotonic()
         self._renderers.begin(specs)
+        held = hold_session(self.folder)
         try:
             with ThreadPoolExecutor(max_workers=jobs) as pool:
                 pending = futures = [pool.submit(self.run, spec) for spec in specs]
@@ -97,6 +99,7 @@ class Session(Generic[Spec]):
                 results = [future.result() for future in futures]
         finally:
             self._report()
+            os.close(held)
             self._renderers.end(self.results, self.folder, time.monotonic() - started_s)
         return results
 

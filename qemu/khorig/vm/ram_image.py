@@ -25,8 +25,9 @@ def save_ram_image(
 
     `zstd -d --sparse` makes the image of it; offsets in it are those of the RAM map in the
     description. Each extent and each hole is its own zstd frame, so a hole of any size costs
-    neither time nor room. `go_on` is called once a chunk; what it raises ends this, and nothing is
-    left of the image. Raises OSError when the disk is full.
+    neither time nor room. Each frame has a checksum (XXH64, RFC 8878 3.1.1), which whoever unpacks
+    it compares. `go_on` is called once a chunk; what it raises ends this, and nothing is left of
+    the image. Raises OSError when the disk is full.
     """
     extents = ram_file.extents()
     with partial_file(path.with_name(path.name + ".ram.zst")) as partial:
@@ -44,7 +45,7 @@ def _pack(
 ) -> None:
     import zstandard
 
-    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
     zeros = compressor.compress(bytes(_CHUNK))
     at = 0
     for begin, size in [*extents, (ram_file.size, 0)]:

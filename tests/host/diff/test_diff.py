@@ -210,3 +210,23 @@ def test_the_command(pair: _Pair, tmp_path: Path) -> None:
     assert diff(pair.a, tmp_path / "nowhere") == 2
     keep(pair.guest.image, tmp_path / "c.ram", arch="arm64", machine="virt")
     assert diff(pair.a, tmp_path / "c.ram") == 2
+
+
+def test_what_a_script_fails_on_is_its_choice(pair: _Pair, tmp_path: Path) -> None:
+    def diff(*words: object) -> tuple[int, str]:
+        command = [sys.executable, "-m", "khorig", "diff", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout
+
+    pair.changed(SCRATCH_PAGE)
+    b = keep(pair.guest.image, tmp_path / "b.ram", generation=2, at="entry")
+    assert diff("--fail-on", "any", pair.a, b)[0] == 1
+    assert diff("--fail-on", "lost", pair.a, b)[0] == 0
+    pair.changed(block_of(pair.guest, 4))
+    c = keep(pair.guest.image, tmp_path / "c.ram", generation=2, at="entry")
+    status, out = diff("--fail-on", "lost", "--json", pair.a, c)
+    document = json.loads(out)
+    assert (status, document["schema"], document["lost"]) == (1, 1, 1)
+    d = keep(pair.guest.image, tmp_path / "d.ram", arch="arm64", machine="virt")
+    status, out = diff("--json", pair.a, d)
+    assert status == json.loads(out)["status"] == 2

@@ -118,4 +118,27 @@ def test_explain(verb: Verb) -> None:
         assert ("bug " in out) is bool(RULES[id].bugs)
     assert len(verb("explain")[1].splitlines()) == len(RULES)
     status, _, err = verb("explain", "KHR-I999")
-    assert status == 2 and "no rule" in err
+    assert status == 2 and "unknown rule" in err
+
+
+@pytest.mark.parametrize("words", [("inspect",), ("check",), ("check", "--fdt", "0x1000")])
+def test_json_is_one_document_whatever_comes(
+    verb: Verb, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(bytes(1 << 20))
+    for dump in (path, tmp_path / "absent"):
+        status, out, err = verb(*words, dump, "--json")
+        document = json.loads(out)
+        assert (status, document["schema"], document["status"]) in ((2, 1, 2), (1, 1, 1))
+        assert status == 1 or document["error"] in err
+
+
+def test_a_machine_of_the_environment_is_that_of_runs(
+    verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, Sample().finish())
+    for machine in ("virt", "all", "q35,virt", "q53"):
+        monkeypatch.setenv("KHORIG_MACHINE", machine)
+        status, out, _ = verb("check", path)
+        assert status == 0 and "0 failed" in out, machine

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ import zstandard
 from khorig.mem.formats.errors import UnreadableDump
 from khorig.mem.formats.source import MappedFile
 from khorig.mem.formats.zstd_image import ZstdImage
+from khorig.vm.ram_file import RamFile
+from khorig.vm.ram_image import save_ram_image
 
 _SIZE = 300_000  # bytes of a frame: more than two blocks of zstd
 _NOISE = np.random.default_rng(3).bytes(_SIZE)
@@ -64,3 +68,27 @@ def test_a_damaged_frame_hides_only_itself(tmp_path: Path) -> None:
             image.view(_SIZE, 1)
     assert bytes(image.view(2 * _SIZE, 3)) == b"end"
     image.close()
+
+
+def _written(folder: Path, content: bytes) -> Path:
+    """An image as a run keeps it."""
+    with RamFile(_SIZE * 4) as ram:
+        os.pwrite(ram.fileno(), content, _SIZE)
+        save_ram_image(ram, folder / "kept", {})
+    return folder / "kept.ram.zst"
+
+
+def test_flipped_bytes_of_a_kept_image_are_noticed(tmp_path: Path) -> None:
+    """Content that zstd cannot compress is stored as it is: nothing but a checksum can tell."""
+    path = _written(tmp_path, _NOISE)
+    whole = path.read_bytes()
+    chance = random.Random(1)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for at in chance.sample(range(len(damaged)), 2):
+            damaged[at] ^= 1 << chance.randrange(8)
+        with pytest.raises((UnreadableDump, ValueError)):
+            image = opened(tmp_path, bytes(damaged))
+            assert image.size == 4 * _SIZE, "of another length"
+            image.view(0, image.size)
+            image.close()
