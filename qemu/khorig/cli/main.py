@@ -12,7 +12,6 @@ import click
 
 from khorig import __version__
 from khorig.cli import exit_codes
-from khorig.cli.failure import Failure, failure_of
 from khorig.cli.signals import interruptible
 from khorig.cli.verbs import Verbs
 
@@ -75,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except SystemExit:
             raise  # shell completion
         except BaseException as error:  # pylint: disable=broad-except
-            status = _give_up(failure_of(error, words), words)
+            status = _give_up(error, words)
     sys.exit(status)
 
 
@@ -93,8 +92,11 @@ def _invoke(words: Sequence[str]) -> int:
     return status if isinstance(status, int) else exit_codes.PASS
 
 
-def _give_up(failure: Failure, words: Sequence[str]) -> int:
-    """Reports a failure as far as somebody is there to read it. Returns the exit status."""
+def _give_up(error: BaseException, words: Sequence[str]) -> int:
+    """Reports why a verb ended, as far as somebody is there to read it. Returns the exit status."""
+    from khorig.cli.failure import failure_of
+
+    failure = failure_of(error, words)
     try:
         if not failure.silent:
             for line in (f"khorig: {failure.message}", *(f"  {line}" for line in failure.details)):

@@ -13,7 +13,6 @@ from typing import Callable, Iterator, Mapping
 import click
 
 from khorig.guest.spec import RunSpec
-from khorig.vm.cpu_model import why_no_cpu
 from khorig.vm.machines import machine_named
 
 _SMP_FACTORS = ("drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads")
@@ -84,6 +83,8 @@ def _machine(spec: RunSpec, value: str) -> str | None:
 
 
 def _cpu(spec: RunSpec, value: str) -> str | None:
+    from khorig.vm.cpu_model import why_no_cpu
+
     return why_no_cpu(machine_named(spec.machine), value)
 
 
