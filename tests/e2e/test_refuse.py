@@ -47,4 +47,7 @@ def test_an_undamaged_handover_is_not_refused(rig: Rig, machine: str) -> None:
         machine, "refuse", generations=2, memory=64 * MIB, expected_refusals={2: "fdt-magic"}
     )
     assert result.verdict is Verdict.FAIL
-    assert "generation 2 accepted a corrupted handover, expected refusal with fdt-magic" in result.cause
+    assert (
+        "generation 2 accepted a corrupted handover, expected refusal with fdt-magic"
+        in result.cause
+    )
