@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable
 
@@ -16,6 +17,7 @@ from khorig.cli.verb import Verb
 if TYPE_CHECKING:
     from khorig.kho.snapshot import Snapshot
 
+_WORDS = 1 << 16  # of JSON, printed together
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -64,7 +66,11 @@ def inspect(
             return _nothing(source, error, as_json, dts)
         _write(snapshot, html, svg)
         if as_json:
-            click.echo(json.dumps(inspection_document(snapshot, pages), indent=1))
+            # In parts: with every block the text would take more memory than the snapshot.
+            words = json.JSONEncoder(indent=1).iterencode(inspection_document(snapshot, pages))
+            while part := "".join(islice(words, _WORDS)):
+                click.echo(part, nl=False)
+            click.echo()
             return exit_codes.PASS
         wanted: list[Iterable[str]] = []
         if tree:

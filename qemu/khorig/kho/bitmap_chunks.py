@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tracker of kho-v1 (Linux 6.16 to 7.0): a list of chunks that name bitmaps.
 
-A chunk is a page: u64 next, u32 order, u32 count, then {u64 first address, u64 bitmap}. A bitmap had
-512 bytes when the format appeared, and a page from 6.18 and 6.17.10 on, under the same name; which it
-is follows from where the bitmaps lie.
+A chunk is a page: u64 next, u32 order, u32 count, then {u64 first address, u64 bitmap}. A bitmap
+had 512 bytes when the format appeared, and a page from 6.18 and 6.17.10 on, under the same name;
+which it is follows from where the bitmaps lie.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from khorig.kho.blocks import Blocks
 from khorig.kho.layout import Geometry
-from khorig.kho.radix import MAX_NODES, RadixNode, set_bits
+from khorig.kho.radix import MAX_BLOCKS, MAX_NODES, RadixNode, set_bits
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.memory import PhysicalMemory, read_bytes
 
@@ -54,7 +54,8 @@ class _Reader:
         self.nodes: list[RadixNode] = []
         self.entries: list[_Entry] = []
         self._seen: set[int] = set()
-        self._pages = sum(r.size for r in memory.ranges) >> geometry.page_shift
+        pages = sum(r.size for r in memory.ranges) >> geometry.page_shift
+        self._most = min(pages, MAX_BLOCKS)
 
     def chunks(self, root: int) -> None:
         at, pointer = root, root
@@ -104,8 +105,8 @@ class _Reader:
         for entry in self.entries:
             bits = self._bits(entry, size)
             count += len(bits)
-            if count > self._pages:
-                text = f"more than {self._pages} bits, as many as RAM has pages"
+            if count > self._most:
+                text = f"more than {self._most} bits: as many pages as RAM has, or too many"
                 self.problems.give_up("radix-size", entry.bitmap, text)
                 break
             first = entry.first >> self.geometry.page_shift

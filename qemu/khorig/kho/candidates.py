@@ -45,7 +45,7 @@ class Candidate:
             return f"cannot be read: {self.error.id}"
         if self.holds_itself:
             return "whole"
-        return "taken back: its tracker does not have its own page any more"
+        return "stale: root page no longer in its own tracker"
 
     @property
     def weight(self) -> tuple[int, ...]:

@@ -51,7 +51,7 @@ def read_fdt(memory: PhysicalMemory, address: int, limit: int) -> bytearray:
     blob = bytearray(read_bytes(memory, address, size))
     error = libfdt.fdt_check_full(blob, size)
     if error:
-        raise DecodeError("fdt-structure", address, f"libfdt says {libfdt.fdt_strerror(error)}")
+        raise DecodeError("fdt-structure", address, f"libfdt: {libfdt.fdt_strerror(error)}")
     return blob
 
 
@@ -74,8 +74,8 @@ def properties_of(blob: bytearray, node: int, address: int) -> Iterator[tuple[st
     while offset >= 0:
         try:
             name, value = libfdt.fdt_get_property_by_offset(blob, offset)[:2]
-        except SystemError as error:  # pylibfdt's answer to a name that is no UTF-8
-            raise DecodeError("fdt-structure", address, "a property's name is no text") from error
+        except SystemError as error:  # pylibfdt's answer to a name that is not UTF-8
+            raise DecodeError("fdt-structure", address, "a property name is not UTF-8") from error
         place = libfdt.fdt_off_dt_struct(blob) + offset + _PROPERTY_HEAD
         yield _text(name, address), bytes(value), place
         offset = libfdt.fdt_next_property_offset(blob, offset)

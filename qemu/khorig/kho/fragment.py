@@ -76,7 +76,7 @@ def read_sizeless_link(
     data = u64_property(node, name, "data-missing", address)
     head = read_bytes(memory, data, 2 * len(MAGIC_BYTES))
     if head[: len(MAGIC_BYTES)] != MAGIC_BYTES:
-        raise DecodeError("fdt-magic", data, f"{path}: {head[:4].hex()} is no device tree")
+        raise DecodeError("fdt-magic", data, f"{path}: magic {head[:4].hex()}, not a device tree")
     size = int.from_bytes(head[len(MAGIC_BYTES) :], "big")
     if size == 0:
         raise DecodeError("blob-size-range", data, f"totalsize of {path} is 0")

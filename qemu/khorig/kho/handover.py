@@ -28,7 +28,7 @@ from khorig.kho.layout import (
 )
 from khorig.kho.radix import sound_blocks
 from khorig.mem.errors import DecodeError, Problem, Problems
-from khorig.mem.memory import PhysicalMemory
+from khorig.mem.memory import PhysicalMemory, range_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ class _Links:
         shift = self.geometry.page_shift
         first = link.blob.begin >> shift
         count = (link.blob.end + self.geometry.page_size - 1 >> shift) - first
-        if not any(r.contains(link.blob.begin, 1) for r in self.memory.ranges):
+        if not range_at(self.memory.ranges, link.blob.begin).contains(link.blob.begin, 1):
             raise DecodeError("outside-ram", link.blob.begin, f"the blob of {link.path}")
         gap = self.index.first_gap(first, count)
         if gap == first:

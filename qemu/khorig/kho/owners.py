@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import heapq
+from array import array
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Callable, Mapping, Sequence
 
@@ -47,8 +49,8 @@ class Claims:
     def claim(
         self, begins: Int64Array, counts: Int64Array, owner: str, label: Label | None = None
     ) -> None:
-        """`owner` names runs of pages: the first frame and the number of pages of each, two arrays of
-        equal length, in the owner's sequence. `label` describes the page at an offset (in pages,
+        """`owner` names runs of pages: the first frame and the number of pages of each, two arrays
+        of equal length, in the owner's sequence. `label` describes the page at an offset (in pages,
         over all runs) where "owner page n" would not do."""
         if not len(begins):
             return
@@ -69,8 +71,8 @@ class Claims:
     def settle(self, blocks: Blocks) -> Owners:
         """Assigns every page of `blocks`, which are disjoint and inside RAM. The first of two
         claims keeps a page. Pages that are claimed and not preserved become strays, one for each
-        claim. Of a block whose first page has an owner the pages that nobody names are that owner's:
-        blocks are handed over as a whole."""
+        claim. Of a block whose first page has an owner the pages that nobody names are that
+        owner's: blocks are handed over as a whole."""
         sequence = np.argsort(blocks.frames, kind="stable")
         heads = blocks.frames[sequence]
         limits = heads + blocks.counts[sequence]
@@ -213,7 +215,8 @@ def _difference(
 
 
 class Owners:
-    """The owner of every preserved page, as the handover's own structures name it. Made by `Claims`.
+    """The owner of every preserved page, as the handover's own structures name it. `Claims` makes
+    it.
 
     `begins`, `ends`, `ids` and `offsets` are parallel arrays over runs of pages, ascending by
     address and disjoint, that together are all preserved pages: first frame, the frame behind the
@@ -234,6 +237,9 @@ class Owners:
         self.names = tuple(names)
         self.strays = tuple(strays)
         self._labels = labels
+        # For one frame: see BlockIndex.
+        self._begins = array("q", self.begins.tobytes())
+        self._ends = array("q", self.ends.tobytes())
         self._pages = np.bincount(
             self.ids + 1, weights=self.ends - self.begins, minlength=len(names) + 1
         ).astype(np.int64)
@@ -255,8 +261,8 @@ class Owners:
         return expand(self.begins, self.ends)
 
     def _at(self, frame: int) -> int:
-        at = int(np.searchsorted(self.begins, frame, side="right")) - 1
-        return at if at >= 0 and frame < int(self.ends[at]) else -1
+        at = bisect_right(self._begins, frame) - 1
+        return at if at >= 0 and frame < self._ends[at] else -1
 
     def owner(self, frame: int) -> str:
         """Whose a page is, without its place there: "khorig/stores/db0". "" for a page that is not
@@ -279,15 +285,15 @@ class Owners:
         if self._rests[at]:
             whole = label(offset) if label else self.names[number]
             return f"{whole}, rest of its block"
-        offset += frame - int(self.begins[at])
+        offset += frame - self._begins[at]
         if label:
             return label(offset)
         many = int(self._pages[number + 1]) > 1
         return f"{self.names[number]} page {offset}" if many else self.names[number]
 
     def ids_of(self, frames: Int64Array) -> Int64Array:
-        """For each of some frames the place of its owner in `names`, -1 for nobody and for pages that
-        are not preserved."""
+        """For each of some frames the place of its owner in `names`, -1 for nobody and for pages
+        that are not preserved."""
         result = np.full(len(frames), _NOBODY, dtype=np.int64)
         if len(self.begins):
             at = np.searchsorted(self.begins, frames, side="right") - 1

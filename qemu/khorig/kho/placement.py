@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Sequence
 
+import numpy as np
+
+from khorig.kho.blocks import Blocks
 from khorig.kho.handover import Handover
 from khorig.mem.errors import Problem, Problems
 from khorig.mem.memory import PhysRange
@@ -17,13 +20,16 @@ def check_placement(handover: Handover, scratch: Sequence[PhysRange]) -> tuple[P
     """
     geometry = handover.geometry
     problems, of_blocks = Problems("node"), Problems("block")
-    for node in handover.tree.nodes:
-        if any(a.overlaps(node.address, geometry.page_size) for a in scratch):
-            text = "a node of the radix tree lies in scratch"
-            problems.add("inside-scratch", node.address, text)
-        if handover.index.find(node.address >> geometry.page_shift):
-            text = "a node of the radix tree lies inside a preserved block"
-            problems.add("overlap", node.address, text)
+    addresses = np.array([node.address for node in handover.tree.nodes], dtype=np.int64)
+    nodes = Blocks(addresses >> geometry.page_shift, np.zeros_like(addresses))
+    in_scratch = nodes.touching(scratch, geometry.page_shift)
+    in_block, _ = handover.index.find_all(nodes.frames)
+    for wrong, id, text in (
+        (in_scratch, "inside-scratch", "a node of the radix tree lies in scratch"),
+        (in_block, "overlap", "a node of the radix tree lies inside a preserved block"),
+    ):
+        for address in addresses[wrong][: Problems.LIMIT].tolist():
+            problems.add(id, address, text)
     blocks = handover.blocks
     inside = blocks.select(blocks.touching(scratch, geometry.page_shift))
     for frame, order in zip(inside.frames[: Problems.LIMIT].tolist(), inside.orders.tolist()):

@@ -11,15 +11,18 @@ import numpy.typing as npt
 from khorig.kho.blocks import Blocks, BoolArray, Int64Array
 from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError, Problem, Problems
-from khorig.mem.memory import PhysicalMemory
+from khorig.mem.memory import PhysicalMemory, range_at
 
 Uint64Array = npt.NDArray[np.uint64]
 
-# Nodes enough for 32 TiB of order 0 at 4 KiB; a tree of garbage could have as many as RAM has pages.
+# Enough for 32 TiB of order 0 at 4 KiB; a tree of garbage could have as many as RAM has pages.
 MAX_NODES = 1 << 18
+# 32 GiB of single pages. Each block takes 250 bytes at the peak, and a leaf, which is 20 bytes in
+# a compressed dump, names 32,768 of them.
+MAX_BLOCKS = 1 << 23
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RadixNode:
     """One page of the tree."""
 
@@ -53,14 +56,15 @@ class _Reader:
         self.problems = Problems("node")
         self.nodes: list[RadixNode] = []
         self._seen: set[int] = set()
-        self._pages = sum(r.size for r in memory.ranges) >> geometry.page_shift
+        pages = sum(r.size for r in memory.ranges) >> geometry.page_shift
+        self._most = min(pages, MAX_BLOCKS)
 
     def admit(self, address: int, level: int, prefix: int, pointer: int) -> bool:
         """Whether the page at `address`, which the word at `pointer` names, is a node that can be
         read, and for the first time."""
         if address % self.geometry.page_size:
             self.problems.add("unaligned", pointer, f"radix node at {address:#018x}, not a page")
-        elif not any(r.contains(address, self.geometry.page_size) for r in self.memory.ranges):
+        elif not range_at(self.memory.ranges, address).contains(address, self.geometry.page_size):
             self.problems.add("outside-ram", pointer, f"radix node at {address:#018x}")
         elif address == self._taken:
             self.problems.add("overlap", pointer, f"node {address:#018x} is the handover's root")
@@ -102,8 +106,8 @@ class _Reader:
         for leaf in leaves:
             found = set_bits(self.page(leaf))
             count += len(found)
-            if count > self._pages:
-                text = f"more than {self._pages} keys, as many as RAM has pages"
+            if count > self._most:
+                text = f"more than {self._most} keys: as many pages as RAM has, or too many"
                 self.problems.give_up("radix-size", leaf.address, text)
                 break
             base = leaf.prefix << self.geometry.bitmap_log2

@@ -48,8 +48,8 @@ def check_scratch(
     geometry: Geometry,
     lacks_crash_kernel: bool = False,
 ) -> list[Problem]:
-    """Ids: "scratch-length" (no area, or only empty ones: Linux hands over an empty global area when
-    all memory is low memory), "outside-ram", "scratch-unaligned", "scratch-overlap".
+    """Ids: "scratch-length" (no area, or only empty ones: Linux hands over an empty global area
+    when all memory is low memory), "outside-ram", "scratch-unaligned", "scratch-overlap".
 
     A kernel that was booted with a handover has its crash kernel in scratch, as all that it sets
     aside early; with `lacks_crash_kernel` a part of an area may be missing in `memory`.

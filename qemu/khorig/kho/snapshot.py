@@ -70,8 +70,9 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return (
-            f"<{self.handover.codec.compatible} at {self.root:#x}: {len(self.handover.blocks)} blocks, "
-            f"{self.owners.page_count} pages, {len(self.handover.fragments)} fragments>"
+            f"<{self.handover.codec.compatible} at {self.root:#x}: "
+            f"{len(self.handover.blocks)} blocks, {self.owners.page_count} pages, "
+            f"{len(self.handover.fragments)} fragments>"
         )
 
     @property
@@ -85,17 +86,23 @@ class Snapshot:
         return self.handover.root.address
 
     @cached_property
-    def _nodes(self) -> Mapping[int, str]:
+    def _nodes(self) -> Mapping[int, int]:
+        """The place in the tracker's `nodes` of each of their frames."""
         shift = self.geometry.page_shift
-        return {
-            node.address >> shift: f"radix node of level {node.level}, prefix {node.prefix:#x}"
-            for node in self.handover.tree.nodes
-        }
+        return {node.address >> shift: n for n, node in enumerate(self.handover.tree.nodes)}
+
+    def _node(self, frame: int) -> str:
+        place = self._nodes.get(frame)
+        if place is None:
+            return ""
+        node = self.handover.tree.nodes[place]
+        return f"radix node of level {node.level}, prefix {node.prefix:#x}"
 
     def describe(self, frame: int) -> str:
-        """Whose a page is: an owner's, with its place there, a node of the tracker, or of an owner that
-        claims it although it is not preserved (the first such page of each). "" for any other."""
-        return self.owners.name(frame) or self._nodes.get(frame, "") or self._strays.get(frame, "")
+        """Whose a page is: an owner's, with its place there, a node of the tracker, or of an owner
+        that claims it although it is not preserved (the first such page of each). "" for any
+        other."""
+        return self.owners.name(frame) or self._node(frame) or self._strays.get(frame, "")
 
     @cached_property
     def _strays(self) -> Mapping[int, str]:

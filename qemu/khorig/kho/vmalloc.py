@@ -11,7 +11,7 @@ import numpy as np
 from khorig.kho.blocks import Blocks, Int64Array
 from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError
-from khorig.mem.memory import PhysicalMemory
+from khorig.mem.memory import PhysicalMemory, read_bytes
 
 STRUCT = struct.Struct("<QIHH")  # first, total_pages, flags, order
 
@@ -45,26 +45,33 @@ def _chunk(memory: PhysicalMemory, address: int, geometry: Geometry) -> tuple[in
     return int(words[0]), used.astype(np.int64)
 
 
-def decode_vmalloc(memory: PhysicalMemory, raw: bytes, where: int, geometry: Geometry) -> Vmalloc:
+def decode_vmalloc(
+    memory: PhysicalMemory, raw: bytes, where: int, geometry: Geometry, most: int
+) -> Vmalloc:
     """Follows the chain that the 16 bytes of `raw` start; `where` is their fragment, for messages.
+    Each block of a list is preserved by itself, so a list has `most` of them at most: as many as
+    there are preserved blocks that no list before it had.
 
-    Raises DecodeError: "property-size", "order-range", "vmalloc-chain" (a cycle, or another number
-    of pages than `total_pages`), "unaligned", "outside-ram", "overlap" (a block that is listed
-    twice).
+    Raises DecodeError: "property-size", "order-range", "vmalloc-chain" (a cycle, another number
+    of pages than `total_pages`, too many blocks), "unaligned", "outside-ram", "overlap" (a block
+    that is listed twice).
     """
     if len(raw) != STRUCT.size:
         raise DecodeError("property-size", where, f"a vmalloc has {len(raw)} bytes, not 16")
     first, total_pages, flags, order = STRUCT.unpack(raw)
     if order > geometry.order_0_bit - geometry.bitmap_log2:
         raise DecodeError("order-range", where, f"blocks of order {order}")
+    if total_pages >> order > most:
+        text = f"{total_pages >> order} blocks, but only {most} preserved ones that no list has"
+        raise DecodeError("vmalloc-chain", first or where, text)
     chunks: dict[int, None] = {}  # in sequence
     parts: list[Int64Array] = [np.empty(0, dtype=np.int64)]
     # A full chunk may be followed by an empty one, as Linux writes it.
-    most = (total_pages >> order) // geometry.chunk_entries + 1
+    most_chunks = (total_pages >> order) // geometry.chunk_entries + 1
     at = first
     while at:
-        if at in chunks or len(chunks) == most:
-            text = f"chunk {len(chunks)} of {most} at most for {total_pages} pages"
+        if at in chunks or len(chunks) == most_chunks:
+            text = f"chunk {len(chunks)} of {most_chunks} at most for {total_pages} pages"
             raise DecodeError("vmalloc-chain", at, text)
         chunks[at] = None
         at, addresses = _chunk(memory, at, geometry)
@@ -86,6 +93,18 @@ def decode_vmalloc(memory: PhysicalMemory, raw: bytes, where: int, geometry: Geo
     blocks = Blocks(addresses >> geometry.page_shift, np.full(len(addresses), order, np.int64))
     _check_blocks(memory, blocks, where, geometry)
     return Vmalloc(geometry, first, total_pages, flags, order, tuple(chunks), blocks)
+
+
+def read_listed(memory: PhysicalMemory, vmalloc: Vmalloc, size: int) -> bytes:
+    """The first `size` bytes of what is mapped, or as many as there are. No more is read: blocks
+    may be larger than all that is wanted. Raises OutsideRam."""
+    geometry = vmalloc.geometry
+    block = geometry.page_size << vmalloc.order
+    pieces = []
+    for frame in vmalloc.blocks.frames[: -(-size // block)].tolist():
+        pieces.append(read_bytes(memory, frame << geometry.page_shift, min(block, size)))
+        size -= len(pieces[-1])
+    return b"".join(pieces)
 
 
 def _check_blocks(memory: PhysicalMemory, blocks: Blocks, where: int, geometry: Geometry) -> None:

@@ -51,7 +51,7 @@ class GuestRam:
         self.regions: tuple[RamRegion, ...] = tuple(regions)
         for region in self.regions:
             if region.offset < 0 or region.offset + region.size > len(buffer):
-                raise ValueError(f"region {region} lies outside a buffer of {len(buffer)} bytes")
+                raise ValueError(f"{region} lies outside the buffer of {len(buffer)} bytes")
 
     @property
     def size(self) -> int:
@@ -82,8 +82,8 @@ class GuestRam:
             return False
 
     def extents(self) -> list[tuple[int, int]]:
-        """(guest-physical address, bytes) of all that was ever written, ascending; the rest reads as
-        zeros. All RAM where there is no backing file to ask."""
+        """(guest-physical address, bytes) of all that was ever written, ascending; the rest reads
+        as zeros. All RAM where there is no backing file to ask."""
         if self._file is None:
             return [(region.gpa, region.size) for region in self.regions]
         found = []

@@ -102,7 +102,7 @@ class RamMemory:
             return self._ram.view(address, size)
         except OutsideGuestRam:
             pass
-        if not any(r.contains(address, size) for r in self._ranges) or size < 0:
+        if size < 0 or not range_at(self._ranges, address).contains(address, size):
             raise OutsideRam(address, size)
         return memoryview(self._copy(address, size))
 

@@ -133,8 +133,8 @@ def look_at(path: Path, everything: bool, machine: str | None = None) -> str:
 
 
 def rounds_of(formats: Iterable[str], format: str, share: float) -> int:
-    """How often to damage a dump in `format`, for `share` of all damages to go to `formats`. What has
-    to be unpacked takes longer to look at, so it gets less."""
+    """How often to damage a dump in `format`, for `share` of all damages to go to `formats`. What
+    has to be unpacked takes longer to look at, so it gets less."""
     weights = {name: _WEIGHTS.get(name, 1.0) for name in formats}
     return math.ceil(COUNT * share * weights[format] / sum(weights.values()))
 

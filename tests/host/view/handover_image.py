@@ -59,12 +59,15 @@ class HandoverImage:
         ram: Sequence[PhysRange] = (RAM,),
         scratch: Sequence[PhysRange] = SCRATCH,
         seed: int = 1,
+        buffer: memoryview | None = None,
+        offset: int = 0,
     ) -> None:
-        regions, offset = [], 0
+        """RAM lies in `buffer` from `offset` on, or in fresh memory."""
+        regions = []
         for r in ram:
             regions.append(RamRegion(r.begin, r.size, offset))
             offset += r.size
-        self.ram = GuestRam(memoryview(mmap.mmap(-1, offset)), regions)
+        self.ram = GuestRam(buffer or memoryview(mmap.mmap(-1, offset)), regions)
         self.memory = RamMemory(self.ram)
         self.scratch = tuple(scratch)
         self.random = random.Random(seed)

@@ -25,11 +25,11 @@ def test_entries_come_in_sequence() -> None:
     image = HandoverImage()
     second = block(image, 2)
     first = block(image, MOST, second)
-    chain = read_block_chain(image.memory, first, ENTRY, GEOMETRY_4K)
+    chain = read_block_chain(image.memory, first, ENTRY, GEOMETRY_4K, set())
     assert chain.pages == (first, second)
     assert [entry[0] for _, entry in chain.entries] == [*range(MOST), 0, 1]
     assert [at for at, _ in chain.entries][-2:] == [second + 16, second + 16 + ENTRY]
-    assert read_block_chain(image.memory, 0, ENTRY, GEOMETRY_4K).entries == ()
+    assert read_block_chain(image.memory, 0, ENTRY, GEOMETRY_4K, set()).entries == ()
 
 
 @pytest.mark.parametrize("count", [0, MOST + 1, 1 << 63])
@@ -37,7 +37,7 @@ def test_counts_that_a_block_cannot_have(count: int) -> None:
     image = HandoverImage()
     last = block(image, count)
     with pytest.raises(DecodeError) as caught:
-        read_block_chain(image.memory, block(image, 1, last), ENTRY, GEOMETRY_4K)
+        read_block_chain(image.memory, block(image, 1, last), ENTRY, GEOMETRY_4K, set())
     assert (caught.value.problem.id, caught.value.problem.address) == ("chain-count", last)
 
 
@@ -49,5 +49,5 @@ def test_links_that_lead_nowhere() -> None:
     image.write_u64(loop, loop)
     for at, id in ((inside, "unaligned"), (RAM.end, "outside-ram"), (loop, "chain-cycle")):
         with pytest.raises(DecodeError) as caught:
-            read_block_chain(image.memory, block(image, 1, at), ENTRY, GEOMETRY_4K)
+            read_block_chain(image.memory, block(image, 1, at), ENTRY, GEOMETRY_4K, set())
         assert (caught.value.problem.id, caught.value.problem.address) == (id, at)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from khorig.kho.blocks import BlockIndex, Blocks
@@ -75,3 +76,13 @@ def test_the_block_of_a_frame(frame: int, block: tuple[int, int] | None) -> None
 )  # fmt: skip
 def test_the_first_frame_that_is_in_no_block(frame: int, count: int, gap: int | None) -> None:
     assert INDEX.first_gap(frame, count) == gap
+
+
+def test_many_at_once() -> None:
+    frames = np.array([3, 4, 5, 6, 7, 8, 15, 16, 19, 20, -1])
+    inside, found = INDEX.find_all(frames)
+    expected = [INDEX.find(frame) for frame in frames.tolist()]
+    assert inside.tolist() == [block is not None for block in expected]
+    pairs = list(zip(found.frames[inside].tolist(), found.orders[inside].tolist()))
+    assert pairs == [block for block in expected if block]
+    assert not BlockIndex(Blocks.of([])).find_all(frames)[0].any()

@@ -17,7 +17,7 @@ WHERE = 0x4711000
 
 
 def decode(image: HandoverImage, raw: bytes) -> Vmalloc:
-    return decode_vmalloc(image.memory, raw, WHERE, GEOMETRY_4K)
+    return decode_vmalloc(image.memory, raw, WHERE, GEOMETRY_4K, 1 << 20)
 
 
 def cause(image: HandoverImage, raw: bytes) -> tuple[str, int]:

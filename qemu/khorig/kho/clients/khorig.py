@@ -13,7 +13,7 @@ import numpy.typing as npt
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import Fragment, string_property, u64_property
 from khorig.kho.handover import Handover
-from khorig.kho.vmalloc import Vmalloc, decode_vmalloc
+from khorig.kho.vmalloc import Vmalloc, decode_vmalloc, read_listed
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
 
@@ -34,6 +34,7 @@ ARCHIVE_PATH = KHORIG_PATH + "/archive"
 LOG_PATH = KHORIG_PATH + "/log"
 STORES_PATH = KHORIG_PATH + "/stores"
 LEDGER_STORE = "ledger"
+MAX_STORE = 64 << 20  # bytes: a ledger of 4 million pages
 
 LOG_MAGIC = 0x676F6C2D67726F6B
 _LOG_HEADER = struct.Struct("<4Q")
@@ -127,6 +128,7 @@ class _ClientReader:
         self.handover = handover
         self.geometry = handover.geometry
         self.problems = Problems()
+        self._unlisted = len(handover.blocks)  # preserved blocks that no store lists
 
     def metadata(self) -> KexecMetadata | None:
         link = self.handover.blob(METADATA_PATH)
@@ -178,7 +180,10 @@ class _ClientReader:
             self._expect(node, STORE_COMPATIBLE, fragment)
             size = u64_property(node, "size", "store", fragment.address)
             raw = node.properties.get("vmalloc", b"")
-            vmalloc = decode_vmalloc(self.memory, raw, fragment.address, self.geometry)
+            vmalloc = decode_vmalloc(
+                self.memory, raw, fragment.address, self.geometry, self._unlisted
+            )
+            self._unlisted -= len(vmalloc.blocks)
             room = vmalloc.total_pages << self.geometry.page_shift
             if size > room:
                 text = f"store '{node.name}' of {size} bytes in pages for {room}"
@@ -236,14 +241,12 @@ def decode_clients(memory: PhysicalMemory, handover: Handover) -> Clients:
 
 
 def read_store(memory: PhysicalMemory, store: Store) -> bytes:
-    """The content of a store. Raises OutsideRam."""
-    geometry = store.vmalloc.geometry
-    block = geometry.page_size << store.vmalloc.order
-    pieces = (
-        read_bytes(memory, int(frame) << geometry.page_shift, block)
-        for frame in store.vmalloc.blocks.frames
-    )
-    return b"".join(pieces)[: store.size]
+    """The content of a store of at most MAX_STORE bytes. Raises OutsideRam; DecodeError "store"
+    for a larger one."""
+    if store.size > MAX_STORE:
+        text = f"store '{store.name}' of {store.size} bytes, at most {MAX_STORE} are read"
+        raise DecodeError("store", store.vmalloc.first, text)
+    return read_listed(memory, store.vmalloc, store.size)
 
 
 def read_ledger(memory: PhysicalMemory, store: Store) -> LedgerArray:

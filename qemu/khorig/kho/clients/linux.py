@@ -18,10 +18,12 @@ from khorig.kho.fdt import FdtNode, parse_fdt, read_fdt
 from khorig.kho.fragment import string_property
 from khorig.kho.handover import Handover
 from khorig.kho.layout import Geometry
+from khorig.kho.radix import Uint64Array
 from khorig.kho.vmalloc import STRUCT as VMALLOC
-from khorig.kho.vmalloc import Vmalloc, decode_vmalloc
+from khorig.kho.vmalloc import Vmalloc, decode_vmalloc, read_listed
 from khorig.mem.errors import DecodeError, Problem, Problems
-from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
+from khorig.mem.formats.dump import DumpMemory
+from khorig.mem.memory import PhysRange, range_at, read_bytes
 
 LUO_PATH = "/LUO"
 LUO_COMPATIBLE = "luo-v5"
@@ -40,6 +42,9 @@ KHO_TEST_PATH = "/kho_test"
 KHO_TEST_COMPATIBLE = "kho-test-v1"
 _KHO_TEST_MAGIC = 0x4B484F21
 _MAX_FDT = 2 << 20
+_MAX_FLB_PAGES = 256  # Linux has one
+_PIECE = 1 << 20  # bytes of a folio at a time
+_MAX_SUMMED = 4 << 30  # bytes; unless told otherwise the module preserves 8 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +57,7 @@ class Memfd:
     seals: int
     vmalloc: Vmalloc  # the array of folios
     folios: Blocks  # as the tracker has them, in the array's sequence
-    indices: tuple[int, ...]  # page offset in the file of each
+    indices: Uint64Array  # page offset in the file of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,18 +130,21 @@ def text_of(raw: bytes, what: str, address: int) -> str:
     """A string in a field of fixed size. Raises DecodeError "string"."""
     text, zero, _ = raw.partition(b"\0")
     if not zero or not text.isascii() or not text.decode().isprintable():
-        raise DecodeError("string", address, f"{what} is no terminated text: {raw[:16]!r}...")
+        raise DecodeError("string", address, f"{what} is not NUL-terminated text: {raw[:16]!r}...")
     return text.decode()
 
 
 class _Reader:
     """Reads each client, and goes on after a broken part."""
 
-    def __init__(self, memory: PhysicalMemory, handover: Handover) -> None:
+    def __init__(self, memory: DumpMemory, handover: Handover) -> None:
         self.memory = memory
         self.handover = handover
         self.geometry = handover.geometry
         self.problems = Problems()
+        self._unlisted = len(handover.blocks)  # preserved blocks that no array of folios lists
+        self._unmapped = len(handover.blocks)  # and no list in vmalloc form
+        self._chained: set[int] = set()  # pages of chains
 
     def keep(self, error: DecodeError, subject: str) -> None:
         self.problems.keep(replace(error.problem, subject=subject))
@@ -164,13 +172,12 @@ class _Reader:
         chain = self._chain(sessions, _SESSION.size, "the sessions")
         found = [self._session(at, entry) for at, entry in chain.entries]
         pages, items = self._flbs(flbs)
-        return Luo(
-            compatible, number, tuple(s for s in found if s is not None), chain, items, pages
-        )
+        read = tuple(s for s in found if s is not None)
+        return Luo(compatible, number, read, chain.without_entries(), items, pages)
 
     def _chain(self, first: int, size: int, what: str) -> BlockChain:
         try:
-            return read_block_chain(self.memory, first, size, self.geometry)
+            return read_block_chain(self.memory, first, size, self.geometry, self._chained)
         except DecodeError as error:
             problem = error.problem
             named = replace(problem, text=f"{what}: {problem.text}", subject="chain")
@@ -189,7 +196,8 @@ class _Reader:
             text = f"session '{name}' has {len(chain.entries)} files, expected {count}"
             self.problems.keep(Problem("luo-files", at, text, "luo"))
         files = [self._file(place, entry, name) for place, entry in chain.entries]
-        return LuoSession(name, count, tuple(f for f in files if f is not None), chain)
+        found = tuple(f for f in files if f is not None)
+        return LuoSession(name, count, found, chain.without_entries())
 
     def _file(self, at: int, raw: bytes, session: str) -> LuoFile | None:
         compatible_field, data, token = _FILE.unpack(raw)
@@ -213,46 +221,43 @@ class _Reader:
         raw = read_bytes(self.memory, at, _MEMFD.size)
         position, size, seals, _, count, vmalloc_raw = _MEMFD.unpack(raw)
         self._limit(count, at, what)
-        vmalloc = decode_vmalloc(self.memory, vmalloc_raw, at, self.geometry)
+        vmalloc = self._vmalloc(vmalloc_raw, at)
         array = self._array(vmalloc, count * _FOLIO.itemsize, at, what)
         folios = np.frombuffer(array, dtype=_FOLIO)
-        blocks = []
-        for number, entry in enumerate((folios["frame"] & np.uint64(_FRAME_MASK)).tolist()):
-            block = self.handover.index.find(entry)
-            if block is None or block[0] != entry:
-                address = entry << self.geometry.page_shift
-                text = f"{what}: folio {number} of {count} is not preserved"
-                raise DecodeError("memfd-folio", address, text)
-            blocks.append(block)
-        indices = tuple(folios["index"].tolist())
+        frames = (folios["frame"] & np.uint64(_FRAME_MASK)).astype(np.int64)
+        preserved, blocks = self.handover.index.find_all(frames)
+        odd = np.flatnonzero(~preserved | (blocks.frames != frames))
+        if len(odd):
+            address = int(frames[odd[0]]) << self.geometry.page_shift
+            text = f"{what}: folio {odd[0]} of {count} is not preserved"
+            raise DecodeError("memfd-folio", address, text)
+        indices = folios["index"].copy()
         pages = -(-size >> self.geometry.page_shift)
-        if indices and max(indices) >= pages:
-            text = f"{what}: a folio for page {max(indices)} of a file of {pages} pages"
+        if len(indices) and int(indices.max()) >= pages:
+            text = f"{what}: a folio for page {indices.max()} of a file of {pages} pages"
             raise DecodeError("memfd-index", at, text)
-        if len(set(indices)) != len(indices):
+        if len(np.unique(indices)) != len(indices):
             raise DecodeError("memfd-index", at, f"{what}: two folios for one page")
-        return Memfd(at, position, size, seals, vmalloc, Blocks.of(blocks), indices)
+        return Memfd(at, position, size, seals, vmalloc, blocks, indices)
+
+    def _vmalloc(self, raw: bytes, at: int) -> Vmalloc:
+        vmalloc = decode_vmalloc(self.memory, raw, at, self.geometry, self._unmapped)
+        self._unmapped -= len(vmalloc.blocks)
+        return vmalloc
 
     def _array(self, vmalloc: Vmalloc, size: int, at: int, what: str) -> bytes:
         room = vmalloc.total_pages << self.geometry.page_shift
         if not room - self.geometry.page_size < size <= room and size:
             text = f"{what}: an array of {size} bytes in pages for {room}"
             raise DecodeError("memfd-count", at, text)
-        return self._array_of(vmalloc, size)
+        return read_listed(self.memory, vmalloc, size)
 
     def _limit(self, count: int, at: int, what: str) -> None:
-        """Each folio is a block of its own, so there are not more of them."""
-        if count > len(self.handover.blocks):
-            text = (
-                f"{what}: {count} folios, though {len(self.handover.blocks)} blocks are preserved"
-            )
+        """Each folio is a block of its own, so there are not more of them in all."""
+        if count > self._unlisted:
+            text = f"{what}: {count} folios, but only {self._unlisted} preserved blocks are left"
             raise DecodeError("folio-count", at, text)
-
-    def _array_of(self, vmalloc: Vmalloc, size: int) -> bytes:
-        block = self.geometry.page_size << vmalloc.order
-        used = vmalloc.blocks.frames[: -(-size // block)].tolist()
-        pieces = [read_bytes(self.memory, f << self.geometry.page_shift, block) for f in used]
-        return b"".join(pieces)[:size]
+        self._unlisted -= count
 
     def _flbs(self, at: int) -> tuple[PhysRange, tuple[LuoFlb, ...]]:
         none = PhysRange(0, 0)
@@ -261,7 +266,7 @@ class _Reader:
         try:
             pages, count = _FLB_HEAD.unpack(read_bytes(self.memory, at, _FLB_HEAD.size))
             room = (pages << self.geometry.page_shift) - _FLB_HEAD.size
-            if not 0 < pages <= 1 << 16 or count * _FLB.size > room:
+            if not 0 < pages <= _MAX_FLB_PAGES or count * _FLB.size > room:
                 text = f"{count} shared states in {pages} pages"
                 raise DecodeError("chain-count", at, text)
             raw = read_bytes(self.memory, at + _FLB_HEAD.size, count * _FLB.size)
@@ -305,16 +310,14 @@ class _Reader:
         if numbers["magic"] != _KHO_TEST_MAGIC:
             text = f"magic {numbers['magic']:#010x}, expected {_KHO_TEST_MAGIC:#010x}"
             raise DecodeError("kho-test-magic", at, text)
-        vmalloc = decode_vmalloc(
-            self.memory, data.get("folios_info", b"").ljust(VMALLOC.size, b"\0"), at, self.geometry
-        )
+        vmalloc = self._vmalloc(data.get("folios_info", b"").ljust(VMALLOC.size, b"\0"), at)
         # The module asks for as many entries as there could be folios of one page.
         size = numbers["nr_folios"] * 8
         self._limit(numbers["nr_folios"], at, "the test")
         if size > vmalloc.total_pages << self.geometry.page_shift:
             text = f"{numbers['nr_folios']} folios in {vmalloc.total_pages} pages"
             raise DecodeError("kho-test-count", at, text)
-        array = np.frombuffer(self._array_of(vmalloc, size), dtype="<u8")
+        array = np.frombuffer(read_listed(self.memory, vmalloc, size), dtype="<u8")
         blocks = self._folios(array.tolist(), at)
         sum_found = _ones_complement_sum(self.memory, blocks, self.geometry)
         return KhoTest(blocks, vmalloc, numbers["csum"], sum_found)
@@ -324,7 +327,7 @@ class _Reader:
         for number, entry in enumerate(array):
             frame, order = entry >> self.geometry.page_shift, entry % self.geometry.page_size
             if self.handover.index.find(frame) != (frame, order):
-                text = f"folio {number} of order {order} is not preserved so"
+                text = f"folio {number} is not preserved as a block of order {order}"
                 raise DecodeError("kho-test-folio", entry - order, text)
             blocks.append((frame, order))
         result = Blocks.of(blocks)
@@ -333,22 +336,35 @@ class _Reader:
         return result
 
 
-def _ones_complement_sum(memory: PhysicalMemory, blocks: Blocks, geometry: Geometry) -> int:
+def _ones_complement_sum(memory: DumpMemory, blocks: Blocks, geometry: Geometry) -> int:
+    """Piece by piece, since a folio may be as large as memory. What the dump has no bytes for is
+    looked at, as it may have been left out, but not summed: zeros add nothing. Raises OutsideRam;
+    DecodeError "kho-test-count" for folios of more than _MAX_SUMMED bytes."""
+    size = blocks.page_count << geometry.page_shift
+    if size > _MAX_SUMMED:
+        at = int(blocks.frames[0]) << geometry.page_shift
+        text = f"{size:#x} bytes of folios, at most {_MAX_SUMMED:#x} are summed"
+        raise DecodeError("kho-test-count", at, text)
     total = 0
+    data = memory.data()
     for frame, count in zip(blocks.frames.tolist(), blocks.counts.tolist()):
-        with memory.view(frame << geometry.page_shift, count << geometry.page_shift) as view:
-            total += int(np.frombuffer(view, dtype="<u4").sum(dtype=np.uint64))
+        begin, end = frame << geometry.page_shift, frame + count << geometry.page_shift
+        for at in range(begin, end, _PIECE):
+            piece = PhysRange(at, min(_PIECE, end - at))
+            with memory.view(piece.begin, piece.size) as view:
+                if range_at(data, piece.end - 1).end > piece.begin:
+                    total += int(np.frombuffer(view, dtype="<u4").sum(dtype=np.uint64))
     return total % 0xFFFFFFFF
 
 
-def decode_linux_clients(memory: PhysicalMemory, handover: Handover) -> LinuxClients:
+def decode_linux_clients(memory: DumpMemory, handover: Handover) -> LinuxClients:
     """Reads what Linux's clients left; those that are absent are None. Never raises for what is in
     memory.
 
     Ids: "luo-size", "luo-version", "luo-files", "string", "chain-cycle", "chain-count",
     "memfd-version", "memfd-folio", "memfd-index", "memfd-count", "folio-count",
-    "kho-test-magic", "kho-test-count", "kho-test-folio", "client-compatible", "property-size" and those of
-    `decode_vmalloc`.
+    "kho-test-magic", "kho-test-count", "kho-test-folio", "client-compatible", "property-size" and
+    those of `decode_vmalloc`.
     """
     reader = _Reader(memory, handover)
     luo, kho_test = reader.luo(), reader.kho_test()

@@ -12,7 +12,7 @@ from khorig.kho.blocks import Blocks
 from khorig.kho.clients.khorig import Store, read_store
 from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError
-from khorig.mem.memory import PhysicalMemory
+from khorig.mem.memory import PhysicalMemory, range_at
 
 BLOCKS_STORE = "blocks"
 _ENTRY = 8  # bytes: the physical address, its page offset bits holding the order
@@ -78,7 +78,7 @@ def read_churn_model(memory: PhysicalMemory, store: Store) -> ChurnModel:
         raise DecodeError("churn-model", store.vmalloc.first, text)
     region = int.from_bytes(raw[:_ADDRESS], "little")
     size = CHURN_PAGES << geometry.page_shift
-    if region % geometry.page_size or not any(r.contains(region, size) for r in memory.ranges):
+    if region % geometry.page_size or not range_at(memory.ranges, region).contains(region, size):
         text = f"a region of {CHURN_PAGES} pages at {region:#018x}"
         raise DecodeError("churn-model", store.vmalloc.first, text)
     return ChurnModel(region, np.frombuffer(raw[_ADDRESS:], dtype=np.uint8))

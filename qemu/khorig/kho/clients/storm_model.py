@@ -14,7 +14,7 @@ from khorig.kho.clients.khorig import Store, read_store
 from khorig.kho.clients.scenario_blocks import CHURN_PAGES, ChurnModel, blocks_of_model
 from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError
-from khorig.mem.memory import PhysicalMemory
+from khorig.mem.memory import PhysicalMemory, range_at
 
 STORM_STORE = "storm"
 STORM_PAGES = CHURN_PAGES  # and the same bytes for them
@@ -42,7 +42,7 @@ def read_storm_model(memory: PhysicalMemory, store: Store) -> StormModel:
     region, contended, cpus = _HEAD.unpack_from(raw)
     for address, count in ((region, STORM_PAGES), (contended, STORM_CONTENDED)):
         size = count << geometry.page_shift
-        inside = any(r.contains(address, size) for r in memory.ranges)
+        inside = range_at(memory.ranges, address).contains(address, size)
         if address % geometry.page_size or not inside:
             text = f"{count} pages at {address:#018x}"
             raise DecodeError("storm-model", store.vmalloc.first, text)

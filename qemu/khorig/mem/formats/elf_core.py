@@ -79,7 +79,10 @@ def read_elf_core(source: Source) -> ElfCore:
     if count == _MANY_PROGRAMS:
         count = int.from_bytes(source.view(sections + _SECTION_INFO, 4), "little")
     if entry != _PROGRAM.itemsize or not 0 < count <= _MAX_PROGRAMS:
-        raise ValueError(f"{count} program headers of {entry} bytes")
+        raise ValueError(
+            f"ELF core with {count} program headers of {entry} bytes, "
+            f"expected 1 to {_MAX_PROGRAMS} of {_PROGRAM.itemsize}"
+        )
     table = np.frombuffer(source.view(at, count * entry), dtype=_PROGRAM)
     loads = table[(table["type"] == _LOAD) & (table["paddr"] < _NO_ADDRESS)]
     regions = [

@@ -79,17 +79,17 @@ class KdumpMemory:
         facts = self._sub_header()
         if facts.split:
             raise ValueError(
-                "a part of a dump that was split; `makedumpfile --reassemble` makes one file of them"
+                "part of a split dump: join the parts with `makedumpfile --reassemble`"
             )
         if version >= 6 and facts.pages:
             pages = facts.pages
         if not 0 < pages <= _MAX_PAGES:
-            raise ValueError(f"{pages} pages, at most {_MAX_PAGES}")
+            raise ValueError(f"kdump of {pages} pages, expected 1 to {_MAX_PAGES}")
         self._pages = pages
         bitmaps_at = (1 + sub_blocks) * block
         half = bitmap_blocks * block // 2
         if half * 8 < pages:
-            raise ValueError(f"bitmaps of {half} bytes for {pages} pages")
+            raise ValueError(f"kdump with bitmaps of {half} bytes for {pages} pages")
         size = (pages + 7) // 8
         self._ram = source.view(bitmaps_at, size)
         self._dumped = source.view(bitmaps_at + half, size)
@@ -122,8 +122,8 @@ class KdumpMemory:
         return self._ranges
 
     def view(self, address: int, size: int) -> memoryview:
-        """See PhysicalMemory. Always a copy. Raises LeftOut for a page that was left out of the dump,
-        OutsideRam also for one whose bytes are damaged."""
+        """See PhysicalMemory. Always a copy. Raises LeftOut for a page that was left out of the
+        dump, OutsideRam also for one whose bytes are damaged."""
         if size < 0 or not range_at(self._ranges, address).contains(address, size):
             raise OutsideRam(address, size)
         first, offset = divmod(address, self._page_size)

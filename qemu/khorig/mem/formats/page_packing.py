@@ -36,11 +36,17 @@ class PageUnpacker:
         if flags & _ZLIB:
             return zlib.decompressobj().decompress(packed, self._size)
         if flags & _ZSTD:
+            # The library allocates what a frame states, whatever it is told to stop at.
+            stated = zstandard.get_frame_parameters(packed).content_size
+            if stated not in (self._size, zstandard.CONTENTSIZE_UNKNOWN):
+                raise ValueError(f"zstd frame of {stated:#x} bytes")
             return self._zstd.decompress(packed, max_output_size=self._size)
         if flags & _LZO:
             return _unpack_lzo(bytes(packed), self._size)
         if flags & _SNAPPY:
-            raise ValueError("packed with snappy; `makedumpfile -c` packs it anew with zlib")
+            raise ValueError(
+                "compressed with snappy: recompress the dump with `makedumpfile -c` (zlib)"
+            )
         return bytes(packed)
 
 
@@ -49,7 +55,7 @@ def _lzo() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(_LZO_LIBRARY)
     except OSError as error:
-        raise ValueError(f"packed with LZO, and there is no {_LZO_LIBRARY}") from error
+        raise ValueError(f"compressed with LZO: install liblzo2-2 ({_LZO_LIBRARY})") from error
     function = library.lzo1x_decompress_safe
     size = ctypes.POINTER(ctypes.c_ulong)
     function.argtypes = [*(ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p, size, ctypes.c_void_p)]
@@ -63,5 +69,5 @@ def _unpack_lzo(packed: bytes, limit: int) -> bytes:
     size = ctypes.c_ulong(limit)
     status = _lzo().lzo1x_decompress_safe(packed, len(packed), content, ctypes.byref(size), None)
     if status:
-        raise ValueError(f"LZO's error {status}")
+        raise ValueError(f"LZO error {status}")
     return content.raw[: size.value]

@@ -8,7 +8,7 @@ from typing import Iterable, Iterator, Sequence
 
 from khorig.mem.formats.source import Source
 from khorig.mem.guest_ram import RamRegion
-from khorig.mem.memory import LeftOut, OutsideRam, PhysRange
+from khorig.mem.memory import LeftOut, OutsideRam, PhysRange, range_at
 
 MAX_SEGMENTS = 1 << 18  # makedumpfile -E cuts the memory of a server into some 100,000
 _MAX_ADDRESS = 1 << 52  # what the architectures can address
@@ -29,11 +29,13 @@ class SegmentedMemory:
         reach = 0
         for region in sorted(regions, key=lambda r: (r.gpa, -r.size)):
             if region.size < 0 or region.gpa < 0 or region.end > _MAX_ADDRESS:
-                raise ValueError(f"{region.size:#x} bytes of memory at {region.gpa:#x}")
+                raise ValueError(
+                    f"invalid range of memory: {region.size:#x} bytes at {region.gpa:#x}"
+                )
             if region.offset < 0 or region.offset + region.size > source.size:
                 raise ValueError(
-                    f"memory at {region.gpa:#x} would lie at {region.offset:#x} of the file, "
-                    f"which has {source.size:#x} bytes for {region.size:#x}"
+                    f"file too short: {region.size:#x} bytes of memory at {region.gpa:#x} expected "
+                    f"at {region.offset:#x}, it ends at {source.size:#x}"
                 )
             skip = max(0, reach - region.gpa)
             if skip < region.size:
@@ -45,7 +47,7 @@ class SegmentedMemory:
         ram = [PhysRange(r.gpa, r.size) for r in self._regions]
         self._ranges = tuple(merged(_disjoint([*ram, *left_out]) if left_out else ram))
         if (count := max(len(ram), len(self._ranges))) > MAX_SEGMENTS:
-            raise ValueError(f"memory in {count} pieces, at most {MAX_SEGMENTS}")
+            raise ValueError(f"memory in {count} ranges, at most {MAX_SEGMENTS}")
 
     @property
     def ranges(self) -> Sequence[PhysRange]:
@@ -62,7 +64,7 @@ class SegmentedMemory:
         at = bisect_right(self._begins, address) - 1
         if at >= 0 and size >= 0 and address + size <= self._regions[at].end:
             return self._bytes(self._regions[at], address, size)
-        if size < 0 or not any(r.contains(address, size) for r in self._ranges):
+        if size < 0 or not range_at(self._ranges, address).contains(address, size):
             raise OutsideRam(address, size)
         pieces = []
         end = address + size
@@ -107,11 +109,12 @@ class SegmentedMemory:
 
 
 def _disjoint(ranges: Iterable[PhysRange]) -> Iterator[PhysRange]:
-    """What the ranges cover, ascending, each byte once. Raises ValueError for what no address is."""
+    """What the ranges cover, ascending, each byte once. Raises ValueError for an end that no
+    architecture can address."""
     reach = 0
     for r in sorted(ranges):
         if r.end > _MAX_ADDRESS:
-            raise ValueError(f"{r.size:#x} bytes of memory at {r.begin:#x}")
+            raise ValueError(f"invalid range of memory: {r.size:#x} bytes at {r.begin:#x}")
         begin = max(r.begin, reach)
         if begin < r.end:
             reach = r.end

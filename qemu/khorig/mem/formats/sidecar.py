@@ -42,7 +42,7 @@ def read_sidecar(path: Path) -> Sidecar:
     """Raises UnreadableDump when it says something else than an image of RAM needs."""
     try:
         if path.stat().st_size > _LARGEST:
-            raise ValueError(f"more than {_LARGEST} bytes")
+            raise ValueError(f"larger than {_LARGEST} bytes")
         return _sidecar(read_object(path.read_bytes(), _LARGEST))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = f"not a description of a RAM image: {type(error).__name__}: {error}"

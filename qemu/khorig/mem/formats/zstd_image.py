@@ -26,8 +26,8 @@ _MAX_FRAMES = 1 << 20
 _SMALL_FRAME = 1 << 16  # bytes of the file; a hole's frame is smaller
 _FORGET_AFTER = 32 << 20  # bytes of the file
 _CACHED = 16 << 20  # bytes kept unpacked
-# Looks at a frame until it is stored. Whoever looks at everything does it once or twice, and storing
-# all of that would take longer than unpacking it.
+# Looks at a frame until it is stored. A scan looks at everything once or twice, and storing all of
+# that takes longer than unpacking it.
 _LOOKS_BEFORE_STORED = 3
 _MAX_SIZE = 1 << 44
 _LAST, _TYPE_SHIFT, _SIZE_SHIFT, _RLE = 1, 1, 3, 1  # of a block's header, RFC 8878 3.1.1.2
@@ -72,7 +72,9 @@ class ZstdImage:
         self._begins = array("q", accumulate(frames.sizes, initial=0))
         self._size = self._begins.pop()
         if not 0 < self._size <= _MAX_SIZE:
-            raise UnreadableDump(path, f"{self._size:#x} bytes unpacked")
+            raise UnreadableDump(
+                path, f"{self._size:#x} bytes unpacked, expected 1 to {_MAX_SIZE:#x}"
+            )
         self._unpacker = zstandard.ZstdDecompressor()
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._looks: dict[int, int] = {}
@@ -85,7 +87,7 @@ class ZstdImage:
                 self._map = mmap.mmap(store.fileno(), self._size)
                 self._store = os.dup(store.fileno())
         except OSError as error:
-            why = f"no room to unpack it in {tempfile.gettempdir()}: {error.strerror}"
+            why = f"cannot unpack it in {tempfile.gettempdir()}: {error.strerror}"
             raise UnreadableDump(path, why) from error
         self._view = memoryview(self._map).toreadonly()
 
@@ -132,7 +134,7 @@ class ZstdImage:
             size = self._frames.sizes[number]
             content = self._unpacker.decompress(packed, max_output_size=size)
             if len(content) != size:
-                raise ValueError(f"{len(content)} bytes, not {size}")
+                raise ValueError(f"{len(content)} bytes, expected {size}")
         except (zstandard.ZstdError, ValueError) as error:
             self._broken.add(number)
             raise ValueError(f"frame {number} is damaged: {error}") from error
