@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator
-
 import numpy as np
 
 from khorig.kho.boot.boot_params import KHO_DATA_HEAD, find_in_setup_data
@@ -14,10 +12,8 @@ from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.fdt import HEADER_SIZE, MAGIC, MAGIC_BYTES
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats.dump import DumpMemory
-from khorig.mem.memory import range_at
+from khorig.mem.pieces import PAGE, pieces
 
-_CHUNK = 4 << 20
-_PAGE = 4096  # the smallest; every larger page starts at one of these
 # So that memory full of what looks like a hand-off costs no time: real ones are a few.
 _MAX_FOUND = 32  # of a kind
 _MAX_LOOKS = 4096  # at what may be one
@@ -63,10 +59,10 @@ class _Scanner:
         for at in (words == KHO_DATA_HEAD).nonzero()[0][: self._looks].tolist():
             self._looks -= 1
             self._keep(_setup_data(self.memory, begin + 8 * at - _NEXT_SIZE))
-        starts = np.frombuffer(view, dtype=">u4", count=len(view) // 4)[:: _PAGE // 4]
+        starts = np.frombuffer(view, dtype=">u4", count=len(view) // 4)[:: PAGE // 4]
         for page in (starts == MAGIC).nonzero()[0][: self._looks].tolist():
             self._looks -= 1
-            self._look_at_fdt(begin + page * _PAGE)
+            self._look_at_fdt(begin + page * PAGE)
 
     def _look_at_fdt(self, at: int) -> None:
         try:
@@ -87,42 +83,12 @@ class _Scanner:
 def scan(memory: DumpMemory) -> Findings:
     """Looks at everything that the file has bytes for. Raises nothing for what is in memory."""
     scanner = _Scanner(memory)
-    looked_at = forgotten = 0  # bytes
-    for begin, view in _chunks(memory):
+    looked_at = 0  # bytes
+    for begin, view in pieces(memory):
         scanner.look(begin, view)
         looked_at += len(view)
         del view
-        if looked_at >= forgotten + _CHUNK:
-            memory.forget()
-            forgotten = looked_at
     return Findings(tuple(scanner.anchors), tuple(scanner.roots), looked_at)
-
-
-def _chunks(memory: DumpMemory) -> Iterator[tuple[int, memoryview]]:
-    """All data in pieces that start at pages."""
-    reach = 0
-    for area in memory.data():
-        whole = range_at(memory.ranges, area.begin)
-        begin = max(reach, area.begin & -_PAGE, whole.begin)
-        end = min(-(-area.end // _PAGE) * _PAGE, whole.end)
-        while begin < end:
-            size = min(_CHUNK, end - begin)
-            yield from _readable(memory, begin, size)
-            begin += size
-        reach = max(reach, end)
-
-
-def _readable(memory: DumpMemory, begin: int, size: int) -> Iterator[tuple[int, memoryview]]:
-    """A piece, or what is left of it when some of its pages are damaged."""
-    pending = [(begin, size)]
-    while pending:
-        begin, size = pending.pop()
-        try:
-            yield begin, memory.view(begin, size)
-        except DecodeError:
-            half = size // 2 & -_PAGE
-            if half:
-                pending += [(begin + half, size - half), (begin, half)]
 
 
 def _fdt_bytes(memory: DumpMemory, at: int, limit: int) -> bytes:

@@ -110,6 +110,10 @@ class RamMemory:
         """The parts of `ranges` that were ever written; all others read as zeros."""
         return [PhysRange(begin, size) for begin, size in self._ram.extents()]
 
+    def left_out(self) -> Sequence[PhysRange]:
+        """A machine has all of its RAM."""
+        return ()
+
     def forget(self) -> None:
         """Nothing is kept to answer `view`."""
 

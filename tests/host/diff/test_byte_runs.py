@@ -23,6 +23,9 @@ class Memory(RamMemory):
     def data(self) -> tuple[PhysRange, ...]:
         return tuple(self.ranges)
 
+    def left_out(self) -> tuple[PhysRange, ...]:
+        return ()
+
     def forget(self) -> None:
         """Nothing is kept."""
 

@@ -36,6 +36,9 @@ class _Memory:
             raise OutsideRam(address, size)
         return memoryview(self.content[r.begin])[address - r.begin : address - r.begin + size]
 
+    def left_out(self) -> Sequence[PhysRange]:
+        return ()
+
     def forget(self) -> None:
         self.forgotten += 1
 

@@ -244,14 +244,14 @@ def test_a_server_in_many_segments_and_nodes(tmp_path: Path) -> None:
     would be 500 million steps."""
     path = tmp_path / "core"
     image = TerabyteImage(path)
+    image._next = low = 8 << 30
     nodes = 5_000
     for number in range(nodes):
         image.preserve((1 << 39) + (number << 27), 0)
     image.finish()
     image.ram.close()
-    first, end = 16 * MIB >> 12, (image._next >> 12) + 1
-    loads = [(at << 12, MIB + (at << 12), PAGE) for at in range(first, end)]
-    loads += [((1 << 41) + 2 * number * PAGE, MIB, PAGE) for number in range(100_000)]
+    loads = [(16 * MIB, 17 * MIB, PAGE), (low, MIB + low, image._next - low)]
+    loads += [((1 << 30) + 2 * number * PAGE, MIB, PAGE) for number in range(100_000)]
     _core(path, loads, MIB + TIB + 64 * MIB)
     cost = check(khorig("check", path), statuses=[1])
     assert "is not inside RAM" in cost.out

@@ -21,6 +21,10 @@ class DumpMemory(PhysicalMemory, Protocol):
         """The parts of `ranges` that the file has bytes for, ascending; all others read as zeros.
         What walks over all of memory walks over these, so its time follows the data."""
 
+    def left_out(self) -> Sequence[PhysRange]:
+        """The parts of `ranges` that the file lacks although they may be other than zero,
+        ascending; a view of them raises LeftOut."""
+
     def forget(self) -> None:
         """Gives back the memory that was taken to answer `view`, but for views that are still held.
         Whoever reads much calls it now and then."""

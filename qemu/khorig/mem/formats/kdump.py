@@ -260,6 +260,13 @@ class KdumpMemory:
                 return self._ranges
         return merged(found)
 
+    def left_out(self) -> Sequence[PhysRange]:
+        """See DumpMemory."""
+        if self._gaps_are_zero:
+            return ()
+        lacking = np.frombuffer(self._ram, np.uint8) & ~np.frombuffer(self._dumped, np.uint8)
+        return tuple(self._runs(memoryview(lacking.tobytes())))
+
     def _place_of_zeros(
         self, frames: npt.NDArray[np.int64], offsets: npt.NDArray[np.uint64]
     ) -> int | None:

@@ -99,6 +99,19 @@ class SegmentedMemory:
                 found.append(PhysRange(begin - region.offset + region.gpa, end - begin))
         return list(merged(sorted(found)))
 
+    def left_out(self) -> Sequence[PhysRange]:
+        """See DumpMemory."""
+        found = []
+        at = 0
+        for r in self._ranges:
+            begin = r.begin
+            while at < len(self._regions) and self._regions[at].gpa < r.end:
+                found.append(PhysRange(begin, self._regions[at].gpa - begin))
+                begin = self._regions[at].end
+                at += 1
+            found.append(PhysRange(begin, r.end - begin))
+        return merged(found)
+
     def forget(self) -> None:
         """See DumpMemory."""
         self._source.forget()
