@@ -16,6 +16,7 @@ from khorig.kho.handover import Handover
 from khorig.kho.layout import Geometry
 from khorig.kho.owners import Owners
 from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot
+from khorig.mem.elf_writer import write_elf
 from khorig.mem.formats.dump import Dump, DumpMemory
 from khorig.mem.memory import read_bytes
 from khorig.rules.check import check, check_unreadable
@@ -176,6 +177,11 @@ class OpenDump:
             if outcome.status is Status.FAILED
             for violation in outcome.violations
         ]
+
+    def to_elf(self, path: str | os.PathLike[str]) -> None:
+        """Writes all memory of the dump as an ELF core, which crash, drgn and gdb open; zeros take
+        no room in it. Raises CannotExport when nothing tells the architecture; OSError."""
+        write_elf(self._dump, Path(path), self.arch)
 
     def diff(self, later: OpenDump) -> Difference:
         """What is different in a later dump of the same machine, by the use of each page here;

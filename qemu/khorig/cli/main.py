@@ -37,6 +37,7 @@ khorig checks from guest memory that nothing was lost.
   khorig linux build                  real Linux as a peer; then: khorig linux run
   khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
   khorig diff A B                     what changed between two dumps, and what must not
+  khorig export DUMP --elf OUT        an ELF core for crash, drgn and gdb
   khorig report DIR                   an HTML report of earlier runs; every run writes one
   khorig clean                        remove artifacts of earlier runs
   khorig list                         scenarios, machines and faults

@@ -20,6 +20,7 @@ _VERBS = {
     "check": "check:check",
     "explain": "explain:explain",
     "diff": "diff:diff",
+    "export": "export:export",
     "report": "report:report",
     "clean": "clean:clean",
     "list": "listing:list_command",

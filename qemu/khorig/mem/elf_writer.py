@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Sequence
 
 from khorig.mem.changed_pages import difference
+from khorig.mem.errors import Error
 from khorig.mem.formats.dump import Dump, DumpMemory
 from khorig.mem.formats.elf_core import parse_vmcoreinfo
 from khorig.mem.formats.unpacked import Progress, no_progress
@@ -30,6 +31,10 @@ _ZEROS = bytes(_BLOCK)
 _TOP = 1 << 64
 # __PAGE_OFFSET_BASE_L4 and _L5 of arch/x86/include/asm/page_64_types.h.
 _X86_DIRECT_MAP = {"0": 0xFFFF_8880_0000_0000, "1": 0xFF11_0000_0000_0000}
+
+
+class CannotExport(Error):
+    """A dump that no core can be made of."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,19 @@ def write_elf(
     Linux's linear map. VMCOREINFO is taken from the dump, or looked for in its memory. What was
     left out of the dump is in no segment; pages that are damaged read as zeros.
 
-    Raises ValueError without an architecture and for a file that is the dump itself; OSError. Then
-    nothing is left of the file.
+    Raises CannotExport without an architecture, for a file that is the dump itself, and for memory
+    that was left out in too many pieces; OSError. Then nothing is left of the file.
     """
     arch = arch or dump.arch
     if arch not in _MACHINES:
-        raise ValueError(f"architecture {arch or 'not known'}, expected {' or '.join(_MACHINES)}")
+        raise CannotExport(f"architecture {arch or 'not known'}, expected {' or '.join(_MACHINES)}")
     if path.exists() and dump.path.exists() and path.samefile(dump.path):
-        raise ValueError(f"{path} is the dump itself")
+        raise CannotExport(f"{path} is the dump itself")
     info = dump.vmcoreinfo or find_vmcoreinfo(dump.memory)
-    ranges = difference(dump.memory.ranges, dump.memory.left_out())
+    try:
+        ranges = difference(dump.memory.ranges, dump.memory.left_out())
+    except ValueError as error:
+        raise CannotExport(str(error)) from error
     virtual = _linear_map(arch, parse_vmcoreinfo(info))
     layout = _Layout(arch, ranges, note_of(info) if info else b"", virtual)
     partial = path.with_name(path.name + ".partial")
@@ -127,9 +135,7 @@ class _Layout:
         programs = [_PROGRAM.pack(_NOTE, 0, self._note_at, 0, 0, size, size, 4)]
         for r, offset in zip(self.ranges, self.offsets):
             address = (r.begin + (self._virtual or 0)) % _TOP
-            programs.append(
-                _PROGRAM.pack(_LOAD, _ALL, offset, address, r.begin, r.size, r.size, 0)
-            )
+            programs.append(_PROGRAM.pack(_LOAD, _ALL, offset, address, r.begin, r.size, r.size, 0))
         section = _SECTION.pack(0, 0, 0, 0, 0, 0, 0, count, 0, 0) if many else b""
         return head + b"".join(programs) + section + self._note
 

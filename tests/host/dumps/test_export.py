@@ -15,8 +15,10 @@ from dumps.dump_files import write_elf as write_core
 from dumps.sample import Sample
 from view.handover_image import MIB, PAGE, RAM
 
+import khorig
+from khorig.cli.main import main
 from khorig.kho.snapshot import find_snapshot
-from khorig.mem.elf_writer import write_elf
+from khorig.mem.elf_writer import CannotExport, write_elf
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats import Dump, open_dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
@@ -142,9 +144,9 @@ def test_of_two_kernels_neither_is_taken(sample: Sample, tmp_path: Path) -> None
 def test_what_cannot_be_exported(sample: Sample, tmp_path: Path) -> None:
     path = _with_note(sample, tmp_path)
     with open_dump(path) as dump:
-        with pytest.raises(ValueError, match="architecture not known, expected x86_64 or arm64"):
+        with pytest.raises(CannotExport, match="architecture not known, expected x86_64 or arm64"):
             write_elf(dump, tmp_path / "core")
-        with pytest.raises(ValueError, match="is the dump itself"):
+        with pytest.raises(CannotExport, match="is the dump itself"):
             write_elf(dump, path, "arm64")
         with pytest.raises(OSError):
             write_elf(dump, tmp_path / "no" / "core", "arm64")
@@ -155,6 +157,38 @@ def test_what_cannot_be_exported(sample: Sample, tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             write_elf(dump, tmp_path / "core", "arm64", enough)
     assert [p.name for p in tmp_path.iterdir()] == ["memory.lime"]
+
+
+def _verb(*words: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(["export", *map(str, words)])
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_the_verb(sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """LiME states no architecture; the handover in it does."""
+    path, core = _with_note(sample, tmp_path, b"KERNELOFFSET=0\n"), tmp_path / "core"
+    assert _verb(path, "--elf", core) == 0
+    out = capsys.readouterr().out
+    assert "ELF core, x86_64, 65 MiB of RAM" in out and f"{_DIRECT_MAP:#x}" in out
+    assert "no VMCOREINFO" not in out
+    assert _verb(core, "--elf", core) == 2
+    assert "is the dump itself" in capsys.readouterr().err
+    assert _verb(path, "--elf", tmp_path / "no" / "core") == 3
+    empty = tmp_path / "empty.lime"
+    empty.write_bytes(struct.pack("<4sIQQ8x", b"EMiL", 1, 0, PAGE - 1) + bytes(PAGE))
+    assert _verb(empty, "--elf", core) == 2
+    assert "give --arch" in capsys.readouterr().err
+    assert _verb(empty, "--elf", core, "--arch", "arm64") == 0
+    assert "no VMCOREINFO in the dump" in capsys.readouterr().out
+
+
+def test_the_library(sample: Sample, tmp_path: Path) -> None:
+    with khorig.open_dump(_packed(sample, tmp_path)) as dump:
+        dump.to_elf(tmp_path / "core")
+    with khorig.open_dump(tmp_path / "core") as core:
+        assert core.format == "ELF core" and len(core.handover.blocks) == len(sample.image.blocks)
 
 
 def _ran(*words: object) -> str:

@@ -23,7 +23,7 @@ class DumpMemory(PhysicalMemory, Protocol):
 
     def left_out(self) -> Sequence[PhysRange]:
         """The parts of `ranges` that the file lacks although they may be other than zero,
-        ascending; a view of them raises LeftOut."""
+        ascending; a view of them raises LeftOut. Raises ValueError when there are too many."""
 
     def forget(self) -> None:
         """Gives back the memory that was taken to answer `view`, but for views that are still held.
