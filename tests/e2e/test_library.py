@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/library.md: its session at the prompt, and its test outside of the tree."""
+"""docs/library.md: its session at the prompt, and what it has outside of the tree."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_session_at_the_prompt(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_test_outside_of_the_tree(tmp_path: Path) -> None:
-    [text] = re.findall(r"```python\n(.*?)```", _DOCUMENT, re.S)
+    text, _ = re.findall(r"```python\n(.*?)```", _DOCUMENT, re.S)
     assert sum(bool(line.strip()) for line in text.splitlines()) <= 20
     (tmp_path / "test_stores.py").write_text(text)
     [command] = re.findall(r"^\$ .* (-m pytest .*)$", _DOCUMENT, re.M)
@@ -55,3 +55,36 @@ def test_a_test_outside_of_the_tree(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_distribution_outside_of_the_tree(tmp_path: Path) -> None:
+    _, module = re.findall(r"```python\n(.*?)```", _DOCUMENT, re.S)
+    [points] = re.findall(r"```ini\n(.*?)```", _DOCUMENT, re.S)
+    information = tmp_path / "netdev-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Name: khorig-netdev\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(points)
+    (tmp_path / "netdev.py").write_text(module)
+
+    def run(*words: str) -> tuple[int, str]:
+        path = os.pathsep.join((str(_PACKAGES), str(tmp_path)))
+        done = subprocess.run(
+            [sys.executable, "-m", "khorig", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert done.stderr == ""
+        return done.returncode, done.stdout
+
+    status, listed = run("list")
+    added = [line for line in listed.splitlines() if line.endswith("(from khorig-netdev 1.0)")]
+    assert [line.split()[0] for line in added] == ["small", "pc-q35-7.2", "netdev"]
+    assert run("explain", "NET-1")[0] == 0
+    status, out = run("run", "--machine", "pc-q35-7.2,virt", "--scenario", "small")
+    assert status == 0 and "PASS  x86_64/pc-q35-7.2 small" in out, out
+    status, out = run("run", "--scenario", "recursion", "--machine", "q35")
+    assert status == 1 and "NET-1 there are few fragments" in out, out
+    status, out = run("run", "--scenario", "small", "--machine", "q35", "--append", "megabytes=64")
+    assert status == 1 and "KHR-I114" in out and " pages" in out, out

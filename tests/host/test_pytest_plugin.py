@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,13 @@ def test_a_linux_that_is_not_built_skips(outside: Outside) -> None:
     done = outside.test(_CHAIN, "-rs")
     assert done.returncode == 0 and "1 skipped" in done.stdout
     assert "build it: scripts/khorig linux build --version 7.3 --arch x86_64" in done.stdout
+
+
+def test_the_package_names_what_is_there() -> None:
+    project = tomllib.loads(Path(_PACKAGES, "..", "pyproject.toml").read_text())["project"]
+    points = project["entry-points"]["pytest11"]
+    # The name of the module: named by a conftest.py as well, it is loaded once.
+    assert points == {"khorig.pytest_plugin": "khorig.pytest_plugin"}
+    module, _, function = project["scripts"]["khorig"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert importlib.import_module(points["khorig.pytest_plugin"]).PytestRig

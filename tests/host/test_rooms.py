@@ -12,11 +12,11 @@ import khorig
 _PACKAGE = Path(khorig.__file__).parent
 
 # What each room may import besides itself.
-_BELOW: dict[str, frozenset[str]] = {"mem": frozenset()}
+_BELOW: dict[str, frozenset[str]] = {"mem": frozenset(), "plugins": frozenset({"mem"})}
 _BELOW["guest"] = frozenset({"mem"})
-_BELOW["kho"] = frozenset({"mem"})
-_BELOW["rules"] = frozenset({"mem", "guest", "kho"})
-_BELOW["vm"] = frozenset({"mem", "guest"})
+_BELOW["kho"] = frozenset({"mem", "plugins"})
+_BELOW["rules"] = frozenset({"mem", "guest", "kho", "plugins"})
+_BELOW["vm"] = frozenset({"mem", "guest", "plugins"})
 _BELOW["run"] = _BELOW["rules"] | _BELOW["vm"] | {"rules", "vm"}
 _BELOW["linux"] = _BELOW["run"] | {"run"}
 _BELOW["out"] = _BELOW["linux"] | {"linux"}

@@ -39,6 +39,7 @@ _SPECS: list[RunSpec] = [
         expected_status=41,
         expected_refusals={2: "fdt-magic"},
         scenario="refuse",
+        plays=("scenario=refuse",),
         generations=2,
         fault="hang-before-jump",
         counted=False,

@@ -140,6 +140,7 @@ class OpenDump:
             LUO_PATH: linux.luo,
             KHO_TEST_PATH: linux.kho_test,
         }
+        known |= {f"/{name}": client.state for name, client in self.snapshot.outside.items()}
         found = {}
         for node in self.handover.root.tree.children:
             path = f"/{node.name}"

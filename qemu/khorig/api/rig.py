@@ -14,6 +14,7 @@ from khorig.guest.spec import RunSpec
 from khorig.linux.chain import must_count
 from khorig.linux.chain_kind import chain_kind
 from khorig.out.session_documents import SessionDocuments
+from khorig.rules.protocol.scenario import words_of
 from khorig.run.judging import Judge, StopHook
 from khorig.run.khorig_kind import khorig_kind
 from khorig.run.session import RunKind, Session
@@ -79,7 +80,8 @@ class Rig:
             spec = ChainRun(arch, machine, kernels=tuple(kernels), **chain)
             kind = chain_kind(**changes)
         else:
-            spec = KhorigRun(arch, machine, scenario=scenario, **options)
+            plays = words_of(scenario)
+            spec = KhorigRun(arch, machine, scenario=scenario, plays=plays, **options)
             kind = khorig_kind(**changes)
         session = Session(
             self.out, kind, SessionDocuments(), Cancellation(), keep=keep, record=record

@@ -14,8 +14,8 @@ from khorig.cli.suggest import unknown
 from khorig.cli.types import Number
 from khorig.mem.formats import Dump, UnreadableDump
 from khorig.mem.formats.sidecar import sidecar_path
+from khorig.mem.ram_layouts import RAM_LAYOUTS
 from khorig.vm.live_dump import open_memory
-from khorig.vm.machines import MACHINES
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -66,7 +66,7 @@ def _show_progress(done: int, total: int) -> None:
 def opened(path: Path, machine: str | None) -> Dump:
     """The dump. Raises Unusable when the file is none, UsageError for an unknown machine."""
     source = click.get_current_context().get_parameter_source("machine")
-    known = [m.name for m in MACHINES]
+    known = list(RAM_LAYOUTS)
     if source is click.core.ParameterSource.ENVIRONMENT:
         # $KHORIG_MACHINE is for runs; it says nothing of a dump that says it itself.
         machine = machine if machine in known and sidecar_path(path) is None else None

@@ -36,6 +36,8 @@ def explain(id: str | None) -> int:
     if found is None:
         raise unknown("rule", id.upper(), list(RULES))
     click.echo(f"{found.id}: {found.title}  ({found.level.value} when it does not hold)")
+    if distribution := RULES.distribution(found.id):
+        click.echo(f"from {distribution}")
     click.echo(f"looks at {found.kind.value}")
     for label, text in (
         ("what", found.meaning),

@@ -11,7 +11,7 @@ from khorig.cli.verb import Verb
 from khorig.run.faults import FAULTS
 from khorig.run.scenarios import read_scenarios
 from khorig.vm.build_outputs import find_elf
-from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES
+from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, machine_origin
 
 
 @click.command("list", cls=Verb, short_help="List scenarios, machines, faults and tamperings.")
@@ -19,6 +19,9 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES
 def list_command(as_json: bool) -> None:
     """List scenarios, machines, faults and tamperings that 'khorig run' takes. Scenarios are read
     from the built kernels; nothing is booted."""
+    from khorig.kho.clients.outside import DECODERS
+    from khorig.kho.codecs import CODECS
+    from khorig.rules.protocol.scenario import SCENARIOS
     from khorig.run.tamper.catalogue import TAMPERINGS
 
     scenarios = {
@@ -26,19 +29,32 @@ def list_command(as_json: bool) -> None:
         for arch in ARCHITECTURES
         for scenario in read_scenarios(find_elf(arch))
     }
+    scenarios |= {
+        name: _from(scenario.summary, SCENARIOS.distribution(name))
+        for name, scenario in SCENARIOS.items()
+    }
     machines = {
-        machine.name: f"{machine.arch}: {machine.summary}"
-        + ("  (default)" if machine.name in DEFAULT_MACHINES else "")
+        machine.name: _from(
+            f"{machine.arch}: {machine.summary}"
+            + ("  (default)" if machine.name in DEFAULT_MACHINES else ""),
+            machine_origin(machine.name),
+        )
         for machine in MACHINES
     }
     tamperings = {
         name: f"must be refused as {tampering.cause}" for name, tampering in TAMPERINGS.items()
     }
+    decoders = {
+        name: _from(f"handover of {codec.writers}", CODECS.distribution(name))
+        for name, codec in CODECS.items()
+    }
+    decoders |= {name: _from("client", DECODERS.distribution(name)) for name in DECODERS}
     groups = {
         "scenarios": scenarios,
         "machines": machines,
         "faults": FAULTS,
         "tamperings": tamperings,
+        "decoders": decoders,
     }
     if as_json:
         click.echo(json.dumps({"schema": 1, **groups}, indent=1))
@@ -47,3 +63,8 @@ def list_command(as_json: bool) -> None:
         click.echo(f"{title}:")
         for name, summary in entries.items():
             click.echo(f"  {name:<24} {summary}")
+
+
+def _from(summary: str, distribution: str) -> str:
+    """With what added it, when it is not the tree's own."""
+    return f"{summary}  (from {distribution})" if distribution else summary

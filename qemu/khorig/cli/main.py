@@ -13,6 +13,7 @@ import click
 from khorig import __version__
 from khorig.cli import exit_codes
 from khorig.cli.signals import interruptible
+from khorig.cli.plugin_warnings import plugin_warnings
 from khorig.cli.verbs import Verbs
 
 _COMPLETE = "_KHORIG_COMPLETE"  # click's name for what asks it for completions
@@ -68,7 +69,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and ends the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    with interruptible():
+    with interruptible(), plugin_warnings():
         try:
             status = _invoke(words)
             sys.stdout.flush()

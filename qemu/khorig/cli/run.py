@@ -69,6 +69,8 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
 
 
 def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigRun]:
+    from khorig.rules.protocol.scenario import words_of
+
     check_run_options(options["append"])
     machines = machines_of(options["arch"], options["machine"])
     refusing = _check_scenarios({machine.arch for machine in machines}, options)
@@ -82,6 +84,7 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
                 arch=machine.arch,
                 machine=machine.name,
                 scenario=scenario,
+                plays=words_of(scenario),
                 generations=options["generations"],
                 memory=options["mem"],
                 smp=options["smp"],
@@ -107,14 +110,17 @@ def _tampers(names: tuple[str, ...] | None) -> tuple[str, ...]:
 def _check_scenarios(archs: set[str], options: dict[str, Any]) -> set[str]:
     """Returns the scenarios that expect a damaged handover. Raises UsageError for one that a kernel
     lacks."""
+    from khorig.rules.protocol.scenario import SCENARIOS
     from khorig.run.scenarios import read_scenarios
 
     refusing = set()
     for arch in archs:
         known = {scenario.name: scenario for scenario in read_scenarios(find_elf(arch))}
         for name in options["scenario"]:
+            if name in SCENARIOS and name not in known:
+                continue
             if name not in known:
-                raise unknown("scenario", name, known)
+                raise unknown("scenario", name, [*known, *SCENARIOS])
             if known[name].expects_refusal:
                 refusing.add(name)
             elif options["tamper"]:

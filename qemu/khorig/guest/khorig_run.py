@@ -18,6 +18,8 @@ class KhorigRun(RunSpec):
 
     _: KW_ONLY
     scenario: str = "handover"
+    # Words of the kernel's command line in place of scenario=NAME, for a scenario of the host's.
+    plays: tuple[str, ...] = ()
     generations: int = 3
     fault: str | None = None  # a deliberate defect of the kernel, by its name there
     counted: bool = True  # without it CPUs run on threads of the host, and no two runs are the same
@@ -39,7 +41,7 @@ class KhorigRun(RunSpec):
     def command_line(self, generation: int, with_stops: bool = True) -> str:
         """See RunSpec."""
         words = [
-            f"scenario={self.scenario}",
+            *(self.plays or (f"scenario={self.scenario}",)),
             f"generations={self.generations}",
             f"seed={self.seed}",
         ]

@@ -6,10 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Mapping, Union
 
+from khorig.kho.client_decoder import ClientDecoder
 from khorig.kho.bitmap_chunks import BitmapChunks, decode_chunks
 from khorig.kho.layout import COMPATIBLE, DATA_PROPERTY, SIZE_PROPERTY, Geometry
 from khorig.kho.radix import RadixTree, decode_radix
 from khorig.mem.memory import PhysicalMemory
+from khorig.plugins.table import Table
 
 Tracker = Union[RadixTree, BitmapChunks]
 TrackerDecoder = Callable[[PhysicalMemory, int, Geometry, Union[int, None]], Tracker]
@@ -32,5 +34,7 @@ _ALL = (
     Codec("kho-v1", "Linux 6.16 to 7.0", decode_chunks, "fdt", None),
 )
 
-CODECS: Mapping[str, Codec] = {codec.compatible: codec for codec in _ALL}
-ONLY_CURRENT: Mapping[str, Codec] = {COMPATIBLE: CODECS[COMPATIBLE]}
+GROUP = "khorig.decoders"  # of entry points: a Codec, or a ClientDecoder
+
+CODECS: Table[Codec] = Table(GROUP, Codec, lambda c: c.compatible, _ALL, beside=(ClientDecoder,))
+ONLY_CURRENT: Mapping[str, Codec] = {codec.compatible: codec for codec in _ALL[:1]}

@@ -20,7 +20,12 @@ ROOT_OWNER = "root"
 RESERVED_OWNER = "memblock/"  # followed by the name of the area
 
 
-def find_owners(handover: Handover, clients: Clients, blocks: Sequence[OwnedBlocks] = ()) -> Owners:
+def find_owners(
+    handover: Handover,
+    clients: Clients,
+    blocks: Sequence[OwnedBlocks] = (),
+    areas: Sequence[tuple[str, PhysRange]] = (),
+) -> Owners:
     """Assigns every preserved page. The names are paths in the handover: "root", "fragment
     /khorig/stores", "khorig/archive", "khorig/stores/db0", "memblock/mem0"; and those of `blocks`,
     which are what structures outside the handover's own tree name: "block 17", "kho_test folio 3".
@@ -42,6 +47,8 @@ def find_owners(handover: Handover, clients: Clients, blocks: Sequence[OwnedBloc
         chunks = [chunk >> geometry.page_shift for chunk in store.vmalloc.chunks]
         claims.claim_pages(np.array(chunks, dtype=np.int64), f"{name} chunk")
         claims.claim_blocks(store.vmalloc.blocks, name)
+    for owner, area in areas:
+        claim_area(area, owner)
     for owned in blocks:
         claims.claim_blocks(owned.blocks, owned.owner, _block_label(owned))
     return claims.settle(handover.blocks)

@@ -21,9 +21,11 @@ from khorig.kho.blocks import Int64Array
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.candidates import Candidate, find_candidates
+from khorig.kho.client_decoder import DecodedClient
 from khorig.kho.clients.khorig import Clients, decode_clients
 from khorig.kho.clients.linux import LinuxClients, decode_linux_clients
 from khorig.kho.clients.linux_owners import linux_blocks
+from khorig.kho.clients.outside import decode_outside
 from khorig.kho.clients.scenario_state import ScenarioState, read_scenario_state
 from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.handover import Handover, decode_handover
@@ -59,6 +61,7 @@ class Snapshot:
     handover: Handover
     clients: Clients
     linux: LinuxClients
+    outside: Mapping[str, DecodedClient]  # by name, what decoders outside of the tree have read
     scenario: ScenarioState  # of khorig's scenarios, out of their stores
     owners: Owners
     handoff: Handoff | None  # what names the root
@@ -194,8 +197,10 @@ def _read(
     clients = decode_clients(dump.memory, handover)
     linux = decode_linux_clients(dump.memory, handover)
     scenario = read_scenario_state(dump.memory, clients.stores, geometry)
-    problems = list(scenario.problems)
+    outside = decode_outside(dump.memory, handover)
+    problems = [*scenario.problems, *(p for client in outside.values() for p in client.problems)]
     owned = [*scenario.owned, *linux_blocks(linux, geometry)]
+    areas = [area for client in outside.values() for area in client.owned]
     handoff, scratch, told_by = _scratch(dump, candidates, found, problems)
     frames = None
     if dump.run and dump.run.frame_table:
@@ -211,8 +216,9 @@ def _read(
         handover=handover,
         clients=clients,
         linux=linux,
+        outside=outside,
         scenario=scenario,
-        owners=find_owners(handover, clients, owned),
+        owners=find_owners(handover, clients, owned, areas),
         handoff=handoff,
         scratch=scratch,
         scratch_from=told_by,

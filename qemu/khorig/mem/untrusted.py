@@ -12,6 +12,8 @@ import json
 import math
 from typing import Any, Callable, Iterator, Mapping, NoReturn, Sequence, TypeVar
 
+from khorig.mem.errors import Error
+
 DEEPEST = 64  # objects and lists inside of each other
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 64) - 1
 _SHOWN = 40  # characters of a value in a message
@@ -19,7 +21,7 @@ _SHOWN = 40  # characters of a value in a message
 _Kind = TypeVar("_Kind")
 
 
-class Untrusted(ValueError):
+class Untrusted(Error, ValueError):
     """It is not what it has to be; the message names field, value and what was expected."""
 
 

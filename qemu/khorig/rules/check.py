@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import Callable, Iterable
 
 from khorig.kho.bitmap_chunks import BitmapChunks
 from khorig.kho.candidates import Candidate
@@ -14,10 +14,14 @@ from khorig.kho.scratch import check_scratch
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.errors import Problem
 from khorig.rules.outcome import Outcome, Status, Violation, outcome_of
-from khorig.rules.registry import STATIC_RULES, rule_of
+from khorig.rules.rule import Rule
+from khorig.rules.registry import RULES, rule_of, static_rules
 from khorig.rules.static.computed import COMPUTED
 
 MAX_VIOLATIONS = 64  # of a rule
+_U64 = (1 << 64) - 1
+
+Compute = Callable[[Snapshot], Iterable[tuple[int, str]]]
 
 
 def check(snapshot: Snapshot) -> list[Outcome]:
@@ -31,6 +35,10 @@ def check(snapshot: Snapshot) -> list[Outcome]:
     for id, compute in COMPUTED.items():
         for address, text in compute(snapshot):
             _add(found, id, address, text)
+    for id, rule in static_rules().items():
+        if rule.check is not None:
+            for address, text in _outside(rule, rule.check, snapshot):
+                _add(found, id, address, text)
     present = features(snapshot)
     return [
         outcome_of(
@@ -38,8 +46,16 @@ def check(snapshot: Snapshot) -> list[Outcome]:
             tuple(_owned(v, snapshot) for v in found.get(id, ())),
             not rule.needs or rule.needs in present,
         )
-        for id, rule in STATIC_RULES.items()
+        for id, rule in static_rules().items()
     ]
+
+
+def _outside(rule: Rule, compute: Compute, snapshot: Snapshot) -> Iterable[tuple[int, str]]:
+    """The violations of a rule outside of the tree; what it raises is one."""
+    try:
+        return [(int(address) & _U64, str(text)) for address, text in compute(snapshot)]
+    except Exception as error:  # code of somebody else
+        return [(snapshot.root, f"rule of {RULES.distribution(rule.id)} raised {error!r}")]
 
 
 def check_unreadable(candidate: Candidate) -> list[Outcome]:
@@ -49,7 +65,7 @@ def check_unreadable(candidate: Candidate) -> list[Outcome]:
     violation = Violation(candidate.error.address, candidate.error.text, "root")
     return [
         outcome_of(rule, (violation,) if rule is broken else (), False)
-        for rule in STATIC_RULES.values()
+        for rule in static_rules().values()
     ]
 
 
@@ -107,6 +123,7 @@ def features(snapshot: Snapshot) -> set[str]:
         "log ring": handover.blob(LOG_PATH) is not None,
         "LUO": handover.blob(LUO_PATH) is not None,
         "memfd": bool(memfds),
+        "outside decoder": bool(snapshot.outside),
         "kho_test": is_test,
     }
     return {name for name, there in have.items() if there}

@@ -8,7 +8,8 @@ from typing import Iterable
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.spec import KHORIG, RunSpec
 from khorig.rules.protocol import definitions as protocol
-from khorig.rules.registry import STATIC_RULES
+from khorig.rules.protocol.scenario import outside_scenario
+from khorig.rules.registry import static_rules
 from khorig.rules.temporal import definitions as temporal
 
 SCENARIOS = ("churn", "storm", "recursion")  # state depends on the seed only
@@ -21,7 +22,7 @@ _OWN = {*_RELAYED, "fragment", "list of blocks", "generation", "stores", "log ri
 
 def _static(needs: Iterable[str], arch: str) -> tuple[str, ...]:
     there = {*needs, "PC"} if arch == "x86_64" else set(needs)
-    return tuple(id for id, rule in STATIC_RULES.items() if rule.needs in there)
+    return tuple(id for id, rule in static_rules().items() if rule.needs in there)
 
 
 class Plan:
@@ -78,13 +79,17 @@ class Plan:
             relayed = (temporal.SUBTREES_RELAYED, temporal.BLOCKS_RELAYED, temporal.PAGES_RELAYED)
             return (*always, *self._relayed, *(relayed if self.takes_over(generation) else ()))
         rules = [*always, *self._own, protocol.SEALED_COUNTS, protocol.LEDGER]
-        if isinstance(self._spec, KhorigRun) and self._spec.scenario in SCENARIOS:
+        if isinstance(self._spec, KhorigRun) and self._has_rule(self._spec):
             rules.append(protocol.SCENARIO)
         if self.takes_over(generation):
             rules.append(temporal.PAGES_HANDED_ON)
         if self._spec.smp > 1:
             rules.append(protocol.CPUS_ONLINE)
         return tuple(rules)
+
+    @staticmethod
+    def _has_rule(spec: KhorigRun) -> bool:
+        return spec.scenario in SCENARIOS or outside_scenario(spec) is not None
 
     def _at_entry(self, generation: int) -> tuple[str, ...]:
         if self.is_linux(generation - 1):

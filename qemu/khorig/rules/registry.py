@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Mapping
 
 from khorig.mem.errors import Problem
+from khorig.plugins.table import Table
 from khorig.rules.protocol.definitions import PROTOCOL_RULES
 from khorig.rules.rule import ANY, Kind, Rule
 from khorig.rules.static.client_rules import CLIENT_RULES
@@ -25,10 +27,15 @@ _ALL = (
     *PROTOCOL_RULES,
 )
 
-RULES: Mapping[str, Rule] = {rule.id: rule for rule in _ALL}
-STATIC_RULES: Mapping[str, Rule] = {rule.id: rule for rule in _ALL if rule.kind is Kind.STATIC}
+RULES: Table[Rule] = Table("khorig.rules", Rule, lambda rule: rule.id, _ALL)
 
 _BY_PROBLEM = {problem: rule for rule in reversed(_ALL) for problem in rule.problems}
+
+
+@functools.cache
+def static_rules() -> Mapping[str, Rule]:
+    """Those of them that look at one snapshot."""
+    return {id: rule for id, rule in RULES.items() if rule.kind is Kind.STATIC}
 
 
 def rule_of(problem: Problem) -> Rule:

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable, Iterable
+
+if TYPE_CHECKING:
+    from khorig.kho.snapshot import Snapshot
 
 ANY = "*"  # in `problems`: any subject, or any id
 
@@ -40,3 +44,6 @@ class Rule:
     needs: str = ""  # feature of a snapshot that the rule depends on; "" for any handover
     level: Level = Level.FAILED
     kind: Kind = Kind.STATIC
+    # Of a static rule outside of the tree: the violations of a snapshot, as (physical address, one
+    # line with what is there and what was expected).
+    check: Callable[[Snapshot], Iterable[tuple[int, str]]] | None = None

@@ -17,7 +17,7 @@ from view.handover_image import SCRATCH, HandoverImage, typical_image
 
 from khorig.kho.codecs import CODECS
 from khorig.rules.finding import Verdict
-from khorig.rules.registry import RULES, STATIC_RULES
+from khorig.rules.registry import RULES, static_rules
 from khorig.rules.rule import Kind
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -85,7 +85,7 @@ def test_commands(command: str, expected: str, folder: Path) -> None:
 
 
 def test_numbers_and_names() -> None:
-    static = list(STATIC_RULES)
+    static = list(static_rules())
     assert f"`{static[0]}` to `{max(static)}`" in _DOCUMENT
     for kind in (Kind.TEMPORAL, Kind.PROTOCOL):
         first = min(rule.id for rule in RULES.values() if rule.kind is kind)

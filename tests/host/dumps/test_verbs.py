@@ -13,7 +13,7 @@ from dumps.sample import FRAME_TABLE, Sample
 from view.handover_image import RAM
 
 from khorig.cli.main import main
-from khorig.rules.registry import RULES, STATIC_RULES
+from khorig.rules.registry import RULES, static_rules
 
 Verb = Callable[..., tuple[int, str, str]]
 
@@ -70,7 +70,7 @@ def test_status(verb: Verb, tmp_path: Path) -> None:
     assert status == 1 and "FAILED  KHR-I050" in out and "version 'luo-v6', expected" in out
     status, out, _ = verb("check", path, "--json")
     document = json.loads(out)
-    assert status == document["status"] == 1 and len(document["rules"]) == len(STATIC_RULES)
+    assert status == document["status"] == 1 and len(document["rules"]) == len(static_rules())
     sample.image.ram.write(sample.image.root, b"GARBAGE!")
     status, out, _ = verb("check", write(tmp_path, sample))
     assert status == 1 and "FAILED  KHR-I001" in out

@@ -19,10 +19,25 @@ def client_lines(snapshot: Snapshot) -> list[str]:
     for node in snapshot.handover.root.tree.children:
         path = f"/{node.name}"
         known = _KNOWN.get(path)
-        found = list(known(snapshot)) if known else []
+        found = list(known(snapshot)) if known else _outside(snapshot, node.name)
         for line in found or [_unknown(snapshot, path)]:
             lines.append(f"{node.name}: {line}")
     return lines
+
+
+def _outside(snapshot: Snapshot, name: str) -> list[str]:
+    """What a decoder outside of the tree says of a client."""
+    decoded = snapshot.outside.get(name)
+    return [] if decoded is None or decoded.state is None else [one_line(decoded.state)]
+
+
+def one_line(state: object) -> str:
+    """The first line of what an object of somebody else is as text."""
+    try:
+        text = str(state).partition("\n")[0]
+    except Exception as error:  # code of somebody else
+        return f"raised {error!r}"
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _unknown(snapshot: Snapshot, path: str) -> str:

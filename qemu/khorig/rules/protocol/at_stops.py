@@ -12,6 +12,7 @@ from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.counts import check_restored_counts, check_sealed_counts
 from khorig.rules.protocol.cpus import check_online, check_parked
 from khorig.rules.protocol.ledger import check_ledger
+from khorig.rules.protocol.scenario import outside_scenario
 from khorig.rules.protocol.scenarios.churn import check_churn
 from khorig.rules.protocol.scenarios.recursion import check_fragment_tree
 from khorig.rules.protocol.scenarios.storm import check_storm
@@ -46,7 +47,10 @@ _SCENARIOS: Mapping[str, StopRule] = {
 
 def scenario_rule(spec: RunSpec) -> StopRule:
     """The rule for the state of a run's scenario."""
-    return _SCENARIOS[spec.scenario] if isinstance(spec, KhorigRun) else _nothing
+    if not isinstance(spec, KhorigRun):
+        return _nothing
+    outside = outside_scenario(spec)
+    return outside.look if outside else _SCENARIOS[spec.scenario]
 
 
 def _nothing(stop: Stop, record: Record) -> list[Finding]:

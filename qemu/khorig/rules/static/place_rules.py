@@ -116,4 +116,14 @@ PLACE_RULES = (
         ((ANY, "left-out"),),
         level=Level.WARNING,
     ),
+    Rule(
+        "KHR-I073",
+        "decoders outside of the tree read their clients",
+        "A decoder that an entry point adds reads the state of its client without a problem.",
+        "What it does not read has no owner.",
+        (),
+        "The message names the decoder and its distribution.",
+        (("decoder", ANY),),
+        needs="outside decoder",
+    ),
 )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from khorig.guest.machine import RunningCpu
-from khorig.mem.ram_layouts import RAM_LAYOUTS
 from khorig.vm.firmware import Firmware
 from khorig.vm.machines.machine import Machine
 
@@ -40,7 +39,7 @@ class Arm64(Machine):
         """See Machine. QEMU does not say who is off, so only what executes from RAM by its physical
         address is told: no kernel that is up does that, and who is off or was never on stands in a
         kernel's text or at 0."""
-        begin = RAM_LAYOUTS[self.name].begin
+        begin = self.layout.begin
         pcs = [int(pc, 16) for pc in self.pc_pattern.findall(registers)]
         return tuple(
             RunningCpu(number, pc)

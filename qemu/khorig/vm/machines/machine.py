@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import abc
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 from khorig.guest.machine import MachineFacts, RunningCpu
 from khorig.mem.guest_ram import RamRegion
-from khorig.mem.ram_layouts import RAM_LAYOUTS
+from khorig.mem.ram_layouts import RAM_LAYOUTS, RamLayout
 from khorig.vm.firmware import Firmware
 
 # The kernel is loaded at 2 MiB. With less than this QEMU or the firmware fails before the kernel
@@ -26,6 +26,8 @@ class Machine(abc.ABC):
     name: str  # as QEMU's -machine calls it
     max_ram: int  # bytes that the machine can address with the CPU chosen here
     summary: str
+    _: KW_ONLY
+    layout_of: str = ""  # the machine of RAM_LAYOUTS that has its RAM at the same addresses
 
     arch: ClassVar[str]
     binary: ClassVar[str]  # of QEMU
@@ -35,6 +37,11 @@ class Machine(abc.ABC):
     pc_pattern: ClassVar[re.Pattern[str]]  # in `info registers`
     frame_pattern: ClassVar[re.Pattern[str]]
     cpu_property: ClassVar[str]  # of QEMU's CPU models: those that the kernel can run on have it
+
+    @property
+    def layout(self) -> RamLayout:
+        """Where its RAM lies."""
+        return RAM_LAYOUTS[self.layout_of or self.name]
 
     @property
     def direct_boot_arguments(self) -> tuple[str, ...]:
@@ -48,7 +55,7 @@ class Machine(abc.ABC):
 
     def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
         """Where the RAM of `ram_bytes` lies and at which offset of its backing file, ascending."""
-        return RAM_LAYOUTS[self.name].regions(ram_bytes)
+        return self.layout.regions(ram_bytes)
 
     @abc.abstractmethod
     def arguments(self, accel: str) -> list[str]:
