@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -83,6 +84,8 @@ def test_a_decoder(outside: Outside) -> None:
     outside.add("khorig.decoders", "ClientDecoder('netdev', fragment)")
     status, out, err = outside.khorig("inspect", outside.dump)
     assert (status, err) == (0, "") and "netdev: a network card" in out
+    status, out, err = outside.khorig("inspect", outside.dump, "--json")
+    assert json.loads(out)["clients"]["netdev"] == "a network card"
     status, out, err = outside.khorig("check", outside.dump)
     # It claims a page that the fragment has already: what it says is looked at.
     assert (status, err) == (1, "") and "page owned by both fragment /netdev and netdev" in out

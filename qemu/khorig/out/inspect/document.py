@@ -9,6 +9,7 @@ from khorig.kho.candidates import Candidate
 from khorig.kho.clients.linux import LinuxClients
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import PhysRange
+from khorig.out.inspect.client_lines import one_line
 from khorig.out.inspect.details import owners_of_blocks, pages_by_owner
 from khorig.rules.outcome import Outcome
 
@@ -94,7 +95,9 @@ def _blocks(snapshot: Snapshot) -> list[list[Any]]:
 
 def _clients(snapshot: Snapshot) -> dict[str, Any]:
     clients = snapshot.clients
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {
+        name: one_line(client.state) for name, client in snapshot.outside.items()
+    }
     if clients.metadata:
         found["kexec-metadata"] = {
             "kexec_count": clients.metadata.kexec_count,
