@@ -90,7 +90,7 @@ def test_the_kernels_of_a_folder_are_used(outside: Outside) -> None:
 def test_a_linux_that_is_not_built_skips(outside: Outside) -> None:
     done = outside.test(_CHAIN, "-rs")
     assert done.returncode == 0 and "1 skipped" in done.stdout
-    assert "build it: scripts/khorig linux build --version 7.3 --arch x86_64" in done.stdout
+    assert "fix: scripts/khorig linux build --version 7.3 --arch x86_64" in done.stdout
 
 
 def test_the_package_names_what_is_there() -> None:

@@ -226,14 +226,14 @@ def test_an_archive_is_user_space_packed_or_not(tmp_path: Path) -> None:
     ("contents", "why"),
     [
         (b"", "empty file"),
-        (b"root:x:0:0:root:/root:/bin/bash\n", "not a cpio archive of format newc"),
-        (b"070707" + b"0" * 200, "not a cpio archive of format newc"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "not a cpio archive (newc)"),
+        (b"070707" + b"0" * 200, "not a cpio archive (newc)"),
         (b"070701" + b"0" * 20, "damaged cpio archive"),
         (b"070701" + b"z" * 200, "damaged cpio archive"),
-        (gzip.compress(b"hello"), "not a cpio archive of format newc inside of it"),
-        (gzip.compress(b""), "not a cpio archive of format newc inside of it"),
-        (b"\x1f\x8b" + b"\0" * 30, "cannot be unpacked"),
-        (b"\x28\xb5\x2f\xfd" + b"\xff" * 30, "cannot be unpacked"),
+        (gzip.compress(b"hello"), "decompressed content: not a cpio archive (newc)"),
+        (gzip.compress(b""), "decompressed content: not a cpio archive (newc)"),
+        (b"\x1f\x8b" + b"\0" * 30, "decompression failed"),
+        (b"\x28\xb5\x2f\xfd" + b"\xff" * 30, "decompression failed"),
     ],
 )
 def test_what_is_no_user_space_is_named(
@@ -247,7 +247,7 @@ def test_what_is_no_user_space_is_named(
 
 def test_an_archive_without_a_file_is_none(tmp_path: Path) -> None:
     write_archive(tmp_path / "none.cpio", {}, ())
-    assert why_no_initrd(tmp_path / "none.cpio") == "cpio archive without a file"
+    assert why_no_initrd(tmp_path / "none.cpio") == "empty cpio archive"
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from khorig.cli import exit_codes
 from khorig.cli.main import main
 from khorig.linux import build
 from khorig.linux.peer import Peer, build_command, find_peer
-from khorig.linux.setting import Setting, parse_setting, unmet
+from khorig.linux.kconfig_option import KconfigOption, parse_setting, unmet
 from khorig.linux.source import OwnSource
 from khorig.vm.errors import InfraError
 
@@ -101,7 +101,7 @@ def test_an_edited_tree_is_built_where_its_objects_are(tree: Path, tmp_path: Pat
 
 def test_a_tree_that_changes_under_the_compiler_is_not_kept(tree: Path) -> None:
     (tree / "hook").write_text("echo 7.3.4-late > kernel/liveupdate/version\n")
-    with pytest.raises(InfraError, match="was changed while it was built"):
+    with pytest.raises(InfraError, match="changed during the build"):
         built(tree)
     with pytest.raises(InfraError, match="is not built"):
         find_peer("x86_64", "linux-toy")
@@ -110,7 +110,7 @@ def test_a_tree_that_changes_under_the_compiler_is_not_kept(tree: Path) -> None:
 
 def test_settings_come_last_and_into_the_name(tree: Path) -> None:
     plain = built(tree)
-    peer = built(tree, Setting("NUMA", "n"), Setting("CMDLINE", "a b"))
+    peer = built(tree, KconfigOption("NUMA", "n"), KconfigOption("CMDLINE", "a b"))
     assert peer.name == "linux-toy@CMDLINE=a_b@NUMA=n"
     config = (peer.directory / "config").read_text().splitlines()
     assert config.index("# CONFIG_NUMA is not set") > config.index("CONFIG_NUMA=y")
@@ -119,27 +119,27 @@ def test_settings_come_last_and_into_the_name(tree: Path) -> None:
 
 
 def test_a_setting_that_does_not_hold_is_named(tree: Path) -> None:
-    with pytest.raises(InfraError, match="cannot be configured") as caught:
-        built(tree, Setting("NEEDS_MORE", "y"))
+    with pytest.raises(InfraError, match="options not applied") as caught:
+        built(tree, KconfigOption("NEEDS_MORE", "y"))
     [detail] = caught.value.evidence
-    assert detail.startswith("CONFIG_NEEDS_MORE=y: no such symbol")
+    assert detail.startswith("CONFIG_NEEDS_MORE=y: unknown symbol")
 
 
 @pytest.mark.parametrize("trace", [".config", "include/config/x", "arch/x86/include/generated/x"])
 def test_a_tree_that_was_built_in_is_refused(tree: Path, trace: str) -> None:
     (tree / trace).parent.mkdir(parents=True, exist_ok=True)
     (tree / trace).write_text("")
-    with pytest.raises(InfraError, match="was built in") as caught:
+    with pytest.raises(InfraError, match="tree is not clean") as caught:
         built(tree)
     assert f"make -C {tree} mrproper" in caught.value.evidence[0]
 
 
 def test_a_failure_ends_with_the_compilers_words(tree: Path) -> None:
     (tree / "hook").write_text("echo 'kho.c:7: error: expected ;'; exit 1\n")
-    with pytest.raises(InfraError, match="the log is .*build.log") as caught:
+    with pytest.raises(InfraError, match="log: .*build.log") as caught:
         built(tree)
     assert "kho.c:7: error: expected ;" in caught.value.evidence
-    log = Path(caught.value.what.partition("the log is ")[2])
+    log = Path(caught.value.what.partition("log: ")[2])
     (tree / "hook").write_text("")
     built(tree)
     assert "error" not in log.read_text()

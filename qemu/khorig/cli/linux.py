@@ -26,7 +26,7 @@ from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers
 from khorig.vm.machines import Machine
 
 if TYPE_CHECKING:
-    from khorig.linux.setting import Setting
+    from khorig.linux.kconfig_option import KconfigOption
     from khorig.linux.source import Source
 
 _TIMEOUT_S = 300.0
@@ -73,7 +73,7 @@ def build(
     versions: tuple[str, ...] | None,
     arch: tuple[str, ...] | None,
     source: Path | None,
-    settings: tuple[Setting, ...],
+    settings: tuple[KconfigOption, ...],
     jobs: int,
 ) -> int:
     """Build Linux with KHO, LUO and test_kho, in a tiny configuration.
@@ -127,7 +127,7 @@ def _fetch(archs: Sequence[str]) -> None:
 
 
 def _build(
-    sources: Sequence[Source], archs: Sequence[str], settings: Sequence[Setting], jobs: int
+    sources: Sequence[Source], archs: Sequence[str], settings: Sequence[KconfigOption], jobs: int
 ) -> None:
     from khorig.linux.archive import build_init
     from khorig.linux.build import Builder
@@ -139,7 +139,7 @@ def _build(
             build_init(peer)
             build_selftests(peer, functools.partial(one.tree, click.echo), click.echo)
             click.echo(f"{peer.name} ({peer.release}) for {name}: {peer.image}")
-        one.forget()
+        one.remove()
 
 
 @linux.command("list", short_help="List the built peers.")

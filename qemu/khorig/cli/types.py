@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from khorig.cli.suggest import unknown
 from khorig.guest.poke import FORM, Poke, parse_poke
-from khorig.linux.setting import Setting, parse_setting
+from khorig.linux.kconfig_option import KconfigOption, parse_setting
 
 _NONE = "none"  # of the stops
 _RAM_UNIT = 1 << 16  # bytes: the largest page of all machines
@@ -162,8 +162,8 @@ class ConfigSetting(click.ParamType):
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Setting:
-        setting = value if isinstance(value, Setting) else parse_setting(str(value))
+    ) -> KconfigOption:
+        setting = value if isinstance(value, KconfigOption) else parse_setting(str(value))
         if setting is None:
             self.fail(f"invalid setting '{value}' (expected e.g. CMA=y, NR_CPUS=4)", param, ctx)
         return setting

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one archive of a chain: a Linux initramfs, and what khorig loads the next kernel from."""
+"""The archive of a chain: a Linux initramfs with the kernels that khorig loads."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SOURCES = Path(__file__).parent / "init"
 
 
 def build_init(peer: Peer) -> bytes:
-    """The user space of a Linux peer, one static program. Kept in the cache where that can be
-    written. Raises InfraError."""
+    """User space of a Linux peer, one static program; cached if the cache is writable. Raises
+    InfraError."""
     digest = xxhash.xxh64(f"{peer.directory.name} {FLAGS}")
     for source in sorted(path for path in _SOURCES.rglob("*") if path.is_file()):
         digest.update(source.read_bytes())
@@ -36,14 +36,14 @@ def build_init(peer: Peer) -> bytes:
 
 
 def write_whole_bytes(path: Path, data: bytes) -> None:
-    """Writes a file so that nobody ever sees a part of it. Raises OSError."""
+    """Writes a file atomically. Raises OSError."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as sink:
         sink.write(data)
     os.replace(sink.name, path)
 
 
 def write_archive(path: Path, members: Mapping[str, bytes], folders: tuple[str, ...]) -> None:
-    """Writes a cpio archive (newc) at `path`, the same bytes for the same members."""
+    """Writes a reproducible cpio archive (newc) to `path`."""
     import libarchive
 
     with libarchive.file_writer(str(path), "cpio_newc") as writer:
@@ -56,7 +56,7 @@ def write_archive(path: Path, members: Mapping[str, bytes], folders: tuple[str, 
 
 
 def append_archive(path: Path, more: Path) -> None:
-    """Puts another initramfs behind; Linux unpacks both, the later one wins."""
+    """Appends another initramfs; Linux unpacks both, the later one wins."""
     with path.open("ab") as sink:
         sink.write(b"\0" * (-sink.tell() % 512))
         sink.write(more.read_bytes())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds a Linux for the rig."""
+"""Builds Linux peers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from khorig.linux.peer import (
     make_newest,
     write_peer,
 )
-from khorig.linux.setting import Setting, unmet
-from khorig.linux.source import Say, Source
+from khorig.linux.kconfig_option import KconfigOption, unmet
+from khorig.linux.source import Report, Source
 from khorig.vm.errors import InfraError
 
 _CONFIG = Path(__file__).parent / "config"
-_RECIPE = 1  # counted up when the steps below change
+_RECIPE = 1  # increment when the steps below change
 _REPORT_S = 10.0
 _LOG = "build.log"
 _NEEDED = {
@@ -47,7 +47,7 @@ _NEEDED = {
 
 
 def missing_packages() -> list[str]:
-    """Debian packages that a build needs and this machine lacks."""
+    """Missing Debian packages needed for a build."""
     return [
         package
         for program, package in _NEEDED.items()
@@ -56,27 +56,32 @@ def missing_packages() -> list[str]:
 
 
 class Builder:
-    """Builds one source for one architecture, unless the same was built before."""
+    """Builds one source for one architecture, unless it is cached."""
 
     def __init__(
-        self, source: Source, arch: str, jobs: int, say: Say, settings: Sequence[Setting] = ()
+        self,
+        source: Source,
+        arch: str,
+        jobs: int,
+        report: Report,
+        settings: Sequence[KconfigOption] = (),
     ) -> None:
-        """`say` gets lines for people, and while it takes long one every ten seconds. `settings`
-        come on top of the rig's configuration and into the name of the peer."""
+        """`report` gets progress lines, at least every ten seconds. `settings` are added to the
+        rig's configuration and to the name of the peer."""
         self._source = source
         self._arch = arch
         self._jobs = jobs
-        self._say = say
+        self._report = report
         self._settings = sorted(settings)
         self._name = source.name + "".join(setting.suffix for setting in self._settings)
         self._started_s = 0.0
 
     def build(self) -> Peer:
-        """The built kernel, from the cache when it is there. Raises InfraError."""
+        """The built kernel, cached if possible. Raises InfraError."""
         if missing := missing_packages():
             command = f"apt-get install --no-install-recommends {' '.join(missing)}"
-            raise InfraError("packages for building Linux are missing", (command,))
-        identity = self._source.identity(self._say)
+            raise InfraError("missing packages for building Linux", (command,))
+        identity = self._source.identity(self._report)
         key = self._key(identity)
         kept = cache_directory() / "peers" / key
         for peer in list_peers():
@@ -89,14 +94,14 @@ class Builder:
         objects.mkdir(parents=True, exist_ok=True)
         (objects / _LOG).unlink(missing_ok=True)
         self._started_s = time.monotonic()
-        tree = self._source.tree(self._say)
+        tree = self._source.tree(self._report)
         self._build(tree, objects)
-        if edited and self._source.identity(self._say) != identity:
-            raise InfraError(f"{edited} was changed while it was built; build it again")
+        if edited and self._source.identity(self._report) != identity:
+            raise InfraError(f"{edited} changed during the build; build it again")
         peer = self._keep(tree, objects, kept)
         if not edited:
             shutil.rmtree(objects)
-        self._say(f"{peer.name} for {self._arch}: {self._elapsed_s():.0f} s")
+        self._report(f"{peer.name} for {self._arch}: {self._elapsed_s():.0f} s")
         return peer
 
     def _key(self, identity: str) -> str:
@@ -142,12 +147,12 @@ class Builder:
         return peer
 
     def _check_config(self, config: str) -> None:
-        """Options that olddefconfig dropped would be missed much later."""
+        """Raises InfraError for options dropped by olddefconfig."""
         lines = [line for path in self._fragments() for line in path.read_text().splitlines()]
         wanted = [line for line in lines if line.endswith("=y")]
         wanted += [setting.line for setting in self._settings]
         if missing := unmet(wanted, config):
-            what = f"{self._name} for {self._arch} cannot be configured as wanted"
+            what = f"{self._name} for {self._arch}: options not applied by olddefconfig"
             raise InfraError(what, tuple(missing))
 
     def _elapsed_s(self) -> float:
@@ -173,7 +178,7 @@ class Builder:
                 raise
         if process.returncode:
             tail = tuple(log.read_text(errors="replace").splitlines()[-12:])
-            raise InfraError(f"building {what} failed; the log is {log}", tail)
+            raise InfraError(f"building {what} failed, log: {log}", tail)
 
     def _wait(self, process: subprocess.Popen[bytes], what: str, log: Path) -> None:
         while True:
@@ -182,18 +187,18 @@ class Builder:
                 return
             except subprocess.TimeoutExpired:
                 compiled = log.read_bytes().count(b"\n  CC ")
-                self._say(f"{what}: {compiled} files compiled, {self._elapsed_s():.0f} s")
+                self._report(f"{what}: {compiled} files compiled, {self._elapsed_s():.0f} s")
 
 
 @contextlib.contextmanager
-def only_builder(say: Say) -> Iterator[None]:
-    """Waits until nobody else builds into the cache, and keeps others from it meanwhile."""
+def only_builder(report: Report) -> Iterator[None]:
+    """Locks the cache for building, waiting for other builds."""
     cache_directory().mkdir(parents=True, exist_ok=True)
     with (cache_directory() / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another build")
+            report("waiting for another build")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A chain of different kernels: which file each generation boots."""
+"""Images and archive of a chain of kernels."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from khorig.vm.machines.machine import Machine
 
 
 def must_count(machine: str) -> bool:
-    """Whether a Linux needs virtual time counted in instructions there: without a second clock it
-    measures the time stamp counter against the 8254 alone, and hangs when a busy host spoils that.
-    """
+    """Whether Linux needs icount on a machine: without a second clock it calibrates the TSC against
+    the 8254 only, and hangs if a busy host disturbs that."""
     return machine == "microvm"
 
 
 def image_of(spec: ChainRun, name: str) -> Path:
-    """The file that kexec loads. Raises InfraError."""
+    """The image to kexec. Raises InfraError."""
     if not is_linux(name):
         return find_elf(spec.arch).with_suffix(".bin")
     if "/" in name:
         path = Path(name)
         if not path.is_file():
-            raise InfraError(f"{path}: there is no such file")
+            raise InfraError(f"{path}: no such file")
         return path
     return find_peer(spec.arch, name).image
 
 
 def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
-    """Writes the archive of the chain into `folder`. Raises InfraError when a kernel is not built
-    or cannot be read."""
+    """Writes the archive of the chain into `folder`. Raises InfraError if a kernel is not built or
+    unreadable."""
     files = {name: image_of(spec, name) for name in dict.fromkeys(spec.kernels)}
     members: dict[str, bytes] = {}
     if any(map(is_linux, spec.kernels)):
@@ -55,7 +54,7 @@ def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
 
 
 def _headers_for(spec: ChainRun) -> Peer:
-    """The peer whose headers the user space is built with: one of the chain, else any."""
+    """The peer whose headers are used to build user space: from the chain, else any."""
     for name in spec.kernels:
         if is_linux(name) and "/" not in name:
             peer = find_peer(spec.arch, name)
@@ -65,8 +64,8 @@ def _headers_for(spec: ChainRun) -> Peer:
         if peer.arch == spec.arch and peer.headers.is_dir():
             return peer
     raise InfraError(
-        f"no Linux for {spec.arch} is built, and its user space needs the headers of one",
-        (f"build it: scripts/khorig linux build --arch {spec.arch}",),
+        f"no Linux built for {spec.arch} (its headers are needed for user space)",
+        (f"fix: scripts/khorig linux build --arch {spec.arch}",),
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a session needs to know of chains with real Linux."""
+"""The RunKind of chains with real Linux."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from khorig.run.session import RunKind
 
 
 def _judge(spec: ChainRun) -> Judge:
-    # With the decoder, while QEMU comes up.
+    # Slow imports, while QEMU starts.
     from khorig.linux.expectations import Expectations
     from khorig.linux.linux_monitor import LinuxMonitor
     from khorig.run.judge import RunJudge
@@ -32,5 +32,5 @@ def chain_kind(
     judge: Callable[[ChainRun], Judge] = _judge,
     hooks: Callable[[ChainRun], Sequence[StopHook]] = _hooks,
 ) -> RunKind[ChainRun]:
-    """With another judge or other hooks than the rig's own for tests."""
+    """`judge` and `hooks` can be replaced by tests."""
     return RunKind(judge, hooks, make_images)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What each kernel of a chain has to say, and from whom."""
+"""Log lines and events that each kernel of a chain must print."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _FOUND = "KHO: found kexec handover data"
 _RESTORED = "test_kho: KHO restore succeeded"
 _REVIVED = f"Revived memory reservation '{RESERVED_NAME}' from KHO"
 
-# Refusals of a Linux that hands nothing on either, and so does not say where reserved memory lies.
+# Refusals after which Linux hands nothing on, and does not report reserved memory.
 _WITHOUT_KHO = ("not-supported", "disabled")
 
 
 @dataclass
 class _Expected:
-    """A thing that must be said in a generation. A regular expression for log lines."""
+    """An expected event, or a regular expression for a log line, of one generation."""
 
     generation: int
     subject: str
@@ -32,7 +32,7 @@ class _Expected:
 
 @dataclass
 class Expectations:
-    """Collects what was said and names what was not."""
+    """Reports missing log lines and events."""
 
     spec: ChainRun
     _logs: list[_Expected] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Expectations:
     _releases: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        pending = not is_linux(self.spec.kernels[0])  # test_kho's folios are on their way
+        pending = not is_linux(self.spec.kernels[0])  # test_kho's folios are in the handover
         for generation, name in enumerate(self.spec.kernels, 1):
             refused = generation in self.spec.expected_refusals
             if is_linux(name):
@@ -49,7 +49,7 @@ class Expectations:
                 self._events.append(_Expected(generation, "kho_test", "kho_test"))
 
     def take(self, event: GuestEvent) -> list[Finding]:
-        """Takes an event in; what is missing shows at the end. Raises EventFieldError."""
+        """Processes an event. Raises EventFieldError."""
         generation = event.generation
         if event.kind == "boot":
             self._on_boot(event)
@@ -64,11 +64,11 @@ class Expectations:
         return []
 
     def finish(self) -> list[Finding]:
-        """One finding for each thing that was not said."""
+        """One finding for each missing line or event."""
         return [
             Finding(
                 LINUX_REPORTS,
-                f"{e.subject}: generation {e.generation} never printed: {e.pattern}",
+                f"{e.subject}: generation {e.generation} did not print: {e.pattern}",
                 generation=e.generation,
             )
             for e in (*self._logs, *self._events)
@@ -76,7 +76,7 @@ class Expectations:
         ]
 
     def _expect_linux(self, generation: int, pending: bool, refused: bool) -> bool:
-        """Returns whether test folios are on their way after this Linux."""
+        """Returns whether test folios are in the handover after this Linux."""
         if self.spec.expected_refusals.get(generation) not in _WITHOUT_KHO:
             self._events.append(_Expected(generation, "reserve_mem", "reserved"))
         if generation == 1 or refused:
@@ -87,10 +87,10 @@ class Expectations:
             self._logs.append(_Expected(generation, "linux test_kho", re.escape(_RESTORED)))
         if self.spec.session_action(generation) == "retrieve":
             self._events.append(_Expected(generation, "liveupdate", "liveupdate"))
-        return not pending  # a module that restored makes no new folios
+        return not pending  # after a restore the module creates no new folios
 
     def _on_boot(self, event: GuestEvent) -> None:
-        """Who ran before is known once it has said its version."""
+        """Records the version, which the next Linux must report."""
         generation = event.generation
         names = self.spec.kernels
         if not 0 < generation <= len(names):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files that hold a Linux."""
+"""Linux images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAGIC = {"x86_64": (0x202, b"HdrS"), "arm64": (0x38, b"ARM\x64")}
 
 
 def arch_of_image(path: Path) -> str:
-    """The architecture that a bzImage or an Image is for. Raises InfraError when it is neither."""
+    """The architecture of a bzImage or arm64 Image. Raises InfraError if it is neither."""
     try:
         with path.open("rb") as file:
             head = file.read(1024)
@@ -21,4 +21,4 @@ def arch_of_image(path: Path) -> str:
     for arch, (at, magic) in _MAGIC.items():
         if head[at : at + len(magic)] == magic:
             return arch
-    raise InfraError(f"{path} is no Linux that kexec can load: neither a bzImage nor an Image")
+    raise InfraError(f"{path}: not a kexec-loadable kernel (expected bzImage or arm64 Image)")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether a file is what Linux unpacks as its first user space."""
+"""Checks that a file is an initramfs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Callable, Mapping
 
-_HEAD = 64 << 10  # bytes that are looked at
+_HEAD = 64 << 10  # bytes checked
 _HEADER = 110  # bytes of an entry before its name (Linux: Documentation/driver-api/early-userspace)
 _NAME_SIZE = slice(94, 102)
 _MAGICS = (b"070701", b"070702")
@@ -23,8 +23,7 @@ def _zstd(head: bytes) -> bytes:
     return zstandard.ZstdDecompressor().decompressobj().decompress(head)
 
 
-# By the first bytes of a file, as Linux tells them apart (lib/decompress.c). None: nothing here
-# unpacks it.
+# By magic, as in Linux (lib/decompress.c). None: not decompressed here.
 _PACKINGS: Mapping[bytes, Callable[[bytes], bytes] | None] = {
     b"\x1f\x8b": lambda head: zlib.decompressobj(wbits=31).decompress(head),
     b"\x1f\x9e": None,
@@ -38,7 +37,7 @@ _PACKINGS: Mapping[bytes, Callable[[bytes], bytes] | None] = {
 
 
 def why_no_initrd(path: Path) -> str | None:
-    """Why Linux would find nothing in this file, or None when it is an archive, packed or not."""
+    """Why Linux cannot unpack this file, or None if it is a cpio archive, compressed or not."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return "not a regular file"
@@ -59,16 +58,16 @@ def _packed(head: bytes, unpack: Callable[[bytes], bytes] | None) -> str | None:
         return None
     try:
         inside = unpack(head)
-    except Exception as error:  # each library has errors of its own
-        return f"cannot be unpacked ({error})"
+    except Exception as error:  # each library has its own exceptions
+        return f"decompression failed ({error})"
     why = _archive(inside)
-    return f"{why} inside of it" if why else None
+    return f"decompressed content: {why}" if why else None
 
 
 def _archive(head: bytes) -> str | None:
-    """Of what an archive begins with."""
+    """Checks the start of an archive; as `why_no_initrd`."""
     if not head.startswith(_MAGICS):
-        return "not a cpio archive of format newc"
+        return "not a cpio archive (newc)"
     try:
         size = int(head[_NAME_SIZE], 16)
     except ValueError:
@@ -76,4 +75,4 @@ def _archive(head: bytes) -> str | None:
     name = head[_HEADER : _HEADER + size]
     if size < 2 or len(name) < size or name[-1:] != b"\0":
         return "damaged cpio archive"
-    return "cpio archive without a file" if name[:-1] == _LAST else None
+    return "empty cpio archive" if name[:-1] == _LAST else None

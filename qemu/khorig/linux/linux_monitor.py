@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a Linux's kernel log says is wrong."""
+"""Errors in the kernel log of a Linux."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol.definitions import LINUX_LOG
 
-# Always on. Linux's own words, versions 7.2 and 7.3.
+# Messages of Linux 7.2 and 7.3.
 _BAD = re.compile(
     r"WARNING:|BUG:|Bad page|Oops|KHO restore failed|failed to retrieve|broken KHO subnode"
 )
@@ -18,7 +18,7 @@ _REFUSED = re.compile(r"disabling KHO revival|handover FDT .* is (invalid|incomp
 
 
 class LinuxMonitor:
-    """Bad patterns in the lines that /init reads back from the kernel log."""
+    """Reports error patterns in the kernel log lines printed by /init."""
 
     def __init__(self, spec: RunSpec) -> None:
         self._refusals = spec.expected_refusals
@@ -33,11 +33,11 @@ class LinuxMonitor:
         if _REFUSED.search(text):
             return [self._finding(event, f"Linux refused the handover: {text}")]
         if _BAD.search(text):
-            return [self._finding(event, f"Linux logs: {text}")]
+            return [self._finding(event, f"Linux log: {text}")]
         return []
 
     def finish(self) -> list[Finding]:
-        """Silence is what is hoped for."""
+        """Nothing: only lines are checked."""
         return []
 
     @staticmethod

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A Linux that was built for the rig."""
+"""Linux kernels built for the rig."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from khorig.vm.errors import InfraError
 
 _DESCRIPTION = "peer.json"
 
-# Who is called what: by Linux's makefiles, by GNU's compilers, and the file to boot.
+# Names in Linux's makefiles and of GNU compilers, and the image to boot.
 KERNEL_ARCH = {"x86_64": "x86_64", "arm64": "arm64"}
 CROSS_PREFIX = {"x86_64": "x86_64-linux-gnu-", "arm64": "aarch64-linux-gnu-"}
 IMAGE_TARGET = {"x86_64": "bzImage", "arm64": "Image"}
@@ -20,48 +20,48 @@ IMAGE_PATH = {"x86_64": "arch/x86/boot/bzImage", "arm64": "arch/arm64/boot/Image
 
 ARCHITECTURES = tuple(KERNEL_ARCH)
 VERSIONS = ("7.3", "7.2")
-STOCK = "stock"  # in place of a version: a Linux as Debian ships it
+STOCK = "stock"  # in place of a version: Debian's own kernel
 
 
 @dataclass(frozen=True)
 class Peer:
-    """One built kernel with the headers that its user space needs."""
+    """A built kernel with headers for its user space."""
 
     arch: str
-    name: str  # "linux-7.3": what a chain calls it
+    name: str  # name in a chain, "linux-7.3"
     release: str  # "7.3.4"
     directory: Path
 
     @property
     def image(self) -> Path:
-        """What QEMU and kexec load."""
+        """The image for QEMU and kexec."""
         return self.directory / IMAGE_TARGET[self.arch]
 
     @property
     def headers(self) -> Path:
-        """nolibc and the kernel's headers for user space."""
+        """nolibc and the kernel's uapi headers."""
         return self.directory / "include"
 
     @property
     def selftests(self) -> Path:
-        """Linux's own test programs, as far as they could be built."""
+        """Linux's selftests that could be built."""
         return self.directory / "selftests"
 
 
 def cache_directory() -> Path:
-    """Where built kernels are kept; not created here."""
+    """Cache of built kernels; not created here."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "khorig" / "linux"
 
 
 def write_peer(peer: Peer) -> None:
-    """Makes the peer complete: one without a description is not listed."""
+    """Writes the description; peers without one are not listed."""
     description = {**asdict(peer), "directory": peer.directory.name}
     (peer.directory / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
 
 
 def list_peers() -> list[Peer]:
-    """All complete peers, the newest build of each first."""
+    """All complete peers, newest build first."""
     found: list[tuple[float, Peer]] = []
     for path in cache_directory().glob(f"peers/*/{_DESCRIPTION}"):
         try:
@@ -75,12 +75,12 @@ def list_peers() -> list[Peer]:
 
 
 def make_newest(peer: Peer) -> None:
-    """Among the builds of its name: an edited source may be back at what was built before."""
+    """Marks a cached build as the newest of its name, e.g. after an edit was reverted."""
     (peer.directory / _DESCRIPTION).touch()
 
 
 def build_command(arch: str, name: str) -> str:
-    """What builds the peer called `name`."""
+    """The command that builds peer `name`."""
     version, *settings = name.removeprefix("linux-").split("@")
     source = f"--version {version}" if version in (*VERSIONS, STOCK) else "--source FOLDER"
     words = ["scripts/khorig linux build", source, f"--arch {arch}"]
@@ -89,9 +89,9 @@ def build_command(arch: str, name: str) -> str:
 
 
 def find_peer(arch: str, name: str) -> Peer:
-    """The newest build called `name`. Raises InfraError with the command that builds it."""
+    """The newest build of `name`. Raises InfraError with the command that builds it."""
     for peer in list_peers():
         if (peer.arch, peer.name) == (arch, name):
             return peer
     command = build_command(arch, name)
-    raise InfraError(f"{name} for {arch} is not built", (f"build it: {command}",))
+    raise InfraError(f"{name} is not built for {arch}", (f"fix: {command}",))

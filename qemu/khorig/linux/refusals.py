@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What Linux makes of a damaged handover.
+"""Linux with a corrupted handover.
 
-A refusal is no crash: Linux says why, goes on as a cold boot, and its user space reports it. Some
-damage Linux does not notice; that is a bug of Linux, known by an id, and expected as such.
+A refusal is not a crash: Linux logs the reason, boots cold, and its user space reports it. Damage
+that Linux does not detect is a known bug of Linux, with an id, and expected.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _PAGE = GEOMETRY_4K.page_size
 
 @dataclass(frozen=True)
 class LinuxDamage:
-    """One way to damage a handover before the jump to a Linux."""
+    """One way to corrupt a handover before the jump to a Linux."""
 
     name: str
-    cause: str  # that the Linux's user space reports (init/kernel_log.h)
+    cause: str  # reported by the Linux's user space (init/kernel_log.h)
     apply: Callable[[Target], str]
-    bug: str = ""  # of the catalogue: Linux does not notice, and there is no cause
-    lost: str = ""  # the owner of a page that Linux then loses
+    bug: str = ""  # key of BUGS if Linux does not detect it; there is no cause then
+    lost: str = ""  # owner of the page lost by Linux
 
 
 def _root(target: Target) -> int:
@@ -47,35 +47,35 @@ def _root(target: Target) -> int:
 
 def _write(target: Target, offset: int, data: bytes) -> str:
     target.ram.write(_root(target) + offset, data)
-    return f"{data.hex()} at {offset} of the root page"
+    return f"root page offset {offset} set to {data.hex()}"
 
 
 def _compatible(target: Target, value: str) -> str:
     target.set_property(_root(target), "/", COMPATIBLE_PROPERTY, value.encode() + b"\0")
-    return f"compatible of the root is {value}"
+    return f"compatible of the root set to {value}"
 
 
 def _without(target: Target, name: str) -> str:
     target.delete_property(_root(target), "/", name)
-    return f"the root has no '{name}'"
+    return f"'{name}' of the root deleted"
 
 
 def _map(target: Target, value: bytes) -> str:
     target.set_property(_root(target), "/", MAP_PROPERTY, value)
-    return f"the map pointer is {value.hex()}"
+    return f"map pointer set to {value.hex()}"
 
 
 def _stale(target: Target) -> str:
-    """An anchor of an earlier generation: by now something else lies there."""
+    """A stale root address: the page has been reused."""
     node = target.handover.tree.nodes[0].address
     target.ram.write(target.handoff.root.address, target.handoff.root.encode(node))
-    return f"the anchor is {node:#018x}, a node of the tree"
+    return f"root address set to {node:#018x}, a tracker node"
 
 
 def _last_area(target: Target, begin: int, size: int) -> str:
     at, areas = find_scratch_source(RamMemory(target.ram), target.handoff)
     target.ram.write(at + (len(areas) - 1) * ELEMENT.size, ELEMENT.pack(begin, size))
-    return f"the last scratch area is {begin:#018x}+{size:#x} instead of {areas[-1]}"
+    return f"last scratch area set to {begin:#018x}+{size:#x}, was {areas[-1]}"
 
 
 def _area(target: Target, begin: int, size: int) -> str:
@@ -89,7 +89,7 @@ def _overlap(target: Target) -> str:
 def _odd(target: Target) -> str:
     field = target.handoff.scratch_size
     target.ram.write(field.address, field.encode(field.value - 1))
-    return f"the scratch array has {field.value - 1} bytes"
+    return f"scratch array size set to {field.value - 1}"
 
 
 def _root_not_preserved(target: Target) -> str:
@@ -119,19 +119,19 @@ LINUX_DAMAGES: Mapping[str, LinuxDamage] = {damage.name: damage for damage in _A
 
 
 def refusals_of(kernels: Sequence[str]) -> tuple[str, ...]:
-    """How the handover to the second kernel of a chain can be damaged."""
+    """Tamperings for the handover to the second kernel of a chain."""
     if is_linux(kernels[1]):
         return tuple(LINUX_DAMAGES) if not is_linux(kernels[0]) else ()
     if not is_linux(kernels[0]):
         return known_tamperings()
-    # A Linux does not say where its root is before it jumps, and has none of khorig's own links.
+    # Linux does not report its root before the jump, and has none of khorig's links.
     usable = (*ROOT_TAMPERINGS, *RADIX_TAMPERINGS, *SCRATCH_TAMPERINGS)
     return tuple(tampering.name for tampering in usable)
 
 
 def damaged(spec: ChainRun, name: str) -> ChainRun:
-    """The first two kernels of the chain with the handover between them damaged, and the refusal
-    that this has to cause; none where Linux does not notice. Raises KeyError."""
+    """The first two kernels of the chain with the handover tampered, and the expected refusal, if
+    Linux detects it. Raises KeyError."""
     spec = spec.first(2)
     if not is_linux(spec.kernels[1]):
         return refused_by_khorig(spec, name)
@@ -141,14 +141,14 @@ def damaged(spec: ChainRun, name: str) -> ChainRun:
 
 
 def refusal_hooks(spec: ChainRun) -> Sequence[StopHook]:
-    """What a session needs to carry `spec.tamper` out."""
+    """The stop hooks that apply `spec.tamper`."""
     if spec.tamper is None or not is_linux(spec.kernels[1]):
         return tamper_hooks(spec)
     return (DamageHook(LINUX_DAMAGES[spec.tamper]),)
 
 
 class DamageHook:
-    """The StopHook that damages what khorig has sealed."""
+    """The StopHook that corrupts a handover sealed by khorig."""
 
     def __init__(self, damage: LinuxDamage) -> None:
         self._damage = damage

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Linux's own programs for the Live Update Orchestrator (tools/testing/selftests/liveupdate)."""
+"""Linux's selftests of the Live Update Orchestrator (tools/testing/selftests/liveupdate)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Callable
 
 from khorig.linux.peer import Peer
-from khorig.linux.source import Say
+from khorig.linux.source import Report
 from khorig.linux.user_space import compile_static
 from khorig.vm.errors import InfraError
 
 PROGRAMS = ("luo_kexec_simple", "luo_multi_session", "luo_stress_files", "luo_stress_sessions")
 
 
-def build_selftests(peer: Peer, tree: Callable[[], Path], say: Say) -> None:
-    """Builds what the source has of them beside the peer, once. Those of 7.2 need a C library and
-    are left out. Raises InfraError."""
+def build_selftests(peer: Peer, tree: Callable[[], Path], report: Report) -> None:
+    """Builds the selftests in the source into the peer's folder, once. Those of 7.2 need a C
+    library and are skipped. Raises InfraError."""
     if peer.selftests.is_dir():
         return
     source = tree() / "tools/testing/selftests/liveupdate"
@@ -30,7 +30,7 @@ def build_selftests(peer: Peer, tree: Callable[[], Path], say: Say) -> None:
         try:
             built[name] = compile_static(peer, sources, [helpers / "include"], f"{name}.c")
         except InfraError as error:
-            say(f"{peer.name} for {peer.arch}: without {name}: {error.what}")
+            report(f"{peer.name} for {peer.arch}: without {name}: {error.what}")
     peer.selftests.mkdir()
     for name, program in built.items():
         (peer.selftests / name).write_bytes(program)

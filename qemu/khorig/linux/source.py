@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the source of a Linux comes from."""
+"""Sources of Linux."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import xxhash
 from khorig.linux.peer import cache_directory
 from khorig.vm.errors import InfraError
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SUITE = "trixie-backports"
-_MIRROR = "Debian's mirror"  # .ci/run looks for these words
+_MIRROR = "Debian's mirror"  # .ci/run matches this text
 _MIRROR_QUERY = ("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
 
 
@@ -27,35 +27,35 @@ class Source(Protocol):
     """A Linux source tree that may have to be fetched first."""
 
     name: str  # "linux-7.3"
-    edited: str  # the folder, when people change it from build to build; else ""
+    edited: str  # folder of a tree edited by the user; else ""
 
-    def identity(self, say: Say) -> str:
-        """What decides the content. Raises InfraError."""
+    def identity(self, report: Report) -> str:
+        """A key of the content. Raises InfraError."""
 
-    def tree(self, say: Say) -> Path:
-        """The unpacked tree, clean. Raises InfraError."""
+    def tree(self, report: Report) -> Path:
+        """The clean, unpacked tree. Raises InfraError."""
 
-    def forget(self) -> None:
-        """Removes what `tree` unpacked."""
+    def remove(self) -> None:
+        """Deletes the unpacked tree."""
 
 
 def command(words: list[str], what: str, cwd: Path | None = None) -> str:
-    """What a program prints. Raises InfraError with its last words."""
+    """Output of a program. Raises InfraError with the last lines."""
     try:
         done = subprocess.run(
             words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
     except OSError as error:
-        raise InfraError(f"{what}: {words[0]} cannot be started: {error.strerror}") from error
+        raise InfraError(f"{what}: cannot start {words[0]}: {error.strerror}") from error
     if done.returncode:
         tail = tuple((done.stdout + done.stderr).strip().splitlines()[-6:])
-        raise InfraError(f"{what}: {words[0]} ended with status {done.returncode}", tail)
+        raise InfraError(f"{what}: {words[0]} exited with status {done.returncode}", tail)
     return done.stdout
 
 
 class PrivateApt:
-    """Packages from the system's own mirror, by an apt of our own with its own sources, lists and
-    cache: nothing of the system is changed."""
+    """Packages from the system's mirror through a private apt configuration with its own sources,
+    lists and cache; the system is not modified."""
 
     def __init__(self) -> None:
         self._root = cache_directory() / "apt"
@@ -71,32 +71,32 @@ class PrivateApt:
         self._settings = [word for name in options for word in ("-o", f"{name}={options[name]}")]
 
     def kept(self, package: str) -> Path | None:
-        """The newest file of `package`, which may be a pattern, that was fetched before."""
+        """The newest cached file of `package`, which may be a pattern."""
         kept = sorted(self._archives.glob(f"{package}_*.deb"))
         return kept[-1] if kept else None
 
-    def names(self, prefix: str, say: Say) -> list[str]:
-        """The packages that the mirror has now. Raises InfraError."""
-        self._update(say)
+    def names(self, prefix: str, report: Report) -> list[str]:
+        """The packages on the mirror. Raises InfraError."""
+        self._update(report)
         return command(["apt-cache", *self._settings, "pkgnames", prefix], _MIRROR).split()
 
-    def fetch(self, package: str, say: Say) -> Path:
+    def fetch(self, package: str, report: Report) -> Path:
         """The file of a package. Raises InfraError."""
         if kept := self.kept(package):
             return kept
-        self._update(say)
-        say(f"downloading {package}")
+        self._update(report)
+        report(f"downloading {package}")
         self._get("download", package, cwd=self._archives)
         if kept := self.kept(package):
             return kept
-        raise InfraError(f"{_MIRROR}: apt downloaded no {package}")
+        raise InfraError(f"{_MIRROR}: apt did not download {package}")
 
-    def _update(self, say: Say) -> None:
+    def _update(self, report: Report) -> None:
         for folder in (self._root / "lists" / "partial", self._archives / "partial"):
             folder.mkdir(parents=True, exist_ok=True)
         line = f"deb [signed-by={_KEYRING}] {_mirror()} {_SUITE} main\n"
         (self._root / "sources.list").write_text(line)
-        say(f"reading {_SUITE}")
+        report(f"reading {_SUITE}")
         self._get("update")
 
     def _get(self, *words: str, cwd: Path | None = None) -> None:
@@ -115,16 +115,16 @@ class DebianSource:
         self._apt = PrivateApt()
         self._tree = cache_directory() / "tree" / self._package
 
-    def identity(self, say: Say) -> str:
-        """Package and Debian version: a mirror never has two of the same."""
-        return self._apt.fetch(self._package, say).name
+    def identity(self, report: Report) -> str:
+        """Package and Debian version, unique on a mirror."""
+        return self._apt.fetch(self._package, report).name
 
-    def tree(self, say: Say) -> Path:
+    def tree(self, report: Report) -> Path:
         """See Source."""
-        package = self._apt.fetch(self._package, say)
+        package = self._apt.fetch(self._package, report)
         if self._tree.is_dir():
             return self._tree
-        say(f"unpacking {package.name}")
+        report(f"unpacking {package.name}")
         unpacking = self._tree.with_suffix(".part")
         shutil.rmtree(unpacking, ignore_errors=True)
         (unpacking / "tree").mkdir(parents=True)
@@ -136,36 +136,38 @@ class DebianSource:
         shutil.rmtree(unpacking)
         return self._tree
 
-    def forget(self) -> None:
-        """See Source. The package stays."""
+    def remove(self) -> None:
+        """See Source. The package is kept."""
         shutil.rmtree(self._tree, ignore_errors=True)
 
 
 class OwnSource:
-    """A source tree that the user has. It is only read; its objects go elsewhere."""
+    """The user's source tree. It is not modified; objects go to the cache."""
 
     def __init__(self, directory: Path) -> None:
-        """The tree must be clean, as `make mrproper` leaves it."""
+        """The tree must be clean (`make mrproper`)."""
         self._directory = directory.resolve()
         self.edited = str(self._directory)
         # Chains have commas between the names of kernels, and paths have slashes.
         self.name = "linux-" + re.sub(r"[^\w.-]", "_", self._directory.name)
 
-    def identity(self, say: Say) -> str:
-        """A digest over the names and contents of all files."""
+    def identity(self, report: Report) -> str:
+        """A digest of names and contents of all files."""
         if not (self._directory / "kernel" / "liveupdate").is_dir():
-            raise InfraError(f"{self._directory} is no Linux source with Kexec HandOver")
-        # As Linux's makefiles look at it, who say so only after they have begun.
+            raise InfraError(
+                f"{self._directory}: not a Linux source tree with KHO (no kernel/liveupdate)"
+            )
+        # The check of Linux's makefiles, which report it late.
         for trace in (".config", "include/config", "arch/*/include/generated"):
             if any(self._directory.glob(trace)):
                 raise InfraError(
-                    f"{self._directory} was built in, which keeps Linux from being built elsewhere",
+                    f"{self._directory}: tree is not clean, out-of-tree build impossible",
                     (
-                        f"clean it: make -C {self._directory} mrproper",
-                        f"or take a copy: git -C {self._directory} worktree add FOLDER",
+                        f"fix: make -C {self._directory} mrproper",
+                        f"or use a copy: git -C {self._directory} worktree add FOLDER",
                     ),
                 )
-        say(f"reading {self._directory}")
+        report(f"reading {self._directory}")
         digest = xxhash.xxh64()
         for folder, folders, files in os.walk(self._directory):
             folders[:] = sorted(name for name in folders if name != ".git")
@@ -176,18 +178,18 @@ class OwnSource:
                     digest.update(path.read_bytes())
         return digest.hexdigest()
 
-    def tree(self, say: Say) -> Path:
+    def tree(self, report: Report) -> Path:
         """See Source."""
         return self._directory
 
-    def forget(self) -> None:
-        """The user's tree stays."""
+    def remove(self) -> None:
+        """Nothing: the user's tree is kept."""
 
 
 def _mirror() -> str:
-    """The URI of the system's own archive of Debian."""
+    """URI of the system's Debian mirror."""
     uris = set(command(list(_MIRROR_QUERY), "apt").split())
     for uri in sorted(uris):
         if uri.rstrip("/").endswith("/debian"):
             return uri
-    raise InfraError("apt knows no archive of Debian", tuple(sorted(uris)))
+    raise InfraError("no Debian mirror in apt's sources", tuple(sorted(uris)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A Linux as Debian ships it. It has no Kexec HandOver: a target that cannot take one over."""
+"""Debian's own kernel, built without KHO: a target that cannot accept a handover."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import tempfile
 from pathlib import Path
 
 from khorig.linux.peer import IMAGE_TARGET, STOCK, Peer, cache_directory, write_peer
-from khorig.linux.source import PrivateApt, Say, command
+from khorig.linux.source import PrivateApt, Report, command
 from khorig.vm.errors import InfraError
 
 ARCH = "x86_64"
 NAME = f"linux-{STOCK}"
 
 _PREFIX = "linux-binary-7."
-_SUFFIX = "-cloud-amd64"  # the smallest of those that have a serial console
+_SUFFIX = "-cloud-amd64"  # the smallest with a serial console
 
 
-def fetch_stock(say: Say) -> Peer:
-    """The newest one, from the cache when there is any. Raises InfraError."""
+def fetch_stock(report: Report) -> Peer:
+    """The newest one, cached if possible. Raises InfraError."""
     apt = PrivateApt()
     package = apt.kept(f"{_PREFIX}*{_SUFFIX}")
     if package is None:
-        names = [name for name in apt.names(_PREFIX, say) if name.endswith(_SUFFIX)]
+        names = [name for name in apt.names(_PREFIX, report) if name.endswith(_SUFFIX)]
         if not names:
             raise InfraError(f"the mirror has no {_PREFIX}*{_SUFFIX}")
-        package = apt.fetch(max(names, key=_version), say)
+        package = apt.fetch(max(names, key=_version), report)
     release = package.name.removeprefix("linux-binary-").partition("_")[0]
     peer = Peer(ARCH, NAME, release, cache_directory() / "peers" / f"{NAME}-{package.stem}")
     if not peer.image.is_file():

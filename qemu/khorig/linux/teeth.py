@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Small runs whose verdicts are tried by damage: of khorig alone, and of chains with Linux."""
+"""The runs of `khorig teeth`: small runs of khorig alone and of chains with Linux."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from khorig.vm.build_outputs import Images, find_images
 from khorig.vm.machines import Machine
 
 _LINUX = "linux-7.3"
-# One of each direction, and a khorig in between.
+# Each direction, and khorig as intermediate kernel.
 CHAINS = (
     (KHORIG,),
     (_LINUX, KHORIG),
@@ -34,12 +34,12 @@ CHAINS = (
 _KHORIG_MEMORY = 128 << 20
 _CHAIN_MEMORY = 512 << 20
 _CHAIN_TIMEOUT_S = 300.0
-# Enough for an owner of each class, and little to hash.
+# Enough for an owner of each class, with little to hash.
 _OPTIONS = ("megabytes=1", "reserve_mem=64K:4096:reference")
 
 
 def spec_of(kernels: Sequence[str], machine: Machine, boot: str, seed: int) -> RunSpec:
-    """The run that is damaged: three generations where khorig is alone."""
+    """The run to poke: three generations if khorig is alone."""
     if tuple(kernels) == (KHORIG,):
         return KhorigRun(
             machine.arch,
@@ -62,7 +62,7 @@ def spec_of(kernels: Sequence[str], machine: Machine, boot: str, seed: int) -> R
 
 
 def judge_of(spec: RunSpec) -> Judge:
-    """Who decides a run."""
+    """The judge of a run."""
     if isinstance(spec, ChainRun):
         return chain_kind().judge(spec)
     assert isinstance(spec, KhorigRun)
@@ -76,11 +76,11 @@ def _images(spec: RunSpec, machine: Machine, folder: Path) -> Images:
 
 
 class Teeth:
-    """Damages runs one byte at a time and counts what was found. First each run is done without
-    damage, which has to pass, to learn who owns what in it."""
+    """Flips one byte per run and counts the detections. Each run is first done unmodified and must
+    pass; it shows who owns which page."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        """`classes` are names of khorig.run.teeth.classes.CLASSES."""
+        """`classes`: names in khorig.run.teeth.classes.CLASSES."""
         self.plans: list[Plan] = []
         self.bites: list[Bite] = []
         self._classes = tuple(classes)
@@ -89,7 +89,7 @@ class Teeth:
 
     @property
     def kind(self) -> RunKind[RunSpec]:
-        """What the session needs to know of the runs."""
+        """The RunKind for the session."""
         return RunKind(self._judge, lambda spec: (), _images)
 
     def _judge(self, spec: RunSpec) -> Judge:
@@ -102,8 +102,8 @@ class Teeth:
     def survey(
         self, session: Session[RunSpec], specs: Sequence[RunSpec], jobs: int
     ) -> list[RunResult]:
-        """Does the runs without damage and makes a plan for each that passes. Returns those that do
-        not. Raises InfraError as Session does."""
+        """Does the unmodified runs and plans attempts for each that passes. Returns the failed
+        ones. Raises InfraError as Session does."""
         results = session.run_all(specs, jobs)
         for result in results:
             if result.verdict is Verdict.PASS:
@@ -112,20 +112,20 @@ class Teeth:
         return [result for result in results if result.verdict is not Verdict.PASS]
 
     def add_plan(self, plan: Plan) -> None:
-        """Takes attempts in that are to be made."""
+        """Adds attempts."""
         self.plans.append(plan)
         self._attempts |= {attempt.spec: attempt for attempt in plan.attempts}
 
     def bite(self, session: Session[RunSpec], jobs: int) -> None:
-        """Makes every attempt of every plan. Raises InfraError as Session does."""
+        """Runs every attempt of every plan. Raises InfraError as Session does."""
         specs = [attempt.spec for plan in self.plans for attempt in plan.attempts]
         self.bites = [self.bite_of(result) for result in session.run_all(specs, jobs)]
 
     def bite_of(self, result: RunResult) -> Bite:
-        """What became of the attempt that a run was. Raises KeyError for a run that was none."""
+        """The outcome of an attempt's run. Raises KeyError for other runs."""
         return bite_of(self._attempts[result.spec], result)
 
     def bites_of(self, plan: Plan) -> list[Bite]:
-        """Those of one plan, in its order."""
+        """Outcomes of one plan, in its order."""
         mine = {attempt.spec for attempt in plan.attempts}
         return [bite for bite in self.bites if bite.attempt.spec in mine]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Static programs for a Linux peer, with the nolibc of its own source."""
+"""Builds static programs for a Linux peer, with the nolibc of its source."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLAGS = (
 def compile_static(
     peer: Peer, sources: Sequence[Path], includes: Sequence[Path], what: str
 ) -> bytes:
-    """The program made of `sources`. Raises InfraError, which calls it `what`."""
+    """Compiles `sources` to a program. Raises InfraError with `what` as its name."""
     compiler = command(["clang-19", "-print-resource-dir"], what).strip()
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "program"

@@ -69,5 +69,5 @@ def _find(name: str) -> Path:
             return path
     raise InfraError(
         f"{name} is not built",
-        ("looked in " + ", ".join(map(str, directories)), "build it: bazel build //kernel:all"),
+        ("looked in " + ", ".join(map(str, directories)), "fix: bazel build //kernel:all"),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Options of a Linux's configuration."""
+"""Kconfig options for a build."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 from dataclasses import dataclass
 from typing import Sequence
 
-_BARE = re.compile(r"[ynm]|-?\d+|0x[0-9a-fA-F]+")  # any other value is a string of Kconfig
+_BARE = re.compile(r"[ynm]|-?\d+|0x[0-9a-fA-F]+")  # other values are Kconfig strings
 
 
 @dataclass(frozen=True, order=True)
-class Setting:
-    """What a user wants one symbol of Kconfig to be."""
+class KconfigOption:
+    """A Kconfig symbol and its requested value."""
 
     symbol: str  # "ARM64_16K_PAGES"
-    value: str  # "y", "n", a number, or a text without its quotes
+    value: str  # "y", "n", a number, or a string without quotes
 
     @property
     def line(self) -> str:
-        """As it stands in a .config."""
+        """The line in .config."""
         if self.value == "n":
             return f"# CONFIG_{self.symbol} is not set"
         if _BARE.fullmatch(self.value):
@@ -29,21 +29,21 @@ class Setting:
 
     @property
     def suffix(self) -> str:
-        """What it adds to the name of a peer, which has neither commas nor slashes."""
+        """Suffix of the peer's name; without commas and slashes."""
         if self.value == "y":
             return f"@{self.symbol}"
         return f"@{self.symbol}=" + re.sub(r"[^\w.-]", "_", self.value)
 
 
-def parse_setting(text: str) -> Setting | None:
-    """From "NAME=VALUE" or "CONFIG_NAME=VALUE"; None when it is neither."""
+def parse_setting(text: str) -> KconfigOption | None:
+    """Parses "NAME=VALUE" or "CONFIG_NAME=VALUE"; None if invalid."""
     match = re.fullmatch(r"(?:CONFIG_)?(\w+)=(.+)", text)
-    return Setting(match.group(1), match.group(2)) if match else None
+    return KconfigOption(match.group(1), match.group(2)) if match else None
 
 
 def unmet(wanted: Sequence[str], config: str) -> list[str]:
-    """Those lines of `wanted` that a .config does not have, though no later line is about the same
-    symbol, each with what it has instead. A symbol that is not there is as good as one not set."""
+    """Lines of `wanted` that .config does not have, each with the actual value; later lines of the
+    same symbol win. An absent symbol counts as not set."""
     last = {_symbol(line): line for line in wanted if _symbol(line)}
     have = {_symbol(line): line for line in config.splitlines() if _symbol(line)}
     missing = []
@@ -51,7 +51,7 @@ def unmet(wanted: Sequence[str], config: str) -> list[str]:
         found = have.get(symbol)
         if found == line or found is None and line.startswith("#"):
             continue
-        missing.append(f"{line}: {found or 'no such symbol, or something that it needs is off'}")
+        missing.append(f"{line}: {found or 'unknown symbol or unmet dependency'}")
     return missing
 
 
