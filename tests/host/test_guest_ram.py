@@ -145,7 +145,7 @@ def test_a_large_guest_needs_room_for_what_it_touches(
 
 
 def test_guest_ram_without_room_is_an_error_that_names_the_room() -> None:
-    with pytest.raises(InfraError, match="no room for guest RAM: 2 MiB needed") as caught:
+    with pytest.raises(InfraError, match="no space left for guest RAM: 2 MiB needed") as caught:
         RamFile(2 * _MIB, lambda directory: _MIB)
     assert "/dev/shm: 1 MiB free" in caught.value.evidence
 

@@ -14,7 +14,7 @@ from khorig.vm.machines import machine_named
     "script, why",
     [
         ([["exit", 33]], ""),
-        ([["exit", 35]], "QEMU with KVM ended with status 35"),
+        ([["exit", 35]], "QEMU with KVM exited with status 35"),
         ([["kill", 6]], "QEMU with KVM was killed by SIGABRT"),
         ([["busy", 60]], "guest with KVM did not finish in 0.3 s"),
     ],
@@ -30,4 +30,4 @@ def test_it_is_kvm_that_is_tried(rig: Rig) -> None:
     qemu.write_text('#!/bin/sh\necho "$*" >&2\nexit 1\n')
     qemu.chmod(0o755)
     why = boot_with_kvm(machine_named("q35"))
-    assert why.startswith("QEMU ended with status 1: ") and "accel=kvm" in why
+    assert why.startswith("QEMU exited with status 1: ") and "accel=kvm" in why

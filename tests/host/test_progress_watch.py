@@ -135,7 +135,7 @@ def test_old_looks_before_output_do_not_count_at_the_deadline(
     for machine.work in range(1, 30):
         assert looks(machine, watch, 1) == 0
     assert not watch.mostly_repeats
-    assert watch.summary.endswith("0 of 28 looks at the CPUs showed nothing new")
+    assert watch.summary.endswith("0 of 28 CPU samples had a known state")
 
 
 def test_what_was_seen_before_output_does_not_count(machine: Machine, watch: ProgressWatch) -> None:
@@ -195,9 +195,7 @@ def test_the_place_is_where_the_last_looks_were(
     assert not watch.hangs()
     for machine.pc in (0x2000, 0x2080, 0x2040):
         looks(machine, watch, 1)
-    assert watch.where(elf)[-1] == (
-        "3 looks, all between 0x0000000000002000 and 0x0000000000002080"
-    )
+    assert watch.where(elf)[-1] == ("3 samples, PC from 0x0000000000002000 to 0x0000000000002080")
 
 
 @pytest.mark.parametrize(
@@ -265,7 +263,7 @@ def test_any_cpu_that_runs_makes_a_look_count(
     for _ in range(3):
         machine.running[9] = Thread(machine.running[9].cpu_s + 0.05, False)
         assert looks(machine, watch, 1, cpu_s=0.0) == 0
-    assert watch.summary == "silent for 3.3 s; 2 of 3 looks at the CPUs showed nothing new"
+    assert watch.summary == "silent for 3.3 s; 2 of 3 CPU samples had a known state"
 
 
 def looks_for(machine: Machine, watch: ProgressWatch, seconds: float) -> None:

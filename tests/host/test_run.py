@@ -259,7 +259,7 @@ def test_a_poke_is_done_after_the_judge_has_looked_and_is_on_record(rig: Rig) ->
     assert seen == [0x41, 0x41, 0x41, 0x41, 0x40, 0x40, 0x40]
     assert result.verdict is Verdict.PASS  # this judge is told what to say
     assert [poked.line for poked in result.poked] == [
-        "0x0000000000002000 (nobody's memory): 0x41 is now 0x40"
+        "0x0000000000002000 (unowned): 0x41 -> 0x40"
     ]
     folder = Path(result.directory)
     records = [json.loads(line) for line in (folder / "events.jsonl").open()]

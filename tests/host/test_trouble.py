@@ -21,9 +21,9 @@ from khorig.vm.journal import Journal
 @pytest.mark.parametrize(
     "script, cause",
     [
-        ([["stderr", "host trouble"], ["exit", 1]], "QEMU ended with status 1: host trouble"),
+        ([["stderr", "host trouble"], ["exit", 1]], "QEMU exited with status 1: host trouble"),
         ([["stderr", "first\n" * 2000 + "the cause\n\n \n"], ["exit", 1]], "status 1: the cause"),
-        ([["exit", 0]], "QEMU ended with status 0"),
+        ([["exit", 0]], "QEMU exited with status 0"),
         ([["kill", 9]], "QEMU was killed by SIGKILL"),
         ([["kill", 6]], "QEMU was killed by SIGABRT"),
         ([["kill", 7]], "no space left for guest RAM"),
@@ -51,7 +51,7 @@ def test_qemu_that_is_missing_is_named(rig: Rig, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", str(rig.folder))
     result = rig.run([])
     assert result.verdict is Verdict.INFRA
-    assert "qemu-system-x86_64 cannot be started: No such file" in result.cause
+    assert "cannot start qemu-system-x86_64: No such file" in result.cause
 
 
 def test_qemu_that_does_not_answer_is_infra(rig: Rig) -> None:

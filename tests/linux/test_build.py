@@ -182,9 +182,9 @@ def test_the_command_that_builds_a_peer(name: str, options: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--config", "CMA"], "'CMA' sets nothing"),
-        (["--version", "stock", "--config", "CMA=y"], "stock is built by Debian"),
-        (["--version", "7.3", "--source", "."], "--version is for Debian's source"),
+        (["--config", "CMA"], "invalid setting 'CMA'"),
+        (["--version", "stock", "--config", "CMA=y"], "--config does not apply to version stock"),
+        (["--version", "7.3", "--source", "."], "--version and --source exclude each other"),
     ],
 )
 def test_options_that_contradict(

@@ -160,5 +160,5 @@ def test_a_machine_without_firmware_is_skipped(guest: FirmwareGuest, machine: st
     result = guest.run(machine)
     assert (result.verdict, result.cause) == (
         Verdict.SKIP,
-        "there is no UEFI firmware for microvm",
+        "no UEFI firmware for microvm",
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A run of a chain of different kernels, real Linux among them."""
+"""A run of a chain of kernels with real Linux."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
 
 
 def is_linux(name: str) -> bool:
-    """Whether a kernel of a chain is some Linux."""
+    """Whether a kernel of a chain is a Linux."""
     return name != KHORIG
 
 
 def content_state(seed: int, owner: str) -> int:
-    """The state of the random numbers for page 0 of an owner (docs/abi.md)."""
+    """Random state for page 0 of an owner (docs/abi.md)."""
     import xxhash
 
     number = xxhash.xxh64_intdigest(owner) & 0xFFFFFFFF
@@ -36,7 +36,7 @@ def content_state(seed: int, owner: str) -> int:
 
 @dataclass(frozen=True)
 class ChainRun(RunSpec):
-    """Kernels in the order of their boots, each told on its own what to do."""
+    """Kernels in boot order, each with its own command line."""
 
     kind = "chain"
     verb = ("linux", "run")
@@ -68,7 +68,7 @@ class ChainRun(RunSpec):
         return self.kernels[generation - 1]
 
     def stops_of(self, generation: int) -> tuple[str, ...]:
-        """See RunSpec. A Linux has no first line of its own to stop at."""
+        """See RunSpec. Linux has no stop at its first instruction."""
         if not is_linux(self.kernel_of(generation)):
             return self.stops
         return tuple(stop for stop in self.stops if stop != "entry")
@@ -89,8 +89,8 @@ class ChainRun(RunSpec):
         return dataclasses.replace(self, kernels=self.kernels[:generations])
 
     def session_action(self, generation: int) -> str:
-        """What a generation does with the LUO session: the first Linux of a chain makes it, the next
-        one takes it back. "" for all others."""
+        """Action on the LUO session: the first Linux of a chain creates it, the next one retrieves
+        it. "" for others."""
         linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
         if len(linuxes) < 2 or generation not in linuxes[:2]:
             return ""
@@ -138,7 +138,8 @@ class ChainRun(RunSpec):
 
 
 def split_option(option: str) -> tuple[int | None, str]:
-    """ "3:reserve_mem=4M:4096:late" is for generation 3 alone; None stands for all."""
+    """Splits "3:reserve_mem=4M:4096:late" into generation and option; None means all
+    generations."""
     number, colon, rest = option.partition(":")
     if colon and number.isascii() and number.isdigit():
         return int(number), rest

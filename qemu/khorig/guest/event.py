@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a guest prints for the host: `@khorig` lines (docs/abi.md)."""
+"""Guest events: `@khorig` lines (docs/abi.md)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from khorig.mem.errors import Error
 
 
 class EventFieldError(Error):
-    """An event lacks a field, or the field has another type than docs/abi.md says."""
+    """A field of an event is missing or violates docs/abi.md."""
 
 
 @dataclass(frozen=True)
 class GuestEvent:
-    """One `@khorig` line. `fields` is the whole JSON object and untrusted."""
+    """One `@khorig` line. `fields` is the whole JSON object, untrusted."""
 
     kind: str
     generation: int
@@ -43,8 +43,8 @@ class GuestEvent:
 
 
 def parse_address(value: object, what: str) -> int:
-    """The value of a hexadecimal string with at most 64 bits. Raises EventFieldError with `what`
-    in front; use it for the elements of lists."""
+    """Parses a hexadecimal string of at most 64 bits. Raises EventFieldError, prefixed with
+    `what`."""
     if isinstance(value, str) and value.startswith("0x") and len(value) <= 18:
         try:
             return int(value, 16)

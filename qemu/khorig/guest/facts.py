@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a generation has said about itself, as far as its memory is judged by it."""
+"""Events of a generation used to check its memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class MemoryFacts:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of the next kernel's memory."""
+    """A segment of the next kernel."""
 
     name: str
     area: PhysRange
@@ -57,7 +57,7 @@ class GuestFacts:
     refused: bool = False
 
     def take(self, event: GuestEvent) -> None:
-        """Takes an event in, whatever its kind. Raises EventFieldError."""
+        """Processes any event. Raises EventFieldError."""
         if event.kind == "boot":
             self.parameters = event.address("parameters")
         elif event.kind == "memory":

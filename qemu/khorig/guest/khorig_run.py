@@ -11,7 +11,7 @@ from khorig.guest.spec import KHORIG, RunSpec
 
 @dataclass(frozen=True)
 class KhorigRun(RunSpec):
-    """One kernel that hands over to itself, and the scenario that it plays."""
+    """One kernel that hands over to itself, with its scenario."""
 
     kind = "khorig"
     verb = ("run",)
@@ -21,8 +21,8 @@ class KhorigRun(RunSpec):
     # Words of the kernel's command line in place of scenario=NAME, for a scenario of the host's.
     plays: tuple[str, ...] = ()
     generations: int = 3
-    fault: str | None = None  # a deliberate defect of the kernel, by its name there
-    counted: bool = True  # without it CPUs run on threads of the host, and no two runs are the same
+    fault: str | None = None  # name of an injected fault
+    counted: bool = True  # else CPUs run on host threads, and runs are not reproducible
 
     @property
     def what(self) -> str:

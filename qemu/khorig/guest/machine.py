@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Facts about the machine that a run is on."""
+"""Facts about the machine of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """What the judge may know of the machine a run is on."""
+    """Facts about the machine for the judge."""
 
     arch: str  # "x86_64", "arm64"
     name: str  # "q35", "pc", "microvm", "virt"
@@ -17,7 +17,7 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class RunningCpu:
-    """A CPU, besides the first, that executes instructions."""
+    """A secondary CPU that is executing."""
 
-    number: int  # QEMU's
-    pc: int  # virtual
+    number: int  # in QEMU
+    pc: int  # virtual address

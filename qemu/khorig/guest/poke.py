@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A write into guest memory that somebody asked for."""
+"""A requested change of guest memory."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ FORM = "GENERATION:STOP:ADDRESS|OWNER[+OFFSET]"
 
 @dataclass(frozen=True)
 class Poke:
-    """One bit of one byte is flipped at a stop of the guest, after the host has looked."""
+    """Flips one bit of one byte at a stop, after the host has checked memory."""
 
     generation: int
     stop: str
-    place: str | int  # an owner, by the name that `inspect --owners` prints, or a physical address
+    place: str | int  # an owner as in `inspect --owners`, or a physical address
     offset: int = 0  # bytes from there
 
     def __str__(self) -> str:
-        """As `parse_poke` reads it."""
+        """In the syntax of `parse_poke`."""
         place = self.place if isinstance(self.place, str) else f"{self.place:#x}"
         offset = f"+{self.offset:#x}" if self.offset else ""
         return f"{self.generation}:{self.stop}:{place}{offset}"
 
     @property
     def slug(self) -> str:
-        """For the name of a folder."""
+        """For a folder name."""
         return re.sub(r"[^\w.+-]+", "_", str(self))
 
 
 def parse_poke(text: str) -> Poke | None:
-    """From "2:sealed:khorig/stores/db0+0x10" or "1:sealed:0x8000000"; None when it is neither. The
-    names of stop and owner are taken as they are."""
+    """From "2:sealed:khorig/stores/db0+0x10" or "1:sealed:0x8000000"; None if invalid. Names
+    of stop and owner are not checked."""
     match = _POKE.fullmatch(text)
     if match is None or not match["stop"]:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a poke has done."""
+"""An applied poke."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Poked:
-    """A byte of guest memory that was changed at a stop."""
+    """A byte of guest memory changed at a stop."""
 
-    poke: str  # khorig.guest.poke.Poke, as it was asked for
+    poke: str  # the khorig.guest.poke.Poke
     address: str  # "0x000000001f2c4000"
-    owner: str  # whose it is at that stop, as a finding names owners; "" for memory of nobody's
+    owner: str  # at that stop, as in findings; "" if unowned
     before: int
     after: int
 
     @property
     def line(self) -> str:
-        """For people."""
-        whose = self.owner or "nobody's memory"
-        return f"{self.address} ({whose}): {self.before:#04x} is now {self.after:#04x}"
+        """One line: address, owner, old and new value."""
+        owner = self.owner or "unowned"
+        return f"{self.address} ({owner}): {self.before:#04x} -> {self.after:#04x}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every run has, whichever kernels it boots."""
+"""Common specification of runs."""
 
 from __future__ import annotations
 
@@ -10,40 +10,37 @@ from typing import ClassVar, Mapping, Self
 
 from khorig.guest.poke import Poke
 
-BOOTS = ("direct", "uefi")  # how the first kernel of a run is started
-_PAGE_SHIFT = 12  # of khorig, and of all that is on x86_64
-KHORIG = "khorig"  # the name of the rig's own kernel in a chain
+BOOTS = ("direct", "uefi")  # boot methods of the first kernel
+_PAGE_SHIFT = 12  # of khorig, and of every kernel on x86_64
+KHORIG = "khorig"  # name of the rig's own kernel in a chain
 
 
 @dataclass(frozen=True)
 class RunSpec(abc.ABC):
     """One run: one VM from its first instruction to its verdict. Immutable and hashable.
 
-    What depends on which kernels boot is asked here and answered by the two kinds, KhorigRun and
-    ChainRun.
+    KhorigRun and ChainRun implement what depends on the kernels.
     """
 
     kind: ClassVar[str]  # in JSON (khorig.guest.spec_json)
-    verb: ClassVar[tuple[str, ...]]  # of khorig's command line
+    verb: ClassVar[tuple[str, ...]]  # khorig's subcommand
 
     arch: str
     machine: str
     _: KW_ONLY
     memory: int = 256 << 20  # bytes
     smp: int = 1  # CPUs
-    boot: str = "direct"  # or "uefi": by the machine's firmware and the EFI loader
+    boot: str = "direct"  # or "uefi": by firmware and the EFI loader
     seed: int = 0x5EED0001
     timeout_s: float = 60.0
     stops: tuple[str, ...] = ("sealed", "entry", "restored")
-    tamper: str | None = (
-        None  # what the host does to guest memory, by its name in khorig.run.tamper
-    )
-    pokes: tuple[Poke, ...] = ()  # what the host writes at stops
-    extra_options: tuple[str, ...] = ()  # more of the command line of each khorig, "name=value"
+    tamper: str | None = None  # name in khorig.run.tamper
+    pokes: tuple[Poke, ...] = ()  # applied by the host at stops
+    extra_options: tuple[str, ...] = ()  # for the command line of each khorig, "name=value"
     extra_qemu: tuple[str, ...] = ()
     expected_status: int = 33  # of the guest, docs/abi.md
-    # Generations that must refuse their handover, with the cause ("fdt-magic") of each. A cold boot
-    # in such a generation is expected, in every other it fails.
+    # Generations that must refuse their handover, with the cause ("fdt-magic"). Only these may boot
+    # cold after a jump.
     expected_refusals: Mapping[int, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -53,13 +50,12 @@ class RunSpec(abc.ABC):
     @property
     @abc.abstractmethod
     def generations(self) -> int:
-        """Kernels in a row, the first included."""
+        """Number of kernels, including the first."""
 
     @property
     @abc.abstractmethod
     def counted(self) -> bool:
-        """Whether virtual time is counted in instructions, so that a run depends on nothing but its
-        inputs."""
+        """Whether virtual time counts instructions (icount), so that a run is reproducible."""
 
     @property
     @abc.abstractmethod
@@ -69,40 +65,40 @@ class RunSpec(abc.ABC):
     @property
     @abc.abstractmethod
     def defects(self) -> tuple[str, ...]:
-        """What is broken on purpose: the fault of the kernel, the tampering of the host."""
+        """Injected fault and tampering."""
 
     @abc.abstractmethod
     def kernel_of(self, generation: int) -> str:
-        """KHORIG, or what khorig.linux calls the kernel that boots as `generation` (from 1 on)."""
+        """KHORIG, or the name of the Linux that boots as `generation` (from 1)."""
 
     @abc.abstractmethod
     def command_line(self, generation: int, with_stops: bool = True) -> str:
-        """Of the kernel that boots as `generation` (docs/abi.md). A KhorigRun has one, which each
-        kernel hands on."""
+        """Command line of the kernel of `generation` (docs/abi.md). A KhorigRun has one for all
+        generations."""
 
     @abc.abstractmethod
     def first(self, generations: int) -> Self:
-        """The same run, cut off after that many generations."""
+        """The same run with fewer generations."""
 
     @property
     @abc.abstractmethod
     def rerun_words(self) -> tuple[str, ...]:
-        """What asks for this run after the verb, as far as only this kind has it."""
+        """Options of the rerun command specific to this kind."""
 
     def stops_of(self, generation: int) -> tuple[str, ...]:
-        """Where a generation stops."""
+        """The stops of a generation."""
         return self.stops
 
     def page_shift_of(self, *generations: int) -> int | None:
-        """Of the kernels of these generations, all if there are none. None where it is not known: a
-        Linux for arm64 has pages of 4, 16 or 64 KiB."""
+        """Page shift of the kernels of these generations (default: all). None if unknown: Linux for
+        arm64 has pages of 4, 16 or 64 KiB."""
         every = range(1, self.generations + 1)
         kernels = {self.kernel_of(g) for g in every if not generations or g in generations}
         return _PAGE_SHIFT if self.arch != "arm64" or kernels <= {KHORIG} else None
 
     @property
     def id(self) -> str:
-        """For people: "handover/x86_64-q35", with what else is not the default."""
+        """ "handover/x86_64-q35", with everything that is not the default."""
         name = f"{self.what}/{self.arch}-{self.machine}"
         if self.memory != RunSpec.memory:
             name += f"-{self.memory >> 20}M"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""RunSpec as JSON: in the journal, in verdict.json, and back."""
+"""RunSpec to and from JSON, for the journal and verdict.json."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Mapping[str, type[KhorigRun] | type[ChainRun]] = {
 
 
 def spec_to_json(spec: RunSpec) -> dict[str, Any]:
-    """An object that `spec_from_json` makes the same spec of, also after a trip through a file."""
+    """JSON object of a spec; the inverse of `spec_from_json`."""
     values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
     causes = {str(generation): cause for generation, cause in spec.expected_refusals.items()}
     pokes = [str(poke) for poke in spec.pokes]
@@ -27,7 +27,7 @@ def spec_to_json(spec: RunSpec) -> dict[str, Any]:
 
 
 def spec_from_json(record: Any) -> RunSpec:
-    """Takes anything that JSON can be. Fields of other versions are left out. Raises Untrusted."""
+    """Parses any JSON value. Unknown fields are ignored. Raises Untrusted."""
     if not isinstance(record, dict):
         raise Untrusted(f"a run's specification is {shown(record)}, expected an object")
     kind = record.get("kind")

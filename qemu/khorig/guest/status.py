@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How a guest ends QEMU (docs/abi.md)."""
+"""Exit status of a guest (docs/abi.md)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ USAGE = 41
 
 MEANINGS = {
     PASS: "pass",
-    FAIL: "the guest found something wrong",
-    PANIC: "exception, or a bug of the kernel",
-    NO_MEMORY: "too little RAM",
-    USAGE: "the command line or the archive cannot be used",
+    FAIL: "the guest found an error",
+    PANIC: "exception or kernel bug",
+    NO_MEMORY: "out of RAM",
+    USAGE: "invalid command line or archive",
 }

@@ -56,9 +56,9 @@ def boot_with_kvm(machine: Machine, timeout_s: float = 5.0) -> str:
 def _judge(vm: Vm, timeout_s: float) -> str:
     deadline = time.monotonic() + timeout_s
     while (left := deadline - time.monotonic()) > 0:
-        for happening in vm.wait(left):
-            if isinstance(happening, Exited):
-                if happening.status == exit_status.PASS:
+        for event in vm.wait(left):
+            if isinstance(event, Exited):
+                if event.status == exit_status.PASS:
                     return ""
-                return f"QEMU with KVM {describe_status(happening.status)}"
+                return f"QEMU with KVM {describe_status(event.status)}"
     return f"guest with KVM did not finish in {timeout_s:g} s"

@@ -36,7 +36,7 @@ from khorig.vm.machines.machine import Machine
 from khorig.vm.progress_watch import ProgressWatch
 from khorig.vm.qmp import QmpClosed, QmpEvent
 from khorig.vm.serial_port import ConsoleLine, GarbledLine
-from khorig.vm.vm import Exited, Happening, Vm
+from khorig.vm.vm import Exited, Vm, VmEvent
 
 _MAX_FINDINGS = 40
 
@@ -167,13 +167,13 @@ class Run:
             if self._ending_by_s is not None:
                 left_s = min(left_s, self._ending_by_s - time.monotonic())
             is_over = False
-            for happening in vm.wait(left_s):
-                self._record(happening)  # all of them, also after a finding
+            for event in vm.wait(left_s):
+                self._record(event)  # all of them, also after a finding
                 if is_over:
                     continue
-                if isinstance(happening, Exited):
-                    return self._on_exit(vm, happening.status)
-                is_over = self._handle(vm, happening)
+                if isinstance(event, Exited):
+                    return self._on_exit(vm, event.status)
+                is_over = self._handle(vm, event)
             if is_over:
                 return None
             if self._ending_by_s is not None and time.monotonic() >= self._ending_by_s:
@@ -184,33 +184,33 @@ class Run:
             if self._hangs(watch):
                 return None
 
-    def _record(self, happening: Happening) -> None:
-        if isinstance(happening, ConsoleLine):
-            self._emit("console", text=happening.text)
-        elif isinstance(happening, GarbledLine):
-            self._emit("garbled", text=happening.text, why=happening.why)
-        elif isinstance(happening, QmpEvent):
-            self._emit("qmp", name=happening.name, data=happening.data)
-        elif isinstance(happening, GuestEvent):
-            self._emit("guest", event=happening.fields)
-        elif isinstance(happening, Exited):
-            self._emit("exit", status=happening.status)
+    def _record(self, event: VmEvent) -> None:
+        if isinstance(event, ConsoleLine):
+            self._emit("console", text=event.text)
+        elif isinstance(event, GarbledLine):
+            self._emit("garbled", text=event.text, why=event.why)
+        elif isinstance(event, QmpEvent):
+            self._emit("qmp", name=event.name, data=event.data)
+        elif isinstance(event, GuestEvent):
+            self._emit("guest", event=event.fields)
+        elif isinstance(event, Exited):
+            self._emit("exit", status=event.status)
 
-    def _handle(self, vm: Vm, happening: Happening) -> bool:
+    def _handle(self, vm: Vm, event: VmEvent) -> bool:
         """Processes one event. Returns whether to end the run."""
         findings: list[Finding] = []
-        if isinstance(happening, ConsoleLine):
-            self._monitor.on_text(happening.text)
+        if isinstance(event, ConsoleLine):
+            self._monitor.on_text(event.text)
             if self._monitor.linux_panicked and self._ending_by_s is None:
                 self._ending_by_s = time.monotonic() + self._limits.last_words_s
-            findings = self._firmware.on_text(happening.text)
-        elif isinstance(happening, GarbledLine):
-            self._add(self._garbled(happening))
-        elif isinstance(happening, QmpEvent):
-            findings = self._on_qmp(happening)
-        elif isinstance(happening, GuestEvent):
+            findings = self._firmware.on_text(event.text)
+        elif isinstance(event, GarbledLine):
+            self._add(self._garbled(event))
+        elif isinstance(event, QmpEvent):
+            findings = self._on_qmp(event)
+        elif isinstance(event, GuestEvent):
             try:
-                findings = self._on_event(vm, happening)
+                findings = self._on_event(vm, event)
             except EventFieldError as error:
                 findings = [self._finding(rules.WELL_FORMED, str(error))]
         if vm.serial.total_bytes > self._limits.console:

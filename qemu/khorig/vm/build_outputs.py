@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the kernels are that Bazel has built."""
+"""Finds the kernels built by Bazel."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from khorig.vm.machines.machine import Machine
 
 @dataclass(frozen=True)
 class Images:
-    """The files that one architecture boots from."""
+    """Boot files of one architecture."""
 
     kernel: Path  # for QEMU's -kernel
     archive: Path  # for QEMU's -initrd: the next kernel, as cpio
     elf: Path  # with symbols
-    volume: Path | None = None  # what UEFI firmware starts from; None when QEMU loads the kernel
+    volume: Path | None = None  # UEFI boot volume; None if QEMU loads the kernel
 
 
 def source_root() -> Path | None:
-    """The checkout that this package runs from, or None (an installed copy)."""
-    # Not resolved: in Bazel's runfiles the sources are links out of the sandbox.
+    """The checkout of this package, None for an installed copy."""
+    # Not resolved: in Bazel's runfiles the sources are symlinks out of the sandbox.
     root = Path(os.path.abspath(__file__)).parents[3]
     return root if (root / "WORKSPACE").exists() else None
 
 
 def build_directories() -> list[Path]:
-    """Where to look, in order: $KHORIG_BUILD, Bazel's runfiles, the checkout's bazel-bin."""
+    """Search path: $KHORIG_BUILD, Bazel's runfiles, the checkout's bazel-bin."""
     if chosen := os.environ.get("KHORIG_BUILD"):
         return [Path(chosen)]
     directories = []
@@ -42,12 +42,12 @@ def build_directories() -> list[Path]:
 
 
 def find_elf(arch: str) -> Path:
-    """The linked kernel of an architecture. Raises InfraError when it is not built."""
+    """The linked kernel of an architecture. Raises InfraError if it is not built."""
     return _find(f"khorig-{arch}.elf")
 
 
 def find_images(machine: Machine) -> Images:
-    """What `machine` boots from. Raises InfraError naming the file that is missing."""
+    """Boot files of `machine`. Raises InfraError naming a missing file."""
     stem = f"khorig-{machine.arch}"
     return Images(
         kernel=_find(stem + machine.kernel_suffix),
@@ -57,8 +57,7 @@ def find_images(machine: Machine) -> Images:
 
 
 def find_volume(arch: str) -> Path:
-    """The FAT volume with the EFI loader and what it loads. Raises InfraError when it is not
-    built."""
+    """The FAT volume with EFI loader and kernel. Raises InfraError if it is not built."""
     return _find(f"khorig-{arch}.esp")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Stopping everything that runs, from a signal handler."""
+"""Cancels all running work from a signal handler."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 from khorig.vm.errors import Interrupted
 from khorig.vm.partial_file import remove_partial_files
 
-# The signals that ask a program to end.
+# Termination signals.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -22,11 +22,11 @@ class Cancellation:
         self.signal_number: int | None = None
 
     def fileno(self) -> int:
-        """Readable from the cancellation on."""
+        """File descriptor, readable once cancelled."""
         return self._read
 
     def cancel(self, signal_number: int) -> None:
-        """Asks everything to stop. Later calls change nothing."""
+        """Cancels. Later calls have no effect."""
         if self.signal_number is None:
             self.signal_number = signal_number
             os.write(self._write, b"x")
@@ -37,9 +37,9 @@ class Cancellation:
             raise Interrupted(self.signal_number)
 
     def install(self) -> None:
-        """Makes SIGINT, SIGTERM and SIGHUP cancel. The second one ends the process at once; QEMU then
-        dies with it, and files that are half written are removed. A SIGHUP that is ignored stays so
-        (nohup). Main thread only."""
+        """Makes SIGINT, SIGTERM and SIGHUP cancel. The second one ends the process at once; QEMU
+        then dies with it, and files that are half written are removed. A SIGHUP that is ignored
+        stays so (nohup). Main thread only."""
         for number in ENDING:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)

@@ -13,8 +13,8 @@ from khorig.vm.machines.machine import Machine
 
 @dataclass(frozen=True)
 class Wiring:
-    """How the rig is connected to QEMU: file descriptors that QEMU inherits. Nothing of it has a
-    name in the file system, so nothing can be left behind."""
+    """File descriptors inherited by QEMU. They have no names in the file system, so none can be
+    left behind."""
 
     ram: int
     console: int
@@ -22,8 +22,7 @@ class Wiring:
 
 
 def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list[str]:
-    # Virtual time is counted in instructions, so that a run depends on nothing but its inputs;
-    # sleep=off skips the time in which the guest waits for a timer.
+    # Virtual time counts instructions, for reproducible runs; sleep=off skips idle time.
     shift = machine.icount_shift(spec.boot)
     clock = ["-icount", f"shift={shift},sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
     return [
@@ -46,7 +45,7 @@ def _start(machine: Machine, images: Images) -> list[str]:
 
 
 def _append(spec: RunSpec, images: Images, with_stops: bool) -> list[str]:
-    """The command line, unless it is a file on the volume."""
+    """The command line, unless it is on the volume."""
     if images.volume is not None:
         return []
     return ["-append", spec.command_line(1, with_stops)]
@@ -60,8 +59,8 @@ def qemu_argv(
     accel: str = "tcg",
     gdb: int | None = None,
 ) -> list[str]:
-    """The command of a run: paused, with console, QMP and RAM on inherited descriptors, and with a
-    gdb stub on that port of localhost."""
+    """QEMU command of a run: paused, with console, QMP and RAM on inherited descriptors, and a gdb
+    stub on port `gdb` of localhost."""
     backend = f"memory-backend-file,id=ram,size={spec.memory},share=on"
     return [
         *_common(machine, spec, images, accel),
@@ -76,8 +75,8 @@ def qemu_argv(
 
 
 def standalone_command(machine: Machine, spec: RunSpec, images: Images) -> str:
-    """The same machine for a person without the rig: console on stdio, no stops. For a shell. From
-    UEFI the command line is what it was, and the guest waits at its stops for a `g`."""
+    """Shell command for the same machine without the rig: console on stdio, no stops. Under UEFI
+    the command line is unchanged, and the guest waits at its stops for a `g`."""
     backend = f"memory-backend-ram,id=ram,size={spec.memory}"
     return shlex.join(
         [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What QEMU knows of a CPU that a user asks for."""
+"""Checks a `-cpu` option with QEMU."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SWITCH = {"on": True, "off": False}
 
 
 def why_no_cpu(machine: Machine, value: str) -> str | None:
-    """Why the kernel cannot run on the CPU of QEMU's `-cpu VALUE`, in QEMU's words where it does not
-    know that CPU; None when it can, and when QEMU cannot be asked, which its own start tells best.
-    """
+    """Why the kernel cannot run on the CPU of QEMU's `-cpu VALUE`, in QEMU's words where it does
+    not know that CPU; None when it can, and when QEMU cannot be asked, which its own start tells
+    best."""
     properties = _expand(machine, value)
     if properties is None or isinstance(properties, str):
         return properties
@@ -29,7 +29,7 @@ def why_no_cpu(machine: Machine, value: str) -> str | None:
 
 
 def _expand(machine: Machine, value: str) -> dict[str, Any] | str | None:
-    """The properties of a CPU, or QEMU's error."""
+    """Properties of a CPU, or QEMU's error."""
     if (program := shutil.which(machine.binary)) is None:
         return None
     name, *words = value.split(",")
@@ -62,7 +62,7 @@ def _expand(machine: Machine, value: str) -> dict[str, Any] | str | None:
 
 
 def _property(word: str) -> tuple[str, Any]:
-    """ "la57=off", "+avx", "-lm"; QEMU takes an underscore for a dash there."""
+    """ "la57=off", "+avx", "-lm"; QEMU accepts underscores for dashes."""
     if word[:1] in ("+", "-"):
         return word[1:].replace("_", "-"), word[0] == "+"
     name, equals, setting = word.partition("=")

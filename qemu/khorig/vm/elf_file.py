@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the host has to know of a linked kernel: sections, symbols, bytes by address.
+"""Reads a linked kernel: sections, symbols, bytes by address.
 
 pyelftools reads the same, but takes longer to be imported than everything else that happens before
 QEMU starts.
@@ -44,7 +44,7 @@ class ElfFile:
         self._table = self._find_table()
 
     def section(self, name: str) -> bytes | None:
-        """The bytes of a section, None when there is none of that name."""
+        """The bytes of a section, None if absent."""
         for section in self._sections:
             if section.name == name:
                 return self._take(section.offset, section.size)
@@ -59,7 +59,7 @@ class ElfFile:
         raise ValueError(f"no symbol {name}")
 
     def objects(self, begin: int, end: int) -> list[int]:
-        """The addresses from `begin` to before `end` at which a symbol has data."""
+        """Addresses of data symbols in [begin, end)."""
         return [
             value
             for _, info, value in self._symbols()
@@ -67,14 +67,14 @@ class ElfFile:
         ]
 
     def bytes_at(self, address: int, size: int) -> bytes:
-        """What is loaded at a virtual address."""
+        """Bytes loaded at a virtual address."""
         for offset, virtual, file_size in self._loaded():
             if virtual <= address and address + size <= virtual + file_size:
                 return self._take(offset + address - virtual, size)
         raise ValueError(f"nothing at {address:#x}")
 
     def text_at(self, address: int) -> str:
-        """The NUL-terminated string that is loaded at a virtual address."""
+        """The NUL-terminated string at a virtual address."""
         for offset, virtual, file_size in self._loaded():
             if virtual <= address < virtual + file_size:
                 begin = offset + address - virtual

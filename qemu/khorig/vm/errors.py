@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Errors that are not the guest's."""
+"""Errors of the host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from khorig.mem.errors import Error
 
 
 class InfraError(Error):
-    """QEMU or the host cannot do what is needed; says nothing about the guest."""
+    """An error of QEMU or the host, not of the guest."""
 
     def __init__(self, what: str, evidence: tuple[str, ...] = ()) -> None:
         super().__init__(what)
@@ -16,7 +16,7 @@ class InfraError(Error):
 
 
 class Interrupted(Error):
-    """The user or the system asked to stop; `signal_number` is what they sent."""
+    """Cancelled by signal `signal_number`."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"signal {signal_number}")

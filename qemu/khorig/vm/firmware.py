@@ -9,26 +9,25 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Firmware:
-    """What QEMU needs to start a machine from UEFI firmware."""
+    """UEFI firmware for a machine."""
 
     code: Path
-    variables: Path  # the firmware's settings as they come from the factory
-    package: str  # Debian's, which has both
-    loader: str  # the path that the firmware looks for on a volume, by the specification
-    extra: tuple[str, ...] = ()  # more of QEMU's arguments
-    # Log2 of the virtual nanoseconds that one instruction takes. Firmware that polls a clock runs
-    # fewer rounds the faster the clock is.
+    variables: Path  # template of the variable store
+    package: str  # Debian package of both
+    loader: str  # default boot path on a volume
+    extra: tuple[str, ...] = ()  # further QEMU arguments
+    # Log2 of ns of virtual time per instruction. A faster clock shortens polling loops of firmware.
     icount_shift: int = 0
 
     def missing(self) -> str | None:
-        """The file that is not installed, or None."""
+        """The missing file, or None."""
         for path in (self.code, self.variables):
             if not path.is_file():
                 return str(path)
         return None
 
     def arguments(self, volume: Path) -> list[str]:
-        """Of a machine that starts from `volume`. What the firmware writes is forgotten."""
+        """QEMU arguments to boot from `volume`. Firmware writes are discarded."""
         flash = "if=pflash,format=raw"
         return [
             *("-drive", f"{flash},unit=0,readonly=on,file={_quoted(self.code)}"),
@@ -40,5 +39,5 @@ class Firmware:
 
 
 def _quoted(path: Path) -> str:
-    """As the value of an option of QEMU."""
+    """Escapes the value of a QEMU option."""
     return str(path).replace(",", ",,")

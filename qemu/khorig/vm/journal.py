@@ -34,7 +34,7 @@ class Journal:
         try:
             self._file.close()
         except OSError:
-            pass  # the disk is full; `write` has said so
+            pass  # disk full; reported by `write`
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Appends one object and tells the listeners. The first time that the disk is full this

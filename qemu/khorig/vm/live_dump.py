@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The memory of a machine that runs, through QEMU's machine protocol."""
+"""Dumps a live machine through QMP."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ def dump_machine(path: Path) -> IO[bytes]:
     except InfraError as error:
         raise UnreadableDump(path, error.what) from error
     except OSError as error:
-        raise UnreadableDump(path, f"no QEMU answers: {error.strerror or error}") from error
+        raise UnreadableDump(path, f"cannot connect to QEMU: {error.strerror or error}") from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files that are whole or not there."""
+"""Atomically written files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _partial: set[Path] = set()
 
 @contextlib.contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
-    """Yields the path to write to. It becomes `path` when the body ends, in place of what was there,
-    and is removed when the body raises. Raises OSError."""
+    """Yields the path to write to. It becomes `path` when the body ends, in place of what was
+    there, and is removed when the body raises. Raises OSError."""
     partial = path.with_name(f".{path.name}.partial")
     with _lock:
         _partial.add(partial)

@@ -31,10 +31,10 @@ def _die_with(parent: int) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class Thread:
-    """What the system says of a thread (proc(5))."""
+    """State of a thread (proc(5))."""
 
-    cpu_s: float  # time it has run so far
-    sleeps: bool  # by its own will; a thread that waits for a CPU does not
+    cpu_s: float  # CPU time
+    sleeps: bool  # sleeping, not waiting for a CPU
 
 
 class QemuProcess:
@@ -61,7 +61,7 @@ class QemuProcess:
                     preexec_fn=_die_with(os.getpid()),
                 )
             except OSError as error:
-                raise InfraError(f"{argv[0]} cannot be started: {error.strerror}") from error
+                raise InfraError(f"cannot start {argv[0]}: {error.strerror}") from error
         self._pidfd = os.pidfd_open(self._process.pid)
 
     def __enter__(self) -> QemuProcess:
@@ -78,35 +78,35 @@ class QemuProcess:
 
     @property
     def pid(self) -> int:
-        """Of QEMU."""
+        """Process id of QEMU."""
         return self._process.pid
 
     def fileno(self) -> int:
-        """Readable once the process has ended."""
+        """File descriptor, readable once the process has exited."""
         return self._pidfd
 
     def status(self) -> int | None:
-        """None while it runs; then its exit status, or minus the signal that killed it."""
+        """Exit status, or minus the signal that killed it; None while running."""
         return self._process.poll()
 
     def kill(self) -> None:
-        """Ends the process if it still runs, and waits until it is gone."""
+        """Kills the process if it is running, and waits for its exit."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
 
     def stderr_lines(self) -> tuple[str, ...]:
-        """The last lines QEMU said itself."""
+        """The last lines of QEMU's stderr."""
         text = self._stderr.read_bytes()[-4096:].decode("utf-8", "replace")
         return tuple(line for line in text.splitlines() if line.strip())[-8:]
 
     def threads(self) -> dict[int, Thread]:
-        """QEMU's threads by their ids; empty after its end."""
+        """QEMU's threads by id; empty after its exit."""
         threads = {}
         for folder in Path(f"/proc/{self.pid}/task").glob("*"):
             try:
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # it has just ended
+            except OSError:  # it just exited
                 continue
             ticks = int(fields[11]) + int(fields[12])
             threads[int(folder.name)] = Thread(ticks / _TICKS_PER_S, fields[0] == "S")
@@ -114,9 +114,9 @@ class QemuProcess:
 
 
 def describe_status(status: int) -> str:
-    """An exit status in words, as `QemuProcess.status()` gives it."""
+    """`QemuProcess.status()` as text."""
     if status >= 0:
-        return f"ended with status {status}"
+        return f"exited with status {status}"
     try:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:

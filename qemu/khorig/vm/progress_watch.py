@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tells a guest that hangs from one that is slow."""
+"""Hang detector: distinguishes a hang from a slow guest."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from khorig.vm.machines.machine import Machine
 from khorig.vm.symbols import Symbols
 from khorig.vm.vm import Vm
 
-_CPU_S = 0.02  # that the virtual CPU must have used between two looks
+_CPU_S = 0.02  # minimum CPU time of a virtual CPU between samples
 _FRAMES = 12
-_CODE = 4096  # bytes of code that count as one place
+_CODE = 4096  # bytes of a code page
 
 
 class ProgressWatch:
-    """Looks at the guest's registers once its console has been silent for a while.
+    """Samples the guest's registers once its console has been silent for a while.
 
-    A guest whose CPUs all come back to register contents that they have had before, look after look,
-    and that says nothing, runs in a circle: it hangs. One with a CPU whose registers are new each
-    time gets on, however slow the host is. Looks count only when a virtual CPU has run in between or
-    all sleep by their own will, so that a busy host is not taken for a hung guest.
+    A guest whose CPUs all come back to register contents that they have had before, look after
+    look, and that says nothing, runs in a circle: it hangs. One with a CPU whose registers are new
+    each time gets on, however slow the host is. Looks count only when a virtual CPU has run in
+    between or all sleep by their own will, so that a busy host is not taken for a hung guest.
     """
 
     def __init__(
@@ -37,42 +37,42 @@ class ProgressWatch:
         limits: Limits = Limits(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` counts seconds."""
+        """`clock`: seconds."""
         self._vm = vm
         self._machine = machine
         self._limits = limits
         self._clock = clock
-        self._threads: frozenset[int] | None = None  # that run virtual CPUs
+        self._threads: frozenset[int] | None = None  # of virtual CPUs
         self._restart()
 
     def _restart(self) -> None:
-        """After output: what was seen before no longer counts. A stop is output, too, so the time in
-        which the guest waits for the host is not its silence."""
+        """After output: what was seen before no longer counts. A stop is output, too, so the time
+        in which the guest waits for the host is not its silence."""
         self._seen: dict[int, set[bytes]] = {}  # by CPU
         self._looks = 0
-        self._old_looks = 0  # those that showed nothing new
-        self._repeats = 0  # how many of those in a row
+        self._old_looks = 0  # samples with known state only
+        self._repeats = 0  # of those in a row
         self._bytes = self._vm.serial.total_bytes
         self._quiet_since = self._clock()
         self._next = self._quiet_since + self._limits.silence_s
         self._cpu_s = 0.0
-        self._pcs: set[int] = set()  # of the first CPU
-        self._code: set[tuple[int, int]] = set()  # (CPU, page of code) that have been seen
+        self._pcs: set[int] = set()  # sampled on CPU 0
+        self._code: set[tuple[int, int]] = set()  # (CPU, code page) seen
         self._new_code_s = self._quiet_since
 
     @property
     def quiet_s(self) -> float:
-        """For how long the console has been silent while the guest could run."""
+        """Silence of the console, in run time of the guest."""
         return self._clock() - self._quiet_since
 
     @property
     def next_look_in_s(self) -> float:
-        """When `hangs` wants to be called again."""
+        """Time until the next call of `hangs` is due."""
         return max(0.0, self._next - self._clock())
 
     def hangs(self) -> bool:
-        """Looks, when it is time to. True once the guest is sure to hang. Raises InfraError when
-        QEMU does not answer."""
+        """Takes a sample if due. Returns True once the guest hangs. Raises InfraError if QEMU does
+        not answer."""
         if self._vm.serial.total_bytes != self._bytes:
             self._restart()
         now = self._clock()
@@ -92,14 +92,14 @@ class ProgressWatch:
 
     @property
     def mostly_repeats(self) -> bool:
-        """Whether most of many looks since the last output showed nothing new: a guest that runs in
-        a circle of so many states that it was not seen to come round often enough in a row."""
+        """Whether most samples since the last output had known states: a loop with too many states
+        for enough repeats in a row."""
         return self._looks >= self._limits.looks and self._old_looks > self._looks / 2
 
     @property
     def spins(self) -> bool:
-        """Whether for long no CPU has come to code where it had not been since the last output:
-        Linux waits so after a panic, with a clock that is new at each look."""
+        """Whether no CPU has reached new code for long since the last output, as after a Linux
+        panic, where the clock differs in each sample."""
         return (
             self._looks >= self._limits.looks
             and self._clock() - self._new_code_s >= self._limits.spin_s
@@ -107,14 +107,14 @@ class ProgressWatch:
 
     @property
     def summary(self) -> str:
-        """For people: what the looks have shown."""
+        """Result of the samples as text."""
         silence = f"silent for {self.quiet_s:.1f} s"
         if not self._looks:
             return silence
-        return f"{silence}; {self._old_looks} of {self._looks} looks at the CPUs showed nothing new"
+        return f"{silence}; {self._old_looks} of {self._looks} CPU samples had a known state"
 
     def _shows_something_new(self, registers: str) -> bool:
-        """Whether a CPU has registers that it never had since the last output."""
+        """Whether a CPU has new register contents since the last output."""
         is_new = False
         for number, block in enumerate(re.split(r"^CPU#", registers, flags=re.MULTILINE)):
             seen = self._seen.setdefault(number, set())
@@ -133,8 +133,8 @@ class ProgressWatch:
 
     def _has_run(self) -> bool:
         """Whether a virtual CPU has run since the last look that counted, or has nothing to do:
-        then all of QEMU sleeps. When only the virtual CPUs sleep they may wait for a thread that the
-        host does not let run."""
+        then all of QEMU sleeps. When only the virtual CPUs sleep they may wait for a thread that
+        the host does not let run."""
         if self._threads is None:
             cpus = self._vm.qmp.execute("query-cpus-fast")
             try:
@@ -151,16 +151,16 @@ class ProgressWatch:
         return True
 
     def where(self, elf: Path) -> tuple[str, ...]:
-        """Where the guest is: its call chain, innermost first, and the code the looks fell into."""
+        """Backtrace of the guest, innermost first, and the range of sampled PCs."""
         try:
             symbols = Symbols(elf)
             chain = self._call_chain()
         except (InfraError, OSError) as error:
-            return (f"its registers cannot be read: {error}",)
+            return (f"cannot read registers: {error}",)
         lines = [symbols.describe(pc) for pc in chain]
         if self._pcs:
             low, high = min(self._pcs), max(self._pcs)
-            lines.append(f"{self._looks} looks, all between {low:#018x} and {high:#018x}")
+            lines.append(f"{self._looks} samples, PC from {low:#018x} to {high:#018x}")
         return tuple(lines)
 
     def _call_chain(self) -> list[int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""QEMU's machine protocol."""
+"""QMP client."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 
 _LONGEST = 8 << 20  # bytes of a message; the registers of 255 CPUs are less than 1 MiB
-_CHUNKS = 64  # that are read before somebody looks at the clock
+_CHUNKS = 64  # read before the clock is checked
 
 
 @dataclass(frozen=True)
 class QmpEvent:
-    """Something QEMU reports unasked: SHUTDOWN, RESET, GUEST_PANICKED, ..."""
+    """An asynchronous event: SHUTDOWN, RESET, GUEST_PANICKED, ..."""
 
     name: str
     data: Mapping[str, Any]
 
 
 class QmpClosed(InfraError):
-    """QEMU has closed the connection: it is ending or has ended."""
+    """QEMU closed the connection: it is exiting or has exited."""
 
 
 class Qmp:
@@ -43,11 +43,11 @@ class Qmp:
         reply_timeout_s: float,
         cancellation: Cancellation | None = None,
     ) -> None:
-        """What ends every wait here: a reply, `reply_timeout_s`, QEMU's end, or `cancellation`, with
-        Interrupted."""
+        """What ends every wait here: a reply, `reply_timeout_s`, QEMU's end, or `cancellation`,
+        with Interrupted."""
         self._socket = connection
         self._cancellation = cancellation
-        self._overdue = 0  # replies that were given up and may still come
+        self._overdue = 0  # timed-out replies that may still arrive
         self._socket.setblocking(False)
         self._journal = journal
         self.reply_timeout_s = reply_timeout_s
@@ -57,7 +57,7 @@ class Qmp:
         self.closed = False
 
     def fileno(self) -> int:
-        """Readable when QEMU has said something."""
+        """File descriptor, readable when QEMU has sent data."""
         return self._socket.fileno()
 
     def handshake(self) -> str:
@@ -92,8 +92,8 @@ class Qmp:
             if descriptors:
                 line = line[socket.send_fds(self._socket, [line], descriptors) :]
             self._send(line)
-        except OSError as error:  # what QEMU said before it went can still be read
-            raise QmpClosed(f"QEMU is gone: {error.strerror}") from error
+        except OSError as error:  # earlier data of QEMU can still be read
+            raise QmpClosed(f"lost connection to QEMU: {error.strerror}") from error
         return self._await("return")
 
     def _send(self, line: bytes) -> None:
@@ -105,11 +105,11 @@ class Qmp:
                 self._wait(select.POLLOUT, deadline)
 
     def monitor(self, command: str) -> str:
-        """Runs a command of the human monitor and returns its text. Raises as `execute`."""
+        """Runs a human monitor command and returns its output. Raises as `execute`."""
         return str(self.execute("human-monitor-command", **{"command-line": command}))
 
     def receive(self) -> list[QmpEvent]:
-        """The events that have arrived; does not wait."""
+        """Received events; does not block."""
         self._read()
         self._sort()
         events = list(self._events)
@@ -126,7 +126,7 @@ class Qmp:
                 continue
             if reply is not None:
                 if "error" in reply:
-                    raise InfraError(f"QEMU refuses: {_reason(reply['error'])}")
+                    raise InfraError(f"QMP error: {_reason(reply['error'])}")
                 if key in reply:
                     return reply[key]
             if self.closed:
@@ -138,11 +138,11 @@ class Qmp:
                 raise
 
     def _wait(self, event: int, deadline: float) -> None:
-        """Until the socket is ready. Raises InfraError at the deadline, Interrupted."""
+        """Waits for the socket. Raises InfraError on timeout, Interrupted."""
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise InfraError(f"QEMU did not answer on QMP for {self.reply_timeout_s:.0f} s")
-        ready = select.poll()  # select() knows no descriptor from 1024 on
+        ready = select.poll()  # select() is limited to descriptors below 1024
         ready.register(self._socket, event)
         if self._cancellation is not None:
             self._cancellation.check()
@@ -150,7 +150,7 @@ class Qmp:
         ready.poll(left_s * 1000)
 
     def _read(self) -> None:
-        """What has arrived, of a QEMU that never pauses a part."""
+        """Received data, bounded in size."""
         for _ in range(_CHUNKS):
             if self.closed:
                 return
@@ -180,7 +180,7 @@ class Qmp:
         self._messages.append(message)
 
     def _sort(self) -> dict[str, Any] | None:
-        """Moves events to their queue; returns the first message that is none, if any."""
+        """Queues events; returns the first other message, if any."""
         while self._messages:
             message = self._messages.popleft()
             if "event" not in message:
@@ -195,5 +195,5 @@ class Qmp:
 
 
 def _reason(error: object) -> str:
-    """Of a command that QEMU refused."""
+    """Error text of a command."""
     return str(error["desc"]) if isinstance(error, dict) and "desc" in error else shown(error)

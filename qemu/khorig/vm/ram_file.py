@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The file that guest RAM lives in."""
+"""The file of guest RAM."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Callable, Sequence
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.vm.errors import InfraError
 
-# What a run touches at most of a large guest's RAM. The file is sparse, so demanding room for all
-# of it would refuse guests that run well.
+# Upper bound of RAM touched by a run. The file is sparse: requiring space for all RAM would refuse
+# large guests that run fine.
 _TOUCHED_AT_MOST = 512 << 20
 
 
 def free_bytes(directory: str) -> int:
-    """Room in the file system of `directory`; 0 when there is no such directory."""
+    """Free bytes in the file system of `directory`; 0 if it does not exist."""
     try:
         status = os.statvfs(directory)
     except OSError:
@@ -35,7 +35,7 @@ class RamFile:
     """
 
     def __init__(self, size: int, room: Callable[[str], int] = free_bytes) -> None:
-        """`size` in bytes; `room` gives the free bytes of a directory."""
+        """`size`: bytes; `room`: free bytes of a directory."""
         self.size = size
         self.directory = _directory_with_room(min(size, _TOUCHED_AT_MOST), room)
         try:
@@ -43,7 +43,7 @@ class RamFile:
             os.ftruncate(self._file.fileno(), size)
             self._map = mmap.mmap(self._file.fileno(), size)
         except OSError as error:
-            what = f"no {size} bytes of guest RAM in {self.directory}: {error}"
+            what = f"cannot allocate {size} bytes of guest RAM in {self.directory}: {error}"
             raise InfraError(what) from error
         self._open: list[GuestRam] = []
 
@@ -61,27 +61,27 @@ class RamFile:
                 ram.close()
             self._map.close()
         except BufferError:
-            pass  # somebody holds a view; the memory goes with it
+            pass  # a view exists; the memory is freed with it
         self._file.close()
 
     def fileno(self) -> int:
-        """The descriptor that QEMU inherits."""
+        """The descriptor inherited by QEMU."""
         return self._file.fileno()
 
     def guest_ram(self, regions: Sequence[RamRegion]) -> GuestRam:
-        """The file by guest-physical address; valid until this object is left."""
+        """The file by guest-physical address; valid until exit of this context."""
         ram = GuestRam(memoryview(self._map), regions, self.fileno())
         self._open.append(ram)
         return ram
 
     def extents(self) -> list[tuple[int, int]]:
-        """(offset, size) of what was ever written; the rest is zero and takes no memory."""
+        """(offset, size) of written data; the rest is holes."""
         extents = []
         at = 0
         while at < self.size:
             try:
                 begin = os.lseek(self.fileno(), at, os.SEEK_DATA)
-            except OSError:  # ENXIO: nothing but a hole follows
+            except OSError:  # ENXIO: only a hole follows
                 break
             end = os.lseek(self.fileno(), begin, os.SEEK_HOLE)
             extents.append((begin, end - begin))
@@ -89,7 +89,7 @@ class RamFile:
         return extents
 
     def pread(self, size: int, offset: int) -> bytes:
-        """Bytes by offset in the file, without mapping pages that are holes."""
+        """Bytes by file offset, without touching holes."""
         return os.pread(self.fileno(), size, offset)
 
 
@@ -99,6 +99,6 @@ def _directory_with_room(needed: int, room: Callable[[str], int]) -> str:
         if room(directory) >= needed:
             return directory
     raise InfraError(
-        f"no room for guest RAM: {needed >> 20} MiB needed",
+        f"no space left for guest RAM: {needed >> 20} MiB needed",
         tuple(f"{d}: {room(d) >> 20} MiB free" for d in directories),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Guest RAM kept as a file."""
+"""Saves guest RAM to a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from khorig.vm.partial_file import partial_file
 from khorig.vm.ram_file import RamFile
 
 _CHUNK = 8 << 20
-_LEVEL = 1  # most of what is there is random or zero; more effort gains nothing
+_LEVEL = 1  # RAM is mostly random or zero; higher levels gain nothing
 
 
 def save_ram_image(

@@ -22,7 +22,7 @@ _TAIL_LINES = 40
 
 @dataclass(frozen=True)
 class ConsoleLine:
-    """A line for people."""
+    """A line of plain text."""
 
     text: str
     host_s: float  # CLOCK_MONOTONIC
@@ -30,7 +30,7 @@ class ConsoleLine:
 
 @dataclass(frozen=True)
 class GarbledLine:
-    """A line that starts like an event but is none."""
+    """A line that starts like an event but is invalid."""
 
     text: str
     why: str
@@ -66,19 +66,19 @@ class SerialPort:
         self._socket.close()
 
     def fileno(self) -> int:
-        """Readable when the guest has said something."""
+        """File descriptor, readable when the guest has sent data."""
         return self._socket.fileno()
 
     def send(self, data: bytes) -> None:
-        """Types `data`. A guest that is gone is noticed elsewhere, so that is no error."""
+        """Sends `data`. Errors are ignored: the guest's exit is detected elsewhere."""
         try:
             self._socket.sendall(data)
         except OSError:
             self.closed = True
 
     def receive(self) -> list[ConsoleItem]:
-        """What has arrived; does not wait. After the end of the stream the last line is given even
-        without its newline."""
+        """Received lines; does not block. At the end of the stream the last line may lack a
+        newline."""
         items: list[ConsoleItem] = []
         while not self.closed:
             try:
@@ -112,8 +112,8 @@ class SerialPort:
 
 
 def parse_line(text: str, host_s: float) -> ConsoleItem:
-    """Tells events from text. An event may start in the middle of a line: a panic cuts short
-    whatever was being printed."""
+    """Separates events from text. An event may start within a line that was interrupted by a
+    panic."""
     start = text.rfind(EVENT_PREFIX + "{")
     why = "no object follows"
     if start >= 0:

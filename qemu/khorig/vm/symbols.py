@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Function names for addresses in the guest."""
+"""Symbolizes guest addresses."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MAGIC = 0x4D59534B  # kernel/cpus/symbols.h
 
 
 class Symbols:
-    """The symbol table that a kernel image carries (kernel/cpus/symbols.h), read from its ELF."""
+    """The symbol table in a kernel image (kernel/cpus/symbols.h), read from its ELF."""
 
     def __init__(self, elf_path: Path) -> None:
-        """An ELF without the table gives no names; a missing one raises OSError."""
+        """Without a table there are no names. Raises OSError if the ELF is missing."""
         self._addresses: list[int] = []
         self._names: list[str] = []
         self._end = 0

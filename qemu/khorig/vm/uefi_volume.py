@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The volume that UEFI firmware starts a run from."""
+"""The UEFI boot volume of a run."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _TIMEOUT_S = 30.0
 
 def make_uefi_images(machine: Machine, images: Images, command_line: str, folder: Path) -> Images:
     """`images` with a copy of the built volume below `folder`, with the command line of a run and,
-    when that is not the built one, its archive. Raises InfraError when something is not installed or
-    not built, and OSError."""
+    when that is not the built one, its archive. Raises InfraError when something is not installed
+    or not built, and OSError."""
     firmware = machine.firmware
     assert firmware is not None, "the machine refuses to start from firmware"
     if missing := firmware.missing():
-        mend = f"mend it: apt-get install {firmware.package}"
-        raise InfraError(f"the firmware {missing} is not installed", (mend,))
+        mend = f"fix: apt-get install {firmware.package}"
+        raise InfraError(f"firmware {missing} is not installed", (mend,))
     volume = folder / "esp.img"
     place = PurePosixPath(firmware.loader).parent
     if images.archive == find_images(machine).archive:
@@ -46,8 +46,8 @@ def make_uefi_images(machine: Machine, images: Images, command_line: str, folder
 
 
 def _write_volume(volume: Path, built: Path, path: PurePosixPath, archive: Path) -> None:
-    """Writes a volume with what is on the `built` one, but for the archive at `path`, which may be of
-    any size. Raises InfraError, OSError."""
+    """Writes a volume with what is on the `built` one, but for the archive at `path`, which may be
+    of any size. Raises InfraError, OSError."""
     contents = archive.read_bytes()
     with tempfile.TemporaryDirectory(prefix="khorig.") as folder:
         tree = Path(folder)

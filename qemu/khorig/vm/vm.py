@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One virtual machine, with everything the rig holds on to."""
+"""One virtual machine with its resources."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _CONSOLE_BUFFER = 4 << 20  # bytes; the kernel takes less where its limit is low
 
 @dataclass(frozen=True)
 class Exited:
-    """QEMU has ended; nothing follows. `status` is as `QemuProcess.status()` gives it."""
+    """QEMU exited; no events follow. `status`: as `QemuProcess.status()`."""
 
     status: int
 
 
-Happening = Union[ConsoleItem, QmpEvent, Exited]
+VmEvent = Union[ConsoleItem, QmpEvent, Exited]
 
 
 class Vm:
@@ -99,8 +99,8 @@ class Vm:
         enter(self._selector)
         self.ram_file = enter(RamFile(ram_bytes))
         console, console_theirs = (enter(end) for end in socket.socketpair())
-        # QEMU sends byte by byte, and the buffer counts hundreds for each: where it is full, the guest
-        # polls for as long as this process is not scheduled, and its instructions are counted.
+        # QEMU sends single bytes, each charged with hundreds of bytes: with a full buffer the guest
+        # polls until this process runs again, which changes its instruction count.
         console_theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CONSOLE_BUFFER)
         qmp, qmp_theirs = (enter(end) for end in socket.socketpair())
         wiring = Wiring(self.ram_file.fileno(), console_theirs.fileno(), qmp_theirs.fileno())
@@ -131,7 +131,7 @@ class Vm:
         return version
 
     def died(self) -> InfraError:
-        """The error that says how QEMU ended by itself, in its own words. Waits for its end."""
+        """The error for an unexpected exit of QEMU, with its stderr. Waits for the exit."""
         deadline = time.monotonic() + 1.0
         while (status := self.qemu.status()) is None and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -140,25 +140,24 @@ class Vm:
         return InfraError(f"QEMU {how}" + (f": {said[-1]}" if said else ""), said)
 
     def resume(self) -> None:
-        """Lets the guest run."""
+        """Resumes the guest."""
         self.qmp.execute("cont")
 
-    def wait(self, timeout_s: float) -> list[Happening]:
-        """Waits until something happens, at most `timeout_s`, and returns all of it in order; an
-        empty list after the time. `Exited` comes last and only once everything the guest said was
-        returned. Raises Interrupted when the run was cancelled."""
+    def wait(self, timeout_s: float) -> list[VmEvent]:
+        """Waits for events, at most `timeout_s`, and returns them in order; none after a timeout.
+        `Exited` comes last, after all output of the guest. Raises Interrupted if cancelled."""
         for key, _ in self._selector.select(max(0.0, timeout_s)):
             if key.fd == self.cancellation.fileno():
                 self.cancellation.check()
-        status = self.qemu.status()  # before reading: what was said before the end is then there
-        happenings: list[Happening] = [*self.serial.receive(), *self.qmp.receive()]
+        status = self.qemu.status()  # before reading, so that no output is missed
+        events: list[VmEvent] = [*self.serial.receive(), *self.qmp.receive()]
         if self.serial.closed:
             self._forget(self.serial.fileno())
         if self.qmp.closed:
             self._forget(self.qmp.fileno())
         if status is not None:
-            happenings.append(Exited(status))
-        return happenings
+            events.append(Exited(status))
+        return events
 
     def _forget(self, descriptor: int) -> None:
         with contextlib.suppress(KeyError):

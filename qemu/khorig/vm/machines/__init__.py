@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The machines that khorig runs on."""
+"""The supported machines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BUILT_IN: tuple[Machine, ...] = (
         "q35",
         512 * _GIB,
         "PC with PCI Express, qboot",
-        # SeaBIOS, which pc has, takes longer to start a kernel than a kernel to hand over.
+        # SeaBIOS, as on pc, takes longer to boot than a handover.
         bios="qboot.rom",
         # UEFI polls an empty AHCI controller.
         properties=",sata=off",
@@ -61,7 +61,7 @@ class _Machines(Sequence[Machine]):
 # QEMU's machines that are known here, and those of entry points of the group khorig.machines.
 MACHINES: Sequence[Machine] = _Machines()
 
-DEFAULT_MACHINES = ("q35", "virt")  # one for each architecture
+DEFAULT_MACHINES = ("q35", "virt")  # one per architecture
 
 ARCHITECTURES: tuple[str, ...] = tuple(dict.fromkeys(m.arch for m in _BUILT_IN))
 

@@ -16,21 +16,21 @@ _AAVMF = Firmware(
     variables=Path("/usr/share/AAVMF/AAVMF_VARS.fd"),
     package="qemu-efi-aarch64",
     loader="EFI/BOOT/BOOTAA64.EFI",
-    # Without acpi=off the firmware keeps the device tree to itself; without a menu that is shown for
-    # no time it waits 5 s for a key.
+    # Without acpi=off the firmware passes no device tree; without a zero menu timeout it waits 5 s
+    # for a key.
     extra=("-machine", "acpi=off", "-boot", "menu=on,splash-time=0"),
 )
 
 
 @dataclass(frozen=True)
 class Arm64(Machine):
-    """QEMU's machine for virtual Arm guests: all RAM in one piece from 1 GiB on."""
+    """QEMU's virt machine: RAM is one range from 1 GiB."""
 
     arch = "arm64"
     binary = "qemu-system-aarch64"
     package = "qemu-system-arm"
     host_cpus = ("aarch64", "arm64")
-    kernel_suffix = ".bin"  # an ELF would get no device tree
+    kernel_suffix = ".bin"  # QEMU passes no device tree to an ELF
     pc_pattern = re.compile(r"\bPC=([0-9a-f]+)")
     cpu_property = "aarch64"
     frame_pattern = re.compile(r"\bX29=([0-9a-f]+)")
@@ -54,7 +54,7 @@ class Arm64(Machine):
         return [
             *("-machine", machine),
             *("-cpu", cpu),
-            # A Linux ends QEMU from its user space.
+            # Linux exits QEMU from user space.
             *("-semihosting-config", "enable=on,target=native,userspace=on"),
         ]
 

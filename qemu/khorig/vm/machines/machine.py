@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the rig must know of a machine that QEMU emulates."""
+"""Properties of an emulated machine."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from khorig.mem.guest_ram import RamRegion
 from khorig.mem.ram_layouts import RAM_LAYOUTS, RamLayout
 from khorig.vm.firmware import Firmware
 
-# The kernel is loaded at 2 MiB. With less than this QEMU or the firmware fails before the kernel
-# can say that it has too little.
+# The kernel is loaded at 2 MiB. With less RAM QEMU or the firmware fails before the kernel can
+# report it.
 _MIN_RAM = 8 << 20
 
 
 @dataclass(frozen=True)
 class Machine(abc.ABC):
-    """One machine. A subclass per architecture; everything that differs between architectures is
-    asked here and nowhere else."""
+    """One machine, with a subclass per architecture for everything architecture-specific."""
 
-    name: str  # as QEMU's -machine calls it
-    max_ram: int  # bytes that the machine can address with the CPU chosen here
+    name: str  # name in QEMU's -machine
+    max_ram: int  # bytes addressable with the selected CPU
     summary: str
     _: KW_ONLY
     layout_of: str = ""  # the machine of RAM_LAYOUTS that has its RAM at the same addresses
 
     arch: ClassVar[str]
-    binary: ClassVar[str]  # of QEMU
-    package: ClassVar[str]  # Debian's, which has it
+    binary: ClassVar[str]  # QEMU binary
+    package: ClassVar[str]  # its Debian package
     host_cpus: ClassVar[tuple[str, ...]]  # `uname -m` of hosts whose KVM runs this architecture
     kernel_suffix: ClassVar[str]  # of the image that QEMU's -kernel loads
     pc_pattern: ClassVar[re.Pattern[str]]  # in `info registers`
@@ -84,9 +83,9 @@ class Machine(abc.ABC):
         """Why this machine cannot have that much RAM or cannot be started so, or None when it
         can."""
         if ram_bytes < _MIN_RAM:
-            return f"no kernel can be loaded into less than {_MIN_RAM >> 20} MiB of RAM"
+            return f"at least {_MIN_RAM >> 20} MiB of RAM needed to load a kernel"
         if ram_bytes > self.max_ram:
-            return f"{self.name} has at most {self.max_ram >> 30} GiB of RAM"
+            return f"{self.name} supports at most {self.max_ram >> 30} GiB of RAM"
         if boot == "uefi" and self.firmware is None:
-            return f"there is no UEFI firmware for {self.name}"
+            return f"no UEFI firmware for {self.name}"
         return None
