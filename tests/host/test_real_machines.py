@@ -249,7 +249,7 @@ def test_the_kernel_runs_without_the_rig_too(run: Runner, machine: str) -> None:
 
 
 def test_kvm_runs_a_guest_or_it_is_named_why_not() -> None:
-    assert re.fullmatch("|.*(KVM|/dev/kvm).*", probe_kvm())
+    assert re.fullmatch("|.*kvm.*", probe_kvm(), re.IGNORECASE)
 
 
 def _khorig(*words: str) -> subprocess.CompletedProcess[str]:

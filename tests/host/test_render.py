@@ -94,7 +94,7 @@ def test_a_failure_says_it_all_in_30_lines(verdict: Verdict) -> None:
 
 def test_results_have_the_agreed_fields() -> None:
     document = json.loads(results_document(_ALL))
-    assert list(document) == ["runs"]
+    assert list(document) == ["schema", "runs"]
     for run, verdict in zip(document["runs"], Verdict):
         assert list(run) == [
             "id", "arch", "machine", "scenario", "verdict", "rule", "cause",

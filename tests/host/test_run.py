@@ -258,9 +258,7 @@ def test_a_poke_is_done_after_the_judge_has_looked_and_is_on_record(rig: Rig) ->
     result = rig.run(script, pokes=(Poke(2, "restored", 0x1FFF, 1),))
     assert seen == [0x41, 0x41, 0x41, 0x41, 0x40, 0x40, 0x40]
     assert result.verdict is Verdict.PASS  # this judge is told what to say
-    assert [poked.line for poked in result.poked] == [
-        "0x0000000000002000 (unowned): 0x41 -> 0x40"
-    ]
+    assert [poked.line for poked in result.poked] == ["0x0000000000002000 (unowned): 0x41 -> 0x40"]
     folder = Path(result.directory)
     records = [json.loads(line) for line in (folder / "events.jsonl").open()]
     (hook,) = [record for record in records if record["ev"] == "hook"]

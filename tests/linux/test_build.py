@@ -60,7 +60,7 @@ def tree_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tree
 
 
-def built(tree: Path, *settings: Setting) -> Peer:
+def built(tree: Path, *settings: KconfigOption) -> Peer:
     """What the verb makes of the tree."""
     return build.Builder(OwnSource(tree), "x86_64", 1, lambda line: None, settings).build()
 

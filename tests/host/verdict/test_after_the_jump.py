@@ -51,7 +51,7 @@ def test_bytes_of_a_fragment_are_shown() -> None:
     guest, findings = entry_findings(lambda g: g.image.write_u64(g.image.root + 0x800, 0xABCD))
     finding = first(findings, temporal.PAGES_ACROSS_JUMP, guest.image.root, "root")
     assert f"{guest.image.root + 0x800:#018x}: found 0x000000000000abcd" in finding.evidence[0]
-    assert "0x000000000000abcd now" in finding.evidence[0]
+    assert "found 0x000000000000abcd, expected 0x0000000000000000" in finding.evidence[0]
 
 
 def test_other_pages_are_named() -> None:
