@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from rig import Rig, Script, event, guest_ram_held, handover_script, stop
 
+from khorig.guest.khorig_run import KhorigRun
+from khorig.out.session_documents import SessionDocuments
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import StopContext
 from khorig.run.result import RunResult
@@ -122,6 +124,23 @@ def test_a_full_disk_is_infra(rig: Rig, name: str) -> None:
     assert result.verdict is Verdict.INFRA
     assert "No space left on device" in result.cause
     assert rig.session is not None
+    assert (rig.session.folder / "results.json").exists()
+
+
+def test_a_report_that_cannot_be_made_costs_no_result(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(documents: SessionDocuments, folder: Path) -> None:
+        raise ZeroDivisionError("of a template")
+
+    monkeypatch.setattr(SessionDocuments, "write_report", broken)
+    rig.run(handover_script())
+    assert rig.session is not None
+    [result] = rig.session.run_all([KhorigRun("x86_64", "q35", memory=16 << 20, timeout_s=20.0)])
+    assert result.verdict is Verdict.PASS
+    assert capsys.readouterr().err == (
+        "khorig: no report: bug in khorig: ZeroDivisionError('of a template')\n"
+    )
     assert (rig.session.folder / "results.json").exists()
 
 

@@ -162,13 +162,12 @@ class Builder:
         what = f"{self._name} for {self._arch}"
         with log.open("ab") as sink:
             process = subprocess.Popen(
-                words,
+                ["nice", "-n", "19", *words],
                 cwd=tree,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
                 process_group=0,
-                preexec_fn=_as_background,
             )
             try:
                 self._wait(process, what, log)
@@ -201,7 +200,3 @@ def only_builder(report: Report) -> Iterator[None]:
             report("waiting for another build")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _as_background() -> None:
-    os.nice(19)

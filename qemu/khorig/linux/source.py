@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Callable, Protocol
+from urllib.parse import unquote
 
 import xxhash
 
@@ -20,6 +24,7 @@ Report = Callable[[str], None]
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SUITE = "trixie-backports"
 _MIRROR = "Debian's mirror"  # .ci/run matches this text
+_STALE_S = 7 * 86400  # after which the mirror is queried again
 _MIRROR_QUERY = ("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
 
 
@@ -53,6 +58,17 @@ def command(words: list[str], what: str, cwd: Path | None = None) -> str:
     return done.stdout
 
 
+@functools.cmp_to_key
+def _by_version(one: Path, other: Path) -> int:
+    """Orders packages NAME_VERSION_ARCH.deb as dpkg does: 7.3.9 comes before 7.3.10."""
+    versions = [unquote(path.name.split("_")[1]) for path in (one, other)]
+    for relation, order in (("lt", -1), ("gt", 1)):
+        words = ["dpkg", "--compare-versions", versions[0], relation, versions[1]]
+        if subprocess.run(words, check=False).returncode == 0:
+            return order
+    return 0
+
+
 class PrivateApt:
     """Packages from the system's mirror through a private apt configuration with its own sources,
     lists and cache; the system is not modified."""
@@ -72,7 +88,7 @@ class PrivateApt:
 
     def kept(self, package: str) -> Path | None:
         """The newest cached file of `package`, which may be a pattern."""
-        kept = sorted(self._archives.glob(f"{package}_*.deb"))
+        kept = sorted(self._archives.glob(f"{package}_*.deb"), key=_by_version)
         return kept[-1] if kept else None
 
     def names(self, prefix: str, report: Report) -> list[str]:
@@ -81,12 +97,20 @@ class PrivateApt:
         return command(["apt-cache", *self._settings, "pkgnames", prefix], _MIRROR).split()
 
     def fetch(self, package: str, report: Report) -> Path:
-        """The file of a package. Raises InfraError."""
-        if kept := self.kept(package):
+        """The file of a package: the cached one, or what the mirror has if it was last queried more
+        than a week ago. Raises InfraError if there is neither."""
+        kept = self.kept(package)
+        if kept is not None and self._queried_s() < _STALE_S:
             return kept
-        self._update(report)
-        report(f"downloading {package}")
-        self._get("download", package, cwd=self._archives)
+        try:
+            self._update(report)
+            report(f"downloading {package}")
+            self._get("download", package, cwd=self._archives)
+        except InfraError as error:
+            if kept is None:
+                raise
+            report(f"{error.what}; using {kept.name}")
+            return kept
         if kept := self.kept(package):
             return kept
         raise InfraError(f"{_MIRROR}: apt did not download {package}")
@@ -98,6 +122,13 @@ class PrivateApt:
         (self._root / "sources.list").write_text(line)
         report(f"reading {_SUITE}")
         self._get("update")
+
+    def _queried_s(self) -> float:
+        """Seconds since the last query of the mirror."""
+        try:
+            return time.time() - (self._root / "sources.list").stat().st_mtime
+        except FileNotFoundError:
+            return math.inf
 
     def _get(self, *words: str, cwd: Path | None = None) -> None:
         command(["apt-get", "-q", *self._settings, *words], _MIRROR, cwd)
@@ -113,7 +144,7 @@ class DebianSource:
         self.name = f"linux-{version}"
         self._package = f"linux-source-{version}"
         self._apt = PrivateApt()
-        self._tree = cache_directory() / "tree" / self._package
+        self._trees = cache_directory() / "tree"
 
     def identity(self, report: Report) -> str:
         """Package and Debian version, unique on a mirror."""
@@ -122,23 +153,25 @@ class DebianSource:
     def tree(self, report: Report) -> Path:
         """See Source."""
         package = self._apt.fetch(self._package, report)
-        if self._tree.is_dir():
-            return self._tree
+        tree = self._trees / package.stem
+        if tree.is_dir():
+            return tree
         report(f"unpacking {package.name}")
-        unpacking = self._tree.with_suffix(".part")
+        unpacking = self._trees / f"{self._package}.part"
         shutil.rmtree(unpacking, ignore_errors=True)
         (unpacking / "tree").mkdir(parents=True)
         command(["dpkg-deb", "-x", str(package), str(unpacking)], "unpacking")
         archive = unpacking / "usr" / "src" / f"{self._package}.tar.xz"
         words = ["tar", "-xJf", str(archive), "-C", str(unpacking / "tree")]
         command([*words, "--strip-components=1"], "unpacking")
-        (unpacking / "tree").rename(self._tree)
+        (unpacking / "tree").rename(tree)
         shutil.rmtree(unpacking)
-        return self._tree
+        return tree
 
     def remove(self) -> None:
         """See Source. The package is kept."""
-        shutil.rmtree(self._tree, ignore_errors=True)
+        for tree in self._trees.glob(f"{self._package}_*"):
+            shutil.rmtree(tree, ignore_errors=True)
 
 
 class OwnSource:

@@ -3,30 +3,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Callable, Sequence
+from typing import Sequence
 
 from khorig.vm.errors import InfraError
 
-_PR_SET_PDEATHSIG = 1
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_prctl = ctypes.CDLL(None).prctl
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    def in_child() -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # the parent died before the line above
-            os._exit(1)
-
-    return in_child
+_STDERR_TAIL = 4096  # bytes; with `-d int` QEMU writes gigabytes
+# Runs a command that dies with the process of this number. It is told from a parent that died before
+# setpriv (util-linux) asked for the signal. Python could do both between fork and exec, but not in a
+# process with threads.
+_DIES_WITH = ("setpriv", "--pdeathsig=KILL", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
 
 
 @dataclass(frozen=True)
@@ -48,20 +42,21 @@ class QemuProcess:
         """Starts `argv`, which inherits `descriptors`; what it says to stderr goes to that file.
         Raises InfraError when there is no such program."""
         self._stderr = stderr
+        if shutil.which(argv[0]) is None:
+            raise InfraError(f"cannot start {argv[0]}: No such file or directory")
         self.started_s = time.monotonic()
         with stderr.open("wb") as sink:
             try:
                 self._process = subprocess.Popen(
-                    argv,
+                    [*_DIES_WITH, str(os.getpid()), *argv],
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=sink,
                     pass_fds=descriptors,
                     process_group=0,
-                    preexec_fn=_die_with(os.getpid()),
                 )
             except OSError as error:
-                raise InfraError(f"cannot start {argv[0]}: {error.strerror}") from error
+                raise InfraError(f"cannot start setpriv: {error.strerror}") from error
         self._pidfd = os.pidfd_open(self._process.pid)
 
     def __enter__(self) -> QemuProcess:
@@ -97,7 +92,9 @@ class QemuProcess:
 
     def stderr_lines(self) -> tuple[str, ...]:
         """The last lines of QEMU's stderr."""
-        text = self._stderr.read_bytes()[-4096:].decode("utf-8", "replace")
+        with self._stderr.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _STDERR_TAIL))
+            text = file.read(_STDERR_TAIL).decode("utf-8", "replace")
         return tuple(line for line in text.splitlines() if line.strip())[-8:]
 
     def threads(self) -> dict[int, Thread]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import os
@@ -26,6 +27,7 @@ from khorig.vm.ram_file import RamFile
 
 _FOUR_GIB = 4 << 30
 _MOST_KIB = 300 << 10
+_MCL_FUTURE, _MCL_ONFAULT = 2, 4  # of mlockall(2)
 
 
 @functools.cache
@@ -302,3 +304,19 @@ def test_a_large_sparse_image_costs_what_is_in_it(tmp_path: Path) -> None:
             assert find_snapshot(dump).chosen.state == "whole"
 
     assert cost_of(look).grown_kib < _MOST_KIB
+
+
+def test_memory_that_cannot_be_given_back_can_be_read(tmp_path: Path) -> None:
+    """madvise refuses pages that are locked as it refuses those of /proc/vmcore: with EINVAL."""
+    path = tmp_path / "image"
+    WRITERS["image"](path, image().ram, facts())
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def look() -> None:
+        if libc.mlockall(_MCL_FUTURE | _MCL_ONFAULT):
+            return  # the limit of this machine does not allow it
+        with open_dump(path, "virt") as dump:
+            dump.memory.forget()
+            assert find_snapshot(dump).chosen.address == image().root
+
+    cost_of(look)
