@@ -12,6 +12,7 @@ from khorig.api.rig import Rig
 from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
 from khorig.run.faults import FAULTS
+from khorig.vm.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ def test_every_fault_has_an_expectation() -> None:
 @each_arch
 def test_the_verdict_names_the_fault(rig: Rig, machine: str, fault: str) -> None:
     expected = EXPECTED[fault]
-    result = rig.run(machine, "handover", fault=fault, extra_options=("megabytes=16",))
+    limits = Limits(silence_s=0.2, interval_s=0.02)  # of the one that hangs
+    result = rig.run(
+        machine, "handover", limits=limits, fault=fault, extra_options=("megabytes=16",)
+    )
     assert result.findings, "the defect was not found"
     found = result.findings[0]
     assert found.verdict is expected.verdict, found

@@ -28,7 +28,7 @@ def test_refused_with_its_cause(rig: Rig, machine: str, name: str) -> None:
         "refuse",
         hooks=[untouched],
         generations=2,
-        memory=64 * MIB,
+        memory=48 * MIB,
         tamper=name,
         stops=STOPS,
         expected_refusals={2: tampering.cause},

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+import xxhash
 
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.scratch import read_scratch
@@ -14,27 +13,28 @@ from khorig.run.judging import StopContext
 from khorig.run.tamper.hook import GENERATION, TamperHook
 
 _PAGE = 4096
-_LEGACY = 1 << 20  # on x86_64, firmware's own
+_ZEROS = xxhash.xxh3_64_intdigest(bytes(_PAGE))
 
 
-def _pages(ram: GuestRam) -> dict[int, npt.NDArray[np.uint8]]:
-    """A copy of RAM: for each region, by its address, its pages."""
-    return {
-        region.gpa: np.frombuffer(ram.view(region.gpa, region.size), np.uint8)
-        .reshape(-1, _PAGE)
-        .copy()
-        for region in ram.regions
-    }
+def _digests(ram: GuestRam) -> dict[int, int]:
+    """A hash of each page that was ever written, by its address. A copy of all RAM would give memory to
+    pages that have none."""
+    found = {}
+    for gpa, size in ram.extents():
+        with ram.view(gpa, size) as view:
+            for at in range(0, size, _PAGE):
+                found[gpa + at] = xxhash.xxh3_64_intdigest(view[at : at + _PAGE])
+    return found
 
 
 class Untouched:
-    """A StopHook around the one that damages: copies RAM at the entry of the generation that is to
+    """A StopHook around the one that damages: hashes RAM at the entry of the generation that is to
     refuse, after the damage, and compares at `refused`. What differs outside scratch is in
     `touched`."""
 
     def __init__(self, damage: TamperHook) -> None:
         self._damage = damage
-        self._before: dict[int, npt.NDArray[np.uint8]] = {}
+        self._before: dict[int, int] = {}
         self._allowed: tuple[PhysRange, ...] = ()
         self.compared = False
         self.touched: list[str] = []
@@ -43,7 +43,7 @@ class Untouched:
         if context.generation == GENERATION and context.at == "entry":
             self._allowed = self._scratch(context)
             lines = self._damage(context)
-            self._before = _pages(context.ram)
+            self._before = _digests(context.ram)
             return lines
         if context.generation == GENERATION and context.at == "refused":
             self._compare(context.ram)
@@ -62,8 +62,7 @@ class Untouched:
 
     def _compare(self, ram: GuestRam) -> None:
         self.compared = True
-        for base, pages in _pages(ram).items():
-            for index in np.nonzero((pages != self._before[base]).any(axis=1))[0]:
-                page = base + int(index) * _PAGE
+        for page, digest in _digests(ram).items():
+            if self._before.get(page, _ZEROS) != digest:
                 if not any(area.contains(page, _PAGE) for area in self._allowed):
                     self.touched.append(f"{page:#018x}")

@@ -19,6 +19,7 @@ from khorig.run.judging import Judge, StopHook
 from khorig.run.khorig_kind import khorig_kind
 from khorig.run.session import RunKind, Session
 from khorig.vm.cancellation import Cancellation
+from khorig.vm.limits import Limits
 from khorig.vm.machines import machine_named
 
 _CHAIN_MEMORY = 1 << 30
@@ -51,6 +52,7 @@ class Rig:
         judge: Callable[[Any], Judge] | None = None,
         keep: bool = False,
         record: bool = False,
+        limits: Limits = Limits(),
         **options: Any,
     ) -> RigResult:
         """One run of khorig's own kernel, which plays a scenario on a machine (`khorig list`), or,
@@ -58,9 +60,10 @@ class Rig:
 
         `hooks` are called at each stop after the judge has looked, and may write to guest RAM; they
         take the place of what `tamper` asks for. `judge` takes the place of the rig's own. `keep`
-        keeps guest RAM at every stop; `record` repeats a failed run and keeps it then. All other
-        options are fields of KhorigRun or ChainRun: `generations`, `memory` (bytes), `smp`, `seed`,
-        `timeout_s`, `stops`, `fault`, `boot`, `extra_options`, `extra_qemu`.
+        keeps guest RAM at every stop; `record` repeats a failed run and keeps it then. `limits` has
+        the times of the hang detector, among others. All other options are fields of KhorigRun or
+        ChainRun: `generations`, `memory` (bytes), `smp`, `seed`, `timeout_s`, `stops`, `fault`,
+        `boot`, `extra_options`, `extra_qemu`.
 
         Whatever happens to the run is in the result. Raises InfraError when `out` cannot be
         written, KeyError for an unknown machine, TypeError for an unknown option.
@@ -84,7 +87,13 @@ class Rig:
             spec = KhorigRun(arch, machine, scenario=scenario, plays=plays, **options)
             kind = khorig_kind(**changes)
         session = Session(
-            self.out, kind, SessionDocuments(), Cancellation(), keep=keep, record=record
+            self.out,
+            kind,
+            SessionDocuments(),
+            Cancellation(),
+            keep=keep,
+            record=record,
+            limits=limits,
         )
         result = RigResult.of(session.run(spec))
         self.results.append(result)
