@@ -43,8 +43,9 @@ def _range(first: int, last: int, content: bytes, version: int = 1) -> bytes:
         (_range(PAGE, PAGE - 1, b""), "LiME range"),
         (_range(0, (1 << 64) - 1, bytes(PAGE)), "cut off"),
         (bytes(32), "magic"),
-        (_range(1 << 60, (1 << 60) + 4095, bytes(PAGE)), "memory at"),
+        (_range(1 << 60, (1 << 60) + 4095, bytes(PAGE)), "invalid range of memory"),
     ],
+    ids=["header", "range", "version", "reversed", "all", "magic", "address"],
 )
 def test_damage(second: bytes, why: str, tmp_path: Path) -> None:
     path = tmp_path / "memory.lime"

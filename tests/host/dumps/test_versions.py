@@ -80,7 +80,7 @@ def test_an_unknown_version_and_an_unknown_client() -> None:
     image.clients["surprise"] = image.link(image.preserved_page(b"?"), 17)
     image.finish()
     lines = client_lines(find_snapshot(plain(image)))
-    assert any("surprise: not known: 17 bytes" in line for line in lines)
+    assert any("surprise: unknown client: 17 bytes" in line for line in lines)
     image.finish(compatible="kho-v99")
     with pytest.raises(NoHandover) as caught:
         find_snapshot(plain(image))
