@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from dumps.dump_files import kdump_bytes
+from view.handover_image import typical_image
 
 from khorig.cli.main import main
 from khorig.mem.formats import UnreadableDump, open_dump
@@ -149,3 +151,14 @@ def test_what_is_not_a_file(tmp_path: Path) -> None:
 def test_text_that_ends_inside_a_character() -> None:
     assert "text" in str(foreign(("x" * 4095 + "ö").encode()[:4096], 8192))
     assert foreign(b"\xff" * 4096, 4096) is None
+
+
+@pytest.mark.parametrize("machine", ["", "Unknown"])
+def test_a_kdump_that_names_no_machine(machine: str, tmp_path: Path) -> None:
+    """As QEMU writes it for arm64."""
+    image = typical_image()
+    image.finish()
+    raw = kdump_bytes(image.ram, "arm64").replace(b"aarch64", machine.encode().ljust(7, b"\0"), 1)
+    (tmp_path / "kdump").write_bytes(raw)
+    with open_dump(tmp_path / "kdump") as dump:
+        assert dump.arch is None and dump.format == "kdump"

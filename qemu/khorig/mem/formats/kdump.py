@@ -27,6 +27,7 @@ _MAX_SMALL = 1 << 20  # bytes of what is read as a whole
 _MACHINE_FIELD = 65  # bytes of each of the six fields of utsname
 _DESCRIPTOR = np.dtype([("offset", "<u8"), ("size", "<u4"), ("flags", "<u4"), ("page", "<u8")])
 _ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
+_UNNAMED = ("", "Unknown")  # the second is QEMU's for arm64 (ELF_MACHINE_UNAME)
 _ONLY_ZEROS = 1  # dump level: nothing is left out but pages of zeros
 _MAX_PAGES = 1 << 28  # 1 TiB of 4 KiB pages
 _CACHED = 1024  # pages kept unpacked
@@ -68,7 +69,7 @@ class KdumpMemory:
         # First of all: what follows the names lies elsewhere where words have 32 bits.
         machine = printable(fields[4])
         self.arch = _ARCHITECTURES.get(machine)
-        if machine and self.arch is None:
+        if machine not in _UNNAMED and self.arch is None:
             raise ValueError(f"kdump of machine {machine}: only x86_64 and arm64 can be read")
         if block not in (4096, 16384, 65536) or not sub_blocks or version < 3:
             raise ValueError(f"kdump version {version} with blocks of {block} bytes")
