@@ -98,7 +98,7 @@ def test_a_million_times_what_is_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "image.zst"
     path.write_bytes(b"\x28\xb5\x2f\xfd\x00" + bytes([7 << 3]) + blocks + _raw_block(b""))
     cost = check(khorig("inspect", path), statuses=[2])
-    assert "4 GiB, 0 B of it not empty" in cost.out and "no KHO root" in cost.err
+    assert "4 GiB, 0 B non-empty" in cost.out and "no KHO root" in cost.err
 
 
 def test_a_store_of_8_bytes_in_a_block_of_64_gib(tmp_path: Path) -> None:
