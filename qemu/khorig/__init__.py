@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from khorig.api.rig import Rig
     from khorig.api.rig_result import NotPassed, RigResult
     from khorig.kho.snapshot import NoHandover
+    from khorig.mem.elf_writer import CannotExport
     from khorig.mem.errors import DecodeError, Error
     from khorig.mem.formats.errors import UnreadableDump
     from khorig.rules.difference import CannotCompare
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CannotCompare",
+    "CannotExport",
     "DecodeError",
     "Error",
     "Finding",
@@ -48,6 +50,7 @@ __all__ = [
 
 _HOMES = {
     "CannotCompare": "rules.difference",
+    "CannotExport": "mem.elf_writer",
     "DecodeError": "mem.errors",
     "Error": "mem.errors",
     "Finding": "rules.finding",

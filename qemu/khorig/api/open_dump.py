@@ -182,7 +182,11 @@ class OpenDump:
     def to_elf(self, path: str | os.PathLike[str]) -> None:
         """Writes all memory of the dump as an ELF core, which crash, drgn and gdb open; zeros take
         no room in it. Raises CannotExport when nothing tells the architecture; OSError."""
-        write_elf(self._dump, Path(path), self.arch)
+        try:
+            arch = self.arch
+        except NoHandover:
+            arch = None
+        write_elf(self._dump, Path(path), arch)
 
     def diff(self, later: OpenDump) -> Difference:
         """What is different in a later dump of the same machine, by the use of each page here;

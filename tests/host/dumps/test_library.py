@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Iterator
 
@@ -95,6 +96,10 @@ def test_errors_have_one_base(tmp_path: Path) -> None:
         dump.handover
     with pytest.raises(khorig.Error), khorig.open_dump(text, machine="q35") as dump:
         dump.read(1 << 40, 8)
+    with khorig.open_dump(text, machine="q35") as dump:
+        nothing = khorig.OpenDump(replace(dump._dump, arch=None))
+        with pytest.raises(khorig.CannotExport, match="architecture"):
+            nothing.to_elf(tmp_path / "core")
     sample = write(tmp_path / "sample.ram", Sample().finish())
     write_described(
         tmp_path / "arm.ram", HandoverImage().ram, {**_FACTS, "arch": "arm64", "root": "0x0"}
