@@ -40,10 +40,10 @@ def explain(id: str | None) -> int:
         click.echo(f"from {distribution}")
     click.echo(f"looks at {found.kind.value}")
     for label, text in (
-        ("what", found.meaning),
+        ("rule", found.meaning),
         ("why", found.reason),
         *(("bug", f"{bug}: {BUGS[bug]}") for bug in found.bugs),
-        ("go on", found.next_step),
+        ("next", found.next_step),
         ("needs", found.needs),
     ):
         if text:

@@ -137,7 +137,8 @@ def _place(result: RunResult) -> str:
     if finding.stop:
         words.append(f"at {finding.stop}")
     place = [" ".join(words) or "before the guest ran"]
-    return "  ".join([*place, rule_label(finding.rule)]).rstrip()
+    rule = [f"violates {rule_label(finding.rule)}"] if finding.rule else []
+    return "  ".join([*place, *rule])
 
 
 def _failure_lines(result: RunResult) -> list[str]:
