@@ -3,8 +3,8 @@
 
 Usage: compile_commands.py FOLDER
 
-Every C++ file of the tree has one entry, for the host when it is built for the host. Run at the root
-of the tree. Ends with status 1 when Bazel cannot say.
+Every C++ file of the tree has one entry, for the host when it is built for the host. Run at the
+root of the tree. Ends with status 1 when Bazel cannot say.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 
 Usage: summarize_tests.py EVENTS
 
-One line per target, then what failed and why, what was skipped and why, and last of all
-`N passed, N failed, N skipped`, counted in test cases. A target that did not come as far as a report
-counts as one failed case. Ends with status 1 when anything failed, 4 when nothing ran.
+One line per target, then what failed and why, what was skipped and why, and last of all `N passed,
+N failed, N skipped`, counted in test cases. A target that did not come as far as a report counts as
+one failed case. Ends with status 1 when anything failed, 4 when nothing ran.
 """
 
 from __future__ import annotations

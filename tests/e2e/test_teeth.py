@@ -16,10 +16,10 @@ SAMPLE = {"archive", "block", "fragment"}
 CLASSES = 13  # of owners in a run of khorig that QEMU starts
 
 
-def bite(capsys: pytest.CaptureFixture[str], out: Path, *words: str) -> list[dict[str, Any]]:
+def bite(capsys: pytest.CaptureFixture[str], tmp_path: Path, *words: str) -> list[dict[str, Any]]:
     """Every attempt; fails with what was not found."""
     with pytest.raises(SystemExit) as ended:
-        main(("teeth", "--json", "--out", str(out), *words))
+        main(("teeth", "--json", "--out", str(tmp_path), *words))
     printed, said = capsys.readouterr()
     if ended.value.code != 0:
         pytest.fail(said, pytrace=False)
@@ -30,15 +30,15 @@ def bite(capsys: pytest.CaptureFixture[str], out: Path, *words: str) -> list[dic
 
 
 @each_arch
-def test_a_sample(capsys: pytest.CaptureFixture[str], out: Path, machine: str) -> None:
+def test_a_sample(capsys: pytest.CaptureFixture[str], tmp_path: Path, machine: str) -> None:
     words = ("--machine", machine, "--class", ",".join(sorted(SAMPLE)))
-    attempts = bite(capsys, out, *words)
+    attempts = bite(capsys, tmp_path, *words)
     stops = {attempt["poke"].rsplit(":", 1)[0] for attempt in attempts}
     assert stops == {"1:sealed", "2:entry", "2:restored", "2:sealed", "3:entry"}
     assert {attempt["class"] for attempt in attempts} == SAMPLE
 
 
 @each_arch
-def test_every_class(capsys: pytest.CaptureFixture[str], out: Path, machine: str) -> None:
-    attempts = bite(capsys, out, "--machine", machine, "--jobs", "2")
+def test_every_class(capsys: pytest.CaptureFixture[str], tmp_path: Path, machine: str) -> None:
+    attempts = bite(capsys, tmp_path, "--machine", machine, "--jobs", "2")
     assert len({attempt["class"] for attempt in attempts}) == CLASSES

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a call costs, in a process of its own.
 
-The peak of memory that the kernel keeps of a process never falls, and the wall clock also counts what
-else the machine does: neither is a measure of a call in a test process.
+The peak of memory that the kernel keeps of a process never falls, and the wall clock also counts
+what else the machine does: neither is a measure of a call in a test process.
 """
 
 from __future__ import annotations

@@ -149,7 +149,8 @@ def test_a_tampered_run_ends_with_the_generation_that_refuses() -> None:
 
 def test_both_kinds_are_asked_for_by_their_own_verb() -> None:
     assert rerun_command(_SPECS[1]).startswith(
-        "scripts/khorig run --machine virt --scenario refuse --generations 2 --fault hang-before-jump "
+        "scripts/khorig run --machine virt --scenario refuse --generations 2 "
+        "--fault hang-before-jump "
     )
     assert rerun_command(_SPECS[3]).startswith(
         "scripts/khorig linux run --machine virt --chain khorig,linux-7.3,/boot/vmlinuz "

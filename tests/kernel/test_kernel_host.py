@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kernel as a process (kernel/arch/host/machine.h): all of it that is not one architecture's, under
-whatever sanitizers this test was built with."""
+"""The kernel as a process (kernel/arch/host/machine.h): all of it that is not one architecture's,
+under whatever sanitizers this test was built with."""
 
 from __future__ import annotations
 

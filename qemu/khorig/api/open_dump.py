@@ -158,9 +158,9 @@ class OpenDump:
         return read_bytes(self.memory, address, size)
 
     def outcomes(self) -> list[Outcome]:
-        """Every static rule with its outcome, as `khorig check` prints them. Of a root that is named
-        but cannot be read, only the rules for roots are evaluated. Raises NoHandover when there is
-        no root."""
+        """Every static rule with its outcome, as `khorig check` prints them. Of a root that is
+        named but cannot be read, only the rules for roots are evaluated. Raises NoHandover when
+        there is no root."""
         try:
             return check(self.snapshot)
         except NoHandover as error:
@@ -170,8 +170,8 @@ class OpenDump:
             return check_unreadable(named[0])
 
     def check(self) -> list[Finding]:
-        """What breaks a static rule, in the sequence of the rules; warnings are left out, `outcomes`
-        has them. Empty for a sound handover. Raises NoHandover when there is no root."""
+        """What breaks a static rule, in the sequence of the rules; warnings are left out,
+        `outcomes` has them. Empty for a sound handover. Raises NoHandover when there is no root."""
         return [
             Finding(outcome.rule.id, violation.text, f"{violation.address:#018x}", violation.owner)
             for outcome in self.outcomes()

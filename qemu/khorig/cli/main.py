@@ -108,7 +108,7 @@ def _give_up(error: BaseException, words: Sequence[str]) -> int:
         sys.stdout.flush()
     except OSError:
         pass
-    # What Python has not been able to write it would try again at its end, with a status of its own.
+    # Python would retry failed writes at exit, with its own status.
     _silence(sys.stdout)
     return failure.status
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Checks what a user gives to QEMU behind `--`.
 
-QEMU takes the last of two that contradict each other; the rig would go on with its own and blame the
-guest for the difference.
+QEMU takes the last of two that contradict each other; the rig would go on with its own and blame
+the guest for the difference.
 """
 
 from __future__ import annotations

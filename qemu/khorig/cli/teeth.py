@@ -65,13 +65,11 @@ def teeth(chains: Sequence[str], classes: tuple[str, ...] | None, **options: Any
     """Flip one bit of handed-over memory, one run for each class of owner and each stop at which
     that is a violation. Each run must FAIL, with a first finding that names page and owner.
 
-    \b
-      khorig teeth                                 khorig alone, on x86_64 and arm64
-      khorig teeth --chain linux-7.3,khorig --machine q35 --class memblock,kho_test-folio
-      khorig teeth --chain all                     every direction
+    \b khorig teeth khorig alone, on x86_64 and arm64 khorig teeth --chain linux-7.3,khorig
+    --machine q35 --class memblock,kho_test-folio khorig teeth --chain all every direction
 
-    Exit status 1 when a change went undetected. What cannot be detected yet is listed with the reason
-    and not tried. RAM is 128M by default, 512M with a Linux.
+    Exit status 1 when a change went undetected. What cannot be detected yet is listed with the
+    reason and not tried. RAM is 128M by default, 512M with a Linux.
     """
     machines = machines_of(options["arch"], options["machine"])
     specs = [

@@ -24,7 +24,8 @@ class Fragment:
     tree: FdtNode
 
     def __repr__(self) -> str:
-        return f"<fragment {self.path or '/'} at {self.address:#x}: {self.size} bytes, depth {self.depth}>"
+        place = f"{self.path or '/'} at {self.address:#x}"
+        return f"<fragment {place}: {self.size} bytes, depth {self.depth}>"
 
     @property
     def compatible(self) -> str:

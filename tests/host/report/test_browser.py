@@ -61,8 +61,8 @@ addEventListener("load", () => {
 
 
 def _browse(pages: Mapping[str, str], folder: Path, scheme: int) -> dict[str, list[dict[str, Any]]]:
-    """What the browser says of each page, at each of the widths. One process opens them all: to start
-    takes longer than to draw."""
+    """What the browser says of each page, at each of the widths. One process opens them all: to
+    start takes longer than to draw."""
     catcher = "<script>onerror = (m) => { document.documentElement.dataset.error = m; };</script>"
     frames = ""
     for text in pages.values():

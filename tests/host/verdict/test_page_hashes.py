@@ -89,7 +89,8 @@ def test_word_against_the_formula() -> None:
     expected = (0x1234 + 100 * STEP) % (1 << 64)
     lines = describe_change(0x7000, None, bytes(now))
     assert lines[0] == (
-        f"{0x7000 + 800:#018x}: found {expected ^ 1:#018x}, expected {expected:#018x} (content formula)"
+        f"{0x7000 + 800:#018x}: found {expected ^ 1:#018x}, "
+        f"expected {expected:#018x} (content formula)"
     )
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Memory of the firmware: that it stays what it was, and that every kernel of the rig knows of it."""
+"""Memory of the firmware: that it stays what it was, and that every kernel of the rig knows of
+it."""
 
 from __future__ import annotations
 

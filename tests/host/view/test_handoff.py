@@ -243,7 +243,7 @@ def test_frame_table() -> None:
 def test_frame_table_without_bytes_for_uniform_chunks() -> None:
     image = HandoverImage()
     first = 3 * CHUNK_FRAMES - 2
-    # No RAM; an allocated block of two chunks, the second in scratch; a chunk with bytes of its own.
+    # No RAM; an allocated block of two chunks, the second in scratch; a chunk with own bytes.
     image.ram.write(RAM.begin, bytes([0x1F, 0x4D, 0xDF, 0x9F]).ljust(8, b"\0"))
     places = struct.pack("<4Q", 7, RAM.end, 1 << 60, RAM.begin + 0x5000)
     image.ram.write(RAM.begin + 8, places)
