@@ -35,10 +35,10 @@ def explain(id: str | None) -> int:
     found = RULES.get(id.upper())
     if found is None:
         raise unknown("rule", id.upper(), list(RULES))
-    click.echo(f"{found.id}: {found.title}  ({found.level.value} when it does not hold)")
+    click.echo(f"{found.id}: {found.title}  (severity: {found.level.value})")
     if distribution := RULES.distribution(found.id):
         click.echo(f"from {distribution}")
-    click.echo(f"looks at {found.kind.value}")
+    click.echo(f"checked on {found.kind.value}")
     for label, text in (
         ("rule", found.meaning),
         ("why", found.reason),

@@ -118,9 +118,9 @@ PLACE_RULES = (
     ),
     Rule(
         "KHR-I073",
-        "decoders outside of the tree read their clients",
-        "A decoder that an entry point adds reads the state of its client without a problem.",
-        "What it does not read has no owner.",
+        "external decoders read their clients",
+        "A decoder added by an entry point decodes its client without problems.",
+        "Pages it does not decode have no owner.",
         (),
         "The message names the decoder and its distribution.",
         (("decoder", ANY),),
