@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # What the scripts share.
 
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+root="$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)"
 
 # Exit status for "the machine is at fault, not what was tested", as in khorig itself.
 readonly EXIT_INFRA=3

@@ -33,6 +33,14 @@ def test_khorig_test_explains_itself(tmp_path: Path) -> None:
         assert re.search(rf"^  {verb} ", helped.stdout, re.MULTILINE)
 
 
+def test_khorig_is_found_through_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "k"
+    link.symlink_to(Path("scripts/khorig").resolve())
+    linked = run(str(link), "test", "--help", cache=tmp_path / "cache")
+    assert (linked.returncode, linked.stderr) == (0, "")
+    assert linked.stdout.startswith("Usage:")
+
+
 def test_packages_are_listed_once_and_explained() -> None:
     lines = Path("scripts/packages.txt").read_text(encoding="utf-8").splitlines()
     entries = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]

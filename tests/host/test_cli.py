@@ -174,7 +174,7 @@ def test_trouble_ends_with_3(cli: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     code, out, _ = _khorig(*_ONE)
     assert code == 3
-    assert "INFRA x86_64/q35" in out and "cannot start" in out
+    assert "INFRA x86_64/q35" in out and "qemu-system-x86_64 is not installed" in out
 
 
 def test_no_kernel_ends_with_3(cli: Rig) -> None:

@@ -66,7 +66,7 @@ def test_it_is_in_a_process_group_of_its_own_and_gets_descriptors(tmp_path: Path
 
 
 def test_a_program_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(InfraError, match="cannot start no-such-qemu: No such file"):
+    with pytest.raises(InfraError, match="no-such-qemu is not installed"):
         QemuProcess(["no-such-qemu"], tmp_path / "stderr", ())
 
 

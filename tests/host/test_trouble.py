@@ -53,7 +53,7 @@ def test_qemu_that_is_missing_is_named(rig: Rig, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", str(rig.folder))
     result = rig.run([])
     assert result.verdict is Verdict.INFRA
-    assert "cannot start qemu-system-x86_64: No such file" in result.cause
+    assert "qemu-system-x86_64 is not installed" in result.cause
 
 
 def test_qemu_that_does_not_answer_is_infra(rig: Rig) -> None:

@@ -29,6 +29,7 @@ from khorig.linux.peer import (
 from khorig.linux.kconfig_option import KconfigOption, unmet
 from khorig.linux.source import Report, Source
 from khorig.vm.errors import InfraError
+from khorig.vm.exit_meaning import describe_status, last_lines
 
 _CONFIG = Path(__file__).parent / "config"
 _RECIPE = 1  # increment when the steps below change
@@ -176,8 +177,9 @@ class Builder:
                 process.wait()
                 raise
         if process.returncode:
-            tail = tuple(log.read_text(errors="replace").splitlines()[-12:])
-            raise InfraError(f"building {what} failed, log: {log}", tail)
+            tail = last_lines(log.read_text(errors="replace").splitlines(), 12)
+            how = f"{words[0]} {describe_status(process.returncode)}"
+            raise InfraError(f"building {what} failed: {how}; the log is {log}", tail)
 
     def _wait(self, process: subprocess.Popen[bytes], what: str, log: Path) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,8 +51,10 @@ class Peer:
 
 def cache_directory() -> Path:
     """Cache of built kernels; not created here."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "khorig" / "linux"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "khorig" / "linux"
+    home = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    return Path(home) / ".cache" / "khorig" / "linux"
 
 
 def write_peer(peer: Peer) -> None:

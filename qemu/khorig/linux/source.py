@@ -18,6 +18,7 @@ import xxhash
 
 from khorig.linux.peer import cache_directory
 from khorig.vm.errors import InfraError
+from khorig.vm.exit_meaning import describe_status, last_lines
 
 Report = Callable[[str], None]
 
@@ -53,8 +54,8 @@ def command(words: list[str], what: str, cwd: Path | None = None) -> str:
     except OSError as error:
         raise InfraError(f"{what}: cannot start {words[0]}: {error.strerror}") from error
     if done.returncode:
-        tail = tuple((done.stdout + done.stderr).strip().splitlines()[-6:])
-        raise InfraError(f"{what}: {words[0]} exited with status {done.returncode}", tail)
+        tail = last_lines((done.stdout + done.stderr).strip().splitlines(), 6)
+        raise InfraError(f"{what}: {words[0]} {describe_status(done.returncode)}", tail)
     return done.stdout
 
 
@@ -74,6 +75,7 @@ class PrivateApt:
     lists and cache; the system is not modified."""
 
     def __init__(self) -> None:
+        self._updated = False
         self._root = cache_directory() / "apt"
         self._archives = self._root / "cache" / "archives"
         options = {
@@ -116,6 +118,10 @@ class PrivateApt:
         raise InfraError(f"{_MIRROR}: apt did not download {package}")
 
     def _update(self, report: Report) -> None:
+        """Once; mirrors do not change that often."""
+        if self._updated:
+            return
+        self._updated = True
         for folder in (self._root / "lists" / "partial", self._archives / "partial"):
             folder.mkdir(parents=True, exist_ok=True)
         line = f"deb [signed-by={_KEYRING}] {_mirror()} {_SUITE} main\n"

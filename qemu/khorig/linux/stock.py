@@ -20,14 +20,19 @@ _SUFFIX = "-cloud-amd64"  # the smallest with a serial console
 
 
 def fetch_stock(report: Report) -> Peer:
-    """The newest one, cached if possible. Raises InfraError."""
+    """The newest one that the mirror has; the newest in the cache where the mirror does not answer.
+    Raises InfraError when there is neither."""
     apt = PrivateApt()
-    package = apt.kept(f"{_PREFIX}*{_SUFFIX}")
-    if package is None:
+    try:
         names = [name for name in apt.names(_PREFIX, report) if name.endswith(_SUFFIX)]
         if not names:
             raise InfraError(f"the mirror has no {_PREFIX}*{_SUFFIX}")
         package = apt.fetch(max(names, key=_version), report)
+    except InfraError as error:
+        if (kept := apt.kept(f"{_PREFIX}*{_SUFFIX}")) is None:
+            raise
+        report(f"{error.what}; using {kept.name}")
+        package = kept
     release = package.name.removeprefix("linux-binary-").partition("_")[0]
     peer = Peer(ARCH, NAME, release, cache_directory() / "peers" / f"{NAME}-{package.stem}")
     if not peer.image.is_file():

@@ -15,7 +15,7 @@ from khorig.vm.cancellation import Cancellation
 from khorig.vm.command import qemu_argv
 from khorig.vm.errors import InfraError
 from khorig.vm.machines import MACHINES, Machine
-from khorig.vm.process import describe_status
+from khorig.vm.exit_meaning import describe_status
 from khorig.vm.vm import Exited, Vm
 
 

@@ -64,8 +64,13 @@ def find_volume(arch: str) -> Path:
 def _find(name: str) -> Path:
     directories = build_directories()
     for directory in directories:
-        if (path := directory / name).is_file():
-            return path
+        path = directory / name
+        try:
+            if path.is_file():
+                return path
+        except PermissionError as error:
+            what = f"{path} was built by another user: {error.strerror}"
+            raise InfraError(what, ("build in a checkout of your own",)) from error
     raise InfraError(
         f"{name} is not built",
         ("looked in " + ", ".join(map(str, directories)), "fix: bazel build //kernel:all"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -41,9 +40,9 @@ class QemuProcess:
     def __init__(self, argv: Sequence[str], stderr: Path, descriptors: Sequence[int]) -> None:
         """Starts `argv`, which inherits `descriptors`; what it says to stderr goes to that file.
         Raises InfraError when there is no such program."""
-        self._stderr = stderr
         if shutil.which(argv[0]) is None:
-            raise InfraError(f"cannot start {argv[0]}: No such file or directory")
+            raise InfraError(f"{argv[0]} is not installed, or not in $PATH")
+        self._stderr = stderr
         self.started_s = time.monotonic()
         with stderr.open("wb") as sink:
             try:
@@ -108,13 +107,3 @@ class QemuProcess:
             ticks = int(fields[11]) + int(fields[12])
             threads[int(folder.name)] = Thread(ticks / _TICKS_PER_S, fields[0] == "S")
         return threads
-
-
-def describe_status(status: int) -> str:
-    """`QemuProcess.status()` as text."""
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        return f"was killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was killed by signal {-status}"

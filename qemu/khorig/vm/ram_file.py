@@ -96,9 +96,12 @@ class RamFile:
 def _directory_with_room(needed: int, room: Callable[[str], int]) -> str:
     directories = ["/dev/shm", tempfile.gettempdir()]
     for directory in directories:
-        if room(directory) >= needed:
+        if os.access(directory, os.W_OK) and room(directory) >= needed:
             return directory
     raise InfraError(
         f"no space left for guest RAM: {needed >> 20} MiB needed",
-        tuple(f"{d}: {room(d) >> 20} MiB free" for d in directories),
+        tuple(
+            f"{d}: {room(d) >> 20} MiB free" + ("" if os.access(d, os.W_OK) else ", not writable")
+            for d in directories
+        ),
     )

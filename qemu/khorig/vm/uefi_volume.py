@@ -14,6 +14,7 @@ import xxhash
 
 from khorig.vm.build_outputs import Images, find_images, find_volume
 from khorig.vm.errors import InfraError
+from khorig.vm.exit_meaning import describe_status, last_lines
 from khorig.vm.machines.machine import Machine
 
 COMMAND_LINE = "cmdline.txt"
@@ -75,7 +76,7 @@ def put_file(volume: Path, path: PurePosixPath, contents: bytes) -> None:
 
 def _mtools(command: list[str]) -> None:
     if (program := shutil.which(command[0])) is None:
-        mend = "mend it: apt-get install mtools"
+        mend = "fix: apt-get install mtools"
         raise InfraError(f"{command[0]} is not installed", (mend,))
     try:
         done = subprocess.run(
@@ -90,4 +91,5 @@ def _mtools(command: list[str]) -> None:
         raise InfraError(f"{command[0]} took longer than {_TIMEOUT_S:g} s") from error
     if done.returncode:
         said = tuple(done.stderr.splitlines())
-        raise InfraError(f"{command[0]} failed: {said[-1] if said else done.returncode}", said)
+        how = f"{command[0]} {describe_status(done.returncode)}"
+        raise InfraError(f"{how}: {said[-1]}" if said else how, last_lines(said, 8))

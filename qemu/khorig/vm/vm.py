@@ -16,10 +16,11 @@ from khorig.mem.guest_ram import GuestRam
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.command import Wiring
 from khorig.vm.errors import InfraError
+from khorig.vm.exit_meaning import cause_in, describe_status
 from khorig.vm.journal import Journal
 from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
-from khorig.vm.process import QemuProcess, describe_status
+from khorig.vm.process import QemuProcess
 from khorig.vm.qmp import Qmp, QmpClosed, QmpEvent
 from khorig.vm.ram_file import RamFile
 from khorig.vm.serial_port import ConsoleItem, SerialPort
@@ -67,6 +68,7 @@ class Vm:
         self._stack = contextlib.ExitStack()
         self._selector = selectors.DefaultSelector()
         self.cancellation = cancellation
+        self._binary = machine.binary
         self._limits = limits
         try:
             self._start(machine, ram_bytes, argv, directory)
@@ -137,7 +139,8 @@ class Vm:
             time.sleep(0.005)
         how = "closed its connections" if status is None else describe_status(status)
         said = self.qemu.stderr_lines()
-        return InfraError(f"QEMU {how}" + (f": {said[-1]}" if said else ""), said)
+        cause = cause_in(said, self._binary)
+        return InfraError(f"QEMU {how}" + (f": {cause}" if cause else ""), said)
 
     def resume(self) -> None:
         """Resumes the guest."""
