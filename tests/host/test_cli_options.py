@@ -6,7 +6,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -18,10 +20,12 @@ import pytest
 from rig import Rig, event
 from tiny_kernel import build_elf
 
+from khorig.cli import exit_codes
 from khorig.cli.main import cli as khorig
 from khorig.cli.main import main
 from khorig.cli.run_options import machines_of
 from khorig.cli.verb import Verb
+from khorig.vm.cancellation import ENDING
 from khorig.vm.command import Wiring, qemu_argv
 from khorig.guest.khorig_run import KhorigRun
 from khorig.vm.build_outputs import find_images
@@ -32,6 +36,8 @@ _RUNNING = ("run", "linux run", "linux table", "bench linux", "teeth")
 # The options that all of them have or refuse by name.
 _EVERYWHERE = ("arch", "machine", "boot", "smp", "mem", "seed", "timeout", "out", "json", "verbose",
                "jobs", "stops", "tamper", "keep", "gdb", "dry_run", "poke")  # fmt: skip
+
+_DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "commandline.md").read_text()
 
 _DONE = [
     event("boot", 1, handover=False, parameters="0x0"),
@@ -278,3 +284,16 @@ def test_a_shell_completes_names(cli: Rig, typed: str, offered: set[str]) -> Non
     )
     found = {line.partition(",")[2] for line in done.stdout.split()}
     assert found == offered, done.stderr
+
+
+def test_the_document_has_what_there_is(cli: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = _DOCUMENT.partition("They differ in their defaults only")[0]
+    named = set(re.findall(r"`(--[a-z-]+)`", shared))
+    assert named == {f"--{name.replace('_', '-')}" for name in (*_EVERYWHERE, "append")}
+    command, shown = re.findall(r"    \$ khorig (.*)\n    (khorig: .*)\n", _DOCUMENT)[0]
+    assert _error(capsys, *shlex.split(command)) == shown
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper()} - {128}
+    rows = re.findall(r"^\| ([\d, ]+) \|", _DOCUMENT, re.MULTILINE)
+    documented = {int(number) for row in rows for number in row.split(",")}
+    signals = {128 + number for number in (*ENDING, signal.SIGPIPE)}
+    assert documented == codes | signals

@@ -49,9 +49,9 @@ def linux() -> None:
 
 @linux.command(short_help="Build Linux peers into the cache.")
 @click.option(
-    "--version", "versions", type=NameOf("version", lambda: _VERSIONS), help="[default: all]"
+    "--version", "versions", type=NameOf("version", lambda: _VERSIONS), help="Debian's versions to build.  [default: all]"
 )
-@click.option("--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="[default: all]")
+@click.option("--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="Only these architectures.")
 @click.option(
     "--source",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -124,7 +124,7 @@ _OPTIONS: Mapping[str, Callable[..., _Decorator]] = {
     "dry_run": _flag(
         "--dry-run", text="Print the QEMU command line of each run, for a shell; run nothing."
     ),
-    "verbose": _flag("--verbose", "-v", text="Show the guest's console."),
+    "verbose": _flag("--verbose", "-v", text="Show the guest's console (teeth: the findings)."),
     "json": _flag("--json", text="Print results.json (schema 1) on stdout, the rest on stderr."),
 }
 
