@@ -28,6 +28,7 @@ from khorig.cli.verb import Verb
 from khorig.vm.cancellation import ENDING
 from khorig.vm.command import Wiring, qemu_argv
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.spec import RunSpec
 from khorig.vm.build_outputs import find_images
 from khorig.vm.machines import machine_named
 
@@ -163,7 +164,7 @@ def test_the_environment_does_not_break_verbs_that_refuse_an_option(
 def test_all_machines_is_understood_everywhere() -> None:
     assert [m.name for m in machines_of(None, ("all",))] == ["q35", "pc", "microvm", "virt"]
     assert [m.name for m in machines_of(("x86_64",), ("all",))] == ["q35", "pc", "microvm"]
-    assert [m.name for m in machines_of(None, None, ("arm64",))] == ["virt"]
+    assert [m.name for m in machines_of(("arm64",), None)] == ["virt"]
 
 
 def test_dry_run_prints_commands_and_starts_nothing(
@@ -297,3 +298,16 @@ def test_the_document_has_what_there_is(cli: Rig, capsys: pytest.CaptureFixture[
     documented = {int(number) for row in rows for number in row.split(",")}
     signals = {128 + number for number in (*ENDING, signal.SIGPIPE)}
     assert documented == codes | signals
+
+
+def test_teeth_takes_the_machine_that_is_asked_for(
+    cli: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[RunSpec] = []
+    monkeypatch.setattr("khorig.cli.teeth._try", lambda specs, *rest: tried.extend(specs) or 0)
+    words = ("--arch", "x86_64", "--machine", "all", "--smp", "2", "--mem", "192M")
+    with pytest.raises(SystemExit) as ended:
+        main(["teeth", *words, "--timeout", "7"])
+    assert ended.value.code == 0
+    assert [spec.machine for spec in tried] == ["q35", "pc", "microvm"]
+    assert {(spec.smp, spec.memory, spec.timeout_s) for spec in tried} == {(2, 192 << 20, 7.0)}

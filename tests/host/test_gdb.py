@@ -62,7 +62,7 @@ def test_a_debugger_takes_its_time(tmp_path: Path, machine: str) -> None:
         debugger.send("c")
         time.sleep(0.1)
         debugger.stop()
-        time.sleep(3)  # a guest that says nothing for so long and repeats its CPUs hangs
+        time.sleep(5)  # a guest that says nothing for so long and repeats its CPUs hangs
         debugger.send("c")
         out, err = process.communicate(timeout=60)
     [run] = json.loads(out)["runs"]

@@ -150,6 +150,20 @@ def test_guest_ram_without_room_is_an_error_that_names_the_room() -> None:
     assert "/dev/shm: 1 MiB free" in caught.value.evidence
 
 
+def test_a_folder_that_cannot_be_written_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only /dev/shm, as some containers have it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("os.access", lambda path, mode: path != "/dev/shm")
+    with RamFile(2 * _MIB) as file:
+        assert file.directory == str(tmp_path)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(InfraError) as caught:
+        RamFile(2 * _MIB)
+    assert all("not writable" in line for line in caught.value.evidence)
+
+
 def test_a_ram_file_has_no_name() -> None:
     with RamFile(_MIB) as file:
         name = os.readlink(f"/proc/self/fd/{file.fileno()}")

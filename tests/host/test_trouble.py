@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ from khorig.out.session_documents import SessionDocuments
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import StopContext
 from khorig.run.result import RunResult
+from khorig.vm.build_outputs import find_elf
+from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 
 
@@ -152,3 +155,15 @@ def test_a_journal_on_a_full_disk_complains_once_and_still_tells() -> None:
             journal.write({"n": 1})
         journal.write({"n": 2})
     assert told == [{"n": 1}, {"n": 2}]
+
+
+def test_kernels_of_another_user_are_host_trouble(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(InfraError, match="khorig-arm64.elf was built by another user") as caught:
+        find_elf("arm64")
+    assert "Permission denied" in caught.value.what

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks what a user appends to the command lines of guests.
+"""Checks a user's additions to kernel command lines.
 
-What the rig sets itself decides what it expects of a run: a guest that is told otherwise behind the
-rig's back is judged by the wrong measure.
+The rig derives its expectations from the options it sets itself: a guest that gets others would be
+judged by the wrong ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PROGRAM = "khorig.exec"
 # Options of khorig's kernel that the rig sets, and what sets them.
 _IN_A_RUN = {
     "scenario": "use --scenario",
-    "generation": "each generation is told its own",
+    "generation": "each generation has its own",
     "generations": "use --generations",
     "seed": "use --seed",
     "stops": "use --stops",
@@ -30,18 +30,18 @@ _IN_A_RUN = {
 }
 _IN_A_CHAIN = {
     **_IN_A_RUN,
-    "scenario": "in a chain it is always relay",
+    "scenario": "always relay in a chain",
     "generations": "use --chain",
     "fault": "only 'khorig run --fault' expects a defect",
 }
 
 # Options of the rig's user space in a Linux.
 _OF_INIT = {
-    "khorig.generation": "each generation is told its own",
+    "khorig.generation": "each generation has its own",
     "khorig.generations": "use --chain",
     "khorig.stops": "use --stops",
     "khorig.content": "use --seed",
-    "khorig.luo": "the first Linux of a chain creates the session, the next retrieves it",
+    "khorig.luo": "the first Linux creates the session, the next retrieves it",
 }
 
 
@@ -65,13 +65,13 @@ def check_chain_options(
 
 def _check_khorig_option(option: str, text: str, rig_sets: Mapping[str, str]) -> None:
     if _KHORIG_OPTION.fullmatch(text) is None:
-        raise click.UsageError(f"--append '{option}': expected NAME=VALUE, such as megabytes=64")
+        raise click.UsageError(f"--append '{option}': expected NAME=VALUE (e.g. megabytes=64)")
     _check_not_set("--append", option, text, rig_sets)
 
 
 def _check_linux_option(option: str, text: str) -> None:
     if not text.strip() or not text.isprintable():
-        what = "expected an option of Linux's, such as quiet or cma=4M"
+        what = "expected a Linux option (e.g. quiet, cma=4M)"
         raise click.UsageError(f"--linux-append '{option}': {what}")
     for word in text.split():
         _check_not_set("--linux-append", option, word, _OF_INIT)
@@ -84,21 +84,20 @@ def _check_linux_option(option: str, text: str) -> None:
 def _check_not_set(where: str, option: str, word: str, rig_sets: Mapping[str, str]) -> None:
     name = word.partition("=")[0]
     if name in rig_sets:
-        raise click.UsageError(f"{where} '{option}': khorig sets '{name}': {rig_sets[name]}")
+        raise click.UsageError(f"{where} '{option}': '{name}' is set by the rig; {rig_sets[name]}")
 
 
 def _for_a_kernel(
     where: str, option: str, kernels: Sequence[str], fits: Callable[[str], bool], kind: str
 ) -> str:
-    """The option without the number of its generation. Raises UsageError when no kernel would get
-    it."""
+    """The option without its generation number. Raises UsageError when no kernel would get it."""
     generation, text = split_option(option)
     if generation is None:
         if not any(map(fits, kernels)):
-            raise click.UsageError(f"{where} '{option}': there is no {kind} in this chain")
+            raise click.UsageError(f"{where} '{option}': no {kind} in this chain")
         return text
     if not 1 <= generation <= len(kernels):
-        what = f"there is no generation {generation} in a chain of {len(kernels)} kernels"
+        what = f"no generation {generation} in a chain of {len(kernels)} kernels"
         raise click.UsageError(f"{where} '{option}': {what}")
     name = kernels[generation - 1]
     if not fits(name):

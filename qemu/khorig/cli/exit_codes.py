@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What khorig's own exit status means."""
+"""khorig's exit status."""
 
 from __future__ import annotations
 

@@ -49,9 +49,14 @@ def linux() -> None:
 
 @linux.command(short_help="Build Linux peers into the cache.")
 @click.option(
-    "--version", "versions", type=NameOf("version", lambda: _VERSIONS), help="Debian's versions to build.  [default: all]"
+    "--version",
+    "versions",
+    type=NameOf("version", lambda: _VERSIONS),
+    help="Debian's versions to build.  [default: all]",
 )
-@click.option("--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="Only these architectures.")
+@click.option(
+    "--arch", type=NameOf("arch", lambda: ARCHITECTURES), help="Only these architectures."
+)
 @click.option(
     "--source",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -195,10 +200,7 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     if options["kernel"]:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
-    fit = {arch_of_image(Path(name)) for name in names if "/" in name}
-    if len(fit) > 1:
-        raise click.UsageError("the images of this chain are for different architectures")
-    machines = machines_of(options["arch"], options["machine"], tuple(fit) or None)
+    machines = _fitting(names, machines_of(options["arch"], options["machine"]))
     if "uefi" in options["boot"] and names[:1] != ["khorig"]:
         raise click.UsageError("--boot uefi: the first kernel of the chain must be khorig")
     specs = [
@@ -213,6 +215,17 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
             stops = spec.stops_of(poke.generation) if poke.generation <= spec.generations else ()
             check_pokes((poke,), spec.generations, stops)
     return run_session(specs, chain_kind(), session_options(options, record=False))
+
+
+def _fitting(names: Sequence[str], machines: Sequence[Machine]) -> list[Machine]:
+    """The machines that can boot every image of the chain. Raises InfraError, UsageError."""
+    archs = {arch_of_image(Path(name)): name for name in names if "/" in name}
+    fitting = [machine for machine in machines if set(archs) <= {machine.arch}]
+    if not fitting:
+        what = ", ".join(f"{name} is for {arch}" for arch, name in archs.items())
+        among = ", ".join(machine.name for machine in machines)
+        raise click.UsageError(f"{what}; no machine among {among} is")
+    return fitting
 
 
 def _damaged(specs: list[ChainRun], wanted: Sequence[str]) -> list[ChainRun]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks what a user gives to QEMU behind `--`.
+"""Checks a user's arguments for QEMU (after `--`).
 
-QEMU takes the last of two that contradict each other; the rig would go on with its own and blame
-the guest for the difference.
+Of two conflicting options QEMU takes the last; the rig would continue with its own and blame the
+guest.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from khorig.vm.machines import machine_named
 _SMP_FACTORS = ("drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads")
 # "pc-q35-7.2" is the q35 of an older QEMU.
 _OF_OLDER_QEMU = {"q35": "pc-q35-", "pc": "pc-i440fx-", "virt": "virt-"}
-# Properties of a machine that the rig relies on, and why they cannot be changed.
+# Machine properties that the rig relies on, with the reason.
 _FIXED = {
     "memory-backend": "the host reads guest RAM through the rig's own",
-    "max-ram-below-4g": "the host's map of guest RAM is that of the machine as it is",
-    "mem-map": "the host's map of guest RAM is that of the machine as it is",
-    "highmem": "the host's map of guest RAM is that of the machine as it is",
+    "max-ram-below-4g": "the host's map of guest RAM assumes the default",
+    "mem-map": "the host's map of guest RAM assumes the default",
+    "highmem": "the host's map of guest RAM assumes the default",
     "accel": "runs are emulated (TCG)",
 }
 
 
 def check_qemu_arguments(spec: RunSpec) -> None:
-    """Raises UsageError for an argument that contradicts the rest of the run."""
+    """Raises UsageError for an argument that conflicts with the run."""
     for option, value in _options(spec.extra_qemu):
         why = _CHECKS[option](spec, value) if option in _CHECKS else None
         if why is not None:
@@ -37,7 +37,7 @@ def check_qemu_arguments(spec: RunSpec) -> None:
 
 
 def _options(arguments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Each option with what follows it; QEMU takes two dashes for one."""
+    """Each option with the word after it; QEMU accepts two dashes for one."""
     for at, word in enumerate(arguments):
         if word.startswith("-"):
             following = arguments[at + 1 : at + 2]
@@ -76,7 +76,7 @@ def _machine(spec: RunSpec, value: str) -> str | None:
         return f"the machine is {spec.machine}; use --machine"
     for name, why in _FIXED.items():
         if name in properties:
-            return f"{name} is fixed: {why}"
+            return f"'{name}' cannot be set: {why}"
     if properties.get("acpi") == "off" and spec.arch == "x86_64" and spec.smp > 1:
         return f"the kernel finds the other {spec.smp - 1} CPUs by ACPI"
     return None

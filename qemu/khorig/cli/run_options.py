@@ -177,22 +177,14 @@ def _refused(reason: str) -> Callable[[click.Context, click.Parameter, Any], Non
     return callback
 
 
-def machines_of(
-    archs: Sequence[str] | None, names: Sequence[str] | None, fit: Sequence[str] | None = None
-) -> list[Machine]:
-    """What --arch and --machine select, in the order of MACHINES; `fit` are the architectures of
-    the images that are to boot, None when they are for all. Raises UsageError when nothing is
+def machines_of(archs: Sequence[str] | None, names: Sequence[str] | None) -> list[Machine]:
+    """What --arch and --machine select, in the order of MACHINES. Raises UsageError when nothing is
     left."""
     everything = names is not None and ALL in names
     wanted = DEFAULT_MACHINES if names is None else names
     chosen = [m for m in MACHINES if everything or m.name in wanted]
-    left = [
-        machine
-        for machine in chosen
-        if (archs is None or machine.arch in archs) and (fit is None or machine.arch in fit)
-    ]
+    left = [machine for machine in chosen if archs is None or machine.arch in archs]
     if not left:
         named = ", ".join(machine.name for machine in chosen)
-        text = " and ".join(",".join(some) for some in (archs, fit) if some is not None)
-        raise click.UsageError(f"no machine selected: {named} is not {text}")
+        raise click.UsageError(f"no machine selected: {named} is not {','.join(archs or ())}")
     return left

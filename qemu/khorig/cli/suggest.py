@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Names that people mistype."""
+"""Errors for unknown names, with suggestions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FEW = 10
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> click.UsageError:
-    """The error for a name that is none of `known`, with the nearest one if one is near."""
+    """The error for a name that is not in `known`, with the nearest match if there is one."""
     names = list(known)
     choices = f" (choose from {', '.join(names)})"
     if not name:
@@ -25,7 +25,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> click.UsageError:
 
 
 def unknown_kernel(name: str) -> click.UsageError:
-    """The error for a part of a chain that is none."""
+    """The error for a name in a chain that is not a kernel."""
     return click.UsageError(
         f"unknown kernel '{name}' (expected khorig, linux-VERSION, or a path with '/')"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Values of options."""
+"""Types of option values."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LONGEST_S = 1e7  # some months
 
 
 class NameOf(click.ParamType):
-    """One of some names, or several with commas between them."""
+    """One or more of a set of names, comma-separated."""
 
     name = "name"
 
     def __init__(self, kind: str, known: Callable[[], Sequence[str]]) -> None:
-        """`known` is asked when there is a name to check."""
+        """`known` is called when a name has to be checked or completed."""
         self._kind = kind
         self._known = known
 
@@ -52,7 +52,7 @@ class NameOf(click.ParamType):
 
 
 class StopsOf(NameOf):
-    """Stops with commas between them, or "none", which gives an empty tuple."""
+    """Comma-separated stops, or "none" for an empty tuple."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         """`stops` are those that guests have."""
@@ -72,7 +72,7 @@ class StopsOf(NameOf):
 
 
 class OutFolder(click.Path):
-    """A folder for artifacts, made when it is not there."""
+    """A folder for artifacts, created on demand."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
@@ -102,7 +102,7 @@ class Size(click.ParamType):
 
 
 class Seconds(click.FloatRange):
-    """A time that ends."""
+    """A finite time."""
 
     name = "seconds"
 
@@ -196,7 +196,7 @@ class PokeOf(click.ParamType):
 
 
 def check_pokes(pokes: Sequence[Poke], generations: int, stops: Sequence[str]) -> None:
-    """Raises UsageError for a poke at a stop that a run does not have."""
+    """Raises UsageError for a poke at a stop that the run does not reach."""
     for poke in pokes:
         if not 1 <= poke.generation <= generations:
             raise click.UsageError(f"--poke {poke}: the run has generations 1 to {generations}")

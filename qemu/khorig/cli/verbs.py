@@ -9,8 +9,8 @@ import click
 
 from khorig.cli.suggest import unknown
 
-# Where each verb is, "module:command" below khorig.cli, in the order that the help has them. A verb
-# is imported when it is used: what reads dumps brings numpy along, and most verbs need neither.
+# Each verb as "module:command" below khorig.cli, in the order of the help. A verb is imported on use:
+# the dump readers import numpy, and most verbs do without.
 _VERBS = {
     "run": "run:run",
     "linux": "linux:linux",
@@ -29,7 +29,7 @@ _VERBS = {
 
 
 class Verbs(click.Group):
-    """Imports verbs when they are used, and suggests the nearest for one that there is not."""
+    """Imports verbs on use and suggests the nearest for an unknown one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
