@@ -74,7 +74,8 @@ def check(
             show(outcome)
     counts = {kind: sum(o.status is kind for o in outcomes) for kind in Status}
     click.echo(
-        f"{counts[Status.OK]} ok, {counts[Status.WARNING]} warnings, {counts[Status.FAILED]} failed, "
+        f"{counts[Status.OK]} ok, {counts[Status.WARNING]} warnings, "
+        f"{counts[Status.FAILED]} failed, "
         f"{counts[Status.ABSENT]} not applicable"
     )
     return status

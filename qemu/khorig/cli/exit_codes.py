@@ -16,8 +16,8 @@ INFRA = 3
 NOTHING_RAN = 4
 BUG = 70  # of khorig's own, as sysexits.h has it: never to be taken for a broken handover
 HANG = 124
-# Plus the number of the signal: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM; 141, of SIGPIPE, when
-# whoever read stdout is gone.
+# Plus the number of the signal: 129 SIGHUP, 130 SIGINT, 143 SIGTERM; 141 (SIGPIPE) when stdout was
+# closed by its reader.
 SIGNAL = 128
 
 

@@ -23,8 +23,8 @@ def _complete(context: click.Context, parameter: click.Parameter, part: str) -> 
 @click.command(cls=Verb, short_help="Explain a rule.")
 @click.argument("id", required=False, metavar="[KHR-Innn]", shell_complete=_complete)
 def explain(id: str | None) -> int:
-    """Explain a rule: what it means, why it exists, which real bugs broke it, and where to look
-    next. Without an id, list all rules."""
+    """Explain a rule: its meaning, the reason for it, real bugs that broke it, and what to do next.
+    Without an id, list all rules."""
     from khorig.rules.bugs import BUGS
     from khorig.rules.registry import RULES
 

@@ -84,8 +84,8 @@ def build(
     """Build Linux with KHO, LUO and test_kho, in a tiny configuration.
 
     Debian's linux-source is downloaded from the system's mirror into a private cache; the system is
-    not changed. Cached builds are reused. Version "stock" is Debian's own x86_64 kernel, which has
-    no KHO: the peer that a handover must not be made to.
+    not changed. Cached builds are reused. Version "stock" is Debian's own x86_64 kernel, without
+    KHO: the peer that a handover must not be made to.
     """
     from khorig.linux.build import only_builder
     from khorig.linux.source import DebianSource, OwnSource

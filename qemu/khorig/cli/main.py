@@ -47,7 +47,7 @@ khorig checks from guest memory that nothing was lost.
 
 _EPILOG = """\b
 Every option of every verb can be given as KHORIG_<OPTION> in the environment (KHORIG_MACHINE=virt).
-NO_COLOR turns colours off. Completion: eval "$(_KHORIG_COMPLETE=bash_source khorig)", or zsh_source.
+NO_COLOR turns colours off. Completion: eval "$(_KHORIG_COMPLETE=bash_source khorig)" (zsh_source).
 \b
 Exit status: 0 passed; 1 failed or crashed; 2 usage; 3 QEMU or host trouble; 4 nothing ran;
 70 bug in khorig; 124 hung; 128+N ended by signal N (129 HUP, 130 INT, 143 TERM; 141: stdout
@@ -108,7 +108,7 @@ def _give_up(error: BaseException, words: Sequence[str]) -> int:
         sys.stdout.flush()
     except OSError:
         pass
-    # Python would retry failed writes at exit, with its own status.
+    # At exit Python flushes again, and would replace the status when that fails.
     _silence(sys.stdout)
     return failure.status
 

@@ -11,8 +11,7 @@ from khorig.run.outputs import Renderer
 
 
 def renderer_for(stream: TextIO, verbose: bool) -> Renderer:
-    """Live on a terminal, without colours where NO_COLOR is set; plain lines elsewhere and in
-    CI."""
+    """Live on a terminal, uncoloured where NO_COLOR is set; plain lines elsewhere and in CI."""
     environment = os.environ
     plain = not stream.isatty() or environment.get("TERM") == "dumb"
     if plain or environment.get("CI"):

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 import click
+
+from khorig.cli.suggest import unknown
 
 
 class Verb(click.Command):
@@ -29,6 +31,17 @@ class Verb(click.Command):
 
 
 class VerbGroup(click.Group):
-    """Verbs behind a first word, such as those of `khorig linux`."""
+    """Verbs behind a first word, such as those of `khorig linux`. Suggests the nearest for an
+    unknown one."""
 
     command_class = Verb
+    elsewhere: Sequence[str] = ()  # verbs to suggest that are not ours
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises UsageError."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known:
+            raise unknown("command", args[0], [*known, *self.elsewhere])
+        return super().resolve_command(ctx, args)

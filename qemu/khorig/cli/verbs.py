@@ -7,10 +7,10 @@ import importlib
 
 import click
 
-from khorig.cli.suggest import unknown
+from khorig.cli.verb import VerbGroup
 
-# Each verb as "module:command" below khorig.cli, in the order of the help. A verb is imported on use:
-# the dump readers import numpy, and most verbs do without.
+# Each verb as "module:command" below khorig.cli, in the order of the help. A verb is imported on
+# use: the dump readers import numpy, and most verbs do without.
 _VERBS = {
     "run": "run:run",
     "linux": "linux:linux",
@@ -28,8 +28,10 @@ _VERBS = {
 }
 
 
-class Verbs(click.Group):
+class Verbs(VerbGroup):
     """Imports verbs on use and suggests the nearest for an unknown one."""
+
+    elsewhere = ("test", "mutants")  # of scripts/khorig
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
@@ -41,10 +43,3 @@ class Verbs(click.Group):
         command = getattr(importlib.import_module(f"khorig.cli.{module}"), name)
         assert isinstance(command, click.Command)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in _VERBS:
-            raise unknown("command", args[0], [*_VERBS, "test", "mutants"])
-        return super().resolve_command(ctx, args)

@@ -9,9 +9,11 @@ import pwd
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from khorig.mem.untrusted import Untrusted, read_object, text
 from khorig.vm.errors import InfraError
 
 _DESCRIPTION = "peer.json"
+_LARGEST = 1 << 16  # bytes of it
 
 # Names in Linux's makefiles and of GNU compilers, and the image to boot.
 KERNEL_ARCH = {"x86_64": "x86_64", "arm64": "arm64"}
@@ -68,9 +70,10 @@ def list_peers() -> list[Peer]:
     found: list[tuple[float, Peer]] = []
     for path in cache_directory().glob(f"peers/*/{_DESCRIPTION}"):
         try:
-            fields = json.loads(path.read_text())
-            peer = Peer(fields["arch"], fields["name"], fields["release"], path.parent)
-        except (OSError, ValueError, TypeError, KeyError):
+            fields = read_object(path.read_bytes(), _LARGEST)
+            arch, name, release = (text(fields.get(key)) for key in ("arch", "name", "release"))
+            peer = Peer(arch, name, release, path.parent)
+        except (OSError, Untrusted):
             continue
         if peer.image.is_file():
             found.append((path.stat().st_mtime, peer))

@@ -14,8 +14,8 @@ _partial: set[Path] = set()
 
 @contextlib.contextmanager
 def partial_file(path: Path) -> Iterator[Path]:
-    """Yields the path to write to. It becomes `path` when the body ends, in place of what was
-    there, and is removed when the body raises. Raises OSError."""
+    """Yields the path to write to. It replaces `path` when the body ends and is removed when the
+    body raises. Raises OSError."""
     partial = path.with_name(f".{path.name}.partial")
     with _lock:
         _partial.add(partial)
