@@ -30,4 +30,4 @@ def test_it_is_kvm_that_is_tried(rig: Rig) -> None:
     qemu.write_text('#!/bin/sh\necho "$*" >&2\nexit 1\n')
     qemu.chmod(0o755)
     why = boot_with_kvm(machine_named("q35"))
-    assert why.startswith("QEMU exited with status 1: ") and "accel=kvm" in why
+    assert why.startswith("no guest with KVM: QEMU exited with status 1: ") and "accel=kvm" in why

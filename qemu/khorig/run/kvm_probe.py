@@ -50,7 +50,7 @@ def boot_with_kvm(machine: Machine, timeout_s: float = 5.0) -> str:
                 vm.resume()
                 return _judge(vm, timeout_s)
         except InfraError as error:
-            return error.what
+            return f"no guest with KVM: {error.what}"
 
 
 def _judge(vm: Vm, timeout_s: float) -> str:
