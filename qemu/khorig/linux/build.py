@@ -179,7 +179,7 @@ class Builder:
         if process.returncode:
             tail = last_lines(log.read_text(errors="replace").splitlines(), 12)
             how = f"{words[0]} {describe_status(process.returncode)}"
-            raise InfraError(f"building {what} failed: {how}; the log is {log}", tail)
+            raise InfraError(f"building {what} failed: {how}, log: {log}", tail)
 
     def _wait(self, process: subprocess.Popen[bytes], what: str, log: Path) -> None:
         while True:
