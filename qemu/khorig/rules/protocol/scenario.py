@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from khorig.guest.khorig_run import KhorigRun
 from khorig.plugins.table import Table
 from khorig.rules.finding import Finding
 from khorig.rules.protocol import definitions as protocol
-from khorig.rules.stop import Stop
-from khorig.rules.temporal.record import Record
+
+if TYPE_CHECKING:  # with them come numpy and the decoder, which QEMU's start need not wait for
+    from khorig.rules.stop import Stop
+    from khorig.rules.temporal.record import Record
 
 
 @dataclass(frozen=True)
