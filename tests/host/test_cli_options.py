@@ -304,7 +304,12 @@ def test_teeth_takes_the_machine_that_is_asked_for(
     cli: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[RunSpec] = []
-    monkeypatch.setattr("khorig.cli.teeth._try", lambda specs, *rest: tried.extend(specs) or 0)
+
+    def take(specs: list[RunSpec], *rest: object) -> int:
+        tried.extend(specs)
+        return 0
+
+    monkeypatch.setattr("khorig.cli.teeth._try", take)
     words = ("--arch", "x86_64", "--machine", "all", "--smp", "2", "--mem", "192M")
     with pytest.raises(SystemExit) as ended:
         main(["teeth", *words, "--timeout", "7"])
