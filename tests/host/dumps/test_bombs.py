@@ -4,9 +4,7 @@ that must not be refused."""
 
 from __future__ import annotations
 
-import errno
 import lzma
-import mmap
 import struct
 import zlib
 from pathlib import Path
@@ -22,7 +20,7 @@ from view.handover_image import MIB, PAGE, FdtValue, typical_image
 
 from khorig.mem.formats import UnreadableDump, open_dump, unpacked
 from khorig.mem.formats.flattened import Flattened
-from khorig.mem.formats.source import MappedFile
+from khorig.mem.formats.source import FileSource
 from khorig.mem.memory import OutsideRam
 
 _MOST_CPU_S = 8.0  # most are below one
@@ -280,7 +278,7 @@ def test_five_million_pieces_of_one_size(tmp_path: Path) -> None:
     """As many as a packed dump of 80 GiB has, each of them smaller."""
     path = tmp_path / "flattened"
     content = _flattened(path, np.full(5_000_000, 2, np.int64))
-    source = Flattened(MappedFile(path))
+    source = Flattened(FileSource(path))
     assert source.size == len(content) and len(source._begins) == 1
     for at, size in ((0, 1), (1, 4), (9_999_999, 1), (5_000_001, 64), (123_456, 4097)):
         assert bytes(source.view(at, size)) == content[at : at + size], (at, size)
@@ -290,7 +288,7 @@ def test_five_million_pieces_of_one_size(tmp_path: Path) -> None:
 def test_pieces_of_any_size(tmp_path: Path) -> None:
     path = tmp_path / "flattened"
     content = _flattened(path, np.random.default_rng(2).integers(1, 4, 20_000))
-    source = Flattened(MappedFile(path))
+    source = Flattened(FileSource(path))
     assert bytes(source.view(0, source.size)) == content
     assert bytes(source.view(777, 20_000)) == content[777:20_777]
     source.close()
@@ -305,25 +303,9 @@ def test_pieces_that_all_overlap(tmp_path: Path) -> None:
         for number in range(count):
             file.write(struct.pack(">qq", number, size) + bytes([number & 0xFF]) * size)
         file.write(struct.pack(">qq", -1, -1))
-    source = Flattened(MappedFile(path))
+    source = Flattened(FileSource(path))
     assert bytes(source.view(0, count)) == bytes(number & 0xFF for number in range(count))
     assert bytes(source.view(count, size - 1)) == bytes([count - 1 & 0xFF]) * (size - 1)
-    source.close()
-
-
-def test_a_mapping_that_refuses_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """/proc/vmcore: remap_pfn_range, where MADV_DONTNEED is EINVAL."""
-
-    class VmcoreMap(mmap.mmap):
-        def madvise(self, *arguments: int) -> None:
-            raise OSError(errno.EINVAL, "Invalid argument")
-
-    monkeypatch.setattr("khorig.mem.formats.source.mmap.mmap", VmcoreMap)
-    path = tmp_path / "vmcore"
-    path.write_bytes(bytes(PAGE))
-    source = MappedFile(path)
-    source.forget()
-    assert bytes(source.view(0, 4)) == bytes(4)
     source.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 from khorig.mem.formats import Dump, open_dump
 from khorig.mem.formats.flattened import Flattened
 from khorig.mem.formats.segments import SegmentedMemory
-from khorig.mem.formats.source import MappedFile
+from khorig.mem.formats.source import FileSource
 from khorig.mem.guest_ram import RamRegion
 from khorig.mem.memory import LeftOut, OutsideRam, PhysRange
 
@@ -115,10 +115,10 @@ def test_memory_that_the_file_has_a_part_of(tmp_path: Path) -> None:
         assert caught.value.problem.id == "outside-ram"
 
 
-def _source(tmp_path: Path, content: bytes) -> MappedFile:
+def _source(tmp_path: Path, content: bytes) -> FileSource:
     path = tmp_path / "source"
     path.write_bytes(content)
-    return MappedFile(path)
+    return FileSource(path)
 
 
 @pytest.mark.parametrize("region", [(0, 17, 0), (0, 8, 9), (0, 1, -1), (-1, 1, 0), (1 << 52, 1, 0)])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import errno
 import functools
 import json
 import os
@@ -27,7 +27,6 @@ from khorig.vm.ram_file import RamFile
 
 _FOUR_GIB = 4 << 30
 _MOST_KIB = 300 << 10
-_MCL_FUTURE, _MCL_ONFAULT = 2, 4  # of mlockall(2)
 
 
 @functools.cache
@@ -306,17 +305,28 @@ def test_a_large_sparse_image_costs_what_is_in_it(tmp_path: Path) -> None:
     assert cost_of(look).grown_kib < _MOST_KIB
 
 
-def test_memory_that_cannot_be_given_back_can_be_read(tmp_path: Path) -> None:
-    """madvise refuses pages that are locked as it refuses those of /proc/vmcore: with EINVAL."""
-    path = tmp_path / "image"
-    WRITERS["image"](path, image().ram, facts())
-    libc = ctypes.CDLL(None, use_errno=True)
+@pytest.mark.parametrize("format", sorted(WRITERS))
+def test_a_file_that_shrinks_while_it_is_open(tmp_path: Path, format: str) -> None:
+    path = tmp_path / format
+    WRITERS[format](path, image().ram, facts())
+    with open_dump(path, "virt") as dump:
+        os.truncate(path, 4096)
+        with pytest.raises(
+            UnreadableDump, match=r"file was truncated while open: \d+ bytes before"
+        ):
+            for r in dump.memory.data():
+                for begin in range(r.begin, r.end, PAGE):
+                    dump.memory.view(begin, PAGE)
 
-    def look() -> None:
-        if libc.mlockall(_MCL_FUTURE | _MCL_ONFAULT):
-            return  # the limit of this machine does not allow it
-        with open_dump(path, "virt") as dump:
-            dump.memory.forget()
-            assert find_snapshot(dump).chosen.address == image().root
 
-    cost_of(look)
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad sector."""
+
+    def fail(*arguments: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = tmp_path / "dump"
+    path.write_bytes(bytes(MIB))
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(UnreadableDump, match="cannot be read at 0x0: Input/output error"):
+        open_dump(path, "virt")

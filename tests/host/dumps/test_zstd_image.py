@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from khorig.mem.formats.errors import UnreadableDump
-from khorig.mem.formats.source import MappedFile
+from khorig.mem.formats.source import FileSource
 from khorig.mem.formats.zstd_image import ZstdImage
 from khorig.vm.ram_file import RamFile
 from khorig.vm.ram_image import save_ram_image
@@ -30,7 +30,7 @@ def packed(content: bytes, write_checksum: bool = False) -> bytes:
 def opened(tmp_path: Path, raw: bytes) -> ZstdImage:
     path = tmp_path / "image"
     path.write_bytes(raw)
-    return ZstdImage(path, MappedFile(path))
+    return ZstdImage(path, FileSource(path))
 
 
 @pytest.mark.parametrize("checksum", [False, True])

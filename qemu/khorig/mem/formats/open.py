@@ -14,7 +14,7 @@ from khorig.mem.formats.magics import HEAD, foreign
 from khorig.mem.formats.packing import ZSTD, Packing, packing_of
 from khorig.mem.formats.segments import SegmentedMemory
 from khorig.mem.formats.sidecar import Sidecar, read_sidecar, sidecar_path
-from khorig.mem.formats.source import MappedFile, Source
+from khorig.mem.formats.source import FileSource, Source
 from khorig.mem.formats.unpacked import Progress, no_progress, unpack
 from khorig.mem.ram_layouts import RAM_LAYOUTS
 
@@ -31,7 +31,7 @@ def open_dump(path: Path, machine: str | None = None, progress: Progress = no_pr
 
     Raises UnreadableDump; KeyError for a machine that is not known.
     """
-    source = MappedFile(path)
+    source = FileSource(path)
     try:
         # Memory may start with anything: what is described is an image whatever it looks like.
         if beside := sidecar_path(path):
@@ -45,7 +45,7 @@ def open_dump(path: Path, machine: str | None = None, progress: Progress = no_pr
         raise
 
 
-def _open_dump(path: Path, source: MappedFile, machine: str | None, progress: Progress) -> Dump:
+def _open_dump(path: Path, source: FileSource, machine: str | None, progress: Progress) -> Dump:
     packing = packing_of(_head(source))
     if packing is None:
         return _open_plain(path, source, machine)
@@ -61,7 +61,7 @@ def _open_dump(path: Path, source: MappedFile, machine: str | None, progress: Pr
 
 
 def _open_described(
-    path: Path, source: MappedFile, beside: Path, machine: str | None, progress: Progress
+    path: Path, source: FileSource, beside: Path, machine: str | None, progress: Progress
 ) -> Dump:
     sidecar = read_sidecar(beside) if machine is None else None
     inner: Source = source
@@ -77,7 +77,7 @@ def _open_described(
         raise
 
 
-def _unpacked(path: Path, source: MappedFile, packing: Packing, progress: Progress) -> Source:
+def _unpacked(path: Path, source: FileSource, packing: Packing, progress: Progress) -> Source:
     """The content of a compressed file: piece by piece where its frames are small, else as a
     whole."""
     if packing is ZSTD:

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import mmap
 import os
 import stat
 from pathlib import Path
@@ -53,12 +51,14 @@ def holes_left_out(descriptor: int, size: int) -> Iterator[Extent]:
         at = end
 
 
-class MappedFile:
-    """A file, mapped."""
+class FileSource:
+    """A file. It is read, not mapped: a mapped file that shrinks, or has a bad sector, ends the
+    program by SIGBUS."""
 
     def __init__(self, path: Path, file: IO[bytes] | None = None) -> None:
         """Opens `path`, or takes `file` over, which was made of it and may have no name. Raises
-        UnreadableDump, also for an empty file and for what cannot be mapped."""
+        UnreadableDump, also for an empty file."""
+        self._path = path
         self._file = -1
         try:
             # Without O_NONBLOCK a FIFO that nobody writes to would block here.
@@ -68,16 +68,15 @@ class MappedFile:
                 else os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             )
             self._size = _bytes_of(path, self._file)
-            self._map = mmap.mmap(self._file, self._size, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise UnreadableDump(path, f"cannot be read: {why}") from error
+        except OSError as error:
+            self.close()
+            raise UnreadableDump(path, f"cannot be read: {error.strerror}") from error
+        except UnreadableDump:
+            self.close()
+            raise
         finally:
             if file:
                 file.close()
-            if not hasattr(self, "_map") and self._file >= 0:
-                os.close(self._file)
-        self._view = memoryview(self._map)
 
     @property
     def size(self) -> int:
@@ -85,29 +84,35 @@ class MappedFile:
         return self._size
 
     def view(self, offset: int, size: int) -> memoryview:
-        """See Source."""
+        """See Source. Raises UnreadableDump when the file has become shorter or cannot be read."""
         if offset < 0 or size < 0 or offset + size > self._size:
             raise ValueError(
                 f"file too short: {size:#x} bytes expected at {offset:#x}, "
                 f"it ends at {self._size:#x}"
             )
-        return self._view[offset : offset + size]
+        try:
+            data = os.pread(self._file, size, offset)
+            while len(data) < size:  # read(2) stops at 2 GiB
+                more = os.pread(self._file, size - len(data), offset + len(data))
+                if not more:
+                    why = f"file was truncated while open: {self._size} bytes before"
+                    raise UnreadableDump(self._path, why)
+                data += more
+        except OSError as error:
+            why = f"cannot be read at {offset:#x}: {error.strerror}"
+            raise UnreadableDump(self._path, why) from error
+        return memoryview(data)
 
     def extents(self) -> Iterator[Extent]:
-        """See Source."""
+        """See Source. Raises UnreadableDump when the file has become shorter."""
+        self.view(self._size - 1, 1)
         return holes_left_out(self._file, self._size)
 
     def forget(self) -> None:
-        """See Source. The pages stay in the page cache. /proc/vmcore maps page frames, which
-        madvise refuses (EINVAL) and which take no memory."""
-        with contextlib.suppress(OSError):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        """See Source. Nothing is kept."""
 
     def close(self) -> None:
         """See Source."""
-        self._view.release()
-        with contextlib.suppress(BufferError):  # somebody holds a view
-            self._map.close()
         if self._file >= 0:
             os.close(self._file)
         self._file = -1

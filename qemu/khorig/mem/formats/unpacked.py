@@ -11,7 +11,7 @@ from typing import IO, Callable, cast
 
 from khorig.mem.formats.errors import UnreadableDump
 from khorig.mem.formats.packing import DAMAGED, PIECE, Packing
-from khorig.mem.formats.source import MappedFile, Source
+from khorig.mem.formats.source import FileSource, Source
 
 MAX_SIZE = 1 << 44  # bytes unpacked
 _BLOCK = 64 << 10  # bytes; a block of zeros becomes a hole
@@ -29,7 +29,7 @@ def no_progress(done: int, total: int) -> None:
 
 def unpack(
     path: Path, packed: Source, packing: Packing, progress: Progress = no_progress
-) -> MappedFile:
+) -> FileSource:
     """The content of `packed`, which is the file at `path`, in a sparse file without a name in the
     folder for temporary files. Takes as much room there as the content has bytes that are not
     zeros.
@@ -44,7 +44,7 @@ def unpack(
         raise UnreadableDump(path, f"cannot unpack it in {folder}: {error.strerror}") from error
     try:
         _Unpacker(path, packed, file.fileno(), folder).run(packing, progress)
-        return MappedFile(path, file)
+        return FileSource(path, file)
     finally:
         file.close()
 

@@ -18,7 +18,7 @@ import zstandard
 
 from khorig.mem.errors import Error
 from khorig.mem.formats.errors import UnreadableDump
-from khorig.mem.formats.source import Extent, MappedFile
+from khorig.mem.formats.source import Extent, FileSource
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_FRAME = 64 << 20  # bytes unpacked; an image has frames of 8 MiB
@@ -62,7 +62,7 @@ class ZstdImage:
     """The unpacked bytes. Frames that are asked for again and again go into a sparse file without a
     name in the folder for temporary files, so that looking here and there stays fast."""
 
-    def __init__(self, path: Path, file: MappedFile) -> None:
+    def __init__(self, path: Path, file: FileSource) -> None:
         """Takes `file` over, unless it raises LargeFrames: the frames do not state their size, or
         one of more than 64 MiB. Raises UnreadableDump when they are damaged."""
         self._file = file
@@ -178,7 +178,7 @@ class ZstdImage:
         self._file.close()
 
 
-def _find_frames(path: Path, file: MappedFile) -> _Frames:
+def _find_frames(path: Path, file: FileSource) -> _Frames:
     """All frames but those to be skipped. Raises UnreadableDump, also for a file that ends inside a
     frame."""
     frames = _Frames()
@@ -202,14 +202,14 @@ def _find_frames(path: Path, file: MappedFile) -> _Frames:
     return frames
 
 
-def _is_same(file: MappedFile, frames: _Frames, at: int) -> bool:
+def _is_same(file: FileSource, frames: _Frames, at: int) -> bool:
     size = frames.packed[-1]
     if size > _SMALL_FRAME or at + size > file.size:
         return False
     return file.view(frames.offsets[-1], size) == file.view(at, size)
 
 
-def _read_frame(file: MappedFile, at: int) -> tuple[int, int]:
+def _read_frame(file: FileSource, at: int) -> tuple[int, int]:
     """RFC 8878 section 3.1.1: the header, then blocks up to the last. Its bytes in the file, and
     unpacked; -1 for a frame to be skipped."""
     head = bytes(file.view(at, min(18, file.size - at)))
@@ -233,7 +233,7 @@ def _read_frame(file: MappedFile, at: int) -> tuple[int, int]:
 
 
 def _frames_of_zeros(
-    frames: _Frames, file: MappedFile, unpacker: zstandard.ZstdDecompressor
+    frames: _Frames, file: FileSource, unpacker: zstandard.ZstdDecompressor
 ) -> bytearray:
     """1 for each frame of a hole. They are tiny, so looking into those that could be one is
     cheap."""
