@@ -30,6 +30,8 @@ from khorig.kho.radix import sound_blocks
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.memory import PhysicalMemory, range_at
 
+_MOST_LISTED = 1 << 20  # where no tracker bounds the lists of a hostile dump
+
 
 @dataclass(frozen=True, eq=False)
 class Handover:
@@ -58,6 +60,12 @@ class Handover:
     def geometry(self) -> Geometry:
         """What follows from the page size of the kernel that wrote it."""
         return self.tree.geometry
+
+    @property
+    def most_listed(self) -> int:
+        """How many blocks clients can list: as many as are preserved. A kernel that has restored
+        the handover has emptied the tracker, and the lists are still there."""
+        return len(self.blocks) or _MOST_LISTED
 
     @property
     def depth(self) -> int:

@@ -128,7 +128,7 @@ class _ClientReader:
         self.handover = handover
         self.geometry = handover.geometry
         self.problems = Problems()
-        self._unlisted = len(handover.blocks)  # preserved blocks that no store lists
+        self._unlisted = handover.most_listed  # preserved blocks that no store lists
 
     def metadata(self) -> KexecMetadata | None:
         link = self.handover.blob(METADATA_PATH)

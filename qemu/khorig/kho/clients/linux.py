@@ -142,8 +142,8 @@ class _Reader:
         self.handover = handover
         self.geometry = handover.geometry
         self.problems = Problems()
-        self._unlisted = len(handover.blocks)  # preserved blocks that no array of folios lists
-        self._unmapped = len(handover.blocks)  # and no list in vmalloc form
+        self._unlisted = handover.most_listed  # preserved blocks that no array of folios lists
+        self._unmapped = handover.most_listed  # and no list in vmalloc form
         self._chained: set[int] = set()  # pages of chains
 
     def keep(self, error: DecodeError, subject: str) -> None:
