@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -19,6 +20,14 @@ import pytest
 def terminate(number: int, _frame: FrameType | None) -> None:
     """Makes a timeout unwind, so that fixtures end what they started."""
     sys.exit(128 + number)
+
+
+def remove_links(folder: str | None) -> None:
+    """Removes symbolic links: Bazel's zip would store what they point to once more."""
+    if folder:
+        for path in Path(folder).rglob("*"):
+            if path.is_symlink():
+                path.unlink()
 
 
 def main(files: list[str]) -> int:
@@ -36,7 +45,9 @@ def main(files: list[str]) -> int:
     # TEST_TMPDIR is too long for the path of a socket.
     with tempfile.TemporaryDirectory(prefix="khorig.", dir="/tmp") as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
-        return int(pytest.main([*options, f"--basetemp={folder}/pytest", *files]))
+        status = int(pytest.main([*options, f"--basetemp={folder}/pytest", *files]))
+    remove_links(os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR"))
+    return status
 
 
 if __name__ == "__main__":

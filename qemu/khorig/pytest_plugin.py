@@ -83,11 +83,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def khorig_out(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """Where the runs of a test leave their folders; removed when the test passes, unless
     --khorig-out keeps it."""
-    chosen = request.config.getoption("--khorig-out") or os.environ.get(_OUT_OF_BAZEL)
-    if not chosen:
-        out = tmp_path / "khorig"
+    chosen = request.config.getoption("--khorig-out")
+    if parent := chosen or os.environ.get(_OUT_OF_BAZEL):
+        out = Path(parent).absolute() / re.sub(r"[^\w.,+-]+", "-", request.node.name)
     else:
-        out = Path(chosen).absolute() / re.sub(r"[^\w.,+-]+", "-", request.node.name)
+        out = tmp_path / "khorig"
     yield out
     if not chosen and not request.node.stash.get(_FAILED, False):
         shutil.rmtree(out, ignore_errors=True)

@@ -71,7 +71,7 @@ def test_a_distribution_outside_of_the_tree(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "khorig", *words],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, "KHORIG_OUT": str(tmp_path / "out")},
             capture_output=True,
             text=True,
         )

@@ -28,7 +28,7 @@ from khorig.rules.registry import RULES
 from khorig.rules.rule import Level
 
 _MACHINES = ("q35", "virt")
-_NOT_OF_KHORIG = {"kho-v1", "LUO", "memfd", "kho_test"}
+_NOT_OF_KHORIG = {"kho-v1", "LUO", "memfd", "kho_test", "outside decoder"}
 
 Breaker = Callable[[RealImage], object]
 BREAKERS: dict[str, Breaker] = {}
