@@ -24,7 +24,6 @@ def linux_run(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 @ARCHS
-@pytest.mark.usefixtures("chains")
 def test_an_image_with_more_user_space(arch: str, tmp_path: Path) -> None:
     """Only the machine that the image is for is run, and the program of the initrd counts."""
     peer = built_peer(arch, "linux-7.3")
@@ -42,7 +41,6 @@ def test_an_image_with_more_user_space(arch: str, tmp_path: Path) -> None:
     assert "my-kernel+khorig+my-kernel" in passed[0]
 
 
-@pytest.mark.usefixtures("chains")
 def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
     peer = built_peer("arm64", "linux-7.3")
     done = linux_run(
@@ -56,7 +54,6 @@ def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
 
 
 @ARCHS
-@pytest.mark.usefixtures("chains")
 def test_an_image_for_another_machine_is_refused(arch: str, tmp_path: Path) -> None:
     other = "virt" if arch == "x86_64" else "q35"
     assert machine_named(other).arch != arch

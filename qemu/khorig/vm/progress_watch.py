@@ -58,7 +58,7 @@ class ProgressWatch:
         self._cpu_s = 0.0
         self._pcs: set[int] = set()  # sampled on CPU 0
         self._code: set[tuple[int, int]] = set()  # (CPU, code page) seen
-        self._new_code_s = self._quiet_since
+        self._new_code_s: list[float] = []  # when a CPU was sampled in new code
 
     @property
     def quiet_s(self) -> float:
@@ -98,11 +98,15 @@ class ProgressWatch:
 
     @property
     def spins(self) -> bool:
-        """Whether no CPU has reached new code for long since the last output, as after a Linux
-        panic, where the clock differs in each sample."""
+        """Whether the CPUs have stayed in known code for long since the last output, as after a Linux
+        panic, where the clock differs in each sample. Such a loop calls rare code, too: one sample
+        in a hundred may be new."""
+        begin = self._clock() - self._limits.spin_s
+        new = sum(when > begin for when in self._new_code_s)
         return (
             self._looks >= self._limits.looks
-            and self._clock() - self._new_code_s >= self._limits.spin_s
+            and self._quiet_since <= begin
+            and new * 100 * self._limits.interval_s <= self._limits.spin_s
         )
 
     @property
@@ -126,7 +130,7 @@ class ProgressWatch:
     def _add_pc(self, cpu: int, pc: int, now: float) -> None:
         place = (cpu, pc // _CODE)
         if place not in self._code:
-            self._new_code_s = now
+            self._new_code_s.append(now)
         self._code.add(place)
         if cpu == 0:
             self._pcs.add(pc)
