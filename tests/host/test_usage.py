@@ -150,9 +150,9 @@ def test_what_no_kernel_of_a_chain_would_get(
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("-smp", "8"), "the guest has 4 CPUs; use --smp"),
-        (("--smp", "cpus=8"), "the guest has 4 CPUs; use --smp"),
-        (("-smp", "sockets=2,cores=4"), "the guest has 4 CPUs; use --smp"),
+        (("-smp", "8"), "conflicts with --smp 4; use --smp"),
+        (("--smp", "cpus=8"), "conflicts with --smp 4; use --smp"),
+        (("-smp", "sockets=2,cores=4"), "conflicts with --smp 4; use --smp"),
         (("-m", "1G"), "use --mem"),
         (("-machine", "pc"), "the machine is q35; use --machine"),
         (("-M", "type=virt"), "the machine is q35; use --machine"),

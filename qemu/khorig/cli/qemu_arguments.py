@@ -56,7 +56,7 @@ def _properties(value: str, first: str) -> dict[str, str]:
 
 
 def _memory(spec: RunSpec, value: str) -> str | None:
-    return f"the guest has {spec.memory >> 20} MiB of RAM; use --mem"
+    return f"conflicts with --mem {spec.memory >> 20}M; use --mem"
 
 
 def _smp(spec: RunSpec, value: str) -> str | None:
@@ -66,7 +66,7 @@ def _smp(spec: RunSpec, value: str) -> str | None:
         cpus = int(properties["cpus"]) if "cpus" in properties else math.prod(factors)
     except ValueError:
         return None  # QEMU refuses it itself
-    return None if cpus == spec.smp else f"the guest has {spec.smp} CPUs; use --smp"
+    return None if cpus == spec.smp else f"conflicts with --smp {spec.smp}; use --smp"
 
 
 def _machine(spec: RunSpec, value: str) -> str | None:
