@@ -104,7 +104,8 @@ def build_table(functions: list[Function], size: int) -> bytes:
     table = HEADER.pack(SYMBOL_TABLE_MAGIC, len(functions)) + bytes(entries) + bytes(names)
     if len(table) > size:
         raise ImageError(
-            f"the table of {len(functions)} functions has {len(table)} bytes, section .symbols {size}; "
+            f"the table of {len(functions)} functions has {len(table)} bytes, "
+            f"section .symbols {size}; "
             "raise kSymbolTableBytes in kernel/cpus/symbols.h"
         )
     return table.ljust(size, b"\0")

@@ -17,8 +17,8 @@ _ZEROS = xxhash.xxh3_64_intdigest(bytes(_PAGE))
 
 
 def _digests(ram: GuestRam) -> dict[int, int]:
-    """A hash of each page that was ever written, by its address. A copy of all RAM would give memory to
-    pages that have none."""
+    """A hash of each page that was ever written, by its address. A copy of all RAM would allocate
+    the others."""
     found = {}
     for gpa, size in ram.extents():
         with ram.view(gpa, size) as view:

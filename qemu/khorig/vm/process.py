@@ -16,9 +16,9 @@ from khorig.vm.errors import InfraError
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _STDERR_TAIL = 4096  # bytes; with `-d int` QEMU writes gigabytes
-# Runs a command that dies with the process of this number. It is told from a parent that died before
-# setpriv (util-linux) asked for the signal. Python could do both between fork and exec, but not in a
-# process with threads.
+# Runs a command that is killed when the process of this number ends, and not at all when that ended
+# before setpriv (util-linux) asked for the signal. A preexec_fn could do both, but may deadlock in
+# a process with threads.
 _DIES_WITH = ("setpriv", "--pdeathsig=KILL", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
 
 

@@ -98,9 +98,9 @@ class ProgressWatch:
 
     @property
     def spins(self) -> bool:
-        """Whether the CPUs have stayed in known code for long since the last output, as after a Linux
-        panic, where the clock differs in each sample. Such a loop calls rare code, too: one sample
-        in a hundred may be new."""
+        """Whether the CPUs have stayed in known code for long since the last output, as after a
+        Linux panic, where the clock differs in each sample. Such a loop calls rare code, too: one
+        sample in a hundred may be new."""
         begin = self._clock() - self._limits.spin_s
         new = sum(when > begin for when in self._new_code_s)
         return (
