@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Iterator, Mapping
 
 from khorig.api.preserved_block import PreservedBlock
@@ -54,12 +53,7 @@ class OpenDump:
     def __enter__(self) -> OpenDump:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

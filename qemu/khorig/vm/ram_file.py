@@ -6,7 +6,6 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from types import TracebackType
 from typing import Callable, Sequence
 
 from khorig.mem.guest_ram import GuestRam, RamRegion
@@ -50,12 +49,7 @@ class RamFile:
     def __enter__(self) -> RamFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             for ram in self._open:
                 ram.close()

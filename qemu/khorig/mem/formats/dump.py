@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Sequence
 
 from khorig.mem.memory import PhysicalMemory, PhysRange
@@ -63,10 +62,5 @@ class Dump:
     def __enter__(self) -> Dump:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.memory.close()
