@@ -19,6 +19,7 @@ first run first.
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -103,8 +104,8 @@ def _tests(value: Any, place: str) -> tuple[str, ...]:
 
 def faults(mutants: Sequence[Mutant], root: Path) -> Iterator[str]:
     """What makes entries useless in the tree at `root`, one line each: a text that is not there
-    exactly once, a Python file that the bug leaves unreadable or with the same meaning, a test that
-    does not exist, a name that is taken."""
+    exactly once, a Python file that the bug leaves unreadable, code that it leaves with the same
+    meaning, a test that does not exist, a name that is taken."""
     for name, count in Counter(mutant.name for mutant in mutants).items():
         if count > 1:
             yield f"{name}: {count} mutants have this name"
@@ -120,7 +121,7 @@ def file_of(test: str) -> str:
 
 def _faults_of(mutant: Mutant, root: Path) -> Iterator[str]:
     for test in mutant.tests:
-        if not test.startswith("//") and not (root / file_of(test)).exists():
+        if not (root / _place_of(test)).exists():
             yield f"the test {test} does not exist"
     try:
         content = (root / mutant.file).read_text(encoding="utf-8")
@@ -135,6 +136,22 @@ def _faults_of(mutant: Mutant, root: Path) -> Iterator[str]:
         yield "it changes nothing"
     elif mutant.file.endswith(".py"):
         yield from _python_faults(content, mutant)
+    elif mutant.file.endswith((".cc", ".h")):
+        if _cpp_code(content) == _cpp_code(mutant.apply(content)):
+            yield f"it changes no code of {mutant.file}"
+
+
+def _place_of(test: str) -> Path:
+    """What must exist for a test: its file, or the folder of its target."""
+    if not test.startswith("//"):
+        return Path(file_of(test))
+    folder = test[2:].partition(":")[0]
+    return Path(folder.removesuffix("..."), "BUILD")
+
+
+def _cpp_code(content: str) -> str:
+    """Without comments and blanks, as far as text alone shows them."""
+    return re.sub(r"//.*|\s", "", content)
 
 
 def _python_faults(content: str, mutant: Mutant) -> Iterator[str]:

@@ -3,8 +3,8 @@
 that should notice.
 
 Exit status: 0 when enough are noticed and every survivor has a reason in the list; 1 when not, when
-an entry does not fit the tree, or when the tests fail without a bug; 2 for wrong usage; 3 when
-tests cannot be run here; 4 when no mutant matches.
+an entry does not fit the tree or does not compile, or when the tests fail without a bug; 2 for
+wrong usage; 3 when tests cannot be run here; 4 when no mutant matches.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
 
 from mutant_list import ListError, Mutant, faults, file_of, read_lists
-from scratch_tree import Answer, CannotRun, Outcome, ScratchTree
+from scratch_tree import BOOTING, Answer, CannotRun, Outcome, ScratchTree
 
-GOAL = 0.97  # of the mutants, noticed
+# Of the mutants, noticed.
+HOST_GOAL = 0.97
+KERNEL_GOAL = 0.95
 FAILED, INFRA, NOTHING_RAN = 1, 3, 4
 
 Say = Callable[[str], None]
@@ -42,7 +45,17 @@ class Verdict:
     @property
     def noticed(self) -> bool:
         """Whether a test fails with it."""
-        return self.answer.outcome is not Outcome.PASSED
+        return self.answer.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it can be built; a compiler that refuses it is no test."""
+        return self.answer.outcome is not Outcome.NOT_BUILT
+
+    @property
+    def word(self) -> str:
+        """The verdict."""
+        return ("noticed" if self.noticed else "SURVIVED") if self.is_valid else "INVALID"
 
 
 class Trees:
@@ -60,16 +73,16 @@ class Trees:
         begin = time.monotonic()
         try:
             with tree.planted(mutant):
-                answer = tree.run(mutant.tests)
+                answer = tree.run(mutant.tests, boots(mutant))
         finally:
             self._free.put(tree)
         return Verdict(mutant, answer, time.monotonic() - begin)
 
-    def test_clean(self, tests: Sequence[str]) -> Answer:
-        """Runs tests without a bug."""
+    def test_clean(self, test: str, kernels: bool) -> Answer:
+        """Runs a pytest file without a bug."""
         tree = self._free.get()
         try:
-            return tree.run(tests)
+            return tree.run([test], kernels)
         finally:
             self._free.put(tree)
 
@@ -77,6 +90,11 @@ class Trees:
         """Ends what runs and what stays behind between runs."""
         for tree in self.all:
             tree.close()
+
+
+def boots(mutant: Mutant) -> bool:
+    """Whether its pytest files boot what is built with the bug."""
+    return not mutant.file.endswith(".py") or any(test.startswith(BOOTING) for test in mutant.tests)
 
 
 def select(mutants: Sequence[Mutant], filters: Sequence[str], survivors: bool) -> list[Mutant]:
@@ -93,16 +111,24 @@ def check_clean(
     trees: Trees, pool: ThreadPoolExecutor, mutants: Sequence[Mutant], say: Say
 ) -> bool:
     """Whether the tests pass without a bug. If not, they would notice everything."""
-    named = {test for mutant in mutants for test in mutant.tests}
-    groups = sorted(test for test in named if test == file_of(test) or file_of(test) not in named)
-    say(f"the tests without a bug: {len(groups)} files and targets")
-    green = True
-    for test, answer in zip(groups, pool.map(lambda test: trees.test_clean([test]), groups)):
-        if answer.outcome is not Outcome.PASSED:
-            say(f"{test} fails without a bug: {answer.words}")
-            say(answer.tail)
-            green = False
-    return green
+    named = {test: False for mutant in mutants for test in mutant.tests}
+    for mutant in mutants:
+        named.update((test, True) for test in mutant.tests if boots(mutant))
+    targets = sorted(test for test in named if test.startswith("//"))
+    files = sorted(
+        test
+        for test in named
+        if test not in targets and (test == file_of(test) or file_of(test) not in named)
+    )
+    say(f"the tests without a bug: {len(files) + len(targets)} files and targets")
+    # In one tree first, where others then find in the cache what it has built.
+    failed = trees.all[0].failures(targets) if targets else []
+    answers = pool.map(lambda test: trees.test_clean(test, named[test]), files)
+    failed += [answer for answer in answers if answer.outcome is not Outcome.PASSED]
+    for answer in failed:
+        say(f"fails without a bug: {answer.words}")
+        say(answer.tail)
+    return not failed
 
 
 def run_all(
@@ -116,31 +142,60 @@ def run_all(
         verdict = trees.test(mutant)
         with lock:
             verdicts.append(verdict)
-            word = "noticed " if verdict.noticed else "SURVIVED"
-            by = f"  by {verdict.answer.words}" if verdict.noticed else ""
+            by = f"  by {verdict.answer.words}" if verdict.answer.words else ""
             number = f"{len(verdicts):{len(str(len(mutants)))}}/{len(mutants)}"
-            say(f"{number}  {word}  {mutant.name}  {verdict.seconds:.1f} s{by}")
+            say(f"{number}  {verdict.word:8}  {mutant.name}  {verdict.seconds:.1f} s{by}")
 
     list(pool.map(test, mutants))
     return verdicts
 
 
 def report(verdicts: Sequence[Verdict], say: Say) -> int:
-    """Prints survivors and score; returns the exit status."""
-    survivors = sorted(
-        (verdict.mutant for verdict in verdicts if not verdict.noticed), key=lambda m: m.name
-    )
+    """Prints survivors, lists and scores; returns the exit status."""
+    verdicts = sorted(verdicts, key=lambda verdict: verdict.mutant.name)
+    invalid = [verdict for verdict in verdicts if not verdict.is_valid]
+    valid = [verdict for verdict in verdicts if verdict.is_valid]
+    for verdict in invalid:
+        say(f"invalid {verdict.mutant.name} ({verdict.mutant.file}): {verdict.answer.words}")
+    survivors = [verdict.mutant for verdict in valid if not verdict.noticed]
     for mutant in survivors:
         say(f"survived {mutant.name} ({mutant.file}): {mutant.bug}")
         say(f"    {mutant.survives or 'no reason in the list'}")
-    for verdict in verdicts:
+    for verdict in valid:
         if verdict.noticed and verdict.mutant.survives:
             say(f"noticed {verdict.mutant.name}, which the list expects to survive")
-    noticed = len(verdicts) - len(survivors)
-    share = noticed / len(verdicts)
-    say(f"noticed {noticed} of {len(verdicts)} mutants, {share:.1%}; the goal is {GOAL:.0%}")
+    _report_lists(valid, say)
+    reached = [
+        _report_goal([verdict for verdict in valid if _is_host(verdict) is host], goal, say)
+        for host, goal in ((True, HOST_GOAL), (False, KERNEL_GOAL))
+    ]
     unexplained = any(not mutant.survives for mutant in survivors)
-    return FAILED if share < GOAL or unexplained else 0
+    return FAILED if invalid or unexplained or not all(reached) else 0
+
+
+def _is_host(verdict: Verdict) -> bool:
+    return verdict.mutant.room.startswith("host-")
+
+
+def _report_lists(verdicts: Sequence[Verdict], say: Say) -> None:
+    for room, group in groupby(verdicts, key=lambda verdict: verdict.mutant.room):
+        of_room = list(group)
+        noticed = sum(verdict.noticed for verdict in of_room)
+        seconds = sum(verdict.seconds for verdict in of_room) / len(of_room)
+        say(f"{room:20}  {noticed:3} of {len(of_room):3} noticed, {seconds:.1f} s each")
+
+
+def _report_goal(verdicts: Sequence[Verdict], goal: float, say: Say) -> bool:
+    """Prints the score of one half of the tree, if it was tested; returns whether it is enough."""
+    if not verdicts:
+        return True
+    noticed = sum(verdict.noticed for verdict in verdicts)
+    share = noticed / len(verdicts)
+    half = "host" if _is_host(verdicts[0]) else "kernel"
+    say(
+        f"{half}: noticed {noticed} of {len(verdicts)} mutants, {share:.1%}; the goal is {goal:.0%}"
+    )
+    return share >= goal
 
 
 def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> int:

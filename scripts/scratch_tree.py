@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -17,11 +18,31 @@ from pathlib import Path
 
 from mutant_list import Mutant
 
-LIMIT_S = 300  # that the tests of one mutant may take; a loop without an end is noticed by it
+BAZEL = "/usr/bin/bazel"
+LIMIT_S = 300  # that a pytest file or folder may take; a loop without an end is noticed by it
+_BUILD_LIMIT_S = 3600  # that Bazel may take, which limits tests by itself
 _TAIL = 2000  # characters of what failed tests print
 
 _FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
-_BAZEL_FAILURE = re.compile(r"^(//\S+) +.*(?:FAILED|TIMEOUT)", re.MULTILINE)
+_BAZEL_FAILURE = re.compile(r"^(//\S+) +.*(?:FAILED|TIMEOUT) in ", re.MULTILINE)
+_CASE_FAILURE = re.compile(r"^\[  FAILED  \] ([^\s,]+)", re.MULTILINE)
+_COMPILER_ERROR = re.compile(r"^.*?\berror: .*", re.MULTILINE)
+# What the code itself asserts while it is built; any other error is the list's.
+_BUILD_ASSERTION = re.compile(r"error: (static assertion failed.*)")
+
+# The same for every call, since Bazel forgets what it knows of the tree when options change.
+_OPTIONS = (
+    "--color=no",
+    "--curses=no",
+    "--noshow_progress",
+    "--test_output=errors",
+    "--test_timeout=60,120,900,3600",
+)
+BOOTING = ("tests/e2e", "tests/linux", "tests/uefi")  # their tests boot kernels
+_KERNELS = tuple(
+    f"//kernel:khorig-{arch}{part}" for arch in ("x86_64", "arm64") for part in ("", "-archive")
+)
+_VOLUMES = ("//kernel:khorig-x86_64-esp", "//kernel:khorig-arm64-esp")
 
 
 class CannotRun(Exception):
@@ -34,6 +55,7 @@ class Outcome(enum.Enum):
     PASSED = enum.auto()
     FAILED = enum.auto()
     TIMED_OUT = enum.auto()
+    NOT_BUILT = enum.auto()
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,28 @@ def _files(root: Path) -> list[str]:
     return [name for name in dict.fromkeys(listed.split("\0")) if (root / name).is_file()]
 
 
+def _inherited() -> dict[str, str]:
+    """The environment without what Bazel gives a test, as which this may run."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TEST_") and not name.endswith("RUNFILES_DIR")
+    }
+    return {"HOME": pwd.getpwuid(os.getuid()).pw_dir, **kept}
+
+
+def _expect_tests(status: int, targets: Sequence[str], printed: str) -> None:
+    if status != 3:
+        raise CannotRun(f"bazel test {' '.join(targets)} ended with {status}:\n{printed[-_TAIL:]}")
+
+
+def _not_built(printed: str) -> Answer:
+    if asserted := _BUILD_ASSERTION.search(printed):
+        return Answer(Outcome.FAILED, asserted[1], printed[-_TAIL:])
+    error = _COMPILER_ERROR.search(printed)
+    return Answer(Outcome.NOT_BUILT, error[0] if error else "the build failed", printed[-_TAIL:])
+
+
 class ScratchTree:
     """Owns its folder, and the programs that it starts."""
 
@@ -67,6 +111,7 @@ class ScratchTree:
         self._bazel_base = folder.with_name(folder.name + ".bazel")
         self._process: subprocess.Popen[str] | None = None
         self._is_closed = False
+        self._is_planted = False
         for name in _files(root):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,67 +124,100 @@ class ScratchTree:
         path = self.folder / mutant.file
         content = path.read_text(encoding="utf-8")
         path.write_text(mutant.apply(content), encoding="utf-8")
+        self._is_planted = True
         try:
             yield
         finally:
+            self._is_planted = False
             path.write_text(content, encoding="utf-8")
 
-    def run(self, tests: Sequence[str]) -> Answer:
-        """Runs tests in their sequence up to the first that fails. Raises CannotRun."""
+    def run(self, tests: Sequence[str], kernels: bool) -> Answer:
+        """Runs tests in their sequence up to the first that fails; pytest files boot what is built
+        from this tree if `kernels` is set. Raises CannotRun."""
         for is_target, group in groupby(tests, key=lambda test: test.startswith("//")):
-            answer = self._bazel(list(group)) if is_target else self._pytest(list(group))
+            names = list(group)
+            answer = self._test(names) if is_target else self._pytest(names, kernels)
             if answer.outcome is not Outcome.PASSED:
                 return answer
         return Answer(Outcome.PASSED)
 
-    def _pytest(self, files: list[str]) -> Answer:
+    def failures(self, targets: Sequence[str]) -> list[Answer]:
+        """Runs all targets, one answer for each that fails. What is built is left in the disk cache
+        of the user's .bazelrc, if there is one, for other trees. Raises CannotRun."""
+        status, printed = self._bazel("test", "--keep_going", *targets)
+        if status == 0:
+            return []
+        if status == 1:
+            return [_not_built(printed)]
+        _expect_tests(status, targets, printed)
+        names = _BAZEL_FAILURE.findall(printed) or [" ".join(targets)]
+        return [Answer(Outcome.FAILED, name, printed[-_TAIL:]) for name in dict.fromkeys(names)]
+
+    def _pytest(self, files: list[str], kernels: bool) -> Answer:
         options = ["-x", "-q", "--tb=line", "-p", "no:cacheprovider"]
         # Sockets of tests need a short path.
         base = self.folder.with_name(self.folder.name + ".tmp")
-        base.mkdir(exist_ok=True)
         environment = {
             "PYTHONPATH": str(self.folder / "qemu"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(base),
         }
+        if kernels:
+            uefi = any(file.startswith("tests/uefi") for file in files)
+            failed, printed = self._bazel("build", *_KERNELS, *(_VOLUMES if uefi else ()))
+            if failed:
+                return _not_built(printed)
+            environment["KHORIG_BUILD"] = str(self.folder / "bazel-bin" / "kernel")
+        base.mkdir(exist_ok=True)
+        limit = LIMIT_S * len(files)
         status, printed = self._call(
             ["/usr/bin/python3", "-B", "-m", "pytest", *options, f"--basetemp={base}/p", *files],
+            limit,
             environment,
         )
         shutil.rmtree(base, ignore_errors=True)
+        tail = printed[-_TAIL:]
         if status is None:
-            return Answer(Outcome.TIMED_OUT, f"{files[0]}: no end after {LIMIT_S} s", printed)
+            return Answer(Outcome.TIMED_OUT, f"{files[0]}: no end after {limit} s", tail)
         if status == 0:
             return Answer(Outcome.PASSED)
         if status == 5:
             raise CannotRun(f"no tests in {' '.join(files)}")
         found = _FIRST_FAILURE.search(printed)
         words = found[1] if found else f"{files[0]}: pytest ended with status {status}"
-        return Answer(Outcome.FAILED, words, printed)
+        return Answer(Outcome.FAILED, words, tail)
 
-    def _bazel(self, targets: list[str]) -> Answer:
-        options = ["--color=no", "--curses=no", "--noshow_progress", "--test_output=errors"]
-        status, printed = self._call(
-            ["/usr/bin/bazel", f"--output_base={self._bazel_base}", "test", *options, *targets], {}
-        )
-        if status is None:
-            return Answer(Outcome.TIMED_OUT, f"{targets[0]}: no end after {LIMIT_S} s", printed)
+    def _test(self, targets: list[str]) -> Answer:
+        status, printed = self._bazel("test", "--notest_keep_going", *targets)
         if status == 0:
             return Answer(Outcome.PASSED)
         if status == 1:
-            return Answer(Outcome.FAILED, "the compiler", printed)
-        if status != 3:
-            raise CannotRun(f"bazel test {' '.join(targets)} ended with {status}:\n{printed}")
+            return _not_built(printed)
+        _expect_tests(status, targets, printed)
         found = _BAZEL_FAILURE.search(printed)
-        return Answer(Outcome.FAILED, found[1] if found else targets[0], printed)
+        case = _CASE_FAILURE.search(printed)
+        words = (found[1] if found else targets[0]) + (f" {case[1]}" if case else "")
+        return Answer(Outcome.FAILED, words, printed[-_TAIL:])
 
-    def _call(self, command: list[str], environment: dict[str, str]) -> tuple[int | None, str]:
-        """Status and the end of the output of a program; None when it takes too long."""
+    def _bazel(self, verb: str, *arguments: str) -> tuple[int, str]:
+        base = f"--output_base={self._bazel_base}"
+        # Nobody needs again what is built with a bug.
+        kept = ["--noremote_upload_local_results"] if self._is_planted else []
+        command = [BAZEL, base, verb, *_OPTIONS, *kept, *arguments]
+        status, printed = self._call(command, _BUILD_LIMIT_S, {})
+        if status is None:
+            raise CannotRun(f"bazel {verb} {' '.join(arguments)}: no end after {_BUILD_LIMIT_S} s")
+        return status, printed
+
+    def _call(
+        self, command: list[str], limit: int, environment: dict[str, str]
+    ) -> tuple[int | None, str]:
+        """Status and output of a program; None when it takes more than `limit` seconds."""
         try:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={**os.environ, **environment},
+                env={**_inherited(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -151,10 +229,10 @@ class ScratchTree:
             raise CannotRun(f"{command[0]}: {error.strerror}") from error
         self._process = process
         try:
-            printed, _ = process.communicate(timeout=LIMIT_S)
+            printed, _ = process.communicate(timeout=limit)
             if self._is_closed:
                 raise CannotRun("interrupted")
-            return process.returncode, printed[-_TAIL:]
+            return process.returncode, printed
         except subprocess.TimeoutExpired:
             return None, ""
         finally:
@@ -174,7 +252,7 @@ class ScratchTree:
         if self._process and self._process.poll() is None:
             self._end(self._process)
         if self._bazel_base.exists():
-            command = ["/usr/bin/bazel", f"--output_base={self._bazel_base}", "shutdown"]
+            command = [BAZEL, f"--output_base={self._bazel_base}", "shutdown"]
             subprocess.run(command, cwd=self.folder, capture_output=True, check=False)
             for folder, names, _ in os.walk(self._bazel_base):
                 for name in names:
