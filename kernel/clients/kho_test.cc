@@ -5,6 +5,7 @@
 
 #include "kernel/base/direct_map.h"
 #include "kernel/kexec/linux_boot.h"
+#include "kernel/rig/block_entry.h"
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
 #include "khocore/abi/handover.h"
@@ -79,13 +80,19 @@ struct Sums {
   uint32_t checksum = 0;
 };
 
+/// Whether `block` was handed over with its order.
+Status CheckOrder(const handover::Incoming& incoming, Block block) {
+  const Result<Order> order = incoming.OrderOf(block.frame);
+  if (!order.ok()) return order.error();
+  if (order.value() == block.order) return Ok{};
+  return Error{ErrorCode::kNotPreserved, block.begin(), order.value().log2(), block.order.log2()};
+}
+
 Status AddFolio(const handover::Incoming& incoming, uint64_t entry, Sums* sums) {
-  const Block folio{PageFrame::Containing(PhysAddr::FromRaw(entry)),
-                    Order::FromLog2(static_cast<unsigned>(entry & abi::kKhoTestOrderMask))};
-  const Result<Order> order = incoming.OrderOf(folio.frame);
-  if (!order.ok() || order.value() != folio.order) {
-    return Error{ErrorCode::kNotPreserved, folio.begin(), entry};
-  }
+  const Result<Block> decoded = rig::DecodeBlock(entry);
+  if (!decoded.ok()) return decoded.error();
+  const Block folio = decoded.value();
+  KHOCORE_RETURN_IF_ERROR(CheckOrder(incoming, folio));
   ++sums->folios;
   sums->bytes += folio.bytes();
   sums->checksum = AddChecksum(folio, sums->checksum);
@@ -98,6 +105,7 @@ Status AddFolios(const handover::Incoming& incoming, const abi::Vmalloc& list, u
   return khocore::WalkVmalloc(
       incoming.physical(), list,
       [&](Block block) -> Status {
+        KHOCORE_RETURN_IF_ERROR(CheckOrder(incoming, block));
         const auto* entries = base::Direct<const uint64_t>(block.begin());
         const uint64_t room = block.bytes() / sizeof(uint64_t);
         for (uint64_t i = 0; i < room && sums->folios < count; ++i) {
@@ -105,7 +113,9 @@ Status AddFolios(const handover::Incoming& incoming, const abi::Vmalloc& list, u
         }
         return Ok{};
       },
-      [](PageFrame) -> Status { return Ok{}; });
+      [&](PageFrame chunk) {
+        return CheckOrder(incoming, {chunk, Order()});
+      });
 }
 
 }  // namespace
@@ -122,7 +132,6 @@ Status KhoTest::Create(handover::Generation& generation) {
     const Result<PageFrame> page = pages.AllocatePage();
     if (!page.ok()) return page.error();
     frames[i] = page.value();
-    memset(base::Direct<void>(frames[i].address()), 0, khocore::kPageSize);
   }
   const Result<abi::Vmalloc> list =
       khocore::WriteVmalloc(generation.physical, pages, {frames, list_pages}, Order());
@@ -143,7 +152,7 @@ Status KhoTest::Fill(handover::Generation& generation, uint64_t bytes) {
     if (!frame.ok()) return frame.error();
     const Block folio{frame.value(), order};
     left -= order.pages();
-    *entry = folio.begin().raw() | log2;
+    *entry = rig::EncodeBlock(folio);
     for (uint64_t i = 0; i < order.pages(); ++i) {
       rig::FillPage(folio.frame + i, generation.options.seed, owner, left + i);
     }
@@ -172,9 +181,9 @@ Status KhoTest::Preserve(handover::Outgoing& outgoing) const {
       [&](Block page) -> Status {
         const auto* entries = base::Direct<const uint64_t>(page.begin());
         for (uint64_t i = 0; i < kEntriesPerPage && seen < folio_count_; ++i, ++seen) {
-          const auto order = static_cast<unsigned>(entries[i] & abi::kKhoTestOrderMask);
-          KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve(
-              {PageFrame::Containing(PhysAddr::FromRaw(entries[i])), Order::FromLog2(order)}));
+          const Result<Block> folio = rig::DecodeBlock(entries[i]);
+          if (!folio.ok()) return folio.error();
+          KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve(folio.value()));
         }
         return Ok{};
       },

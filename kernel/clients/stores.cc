@@ -42,6 +42,13 @@ Status WriteStore(FragmentWriter& writer, const Stores::Store& store) {
   return writer.EndNode();
 }
 
+/// Stores in one fragment, whatever their names.
+constexpr size_t kStoresInFragment = 32;
+
+constexpr size_t FragmentsFor(size_t stores) {
+  return (stores + kStoresInFragment - 1) / kStoresInFragment;
+}
+
 /// Writes stores `[first, end)` and a link to `next`, if that is not null.
 Result<PageFrame> WriteFragment(handover::Outgoing& outgoing, const Stores::Store* first,
                                 const Stores::Store* end, PhysAddr next) {
@@ -160,16 +167,9 @@ Status Stores::RestoreOne(handover::Incoming& incoming, const FragmentReader& fr
   ++count_;
   ++incoming.stores;
   return khocore::WalkVmalloc(
-      incoming.physical(), store.pages,
-      [&](Block block) -> Status {
-        const Result<Order> order = incoming.RestoreBlock(block.frame);
-        if (!order.ok()) return order.error();
-        return Ok{};
-      },
-      [&](PageFrame chunk) -> Status {
-        const Result<Order> order = incoming.RestoreBlock(chunk);
-        if (!order.ok()) return order.error();
-        return Ok{};
+      incoming.physical(), store.pages, [&](Block block) { return incoming.RestoreBlock(block); },
+      [&](PageFrame chunk) {
+        return incoming.RestoreBlock({chunk, Order()});
       });
 }
 
@@ -210,21 +210,16 @@ Status Stores::Preserve(handover::Outgoing& outgoing) const {
   for (size_t i = 0; i < count_; ++i) {
     KHOCORE_RETURN_IF_ERROR(PreserveOne(outgoing, stores_[i]));
   }
-  return Ok{};
+  // The ledger is created later.
+  return outgoing.SetAside(FragmentsFor(count_ + 1) - kStoresFinalPages);
 }
 
 Status Stores::Serialize(handover::Outgoing& outgoing) const {
-  // Written from the last store to the first, so that each fragment can link to the next one. How
-  // many fit is found out by trying: a page that turns out full is dropped and written again with
-  // one store less.
+  // From the last fragment to the first, so that each can link to the next one.
   PhysAddr next;
   for (size_t end = count_; end > 0;) {
-    size_t first = 0;
-    Result<PageFrame> page = Error{ErrorCode::kNoSpace};
-    for (; first < end; ++first) {
-      page = WriteFragment(outgoing, stores_ + first, stores_ + end, next);
-      if (page.ok() || page.error().code != ErrorCode::kNoSpace) break;
-    }
+    const size_t first = (FragmentsFor(end) - 1) * kStoresInFragment;
+    const Result<PageFrame> page = WriteFragment(outgoing, stores_ + first, stores_ + end, next);
     if (!page.ok()) return page.error();
     next = page.value().address();
     end = first;

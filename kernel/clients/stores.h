@@ -36,6 +36,8 @@ class Stores {
 
   /// Takes all stores back. Errors: those of the fragments, of the page lists and of restoring.
   khocore::Status Restore(handover::Incoming& incoming);
+  /// Preserves all stores, and sets the pages of their fragments aside, with room for one more
+  /// store. Errors: those of the page lists and of `Outgoing::SetAside`.
   khocore::Status Preserve(handover::Outgoing& outgoing) const;
   static khocore::Status PreserveOne(handover::Outgoing& outgoing, const Store& store);
   /// Writes the fragments and links the first one.
@@ -52,9 +54,12 @@ class Stores {
 };
 inline Stores stores;
 
+/// Of the first fragment; `Preserve` sets more aside.
+inline constexpr size_t kStoresFinalPages = 1;
+
 inline constexpr handover::Client kStores = {
     .name = "stores",
-    .final_pages = 1,
+    .final_pages = kStoresFinalPages,
     .restore = [](handover::Incoming& incoming) { return stores.Restore(incoming); },
     .preserve = [](handover::Outgoing& outgoing) { return stores.Preserve(outgoing); },
     .serialize = [](handover::Outgoing& outgoing) { return stores.Serialize(outgoing); }};

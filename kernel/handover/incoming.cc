@@ -41,7 +41,17 @@ Result<Order> Incoming::OrderOf(PageFrame head) const {
   return frames.order(head);
 }
 
-Result<Order> Incoming::RestoreBlock(PageFrame head) {
+Status Incoming::RestoreBlock(Block block) {
+  const Result<Order> order = OrderOf(block.frame);
+  if (order.ok() && order.value() != block.order) {
+    return Error{ErrorCode::kNotPreserved, block.begin(), order.value().log2(), block.order.log2()};
+  }
+  const Result<Order> restored = RestoreHead(block.frame);
+  if (!restored.ok()) return restored.error();
+  return Ok{};
+}
+
+Result<Order> Incoming::RestoreHead(PageFrame head) {
   const Result<Order> order = memory_.frames.Restore(head);
   if (order.ok()) {
     ++restored_.blocks;
@@ -54,7 +64,7 @@ Status Incoming::RestoreRange(PhysRange range) {
   const uint64_t end = khocore::AlignUp(range.end().raw(), khocore::kPageSize);
   uint64_t at = range.begin.raw();
   while (at < end) {
-    const Result<Order> order = RestoreBlock(PageFrame::Containing(PhysAddr::FromRaw(at)));
+    const Result<Order> order = RestoreHead(PageFrame::Containing(PhysAddr::FromRaw(at)));
     if (!order.ok()) return order.error();
     at += order.value().bytes();
   }
@@ -71,9 +81,9 @@ Result<FragmentReader> Incoming::RestoreFragment(PhysRange blob) {
 
 Status Incoming::RestoreForRelease(PhysAddr address) {
   if (released_count_ == kMaxReleased) return Error{ErrorCode::kNoSpace, address, released_count_};
-  const Result<Order> order = RestoreBlock(PageFrame::Containing(address));
-  if (!order.ok()) return order.error();
-  released_[released_count_++] = PageFrame::Containing(address);
+  const PageFrame page = PageFrame::Containing(address);
+  KHOCORE_RETURN_IF_ERROR(RestoreBlock({page, Order()}));
+  released_[released_count_++] = page;
   return Ok{};
 }
 

@@ -48,8 +48,12 @@ class Incoming {
   bool IsUnrestored(khocore::PageFrame page) const {
     return memory_.frames.state(page) == khocore::FrameState::kPreserved;
   }
-  /// Takes one preserved block back into use and counts it. Errors: `FrameTable::Restore`'s.
-  khocore::Result<khocore::Order> RestoreBlock(khocore::PageFrame head);
+  /// Takes one preserved block back into use and counts it. Errors: `FrameTable::Restore`'s, and
+  /// `kNotPreserved` when it was preserved with another order, which is `found`; nothing is
+  /// restored then.
+  khocore::Status RestoreBlock(khocore::Block block);
+  /// As `RestoreBlock`, with whatever order the block was preserved with, which is returned.
+  khocore::Result<khocore::Order> RestoreHead(khocore::PageFrame head);
   /// Takes back blocks that cover `range` exactly, whole pages. Errors: as above, and `kOverlap`
   /// when the last block reaches beyond the range.
   khocore::Status RestoreRange(khocore::PhysRange range);

@@ -26,6 +26,8 @@ class Outgoing {
   /// Starts the tracker, with nodes from `nodes`, and sets `final_pages` pages aside for the last
   /// step. Errors: those of `Tracker::Create` and `PageReserve::Fill`.
   khocore::Status Begin(khocore::PageSource& nodes, size_t final_pages);
+  /// Sets more pages aside. Before the last step. Errors: `PageReserve::Fill`'s.
+  khocore::Status SetAside(size_t pages) { return reserve_.Fill(tracker_, pages); }
   /// Starts the last step: makes the root. From here on `AddClient` works. Errors: those of
   /// `khocore::Outgoing::Create`.
   khocore::Status Open();

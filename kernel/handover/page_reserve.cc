@@ -12,10 +12,10 @@ using khocore::Result;
 using khocore::Status;
 
 Status PageReserve::Fill(khocore::Tracker& tracker, size_t pages) {
-  if (pages > kMaxPages) {
-    return Error{ErrorCode::kNoSpace, khocore::PhysAddr(), pages, kMaxPages};
+  if (pages > kMaxPages - count_) {
+    return Error{ErrorCode::kNoSpace, khocore::PhysAddr(), count_ + pages, kMaxPages};
   }
-  while (count_ < pages) {
+  for (; pages > 0; --pages) {
     const Result<PageFrame> page = source_.AllocatePage();
     if (!page.ok()) return page.error();
     pages_[count_++] = page.value();
@@ -29,7 +29,7 @@ void PageReserve::Empty() {
 }
 
 Result<PageFrame> PageReserve::AllocatePage() {
-  if (count_ == 0) return source_.AllocatePage();
+  if (count_ == 0) return Error{ErrorCode::kOutOfMemory};
   return pages_[--count_];
 }
 

@@ -13,17 +13,18 @@ namespace handover {
 /// grows the tracker, and costs the same whatever was preserved.
 class PageReserve final : public khocore::PageSource {
  public:
-  static constexpr size_t kMaxPages = 8;
+  static constexpr size_t kMaxPages = 16;
 
   explicit PageReserve(khocore::PageSource& source) : source_(source) {}
 
-  /// Takes `pages` pages. Errors: `kOutOfMemory`, `kOutsideRam`, `kNoSpace` for more than
-  /// `kMaxPages`; what was taken stays in the reserve.
+  /// Takes `pages` more pages. Errors: `kOutOfMemory`, `kOutsideRam`, `kNoSpace` for more than
+  /// `kMaxPages` in all; what was taken stays in the reserve.
   khocore::Status Fill(khocore::Tracker& tracker, size_t pages);
   /// Gives back what is left.
   void Empty();
 
-  /// From the reserve, and from the source when that is empty.
+  /// From the reserve, and never from the source: whoever takes more than was set aside has not
+  /// named it. Errors: `kOutOfMemory`.
   khocore::Result<khocore::PageFrame> AllocatePage() override;
   void FreePage(khocore::PageFrame page) override { source_.FreePage(page); }
 

@@ -38,14 +38,23 @@ TEST_F(PageReserveTest, WhatIsInItIsPreservedWithoutAnAllocation) {
     ASSERT_TRUE(page.ok());
     EXPECT_TRUE(tracker_.Preserve({page.value(), Order()}).ok());
   }
-  EXPECT_EQ(reserve_.AllocatePage().error().code, ErrorCode::kOutOfMemory);
-  machine_.pages.FailNever();
-  EXPECT_TRUE(reserve_.AllocatePage().ok());
+}
+
+TEST_F(PageReserveTest, HasNoMoreThanWasSetAside) {
+  ASSERT_TRUE(reserve_.Fill(tracker_, kPages).ok());
+  ASSERT_TRUE(reserve_.Fill(tracker_, 2).ok());
+  for (size_t i = 0; i < kPages + 2; ++i) EXPECT_TRUE(reserve_.AllocatePage().ok());
+  const Result<PageFrame> more = reserve_.AllocatePage();
+  ASSERT_FALSE(more.ok()) << "a page that no client named";
+  EXPECT_EQ(more.error().code, ErrorCode::kOutOfMemory);
 }
 
 TEST_F(PageReserveTest, SaysWhenItIsAskedForTooMany) {
   EXPECT_EQ(reserve_.Fill(tracker_, PageReserve::kMaxPages + 1).error().code, ErrorCode::kNoSpace);
   EXPECT_EQ(machine_.pages.out().size(), tracker_.node_count());
+  ASSERT_TRUE(reserve_.Fill(tracker_, PageReserve::kMaxPages - 1).ok());
+  EXPECT_EQ(reserve_.Fill(tracker_, 2).error().code, ErrorCode::kNoSpace);
+  EXPECT_TRUE(reserve_.Fill(tracker_, 1).ok());
 }
 
 TEST_F(PageReserveTest, GivesBackWhatIsLeft) {

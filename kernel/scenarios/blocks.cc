@@ -3,6 +3,7 @@
 
 #include "kernel/base/direct_map.h"
 #include "kernel/clients/stores.h"
+#include "kernel/rig/block_entry.h"
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/fault.h"
@@ -21,7 +22,6 @@ using khocore::Block;
 using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
-using khocore::PhysAddr;
 using khocore::Result;
 using khocore::Status;
 using rig::Require;
@@ -30,6 +30,8 @@ using rig::Require;
 constexpr uint64_t kBlocksAt64[] = {1024, 512, 256, 128, 64, 32, 16, 16, 8, 4, 3};
 constexpr unsigned kOrders = sizeof(kBlocksAt64) / sizeof(kBlocksAt64[0]);
 constexpr uint64_t kEntriesPerPage = khocore::kPageSize / sizeof(uint64_t);
+/// Of the block that `tail-not-restored` tears: with a tail, and there at any size of the set.
+constexpr Order kTornOrder = Order::FromLog2(3);
 
 uint64_t BlocksOf(unsigned order, uint64_t megabytes) {
   const uint64_t share = kBlocksAt64[order] * megabytes / 64;
@@ -42,16 +44,9 @@ uint64_t BlocksOf(uint64_t megabytes) {
   return total;
 }
 
-uint64_t Encode(Block block) { return block.begin().raw() | block.order.log2(); }
-
-Block Decode(uint64_t entry) {
-  return {PageFrame::Containing(PhysAddr::FromRaw(entry)),
-          Order::FromLog2(static_cast<unsigned>(entry & (khocore::kPageSize - 1)))};
-}
-
-/// Calls `visit(entry, number)` with each listed block; `visit` may change the entry.
+/// Calls `visit(entry, number)` with each entry of the list; `visit` may change it.
 template <typename Visit>
-void ForEachListed(const Generation& generation, Visit visit) {
+void ForEachEntry(const Generation& generation, Visit visit) {
   const Stores::Store* store = stores.Find(kBlocksStore);
   if (store == nullptr) rig::RequireMissing("blocks");
   const uint64_t count = store->size / sizeof(uint64_t);
@@ -66,6 +61,16 @@ void ForEachListed(const Generation& generation, Visit visit) {
                                 return Ok{};
                               }),
           "blocks");
+}
+
+/// Calls `visit(block, number)` with each listed block.
+template <typename Visit>
+void ForEachListed(const Generation& generation, Visit visit) {
+  ForEachEntry(generation, [&](uint64_t entry, uint64_t number) -> Status {
+    const Result<Block> block = rig::DecodeBlock(entry);
+    if (!block.ok()) return block.error();
+    return visit(block.value(), number);
+  });
 }
 
 void CheckContent(const Generation& generation, Block block, uint64_t number) {
@@ -83,9 +88,8 @@ void CheckContent(const Generation& generation, Block block, uint64_t number) {
 /// The defect `tail-not-restored`: the last page of a block stays handed over.
 void LoseTails(Incoming& incoming) {
   if (!rig::IsArmed(rig::Fault::kTailNotRestored)) return;
-  ForEachListed(incoming.generation(), [&](uint64_t entry, uint64_t) -> Status {
-    const Block block = Decode(entry);
-    if (block.order.log2() == 3 && rig::Fire(rig::Fault::kTailNotRestored)) {
+  ForEachListed(incoming.generation(), [&](Block block, uint64_t) -> Status {
+    if (block.order == kTornOrder && rig::Fire(rig::Fault::kTailNotRestored)) {
       return incoming.LeaveBehind(block.frame + (block.order.pages() - 1));
     }
     return Ok{};
@@ -100,7 +104,7 @@ void CreateBlocks(Generation& generation, uint64_t megabytes) {
   // The large ones first: afterwards memory may be too scattered for them.
   unsigned order = kOrders - 1;
   uint64_t left = BlocksOf(order, megabytes);
-  ForEachListed(generation, [&](uint64_t& entry, uint64_t number) -> Status {
+  ForEachEntry(generation, [&](uint64_t& entry, uint64_t number) -> Status {
     while (left == 0) left = BlocksOf(--order, megabytes);
     --left;
     const Result<PageFrame> head = generation.allocator.Allocate(Order::FromLog2(order));
@@ -110,7 +114,7 @@ void CreateBlocks(Generation& generation, uint64_t megabytes) {
                         number, generation.allocator.free_pages());
     }
     const Block block{head.value(), Order::FromLog2(order)};
-    entry = Encode(block);
+    entry = rig::EncodeBlock(block);
     rig::FillContent({block.begin(), block.bytes()}, generation.options.seed,
                      static_cast<uint32_t>(number));
     return Ok{};
@@ -121,11 +125,10 @@ void RestoreBlocks(Incoming& incoming) {
   uint64_t blocks = 0;
   uint64_t pages = 0;
   rig::Phase phase("take-back");
-  ForEachListed(incoming.generation(), [&](uint64_t entry, uint64_t) -> Status {
-    const Result<Order> order = incoming.RestoreBlock(Decode(entry).frame);
-    if (!order.ok()) return order.error();
+  ForEachListed(incoming.generation(), [&](Block block, uint64_t) -> Status {
+    KHOCORE_RETURN_IF_ERROR(incoming.RestoreBlock(block));
     ++blocks;
-    pages += order.value().pages();
+    pages += block.order.pages();
     return Ok{};
   });
   phase.End(blocks, pages);
@@ -133,8 +136,8 @@ void RestoreBlocks(Incoming& incoming) {
 }
 
 void VerifyBlocks(Incoming& incoming) {
-  ForEachListed(incoming.generation(), [&](uint64_t entry, uint64_t number) -> Status {
-    CheckContent(incoming.generation(), Decode(entry), number);
+  ForEachListed(incoming.generation(), [&](Block block, uint64_t number) -> Status {
+    CheckContent(incoming.generation(), block, number);
     return Ok{};
   });
 }
@@ -143,8 +146,7 @@ void PreserveBlocks(Outgoing& outgoing) {
   uint64_t blocks = 0;
   uint64_t pages = 0;
   rig::Phase phase("preserve");
-  ForEachListed(outgoing.generation(), [&](uint64_t entry, uint64_t) -> Status {
-    const Block block = Decode(entry);
+  ForEachListed(outgoing.generation(), [&](Block block, uint64_t) -> Status {
     KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve(block));
     ++blocks;
     pages += block.order.pages();

@@ -80,7 +80,7 @@ void Restore(Incoming& incoming) {
     const PageFrame page = BlockAt(model, at, Order()).frame;
     const uint8_t entry = model.pages[at];
     if (entry == 0 || entry == Model::kTail) continue;
-    const Result<Order> order = incoming.RestoreBlock(page);
+    const Result<Order> order = incoming.RestoreHead(page);
     if (!order.ok() || order.value().log2() + 1 != entry) {
       KHORIG_FAIL("churn", "block 0x%lx of order %u: restored with another order or not at all",
                   page.address().raw(), entry - 1u);
@@ -94,7 +94,7 @@ void Verify(Incoming& incoming) {
   const Model& model = ModelOf(incoming.generation());
   for (uint64_t at = 0; at < kRegionPages; ++at) {
     const PageFrame page = BlockAt(model, at, Order()).frame;
-    if (incoming.RestoreBlock(page).ok()) {
+    if (incoming.RestoreHead(page).ok()) {
       KHORIG_FAIL("churn", "page 0x%lx was restored", page.address().raw());
     }
   }

@@ -113,8 +113,7 @@ Status RestoreNode(Incoming& incoming, uint64_t id) {
   const Result<FragmentReader> fragment = Open(incoming, id);
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
-  const Result<Order> order = incoming.RestoreBlock(tree.page(id));
-  if (!order.ok()) return order.error();
+  KHOCORE_RETURN_IF_ERROR(incoming.RestoreBlock({tree.page(id), Order()}));
   uint64_t child = tree.first_child(id);
   const auto restore = [&](FragmentNode node, const char* name) -> Status {
     if (child == 0 || strcmp(name, NodeName(child).text().begin) != 0) {

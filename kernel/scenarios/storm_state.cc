@@ -57,15 +57,14 @@ uint64_t StormOperations(const Generation& generation) {
 namespace {
 
 void RestoreWithOrder(Incoming& incoming, khocore::Block block) {
-  const Result<Order> order = incoming.RestoreBlock(block.frame);
-  if (order.ok() && order.value() == block.order) return;
+  if (incoming.RestoreBlock(block).ok()) return;
   KHORIG_FAIL("storm", "block 0x%lx of order %u: restored with another order or not at all",
               block.begin().raw(), block.order.log2());
 }
 
 /// Restoring must fail for pages that nobody preserved.
 void ExpectRefused(Incoming& incoming, PageFrame page) {
-  if (!incoming.RestoreBlock(page).ok()) return;
+  if (!incoming.RestoreHead(page).ok()) return;
   KHORIG_FAIL("storm", "page 0x%lx was restored", page.address().raw());
 }
 
@@ -74,7 +73,7 @@ FragmentReader RestoreLinked(Incoming& incoming, PhysRange link, PageFrame* page
   const FragmentReader reader =
       Require(FragmentReader::Open(incoming.physical(), link), kStormLink);
   *page = PageFrame::Containing(link.begin);
-  Require(incoming.RestoreBlock(*page), kStormLink);
+  Require(incoming.RestoreBlock({*page, Order()}), kStormLink);
   return reader;
 }
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/handover/testing/test_kernel.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+
+#include "khocore/abi/scratch.h"
+
+namespace handover {
+
+using khocore::FrameState;
+using khocore::kPageSize;
+using khocore::Order;
+using khocore::PageFrame;
+using khocore::PhysAddr;
+
+TestRam::TestRam(uint64_t size) : mapped_(size + khocore::abi::kScratchAlignment) {
+  mapping_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping_ == MAP_FAILED) std::abort();
+  const uint64_t begin =
+      khocore::AlignUp(reinterpret_cast<uint64_t>(mapping_), khocore::abi::kScratchAlignment);
+  all = {PhysAddr::FromRaw(begin), size};
+  EXPECT_TRUE(physical.AddWindow(all, reinterpret_cast<void*>(begin)).ok());
+  EXPECT_TRUE(scratch.Add({all.begin, khocore::abi::kScratchAlignment}).ok());
+}
+
+TestRam::~TestRam() { munmap(mapping_, mapped_); }
+
+TestKernel::TestKernel(TestRam& ram, uint32_t generation_number)
+    : frames_(PageFrame::Containing(ram.all.begin), ram.all.size / kPageSize),
+      generation{.info = info,
+                 .options = options,
+                 .physical = memory.physical,
+                 .scratch = memory.scratch,
+                 .allocator = memory.allocator,
+                 .random = base::Random(1)},
+      incoming(generation, memory),
+      outgoing(generation) {
+  options.generation = generation_number;
+  options.generations = generation_number + 1;
+  memory.physical = ram.physical;
+  memory.scratch = ram.scratch;
+  memory.frames = std::move(frames_.table);
+  EXPECT_TRUE(memory.frames.Fill(ram.all, FrameState::kFree).ok());
+  EXPECT_TRUE(memory.frames.SetScratch(ram.scratch.area(0)).ok());
+}
+
+TestKernel::TestKernel(TestRam& ram) : TestKernel(ram, 1) {
+  memory.allocator.Initialize(memory.physical, memory.frames);
+}
+
+TestKernel::TestKernel(TestRam& ram, uint32_t generation_number, PhysAddr root)
+    : TestKernel(ram, generation_number) {
+  const auto opened = khocore::Incoming::Open(memory.physical, root, memory.scratch, memory.frames);
+  EXPECT_TRUE(opened.ok()) << khocore::Describe(opened);
+  memory.has_incoming = opened.ok();
+  if (opened.ok()) memory.incoming = opened.value();
+  memory.allocator.Initialize(memory.physical, memory.frames);
+}
+
+void TestKernel::Begin(size_t final_pages) {
+  const auto begun = outgoing.Begin(memory.allocator, Outgoing::kFinalPages + final_pages);
+  EXPECT_TRUE(begun.ok()) << khocore::Describe(begun);
+  const auto opened = outgoing.Open();
+  EXPECT_TRUE(opened.ok()) << khocore::Describe(opened);
+}
+
+PhysAddr TestKernel::Close() {
+  const auto closed = outgoing.Close();
+  EXPECT_TRUE(closed.ok()) << khocore::Describe(closed);
+  return outgoing.root().address();
+}
+
+uint8_t* TestKernel::PreservePage() {
+  const auto page = memory.allocator.AllocatePage();
+  EXPECT_TRUE(page.ok()) << khocore::Describe(page);
+  if (!page.ok()) std::abort();
+  const auto preserved = outgoing.tracker().Preserve({page.value(), Order()});
+  EXPECT_TRUE(preserved.ok()) << khocore::Describe(preserved);
+  return base::Direct<uint8_t>(page.value().address());
+}
+
+}  // namespace handover
