@@ -81,6 +81,7 @@ base::BootInfo AfterKexec(uint64_t address) {
   if (parameters->magic != host::kParametersMagic) Die("parameters");
   info.parameters = PhysAddr::FromRaw(address);
   info.keep[info.keep_count++] = {info.parameters, sizeof(*parameters) + parameters->scratch_size};
+  info.has_handover = true;
   info.kho_root = {PhysAddr::FromRaw(parameters->kho_root), khocore::kPageSize};
   info.kho_scratch = {PhysAddr::FromRaw(parameters->scratch_address), parameters->scratch_size};
   memcpy(info.command_line, parameters->command_line, sizeof(info.command_line));

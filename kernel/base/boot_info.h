@@ -48,8 +48,11 @@ struct BootInfo {
   khocore::PhysRange keep[8];
   size_t keep_count;
 
-  /// Kexec HandOver as the protocol carries it; empty ranges when this is a cold boot.
-  khocore::PhysRange kho_root;
+  /// Whether the protocol carries Kexec HandOver. This is a cold boot when it does not; what it
+  /// carries may be malformed, and is for the kernel to refuse: dropped here, its loss would go
+  /// unreported.
+  bool has_handover;
+  khocore::PhysRange kho_root;  ///< empty when malformed, as the next
   khocore::PhysRange kho_scratch;
 
   char command_line[kMaxCommandLine];  ///< always terminated

@@ -40,7 +40,7 @@ void ReadOptions(const base::BootInfo& info, Options* options) {
       .Item(info.image.end().raw())
       .End(']')
       .Hex("parameters", info.parameters.raw())
-      .Bool("handover", info.kho_root.size != 0);
+      .Bool("handover", info.has_handover);
   Print("%s on %s, generation %u of %u, booted by %s\n", base::kRelease, arch::kName,
         options->generation, options->generations, info.protocol);
   if (info.command_line_truncated) {
@@ -100,7 +100,7 @@ const Scenario& ChooseScenario(const Options& options) {
     static Incoming incoming(generation, memory);
     TakeOver(incoming, scenario);
   } else {
-    StartCold(generation, scenario);
+    StartCold(generation, scenario, memory.has_refused);
   }
   if (generation.is_last()) Finish();
   if (scenario.work != nullptr) scenario.work(generation);
@@ -111,8 +111,8 @@ const Scenario& ChooseScenario(const Options& options) {
 
 }  // namespace
 
-void StartCold(Generation& generation, const Scenario& scenario) {
-  if (generation.options.generation != 1 && !scenario.expects_refusal) {
+void StartCold(Generation& generation, const Scenario& scenario, bool has_refused) {
+  if (generation.options.generation != 1 && !(scenario.expects_refusal && has_refused)) {
     KHORIG_FAIL("handover", "generation %u found nothing to take over",
                 generation.options.generation);
     Finish();

@@ -10,9 +10,9 @@ namespace handover {
 
 // The course of a generation, in this order. What makes a step impossible ends the run.
 
-/// Makes the state of the first generation; without a handover a later one fails here, unless the
-/// scenario expects its refusal.
-void StartCold(Generation& generation, const Scenario& scenario);
+/// Makes the state of the first generation; without a handover a later one fails here, unless it
+/// has refused one and the scenario expects that.
+void StartCold(Generation& generation, const Scenario& scenario, bool has_refused);
 
 /// Takes the state of the previous generation back, verifies it, and waits at the stop `restored`.
 void TakeOver(Incoming& incoming, const Scenario& scenario);

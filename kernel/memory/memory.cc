@@ -204,6 +204,9 @@ void CompleteFrameTable(Memory* memory) {
 }
 
 Status TakeHandover(const base::BootInfo& info, Memory* memory) {
+  if (info.kho_root.size == 0) {
+    return khocore::Error{khocore::ErrorCode::kPropertySize, info.kho_root.begin, 0, kPageSize};
+  }
   const Result<Scratch> scratch = Scratch::Read(memory->physical, info.kho_scratch);
   if (!scratch.ok()) return scratch.error();
   memory->scratch = scratch.value();
@@ -289,11 +292,12 @@ void SetUpMemory(const base::BootInfo& info, const Options& options, Memory* mem
   if (memory->physical.window_count() == 0) {
     EndWithError(RequestError::kNoMemory, "no-memory", "the boot protocol names no usable RAM");
   }
-  if (info.kho_root.size != 0) {
+  if (info.has_handover) {
     const RegionSet before = layout.used;
     const Status taken = TakeHandover(info, memory);
     if (!taken.ok()) {
       Refuse(taken.error());
+      memory->has_refused = true;
       if (options.stop_at_refused) {
         Event("stop").Text("at", "refused");
         WaitForHost();

@@ -20,6 +20,7 @@ struct Memory {
   PageAllocator allocator;
   khocore::Incoming incoming;
   bool has_incoming = false;  ///< false on a cold boot
+  bool has_refused = false;   ///< a cold boot because of what was handed over
   uint64_t ram_bytes = 0;
 };
 

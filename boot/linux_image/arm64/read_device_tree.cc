@@ -113,23 +113,23 @@ void ReadInitrd(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
   info->initrd = {PhysAddr::FromRaw(begin), end - begin};
 }
 
-/// Both properties or none, one range each: that is how Linux reads them, too. An empty scratch
-/// array is passed on so that the kernel refuses it; dropping it here would hide the loss.
+/// Both properties or none, one range each: that is how Linux reads them, too.
 void ReadHandover(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
   const CellCounts cells = tree.RootCells();
   const PropertyValue root = tree.Property(chosen, "linux,kho-fdt");
   const PropertyValue scratch = tree.Property(chosen, "linux,kho-scratch");
   if (root.data == nullptr && scratch.data == nullptr) return;
+  info->has_handover = true;
   const auto read = [cells](PropertyValue value, PhysRange* range) {
     return value.size == cells.bytes() && ReadRange(value, cells, 0, range);
   };
   PhysRange root_range;
   PhysRange scratch_range;
-  if (read(root, &root_range) && read(scratch, &scratch_range) && root_range.size != 0) {
+  if (read(root, &root_range) && read(scratch, &scratch_range)) {
     info->kho_root = root_range;
     info->kho_scratch = scratch_range;
   } else {
-    note("/chosen/linux,kho-fdt and -scratch: not one range each; handover ignored");
+    note("/chosen/linux,kho-fdt and -scratch: not one range each");
   }
 }
 

@@ -195,7 +195,7 @@ Outcome ReadHandover(std::initializer_list<uint32_t> root,
   return Read(tree);
 }
 
-TEST(ReadBootInfo, IgnoresAHandoverThatIsNotOneRangeEach) {
+TEST(ReadBootInfo, PassesAHandoverThatIsNotOneRangeEachOnToBeRefused) {
   const std::initializer_list<uint32_t> good = {0, 0x1000, 0, 0x1000};
   const std::initializer_list<uint32_t> twice = {0, 0x1000, 0, 0x1000, 0, 0x2000, 0, 0x1000};
   const std::initializer_list<uint32_t> cut = {0, 0x1000, 0};
@@ -203,22 +203,29 @@ TEST(ReadBootInfo, IgnoresAHandoverThatIsNotOneRangeEach) {
   for (const auto& bad : {twice, cut, one_cell, std::initializer_list<uint32_t>{}}) {
     for (const bool first : {false, true}) {
       const Outcome outcome = first ? ReadHandover(bad, good) : ReadHandover(good, bad);
+      EXPECT_TRUE(outcome.info->has_handover);
       EXPECT_EQ(outcome.info->kho_root, PhysRange());
       EXPECT_EQ(outcome.info->kho_scratch, PhysRange());
       EXPECT_EQ(outcome.notes.size(), 1u);
     }
   }
-  EXPECT_TRUE(ReadHandover({}, {}).notes.empty());
-  EXPECT_NE(ReadHandover(good, good).info->kho_root, PhysRange());
+  const Outcome none = ReadHandover({}, {});
+  EXPECT_FALSE(none.info->has_handover);
+  EXPECT_TRUE(none.notes.empty());
+  const Outcome both = ReadHandover(good, good);
+  EXPECT_TRUE(both.info->has_handover);
+  EXPECT_NE(both.info->kho_root, PhysRange());
 }
 
-TEST(ReadBootInfo, PassesAnEmptyScratchArrayOnToBeRefused) {
+TEST(ReadBootInfo, PassesEmptyRangesOnToBeRefused) {
   const std::initializer_list<uint32_t> good = {0, 0x1000, 0, 0x1000};
   const std::initializer_list<uint32_t> empty = {0, 0x1000, 0, 0};
-  const Outcome passed_on = ReadHandover(good, empty);
-  EXPECT_NE(passed_on.info->kho_root, PhysRange());
-  EXPECT_EQ(passed_on.info->kho_scratch.size, 0u);
-  EXPECT_EQ(ReadHandover(empty, good).info->kho_root, PhysRange());
+  const Outcome no_scratch = ReadHandover(good, empty);
+  EXPECT_TRUE(no_scratch.info->has_handover);
+  EXPECT_EQ(no_scratch.info->kho_scratch.size, 0u);
+  const Outcome no_root = ReadHandover(empty, good);
+  EXPECT_TRUE(no_root.info->has_handover);
+  EXPECT_EQ(no_root.info->kho_root.size, 0u);
 }
 
 /// Opens and reads `bytes`, which may be anything, without leaving them.

@@ -44,13 +44,14 @@ void ReadExtendedMemoryMap(const void* bytes, uint32_t length, BootInfo* info) {
 }
 
 void ReadKho(uint64_t payload, uint32_t length, const BootReader& reader, BootInfo* info) {
+  if (info->has_handover) {
+    reader.Ignore("second handover node at", payload);
+    return;
+  }
+  info->has_handover = true;
   boot::KhoData kho;
   if (length < sizeof(kho) || !reader.Read(payload, &kho)) {
     reader.Ignore("handover node is too short at", payload);
-    return;
-  }
-  if (info->kho_root.size != 0) {
-    reader.Ignore("second handover node at", payload);
     return;
   }
   info->kho_root = Range(kho.fdt_address, kho.fdt_size);

@@ -118,12 +118,22 @@ TEST_F(ReadBootParamsTest, FindsTheHandoverBehindOtherNodes) {
   EXPECT_TRUE(memory_.notes().empty());
 }
 
-TEST_F(ReadBootParamsTest, ShortHandoverIsIgnored) {
+TEST_F(ReadBootParamsTest, ShortHandoverIsPassedOnToBeRefused) {
   PutKho(kNode, 0, kKho);
   PutNode(kNode, 0, boot::kSetupDataKho, sizeof(KhoData) - 1);
   params_->header.setup_data = kNode;
+  EXPECT_TRUE(Read().has_handover);
   EXPECT_EQ(Read().kho_root.size, 0u);
   ExpectNote("handover node is too short at");
+}
+
+TEST_F(ReadBootParamsTest, EmptyHandoverIsPassedOnToBeRefused) {
+  PutKho(kNode, kNextNode, KhoData{0x11000, 0, 0x22000, 0x30});
+  PutKho(kNextNode, 0, kKho);
+  params_->header.setup_data = kNode;
+  EXPECT_TRUE(Read().has_handover);
+  EXPECT_EQ(Read().kho_root.size, 0u);
+  ExpectNote("second handover node at");
 }
 
 TEST_F(ReadBootParamsTest, FirstHandoverCounts) {
@@ -145,7 +155,7 @@ TEST_F(ReadBootParamsTest, NodesOutsideRamAreIgnored) {
 TEST_F(ReadBootParamsTest, CyclesEnd) {
   PutNode(kNode, kNode, 9, 0);
   params_->header.setup_data = kNode;
-  Read();
+  EXPECT_FALSE(Read().has_handover);
   ExpectNote("setup_data is a cycle, stopped at");
 }
 
