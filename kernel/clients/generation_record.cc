@@ -6,6 +6,7 @@
 #include "kernel/base/direct_map.h"
 #include "kernel/base/format.h"
 #include "kernel/base/version.h"
+#include "kernel/console/escape.h"
 #include "kernel/console/print.h"
 #include "kernel/rig/event.h"
 
@@ -48,7 +49,8 @@ Status RestoreGenerationRecord(handover::Incoming& incoming) {
   }
   KHOCORE_RETURN_IF_ERROR(incoming.RestoreForRelease(range.begin));
   record.previous_release[sizeof(record.previous_release) - 1] = '\0';
-  console::Print("exec from: %s (count %u)\n", record.previous_release, record.kexec_count);
+  console::Print("exec from: %s (count %u)\n", console::Escaped(record.previous_release).text(),
+                 record.kexec_count);
   CheckJumps(record.kexec_count, generation);
   return Ok{};
 }

@@ -2,6 +2,7 @@
 #include "kernel/clients/log_ring.h"
 
 #include "kernel/base/direct_map.h"
+#include "kernel/console/escape.h"
 #include "kernel/console/print.h"
 
 namespace clients {
@@ -60,9 +61,18 @@ void LogRing::Adopt() {
   const LogHeader& ring = *header();
   const char* text = reinterpret_cast<const char*>(header() + 1);
   console::PrintConsole("the previous generation's last lines:\n");
+  // Set off, so that none of them begins as an event does.
+  console::PrintConsole("> ");
   for (uint64_t at = TailOf(ring, text, kLinesShown); at < ring.written; ++at) {
-    console::PrintConsole("%c", text[at % ring.capacity]);
+    const char byte = text[at % ring.capacity];
+    if (byte == '\n') {
+      console::PrintConsole(at + 1 < ring.written ? "\n> " : "");
+    } else {
+      console::PrintConsole(console::IsPlain(byte) ? "%c" : "\\x%02x",
+                            static_cast<unsigned char>(byte));
+    }
   }
+  console::PrintConsole("\n");
   console::UseLogRing(header());
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel/base/format.h"
+#include "kernel/console/escape.h"
 #include "kernel/console/print.h"
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
@@ -31,7 +32,8 @@ Result<PhysRange> ReadArea(const FragmentReader& fragment, khocore::FragmentNode
   const Result<uint64_t> size = fragment.PropertyU64(node, "size");
   if (!size.ok()) return size.error();
   const PhysRange range{PhysAddr::FromRaw(start.value()), size.value()};
-  if (((start.value() | size.value()) & (khocore::kPageSize - 1)) != 0 || range.Wraps()) {
+  if (((start.value() | size.value()) & (khocore::kPageSize - 1)) != 0 || range.Wraps() ||
+      range.size == 0) {
     return Error{ErrorCode::kPropertySize, range.begin, range.size};
   }
   return range;
@@ -72,7 +74,8 @@ Status ReservedMemory::Restore(handover::Incoming& incoming) {
         Area& area = areas_[count_++];
         base::FormatTo(area.name, sizeof(area.name), "%s", name);
         area.range = range.value();
-        console::Print("revived reserved memory '%s' at 0x%lx\n", name, area.range.begin.raw());
+        console::Print("revived reserved memory '%s' at 0x%lx\n", console::Escaped(name).text(),
+                       area.range.begin.raw());
         return incoming.RestoreRange(area.range);
       });
 }

@@ -22,7 +22,8 @@ class ReservedMemory {
   /// machine when there is no memory.
   khocore::Status Create(handover::Generation& generation);
   /// Takes back what the previous kernel listed. Errors: those of fragments and of restoring,
-  /// `kPropertySize` for an area that is no whole number of pages.
+  /// `kPropertySize` for an area that is no whole number of pages, or none; `kNoSpace` for more
+  /// areas than there is room for, or a longer name.
   khocore::Status Restore(handover::Incoming& incoming);
   /// Checks the content against the seed; a difference is a `fail` event.
   void Verify(const handover::Incoming& incoming) const;
