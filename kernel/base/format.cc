@@ -107,14 +107,19 @@ void Format(Sink sink, void* context, const char* format, va_list arguments) {
   }
 }
 
-size_t FormatTo(char* buffer, size_t size, const char* format, ...) {
+size_t FormatList(char* buffer, size_t size, const char* format, va_list arguments) {
   Buffer target{buffer, size, 0};
-  va_list arguments;
-  va_start(arguments, format);
   Format(PutBuffer, &target, format, arguments);
-  va_end(arguments);
   if (size != 0) buffer[target.length < size ? target.length : size - 1] = '\0';
   return target.length;
+}
+
+size_t FormatTo(char* buffer, size_t size, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  const size_t length = FormatList(buffer, size, format, arguments);
+  va_end(arguments);
+  return length;
 }
 
 }  // namespace base

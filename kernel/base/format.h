@@ -14,6 +14,7 @@ using Sink = void (*)(void* context, char byte);
 void Format(Sink sink, void* context, const char* format, va_list arguments);
 
 /// Formats into `buffer` of `size` bytes, always terminated. Returns the length without truncation.
+size_t FormatList(char* buffer, size_t size, const char* format, va_list arguments);
 size_t FormatTo(char* buffer, size_t size, const char* format, ...)
     __attribute__((format(printf, 3, 4)));
 

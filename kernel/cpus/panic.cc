@@ -79,19 +79,10 @@ void Panic(const char* format, ...) {
   EnterPanic(reinterpret_cast<uint64_t>(__builtin_return_address(0)), frame);
   const ConsoleLock lock;
   char text[256];
-  struct Bounded {
-    char* at;
-    char* end;
-  } bounded{text, text + sizeof(text) - 1};
-  const Sink put = [](void* context, char byte) {
-    auto* target = static_cast<Bounded*>(context);
-    if (target->at < target->end) *target->at++ = byte;
-  };
   va_list arguments;
   va_start(arguments, format);
-  Format(put, &bounded, format, arguments);
+  FormatList(text, sizeof(text), format, arguments);
   va_end(arguments);
-  *bounded.at = '\0';
   Event("panic").Text("text", text);
   PrintConsole("backtrace:\n");
   arch::WalkStack(frame, kMaxFrames, PrintFrame);
