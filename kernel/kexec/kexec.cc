@@ -32,14 +32,16 @@ using rig::Fire;
 using rig::RequestError;
 using rig::Require;
 
+constexpr char kGenerationOption[] = "generation=";
+
 PhysAddr AddressOf(const void* bytes) {
   return PhysAddr::FromRaw(reinterpret_cast<uint64_t>(bytes));
 }
 
 /// Ends the machine when nothing fits.
 PhysRange Place(SegmentPlacer& placer, const char* what, uint64_t size, uint64_t alignment,
-                uint64_t minimum) {
-  const PhysRange place = placer.Place(size, alignment, minimum);
+                uint64_t minimum, PhysAddr limit = SegmentPlacer::kNoLimit) {
+  const PhysRange place = placer.Place(size, alignment, PhysAddr::FromRaw(minimum), limit);
   if (place.size == 0) {
     EndWithError(RequestError::kUsage, "scratch-too-small",
                  "the %s needs %lu bytes in one piece, more than scratch has", what,
@@ -48,7 +50,8 @@ PhysRange Place(SegmentPlacer& placer, const char* what, uint64_t size, uint64_t
   return place;
 }
 
-/// This kernel's command line with the number of the next generation in place of its own.
+/// This kernel's command line with the number of the next generation in place of its own. Ends the
+/// machine when that does not fit: the next number may have a digit more.
 const char* NextCommandLine(const LoadRequest& request) {
   static char line[base::BootInfo::kMaxCommandLine];
   size_t length = 0;
@@ -56,14 +59,18 @@ const char* NextCommandLine(const LoadRequest& request) {
     const char* end = at;
     while (*end != '\0' && *end != ' ') ++end;
     const auto token = static_cast<size_t>(end - at);
-    if (token != 0 && strncmp(at, "generation=", 11) != 0 && length + token + 1 < sizeof(line)) {
+    if (token != 0 && strncmp(at, kGenerationOption, strlen(kGenerationOption)) != 0) {
       memcpy(line + length, at, token);
-      line[length + token] = ' ';
-      length += token + 1;
+      length += token;
+      line[length++] = ' ';
     }
     at = *end == '\0' ? end : end + 1;
   }
-  FormatTo(line + length, sizeof(line) - length, "generation=%u", request.generation + 1);
+  const size_t room = sizeof(line) - length;
+  if (FormatTo(line + length, room, "%s%u", kGenerationOption, request.generation + 1) >= room) {
+    EndWithError(RequestError::kUsage, "command-line", "longer than %lu bytes with generation=%u",
+                 sizeof(line) - 1, request.generation + 1);
+  }
   return line;
 }
 
@@ -128,6 +135,18 @@ Segment PlaceKernel(SegmentPlacer& placer, Span<const uint8_t> file, const Image
           Place(placer, "kernel", header.memory_bytes, header.alignment, header.minimum_address)};
 }
 
+/// Where in reach of the kernel at `kernel` its initrd may lie.
+PhysRange PlaceInitrd(SegmentPlacer& placer, uint64_t size, const ImageHeader& header,
+                      PhysAddr kernel) {
+  uint64_t minimum = arch::kFirstUsable;
+  PhysAddr limit = SegmentPlacer::kNoLimit;
+  if (header.initrd_window != 0) {
+    minimum = khocore::AlignDown(kernel.raw(), header.initrd_window_alignment);
+    limit = PhysAddr::FromRaw(minimum) + header.initrd_window;
+  }
+  return Place(placer, "initrd", size, khocore::kPageSize, minimum, limit);
+}
+
 Segment BuildParameterSegment(const LoadRequest& request, SegmentPlacer& placer,
                               const NextBoot& next) {
   const uint64_t size = ParametersSize(next);
@@ -182,7 +201,7 @@ NextKernel LoadNextKernel(const LoadRequest& request) {
                      .scratch = request.scratch.areas()};
   if (initrd.size != 0) {
     const PhysRange place =
-        Place(placer, "initrd", initrd.size, khocore::kPageSize, arch::kFirstUsable);
+        PlaceInitrd(placer, initrd.size, header, next.segments[0].destination.begin);
     next_boot.initrd = {place.begin, initrd.size};
     add({"initrd", AddressOf(initrd.data), initrd.size, place});
   }

@@ -20,6 +20,10 @@ struct ImageHeader {
   uint64_t alignment;     ///< of the load address, a power of two
   uint64_t minimum_address;
   uint64_t entry_offset;  ///< of the entry from the load address
+  /// The initrd lies wholly in this many bytes from the multiple of `initrd_window_alignment` at or
+  /// below the load address on; 0 for anywhere.
+  uint64_t initrd_window = 0;
+  uint64_t initrd_window_alignment = 1;
 };
 /// Reads and checks the header of the image in `file`, untrusted bytes. Returns false with
 /// the reason in `*why` ("no HdrS at 0x202", ...).

@@ -15,12 +15,16 @@ class SegmentPlacer {
   SegmentPlacer(const khocore::Scratch& scratch, base::Random& random)
       : scratch_(scratch), random_(random) {}
 
-  /// A random place of whole pages at or above `minimum`; null when nothing fits.
-  khocore::PhysRange Place(uint64_t size, uint64_t alignment, uint64_t minimum);
+  static constexpr khocore::PhysAddr kNoLimit = khocore::PhysAddr::FromRaw(~uint64_t{0});
+
+  /// A random place of whole pages at or above `minimum` and below `limit`; null when nothing fits.
+  khocore::PhysRange Place(uint64_t size, uint64_t alignment, khocore::PhysAddr minimum,
+                           khocore::PhysAddr limit = kNoLimit);
 
  private:
-  khocore::PhysAddr RandomStart(uint64_t minimum);
-  khocore::PhysAddr FindHole(uint64_t bytes, uint64_t alignment, khocore::PhysAddr from) const;
+  khocore::PhysAddr RandomStart(khocore::PhysAddr minimum, khocore::PhysAddr limit);
+  khocore::PhysAddr FindHole(uint64_t bytes, uint64_t alignment, khocore::PhysAddr from,
+                             khocore::PhysAddr limit) const;
 
   const khocore::Scratch& scratch_;
   base::Random& random_;

@@ -37,7 +37,7 @@ TEST(SegmentPlacer, EachPlaceIsInsideOneAreaAndAlone) {
     SegmentPlacer placer(scratch, random);
     std::vector<PhysRange> places;
     for (const uint64_t size : {3 * kMegabyte + 1, 300 * kPageSize, kPageSize}) {
-      const PhysRange place = placer.Place(size, kPageSize, 0);
+      const PhysRange place = placer.Place(size, kPageSize, {});
       EXPECT_EQ(place.size, khocore::AlignUp(size, kPageSize));
       const auto areas = scratch.areas();
       EXPECT_TRUE(std::any_of(areas.begin(), areas.end(),
@@ -52,17 +52,30 @@ TEST(SegmentPlacer, EachPlaceIsInsideOneAreaAndAlone) {
 TEST(SegmentPlacer, TouchingAreasAreNotOne) {
   const Scratch scratch = SomeScratch();
   Random random(1);
-  EXPECT_TRUE(SegmentPlacer(scratch, random).Place(9 * kMegabyte, kPageSize, 0).size == 0);
-  EXPECT_EQ(SegmentPlacer(scratch, random).Place(8 * kMegabyte, kPageSize, 0), Megabytes(16, 8));
+  EXPECT_TRUE(SegmentPlacer(scratch, random).Place(9 * kMegabyte, kPageSize, {}).size == 0);
+  EXPECT_EQ(SegmentPlacer(scratch, random).Place(8 * kMegabyte, kPageSize, {}), Megabytes(16, 8));
 }
 
 TEST(SegmentPlacer, KeepsTheMinimum) {
   const Scratch scratch = SomeScratch();
   Random random(1);
-  constexpr uint64_t kMinimum = 17 * kMegabyte;
+  constexpr PhysAddr kMinimum = PhysAddr::FromRaw(17 * kMegabyte);
   for (int round = 0; round < 100; ++round) {
     const PhysRange place = SegmentPlacer(scratch, random).Place(kPageSize, kPageSize, kMinimum);
-    EXPECT_GE(place.begin.raw(), kMinimum);
+    EXPECT_GE(place.begin.raw(), kMinimum.raw());
+  }
+}
+
+TEST(SegmentPlacer, KeepsTheLimit) {
+  const Scratch scratch = SomeScratch();
+  Random random(1);
+  constexpr PhysAddr kLimit = PhysAddr::FromRaw(6 * kMegabyte);
+  for (int round = 0; round < 100; ++round) {
+    SegmentPlacer placer(scratch, random);
+    const PhysRange first = placer.Place(kMegabyte, kPageSize, {}, kLimit);
+    EXPECT_EQ(first.size, kMegabyte);
+    EXPECT_LE(first.end(), kLimit);
+    EXPECT_EQ(placer.Place(2 * kMegabyte, kPageSize, {}, kLimit).size, 0u);
   }
 }
 

@@ -58,7 +58,11 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
              .memory_bytes = image_size,
              .alignment = uint64_t{2} << 20,
              .minimum_address = 0,
-             .entry_offset = 0};
+             .entry_offset = 0,
+             // The same section, of an initrd: "a 1 GB aligned physical memory window
+             // of up to 32 GB in size that fully covers the kernel Image as well".
+             .initrd_window = uint64_t{32} << 30,
+             .initrd_window_alignment = uint64_t{1} << 30};
   return true;
 }
 

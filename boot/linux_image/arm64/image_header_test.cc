@@ -62,6 +62,8 @@ TEST(ImageHeader, ReadsAGoodImage) {
   EXPECT_EQ(header.alignment, uint64_t{2} << 20);
   EXPECT_EQ(header.minimum_address, 0u);
   EXPECT_EQ(header.entry_offset, 0u);
+  EXPECT_EQ(header.initrd_window, uint64_t{32} << 30);
+  EXPECT_EQ(header.initrd_window_alignment, uint64_t{1} << 30);
 }
 
 TEST(ImageHeader, RefusesEveryTruncation) {
