@@ -43,9 +43,12 @@ void FillContent(PhysRange range, uint64_t seed, uint32_t owner) {
 }
 
 bool HasContent(PageFrame page, uint64_t seed, uint32_t owner, uint64_t index) {
-  const uint64_t base = BaseOf(seed, owner, index);
+  uint64_t value = BaseOf(seed, owner, index);
   const auto* word = Direct<const uint64_t>(page.address());
-  return word[0] == base && word[kWords - 1] == base + (kWords - 1) * Random::kIncrement;
+  uint64_t different = 0;
+#pragma clang loop unroll_count(8)
+  for (uint64_t i = 0; i < kWords; ++i, value += Random::kIncrement) different |= word[i] ^ value;
+  return different == 0;
 }
 
 }  // namespace rig

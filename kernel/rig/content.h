@@ -18,7 +18,7 @@ void FillContent(khocore::PhysRange range, uint64_t seed, uint32_t owner);
 /// Fills one page, the `index`-th of its owner.
 void FillPage(khocore::PageFrame page, uint64_t seed, uint32_t owner, uint64_t index);
 
-/// Whether the first and last word of a page are what `FillPage` wrote; the rest is the ledger's.
+/// Whether a page is what `FillPage` wrote, every word of it: not every scenario has a ledger.
 bool HasContent(khocore::PageFrame page, uint64_t seed, uint32_t owner, uint64_t index);
 
 }  // namespace rig

@@ -27,10 +27,25 @@ struct StoreName {
   }
 };
 
-uint64_t SizeOfStore(uint32_t generation) { return 300000 + 12345 * uint64_t{generation}; }
+/// How many generations a store goes along. More than fit into a fragment, and their memory does
+/// not grow with the number of generations.
+constexpr uint32_t kStoresKept = 48;
+
+uint64_t SizeOfStore(uint32_t generation) {
+  return 300000 + 12345 * uint64_t{generation % kStoresKept};
+}
+
+uint32_t OldestStore(uint32_t generation) {
+  return generation <= kStoresKept ? 1 : generation - kStoresKept;
+}
 
 void LeaveStore(Generation& generation) {
-  const StoreName name(generation.options.generation);
+  const uint32_t number = generation.options.generation;
+  if (number > kStoresKept) {
+    const StoreName oldest(number - kStoresKept);
+    Require(stores.Remove(generation, oldest.text), oldest.text);
+  }
+  const StoreName name(number);
   const Stores::Store* store = Require(
       stores.Create(generation, name.text, SizeOfStore(generation.options.generation)), name.text);
   Require(Stores::ForEachPage(generation.physical, *store,
@@ -72,7 +87,8 @@ void Create(Generation& generation) { CreateBlocks(generation, Megabytes(generat
 void Verify(Incoming& incoming) {
   VerifyBlocks(incoming);
   const Generation& generation = incoming.generation();
-  for (uint32_t of = 1; of < generation.options.generation; ++of) CheckStore(generation, of);
+  const uint32_t number = generation.options.generation;
+  for (uint32_t of = OldestStore(number); of < number; ++of) CheckStore(generation, of);
 }
 
 KHORIG_SCENARIO(handover) = {
