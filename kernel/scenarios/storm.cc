@@ -119,17 +119,17 @@ class Worker {
 
   void Change(const StormStep& step) {
     uint8_t* const pages = storm_.model.pages;
-    const Block block = StormBlock(storm_.model, step.at, step.order);
-    const StormAction action = ActionOf(pages, step);
+    const Block block{StormBlock(storm_.model, step.at).frame, step.order};
+    const Action action = ActionOn(pages, step.at, step.order);
     const Status status =
-        action == StormAction::kPreserve ? tracker_.Preserve(block) : tracker_.Unpreserve(block);
-    const bool expected = action != StormAction::kNothing;
+        action == Action::kPreserve ? tracker_.Preserve(block) : tracker_.Unpreserve(block);
+    const bool expected = action != Action::kNothing;
     if (status.ok() != expected) {
       KHORIG_FAIL("storm", "CPU %zu: block 0x%lx of order %u: %s", number_, block.begin().raw(),
                   block.order.log2(),
                   expected ? khocore::ErrorName(status.error().code) : "was not preserved");
     }
-    ApplyStep(pages, step, action);
+    Apply(pages, step.at, step.order, action);
   }
 
   void Replace(const StormStep& step) {
@@ -237,8 +237,8 @@ void Renew(Generation& generation, StormModel& model) {
   memory::PageAllocator& allocator = generation.allocator;
   if (model.region != 0) {
     for (uint64_t at = 0; at < kStormPages; ++at) {
-      if (model.pages[at] == 0 || model.pages[at] == kStormTail) continue;
-      Require(allocator.Free(StormBlock(model, at, Order()).frame), kStormStore);
+      if (!IsModelHead(model.pages[at])) continue;
+      Require(allocator.Free(StormBlock(model, at).frame), kStormStore);
     }
     for (uint64_t i = 0; i < kStormContended.pages(); i += 2) {
       allocator.FreePage(StormContended(model, i).frame);
@@ -261,9 +261,7 @@ void Renew(Generation& generation, StormModel& model) {
 void MarkFrames(Generation& generation, const StormModel& model) {
   const auto mark = [&](Block block) { Require(generation.allocator.Regroup(block), kStormStore); };
   for (uint64_t at = 0; at < kStormPages; ++at) {
-    const uint8_t entry = model.pages[at];
-    if (entry == kStormTail) continue;
-    mark(StormBlock(model, at, Order::FromLog2(entry == 0 ? 0 : entry - 1u)));
+    if (model.pages[at] != kModelTail) mark(StormBlock(model, at));
   }
   for (uint64_t i = 0; i < kStormContended.pages(); ++i) mark(StormContended(model, i));
 }

@@ -12,17 +12,14 @@
 
 namespace scenarios {
 
-using clients::Stores;
 using clients::stores;
 using handover::Generation;
 using handover::Incoming;
 using khocore::FragmentReader;
-using khocore::Ok;
 using khocore::Order;
 using khocore::PageFrame;
 using khocore::PhysRange;
 using khocore::Result;
-using khocore::Status;
 using rig::Require;
 
 StormName::StormName(const char* word, uint64_t number) {
@@ -35,18 +32,7 @@ void CreateStormModel(Generation& generation) {
 }
 
 StormModel& StormModelOf(const Generation& generation) {
-  const Stores::Store* store = stores.Find(kStormStore);
-  if (store == nullptr || store->size != sizeof(StormModel)) {
-    rig::RequireMissing(kStormStore);
-  }
-  PageFrame first;
-  Require(Stores::ForEachPage(generation.physical, *store,
-                              [&](PageFrame page, uint64_t) -> Status {
-                                first = page;
-                                return Ok{};
-                              }),
-          kStormStore);
-  return *base::Direct<StormModel>(first.address());
+  return *static_cast<StormModel*>(PageOfStore(generation, kStormStore, sizeof(StormModel)));
 }
 
 uint64_t StormOperations(const Generation& generation) {
@@ -93,10 +79,9 @@ void RestoreSlots(Incoming& incoming, const FragmentReader& cpu, size_t number,
 
 void RestoreStorm(Incoming& incoming, const StormModel& model, StormFragments* fragments) {
   for (uint64_t at = 0; at < kStormPages; ++at) {
-    const uint8_t entry = model.pages[at];
-    const bool head = entry != 0 && entry != kStormTail;
-    const auto block = StormBlock(model, at, Order::FromLog2(head ? entry - 1u : 0));
-    head ? RestoreWithOrder(incoming, block) : ExpectRefused(incoming, block.frame);
+    const auto block = StormBlock(model, at);
+    IsModelHead(model.pages[at]) ? RestoreWithOrder(incoming, block)
+                                 : ExpectRefused(incoming, block.frame);
   }
   for (uint64_t i = 0; i < kStormContended.pages(); ++i) {
     const auto page = StormContended(model, i);
@@ -125,7 +110,7 @@ void VerifyStorm(const Generation& generation, const StormModel& model,
       if (step.is_fragment) {
         versions[step.slot] = step.version;
       } else {
-        ApplyStep(pages, step, ActionOf(pages, step));
+        Apply(pages, step.at, step.order, ActionOn(pages, step.at, step.order));
       }
     }
     if (memcmp(versions, fragments.versions[number], sizeof(versions)) != 0) {

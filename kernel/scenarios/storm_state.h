@@ -3,6 +3,7 @@
 
 #include "kernel/arch/cpus.h"
 #include "kernel/handover/incoming.h"
+#include "kernel/scenarios/region_model.h"
 #include "kernel/scenarios/storm_steps.h"
 #include "khocore/types.h"
 
@@ -27,8 +28,8 @@ struct StormName {
 struct StormModel {
   uint64_t region;  ///< physical address, as the next; 0 before the first storm
   uint64_t contended;
-  uint64_t cpus;  ///< that took part
-  uint8_t pages[kStormPages];
+  uint64_t cpus;               ///< that took part
+  uint8_t pages[kStormPages];  ///< region_model.h
 };
 static_assert(sizeof(StormModel) <= khocore::kPageSize);
 
@@ -37,8 +38,9 @@ void CreateStormModel(handover::Generation& generation);
 /// The content of the store; ends the run when there is none.
 StormModel& StormModelOf(const handover::Generation& generation);
 
-inline khocore::Block StormBlock(const StormModel& model, uint64_t at, khocore::Order order) {
-  return {khocore::PageFrame::Containing(khocore::PhysAddr::FromRaw(model.region)) + at, order};
+/// The block at page `at` of the region, see `ModelBlock`.
+inline khocore::Block StormBlock(const StormModel& model, uint64_t at) {
+  return ModelBlock(model.region, at, model.pages[at]);
 }
 inline khocore::Block StormContended(const StormModel& model, uint64_t number) {
   return {khocore::PageFrame::Containing(khocore::PhysAddr::FromRaw(model.contended)) + number,

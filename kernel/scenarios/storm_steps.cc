@@ -29,21 +29,4 @@ StormStep StormSteps::Next() {
   return step;
 }
 
-StormAction ActionOf(const uint8_t* pages, const StormStep& step) {
-  if (pages[step.at] == 1 + step.order.log2()) return StormAction::kUnpreserve;
-  for (uint64_t i = 0; i < step.order.pages(); ++i) {
-    if (pages[step.at + i] != 0) return StormAction::kNothing;
-  }
-  return StormAction::kPreserve;
-}
-
-void ApplyStep(uint8_t* pages, const StormStep& step, StormAction action) {
-  if (action == StormAction::kNothing) return;
-  const bool preserved = action == StormAction::kPreserve;
-  for (uint64_t i = 0; i < step.order.pages(); ++i) {
-    pages[step.at + i] = preserved ? kStormTail : 0;
-  }
-  if (preserved) pages[step.at] = static_cast<uint8_t>(1 + step.order.log2());
-}
-
 }  // namespace scenarios

@@ -20,10 +20,6 @@ inline constexpr uint64_t kStormSlots = 8;
 /// Contended pages: every CPU tries to preserve all, and then to unpreserve those with odd numbers.
 inline constexpr khocore::Order kStormContended = khocore::Order::FromLog2(6);
 
-/// A byte for each page of the region: 0 nothing, 1 + order on the first page of a preserved block,
-/// `kStormTail` on its others.
-inline constexpr uint8_t kStormTail = 0xff;
-
 /// One step of one CPU.
 struct StormStep {
   bool is_fragment;
@@ -44,11 +40,5 @@ class StormSteps {
   uint64_t cpu_;
   uint64_t cpus_;
 };
-
-/// The outcome of a step on a block, given the pages as they are.
-enum class StormAction : uint8_t { kPreserve, kUnpreserve, kNothing };
-StormAction ActionOf(const uint8_t* pages, const StormStep& step);
-/// Applies the action to the pages.
-void ApplyStep(uint8_t* pages, const StormStep& step, StormAction action);
 
 }  // namespace scenarios
