@@ -59,18 +59,6 @@ Status CheckRange(PhysRange range) {
   return Ok{};
 }
 
-/// The first of the fewest aligned blocks that make up `range`.
-Block FirstBlock(PhysRange range) {
-  const PageFrame frame = PageFrame::Containing(range.begin);
-  unsigned order = 63 - static_cast<unsigned>(__builtin_clzll(range.size >> kPageShift));
-  if (frame.number() != 0) {
-    const unsigned alignment = static_cast<unsigned>(__builtin_ctzll(frame.number()));
-    if (alignment < order) order = alignment;
-  }
-  if (order > kMaxOrder) order = kMaxOrder;
-  return {frame, Order::FromLog2(order)};
-}
-
 /// Calls `visit` for each block of `range`, front to back, until one returns false.
 template <typename Visit>
 void ForEachBlock(PhysRange range, Visit visit) {

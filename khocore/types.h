@@ -117,6 +117,27 @@ constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
   return value > last ? last : (value + alignment - 1) & ~(alignment - 1);
 }
 
+/// The whole pages that `range` touches, cut off at the last page of the address space, which they
+/// never reach: so they do not wrap, even if `range` does. None for an empty range there.
+constexpr PhysRange WholePages(PhysRange range) {
+  const uint64_t begin = AlignDown(range.begin.raw(), kPageSize);
+  const uint64_t end = AlignUp(range.Wraps() ? ~uint64_t{0} : range.end().raw(), kPageSize);
+  return {PhysAddr::FromRaw(begin), end - begin};
+}
+
+/// The first of the fewest aligned blocks that make up `range`, which is a page or more and begins
+/// with one.
+constexpr Block FirstBlock(PhysRange range) {
+  const PageFrame frame = PageFrame::Containing(range.begin);
+  unsigned order = 63 - static_cast<unsigned>(__builtin_clzll(range.size >> kPageShift));
+  if (frame.number() != 0) {
+    const unsigned alignment = static_cast<unsigned>(__builtin_ctzll(frame.number()));
+    if (alignment < order) order = alignment;
+  }
+  if (order > kMaxOrder) order = kMaxOrder;
+  return {frame, Order::FromLog2(order)};
+}
+
 /// A view of `size` objects of type `T` that somebody else owns.
 template <typename T>
 struct Span {

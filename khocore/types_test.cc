@@ -75,6 +75,19 @@ TEST(Align, NeverWraps) {
   EXPECT_EQ(AlignUp(~uint64_t{0}, 1), ~uint64_t{0});
 }
 
+TEST(WholePages, CoverARangeAndNeverWrap) {
+  EXPECT_EQ(WholePages(Range(kPageSize, 2 * kPageSize)), Range(kPageSize, 2 * kPageSize));
+  EXPECT_EQ(WholePages(Range(kPageSize + 1, 1)), Range(kPageSize, kPageSize));
+  EXPECT_EQ(WholePages(Range(2 * kPageSize - 1, 2)), Range(kPageSize, 2 * kPageSize));
+  EXPECT_EQ(WholePages(Range(kPageSize, 0)), Range(kPageSize, 0));
+  constexpr uint64_t kLast = AlignDown(kMax, kPageSize);
+  EXPECT_EQ(WholePages(Range(0, kMax)), Range(0, kLast));
+  EXPECT_EQ(WholePages(Range(kPageSize, kMax)), Range(kPageSize, kLast - kPageSize));
+  EXPECT_EQ(WholePages(Range(kLast - 1, 2)), Range(kLast - kPageSize, kPageSize));
+  EXPECT_EQ(WholePages(Range(kMax, 1)), Range(kLast, 0));
+  EXPECT_EQ(WholePages(Range(kMax, kMax)), Range(kLast, 0));
+}
+
 TEST(FunctionRef, CopiesReferToTheCallable) {
   int calls = 0;
   const auto count = [&calls](int by) { return calls += by; };

@@ -31,10 +31,11 @@ bool CoveredByRam(const BootInfo& info, PhysRange range) {
   return at >= end;
 }
 
-void Keep(BootInfo* info, PhysRange range, const BootReader& reader) {
-  if (range.size == 0 || range.Wraps()) return;
-  uint64_t begin = khocore::AlignDown(range.begin.raw(), khocore::kPageSize);
-  uint64_t end = khocore::AlignUp(range.end().raw(), khocore::kPageSize);
+bool Keep(BootInfo* info, PhysRange range) {
+  if (range.size == 0 || range.Wraps()) return true;
+  const PhysRange pages = khocore::WholePages(range);
+  uint64_t begin = pages.begin.raw();
+  uint64_t end = pages.end().raw();
   for (size_t i = 0; i < info->keep_count;) {
     const PhysRange& other = info->keep[i];
     if (other.begin.raw() > end || other.end().raw() < begin) {
@@ -46,11 +47,13 @@ void Keep(BootInfo* info, PhysRange range, const BootReader& reader) {
     info->keep[i] = info->keep[--info->keep_count];
     i = 0;
   }
-  if (info->keep_count == sizeof(info->keep) / sizeof(info->keep[0])) {
-    reader.Ignore("no room to keep the memory at", begin);
-    return;
-  }
+  if (info->keep_count == sizeof(info->keep) / sizeof(info->keep[0])) return false;
   info->keep[info->keep_count++] = {PhysAddr::FromRaw(begin), end - begin};
+  return true;
+}
+
+void Keep(BootInfo* info, PhysRange range, const BootReader& reader) {
+  if (!Keep(info, range)) reader.Ignore("no room to keep the memory at", range.begin.raw());
 }
 
 void ReadCommandLine(BootInfo* info, uint64_t address, const BootReader& reader) {

@@ -41,7 +41,10 @@ void AddRegion(BootInfo* info, uint64_t begin, uint64_t size, uint32_t type);
 /// Whether every byte of `range` lies in RAM as `info` describes it so far.
 bool CoveredByRam(const BootInfo& info, khocore::PhysRange range);
 
-/// Adds the pages of `range` to what must stay, merged with what is next to it.
+/// Adds the pages of `range` to what must stay, merged with what is next to it. Ranges that are
+/// empty or wrap are skipped. False when there is no room.
+[[nodiscard]] bool Keep(BootInfo* info, khocore::PhysRange range);
+/// The same; reports to `reader` when there is no room.
 void Keep(BootInfo* info, khocore::PhysRange range, const BootReader& reader);
 
 /// Reads the terminated string at `address` as the command line.

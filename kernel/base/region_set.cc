@@ -6,17 +6,7 @@ namespace {
 
 using khocore::PhysAddr;
 using khocore::PhysRange;
-
-constexpr uint64_t kHighest = ~uint64_t{0} & ~(khocore::kPageSize - 1);
-
-/// Whole pages that `range` touches; cut off at the last page of the address space.
-PhysRange WholePages(PhysRange range) {
-  const uint64_t begin = khocore::AlignDown(range.begin.raw(), khocore::kPageSize);
-  const uint64_t end = range.Wraps() || range.end().raw() > kHighest
-                           ? kHighest
-                           : khocore::AlignUp(range.end().raw(), khocore::kPageSize);
-  return {PhysAddr::FromRaw(begin), end > begin ? end - begin : 0};
-}
+using khocore::WholePages;
 
 PhysRange Between(PhysAddr begin, PhysAddr end) { return {begin, end - begin}; }
 
@@ -112,7 +102,10 @@ PhysAddr FindHoleIn(PhysRange region, uint64_t size, uint64_t alignment, const R
       if (taken.Overlaps(hole)) conflict = &taken;
     }
     if (conflict == nullptr && at != 0) return hole.begin;
-    at = conflict == nullptr ? at + alignment : khocore::AlignUp(conflict->end().raw(), alignment);
+    const uint64_t next =
+        conflict == nullptr ? at + alignment : khocore::AlignUp(conflict->end().raw(), alignment);
+    if (next <= at) break;  // no multiple is higher
+    at = next;
   }
   return PhysAddr();
 }

@@ -81,6 +81,22 @@ TEST(RegionSet, FindsHolesBesideWhatToAvoid) {
   EXPECT_TRUE(set.FindHole(33 * kPageSize, kPageSize, RegionSet(), PhysAddr(), no_limit).is_null());
 }
 
+TEST(RegionSet, TheSearchForAHoleEndsWithTheAddressSpace) {
+  constexpr uint64_t kAlignment = uint64_t{4} << 20;
+  constexpr uint64_t kTop = ~uint64_t{0} - kAlignment + 1;  // the last multiple
+  const PhysRange region{PhysAddr::FromRaw(kTop), kAlignment - kPageSize};
+  RegionSet avoid;
+  ASSERT_TRUE(avoid.Add({region.begin, kPageSize}));
+  const PhysAddr no_limit = PhysAddr::FromRaw(~uint64_t{0});
+  EXPECT_TRUE(FindHoleIn(region, kPageSize, kAlignment, avoid, PhysAddr(), no_limit).is_null());
+  EXPECT_EQ(FindHoleIn(region, kPageSize, kPageSize, avoid, PhysAddr(), no_limit).raw(),
+            kTop + kPageSize);
+  const PhysAddr above = PhysAddr::FromRaw(kTop + 1);
+  EXPECT_TRUE(FindHoleIn(region, kPageSize, kAlignment, RegionSet(), above, no_limit).is_null());
+  EXPECT_TRUE(
+      FindHoleIn(region, ~uint64_t{0}, kPageSize, RegionSet(), PhysAddr(), no_limit).is_null());
+}
+
 TEST(RegionSet, AgreesWithABitmap) {
   constexpr uint64_t kPages = 300;
   std::mt19937_64 random(1);

@@ -13,12 +13,9 @@ using khocore::Ok;
 using khocore::PhysRange;
 using khocore::Result;
 using khocore::Status;
+using khocore::WholePages;
 
 constexpr char kNode[] = "archive";
-
-PhysRange WholePages(PhysRange range) {
-  return {range.begin, khocore::AlignUp(range.size, khocore::kPageSize)};
-}
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/handover/incoming.h"
 
+#include "kernel/base/panic.h"
 #include "khocore/abi/clients.h"
 
 namespace handover {
@@ -61,7 +62,7 @@ Result<Order> Incoming::RestoreHead(PageFrame head) {
 }
 
 Status Incoming::RestoreRange(PhysRange range) {
-  const uint64_t end = khocore::AlignUp(range.end().raw(), khocore::kPageSize);
+  const uint64_t end = khocore::WholePages(range).end().raw();
   uint64_t at = range.begin.raw();
   while (at < end) {
     const Result<Order> order = RestoreHead(PageFrame::Containing(PhysAddr::FromRaw(at)));
@@ -88,7 +89,9 @@ Status Incoming::RestoreForRelease(PhysAddr address) {
 }
 
 void Incoming::Release() {
-  for (size_t i = 0; i < released_count_; ++i) generation_.allocator.FreePage(released_[i]);
+  for (size_t i = 0; i < released_count_; ++i) {
+    KHORIG_CHECK(generation_.allocator.Free(released_[i]).ok());
+  }
   released_count_ = 0;
 }
 

@@ -35,7 +35,7 @@ class PageAllocator : public khocore::PageSource {
   /// Errors: `kOutOfMemory`, `kOrderRange`.
   khocore::Result<khocore::PageFrame> Allocate(khocore::Order order);
   /// Frees a block that `Allocate` returned or that was restored. Its order is the frame
-  /// table's. Errors: `kNotPreserved` when `head` is no allocated block.
+  /// table's. Errors: `kNotAllocated` when `head` is no allocated block.
   khocore::Status Free(khocore::PageFrame head);
 
   /// `size` bytes, contiguous and aligned, as blocks that together cover exactly its pages; larger
@@ -99,17 +99,10 @@ class PageAllocator : public khocore::PageSource {
 /// `visit(block)` for each until it returns an error, which is passed on.
 template <typename Visit>
 khocore::Status ForEachBlock(khocore::PhysRange range, Visit visit) {
-  using khocore::PageFrame;
-  const PageFrame end = PageFrame::Containing(range.end());
-  for (PageFrame at = PageFrame::Containing(range.begin); at < end;) {
-    const unsigned alignment =
-        at.number() == 0 ? 63 : static_cast<unsigned>(__builtin_ctzll(at.number()));
-    const unsigned size = 63 - static_cast<unsigned>(__builtin_clzll(end - at));
-    unsigned order = alignment < size ? alignment : size;
-    if (order > khocore::kMaxOrder) order = khocore::kMaxOrder;
-    const khocore::Block block{at, khocore::Order::FromLog2(order)};
+  while (range.size >= khocore::kPageSize) {
+    const khocore::Block block = khocore::FirstBlock(range);
     KHOCORE_RETURN_IF_ERROR(visit(block));
-    at = at + block.order.pages();
+    range = {block.end(), range.size - block.bytes()};
   }
   return khocore::Ok{};
 }

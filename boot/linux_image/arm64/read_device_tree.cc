@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boot/linux_image/arm64/device_tree_names.h"
+#include "kernel/base/boot_reader.h"
 #include "kernel/base/device_tree.h"
 
 // Devicetree specification 0.4, 3.4 to 3.6 and 5.3, and Linux Documentation/devicetree/bindings/
@@ -23,31 +24,19 @@ using base::PropertyValue;
 using base::ReadNumber;
 using base::ReadRange;
 using base::TreeNode;
-using khocore::AlignDown;
-using khocore::AlignUp;
-using khocore::kPageSize;
 using khocore::PhysAddr;
 using khocore::PhysRange;
+using khocore::WholePages;
 
 namespace {
 
 void AddRegion(PhysRange range, MemoryType type, BootInfo* info) {
-  if (range.size == 0) return;
-  if (info->region_count == BootInfo::kMaxRegions) {
-    ++info->regions_dropped;
-    return;
-  }
-  info->regions[info->region_count++] = {range, type};
+  base::AddRegion(info, range.begin.raw(), range.size, static_cast<uint32_t>(type));
 }
 
 void AddReg(const TreeNode& node, MemoryType type, BootInfo* info) {
   PhysRange range;
   for (size_t i = 0; node.Reg(i, &range); ++i) AddRegion(range, type, info);
-}
-
-PhysRange WholePages(PhysRange range) {
-  const uint64_t begin = AlignDown(range.begin.raw(), kPageSize);
-  return {PhysAddr::FromRaw(begin), AlignUp(range.end().raw(), kPageSize) - begin};
 }
 
 /// A kernel that loads this one reserves the initrd and the tree it wrote. They are in use until
@@ -110,7 +99,13 @@ void ReadInitrd(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
     note("/chosen/linux,initrd-start and -end: no range; ignored");
     return;
   }
-  info->initrd = {PhysAddr::FromRaw(begin), end - begin};
+  const PhysRange initrd{PhysAddr::FromRaw(begin), end - begin};
+  // Reservations inside the initrd are dropped, so it must not be larger than memory.
+  if (!base::CoveredByRam(*info, initrd)) {
+    note("/chosen/linux,initrd-start and -end: outside RAM; ignored");
+    return;
+  }
+  info->initrd = initrd;
 }
 
 /// Both properties or none, one range each: that is how Linux reads them, too.
@@ -133,18 +128,12 @@ void ReadHandover(const DeviceTree& tree, int chosen, BootInfo* info, Note note)
   }
 }
 
-void Keep(PhysRange range, BootInfo* info) {
-  constexpr size_t kMaxKept = sizeof(info->keep) / sizeof(info->keep[0]);
-  if (info->keep_count == kMaxKept) return;
-  info->keep[info->keep_count++] = WholePages(range);
-}
-
 }  // namespace
 
 void ReadBootInfo(const DeviceTree& tree, PhysAddr address, BootInfo* info, Note note) {
   info->parameters = address;
   info->device_tree = {address, tree.size()};
-  Keep(info->device_tree, info);
+  if (!base::Keep(info, info->device_tree)) note("no room to keep the device tree");
   if (!tree.RootCells().AreValid()) {
     note("/: its cell counts are not 1 or 2; device tree ignored");
     return;
@@ -155,7 +144,6 @@ void ReadBootInfo(const DeviceTree& tree, PhysAddr address, BootInfo* info, Note
     ReadCommandLine(tree, chosen, info, note);
     ReadInitrd(tree, chosen, info, note);
     ReadHandover(tree, chosen, info, note);
-    if (info->kho_scratch.size != 0) Keep(info->kho_scratch, info);
   }
   ReadReservations(tree, info);
 }

@@ -84,9 +84,8 @@ TEST(ReadBootInfo, ReadsEverything) {
   EXPECT_EQ(info.kho_scratch, Range(0x100001000, 0x30));
   EXPECT_EQ(info.parameters, kAddress);
   EXPECT_EQ(info.device_tree, (PhysRange{kAddress, tree.size()}));
-  ASSERT_EQ(info.keep_count, 2u);
+  ASSERT_EQ(info.keep_count, 1u);
   EXPECT_EQ(info.keep[0], Range(0x48000000, 0x1000));
-  EXPECT_EQ(info.keep[1], Range(0x100001000, 0x1000));
 }
 
 TEST(ReadBootInfo, ReadsOneCellAddresses) {
@@ -114,12 +113,40 @@ TEST(ReadBootInfo, LeavesDisabledMemoryOut) {
 TEST(ReadBootInfo, TakesTheReservedInitrdForRam) {
   TestTree tree;
   tree.Reserve(0x46000000, 0x1234).Reserve(0x48000000, 0x100).Reserve(0x45fff000, 0x2000);
+  tree.Node("/memory").String("/memory", "device_type", "memory");
+  tree.Cells("/memory", "reg", {0, 0x40000000, 0, 0x10000000});
   tree.Node("/chosen").Cells("/chosen", "linux,initrd-start", {0x46000000});
   tree.Cells("/chosen", "linux,initrd-end", {0x46001234});
   const Outcome outcome = Read(tree);
   // The initrd and the tree itself are left out, what reaches beyond them is not.
-  ASSERT_EQ(outcome.info->region_count, 1u);
-  EXPECT_EQ(outcome.info->regions[0].range, Range(0x45fff000, 0x2000));
+  ASSERT_EQ(outcome.info->region_count, 2u);
+  EXPECT_EQ(outcome.info->regions[1].range, Range(0x45fff000, 0x2000));
+}
+
+TEST(ReadBootInfo, AnInitrdBeyondRamHidesNoReservation) {
+  for (const uint32_t end : {0x50000001u, ~0u}) {
+    TestTree tree;
+    tree.Reserve(0x47000000, 0x1000);
+    tree.Node("/memory").String("/memory", "device_type", "memory");
+    tree.Cells("/memory", "reg", {0, 0x40000000, 0, 0x10000000});
+    tree.Node("/chosen").Cells("/chosen", "linux,initrd-start", {0x46000000});
+    tree.Cells("/chosen", "linux,initrd-end", {end == ~0u ? ~0u : 0, end});
+    const Outcome outcome = Read(tree);
+    EXPECT_EQ(outcome.info->initrd, PhysRange());
+    EXPECT_EQ(outcome.notes.size(), 1u);
+    ASSERT_EQ(outcome.info->region_count, 2u) << "initrd-end " << std::hex << end;
+    EXPECT_EQ(outcome.info->regions[1].range, Range(0x47000000, 0x1000));
+  }
+}
+
+TEST(ReadBootInfo, AHandoverThatTakesAllMemoryKeepsNone) {
+  TestTree tree;
+  tree.Node("/chosen").Cells("/chosen", "linux,kho-fdt", {0, 0x1000, 0, 0x1000});
+  tree.Cells("/chosen", "linux,kho-scratch", {0, 0x2000, ~0u, ~0u});
+  const Outcome outcome = Read(tree.Pack());
+  EXPECT_EQ(outcome.info->kho_scratch.size, ~uint64_t{0});  // for the kernel to refuse
+  ASSERT_EQ(outcome.info->keep_count, 1u);
+  EXPECT_EQ(outcome.info->keep[0], Range(0x48000000, 0x1000));
 }
 
 TEST(ReadBootInfo, CountsRegionsThatFindNoRoom) {

@@ -27,6 +27,7 @@ using khocore::PhysRange;
 using khocore::Result;
 using khocore::Span;
 using khocore::Status;
+using khocore::WholePages;
 
 extern const uint64_t kParametersAlignment = DeviceTree::kMaxSize;
 
@@ -89,11 +90,6 @@ int CopyTree(const DeviceTree& tree, void* to, uint64_t size) {
 
 uint64_t ArrayBytes(const NextBoot& next) {
   return next.scratch.size * sizeof(khocore::abi::ScratchArea);
-}
-
-PhysRange WholePages(PhysRange range) {
-  const uint64_t begin = AlignDown(range.begin.raw(), kPageSize);
-  return {PhysAddr::FromRaw(begin), AlignUp(range.end().raw(), kPageSize) - begin};
 }
 
 /// Writes changes into a tree and remembers the first error.
