@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernel/base/hex.h"
+
 namespace efi {
 
 using khocore::Span;
@@ -11,23 +13,6 @@ namespace {
 
 constexpr size_t kDigits = 16;
 constexpr size_t kNameAt = kDigits + 2;
-
-bool ReadDigits(const uint8_t* digits, uint64_t* value) {
-  *value = 0;
-  for (size_t i = 0; i < kDigits; ++i) {
-    const uint8_t c = digits[i];
-    unsigned digit = 0;
-    if (c >= '0' && c <= '9') {
-      digit = c - '0';
-    } else if (c >= 'a' && c <= 'f') {
-      digit = c - 'a' + 10;
-    } else {
-      return false;
-    }
-    *value = *value << 4 | digit;
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -38,7 +23,7 @@ ChecksumResult FindChecksum(Span<const uint8_t> list, const char* name, uint64_t
     while (end < list.size && list.data[end] != '\n') ++end;
     const size_t length = end - at;
     uint64_t value = 0;
-    if (length <= kNameAt || !ReadDigits(list.data + at, &value) ||
+    if (length <= kNameAt || !base::ReadHex(list.data + at, kDigits, &value) ||
         list.data[at + kDigits] != ' ') {
       return ChecksumResult::kMalformed;
     }

@@ -3,32 +3,15 @@
 
 #include <string.h>
 
+#include "kernel/base/hex.h"
+
 namespace base {
 namespace {
 
 constexpr size_t kHeaderSize = 110;
 constexpr size_t kFileSizeAt = 6 + 6 * 8;
 constexpr size_t kNameSizeAt = 6 + 11 * 8;
-
-/// An eight-digit hexadecimal field; false when it holds anything else.
-bool ReadField(const uint8_t* digits, uint64_t* value) {
-  *value = 0;
-  for (int i = 0; i < 8; ++i) {
-    const uint8_t c = digits[i];
-    uint64_t digit = 0;
-    if (c >= '0' && c <= '9') {
-      digit = c - uint64_t{'0'};
-    } else if (c >= 'a' && c <= 'f') {
-      digit = c - uint64_t{'a'} + 10;
-    } else if (c >= 'A' && c <= 'F') {
-      digit = c - uint64_t{'A'} + 10;
-    } else {
-      return false;
-    }
-    *value = *value << 4 | digit;
-  }
-  return true;
-}
+constexpr size_t kDigits = 8;
 
 }  // namespace
 
@@ -53,8 +36,8 @@ CpioResult FindInCpio(khocore::Span<const uint8_t> archive, const char* name,
     const uint8_t* header = archive.data + at;
     uint64_t file_size = 0;
     uint64_t name_size = 0;
-    if (memcmp(header, "070701", 6) != 0 || !ReadField(header + kFileSizeAt, &file_size) ||
-        !ReadField(header + kNameSizeAt, &name_size)) {
+    if (memcmp(header, "070701", 6) != 0 || !ReadHex(header + kFileSizeAt, kDigits, &file_size) ||
+        !ReadHex(header + kNameSizeAt, kDigits, &name_size)) {
       return CpioResult::kBadMagic;
     }
     const uint64_t data = khocore::AlignUp(at + kHeaderSize + name_size, 4);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernel/base/hex.h"
+
 namespace rig {
 namespace {
 
@@ -113,18 +115,14 @@ const char* ParseToken(Text token, Options* options) {
 
 bool ParseSize(const char* text, size_t length, uint64_t* value) {
   const bool hexadecimal = length > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-  const uint64_t base = hexadecimal ? 16 : 10;
+  const uint64_t radix = hexadecimal ? 16 : 10;
   size_t at = hexadecimal ? 2 : 0;
   uint64_t number = 0;
   const size_t first = at;
   for (; at < length; ++at) {
-    const char c = text[at];
-    uint64_t digit = 16;
-    if (c >= '0' && c <= '9') digit = static_cast<uint64_t>(c - '0');
-    if (hexadecimal && c >= 'a' && c <= 'f') digit = static_cast<uint64_t>(c - 'a') + 10;
-    if (hexadecimal && c >= 'A' && c <= 'F') digit = static_cast<uint64_t>(c - 'A') + 10;
-    if (digit >= base) break;
-    if (__builtin_mul_overflow(number, base, &number) ||
+    const uint64_t digit = base::HexDigit(static_cast<uint8_t>(text[at]));
+    if (digit >= radix) break;
+    if (__builtin_mul_overflow(number, radix, &number) ||
         __builtin_add_overflow(number, digit, &number)) {
       return false;
     }
