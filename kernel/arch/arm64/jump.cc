@@ -5,6 +5,7 @@
 
 #include "kernel/arch/arm64/jump_plan.h"
 #include "kernel/arch/arm64/mmu.h"
+#include "kernel/base/direct_map.h"
 #include "kernel/base/panic.h"
 
 extern "C" {
@@ -13,6 +14,7 @@ extern char relocate_begin[], relocate_end[];
 
 namespace arch {
 
+using base::Direct;
 using khocore::AlignDown;
 using khocore::kPageSize;
 using khocore::PageFrame;
@@ -29,11 +31,6 @@ namespace {
 constexpr unsigned kControlPages = 3;
 
 PhysRange PageAt(PhysAddr address) { return {address, kPageSize}; }
-
-template <typename T>
-T* Direct(PhysAddr address) {
-  return reinterpret_cast<T*>(address.raw());
-}
 
 /// Maps every gigabyte that `range` touches.
 void MapGigabytes(uint64_t* table, PhysRange range) {

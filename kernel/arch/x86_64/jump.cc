@@ -7,10 +7,12 @@
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/mmu.h"
 #include "kernel/arch/x86_64/relocate.h"
+#include "kernel/base/direct_map.h"
 #include "kernel/base/panic.h"
 
 namespace arch {
 
+using base::Direct;
 using khocore::kPageSize;
 using khocore::PageSource;
 using khocore::PhysAddr;
@@ -48,11 +50,6 @@ Result<ControlPages> TakeControlPages(PageSource& pages) {
     *page = frame.value().address();
   }
   return taken;
-}
-
-template <typename T>
-T* Direct(PhysAddr address) {
-  return reinterpret_cast<T*>(address.raw());
 }
 
 }  // namespace
