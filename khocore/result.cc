@@ -14,6 +14,7 @@ constexpr Name kNames[] = {
     {ErrorCode::kNoSpace, "no-space"},
     {ErrorCode::kNotFound, "not-found"},
     {ErrorCode::kNotPreserved, "not-preserved"},
+    {ErrorCode::kNotAllocated, "not-allocated"},
     {ErrorCode::kAlreadyPreserved, "already-preserved"},
     {ErrorCode::kOutsideRam, "outside-ram"},
     {ErrorCode::kInsideScratch, "inside-scratch"},
@@ -39,6 +40,8 @@ constexpr Name kNames[] = {
     {ErrorCode::kScratchLength, "scratch-length"},
     {ErrorCode::kScratchUnaligned, "scratch-unaligned"},
     {ErrorCode::kScratchOverlap, "scratch-overlap"},
+    {ErrorCode::kVersion, "version"},
+    {ErrorCode::kMagic, "magic"},
 };
 constexpr size_t kNameCount = sizeof(kNames) / sizeof(kNames[0]);
 

@@ -11,9 +11,10 @@ namespace khocore {
 /// refusals print and what the host matches, so they are never reused for another meaning.
 enum class ErrorCode : uint8_t {
   kOutOfMemory,         ///< the page source has no page left
-  kNoSpace,             ///< the fragment's page is full
+  kNoSpace,             ///< no room for one more: the fragment's page or the list is full
   kNotFound,            ///< no such client, node or property
   kNotPreserved,        ///< the block is not in the tracker, or with another order
+  kNotAllocated,        ///< no block that this kernel's allocator handed out
   kAlreadyPreserved,    ///< the same block is in the tracker already
   kOutsideRam,          ///< a range is not wholly inside RAM
   kInsideScratch,       ///< a range that must outlive the jump overlaps scratch
@@ -39,6 +40,8 @@ enum class ErrorCode : uint8_t {
   kScratchLength,       ///< the scratch array is empty or no multiple of 16 bytes
   kScratchUnaligned,    ///< a scratch area is not aligned to `kScratchAlignment`
   kScratchOverlap,      ///< two scratch areas overlap
+  kVersion,             ///< a structure has another version than the one expected
+  kMagic,               ///< a structure does not begin with its magic number
   kCount,               ///< number of codes, not an error
 };
 

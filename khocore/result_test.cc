@@ -16,6 +16,7 @@ TEST(ErrorName, IsUniqueAndStable) {
       "no-space",
       "not-found",
       "not-preserved",
+      "not-allocated",
       "already-preserved",
       "outside-ram",
       "inside-scratch",
@@ -41,6 +42,8 @@ TEST(ErrorName, IsUniqueAndStable) {
       "scratch-length",
       "scratch-unaligned",
       "scratch-overlap",
+      "version",
+      "magic",
   };
   ASSERT_EQ(std::size(kNames), static_cast<size_t>(ErrorCode::kCount));
   for (size_t i = 0; i < std::size(kNames); ++i) {

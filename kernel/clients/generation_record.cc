@@ -45,7 +45,7 @@ Status RestoreGenerationRecord(handover::Incoming& incoming) {
   abi::KexecMetadata record;
   memcpy(&record, base::Direct<void>(range.begin), sizeof(record));
   if (record.version != abi::kMetadataVersion) {
-    return Error{ErrorCode::kPropertySize, range.begin, record.version, abi::kMetadataVersion};
+    return Error{ErrorCode::kVersion, range.begin, record.version, abi::kMetadataVersion};
   }
   KHOCORE_RETURN_IF_ERROR(incoming.RestoreForRelease(range.begin));
   record.previous_release[sizeof(record.previous_release) - 1] = '\0';

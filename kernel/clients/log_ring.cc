@@ -50,9 +50,15 @@ Status LogRing::Restore(handover::Incoming& incoming) {
   if (!link.ok()) return link.error();
   range_ = link.value();
   KHOCORE_RETURN_IF_ERROR(incoming.RestoreRange(range_));
-  if (range_.size <= sizeof(LogHeader) || header()->magic != kLogMagic ||
-      header()->capacity != range_.size - sizeof(LogHeader)) {
-    return Error{ErrorCode::kBlobSizeRange, range_.begin, range_.size};
+  if (range_.size <= sizeof(LogHeader)) {
+    return Error{ErrorCode::kBlobSizeRange, range_.begin, range_.size, sizeof(LogHeader) + 1};
+  }
+  const uint64_t capacity = range_.size - sizeof(LogHeader);
+  if (header()->magic != kLogMagic) {
+    return Error{ErrorCode::kMagic, range_.begin, header()->magic, kLogMagic};
+  }
+  if (header()->capacity != capacity) {
+    return Error{ErrorCode::kBlobSizeRange, range_.begin, header()->capacity, capacity};
   }
   return Ok{};
 }
