@@ -4,8 +4,6 @@
 namespace khocore {
 namespace {
 
-constexpr Order kOnePage = Order::FromLog2(0);
-
 abi::VmallocChunk* ChunkAt(const PhysicalMemory& memory, PhysAddr address) {
   return static_cast<abi::VmallocChunk*>(memory.Find({address, kPageSize}));
 }
@@ -29,23 +27,14 @@ Status CheckHead(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc) {
   return Ok{};
 }
 
-Status CheckBlock(const PhysicalMemory& memory, Block block, uint64_t address) {
+/// A block or chunk that somebody wrote the address of.
+Status CheckPlace(const PhysicalMemory& memory, uint64_t address, Order order) {
   const PhysAddr begin = PhysAddr::FromRaw(address);
-  if (!begin.IsAligned(block.bytes())) {
-    return Error{ErrorCode::kUnaligned, begin, address, block.bytes()};
+  if (!begin.IsAligned(order.bytes())) {
+    return Error{ErrorCode::kUnaligned, begin, address, order.bytes()};
   }
-  if (memory.Find({begin, block.bytes()}) == nullptr) {
-    return Error{ErrorCode::kOutsideRam, begin, block.bytes()};
-  }
-  return Ok{};
-}
-
-Status CheckChunk(const PhysicalMemory& memory, PhysAddr chunk) {
-  if (!chunk.IsAligned(kPageSize)) {
-    return Error{ErrorCode::kUnaligned, chunk, chunk.raw(), kPageSize};
-  }
-  if (memory.Find({chunk, kPageSize}) == nullptr) {
-    return Error{ErrorCode::kOutsideRam, chunk, kPageSize};
+  if (memory.Find({begin, order.bytes()}) == nullptr) {
+    return Error{ErrorCode::kOutsideRam, begin, order.bytes()};
   }
   return Ok{};
 }
@@ -116,7 +105,7 @@ Status PreserveVmalloc(const PhysicalMemory& memory, Tracker& tracker,
     return Ok{};
   };
   const Status status = WalkVmalloc(memory, vmalloc, preserve,
-                                    [&](PageFrame chunk) { return preserve({chunk, kOnePage}); });
+                                    [&](PageFrame chunk) { return preserve({chunk, Order()}); });
   if (status.ok()) return status;
   // The same walk again meets the same blocks and chunks in the same order.
   const auto unpreserve = [&](Block block) -> Status {
@@ -125,7 +114,7 @@ Status PreserveVmalloc(const PhysicalMemory& memory, Tracker& tracker,
     return tracker.Unpreserve(block);
   };
   (void)WalkVmalloc(memory, vmalloc, unpreserve,
-                    [&](PageFrame chunk) { return unpreserve({chunk, kOnePage}); });
+                    [&](PageFrame chunk) { return unpreserve({chunk, Order()}); });
   return status;
 }
 
@@ -143,7 +132,7 @@ Status WalkVmalloc(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc,
   bool full = true;
   for (; !at.is_null(); last = at, at = PhysAddr::FromRaw(ChunkAt(memory, at)->next)) {
     if (!full) return disagrees(at);
-    KHOCORE_RETURN_IF_ERROR(CheckChunk(memory, at));
+    KHOCORE_RETURN_IF_ERROR(CheckPlace(memory, at.raw(), Order()));
     KHOCORE_RETURN_IF_ERROR(chunk(PageFrame::Containing(at)));
     const uint64_t* entries = ChunkAt(memory, at)->blocks;
     uint32_t i = 0;
@@ -151,7 +140,7 @@ Status WalkVmalloc(const PhysicalMemory& memory, const abi::Vmalloc& vmalloc,
       const Block block{PageFrame::Containing(PhysAddr::FromRaw(entries[i])), order};
       pages += order.pages();
       if (pages > vmalloc.total_pages) return disagrees(at);
-      KHOCORE_RETURN_IF_ERROR(CheckBlock(memory, block, entries[i]));
+      KHOCORE_RETURN_IF_ERROR(CheckPlace(memory, entries[i], order));
       KHOCORE_RETURN_IF_ERROR(visit(block));
     }
     full = i == abi::kVmallocChunkEntries;

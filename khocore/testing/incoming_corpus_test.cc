@@ -54,7 +54,7 @@ TEST(IncomingCorpus, HoldsTheSeeds) {
 TEST(IncomingCorpus, SeedsWithOneByteChangedAreAnswered) {
   for (const auto& [name, seed] : IncomingSeeds()) {
     SCOPED_TRACE(name);
-    const size_t step = seed.size() / 200;
+    const size_t step = seed.size() / 200 + 1;
     for (size_t at = 0; at < seed.size(); at += step) {
       std::string input = seed;
       input[at] = static_cast<char>(input[at] ^ (1u << at % 8));
