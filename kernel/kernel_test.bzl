@@ -11,6 +11,7 @@ def kernel_test(name, deps):
         linkstatic = True,
         deps = deps + [
             "//kernel/arch:current",
+            "//kernel/arch/host:test_ram",
             "//kernel/cpus",
             "//khocore",
             "//third_party:gtest_main",

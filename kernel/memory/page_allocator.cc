@@ -147,7 +147,7 @@ Result<PageFrame> PageAllocator::Allocate(Order order) {
 Status PageAllocator::Free(PageFrame head) {
   if (frames_->state(head) != FrameState::kAllocated || !frames_->is_head(head) ||
       frames_->in_scratch(head)) {
-    return Error{ErrorCode::kNotPreserved, head.address()};
+    return Error{ErrorCode::kNotAllocated, head.address()};
   }
   InsertRange({head.address(), frames_->order(head).bytes()});
   return Ok{};
@@ -187,12 +187,7 @@ PhysRange PageAllocator::FindFree(uint64_t bytes, uint64_t alignment) const {
 }
 
 void PageAllocator::TakeOut(PhysRange kept) {
-  // The block that `kept` begins in has its head at a multiple of some order at or before it.
-  unsigned order = 0;
-  PageFrame front = PageFrame::Containing(kept.begin);
-  while (!frames_->is_head(front)) {
-    front = PageFrame::FromNumber(front.number() & ~(Order::FromLog2(++order).pages() - 1));
-  }
+  const PageFrame front = frames_->BlockOf(PageFrame::Containing(kept.begin)).frame;
   PageFrame back = front;
   while (back.address() < kept.end()) {
     const Block block{back, frames_->order(back)};
@@ -216,6 +211,9 @@ Result<PageFrame> PageAllocator::AllocatePage() {
   return page;
 }
 
-void PageAllocator::FreePage(PageFrame page) { KHORIG_CHECK(Free(page).ok()); }
+void PageAllocator::FreePage(PageFrame page) {
+  KHORIG_CHECK(frames_->order(page) == Order());
+  KHORIG_CHECK(Free(page).ok());
+}
 
 }  // namespace memory

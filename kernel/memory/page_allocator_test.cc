@@ -11,6 +11,7 @@
 #include <set>
 #include <vector>
 
+#include "kernel/arch/testing/test_boot.h"
 #include "khocore/testing/test_machine.h"
 
 namespace memory {
@@ -218,6 +219,15 @@ TEST_F(PageAllocatorTest, PagesForKhocoreAreZero) {
   for (uint64_t i = 0; i < kPageSize; ++i) ASSERT_EQ(at[i], 0) << "byte " << i;
   allocator_.FreePage(page.value());
   EXPECT_EQ(allocator_.free_pages(), kPages);
+}
+
+TEST_F(PageAllocatorTest, APageIsNoBlock) {
+  allocator_.Initialize(memory_, frames_);
+  const auto block = allocator_.Allocate(Order::FromLog2(1));
+  ASSERT_TRUE(block.ok());
+  EXPECT_ENDS(allocator_.FreePage(block.value()), kPanic, "order.page. == Order");
+  ASSERT_TRUE(allocator_.Free(block.value()).ok());
+  EXPECT_ENDS(allocator_.FreePage(block.value()), kPanic, "check failed");
 }
 
 TEST(ForEachBlock, SplitsFrontToBackIntoTheFewestBlocks) {

@@ -13,7 +13,9 @@ void ProtectImage() {}
 khocore::Status MapRam(khocore::PhysRange range) {
   const khocore::PhysRange ram{khocore::PhysAddr::FromRaw(host::kRamBase), host::kRamSize};
   if (ram.Contains(range)) return khocore::Ok{};
-  return khocore::Error{khocore::ErrorCode::kOutsideRam, range.begin, range.size};
+  const bool begins_inside = ram.Contains({range.begin, 1});
+  return khocore::Error{khocore::ErrorCode::kOutsideRam, begins_inside ? ram.end() : range.begin,
+                        range.size};
 }
 
 khocore::Status MapDevice(khocore::PhysRange range) {

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "khocore/types.h"
+
+namespace arch {
+
+/// The RAM of the machine that host tests run on, at its place and zero, for as long as this object
+/// lives. Child processes share it.
+class TestRam {
+ public:
+  TestRam();
+  ~TestRam();
+  TestRam(const TestRam&) = delete;
+  TestRam& operator=(const TestRam&) = delete;
+
+  static khocore::PhysRange Range();
+};
+
+}  // namespace arch
