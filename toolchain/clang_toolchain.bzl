@@ -48,6 +48,14 @@ _REPRODUCIBLE = [
     "-D__TIMESTAMP__=\"redacted\"",
 ]
 
+# kernel/base/ubsan.cc is the runtime. vptr needs C++'s run-time types; function wants a type in front of
+# everything that is called, assembly too; and there is no floating point.
+_UBSAN = [
+    "-fsanitize=undefined",
+    "-fno-sanitize=float-cast-overflow,function,vptr",
+    "-fno-sanitize-recover=all",
+]
+
 def _flags(name, sets, enabled = False, **kwargs):
     """A feature that adds flags: `sets` is a list of (actions, flags)."""
     return feature(
@@ -115,7 +123,9 @@ def _config_impl(ctx):
         feature(name = "supports_pic", enabled = not freestanding),
         feature(name = "supports_dynamic_linker", enabled = not freestanding),
     ] + _layering_features()
-    if not freestanding:
+    if freestanding:
+        features.append(_flags("ubsan", [(_COMPILE, _UBSAN)]))
+    else:
         sanitize = ["-fsanitize=address,undefined"]
         features += [
             _flags("asan", [

@@ -82,13 +82,20 @@ def efi_binary(name, deps, **kwargs):
         **kwargs
     )
 
-def _efi_transition_impl(_settings, attributes):
-    return {"//command_line_option:platforms": "//toolchain/platforms:%s_efi" % attributes.arch}
+def _efi_transition_impl(settings, attributes):
+    features = settings["//command_line_option:features"]
+    return {
+        "//command_line_option:features": features + (["ubsan"] if attributes.ubsan else []),
+        "//command_line_option:platforms": "//toolchain/platforms:%s_efi" % attributes.arch,
+    }
 
 _efi_transition = transition(
     implementation = _efi_transition_impl,
-    inputs = [],
-    outputs = ["//command_line_option:platforms"],
+    inputs = ["//command_line_option:features"],
+    outputs = [
+        "//command_line_option:features",
+        "//command_line_option:platforms",
+    ],
 )
 
 def _efi_application_impl(ctx):
@@ -124,6 +131,7 @@ efi_application = rule(
     attrs = {
         "arch": attr.string(mandatory = True, values = _ARCHES),
         "binary": attr.label(cfg = _efi_transition, mandatory = True),
+        "ubsan": attr.bool(doc = "with UndefinedBehaviorSanitizer (kernel/base/ubsan.cc)"),
         "_allowlist_function_transition": attr.label(
             default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
         ),

@@ -72,13 +72,22 @@ KernelImageInfo = provider(
     },
 )
 
-def _platform_transition_impl(_settings, attributes):
-    return {"//command_line_option:platforms": str(attributes.platform)}
+_KIBIBYTE = 1024
+
+def _platform_transition_impl(settings, attributes):
+    features = settings["//command_line_option:features"]
+    return {
+        "//command_line_option:features": features + (["ubsan"] if attributes.ubsan else []),
+        "//command_line_option:platforms": str(attributes.platform),
+    }
 
 _platform_transition = transition(
     implementation = _platform_transition_impl,
-    inputs = [],
-    outputs = ["//command_line_option:platforms"],
+    inputs = ["//command_line_option:features"],
+    outputs = [
+        "//command_line_option:features",
+        "//command_line_option:platforms",
+    ],
 )
 
 def _kernel_image_impl(ctx):
@@ -89,6 +98,8 @@ def _kernel_image_impl(ctx):
     arguments.add(ctx.file._make_image)
     arguments.add("--cxxfilt", CXXFILT)
     arguments.add("--kernel", kernel)
+    checked = ctx.attr.ubsan or "ubsan" in ctx.features
+    arguments.add("--limit", (512 if checked else 256) * _KIBIBYTE)
     arguments.add("--elf", elf)
     arguments.add("--image", image)
     ctx.actions.run(
@@ -110,6 +121,7 @@ kernel_image = rule(
     attrs = {
         "kernel": attr.label(cfg = _platform_transition, mandatory = True),
         "platform": attr.label(mandatory = True),
+        "ubsan": attr.bool(doc = "with UndefinedBehaviorSanitizer (kernel/base/ubsan.cc)"),
         "_allowlist_function_transition": attr.label(
             default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
         ),

@@ -22,7 +22,6 @@ from elftools.elf.sections import Section, SymbolTableSection
 SYMBOL_TABLE_MAGIC = 0x4D59534B  # "KSYM", kSymbolTableMagic
 HEADER = struct.Struct("<II")  # SymbolTableHeader: magic, count
 ENTRY = struct.Struct("<II")  # SymbolEntry: offset, name_offset
-IMAGE_LIMIT = 256 << 10  # bytes of the image file
 IMAGE_BASE = "_ZN4arch10kImageBaseE"  # arch::kImageBase
 
 
@@ -121,11 +120,11 @@ def fill_symbols(elf: ELFFile, contents: bytes, cxxfilt: str) -> bytes:
     return contents[:begin] + table + contents[begin + size :]
 
 
-def flatten(elf: ELFFile, contents: bytes) -> bytes:
+def flatten(elf: ELFFile, contents: bytes, limit: int) -> bytes:
     """The file's bytes of all loaded segments at their distance from the lowest load address.
 
     What is zero-initialized at the end is left out. Errors: ImageError when segments overlap, when
-    none is loaded, and when the image is over `IMAGE_LIMIT`.
+    none is loaded, and when the image is over `limit`.
     """
     segments = sorted(
         (segment["p_paddr"], segment["p_offset"], segment["p_filesz"])
@@ -136,8 +135,8 @@ def flatten(elf: ELFFile, contents: bytes) -> bytes:
         raise ImageError("the kernel has nothing to load")
     base = segments[0][0]
     size = max(address + length for address, _, length in segments) - base
-    if size > IMAGE_LIMIT:
-        raise ImageError(f"the image has {size} bytes, more than {IMAGE_LIMIT}")
+    if size > limit:
+        raise ImageError(f"the image has {size} bytes, more than {limit}")
     image = bytearray()
     for address, offset, length in segments:
         if address - base < len(image):
@@ -146,14 +145,14 @@ def flatten(elf: ELFFile, contents: bytes) -> bytes:
     return bytes(image)
 
 
-def make_image(kernel: Path, cxxfilt: str) -> tuple[bytes, bytes]:
+def make_image(kernel: Path, cxxfilt: str, limit: int) -> tuple[bytes, bytes]:
     """The finished ELF file and the flat image of it. Errors: ImageError."""
     contents = kernel.read_bytes()
     with kernel.open("rb") as stream:
         try:
             elf = ELFFile(stream)
             finished = fill_symbols(elf, contents, cxxfilt)
-            return finished, flatten(elf, finished)
+            return finished, flatten(elf, finished, limit)
         except ELFError as error:
             raise ImageError(f"not an ELF file: {error}") from error
 
@@ -164,10 +163,11 @@ def main() -> int:
     parser.add_argument("--kernel", type=Path, required=True, help="the linked kernel")
     parser.add_argument("--elf", type=Path, required=True, help="where the finished ELF goes")
     parser.add_argument("--image", type=Path, required=True, help="where the flat image goes")
+    parser.add_argument("--limit", type=int, required=True, help="the most bytes of the image")
     parser.add_argument("--cxxfilt", default="c++filt", help="the demangler")
     arguments = parser.parse_args()
     try:
-        elf, image = make_image(arguments.kernel, arguments.cxxfilt)
+        elf, image = make_image(arguments.kernel, arguments.cxxfilt, arguments.limit)
     except ImageError as error:
         print(f"{arguments.kernel}: {error}", file=sys.stderr)
         return 1

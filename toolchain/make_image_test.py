@@ -15,6 +15,7 @@ import make_image
 
 BASE = 0xFFFFFFFF80000000
 CXXFILT = "/usr/bin/c++filt"
+LIMIT = 256 << 10
 
 SOURCE = """\
 .section .text
@@ -96,12 +97,12 @@ def read_table(table: bytes) -> list[tuple[int, str]]:
 def error_of(kernel: Path) -> str:
     """What is wrong with a kernel."""
     with pytest.raises(make_image.ImageError) as caught:
-        make_image.make_image(kernel, CXXFILT)
+        make_image.make_image(kernel, CXXFILT, LIMIT)
     return str(caught.value)
 
 
 def test_table_names_functions_by_address(tmp_path: Path) -> None:
-    elf, _ = make_image.make_image(Kernel().link(tmp_path), CXXFILT)
+    elf, _ = make_image.make_image(Kernel().link(tmp_path), CXXFILT, LIMIT)
     (tmp_path / "finished").write_bytes(elf)
     with (tmp_path / "finished").open("rb") as stream:
         table = ELFFile(stream).get_section_by_name(".symbols").data()
@@ -110,7 +111,7 @@ def test_table_names_functions_by_address(tmp_path: Path) -> None:
 
 
 def test_image_is_what_is_loaded(tmp_path: Path) -> None:
-    _, image = make_image.make_image(Kernel().link(tmp_path), CXXFILT)
+    _, image = make_image.make_image(Kernel().link(tmp_path), CXXFILT, LIMIT)
     assert image[:4] == b"\x90" * 4
     assert image[4096:] == b"\xda" * 16  # .data, and nothing of .bss
 
@@ -162,4 +163,4 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_demangler_that_fails_is_named(tmp_path: Path) -> None:
     with pytest.raises(make_image.ImageError, match="false"):
-        make_image.make_image(Kernel().link(tmp_path), "/bin/false")
+        make_image.make_image(Kernel().link(tmp_path), "/bin/false", LIMIT)

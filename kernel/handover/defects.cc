@@ -68,6 +68,13 @@ PhysRange LargestPreservedBlock(const Outgoing& outgoing) {
   *reinterpret_cast<volatile uint64_t*>(uint64_t{0x123} << 40) = 0;
 }
 
+/// The compiler does not see by how much.
+[[gnu::noinline]] void ShiftByWidth() {
+  volatile unsigned width = 64;
+  volatile uint64_t word = 1;
+  word = word << width;
+}
+
 }  // namespace
 
 PageSource& TrackerNodes(Generation& generation) {
@@ -90,6 +97,7 @@ void AfterRestored() {
   if (Fire(Fault::kPanicAfterRestore)) {
     cpus::RunOnAllCpus([](size_t number) { ReadWildPointer(number); });
   }
+  if (Fire(Fault::kUndefinedBehavior)) ShiftByWidth();
 }
 
 void AfterSealed(const Outgoing& outgoing) {

@@ -17,7 +17,7 @@ void AfterClose(Outgoing& outgoing);
 /// Where the parameters of the next kernel go, empty for a place in scratch.
 /// `segment-outside-scratch`.
 khocore::PhysRange ParametersPlace(const Outgoing& outgoing);
-/// After the stop `restored`. `panic-after-restore`.
+/// After the stop `restored`. `panic-after-restore`, `undefined-behavior`.
 void AfterRestored();
 /// After the stop `sealed`. `write-after-seal`, `hang-before-jump`.
 void AfterSealed(const Outgoing& outgoing);

@@ -21,6 +21,9 @@ constexpr struct {
     {"tail-not-restored", 2, Fault::kTailNotRestored},
     {"hang-before-jump", 1, Fault::kHangBeforeJump},
     {"panic-after-restore", 2, Fault::kPanicAfterRestore},
+#if __has_feature(undefined_behavior_sanitizer)
+    {"undefined-behavior", 2, Fault::kUndefinedBehavior},
+#endif
     {"ap-spins-in-old-text", 1, Fault::kCpuSpins},
     {"park-page-unowned", 1, Fault::kParkPageUnowned},
     {"root-published-early", 1, Fault::kPublishedEarly},

@@ -16,6 +16,7 @@ enum class Fault : uint8_t {
   kTailNotRestored,        ///< the last page of a block stays behind when the block is restored
   kHangBeforeJump,         ///< the kernel loops instead of jumping
   kPanicAfterRestore,      ///< the second generation reads through a wild pointer
+  kUndefinedBehavior,      ///< the second generation shifts by the width of a word
   kCpuSpins,               ///< a CPU is not parked and loops in the old kernel's text
   kParkPageUnowned,        ///< a CPU is parked in a page that has no owner
   kPublishedEarly,         ///< a fragment is linked before it is finished

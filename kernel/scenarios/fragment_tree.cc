@@ -30,13 +30,15 @@ FragmentTree::Payload FragmentTree::PayloadOf(uint64_t id) const {
 }
 
 void FragmentTree::Payload::Make(uint8_t* place) const {
-  using Word = uint64_t __attribute__((may_alias, aligned(4)));
+  struct [[gnu::may_alias, gnu::packed, gnu::aligned(4)]] Word {
+    uint64_t value;
+  };
   base::Random random = words;
   uint8_t* const end = place + size;
   uint8_t* at = place;
 #pragma clang loop unroll_count(16)
   for (size_t left = size / sizeof(Word); left != 0; --left, at += sizeof(Word)) {
-    *reinterpret_cast<Word*>(at) = random.Next();
+    reinterpret_cast<Word*>(at)->value = random.Next();
   }
   for (uint64_t last = at == end ? 0 : random.Next(); at != end; last >>= 8) {
     *at++ = static_cast<uint8_t>(last);

@@ -112,12 +112,14 @@ Table* TakeTable(Map* map) {
   const uint64_t number = map->pool_used;
   if (number == kEarlyTables + kRunningTables) return nullptr;
   ++map->pool_used;
-  const auto image_offset = reinterpret_cast<uint64_t>(&running_tables[number - kEarlyTables]) -
-                            reinterpret_cast<uint64_t>(&early_map);
-  Table* const table =
-      number < kEarlyTables
-          ? &map->pool[number]
-          : reinterpret_cast<Table*>(reinterpret_cast<uint64_t>(map) + image_offset);
+  Table* table;
+  if (number < kEarlyTables) {
+    table = &map->pool[number];
+  } else {
+    const auto image_offset = reinterpret_cast<uint64_t>(&running_tables[number - kEarlyTables]) -
+                              reinterpret_cast<uint64_t>(&early_map);
+    table = reinterpret_cast<Table*>(reinterpret_cast<uint64_t>(map) + image_offset);
+  }
   memset(table, 0, sizeof(*table));
   // The walker must not find the link before the zeros.
   asm volatile("dsb ishst" ::: "memory");

@@ -11,6 +11,7 @@ FAULTS = {
     "tail-not-restored": "the last page of a block is not restored",
     "hang-before-jump": "the kernel loops instead of jumping",
     "panic-after-restore": "generation 2 dereferences a wild pointer",
+    "undefined-behavior": "generation 2 shifts by the width of a word (kernel/ubsan)",
     "ap-spins-in-old-text": "a CPU is not parked and spins in the old kernel's text",
     "park-page-unowned": "a CPU is parked in an unowned page",
     "root-published-early": "a fragment is linked before it is finished (scenario storm)",
