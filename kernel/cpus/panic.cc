@@ -36,6 +36,13 @@ void PrintFrame(uint64_t pc) {
   PrintConsole("  %016lx %s+0x%lx\n", pc, name != nullptr ? name : "?", offset);
 }
 
+/// A call that does not return may be the last of its function: the address behind it is another's.
+void PrintCaller(uint64_t return_address) {
+  uint64_t offset = 0;
+  const char* name = FindSymbol(return_address - 1, &offset);
+  PrintConsole("  %016lx %s+0x%lx\n", return_address, name != nullptr ? name : "?", offset + 1);
+}
+
 void EnterPanic(uint64_t pc, uint64_t frame_pointer) {
   const size_t self = arch::CpuNumber() + 1;
   size_t none = 0;
@@ -54,7 +61,7 @@ void PrintCpu(size_t number, uint64_t pc, uint64_t frame_pointer) {
   }
   PrintConsole("CPU %zu:\n", number);
   PrintFrame(pc);
-  arch::WalkStack(frame_pointer, kMaxFrames, PrintFrame);
+  arch::WalkStack(frame_pointer, kMaxFrames, PrintCaller);
 }
 
 [[noreturn]] void PrintOthersAndExit() {
@@ -85,7 +92,7 @@ void Panic(const char* format, ...) {
   va_end(arguments);
   Event("panic").Text("text", text);
   PrintConsole("backtrace:\n");
-  arch::WalkStack(frame, kMaxFrames, PrintFrame);
+  arch::WalkStack(frame, kMaxFrames, PrintCaller);
   PrintOthersAndExit();
 }
 
@@ -111,7 +118,7 @@ void PanicFromException(const arch::Exception& exception) {
   }
   PrintConsole("backtrace:\n");
   PrintFrame(exception.pc);
-  arch::WalkStack(exception.frame_pointer, kMaxFrames, PrintFrame);
+  arch::WalkStack(exception.frame_pointer, kMaxFrames, PrintCaller);
   PrintOthersAndExit();
 }
 
