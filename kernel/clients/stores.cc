@@ -168,9 +168,7 @@ Status Stores::RestoreOne(handover::Incoming& incoming, const FragmentReader& fr
   ++incoming.stores;
   return khocore::WalkVmalloc(
       incoming.physical(), store.pages, [&](Block block) { return incoming.RestoreBlock(block); },
-      [&](PageFrame chunk) {
-        return incoming.RestoreBlock({chunk, Order()});
-      });
+      [&](PageFrame chunk) { return incoming.RestoreBlock({chunk, Order()}); });
 }
 
 Status Stores::RestoreFragmentOf(handover::Incoming& incoming, PhysRange blob, PhysRange* next) {
