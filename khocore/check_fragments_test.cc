@@ -3,7 +3,8 @@
 #include <libfdt.h>
 #include <string.h>
 
-#include <set>
+#include <string>
+#include <vector>
 
 #include "khocore/check.h"
 #include "khocore/testing/test_handover.h"
@@ -280,6 +281,29 @@ TEST_F(CheckFragmentsTest, ManyFragments) {
   EXPECT_TRUE(result.findings.empty());
   EXPECT_EQ(result.summary.fragments, 1 + count);
   EXPECT_EQ(result.summary.fragment_depth, 5u);
+}
+
+TEST_F(CheckFragmentsTest, ManyFragmentsFarApart) {
+  // Pages that do not touch, met from the middle outwards.
+  constexpr size_t kCount = 300;
+  std::vector<PhysRange> pages;
+  for (size_t i = 0; i < kCount; ++i) {
+    pages.push_back(handover_.Fragment({}));
+    handover_.Blob(0);
+  }
+  TestHandover::Links tops;
+  for (size_t i = 0; i < kCount;) {
+    TestHandover::Links links;
+    for (; i < kCount && links.size() < 20; ++i) {
+      const size_t at = kCount / 2 + (i % 2 == 0 ? i / 2 : kCount - 1 - i / 2);
+      links.emplace_back("l" + std::to_string(i), pages[at % kCount]);
+    }
+    tops.emplace_back("t" + std::to_string(i), handover_.Fragment(links));
+  }
+  handover_.AddClient("far", handover_.Fragment(tops));
+  const CheckResult result = handover_.Check();  // which sees to it that no mark is left
+  EXPECT_TRUE(result.findings.empty());
+  EXPECT_EQ(result.summary.fragments, 2 + kCount + tops.size());
 }
 
 TEST_F(CheckFragmentsTest, FragmentWithTwoRoots) {

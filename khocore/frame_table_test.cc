@@ -284,24 +284,6 @@ TEST_F(FrameTableTest, BytesAreMadeWhereFramesDiffer) {
   EXPECT_EQ(frames_.spare_pages(), all - 1);
 }
 
-TEST(FrameTable, WithoutPagesNothingChanges) {
-  std::vector<uint64_t> directory(FrameTable::DirectoryBytes(Frame(0), kFrames) / 8);
-  FrameTable frames(Frame(0), kFrames, directory.data());
-  EXPECT_EQ(frames.missing_pages(), frames.chunk_count());
-  ASSERT_OK(frames.Set(BlockOf(0, kHighestOrder), FrameState::kFree));
-  const auto before = BytesOf(frames, Frame(0), kFrames);
-  const auto refused = [&](const Status& status) {
-    ASSERT_FALSE(status.ok());
-    EXPECT_EQ(status.error().code, ErrorCode::kOutOfMemory);
-    EXPECT_EQ(BytesOf(frames, Frame(0), kFrames), before);
-  };
-  refused(frames.Set(BlockOf(3, 0), FrameState::kAllocated));
-  refused(frames.Set(BlockOf(0, 11), FrameState::kAllocated));
-  refused(frames.SplitOff(BlockOf(8, 3)));
-  refused(frames.SetScratch({Addr(AddressOf(1)), kPageSize}));
-  refused(frames.ClaimPreserved(BlockOf(4, 2)));
-}
-
 /// One byte per frame, as the table would be without chunks.
 class FlatModel {
  public:

@@ -80,6 +80,34 @@ TEST(Cpio, HugeSizesDoNotWrap) {
   EXPECT_EQ(Find(archive, "kernel", &file), CpioResult::kTruncated);
 }
 
+TEST(Cpio, NamesEndInsideTheirField) {
+  std::string archive = Archive();
+  std::string file;
+  archive[110 + 7] = 'x';  // the NUL of "cmdline"
+  EXPECT_EQ(Find(archive, "kernel", &file), CpioResult::kTruncated);
+  // A name that goes on behind its NUL is that up to the NUL.
+  archive = Archive();
+  archive[110 + 3] = '\0';
+  EXPECT_EQ(Find(archive, "cmd", &file), CpioResult::kFound);
+  EXPECT_EQ(file, "one two");
+}
+
+TEST(Cpio, SizesInEitherCaseAreRead) {
+  std::string archive = Archive();
+  std::string file;
+  for (const char* size : {"000003E9", "000003e9"}) {  // 1001
+    archive.replace(archive.find("kernel") - 110 + 6 + 6 * 8, 8, size);
+    EXPECT_EQ(Find(archive, "kernel", &file), CpioResult::kFound);
+    EXPECT_EQ(file.size(), 1001u);
+  }
+}
+
+TEST(Cpio, EmptyFilesAreFound) {
+  std::string file = "unchanged";
+  EXPECT_EQ(Find(Entry("empty", "") + Archive(), "empty", &file), CpioResult::kFound);
+  EXPECT_EQ(file, "");
+}
+
 TEST(Cpio, DamagedArchivesEnd) {
   std::mt19937 random(7);
   std::string file;

@@ -5,6 +5,7 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 namespace base {
@@ -28,6 +29,25 @@ TEST(Format, IsPrintf) {
   ExpectAsPrintf("%lu %llx %zu", ~uint64_t{0}, ~0ull, size_t{7});
   ExpectAsPrintf("%c%c", 'x', 'y');
   ExpectAsPrintf("%-6u|%6u|", 42u, 42u);
+}
+
+TEST(Format, TakesPointersNullAndWhatItDoesNotKnow) {
+  char text[64];
+  FormatTo(text, sizeof(text), "%p", reinterpret_cast<void*>(uint64_t{0xfeedfacecafe}));
+  EXPECT_STREQ(text, "feedfacecafe");
+  const char* const none = nullptr;
+  FormatTo(text, sizeof(text), "%s|%d", none, INT32_MIN);
+  EXPECT_STREQ(text, "(null)|-2147483648");
+}
+
+TEST(Format, WritesNoByteBehindItsBuffer) {
+  for (size_t size = 1; size < 8; ++size) {
+    char buffer[16];
+    memset(buffer, '#', sizeof(buffer));
+    EXPECT_EQ(FormatTo(buffer, size, "%05u", 123u), 5u);
+    EXPECT_EQ(std::string(buffer), std::string("00123").substr(0, size - 1)) << size;
+    for (size_t i = size; i < sizeof(buffer); ++i) EXPECT_EQ(buffer[i], '#') << size;
+  }
 }
 
 TEST(Format, CutsAndTerminates) {

@@ -102,6 +102,50 @@ TEST(Libc, ComparesEveryByte) {
   });
 }
 
+TEST(Libc, FindsBytes) {
+  const char text[] = "one\0two\xff";
+  EXPECT_EQ(kernel_memchr(text, 'o', sizeof(text)), text);
+  EXPECT_EQ(kernel_memchr(text, 't', sizeof(text)), text + 4);
+  EXPECT_EQ(kernel_memchr(text, 't', 4), nullptr);
+  EXPECT_EQ(kernel_memchr(text, 0xff, sizeof(text)), text + 7);
+  EXPECT_EQ(kernel_memchr(text, 0x100 | 'n', sizeof(text)), text + 1) << "its low byte counts";
+  EXPECT_EQ(kernel_memchr(text, 'o', 0), nullptr);
+}
+
+TEST(Libc, MeasuresStrings) {
+  EXPECT_EQ(kernel_strlen(""), 0u);
+  EXPECT_EQ(kernel_strlen("seven b"), 7u);
+  EXPECT_EQ(kernel_strnlen("abc", 0), 0u);
+  EXPECT_EQ(kernel_strnlen("abc", 2), 2u);
+  EXPECT_EQ(kernel_strnlen("abc", 3), 3u);
+  EXPECT_EQ(kernel_strnlen("abc", 10), 3u);
+}
+
+TEST(Libc, ComparesStrings) {
+  EXPECT_EQ(kernel_strcmp("", ""), 0);
+  EXPECT_EQ(kernel_strcmp("same", "same"), 0);
+  EXPECT_LT(kernel_strcmp("a", "ab"), 0);
+  EXPECT_GT(kernel_strcmp("ab", "a"), 0);
+  EXPECT_LT(kernel_strcmp("a", "\xff"), 0) << "bytes have no sign";
+  EXPECT_EQ(kernel_strncmp("abc", "abd", 2), 0);
+  EXPECT_LT(kernel_strncmp("abc", "abd", 3), 0);
+  EXPECT_EQ(kernel_strncmp("ab", "ab", 10), 0);
+  EXPECT_GT(kernel_strncmp("\xff", "a", 1), 0);
+  EXPECT_EQ(kernel_strncmp("a", "b", 0), 0);
+  EXPECT_EQ(kernel_strncmp("ab\0x", "ab\0y", 4), 0) << "what is behind the end does not count";
+}
+
+TEST(Libc, FindsCharacters) {
+  const char text[] = "/a/b";
+  EXPECT_EQ(kernel_strchr(text, '/'), text);
+  EXPECT_EQ(kernel_strrchr(text, '/'), text + 2);
+  EXPECT_EQ(kernel_strchr(text, 'b'), text + 3);
+  EXPECT_EQ(kernel_strchr(text, '\0'), text + 4);
+  EXPECT_EQ(kernel_strrchr(text, '\0'), text + 4);
+  EXPECT_EQ(kernel_strchr(text, 'x'), nullptr);
+  EXPECT_EQ(kernel_strrchr(text, 'x'), nullptr);
+}
+
 }  // namespace
 
 void Panic(const char* format, ...) {

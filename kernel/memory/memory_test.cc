@@ -66,6 +66,20 @@ TEST_F(MemoryTest, ScratchHasTheSizesOfTheCommandLine) {
   });
 }
 
+TEST_F(MemoryTest, ScratchOfASmallMachineHasALeastSize) {
+  OnlyRegions();
+  Add(Part(0, 64 * kMiB), MemoryType::kRam);
+  info_->keep_count = 0;
+  Boot([&] {
+    Memory memory;
+    Start(&memory);
+    ASSERT_EQ(memory.scratch.area_count(), 3u);
+    EXPECT_EQ(memory.scratch.area(0).size, 8 * kMiB);
+    EXPECT_EQ(memory.scratch.area(1).size, 4 * kMiB);
+    EXPECT_EQ(memory.scratch.area(2).size, 4 * kMiB);
+  });
+}
+
 TEST_F(MemoryTest, ScratchThatDoesNotFitEndsTheMachine) {
   Memory memory;
   for (const uint64_t size : {kRam.size, ~uint64_t{0} - 1, ~uint64_t{0}}) {

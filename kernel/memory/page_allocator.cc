@@ -180,7 +180,7 @@ PhysRange PageAllocator::FindFree(uint64_t bytes, uint64_t alignment) const {
     const FrameTable::Run run = frames_->RunAt(at);
     const PhysRange free = RangeOf(at, at + run.frames);
     const PhysRange place{PhysAddr::FromRaw(khocore::AlignUp(free.begin.raw(), step)), bytes};
-    if (IsUnused(run) && place.begin.IsAligned(step) && free.Contains(place)) return place;
+    if (IsUnused(run) && free.Contains(place)) return place;
     at = at + run.frames;
   }
   return {};

@@ -134,6 +134,20 @@ TEST_F(PageAllocatorTest, RangesAreFoundAcrossBlocks) {
   EXPECT_EQ(allocator_.free_pages(), kPages - 20);
 }
 
+TEST_F(PageAllocatorTest, RangesAreFoundBesideScratchAndWhatIsInUse) {
+  // The only room for 700 pages lies behind both.
+  Mark(1500, 1, FrameState::kPreserved);
+  ASSERT_TRUE(frames_.SetScratch({PageFrame::FromNumber(2048).address(), 2048 * kPageSize}).ok());
+  Mark(5000, 1000, FrameState::kAllocated);
+  allocator_.Initialize(memory_, frames_);
+  EXPECT_FALSE(allocator_.AllocateRange(905 * kPageSize, kPageSize).ok());
+  const auto range = allocator_.AllocateRange(700 * kPageSize, kPageSize);
+  ASSERT_TRUE(range.ok());
+  EXPECT_EQ(range.value().begin, PageFrame::FromNumber(4096).address());
+  EXPECT_EQ(CountFrames(frames_, FrameState::kAllocated), 1700u);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kPreserved), 1u);
+}
+
 TEST_F(PageAllocatorTest, RangesTooLargeForMemoryAreRefused) {
   allocator_.Initialize(memory_, frames_);
   for (const uint64_t size : {(kPages + 1) * kPageSize, uint64_t{5} << 30, ~uint64_t{0}}) {
@@ -208,6 +222,20 @@ TEST_F(PageAllocatorTest, RefusesWhatItDidNotHandOut) {
             ErrorCode::kOrderRange);
   EXPECT_EQ(allocator_.Allocate(Order::FromLog2(PageAllocator::kMaxOrder)).error().code,
             ErrorCode::kOutOfMemory);
+}
+
+TEST_F(PageAllocatorTest, RegroupsWhatIsAllocated) {
+  Mark(2000, 48, FrameState::kAllocated);  // no blocks yet, as at the start
+  allocator_.Initialize(memory_, frames_);
+  const PhysRange range{PageFrame::FromNumber(2000).address(), 48 * kPageSize};
+  EXPECT_FALSE(allocator_.FreeRange(range).ok()) << "tails of no block";
+  ASSERT_TRUE(ForEachBlock(range, [&](Block block) { return allocator_.Regroup(block); }).ok());
+  EXPECT_TRUE(
+      frames_.IsHead({PageFrame::FromNumber(2000), Order::FromLog2(4)}, FrameState::kAllocated));
+  EXPECT_EQ(allocator_.free_pages(), kPages - 48);
+  ASSERT_TRUE(allocator_.FreeRange(range).ok());
+  EXPECT_EQ(allocator_.free_pages(), kPages);
+  EXPECT_EQ(CountFrames(frames_, FrameState::kFree), kPages);
 }
 
 TEST_F(PageAllocatorTest, PagesForKhocoreAreZero) {

@@ -168,6 +168,28 @@ TEST_F(WarmBootTest, APreservedPageInUseIsRefused) {
   ExpectBoot("\"refused\".*\"overlap\"");
 }
 
+TEST_F(WarmBootTest, TheFrameTableLiesInPieces) {
+  // Of scratch nothing is left but holes of four pages, of which it takes as many as it needs.
+  info_->image = info_->initrd = info_->device_tree = {};
+  const PhysRange area = left_->areas[2];
+  info_->keep[0] = {left_->areas[0].begin, left_->areas[0].size};
+  info_->keep[1] = {left_->areas[1].begin, left_->areas[1].size};
+  info_->keep_count = 2;
+  while (info_->keep_count < 6) {
+    const uint64_t at = (info_->keep_count - 2) * kMiB;
+    info_->keep[info_->keep_count++] = {area.begin + at + 4 * kPageSize, kMiB - 4 * kPageSize};
+  }
+  info_->keep[6] = {area.begin + 4 * kMiB, area.size - 4 * kMiB};
+  info_->keep_count = 7;
+  Boot([&] {
+    Memory memory;
+    Start(&memory);
+    EXPECT_TRUE(memory.has_incoming);
+    EXPECT_EQ(Count(memory, kRam, FrameState::kPreserved), Preserved());
+    ExpectSound(memory, *info_);
+  });
+}
+
 TEST_F(WarmBootTest, AHandoverWithoutRoomForItsFrameTableIsRefused) {
   // All of scratch but four pages is in use.
   for (size_t i = 0; i < 3; ++i) {
