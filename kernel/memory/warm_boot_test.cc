@@ -37,6 +37,7 @@ class WarmBootTest : public MemoryTest {
       : left_(static_cast<Left*>(mmap(nullptr, sizeof(Left), PROT_READ | PROT_WRITE,
                                       MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
     Boot([&] { BootFirst(); });
+    info_->has_handover = true;
     info_->kho_root = left_->root;
     info_->kho_scratch = left_->scratch;
     // The next kernel and all that comes with it lie in scratch.
@@ -90,6 +91,7 @@ TEST_F(WarmBootTest, ClaimsWhatWasPreservedAndKeepsScratch) {
     Memory memory;
     Start(&memory);
     ASSERT_TRUE(memory.has_incoming);
+    EXPECT_FALSE(memory.has_refused);
     EXPECT_EQ(memory.incoming.summary().pages, Preserved());
     EXPECT_EQ(memory.incoming.Find("one").value(), (PhysRange{left_->blocks[1].begin(), 100}));
     ASSERT_EQ(memory.scratch.area_count(), 3u);
@@ -146,12 +148,18 @@ TEST_F(WarmBootTest, ARefusedHandoverIsAColdBoot) {
     Memory memory;
     Start(&memory);
     EXPECT_FALSE(memory.has_incoming);
+    EXPECT_TRUE(memory.has_refused);
     EXPECT_EQ(Count(memory, kRam, FrameState::kPreserved), 0u);
     // The tables of the attempt are not in use any more.
     EXPECT_EQ(Count(memory, kRam, FrameState::kAllocated),
               2 + 4 + 1 + 1 + memory.frames.chunk_count() + 1);
     ASSERT_EQ(memory.scratch.area_count(), 3u) << "areas of the other kernel were kept";
   });
+}
+
+TEST_F(WarmBootTest, AHandoverWithoutRootIsRefused) {
+  info_->kho_root = {};
+  ExpectBoot("\"refused\".*\"property-size\"");
 }
 
 TEST_F(WarmBootTest, ABadScratchArrayIsRefused) {
