@@ -6,8 +6,6 @@
 
 #include <string>
 
-#include "kernel/arch/console.h"
-
 namespace handover {
 
 /// What `action` prints to the console of the machine `host`, which is standard output.

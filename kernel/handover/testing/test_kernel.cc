@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "kernel/arch/host/machine.h"
+#include "kernel/base/direct_map.h"
 #include "khocore/abi/scratch.h"
 
 namespace handover {
@@ -15,18 +17,17 @@ using khocore::Order;
 using khocore::PageFrame;
 using khocore::PhysAddr;
 
-TestRam::TestRam(uint64_t size) : mapped_(size + khocore::abi::kScratchAlignment) {
-  mapping_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapping_ == MAP_FAILED) std::abort();
-  const uint64_t begin =
-      khocore::AlignUp(reinterpret_cast<uint64_t>(mapping_), khocore::abi::kScratchAlignment);
-  all = {PhysAddr::FromRaw(begin), size};
-  EXPECT_TRUE(physical.AddWindow(all, reinterpret_cast<void*>(begin)).ok());
+TestRam::TestRam(uint64_t size) : all{PhysAddr::FromRaw(host::kRamBase), size} {
+  void* const place = base::Direct<void>(all.begin);
+  if (mmap(place, size, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != place) {
+    std::abort();
+  }
+  EXPECT_TRUE(physical.AddWindow(all, place).ok());
   EXPECT_TRUE(scratch.Add({all.begin, khocore::abi::kScratchAlignment}).ok());
 }
 
-TestRam::~TestRam() { munmap(mapping_, mapped_); }
+TestRam::~TestRam() { munmap(base::Direct<void>(all.begin), all.size); }
 
 TestKernel::TestKernel(TestRam& ram, uint32_t generation_number)
     : frames_(PageFrame::Containing(ram.all.begin), ram.all.size / kPageSize),
@@ -60,9 +61,13 @@ TestKernel::TestKernel(TestRam& ram, uint32_t generation_number, PhysAddr root)
   memory.allocator.Initialize(memory.physical, memory.frames);
 }
 
-void TestKernel::Begin(size_t final_pages) {
+void TestKernel::BeginTracker(size_t final_pages) {
   const auto begun = outgoing.Begin(memory.allocator, Outgoing::kFinalPages + final_pages);
   EXPECT_TRUE(begun.ok()) << khocore::Describe(begun);
+}
+
+void TestKernel::Begin(size_t final_pages) {
+  BeginTracker(final_pages);
   const auto opened = outgoing.Open();
   EXPECT_TRUE(opened.ok()) << khocore::Describe(opened);
 }

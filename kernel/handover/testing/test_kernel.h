@@ -15,8 +15,8 @@
 
 namespace handover {
 
-/// RAM of a machine whose physical addresses are the test's own, as in the kernel. Scratch is its
-/// first part. Pages that nobody has written cost nothing.
+/// RAM of the machine `host` (kernel/arch/host/machine.h), one at a time. Scratch is its first
+/// part. Pages that nobody has written cost nothing.
 class TestRam {
  public:
   explicit TestRam(uint64_t size = uint64_t{32} << 20);
@@ -27,10 +27,6 @@ class TestRam {
   khocore::PhysRange all;
   khocore::PhysicalMemory physical;
   khocore::Scratch scratch;
-
- private:
-  void* mapping_;
-  size_t mapped_;
 };
 
 /// One generation on a `TestRam`, without the course: a test calls the steps of the clients that it
@@ -39,7 +35,8 @@ class TestKernel {
  public:
   /// The first generation: a cold boot.
   explicit TestKernel(TestRam& ram);
-  /// A later one, with what was handed over at `root`.
+  /// A later one, with what was handed over at `root`. It may overwrite the nodes of the tracker,
+  /// as every kernel may: nobody can open the same root again.
   TestKernel(TestRam& ram, uint32_t generation_number, khocore::PhysAddr root);
   TestKernel(const TestKernel&) = delete;
   TestKernel& operator=(const TestKernel&) = delete;
@@ -49,6 +46,8 @@ class TestKernel {
 
   /// Starts the tracker, with `final_pages` pages for the last step besides those of the root and
   /// of the `khorig` fragment.
+  void BeginTracker(size_t final_pages = 0);
+  /// As `BeginTracker`, and makes the root.
   void Begin(size_t final_pages = 0);
   /// Ends the last step and returns the root.
   khocore::PhysAddr Close();
