@@ -72,7 +72,7 @@ void ReadCommandLine(BootInfo* info, uint64_t address, const BootReader& reader)
     size_t used = 0;
     while (used < chunk && bytes[used] != '\0') info->command_line[length++] = bytes[used++];
     terminated = used < chunk;
-    Keep(info, {PhysAddr::FromRaw(at), used + 1}, reader);
+    Keep(info, {PhysAddr::FromRaw(at), terminated ? used + 1 : used}, reader);
   }
   info->command_line[length] = '\0';
   info->command_line_truncated = length == kRoom && !terminated;

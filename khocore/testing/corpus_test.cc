@@ -18,7 +18,7 @@
 namespace fuzz {
 namespace {
 
-constexpr size_t kCasesPerSeed = 20000;
+constexpr size_t kCasesPerSeed = 8000;
 
 bool Answer(const std::string& bytes) {
   // A buffer of its own, so that a sanitizer sees its end.

@@ -75,6 +75,7 @@ void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
         node.length > kMaxSetupDataBytes ? nullptr : reader.Find(payload, node.length);
     if (bytes == nullptr) {
       reader.Ignore("setup_data of impossible length at", address);
+      if (node.type == boot::kSetupDataKho) info->has_handover = true;
     } else {
       base::Keep(info, Range(address, sizeof(node) + node.length), reader);
       if (node.type == boot::kSetupDataE820) {
