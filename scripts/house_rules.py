@@ -26,6 +26,7 @@ ROOMS = [
     "base",
     "arch",
     "console",
+    "drivers",
     "rig",
     "memory",
     "cpus",

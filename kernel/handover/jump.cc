@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/jump.h"
 
-#include "kernel/arch/quiesce.h"
 #include "kernel/cpus/cpus.h"
 #include "kernel/handover/course.h"
 #include "kernel/handover/defects.h"
+#include "kernel/handover/live_devices.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/stop.h"
 
@@ -64,17 +64,16 @@ void AnnounceJump(const kexec::NextKernel& next, uint32_t generation) {
 
 void LoadAndJump(Outgoing& outgoing) {
   const kexec::NextKernel next = Load(outgoing);
-  const Generation& generation = outgoing.generation();
+  Generation& generation = outgoing.generation();
   if (generation.options.stop_at_sealed) StopSealed(outgoing);
   AfterSealed(outgoing);
-  void (*const loop)() = LoopOfLeftCpu(outgoing.generation());
+  void (*const loop)() = LoopOfLeftCpu(generation);
+  const LiveDevices devices(generation.allocator);
   AnnounceJump(next, generation.options.generation);
   const size_t others = cpus::CpuCount() - 1;
   cpus::ParkCpus(loop);
   if (others != 0) Event("quiesce").Text("what", "other CPUs").Number("count", others);
-  arch::Quiesce([](const char* what, unsigned count) {
-    Event("quiesce").Text("what", what).Number("count", count);
-  });
+  devices.Quiesce();
   arch::Jump(next.plan);
 }
 

@@ -28,6 +28,11 @@ constexpr struct {
     {"park-page-unowned", 1, Fault::kParkPageUnowned},
     {"root-published-early", 1, Fault::kPublishedEarly},
     {"lost-tracker-update", 1, Fault::kLostUpdate},
+    {"bus-master-left-on", 1, Fault::kBusMasterLeftOn},
+    {"virtio-left-on", 1, Fault::kVirtioLeftOn},
+    {"timer-left-armed", 1, Fault::kTimerLeftArmed},
+    {"interrupt-left-unmasked", 1, Fault::kInterruptLeftUnmasked},
+    {"interrupt-controller-left-on", 1, Fault::kControllerLeftOn},
 };
 
 Fault armed = Fault::kNone;

@@ -21,6 +21,11 @@ enum class Fault : uint8_t {
   kParkPageUnowned,        ///< a CPU is parked in a page that has no owner
   kPublishedEarly,         ///< a fragment is linked before it is finished
   kLostUpdate,             ///< a CPU sets a bit in the tracker without regard to the others
+  kBusMasterLeftOn,        ///< PCI functions keep bus mastering across the jump
+  kVirtioLeftOn,           ///< virtio-mmio devices are not reset
+  kTimerLeftArmed,         ///< timers run on
+  kInterruptLeftUnmasked,  ///< interrupt lines stay open
+  kControllerLeftOn,       ///< interrupt controllers stay on, LPIs and ITS included
 };
 
 /// Looks up the fault called by the `length` bytes at `name`. False when there is none.

@@ -22,8 +22,16 @@ void SendPanicSgi();
 /// Acknowledges the SGI, so that it is not taken again.
 void AcknowledgePanicSgi();
 
-/// Stops the controller, opened or not, on the only CPU that is left. Returns how many of
-/// distributor and CPU interface were on.
+// At the jump, opened or not, on the only CPU that is left (kernel/arch/quiesce.h).
+
+/// Disables every SPI, and every SGI and PPI of each CPU. Returns how many were enabled.
+unsigned MaskGic(const Machine& machine);
+/// Stops each ITS, the LPIs of each CPU, the distributor and this CPU's interface. Returns how many
+/// of them were on.
 unsigned StopGic(const Machine& machine);
+
+/// The reverse of `MaskGic` and `StopGic`. Version 3: the tables of LPIs lie in `tables`.
+void UnmaskGic(const Machine& machine);
+void StartGic(const Machine& machine, khocore::PhysRange tables);
 
 }  // namespace arch

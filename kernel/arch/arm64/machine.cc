@@ -95,6 +95,16 @@ void ReadGic(const TreeNode& node, Machine* machine, Note note) {
   machine->gic = is_v3 ? Machine::Gic::kV3 : Machine::Gic::kV2;
 }
 
+/// Adds the registers of a device of which there may be several. `text` is the note when they
+/// cannot be used.
+template <size_t N>
+void AddRegisters(const TreeNode& node, PhysRange (&list)[N], size_t* count, Note note,
+                  const char* text) {
+  PhysRange registers;
+  if (*count == N || !node.DeviceReg(0, &registers)) return note(text);
+  list[(*count)++] = registers;
+}
+
 void ReadPci(const DeviceTree& tree, const TreeNode& node, Machine* machine, Note note) {
   if (!base::HasString(node.compatible, "pci-host-ecam-generic")) return;
   if (!node.DeviceReg(0, &machine->pci)) {
@@ -129,6 +139,12 @@ Machine ReadMachine(const DeviceTree& tree, Note note) {
     if (node.compatible.data == nullptr || !node.IsEnabled()) return;
     if (machine.gic == Machine::Gic::kNone) ReadGic(node, &machine, note);
     if (machine.pci.size == 0) ReadPci(tree, node, &machine, note);
+    if (base::HasString(node.compatible, "arm,gic-v3-its")) {
+      AddRegisters(node, machine.its, &machine.its_count, note, "ITS: left as it is");
+    }
+    if (base::HasString(node.compatible, "virtio,mmio")) {
+      AddRegisters(node, machine.virtio, &machine.virtio_count, note, "virtio-mmio: left as it is");
+    }
     machine.has_psci |= base::HasString(node.compatible, "arm,psci-0.2");
     ReadCpu(node, &machine, note);
   });

@@ -18,8 +18,15 @@ struct Machine {
   khocore::PhysRange gic_distributor;
   khocore::PhysRange gic_cpu;             ///< version 2: the CPU interface
   khocore::PhysRange gic_redistributors;  ///< version 3: the first region of them
+  static constexpr size_t kMaxIts = 8;
+  khocore::PhysRange its[kMaxIts];  ///< version 3: the control registers of each ITS
+  size_t its_count = 0;
   khocore::PhysRange pci;  ///< configuration space (ECAM) of buses from `pci_first_bus`, or empty
   unsigned pci_first_bus = 0;
+
+  static constexpr size_t kMaxVirtio = 64;
+  khocore::PhysRange virtio[kMaxVirtio];  ///< each place for a virtio-mmio device
+  size_t virtio_count = 0;
 
   static constexpr size_t kMaxCpus = 64;
   uint64_t cpus[kMaxCpus] = {};  ///< MPIDR of each

@@ -69,6 +69,39 @@ TEST(ReadMachine, ReadsGicVersion3) {
   EXPECT_EQ(outcome.machine.gic_redistributors, Range(0x8010000, 0x20000));
 }
 
+TEST(ReadMachine, ReadsEveryItsAndVirtioTransport) {
+  TestTree tree;
+  for (const char* const at : {"2", "1"}) {  // libfdt adds in front
+    const auto begin = static_cast<uint32_t>(*at - '0');
+    const std::string its = std::string("/its@") + at, virtio = std::string("/virtio_mmio@") + at;
+    tree.Node(its).String(its, "compatible", "arm,gic-v3-its");
+    tree.Cells(its, "reg", {0, begin << 20, 0, 0x20000});
+    tree.Node(virtio).String(virtio, "compatible", "virtio,mmio");
+    tree.Cells(virtio, "reg", {0, begin << 12, 0, 0x200});
+  }
+  const Outcome outcome = Read(tree);
+  EXPECT_TRUE(outcome.notes.empty());
+  ASSERT_EQ(outcome.machine.its_count, 2u);
+  EXPECT_EQ(outcome.machine.its[0], Range(1 << 20, 0x20000));
+  EXPECT_EQ(outcome.machine.its[1], Range(2 << 20, 0x20000));
+  ASSERT_EQ(outcome.machine.virtio_count, 2u);
+  EXPECT_EQ(outcome.machine.virtio[1], Range(2 << 12, 0x200));
+}
+
+TEST(ReadMachine, SaysHowManyDevicesItHasNoRoomFor) {
+  TestTree tree;
+  for (uint32_t i = 0; i < Machine::kMaxIts + 2; ++i) {
+    const std::string path = "/its@" + std::to_string(i);
+    tree.Node(path).String(path, "compatible", "arm,gic-v3-its");
+    tree.Cells(path, "reg", {0, i << 20, 0, 0x20000});
+  }
+  tree.Node("/virtio").String("/virtio", "compatible", "virtio,mmio");
+  const Outcome outcome = Read(tree);
+  EXPECT_EQ(outcome.machine.its_count, Machine::kMaxIts);
+  EXPECT_EQ(outcome.machine.virtio_count, 0u);
+  EXPECT_EQ(outcome.notes.size(), 3u);
+}
+
 TEST(ReadMachine, FollowsAliasAndSettings) {
   for (const char* const path : {"serial0", "serial0:115200n8", "/pl011@9000000:115200"}) {
     EXPECT_EQ(Read(VirtTree("arm,gic-v3", path)).machine.console, Range(0x9000000, 0x1000)) << path;

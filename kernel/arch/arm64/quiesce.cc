@@ -3,7 +3,6 @@
 
 #include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/machine.h"
-#include "kernel/arch/arm64/pci.h"
 #include "kernel/arch/arm64/registers.h"
 
 // Arm ARM (DDI 0487), generic timer.
@@ -21,27 +20,47 @@ constexpr uint64_t kTimerEnable = 1;
     KHORIG_WRITE_REGISTER(control, 0);                                       \
     khorig_on;                                                               \
   })
+/// Arms a timer for a time that has passed: its interrupt is pending until it is switched off.
+#define KHORIG_START_TIMER(control, compare)      \
+  do {                                            \
+    KHORIG_WRITE_REGISTER(compare, 0);            \
+    KHORIG_WRITE_REGISTER(control, kTimerEnable); \
+  } while (false)
+
+/// Whether there is CNTHV_CTL_EL2, which came with VHE: a kernel that used VHE has it under the
+/// name CNTV_CTL_EL0.
+bool HasVhe() { return (KHORIG_READ_REGISTER(id_aa64mmfr1_el1) >> 8 & 0xf) != 0; }
+
+}  // namespace
+
+void DisableInterrupts() { asm volatile("msr daifset, #0xf" ::: "memory"); }
 
 unsigned StopTimers() {
   unsigned running = KHORIG_STOP_TIMER(cntp_ctl_el0) + KHORIG_STOP_TIMER(cntv_ctl_el0);
   if (AtEl2()) {
     running += KHORIG_STOP_TIMER(cnthp_ctl_el2);
-    // CNTHV_CTL_EL2, which came with VHE: a kernel that used VHE has it under the name
-    // CNTV_CTL_EL0.
-    const bool has_vhe = (KHORIG_READ_REGISTER(id_aa64mmfr1_el1) >> 8 & 0xf) != 0;
-    if (has_vhe) running += KHORIG_STOP_TIMER(s3_4_c14_c3_1);
+    if (HasVhe()) running += KHORIG_STOP_TIMER(s3_4_c14_c3_1);
   }
   InstructionBarrier();
   return running;
 }
 
-}  // namespace
+unsigned StopInterruptLines() { return MaskGic(this_machine); }
 
-void Quiesce(void (*report)(const char* what, unsigned count)) {
-  asm volatile("msr daifset, #0xf" ::: "memory");
-  report("timers", StopTimers());
-  report("interrupt controller", StopGic(this_machine));
-  report("PCI bus mastering", StopPciBusMastering(this_machine));
+unsigned StopInterruptControllers() { return StopGic(this_machine); }
+
+void StartTimers() {
+  KHORIG_START_TIMER(cntp_ctl_el0, cntp_cval_el0);
+  KHORIG_START_TIMER(cntv_ctl_el0, cntv_cval_el0);
+  if (AtEl2()) {
+    KHORIG_START_TIMER(cnthp_ctl_el2, cnthp_cval_el2);
+    if (HasVhe()) KHORIG_START_TIMER(s3_4_c14_c3_1, s3_4_c14_c3_2);
+  }
+  InstructionBarrier();
 }
+
+void StartInterruptLines() { UnmaskGic(this_machine); }
+
+void StartInterruptControllers(khocore::PhysRange tables) { StartGic(this_machine, tables); }
 
 }  // namespace arch

@@ -3,7 +3,13 @@
 
 namespace arch {
 
-/// A process has no devices of its own.
-void Quiesce(void (*)(const char* what, unsigned count)) {}
+// A process has no interrupt controllers of its own.
+void DisableInterrupts() {}
+unsigned StopTimers() { return 0; }
+unsigned StopInterruptLines() { return 0; }
+unsigned StopInterruptControllers() { return 0; }
+void StartTimers() {}
+void StartInterruptLines() {}
+void StartInterruptControllers(khocore::PhysRange) {}
 
 }  // namespace arch

@@ -209,11 +209,16 @@ StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory
 
 uint64_t HardwareId(size_t number) { return smp.processors.count == 0 ? 0 : ApicIdOf(number); }
 
-void LeaveCpu() { Halt(); }
+/// Runs until `RemoveCpu`: QEMU 7.2 leaves an INIT pending on a CPU that has halted, so that nobody
+/// could tell from outside that it came.
+void LeaveCpu() {
+  for (;;) Pause();
+}
 
 bool RemoveCpu(size_t number) {
   // Now it waits for its next start and executes nothing, wherever its last instruction was.
   smp.apic.Init(ApicIdOf(number));
+  Pause();  // an emulator that runs one CPU at a time now runs the other
   return true;
 }
 

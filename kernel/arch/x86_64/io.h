@@ -25,7 +25,7 @@ inline uint32_t InLong(uint16_t port) {
 }
 
 inline constexpr uint32_t kMsrApicBase = 0x1b;
-inline constexpr uint32_t kMsrX2ApicSpuriousVector = 0x80f;
+inline constexpr uint32_t kMsrX2Apic = 0x800;  ///< the local APIC's first register
 inline constexpr uint32_t kMsrEfer = 0xc0000080;
 inline constexpr uint32_t kMsrFsBase = 0xc0000100;
 inline constexpr uint64_t kEferNoExecuteEnable = uint64_t{1} << 11;

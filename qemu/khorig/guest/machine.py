@@ -17,7 +17,33 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class RunningCpu:
-    """A secondary CPU that is executing."""
+    """A secondary CPU that is not parked."""
 
     number: int  # in QEMU
     pc: int  # virtual address
+    halted: bool = False  # in the kernel's code; an interrupt would continue it
+
+
+@dataclass(frozen=True)
+class LeftOn:
+    """A device, timer or interrupt controller that is on."""
+
+    device: str  # "PCI function 40:00.0"
+    register: str  # "command"
+    value: int
+    why: str  # "bus mastering on"
+    address: int | None = None  # physical, of a register in memory
+
+    @property
+    def text(self) -> str:
+        """One line without the device."""
+        return f"{self.why}: {self.register} {self.value:#010x}"
+
+
+@dataclass(frozen=True)
+class DeviceStates:
+    """What QEMU tells about devices at a stop."""
+
+    seen: tuple[str, ...] = ()  # "PCI functions", "local APIC", ...
+    left_on: tuple[LeftOn, ...] = ()
+    unread: tuple[str, ...] = ()  # what could not be read, with the reason

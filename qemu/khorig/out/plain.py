@@ -71,6 +71,10 @@ def verbose_text(record: Mapping[str, Any]) -> str | None:
         text = f"[host] {record['at']}: checked in {record['host_ms']} ms"
     elif kind == "hook":
         text = "[host] " + "; ".join(map(str, record["lines"]))
+    elif kind == "devices" and (record["left_on"] or record["unread"]):
+        notes = [f"left on: {on['device']}, {on['why']}" for on in record["left_on"]]
+        notes += [f"not read: {what}" for what in record["unread"]]
+        text = "[host] " + "; ".join(notes)
     else:
         return None
     return "".join(char if char.isprintable() else "?" for char in text)

@@ -100,6 +100,7 @@ class Plan:
             rules.append(temporal.HANDOFF)
         if self._spec.smp > 1 and not self._is_chain:
             rules.append(protocol.CPUS_PARKED)
+        rules.append(protocol.DEVICES_OFF)
         return tuple(rules)
 
     def _at_restored(self, generation: int) -> tuple[str, ...]:

@@ -16,4 +16,9 @@ FAULTS = {
     "park-page-unowned": "a CPU is parked in an unowned page",
     "root-published-early": "a fragment is linked before it is finished (scenario storm)",
     "lost-tracker-update": "a CPU overwrites other CPUs' tracker updates (scenario storm)",
+    "bus-master-left-on": "PCI functions keep bus mastering across the jump",
+    "virtio-left-on": "virtio-mmio devices are not reset (needs one: -- -device virtio-rng-device)",
+    "timer-left-armed": "timers run on across the jump",
+    "interrupt-left-unmasked": "interrupt lines stay unmasked across the jump",
+    "interrupt-controller-left-on": "interrupt controllers stay on, LPIs and ITS included",
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Mapping, Protocol
 
 from khorig.guest.event import GuestEvent
-from khorig.guest.machine import MachineFacts, RunningCpu
+from khorig.guest.machine import DeviceStates, MachineFacts, RunningCpu
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.untrusted import items, typed
 from khorig.rules.finding import Finding
@@ -26,6 +26,7 @@ class StopContext:
     machine: MachineFacts
     boot: GuestEvent | None = None  # the first event of this generation
     running_cpus: tuple[RunningCpu, ...] = ()  # at `entry`, if known
+    devices: DeviceStates = DeviceStates()  # at `entry` after a jump
 
 
 class StopHook(Protocol):

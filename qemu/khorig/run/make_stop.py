@@ -33,4 +33,5 @@ def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
         geometry=GEOMETRY_4K,
         spec=spec,
         running_cpus=context.running_cpus,
+        devices=context.devices,
     )

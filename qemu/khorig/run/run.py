@@ -14,7 +14,6 @@ from typing import Any, Callable, Sequence
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import EventFieldError, GuestEvent
-from khorig.guest.machine import RunningCpu
 from khorig.guest.spec import RunSpec
 from khorig.guest.spec_json import spec_to_json
 from khorig.mem.guest_ram import GuestRam
@@ -24,6 +23,7 @@ from khorig.run.firmware_monitor import FirmwareMonitor
 from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestMonitor
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook
+from khorig.run.look import look_at_cpus, look_at_devices
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.run.stop_images import StopImages
 from khorig.vm.build_outputs import Images
@@ -242,15 +242,10 @@ class Run:
     def _on_stop(self, vm: Vm, event: GuestEvent) -> list[Finding]:
         at = event.text("at")
         started_s = time.monotonic()
-        context = StopContext(
-            event.generation,
-            at,
-            event,
-            vm.ram,
-            self._machine.facts(self._spec.memory),
-            self._boot,
-            self._running_cpus(vm, at),
-        )
+        facts = self._machine.facts(self._spec.memory)
+        context = StopContext(event.generation, at, event, vm.ram, facts, self._boot)
+        if at == "entry":
+            context = self._look(vm, context)
         findings = self._judge.on_stop(context)
         host_ms = round((time.monotonic() - started_s) * 1000, 3)
         self._emit("stop", gen=event.generation, at=at, host_ms=host_ms)
@@ -267,6 +262,14 @@ class Run:
             findings = self._poke(context)
         return findings
 
+    def _look(self, vm: Vm, context: StopContext) -> StopContext:
+        devices = look_at_devices(vm.qmp, self._machine, self._spec, context.generation)
+        if devices is not None:
+            self._emit("devices", gen=context.generation, **dataclasses.asdict(devices))
+            context = dataclasses.replace(context, devices=devices)
+        cpus = look_at_cpus(vm.qmp, self._machine, self._spec)
+        return dataclasses.replace(context, running_cpus=cpus)
+
     def _poke(self, context: StopContext) -> list[Finding]:
         """Last at a stop, after judge and image."""
         done, findings = self._poker.on_stop(context)
@@ -276,11 +279,6 @@ class Run:
                 "hook", gen=context.generation, at=context.at, lines=[f"poked {poked.line}"], **what
             )
         return findings
-
-    def _running_cpus(self, vm: Vm, at: str) -> tuple[RunningCpu, ...]:
-        if self._spec.smp == 1 or at != "entry":
-            return ()
-        return self._machine.running_cpus(vm.qmp.monitor("info registers -a"))
 
     def _on_qmp(self, event: QmpEvent) -> list[Finding]:
         if event.name == "SHUTDOWN":

@@ -12,12 +12,13 @@ from view.handover_image import PAGE, RAM, SCRATCH
 
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
-from khorig.guest.machine import MachineFacts
+from khorig.guest.machine import DeviceStates, MachineFacts
 from khorig.rules.finding import Finding
 from khorig.run.judge import RunJudge
 from khorig.run.judging import StopContext
 
 LINUX, KHORIG = "linux-7.3", "khorig"
+SEEN = DeviceStates(seen=("PCI functions",))
 MACHINE = MachineFacts("x86_64", "q35", RAM.size)
 
 
@@ -44,7 +45,7 @@ class FakeChain:
     def stops(self, at: str, generation: int, **fields: Any) -> set[str]:
         event = self.says("stop", generation, at=at, **fields)
         self.findings = self.judge.on_stop(
-            StopContext(generation, at, event, self.image.ram, MACHINE)
+            StopContext(generation, at, event, self.image.ram, MACHINE, devices=SEEN)
         )
         return {finding.rule for finding in self.findings}
 
@@ -82,7 +83,7 @@ class FakeChain:
     def is_tampered(self, at: str, generation: int) -> None:
         """The host has damaged the handover on purpose."""
         event = GuestEvent("stop", generation, 0, 0.0, {"ev": "stop", "at": at})
-        context = StopContext(generation, at, event, self.image.ram, MACHINE)
+        context = StopContext(generation, at, event, self.image.ram, MACHINE, devices=SEEN)
         self.judge.on_tampered(context)
 
     def trouble(self) -> set[str]:

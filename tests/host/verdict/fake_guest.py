@@ -15,7 +15,7 @@ from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typ
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
-from khorig.guest.machine import MachineFacts, RunningCpu
+from khorig.guest.machine import DeviceStates, MachineFacts, RunningCpu
 from khorig.guest.spec import RunSpec
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.formats.dump import Dump
@@ -48,6 +48,7 @@ class FakeGuest:
         self.restored_fields: dict[str, Any] = {}
         self.ledger: list[tuple[int, int]] = []
         self.ledger_store = 0
+        self.devices = DeviceStates(seen=("PCI functions",))
         self.left_out: set[int] = set()  # blocks that the ledger is to lack
 
     # ---- memory
@@ -150,7 +151,7 @@ class FakeGuest:
         """A stop."""
         event = self.says("stop", generation, at=at, **fields)
         machine = MachineFacts("x86_64", "q35", RAM.size)
-        context = StopContext(generation, at, event, self.image.ram, machine)
+        context = StopContext(generation, at, event, self.image.ram, machine, devices=self.devices)
         return self.judge.on_stop(context)
 
     def boots(self, generation: int) -> None:

@@ -248,7 +248,10 @@ _LINUX_SEALED = {*_LINUX, temporal.PAGES_HANDED_ON}
 _OWN = {protocol.SEGMENTS, protocol.RAM_USED, "KHR-I001", "KHR-I013", "KHR-I019", "KHR-I024"}
 _RELAYED = {temporal.SUBTREES_RELAYED, temporal.BLOCKS_RELAYED, temporal.PAGES_RELAYED}
 _UNDER_LINUX = {temporal.PAGES_UNDER_LINUX}
-_JUMP = {temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP, temporal.HANDOFF}
+_JUMP = {
+    temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP, temporal.HANDOFF,
+    protocol.DEVICES_OFF,
+}  # fmt: skip
 _ALL = _LINUX | _OWN | _RELAYED | _JUMP | {
     temporal.PAGES_UNTIL_RESTORED, temporal.PAGES_UNDER_LINUX, protocol.CPUS_PARKED,
     protocol.LEDGER, temporal.PAGES_HANDED_ON,

@@ -26,10 +26,22 @@ RIP=ffffffff80001234 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
 CPU#1
 RAX=0000000000000000 RBX=0000000000000001
 RIP=000000000000fff0 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=1
+CR0=60000010 CR2=0000000000000000
 
 CPU#2
 RAX=0000000000000000 RBX=0000000000000001
 RIP=ffffffff80018c96 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
+CR0=80010033 CR2=0000000000000000
+
+CPU#3
+RAX=0000000000000000 RBX=0000000000000001
+RIP=ffffffff80002a10 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=1
+CR0=80010033 CR2=0000000000000000
+
+CPU#4
+RAX=0000000000000000 RBX=0000000000000001
+RIP=000000000000fff0 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
+CR0=60000010 CR2=0000000000000000
 """
 
 ARM64_REGISTERS = """\
@@ -88,11 +100,19 @@ def test_the_bytes_are_blocks() -> None:
 
 
 def test_running_cpus() -> None:
+    """One that halted in a kernel was not parked: an interrupt lets it go on in its text."""
     found = machine_named("q35").running_cpus(REGISTERS)
-    assert found == (RunningCpu(2, 0xFFFFFFFF80018C96),)
+    assert found == (
+        RunningCpu(2, 0xFFFFFFFF80018C96),
+        RunningCpu(3, 0xFFFFFFFF80002A10, halted=True),
+    )
     assert machine_named("virt").running_cpus(ARM64_REGISTERS) == (RunningCpu(2, 0x47FFE004),)
     findings = cpus.check_parked(stop_with(found), None)  # type: ignore[arg-type]
-    assert [f.owner for f in findings] == ["CPU 2"]
+    assert [f.owner for f in findings] == ["CPU 2", "CPU 3"]
+    assert [f.what.split(" 0x")[0] for f in findings] == [
+        "CPU 2 not parked: PC",
+        "CPU 3 not parked: halted at",
+    ]
 
 
 @pytest.mark.parametrize(

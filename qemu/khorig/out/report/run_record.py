@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.machine import LeftOn
 from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
 from khorig.guest.spec_json import spec_from_json
@@ -19,6 +20,7 @@ from khorig.mem.untrusted import (
     number,
     read_object,
     text,
+    texts,
     typed,
 )
 from khorig.out.plain import verbose_text
@@ -125,6 +127,10 @@ def _line(kind: str, entry: Mapping[str, Any]) -> str | None:
         return text(entry["verdict"])
     if kind == "hook":
         items(entry["lines"])
+    if kind == "devices":
+        for left_on in items(entry["left_on"]):
+            typed(LeftOn, left_on)
+        texts(entry["unread"])
     return verbose_text(entry)
 
 

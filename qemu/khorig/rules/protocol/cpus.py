@@ -31,7 +31,8 @@ def check_parked(stop: Stop, sealed: Record) -> list[Finding]:
     return [
         stop.finding(
             CPUS_PARKED,
-            f"CPU {cpu.number} not parked: PC {cpu.pc:#018x} in " + _place(stop, sealed, cpu.pc),
+            f"CPU {cpu.number} not parked: {'halted at' if cpu.halted else 'PC'} {cpu.pc:#018x} in "
+            + _place(stop, sealed, cpu.pc),
             cpu.pc,
             f"CPU {cpu.number}",
         )

@@ -30,6 +30,7 @@ LINUX_LOG = "KHR-I119"
 LINUX_REPORTS = "KHR-I120"
 FIRMWARE = "KHR-I121"
 POKED = "KHR-I122"
+DEVICES_OFF = "KHR-I123"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -173,8 +174,9 @@ PROTOCOL_RULES = (
     _protocol(
         CPUS_PARKED,
         "only the boot CPU runs at entry",
-        "At the next kernel's first instruction every other CPU is halted or off in QEMU.",
-        "A CPU still running executes code that is being overwritten.",
+        "At the next kernel's first instruction every other CPU waits for its start in QEMU, or is "
+        "off.",
+        "A CPU still running, or halted in a kernel, executes code that is being overwritten.",
         (),
         "The message names the owner of the page being executed.",
     ),
@@ -228,5 +230,15 @@ PROTOCOL_RULES = (
         "If it was not, the run proves nothing about the check under test.",
         (),
         "`khorig inspect --owners` lists the owner names.",
+    ),
+    _protocol(
+        DEVICES_OFF,
+        "devices, timers and interrupt controllers are off at entry",
+        "At the next kernel's first instruction QEMU's registers show no bus master, no "
+        "virtio-mmio device in use, no timer armed, no interrupt line open and no interrupt "
+        "controller on. Every kernel of khorig switches them on before it quiesces.",
+        "DMA, an MSI or an LPI writes to memory that the next kernel has given away.",
+        (),
+        "The message names device, register and value. After a Linux the same is only recorded.",
     ),
 )

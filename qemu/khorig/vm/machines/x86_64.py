@@ -20,6 +20,10 @@ _OVMF = Firmware(
     icount_shift=6,
 )
 
+_CR0 = re.compile(r"\bCR0=([0-9a-f]+)")
+_PROTECTED = 1
+_RESET_VECTOR = 0xFFF0
+
 
 @dataclass(frozen=True)
 class X86_64(Machine):
@@ -39,13 +43,19 @@ class X86_64(Machine):
     frame_pattern = re.compile(r"\b[RE]BP=([0-9a-f]+)")
 
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
-        """See Machine. A CPU that waits for its start is halted."""
+        """See Machine. A CPU that waits for its start is in the state of a reset; one that halted
+        in a kernel's code is in a kernel's mode."""
         running = []
         for block in re.split(r"^CPU#", registers, flags=re.MULTILINE)[1:]:
             number = int(block.split(None, 1)[0])
-            pc = self.pc_pattern.search(block)
-            if number > 0 and pc is not None and "HLT=0" in block:
-                running.append(RunningCpu(number, int(pc.group(1), 16)))
+            pc, cr0 = self.pc_pattern.search(block), _CR0.search(block)
+            if number == 0 or pc is None or cr0 is None:
+                continue
+            at, halted = int(pc.group(1), 16), "HLT=1" in block
+            # KVM's halted flag does not cover waiting for a start.
+            real_mode = not int(cr0.group(1), 16) & _PROTECTED
+            if not (real_mode and (halted or at == _RESET_VECTOR)):
+                running.append(RunningCpu(number, at, halted))
         return tuple(running)
 
     def arguments(self, accel: str) -> list[str]:

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <stdint.h>
+
+#include "khocore/function_ref.h"
+#include "khocore/types.h"
+
+namespace arch {
+
+// What drivers (kernel/drivers/) need of the machine.
+
+/// Accesses a 32-bit device register at an address that `MapDevice` or a function below has mapped.
+uint32_t ReadDevice(khocore::PhysAddr address);
+void WriteDevice(khocore::PhysAddr address, uint32_t value);
+
+/// Where a PCI function is.
+struct PciFunction {
+  unsigned bus;
+  unsigned device;
+  unsigned function;
+};
+
+/// The buses whose configuration space can be reached, those of extra root buses included.
+struct PciBuses {
+  unsigned first;
+  unsigned count;  ///< 0 where there is no PCI
+};
+PciBuses FindPciBuses();
+/// Accesses the register at `offset`, a multiple of 4, of the configuration space of a function on
+/// one of `FindPciBuses`. Reads all ones where there is no function.
+uint32_t ReadPciConfig(PciFunction function, unsigned offset);
+void WritePciConfig(PciFunction function, unsigned offset, uint32_t value);
+
+/// Calls `visit` with the registers of each place for a virtio-mmio device. Most are empty.
+void ForEachVirtioTransport(khocore::FunctionRef<void(khocore::PhysAddr registers)> visit);
+
+}  // namespace arch

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/devices.h"
+
+namespace arch {
+
+// A process has no devices of its own.
+uint32_t ReadDevice(khocore::PhysAddr) { return 0; }
+void WriteDevice(khocore::PhysAddr, uint32_t) {}
+PciBuses FindPciBuses() { return {}; }
+uint32_t ReadPciConfig(PciFunction, unsigned) { return ~uint32_t{0}; }
+void WritePciConfig(PciFunction, unsigned, uint32_t) {}
+void ForEachVirtioTransport(khocore::FunctionRef<void(khocore::PhysAddr)>) {}
+
+}  // namespace arch

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/devices.h"
+
+#include "kernel/arch/mmu.h"
+#include "kernel/arch/x86_64/io.h"
+
+namespace arch {
+
+using khocore::PhysAddr;
+
+namespace {
+
+// Configuration mechanism 1: an address port and a data port (PCI Local Bus 3.0, 3.2.2.3.2).
+constexpr uint16_t kAddressPort = 0xcf8;
+constexpr uint16_t kDataPort = 0xcfc;
+constexpr uint32_t kEnable = uint32_t{1} << 31;
+constexpr unsigned kBuses = 256;
+
+bool HasConfigPorts() {
+  OutLong(kAddressPort, kEnable);
+  return InLong(kAddressPort) == kEnable;
+}
+
+void Select(PciFunction function, unsigned offset) {
+  OutLong(kAddressPort,
+          kEnable | function.bus << 16 | function.device << 11 | function.function << 8 | offset);
+}
+
+}  // namespace
+
+uint32_t ReadDevice(PhysAddr address) {
+  return *reinterpret_cast<volatile uint32_t*>(address.raw());
+}
+void WriteDevice(PhysAddr address, uint32_t value) {
+  *reinterpret_cast<volatile uint32_t*>(address.raw()) = value;
+}
+
+PciBuses FindPciBuses() { return {0, HasConfigPorts() ? kBuses : 0}; }
+
+uint32_t ReadPciConfig(PciFunction function, unsigned offset) {
+  Select(function, offset);
+  return InLong(kDataPort);
+}
+
+void WritePciConfig(PciFunction function, unsigned offset, uint32_t value) {
+  Select(function, offset);
+  OutLong(kDataPort, value);
+}
+
+/// Those of QEMU's microvm (hw/i386/microvm.h), which has no configuration ports and describes its
+/// devices in AML only. Any other machine may have something else at this address.
+void ForEachVirtioTransport(khocore::FunctionRef<void(PhysAddr)> visit) {
+  constexpr uint64_t kAddress = 0xfeb00000, kStride = 512, kCount = 24;
+  const PhysAddr first = PhysAddr::FromRaw(kAddress);
+  if (HasConfigPorts() || !MapDevice({first, kCount * kStride}).ok()) return;
+  for (uint64_t i = 0; i < kCount; ++i) visit(first + i * kStride);
+}
+
+}  // namespace arch

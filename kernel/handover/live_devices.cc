@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/handover/live_devices.h"
+
+#include <string.h>
+
+#include "kernel/arch/quiesce.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/cpus/cpus.h"
+#include "kernel/drivers/pci.h"
+#include "kernel/drivers/virtio_mmio.h"
+#include "kernel/rig/event.h"
+#include "kernel/rig/fault.h"
+
+namespace handover {
+namespace {
+
+using khocore::Order;
+using khocore::PhysRange;
+using rig::Fault;
+
+/// One row a kind, in the order in which they are switched off.
+constexpr struct {
+  const char* what;
+  bool (*start)(PhysRange tables);  ///< in reverse order; false when there is nothing to start
+  unsigned (*stop)();               ///< returns how many were on
+  Fault fault;                      ///< leaves them on
+} kKinds[] = {
+    {"bus masters", [](PhysRange) { return drivers::StartBusMasters() != 0; },
+     drivers::StopBusMasters, Fault::kBusMasterLeftOn},
+    {"virtio devices", [](PhysRange) { return drivers::StartVirtioDevices() != 0; },
+     drivers::StopVirtioDevices, Fault::kVirtioLeftOn},
+    {"timers",
+     [](PhysRange) {
+       arch::StartTimers();
+       return true;
+     },
+     arch::StopTimers, Fault::kTimerLeftArmed},
+    {"interrupt lines",
+     [](PhysRange) {
+       arch::StartInterruptLines();
+       return true;
+     },
+     arch::StopInterruptLines, Fault::kInterruptLeftUnmasked},
+    {"interrupt controllers",
+     [](PhysRange tables) {
+       arch::StartInterruptControllers(tables);
+       return true;
+     },
+     arch::StopInterruptControllers, Fault::kControllerLeftOn},
+};
+constexpr unsigned kKindCount = sizeof(kKinds) / sizeof(kKinds[0]);
+
+/// Empty when there is no memory: what needs tables stays off.
+PhysRange AllocateInterruptTables(memory::PageAllocator& allocator) {
+  const uint64_t bytes = (cpus::CpuCount() + 1) * arch::kInterruptTableBytes;
+  unsigned order = 0;
+  while (Order::FromLog2(order).bytes() < bytes) ++order;
+  const auto block = allocator.Allocate(Order::FromLog2(order));
+  if (!block.ok()) return {};
+  memset(base::Direct<void>(block.value().address()), 0, bytes);
+  return {block.value().address(), bytes};
+}
+
+}  // namespace
+
+LiveDevices::LiveDevices(memory::PageAllocator& allocator) {
+  arch::DisableInterrupts();
+  const PhysRange tables = AllocateInterruptTables(allocator);
+  for (unsigned i = kKindCount; i-- != 0;) {
+    if (kKinds[i].start(tables) && rig::Fire(kKinds[i].fault)) skipped_ |= 1u << i;
+  }
+}
+
+void LiveDevices::Quiesce() const {
+  arch::DisableInterrupts();
+  for (unsigned i = 0; i < kKindCount; ++i) {
+    if ((skipped_ >> i & 1) != 0) continue;
+    const unsigned count = kKinds[i].stop();
+    rig::Event("quiesce").Text("what", kKinds[i].what).Number("count", count);
+  }
+}
+
+}  // namespace handover

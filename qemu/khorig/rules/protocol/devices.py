@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a kernel switches off before the jump is off."""
+
+from __future__ import annotations
+
+from khorig.rules.finding import Finding
+from khorig.rules.protocol.definitions import DEVICES_OFF
+from khorig.rules.stop import Stop
+from khorig.rules.temporal.record import Record
+
+
+def check_devices(stop: Stop, sealed: Record) -> list[Finding]:
+    """No device, timer or interrupt controller is on at kernel entry."""
+    if not stop.devices.seen:
+        unread = stop.devices.unread
+        return [stop.finding(DEVICES_OFF, "QEMU does not show any device", evidence=unread)]
+    return [
+        stop.finding(DEVICES_OFF, f"{left.device}: {left.text}", left.address, left.device)
+        for left in stop.devices.left_on
+    ]

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What QEMU shows of CPUs and devices at the stop `entry`."""
+
+from __future__ import annotations
+
+from khorig.guest.machine import DeviceStates, RunningCpu
+from khorig.guest.spec import RunSpec
+from khorig.vm.devices.states import read_devices
+from khorig.vm.machines.machine import Machine
+from khorig.vm.qmp import Qmp
+
+
+def look_at_cpus(qmp: Qmp, machine: Machine, spec: RunSpec) -> tuple[RunningCpu, ...]:
+    """The CPUs after the first that are not parked, if it can be told."""
+    return machine.running_cpus(qmp.monitor("info registers -a")) if spec.smp > 1 else ()
+
+
+def look_at_devices(
+    qmp: Qmp, machine: Machine, spec: RunSpec, generation: int
+) -> DeviceStates | None:
+    """After a jump, before the kernel switches anything on; else None."""
+    return read_devices(qmp, machine.arch, spec.smp) if generation > 1 else None

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Device registers are read from QEMU's answers, of which some are here as QEMU 7.2 gave them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from khorig.guest.machine import DeviceStates
+from khorig.vm.devices.states import read_devices
+from khorig.vm.errors import InfraError
+from khorig.vm.qmp import QmpClosed
+
+MTREE = """\
+FlatView #0
+ AS "I/O", root: io
+ Root memory region: io
+  0000000000000000-000000000000ffff (prio 0, i/o): io
+
+FlatView #1
+ AS "edu", root: bus master container
+ Root memory region: (none)
+  No rendered FlatView
+
+FlatView #2
+ AS "memory", root: system
+ AS "cpu-memory-0", root: system
+ Root memory region: system
+{}
+"""
+PC = """\
+  0000000000000000-000000000fffffff (prio 0, ram): ram
+  00000000b0000000-00000000bfffffff (prio 0, i/o): pcie-mmcfg-mmio
+  00000000fed00000-00000000fed003ff (prio 0, i/o): hpet
+"""
+VIRT = """\
+  0000000008000000-000000000800ffff (prio 0, i/o): gicv3_dist
+  0000000008080000-000000000808ffff (prio 0, i/o): control
+  0000000008090000-000000000809ffff (prio 0, i/o): translation
+  00000000080a0000-00000000080dffff (prio 0, i/o): gicv3_redist_region[0]
+  000000000a000000-000000000a0001ff (prio 0, i/o): virtio-mmio
+  000000000a000200-000000000a0003ff (prio 0, i/o): virtio-mmio
+  0000000010000000-000000003efeffff (prio 0, i/o): gpex_mmio_window @0000000010000000
+  0000004010000000-000000401fffffff (prio 0, i/o): pcie-mmcfg-mmio
+"""
+GICV2 = """\
+  0000000008000000-0000000008000fff (prio 0, i/o): gic_dist
+  0000000008010000-0000000008011fff (prio 0, i/o): gic_cpu
+"""
+LAPIC = """\
+dumping local APIC state for CPU 0 \r
+\r
+LVT0\t 0x{lvt0:08x} active-hi edge  masked                      ExtINT (vec 0)\r
+LVTT\t 0x{lvtt:08x} active-hi edge  masked         periodic     Fixed  (vec 240)\r
+Timer\t DCR=0x0 (divide by 2) initial_count = {count} current_count = 0\r
+SPIV\t 0x{spiv:08x} APIC disabled, focus=off, spurious vec 255\r
+"""
+PIC = """\
+ioapic0: ver=0x20 id=0x00 sel=0x3e (redir[23])\r
+  pin 0  0x00000000000100f0 dest=0 vec=240 active-hi edge  masked fixed  physical\r
+  pin 23 0x{pin:016x} dest=0 vec=240 active-hi edge         fixed  physical\r
+  IRR      (none)\r
+pic1: irr=00 imr={slave} isr=00 hprio=0 irq_base=70 rr_sel=0 elcr=0c fnm=0\r
+pic0: irr=01 imr=ff isr=00 hprio=0 irq_base=08 rr_sel=0 elcr=00 fnm=0\r
+"""
+QUIET = {"lvt0": 0x10700, "lvtt": 0x300F0, "count": 0, "spiv": 0xFF}
+
+
+class FakeQmp:
+    """Answers as QEMU does; what is not given is refused."""
+
+    def __init__(self, memory: str, words: dict[int, int]) -> None:
+        self.words = words
+        self.answers: dict[str, Any] = {
+            "info mtree -f": MTREE.format(memory),
+            "info lapic 0": LAPIC.format(**QUIET),
+            "info pic": PIC.format(pin=0x100F0, slave="ff"),
+            "query-pci": [],
+            "x-query-virtio": [],
+            "i /b 0x40": "portb[0x0040] = 0x30",
+        }
+        self.asked: list[str] = []
+
+    def execute(self, command: str, **arguments: Any) -> Any:
+        return self.monitor(command)
+
+    def monitor(self, command: str) -> Any:
+        self.asked.append(command)
+        if command.startswith("o /"):
+            return ""
+        if command.startswith("xp /1wx "):
+            address = int(command.split()[2], 16)
+            return f"{address:016x}: 0x{self.words.get(address, 0):08x}\r\n"
+        if command not in self.answers:
+            raise InfraError(f"QMP error: {command}")
+        answer = self.answers[command]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def states(qmp: FakeQmp, arch: str, cpus: int = 1) -> DeviceStates:
+    return read_devices(qmp, arch, cpus)  # type: ignore[arg-type]
+
+
+def left_on(found: DeviceStates) -> dict[str, int]:
+    assert found.unread == ()
+    return {f"{on.device} {on.register}": on.value for on in found.left_on}
+
+
+def function(bus: int, slot: int, number: int, **bridge: Any) -> dict[str, Any]:
+    return {"bus": bus, "slot": slot, "function": number, **bridge}
+
+
+def bridge(bus: int, slot: int, secondary: int, *behind: dict[str, Any]) -> dict[str, Any]:
+    numbers = {"number": bus, "secondary": secondary, "subordinate": secondary}
+    return function(bus, slot, 0, pci_bridge={"bus": numbers, "devices": list(behind)})
+
+
+PCI_TREE = [
+    {"bus": 64, "devices": [bridge(64, 0, 65, function(65, 0, 0))]},
+    {
+        "bus": 0,
+        "devices": [
+            function(0, 0, 0),
+            function(0, 31, 3),
+            bridge(0, 2, 1, bridge(1, 0, 2, function(2, 4, 7))),
+            bridge(0, 3, 0, function(0, 0, 0)),  # nobody numbered it
+        ],
+    },
+]
+FUNCTIONS = ["00:00.0", "00:02.0", "00:03.0", "00:1f.3", "01:00.0", "02:04.7", "40:00.0", "41:00.0"]
+
+
+def test_nothing_is_on() -> None:
+    for arch, memory, count in (("x86_64", PC, 6), ("arm64", VIRT, 3)):
+        found = states(FakeQmp(memory, {}), arch)
+        assert (found.left_on, found.unread) == ((), ())
+        assert len(found.seen) == count
+
+
+def test_bus_masters_in_ecam() -> None:
+    base = 0x4010000000
+    every = {base | 2 << 20 | 4 << 15 | 7 << 12 | 4: 0x00100106, base | 64 << 20 | 4: 0xFFFF0003}
+    found = states(_pci(VIRT, every), "arm64")
+    assert left_on(found) == {"PCI function 02:04.7 command": 0x0106}
+    assert found.left_on[0].address == base | 2 << 20 | 4 << 15 | 7 << 12 | 4
+
+
+def _pci(memory: str, words: dict[int, int]) -> FakeQmp:
+    qmp = FakeQmp(memory, words)
+    qmp.answers["query-pci"] = PCI_TREE
+    return qmp
+
+
+def test_every_function_is_read_once() -> None:
+    qmp = _pci(VIRT, {})
+    states(qmp, "arm64")
+    read = [int(asked.split()[2], 16) - 0x4010000000 for asked in qmp.asked if "0x401" in asked]
+    names = [f"{at >> 20:02x}:{at >> 15 & 31:02x}.{at >> 12 & 7}" for at in read]
+    assert names == FUNCTIONS
+    assert all(at & 0xFFF == 4 for at in read)
+
+
+def test_bus_masters_by_ports_leave_the_address_port_as_it_was() -> None:
+    qmp = _pci("", {})
+    qmp.answers["i /w 0xcf8"] = "portl[0x0cf8] = 0x80001234"
+    qmp.answers["i /w 0xcfc"] = "portl[0x0cfc] = 0x00100004"
+    found = states(qmp, "x86_64")
+    assert [on.device.split()[2] for on in found.left_on] == FUNCTIONS
+    written = [asked for asked in qmp.asked if asked.startswith("o /w 0xcf8")]
+    assert written[0] == "o /w 0xcf8 0x80000004"
+    assert "o /w 0xcf8 0x80022704" in written  # 02:04.7
+    assert written[-1] == "o /w 0xcf8 0x80001234"
+
+
+def test_virtio() -> None:
+    words = {0xA000070: 0, 0xA000270: 0xF}
+    qmp = FakeQmp(VIRT, words)
+    behind = {"path": "/machine/peripheral-anon/device[0]/virtio-backend"}
+    qmp.answers["x-query-virtio"] = [behind]
+    assert left_on(states(qmp, "arm64")) == {}  # it is behind PCI
+    qmp.answers["x-query-virtio"] = [behind, {"path": "/machine/peripheral-anon/device[1]"}]
+    assert left_on(states(qmp, "arm64")) == {"virtio-mmio device at 0xa000200 status": 0xF}
+
+
+@pytest.mark.parametrize("status, on", [(0x30, False), (0x38, False), (0x34, True), (0x36, True)])
+def test_the_pit_is_on_while_it_is_periodic(status: int, on: bool) -> None:
+    qmp = FakeQmp(PC, {})
+    qmp.answers["i /b 0x40"] = f"portb[0x0040] = {status:#04x}"
+    assert left_on(states(qmp, "x86_64")) == ({"PIT channel 0 status": status} if on else {})
+    assert "o /b 0x43 0xe2" in qmp.asked
+
+
+@pytest.mark.parametrize(
+    "offset, value, register",
+    [
+        (0x10, 1, "configuration"),
+        (0x10, 2, "configuration"),
+        (0x100, 0x8134, "timer 0 configuration"),
+        (0x100, 0x8130, ""),
+    ],
+)
+def test_the_hpet(offset: int, value: int, register: str) -> None:
+    found = left_on(states(FakeQmp(PC, {0xFED00000 + offset: value}), "x86_64"))
+    assert found == ({f"HPET {register}": value} if register else {})
+
+
+@pytest.mark.parametrize(
+    "field, value, register",
+    [
+        ("lvt0", 0x700, "LVT0"),
+        ("lvtt", 0x200F0, "LVTT"),
+        ("count", 7, "initial count"),
+        ("spiv", 0x1FF, "SPIV"),
+    ],
+)
+def test_the_local_apic(field: str, value: int, register: str) -> None:
+    qmp = FakeQmp(PC, {})
+    qmp.answers["info lapic 0"] = LAPIC.format(**{**QUIET, field: value})
+    assert left_on(states(qmp, "x86_64")) == {f"local APIC of CPU 0 {register}": value}
+
+
+def test_the_io_apic_and_the_8259() -> None:
+    qmp = FakeQmp(PC, {})
+    qmp.answers["info pic"] = PIC.format(pin=0xF0, slave="fe")
+    assert left_on(states(qmp, "x86_64")) == {
+        "ioapic0 redirection entry 23": 0xF0,
+        "the 8259 slave IMR": 0xFE,
+    }
+
+
+@pytest.mark.parametrize(
+    "address, value, what",
+    [
+        (0x8000000, 0x52, "GIC distributor GICD_CTLR"),
+        (0x8000104, 1, "GIC distributor GICD_ISENABLER1"),
+        (0x8000108, 1 << 31, "GIC distributor GICD_ISENABLER2"),
+        (0x80A0000, 3, "GIC redistributor of CPU 0 GICR_CTLR"),
+        (0x80C0000, 3, "GIC redistributor of CPU 1 GICR_CTLR"),
+        (0x80B0100, 1 << 27, "GIC redistributor of CPU 0 GICR_ISENABLER0"),
+        (0x80D0100, 1, "GIC redistributor of CPU 1 GICR_ISENABLER0"),
+        (0x80D0200, 1 << 27, "virtual timer of CPU 1 GICR_ISPENDR0"),
+        (0x80B0200, 1 << 30, "physical timer of CPU 0 GICR_ISPENDR0"),
+        (0x80B0200, 1 << 26, "EL2 physical timer of CPU 0 GICR_ISPENDR0"),
+        (0x8080000, 0x80000001, "GIC ITS 0 GITS_CTLR"),
+        (0x8000000, 0x50, ""),
+        (0x80A0000, 2, ""),
+        (0x8080000, 0x80000000, ""),
+        (0x80B0200, 1 << 29, ""),  # of the secure world
+        (0x800010C, 1, ""),  # beyond what the type register has
+    ],
+)
+def test_gicv3(address: int, value: int, what: str) -> None:
+    words = {0x8000004: 2, address: value}
+    assert left_on(states(FakeQmp(VIRT, words), "arm64", 2)) == ({what: value} if what else {})
+
+
+@pytest.mark.parametrize(
+    "address, value, what",
+    [
+        (0x8000000, 1, "GIC distributor GICD_CTLR"),
+        (0x8000100, 0x1FFFF, "GIC distributor GICD_ISENABLER0"),
+        (0x8000100, 0xFFFF, ""),  # SGIs are always enabled
+        (0x8010000, 1, "GIC CPU interface GICC_CTLR"),
+    ],
+)
+def test_gicv2(address: int, value: int, what: str) -> None:
+    found = left_on(states(FakeQmp(GICV2, {address: value}), "arm64"))
+    assert list(found) == ([what] if what else [])
+
+
+def test_a_gicv2_of_several_cpus_is_not_touched() -> None:
+    """QEMU takes the registers of the CPU that reads, and the monitor is none: it would crash."""
+    qmp = FakeQmp(GICV2, {})
+    found = states(qmp, "arm64", 2)
+    assert found.unread == ("GIC and timers: registers of a GICv2 depend on the CPU that reads",)
+    assert not [asked for asked in qmp.asked if asked.startswith("xp")]
+
+
+@pytest.mark.parametrize(
+    "arch, command, answer, unread",
+    [
+        ("x86_64", "info lapic 0", "unknown command: 'info lapic'", "local APIC"),
+        ("x86_64", "info lapic 0", LAPIC.format(**QUIET).replace("Timer", "Clock"), "local APIC"),
+        ("x86_64", "info pic", "", "I/O APIC and 8259"),
+        ("x86_64", "info pic", "ioapic0: ver=0x20\r\n", "I/O APIC and 8259"),
+        ("x86_64", "i /b 0x40", "no", "PIT"),
+        ("x86_64", "query-pci", [{"bus": 0}], "PCI functions"),
+        ("x86_64", "query-pci", InfraError("QMP error"), "PCI functions"),
+        ("arm64", "x-query-virtio", [{}], "virtio-mmio devices"),
+        ("arm64", "info mtree -f", MTREE.format(""), "GIC and timers"),
+    ],
+)
+def test_what_cannot_be_read_is_named(arch: str, command: str, answer: Any, unread: str) -> None:
+    qmp = FakeQmp(PC if arch == "x86_64" else VIRT, {})
+    qmp.answers[command] = answer
+    found = states(qmp, arch)
+    assert [text.split(":")[0] for text in found.unread] == [unread]
+    assert unread not in found.seen and found.seen
+
+
+def test_an_unknown_address_map_is_named_by_all_who_need_it() -> None:
+    qmp = FakeQmp(PC, {})
+    qmp.answers["info mtree -f"] = "FlatView #0\n"
+    assert len(states(qmp, "arm64").unread) == 2
+
+
+def test_the_end_of_qemu_is_no_device_that_cannot_be_read() -> None:
+    qmp = FakeQmp(PC, {})
+    qmp.answers["info pic"] = QmpClosed("gone")
+    with pytest.raises(QmpClosed):
+        states(qmp, "x86_64")
