@@ -88,9 +88,11 @@ TEST(PublicationsInterleavingsTest, OneTakesWhatAnotherPublishes) {
 
 TEST(PublicationsInterleavingsTest, ThreePublish) { Interleave({{0}, {1}, {2}}, 0); }
 
-TEST(PublicationsInterleavingsTest, OneTakesWhatTwoPublish) {
-  Interleave({{0}, {1}}, 2);
+TEST(PublicationsInterleavingsTest, OneTakesWhatTwoPublish) { Interleave({{0}, {1}}, 2); }
+
+TEST(PublicationsInterleavingsTest, NightlyOneTakesWhatTwoPublish) {
   Interleave({{0, 2}, {1}}, 2);
+  Interleave({{1}, {2}, {0}}, 1);
 }
 
 }  // namespace

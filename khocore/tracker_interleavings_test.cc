@@ -19,8 +19,8 @@ using Blocks = SmallTree::Blocks;
 constexpr uint64_t kBranch = 5;  ///< nodes from a slot of the root to a leaf
 
 /// Fails with the interleaving that has a fault, and prints how many there are.
-void ForEach(const std::function<void(Interleavings&)>& body) {
-  const Interleavings::Count count = Interleavings::ForEach(body);
+void ForEach(const std::function<void(Interleavings&)>& body, Interleavings::Options options = {}) {
+  const Interleavings::Count count = Interleavings::ForEach(body, options);
   if (!count.fault.empty()) ADD_FAILURE() << count.fault;
   printf("%lu interleavings, %lu steps\n", count.interleavings, count.steps);
 }
@@ -86,26 +86,33 @@ bool IsSequential(const std::vector<std::vector<Change>>& changes, const Codes& 
 /// One CPU for each list of changes, with blocks that are there before and the allocation of each
 /// CPU that fails.
 void Interleave(const std::vector<std::vector<Change>>& changes, const Blocks& before = {},
-                const std::vector<uint64_t>& failures = {}) {
-  ForEach([&](Interleavings& run) {
-    SmallTree tree(run);
-    tree.Begin(before);
-    for (unsigned i = 0; i < failures.size(); ++i) tree.FailAt(i, failures[i]);
-    Codes codes(changes.size());
-    std::vector<Interleavings::Work> work;
-    for (unsigned cpu = 0; cpu < changes.size(); ++cpu) {
-      codes[cpu].resize(changes[cpu].size());
-      work.emplace_back([&, cpu] {
-        for (size_t i = 0; i < changes[cpu].size(); ++i) {
-          codes[cpu][i] = Apply(tree.tracker(cpu), changes[cpu][i]);
+                const std::vector<uint64_t>& failures = {}, Interleavings::Options options = {}) {
+  ForEach(
+      [&](Interleavings& run) {
+        SmallTree tree(run);
+        tree.Begin(before);
+        for (unsigned i = 0; i < failures.size(); ++i) tree.FailAt(i, failures[i]);
+        Codes codes(changes.size());
+        std::vector<Interleavings::Work> work;
+        for (unsigned cpu = 0; cpu < changes.size(); ++cpu) {
+          codes[cpu].resize(changes[cpu].size());
+          work.emplace_back([&, cpu] {
+            for (size_t i = 0; i < changes[cpu].size(); ++i) {
+              codes[cpu][i] = Apply(tree.tracker(cpu), changes[cpu][i]);
+            }
+          });
         }
-      });
-    }
-    if (!tree.Run(work)) return;
-    tree.Expect(
-        IsSequential(changes, codes, std::vector<size_t>(changes.size()), before, tree.blocks()),
-        "no sequence of the same changes has these results");
-  });
+        if (!tree.Run(work)) return;
+        for (unsigned cpu = static_cast<unsigned>(failures.size()); cpu < codes.size(); ++cpu) {
+          for (const Code& code : codes[cpu]) {
+            tree.Expect(code != ErrorCode::kOutOfMemory, "a page was there and was not used");
+          }
+        }
+        tree.Expect(IsSequential(changes, codes, std::vector<size_t>(changes.size()), before,
+                                 tree.blocks()),
+                    "no sequence of the same changes has these results");
+      },
+      options);
 }
 
 Change Preserving(uint64_t number, unsigned order = 0) {
@@ -117,6 +124,11 @@ Change Unpreserving(uint64_t number, unsigned order = 0) {
 
 TEST(TrackerInterleavingsTest, TwoPreserveTheSameBlock) {
   Interleave({{Preserving(0)}, {Preserving(0)}});
+}
+
+/// Independent operations in every sequence, too: none of what is left out has a fault.
+TEST(TrackerInterleavingsTest, TwoPreserveTheSameBlockUnreduced) {
+  Interleave({{Preserving(0)}, {Preserving(0)}}, {}, {}, {.is_reduced = false});
 }
 
 TEST(TrackerInterleavingsTest, TwoPreserveNeighbours) {
@@ -171,6 +183,14 @@ TEST(TrackerInterleavingsTest, ThreeChangeTheSameBlock) {
   Interleave({{Preserving(0)}, {Unpreserving(0)}, {Preserving(0), Unpreserving(0)}}, {{1, 0}});
 }
 
+TEST(TrackerInterleavingsTest, NightlyThreeChangeTheSameBlocks) {
+  Interleave({{Preserving(0), Unpreserving(0)}, {Preserving(0)}, {Preserving(1)}});
+  Interleave({{Preserving(0, 2), Preserving(8, 3)}, {Preserving(8, 3)}, {Preserving(16, 4)}});
+  for (uint64_t first = 0; first <= kBranch; ++first) {
+    Interleave({{Preserving(0)}, {Preserving(0)}, {Preserving(1)}}, {}, {first, kBranch, 0});
+  }
+}
+
 /// Ranges that overlap: each is preserved as a whole, or nothing of it.
 void InterleaveRanges(const std::vector<PhysRange>& ranges,
                       const std::vector<uint64_t>& failures = {}) {
@@ -222,58 +242,40 @@ TEST(TrackerInterleavingsTest, ARangeIsUnpreservedWholeOrNotAtAll) {
   });
 }
 
+/// Interleaves a CPU that writes to a block and then does `first` with one that does `second` and,
+/// if that is done, reads and writes it. The tree has the leaf already.
+void HandOverContent(bool is_preserved, const std::function<bool(Tracker&)>& first,
+                     const std::function<bool(Tracker&)>& second) {
+  ForEach([&](Interleavings& run) {
+    SmallTree tree(run);
+    tree.Begin(is_preserved ? Blocks{{0, 0}, {1, 0}} : Blocks{{1, 0}});
+    uint64_t* content = tree.Content(0);
+    *content = 0;
+    bool is_read = false;
+    if (!tree.Run({[&] {
+                     *content = 1;
+                     (void)first(tree.tracker(0));
+                   },
+                   [&] {
+                     is_read = second(tree.tracker(1));
+                     if (is_read) ++*content;
+                   }})) {
+      return;
+    }
+    tree.Expect(*content == (is_read ? 2 : 1), "the content is not that of the block");
+  });
+}
+
 /// A block is handed over with its content, from whoever preserves it to whoever unpreserves it,
-/// and back.
+/// and back. It would be a race otherwise.
 TEST(TrackerInterleavingsTest, ContentIsHandedOverWithItsBlock) {
-  ForEach([](Interleavings& run) {
-    SmallTree tree(run);
-    const Block block = SmallTree::BlockOf(0);
-    uint64_t* content = tree.Content(0);
-    *content = 0;
-    uint64_t found = 1;
-    if (!tree.Run({[&] {
-                     *content = 1;
-                     (void)tree.tracker(0).Preserve(block);
-                   },
-                   [&] {
-                     if (tree.tracker(1).Unpreserve(block).ok()) found = (*content)++;
-                   }})) {
-      return;
-    }
-    tree.Expect(found == 1, "the content is older than its block");
-  });
-  ForEach([](Interleavings& run) {
-    SmallTree tree(run);
-    uint64_t* content = tree.Content(0);
-    *content = 1;
-    uint64_t found = 1;
-    if (!tree.Run({[&] {
-                     *content = 1;
-                     (void)tree.tracker(0).Preserve(SmallTree::BlockOf(0));
-                   },
-                   [&] {
-                     if (tree.tracker(1).IsPreserved(SmallTree::BlockOf(0))) found = *content;
-                   }})) {
-      return;
-    }
-    tree.Expect(found == 1, "the content is older than its block");
-  });
-  ForEach([](Interleavings& run) {
-    SmallTree tree(run);
-    tree.Begin({{0, 0}});
-    uint64_t* content = tree.Content(0);
-    *content = 0;
-    if (!tree.Run({[&] {
-                     ++*content;
-                     (void)tree.tracker(0).Unpreserve(SmallTree::BlockOf(0));
-                   },
-                   [&] {
-                     if (tree.tracker(1).Preserve(SmallTree::BlockOf(0)).ok()) ++*content;
-                   }})) {
-      return;
-    }
-    tree.Expect(*content <= 2, "the content is older than its block");
-  });
+  const Block block = SmallTree::BlockOf(0);
+  const auto preserve = [&](Tracker& tracker) { return tracker.Preserve(block).ok(); };
+  const auto unpreserve = [&](Tracker& tracker) { return tracker.Unpreserve(block).ok(); };
+  const auto is_preserved = [&](Tracker& tracker) { return tracker.IsPreserved(block); };
+  HandOverContent(false, preserve, unpreserve);
+  HandOverContent(false, preserve, is_preserved);
+  HandOverContent(true, unpreserve, preserve);
 }
 
 }  // namespace

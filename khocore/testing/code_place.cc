@@ -4,12 +4,15 @@
 #include <link.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <map>
 
 namespace khocore {
 namespace {
+
+constexpr size_t kLongestName = 80;
 
 /// Where the program was loaded.
 uintptr_t LoadAddress() {
@@ -38,8 +41,12 @@ std::string CodePlace(const void* code) {
     pclose(pipe);
   }
   while (!place.empty() && place.back() == '\n') place.pop_back();
-  const std::string prefix = "khocore::(anonymous namespace)::";
-  if (place.rfind(prefix, 0) == 0) place = place.substr(prefix.size());
+  for (const std::string prefix : {"khocore::", "(anonymous namespace)::"}) {
+    if (place.rfind(prefix, 0) == 0) place = place.substr(prefix.size());
+  }
+  // The names of closures fill a screen.
+  const size_t at = place.rfind(" at ");
+  if (at != std::string::npos && at > kLongestName) place = place.substr(at + strlen(" at "));
   if (place.empty()) place = "an unknown place";
   return place;
 }

@@ -93,13 +93,16 @@ void Interleavings::Resume(unsigned worker) {
     if (std::exchange(next.has_begun, true)) _longjmp(next.place, 1);
     swapcontext(&outside_, &next.context);
   }
-  if (!memory_.fault().empty() && !has_failed_) {
-    fault_ = memory_.fault();
-    for (const void* code : memory_.culprits()) {
-      if (code != nullptr) fault_ += "\n  at " + CodePlace(code);
-    }
-    has_failed_ = true;
+  NoteFault();
+}
+
+void Interleavings::NoteFault() {
+  if (memory_.fault().empty() || has_failed_) return;
+  fault_ = memory_.fault();
+  for (const void* code : memory_.culprits()) {
+    if (code != nullptr) fault_ += "\n  at " + CodePlace(code);
   }
+  has_failed_ = true;
 }
 
 uint64_t Interleavings::Execute(const AtomicOperation& operation) {
@@ -238,7 +241,8 @@ void Interleavings::Step(unsigned worker, unsigned option) {
   self.last = self.pending;
   self.last_changed = is_changed;
   self.last_version = memory_.VersionOf(self.pending);
-  Resume(worker);
+  NoteFault();
+  if (!has_failed_) Resume(worker);
 }
 
 bool Interleavings::Advance() {

@@ -121,6 +121,8 @@ class Interleavings {
   void Resume(unsigned worker);
   /// Goes back to the scheduler, from a worker, until it resumes the worker.
   void Leave();
+  /// Ends with what the model of memory has found, if it has.
+  void NoteFault();
   /// How often the worker has found the same with the operation that it is about to repeat.
   unsigned PollsOf(unsigned worker);
   unsigned EnabledNow();
