@@ -45,7 +45,6 @@ bool Keep(BootInfo* info, PhysRange range) {
     begin = other.begin.raw() < begin ? other.begin.raw() : begin;
     end = other.end().raw() > end ? other.end().raw() : end;
     info->keep[i] = info->keep[--info->keep_count];
-    i = 0;
   }
   if (info->keep_count == sizeof(info->keep) / sizeof(info->keep[0])) return false;
   info->keep[info->keep_count++] = {PhysAddr::FromRaw(begin), end - begin};

@@ -80,6 +80,15 @@ TEST_F(BootReaderTest, KeepRoundsOutwardsAndMerges) {
   EXPECT_EQ(info_->keep[0], Range(0x1000, 0x4000));
 }
 
+TEST_F(BootReaderTest, KeepMergesWithAllThatItTouches) {
+  for (const uint64_t page : {0x1000, 0x9000, 0x5000, 0x3000, 0x7000}) KeepRange(Range(page, 1));
+  EXPECT_EQ(info_->keep_count, 5u);
+  KeepRange(Range(0x2000, 0x5001));
+  ASSERT_EQ(info_->keep_count, 2u);
+  EXPECT_EQ(info_->keep[0], Range(0x9000, 0x1000));
+  EXPECT_EQ(info_->keep[1], Range(0x1000, 0x7000));
+}
+
 TEST_F(BootReaderTest, KeepTellsWhenItIsFull) {
   const size_t room = sizeof(info_->keep) / sizeof(info_->keep[0]);
   for (size_t i = 0; i < room; ++i) KeepRange(Range(i * 0x10000, 1));

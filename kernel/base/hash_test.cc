@@ -43,7 +43,9 @@ TEST(Random, IsSplitmix64) {
 
 TEST(Random, HasAStreamForEachPurpose) {
   const uint64_t hash = Hash("blocks", 6);
-  EXPECT_EQ(Random::ForPurpose(3, "blocks").Next(), Random(3 + hash).Next());
+  for (const uint64_t seed : {uint64_t{0}, uint64_t{3}, ~uint64_t{0}}) {
+    EXPECT_EQ(Random::ForPurpose(seed, "blocks").Next(), Random(seed + hash).Next()) << seed;
+  }
   EXPECT_EQ(Random::ForPurpose(3, "blocks").ForLaterSeed(5).Next(),
             Random::ForPurpose(8, "blocks").Next());
 }

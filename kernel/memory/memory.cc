@@ -67,9 +67,8 @@ void FindRam(const base::BootInfo& info) {
     if (region.type != base::MemoryType::kRam) continue;
     // Only whole pages of RAM can be used.
     const uint64_t begin = khocore::AlignUp(region.range.begin.raw(), kPageSize);
-    const uint64_t end =
-        region.range.Wraps() ? 0 : khocore::AlignDown(region.range.end().raw(), kPageSize);
-    if (begin >= end) continue;
+    const uint64_t end = khocore::AlignDown(region.range.end().raw(), kPageSize);
+    if (begin >= end) continue;  // also when it wraps
     const PhysRange range{PhysAddr::FromRaw(begin), end - begin};
     if (!layout.ram.Add(range)) ReportUnused(range, kManyPieces);
   }

@@ -187,15 +187,15 @@ PhysRange PageAllocator::FindFree(uint64_t bytes, uint64_t alignment) const {
 }
 
 void PageAllocator::TakeOut(PhysRange kept) {
-  const PageFrame front = frames_->BlockOf(PageFrame::Containing(kept.begin)).frame;
-  PageFrame back = front;
+  // The first of them begins with `kept`, because blocks are aligned to their size and `FindFree`
+  // returns the first place in a run.
+  PageFrame back = PageFrame::Containing(kept.begin);
   while (back.address() < kept.end()) {
     const Block block{back, frames_->order(back)};
     Unlink(block);
     back = back + block.order.pages();
   }
   Mark(kept, FrameState::kAllocated);
-  InsertRange({front.address(), kept.begin - front.address()});
   InsertRange({kept.end(), back.address() - kept.end()});
 }
 

@@ -83,7 +83,7 @@ class PageAllocator : public khocore::PageSource {
   void InsertRange(khocore::PhysRange range);
   /// The lowest free range of this size, whatever blocks it is made of; empty when there is none.
   khocore::PhysRange FindFree(uint64_t bytes, uint64_t alignment) const;
-  /// Takes exactly `kept`, which is free, out of the free blocks that it touches.
+  /// Takes exactly `kept`, which `FindFree` has found, out of the free blocks that it touches.
   void TakeOut(khocore::PhysRange kept);
 
   const khocore::PhysicalMemory* memory_ = nullptr;

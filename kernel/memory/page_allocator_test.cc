@@ -199,6 +199,12 @@ TEST_F(LargePageAllocatorTest, RangesBeyondTheLargestOrderAreApart) {
   ASSERT_TRUE(allocator_.FreeRange(first.value()).ok());
   ASSERT_TRUE(allocator_.FreeRange(second.value()).ok());
   EXPECT_EQ(allocator_.free_pages(), kRam.size / kPageSize);
+  for (uint64_t at = 4 * kGiB; at < 16 * kGiB; at += 4 * kGiB) {
+    const PageFrame head = PageFrame::Containing(PhysAddr::FromRaw(at));
+    EXPECT_TRUE(
+        storage_.table.IsHead({head, Order::FromLog2(PageAllocator::kMaxOrder)}, FrameState::kFree))
+        << "no block merges beyond the largest order";
+  }
 }
 
 TEST_F(LargePageAllocatorTest, AlignmentBeyondTheLargestOrderIsMet) {
@@ -217,6 +223,9 @@ TEST_F(PageAllocatorTest, RefusesWhatItDidNotHandOut) {
   ASSERT_TRUE(allocator_.Free(head.value()).ok());
   EXPECT_FALSE(allocator_.Free(head.value()).ok()) << "freed before";
   EXPECT_FALSE(allocator_.Free(PageFrame::FromNumber(4096)).ok()) << "scratch";
+  ASSERT_TRUE(frames_.Set({PageFrame::FromNumber(4097), Order()}, FrameState::kAllocated).ok());
+  EXPECT_EQ(allocator_.Free(PageFrame::FromNumber(4097)).error().code, ErrorCode::kNotAllocated)
+      << "scratch that is in use, as the kernel's image may be";
   EXPECT_FALSE(allocator_.Free(PageFrame::FromNumber(1)).ok()) << "no RAM";
   EXPECT_EQ(allocator_.Allocate(Order::FromLog2(PageAllocator::kMaxOrder + 1)).error().code,
             ErrorCode::kOrderRange);
