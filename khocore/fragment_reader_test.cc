@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <libfdt.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "khocore/abi/fdt.h"
 #include "khocore/testing/test_machine.h"
 
 namespace khocore {
@@ -104,6 +106,28 @@ TEST_F(FragmentReaderTest, MustFitItsBlob) {
     EXPECT_ERROR(reader, ErrorCode::kFdtTotalSize, kAt);
     EXPECT_EQ(reader.error().found, size);
     EXPECT_EQ(reader.error().expected, blob);
+  }
+  // A page is the most, however large the blob is.
+  fdt_set_totalsize(Fdt(), kPageSize + 1);
+  const auto reader = Open(kAt, 3 * kPageSize);
+  EXPECT_ERROR(reader, ErrorCode::kFdtTotalSize, kAt);
+  EXPECT_EQ(reader.error().expected, kPageSize);
+}
+
+TEST_F(FragmentReaderTest, StaysInsideATreeThatIsChangedBehindIt) {
+  Begin();
+  Put("last", "12345678");
+  End();
+  const auto reader = Open();
+  ASSERT_OK(reader);
+  const auto last = reader.value().Property(FragmentReader::root(), "last");
+  ASSERT_OK(last);
+  // Behind the value there are two tags to the end of the structure block.
+  auto* const property = const_cast<uint8_t*>(last.value().data) - sizeof(abi::FdtProperty);
+  for (const uint8_t size : {16, 17, 20, 28, 29, 255}) {
+    property[offsetof(abi::FdtProperty, size) + 3] = size;
+    const bool fits = size <= 16;
+    EXPECT_EQ(reader.value().Property(FragmentReader::root(), "last").ok(), fits) << int{size};
   }
 }
 

@@ -177,6 +177,31 @@ TEST_F(FragmentWriterTest, NumbersAreCpuNative) {
   EXPECT_EQ(bytes[0], 8);  // the machines khorig knows are little-endian
 }
 
+TEST_F(FragmentWriterTest, FindsEachOfManyNamesAgain) {
+  constexpr int kNames = 40;  // more than those whose sizes are kept
+  auto& writer = Open();
+  const auto name = [](int i) { return "name-" + std::to_string(i * i); };
+  for (const char* node : {"a", "b"}) {
+    ASSERT_OK(writer->BeginNode(node));
+    for (int i = 0; i < kNames; ++i) ASSERT_OK(writer->PropertyU64(name(i).c_str(), i + 1u));
+    ASSERT_OK(writer->EndNode());
+  }
+  const Result<PageFrame> page = writer->Close();
+  ASSERT_OK(page);
+  size_t strings = sizeof("compatible");
+  for (int i = 0; i < kNames; ++i) strings += name(i).size() + 1;
+  EXPECT_EQ(fdt_size_dt_strings(machine_.At(page.value().address().raw())), strings);
+  const FragmentReader reader = Read(page.value());
+  for (const char* node : {"a", "b"}) {
+    const FragmentNode at = reader.Subnode(reader.root(), node).value();
+    for (int i = 0; i < kNames; ++i) {
+      const auto value = reader.PropertyU64(at, name(i).c_str());
+      ASSERT_OK(value);
+      EXPECT_EQ(value.value(), i + 1u);
+    }
+  }
+}
+
 TEST_F(FragmentWriterTest, ManyAreWrittenAtOnce) {
   FragmentWriter a(machine_.memory, machine_.pages, tracker_, "a-v1");
   FragmentWriter b(machine_.memory, machine_.pages, tracker_, "b-v1");

@@ -34,6 +34,20 @@ TEST(FrameTable, ScratchWithoutRamIsToldFromAChunkWithAPage) {
   EXPECT_EQ(frames.Byte(Frame(FrameTable::kChunkFrames)), kScratch | kTail);
 }
 
+TEST(FrameTable, ABlockKeepsItsHeadWhenItsChunkGetsAPage) {
+  TestFrames storage(Frame(0), kFrames);
+  FrameTable& frames = storage.table;
+  constexpr unsigned kOrder = FrameTable::kChunkOrder + 1;
+  ASSERT_OK(frames.Set(BlockOf(0, kOrder), FrameState::kFree));
+  for (const uint64_t at : {uint64_t{5}, FrameTable::kChunkFrames + 5}) {
+    ASSERT_OK(frames.SetScratch({Addr(AddressOf(at)), kPageSize}));
+    EXPECT_EQ(frames.Byte(Frame(0)), kFree | kOrder);
+    EXPECT_EQ(frames.Byte(Frame(1)), kFree | kTail);
+    EXPECT_EQ(frames.Byte(Frame(at)), kFree | kTail | kScratch);
+    EXPECT_EQ(frames.Byte(Frame(FrameTable::kChunkFrames)), kFree | kTail);
+  }
+}
+
 TEST(FrameTable, TakesPagesFromAllThatWereAdded) {
   std::vector<uint64_t> directory(FrameTable::DirectoryBytes(Frame(0), kFrames) / 8);
   FrameTable frames(Frame(0), kFrames, directory.data());

@@ -102,6 +102,33 @@ TEST_F(RadixWalkTest, ReadsTheHighestKey) {
   EXPECT_EQ(blocks_, (std::vector<Block>{BlockAt(0xfffffffffffff000, 0)}));
 }
 
+TEST_F(RadixWalkTest, FindsTheOnlyWordOfANode) {
+  MakePath({2, 0, 0, 0, 0});
+  for (uint64_t word = 0; word < 512; ++word) {
+    SetBit(5, word * 64 + word % 64);
+    ASSERT_OK(Walk(kNodes));
+    ASSERT_EQ(blocks_, (std::vector<Block>{BlockAt((word * 64 + word % 64) << 12, 0)})) << word;
+    machine_.WriteU64(Node(5) + word * 8, 0);
+  }
+  SetBit(5, 1);
+  Point(4, 0, 0);
+  for (uint64_t slot = 0; slot < 512; ++slot) {
+    Point(4, slot, Node(5));
+    ASSERT_OK(Walk(kNodes));
+    ASSERT_EQ(blocks_, (std::vector<Block>{BlockAt((slot << 15 | 1) << 12, 0)})) << slot;
+    Point(4, slot, 0);
+  }
+}
+
+TEST_F(RadixWalkTest, RefusesANodeThatRamEndsInside) {
+  MakePath({2, 0, 0, 0, 0});
+  PhysicalMemory cut;
+  ASSERT_OK(cut.AddWindow({Addr(kNodes), 6 * kPageSize - 8}, machine_.At(kNodes)));
+  const auto node = [](PageFrame, unsigned) -> Status { return Ok{}; };
+  const auto block = [](Block) -> Status { return Ok{}; };
+  EXPECT_ERROR(WalkRadix(cut, Addr(kNodes), {node, block}), ErrorCode::kOutsideRam, Node(5));
+}
+
 TEST_F(RadixWalkTest, RefusesRoots) {
   EXPECT_ERROR(Walk(0), ErrorCode::kRadixNull, 0u);
   EXPECT_ERROR(Walk(kNodes + 8), ErrorCode::kUnaligned, kNodes + 8);

@@ -119,6 +119,9 @@ TEST_F(ScratchTest, RefusesOverlap) {
   EXPECT_ERROR(Read({{base, 8 * kMiB}, {base + 4 * kMiB, 4 * kMiB}}), ErrorCode::kScratchOverlap,
                base + 4 * kMiB);
   EXPECT_ERROR(Read({{base, 4 * kMiB}, {base, 4 * kMiB}}), ErrorCode::kScratchOverlap, base);
+  // With the first of three, not with the one before it.
+  EXPECT_ERROR(Read({{base, 8 * kMiB}, {base + 16 * kMiB, 4 * kMiB}, {base + 4 * kMiB, 4 * kMiB}}),
+               ErrorCode::kScratchOverlap, base + 4 * kMiB);
 }
 
 }  // namespace

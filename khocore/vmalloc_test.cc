@@ -297,6 +297,21 @@ TEST_F(VmallocTest, RefusesAddresses) {
   EXPECT_ERROR(Walk(chain), ErrorCode::kOrderRange, ChunkAt(0));
 }
 
+TEST_F(VmallocTest, RefusesALargeBlockThatRamEndsInside) {
+  abi::Vmalloc chain = MakeChain({1});
+  chain.order = 12;
+  chain.total_pages = 1 << 12;
+  const uint64_t last = TestMachine::kEnd - (uint64_t{1} << 24);
+  machine_.WriteU64(ChunkAt(0) + 8, last);
+  ASSERT_OK(Walk(chain));
+  PhysicalMemory cut;
+  ASSERT_OK(cut.AddWindow({Addr(TestMachine::kBase), TestMachine::kSize - kPageSize},
+                          machine_.At(TestMachine::kBase)));
+  const auto pass_block = [](Block) -> Status { return Ok{}; };
+  const auto pass_chunk = [](PageFrame) -> Status { return Ok{}; };
+  EXPECT_ERROR(WalkVmalloc(cut, chain, pass_block, pass_chunk), ErrorCode::kOutsideRam, last);
+}
+
 TEST_F(VmallocTest, CallbacksEndTheWalk) {
   const abi::Vmalloc chain = MakeChain({511, 2});
   chunk_limit_ = 2;

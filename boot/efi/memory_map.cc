@@ -64,10 +64,14 @@ bool FindNext(const MemoryMap& map, uint64_t from, EFI_MEMORY_DESCRIPTOR* next) 
 
 void Append(const EFI_MEMORY_DESCRIPTOR& entry, BootInfo* info) {
   const MemoryType type = TypeOf(entry.Type);
-  const uint64_t size = entry.NumberOfPages * kPageSize;
+  // More than there can be is all there can be: cut off, it would reserve less than it says.
+  constexpr uint64_t kMost = ~uint64_t{0};
+  const uint64_t size =
+      entry.NumberOfPages > kMost / kPageSize ? kMost : entry.NumberOfPages * kPageSize;
   if (info->region_count != 0) {
     MemoryRegion& last = info->regions[info->region_count - 1];
-    if (last.type == type && last.range.end().raw() == entry.PhysicalStart) {
+    if (last.type == type && last.range.end().raw() == entry.PhysicalStart &&
+        size <= kMost - last.range.size) {
       last.range.size += size;
       return;
     }
@@ -114,6 +118,7 @@ void DescribeMemory(const MemoryMap& map, BootInfo* info) {
   EFI_MEMORY_DESCRIPTOR entry;
   for (uint64_t from = 0; FindNext(map, from, &entry); from = entry.PhysicalStart + 1) {
     Append(entry, info);
+    if (entry.PhysicalStart == ~uint64_t{0}) break;
   }
 }
 

@@ -110,6 +110,20 @@ TEST_F(MemoryMapTest, SortsAndMerges) {
   EXPECT_EQ(attempts_, 1u);
 }
 
+TEST_F(MemoryMapTest, MorePagesThanThereCanBeReserveTheRest) {
+  constexpr uint64_t kPages = ~uint64_t{0} / kPageSize;  // as many as fit 64 bits
+  Add(EfiReservedMemoryType, 0x1000, kPages + 2);
+  Add(EfiReservedMemoryType, 0x2000, kPages);
+  Add(EfiReservedMemoryType, 0, 1);
+  Add(EfiReservedMemoryType, ~uint64_t{0}, 1);
+  Describe();
+  ASSERT_EQ(info_->region_count, 4u);
+  EXPECT_EQ(info_->regions[0].range.size, kPageSize) << "both together do not fit 64 bits";
+  EXPECT_EQ(info_->regions[1].range.size, ~uint64_t{0});
+  EXPECT_EQ(info_->regions[2].range.size, kPages * kPageSize);
+  EXPECT_EQ(info_->regions[3].range.begin.raw(), ~uint64_t{0});
+}
+
 TEST_F(MemoryMapTest, RegionsWithoutRoomAreCounted) {
   for (uint64_t i = 0; i < BootInfo::kMaxRegions + 2; ++i) {
     Add(EfiConventionalMemory, i * 0x2000 + 0x1000, 1);
