@@ -24,7 +24,9 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
              .memory_bytes = image.memory_bytes,
              .alignment = khocore::kPageSize,
              .minimum_address = 0,
-             .entry_offset = 0};
+             .entry_offset = 0,
+             .initrd_window = image.initrd_window,
+             .initrd_window_alignment = image.initrd_window == 0 ? 1 : image.initrd_window};
   return true;
 }
 

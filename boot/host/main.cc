@@ -50,7 +50,7 @@ char* PutEntry(char* at, const char* name, const void* bytes, size_t size) {
 
 PhysRange WriteArchive() {
   auto* begin = reinterpret_cast<char*>(host::kRamBase + kInitrdOffset);
-  const host::Image image{host::kImageMagic, uint64_t{64} << 10};
+  const host::Image image{host::kImageMagic, uint64_t{64} << 10, 0};
   char* end = PutEntry(begin, "kernel", &image, sizeof(image));
   end = PutEntry(end, "TRAILER!!!", nullptr, 0);
   return {PhysAddr::FromRaw(reinterpret_cast<uint64_t>(begin)), static_cast<uint64_t>(end - begin)};

@@ -8,7 +8,11 @@ extern "C" const uint8_t __symbols_begin[];
 namespace cpus {
 
 const char* FindSymbol(uint64_t pc, uint64_t* offset) {
-  const auto* header = reinterpret_cast<const SymbolTableHeader*>(__symbols_begin);
+  return FindSymbolIn(__symbols_begin, pc, offset);
+}
+
+const char* FindSymbolIn(const void* table, uint64_t pc, uint64_t* offset) {
+  const auto* header = static_cast<const SymbolTableHeader*>(table);
   const auto* entries = reinterpret_cast<const SymbolEntry*>(header + 1);
   if (header->magic != kSymbolTableMagic || pc < arch::kImageBase ||
       pc - arch::kImageBase >= arch::kImageMaxSize) {
@@ -27,7 +31,7 @@ const char* FindSymbol(uint64_t pc, uint64_t* offset) {
   }
   if (low == 0) return nullptr;
   *offset = target - entries[low - 1].offset;
-  return reinterpret_cast<const char*>(__symbols_begin) + entries[low - 1].name_offset;
+  return static_cast<const char*>(table) + entries[low - 1].name_offset;
 }
 
 }  // namespace cpus

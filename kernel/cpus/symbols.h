@@ -23,5 +23,7 @@ struct SymbolEntry {
 
 /// The function that `pc` lies in, or null; `*offset` is the distance from its start.
 const char* FindSymbol(uint64_t pc, uint64_t* offset);
+/// As `FindSymbol`, in `table`.
+const char* FindSymbolIn(const void* table, uint64_t pc, uint64_t* offset);
 
 }  // namespace cpus

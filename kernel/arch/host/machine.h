@@ -32,6 +32,7 @@ inline constexpr uint64_t kParametersMagic = 0x74736f682d6f686b;  // "kho-host"
 struct Image {
   uint64_t magic;
   uint64_t memory_bytes;
+  uint64_t initrd_window;  ///< whole pages, aligned to their size; 0 for anywhere
 };
 inline constexpr uint64_t kImageMagic = 0x656e72656b2d6f68;
 
