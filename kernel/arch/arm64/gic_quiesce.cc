@@ -54,8 +54,8 @@ bool Map(const Machine& machine) {
   return true;
 }
 
-/// Calls `visit` with each group of 32 interrupts: the address of its word in a row of words at 0,
-/// and whether its lower half are SGIs.
+/// Calls `visit` for each group of 32 interrupts, with the address from which the offsets of its
+/// registers count.
 template <typename Visit>
 void VisitWords(const Machine& machine, Visit visit) {
   const bool is_v3 = machine.gic == Machine::Gic::kV3;
@@ -80,7 +80,7 @@ bool StopIts(PhysAddr its) {
 }
 
 void StartIts(PhysAddr its, PhysAddr commands) {
-  ClearBits(its + kControl, kItsOn);
+  (void)StopIts(its);
   Write64(its + kCommandsBase, kCommandsValid | kCommandsCached | commands.raw());
   Write64(its + kCommandsWritten, 0);
   WriteMmio32(its + kControl, kItsOn);
@@ -95,6 +95,8 @@ bool StopLpis(PhysAddr redistributor) {
 
 void StartLpis(PhysAddr redistributor, PhysAddr properties, PhysAddr pending) {
   if ((ReadMmio32(redistributor + gic::kTypeLow) & kHasLpis) == 0) return;
+  // Tables of a kernel before cannot be changed while they are in use.
+  if ((ReadMmio32(redistributor + kControl) & kLpisOn) != 0) return;
   Write64(redistributor + kPropertiesBase, properties.raw() | kCached | kIdBits);
   Write64(redistributor + kPendingBase, pending.raw() | kCached);
   WriteMmio32(redistributor + kControl, kLpisOn);
