@@ -106,7 +106,7 @@ TEST_F(GenerationRecordTest, RefusesAnotherVersion) {
   abi::KexecMetadata record = Record("7.3", 1);
   record.version = abi::kMetadataVersion + 1;
   Restore(record, sizeof(record));
-  EXPECT_EQ(code_, ErrorCode::kPropertySize);
+  EXPECT_EQ(code_, ErrorCode::kVersion);
 }
 
 TEST_F(GenerationRecordTest, AReleaseEndsAndIsNoEvent) {
