@@ -51,6 +51,26 @@ LICENSE = "SPDX-License-Identifier: BSD-3-Clause"
         ),
         ("kernel/cpus/a.cc", f"// {LICENSE}\nnamespace base {{\n", None),
         (
+            "kernel/cpus/a_test.cc",
+            f'// {LICENSE}\n#include "kernel/handover/testing/test_kernel.h"\n',
+            None,
+        ),
+        (
+            "kernel/cpus/a.cc",
+            f'// {LICENSE}\n#include "kernel/handover/testing/test_kernel.h"\n',
+            "kernel/cpus/a.cc:2: cpus includes kernel/handover/testing/test_kernel.h, which is",
+        ),
+        (
+            "kernel/cpus/a_test.cc",
+            f'// {LICENSE}\n#include "kernel/handover/course.h"\n',
+            "kernel/cpus/a_test.cc:2: cpus includes kernel/handover/course.h, which is above it",
+        ),
+        (
+            "kernel/kexec/a_test.cc",
+            f'// {LICENSE}\n#include "kernel/arch/arm64/machine.h"\n',
+            "kernel/kexec/a_test.cc:2: includes kernel/arch/arm64/machine.h, but is not of arm64",
+        ),
+        (
             "kernel/arch/arm64/a.cc",
             f'// {LICENSE}\n#include "kernel/arch/x86_64/io.h"\n',
             "kernel/arch/arm64/a.cc:2: includes kernel/arch/x86_64/io.h, but is not of x86_64",
