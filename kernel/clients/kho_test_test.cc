@@ -153,7 +153,8 @@ TEST_F(KhoTestTest, AnotherSumIsAFailure) {
 TEST_F(KhoTestTest, FewerFoliosThanTheCountAreAFailure) {
   const Block folio = Folio(0, 0);
   const std::vector<uint64_t> entries(kPageSize / sizeof(uint64_t), folio.begin().raw());
-  const std::string printed = Check({513, List(entries), 0});
+  const std::string printed =
+      Check({513, List(entries), Sum(std::vector<Block>(entries.size(), folio))});
   EXPECT_EQ(Count(printed, "\"folios\":512"), 1u) << printed;
   EXPECT_EQ(Count(printed, "\"ev\":\"fail\""), 1u) << printed;
 }

@@ -114,7 +114,7 @@ TEST_F(LogRingTest, AnEmptyRingIsNoLine) {
 }
 
 TEST_F(LogRingTest, RefusesAnotherMagic) {
-  EXPECT_EQ(Restore({kLogMagic + 1, kCapacity, 0, 0}, ""), ErrorCode::kBlobSizeRange);
+  EXPECT_EQ(Restore({kLogMagic + 1, kCapacity, 0, 0}, ""), ErrorCode::kMagic);
 }
 
 TEST_F(LogRingTest, RefusesACapacityThatIsNotTheBlobs) {

@@ -62,6 +62,7 @@ Result<Order> Incoming::RestoreHead(PageFrame head) {
 }
 
 Status Incoming::RestoreRange(PhysRange range) {
+  if (range.Wraps()) return Error{ErrorCode::kOutsideRam, range.begin, range.size};
   const uint64_t end = khocore::WholePages(range).end().raw();
   uint64_t at = range.begin.raw();
   while (at < end) {

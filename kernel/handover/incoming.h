@@ -54,8 +54,8 @@ class Incoming {
   khocore::Status RestoreBlock(khocore::Block block);
   /// As `RestoreBlock`, with whatever order the block was preserved with, which is returned.
   khocore::Result<khocore::Order> RestoreHead(khocore::PageFrame head);
-  /// Takes back blocks that cover `range` exactly, whole pages. Errors: as above, and `kOverlap`
-  /// when the last block reaches beyond the range.
+  /// Takes back blocks that cover `range` exactly, whole pages. Errors: as above, `kOverlap` when
+  /// the last block reaches beyond the range, and `kOutsideRam` for a range that wraps.
   khocore::Status RestoreRange(khocore::PhysRange range);
   /// Takes back the page at `address`, which `Release` frees: its content was read or is written
   /// anew for the next generation. Errors: as `RestoreBlock`, and `kNoSpace`.

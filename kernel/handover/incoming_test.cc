@@ -99,8 +99,7 @@ TEST_F(IncomingTest, ARangeBeyondWhatWasPreservedIsNotRestored) {
             ErrorCode::kNotPreserved);
   TestKernel third(ram_);
   EXPECT_EQ(CodeOf(third.incoming.RestoreRange({PhysAddr::FromRaw(0 - kPageSize), kPageSize})),
-            ErrorCode::kOverlap)
-      << "the end of a range that wraps is none of its pages";
+            ErrorCode::kOutsideRam);
 }
 
 TEST_F(IncomingTest, FreesAtReleaseWhatWasRestoredForIt) {

@@ -18,7 +18,7 @@ PASS, FAIL, NO_MEMORY, USAGE = 33, 35, 39, 41
 
 
 def boot(
-    command_line: str, kernel: Path = KERNEL, cpus: int = 1
+    command_line: str, kernel: Path = KERNEL, cpus: int = 1, timeout: float = 120.0
 ) -> tuple[int, list[dict[str, Any]], str]:
     """Boots and runs to the end. Returns the status, the events and all that was printed."""
     done = subprocess.run(
@@ -26,7 +26,7 @@ def boot(
         env={**os.environ, "KHORIG_CPUS": str(cpus)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         check=False,
     )
     prefix = "@khorig "
@@ -60,12 +60,29 @@ def test_all_cpus_serialize_at_once(cpus: int) -> None:
     assert online == ([cpus] * 4 if cpus > 1 else [])
 
 
+def restored_stores(events: list[dict[str, Any]]) -> list[int]:
+    return [event["stores"] for event in events if event["ev"] == "restored"]
+
+
+def test_stores_go_beyond_a_fragment() -> None:
+    """One a generation, the last 48 of them; besides them the blocks' and the ledger."""
+    status, events, output = boot("scenario=handover generations=52 megabytes=1")
+    assert status == PASS, output
+    assert restored_stores(events) == [min(g, 48) + 2 for g in range(1, 52)]
+
+
+def test_a_thousand_generations() -> None:
+    status, events, output = boot("scenario=chain generations=1000", timeout=600.0)
+    assert status == PASS, output[-4000:]
+    free = [event["free_pages"] for event in events if event["ev"] == "memory"]
+    assert len(free) == 1000 and set(free[1:]) == {free[1]}
+
+
 def test_the_scenario_of_the_documentation() -> None:
     status, events, output = boot("scenario=example generations=3", KERNEL_WITH_EXAMPLES)
     assert status == PASS, output
-    restored = [event for event in events if event["ev"] == "restored"]
     # Its own store and the ledger.
-    assert [event["stores"] for event in restored] == [2, 2]
+    assert restored_stores(events) == [2, 2]
 
 
 def test_the_client_of_the_documentation() -> None:
