@@ -27,6 +27,9 @@ struct PciBuses {
   unsigned count;  ///< 0 where there is no PCI
 };
 PciBuses FindPciBuses();
+/// A bit for each device on one of these buses. Most buses are empty, so this is what a scan of all
+/// spends its time on.
+uint32_t FindPciDevices(unsigned bus);
 /// Accesses the register at `offset`, a multiple of 4, of the configuration space of a function on
 /// one of `FindPciBuses`. Reads all ones where there is no function.
 uint32_t ReadPciConfig(PciFunction function, unsigned offset);

@@ -13,7 +13,6 @@ using arch::WritePciConfig;
 namespace {
 
 constexpr unsigned kMaxBuses = 256;
-constexpr unsigned kDevices = 32;
 constexpr unsigned kFunctions = 8;
 
 constexpr unsigned kId = 0x00;
@@ -35,8 +34,8 @@ bool Exists(PciFunction function) {
 }
 
 void ForEachFunctionOf(unsigned bus, Visit visit) {
-  for (unsigned device = 0; device < kDevices; ++device) {
-    if (!Exists({bus, device, 0})) continue;
+  for (uint32_t devices = arch::FindPciDevices(bus); devices != 0; devices &= devices - 1) {
+    const auto device = static_cast<unsigned>(__builtin_ctz(devices));
     const bool several = (ReadPciConfig({bus, device, 0}, kHeader) & kMultifunction) != 0;
     for (unsigned number = 0; number < (several ? kFunctions : 1); ++number) {
       if (Exists({bus, device, number})) visit({bus, device, number});

@@ -183,6 +183,14 @@ namespace arch {
 
 PciBuses FindPciBuses() { return machine->buses; }
 
+uint32_t FindPciDevices(unsigned bus) {
+  uint32_t found = 0;
+  for (unsigned device = 0; device < 32; ++device) {
+    if (machine->At({bus, device, 0}) != nullptr) found |= uint32_t{1} << device;
+  }
+  return found;
+}
+
 uint32_t ReadPciConfig(PciFunction at, unsigned offset) {
   const Function* function = machine->At(at);
   if (function == nullptr) return kNobody;

@@ -18,7 +18,7 @@ from khorig.out.documents import results_document, verdict_document
 from khorig.out.junit import junit_document
 from khorig.out.ktap import ktap_document
 from khorig.out.live import LiveRenderer
-from khorig.out.plain import PlainRenderer
+from khorig.out.plain import PlainRenderer, verbose_text
 from khorig.out.text import result_lines, size, summary_lines
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.coverage import JumpCoverage
@@ -248,3 +248,12 @@ def test_a_long_silence_names_what_is_running() -> None:
     renderer.record(spec, {"s": 0.0, "ev": "start"})
     renderer.tick()
     assert "0/1 done  running: arm64/virt handover" in stream.getvalue()
+
+
+def test_devices_are_told_of_when_there_is_something_to_tell() -> None:
+    timer = {"device": "PIT channel 0", "why": "periodic timer runs"}
+    record = {"ev": "devices", "gen": 2, "seen": ["PIT"], "left_on": [], "unread": []}
+    assert verbose_text(record) is None
+    record |= {"left_on": [timer], "unread": ["HPET: QMP error"]}
+    text = "[host] left on: PIT channel 0, periodic timer runs; not read: HPET: QMP error"
+    assert verbose_text(record) == text

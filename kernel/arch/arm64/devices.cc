@@ -17,6 +17,7 @@ constexpr uint64_t kBusBytes = 1 << 20;
 constexpr uint64_t kDeviceBytes = 1 << 15;
 constexpr uint64_t kFunctionBytes = 1 << 12;
 constexpr unsigned kMaxBuses = 256;
+constexpr uint32_t kNoVendor = 0xffff;
 
 PhysAddr Registers(PciFunction function) {
   const unsigned bus = function.bus - this_machine.pci_first_bus;
@@ -36,6 +37,15 @@ PciBuses FindPciBuses() {
   const auto count = static_cast<unsigned>(there < limit ? there : limit);
   if (count == 0 || !MapDevice({machine.pci.begin, count * kBusBytes}).ok()) return {};
   return {machine.pci_first_bus, count};
+}
+
+uint32_t FindPciDevices(unsigned bus) {
+  PhysAddr id = Registers({bus, 0, 0});
+  uint32_t found = 0;
+  for (uint32_t bit = 1; bit != 0; bit <<= 1, id = id + kDeviceBytes) {
+    if ((ReadMmio32(id) & kNoVendor) != kNoVendor) found |= bit;
+  }
+  return found;
 }
 
 uint32_t ReadPciConfig(PciFunction function, unsigned offset) {

@@ -7,6 +7,7 @@ namespace arch {
 uint32_t ReadDevice(khocore::PhysAddr) { return 0; }
 void WriteDevice(khocore::PhysAddr, uint32_t) {}
 PciBuses FindPciBuses() { return {}; }
+uint32_t FindPciDevices(unsigned) { return 0; }
 uint32_t ReadPciConfig(PciFunction, unsigned) { return ~uint32_t{0}; }
 void WritePciConfig(PciFunction, unsigned, uint32_t) {}
 void ForEachVirtioTransport(khocore::FunctionRef<void(khocore::PhysAddr)>) {}

@@ -37,6 +37,17 @@ void WriteDevice(PhysAddr address, uint32_t value) {
 
 PciBuses FindPciBuses() { return {0, HasConfigPorts() ? kBuses : 0}; }
 
+uint32_t FindPciDevices(unsigned bus) {
+  constexpr uint32_t kDevice = 1 << 11, kNoVendor = 0xffff;
+  uint32_t id = kEnable | bus << 16;
+  uint32_t found = 0;
+  for (uint32_t bit = 1; bit != 0; bit <<= 1, id += kDevice) {
+    OutLong(kAddressPort, id);
+    if ((InLong(kDataPort) & kNoVendor) != kNoVendor) found |= bit;
+  }
+  return found;
+}
+
 uint32_t ReadPciConfig(PciFunction function, unsigned offset) {
   Select(function, offset);
   return InLong(kDataPort);
