@@ -6,12 +6,14 @@
 
 #include "khocore/testing/code_place.h"
 
+// Of the linker, for the program's own variables.
+extern "C" uint8_t __data_start, _end;
+
 namespace khocore {
 namespace {
 
 constexpr size_t kStackBytes = 256 * 1024;
 constexpr size_t kMaxSteps = 2000;  ///< of one interleaving
-constexpr unsigned kPatience = 3;   ///< polls before a worker waits
 
 Interleavings* current = nullptr;
 
@@ -52,6 +54,10 @@ Interleavings::Count Interleavings::ForEach(const std::function<void(Interleavin
 
 void Interleavings::Share(void* base, size_t size, const char* name, size_t word) {
   memory_.AddRegion(base, size, word, name, false);
+}
+
+void Interleavings::ShareVariables() {
+  Share(&__data_start, static_cast<size_t>(&_end - &__data_start), "variables", sizeof(uint32_t));
 }
 
 void Interleavings::SharePages(void* base, size_t size, const char* name) {
@@ -118,18 +124,17 @@ void Interleavings::Access(const void* address, size_t size, bool is_write, cons
   Leave();  // for ever
 }
 
-unsigned Interleavings::PollsOf(unsigned worker) {
+void Interleavings::Wait() { workers_[current_].waits = true; }
+
+bool Interleavings::IsBlocked(unsigned worker) {
   const Worker& self = workers_[worker];
-  const bool repeats = self.pending.address != nullptr && self.pending.code == self.last.code &&
-                       self.pending.address == self.last.address && !self.last_changed &&
-                       memory_.VersionOf(self.pending) == self.last_version;
-  return repeats ? self.polls : 0;
+  return self.waits && memory_.VersionOf(self.last) == self.last_version;
 }
 
 unsigned Interleavings::EnabledNow() {
   unsigned enabled = 0;
   for (unsigned i = 0; i < count_; ++i) {
-    if (!workers_[i].has_ended && PollsOf(i) < kPatience) enabled |= Bit(i);
+    if (!workers_[i].has_ended && !IsBlocked(i)) enabled |= Bit(i);
   }
   return enabled;
 }
@@ -142,8 +147,7 @@ bool Interleavings::Run(std::vector<Work> work) {
     worker.work = &work[i];
     worker.has_ended = false;
     worker.has_begun = false;
-    worker.last = worker.pending = {};
-    worker.polls = 0;
+    worker.waits = false;
     worker.before = {};
     getcontext(&worker.context);
     worker.context.uc_stack.ss_sp = worker.stack.get();
@@ -170,7 +174,7 @@ bool Interleavings::Run(std::vector<Work> work) {
   is_running_ = false;
   const auto ended = [](const Worker& worker) { return worker.has_ended; };
   if (!has_failed_ && !std::all_of(workers_.begin(), workers_.end(), ended)) {
-    Fail("deadlock: every worker polls what nobody changes");
+    Fail("deadlock: every worker waits for what nobody changes");
   }
   return !has_failed_;
 }
@@ -208,9 +212,9 @@ void Interleavings::FindRaces(size_t depth) {
 unsigned Interleavings::Take(Choice& choice, size_t depth) {
   const unsigned worker = choice.worker;
   if (choice.options == 0) {
-    // Who polls sees what is new.
+    // Who has waited sees what is new.
     choice.options =
-        PollsOf(worker) != 0 ? 1 : memory_.CountOptions(worker, workers_[worker].pending);
+        workers_[worker].waits ? 1 : memory_.CountOptions(worker, workers_[worker].pending);
     choice.before = workers_[worker].before;
     for (size_t at = 0; at < depth; ++at) {
       if (!choices_[at].operation().DependsOn(choice.operation())) continue;
@@ -232,15 +236,13 @@ unsigned Interleavings::Take(Choice& choice, size_t depth) {
 
 void Interleavings::Step(unsigned worker, unsigned option) {
   Worker& self = workers_[worker];
-  const unsigned polls = PollsOf(worker);
-  bool is_changed = false;
-  self.result = memory_.Execute(worker, self.pending, option, &is_changed);
-  steps_.push_back({worker, self.pending, self.result, is_changed, option});
+  const MemoryModel::Effect effect = memory_.Execute(worker, self.pending, option);
+  self.result = effect.value;
+  steps_.push_back({worker, self.pending, self.result, effect.is_changed, option});
   ++all_steps_;
-  self.polls = polls + 1;
+  self.waits = false;
   self.last = self.pending;
-  self.last_changed = is_changed;
-  self.last_version = memory_.VersionOf(self.pending);
+  self.last_version = effect.version;
   NoteFault();
   if (!has_failed_) Resume(worker);
 }

@@ -31,7 +31,7 @@ namespace khocore {
 /// What works on the same place in no other sequence is executed once (dynamic partial-order
 /// reduction with sleep sets), so the number of interleavings is that of the different ones.
 ///
-/// A worker that polls waits until what it polls has changed. Workers are deterministic but for
+/// A worker that polls calls `Wait` (`arch::Pause` does). Workers are deterministic but for
 /// what they read, and free what they allocate on the heap before they end.
 class Interleavings {
  public:
@@ -60,6 +60,8 @@ class Interleavings {
 
   /// What workers share, watched in words of `word` bytes. The same in every interleaving.
   void Share(void* base, size_t size, const char* name, size_t word = 8);
+  /// The same for all variables of this program that live as long as it does.
+  void ShareVariables();
   /// The same for pages, which workers allocate and free.
   void SharePages(void* base, size_t size, const char* name);
   void AllocatePage(const void* page);
@@ -71,6 +73,10 @@ class Interleavings {
   unsigned worker() const { return current_; }
   /// Ends with a fault.
   void Fail(std::string fault);
+
+  /// The worker that runs goes on when the place of its last operation has another value than that
+  /// found.
+  void Wait();
 
   /// For the hooks: an operation of the worker that runs, and plain accesses.
   uint64_t Execute(const AtomicOperation& operation);
@@ -101,11 +107,9 @@ class Interleavings {
     uint64_t result = 0;
     bool has_ended = true;
     Clock before{};
-    // Its last operation, for those that poll.
     AtomicOperation last;
-    bool last_changed = false;
-    size_t last_version = 0;
-    unsigned polls = 0;
+    size_t last_version = 0;  ///< which value that read or left
+    bool waits = false;       ///< for another one
   };
   /// For messages.
   struct Record {
@@ -123,8 +127,7 @@ class Interleavings {
   void Leave();
   /// Ends with what the model of memory has found, if it has.
   void NoteFault();
-  /// How often the worker has found the same with the operation that it is about to repeat.
-  unsigned PollsOf(unsigned worker);
+  bool IsBlocked(unsigned worker);
   unsigned EnabledNow();
   /// The choice at this depth, a new one if need be; null when all that can follow is known.
   Choice* ChoiceAt(size_t depth, unsigned enabled, unsigned asleep);

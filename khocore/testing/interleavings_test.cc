@@ -220,6 +220,7 @@ TEST(InterleavingsTest, OrderedPlainAccessesAreNone) {
 TEST(InterleavingsTest, WhoPollsWaits) {
   const std::set<Outcome> outcomes = Outcomes({[] {
                                                  while (Load(&shared.x) == 0) {
+                                                   Interleavings::Current()->Wait();
                                                  }
                                                  results[0] = 1;
                                                },
@@ -230,6 +231,7 @@ TEST(InterleavingsTest, WhoPollsWaits) {
 TEST(InterleavingsTest, NobodyComesIsADeadlock) {
   ExpectFault({[] {
                 while (Load(&shared.x) == 0) {
+                  Interleavings::Current()->Wait();
                 }
               }},
               {"deadlock", "CPU 1  load"});

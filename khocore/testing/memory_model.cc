@@ -156,26 +156,25 @@ size_t MemoryModel::VersionOf(const AtomicOperation& operation) {
   return cell == nullptr ? 0 : cell->stored.size();
 }
 
-uint64_t MemoryModel::Execute(unsigned worker, const AtomicOperation& operation, unsigned option,
-                              bool* is_changed) {
+MemoryModel::Effect MemoryModel::Execute(unsigned worker, const AtomicOperation& operation,
+                                         unsigned option) {
   Worker& self = workers_[worker];
-  *is_changed = false;
   if (operation.kind == Kind::kDoubt) {
     self.has_failed |= option != 0;
-    return option;
+    return {.value = option};
   }
   if (operation.kind == Kind::kFence) {
     if (Acquires(operation.order)) Join(self.clock, self.acquired);
     if (Releases(operation.order)) self.released = self.clock;
     ++self.clock[worker];
-    return 0;
+    return {};
   }
   Cell* cell = CellFor(operation);
   if (cell == nullptr) {
     Fail(WorkerName(worker) + " uses " + NameOf(operation.address) +
              ", which is neither RAM nor shared",
          {operation.code});
-    return 0;
+    return {};
   }
   const Option chosen = OptionsOf(worker, operation, *cell)[option];
   const Stored read = cell->stored[chosen.index];
@@ -204,10 +203,11 @@ uint64_t MemoryModel::Execute(unsigned worker, const AtomicOperation& operation,
     cell->stored.push_back(
         {ReadMemory(operation.address, operation.size), worker, self.clock[worker], released});
     cell->atomic_writes[worker] = {self.clock[worker], operation.code};
-    *is_changed = true;
   }
   ++self.clock[worker];
-  return read.value;
+  return {.value = read.value,
+          .is_changed = is_store,
+          .version = is_store ? cell->stored.size() : chosen.index + 1};
 }
 
 void MemoryModel::Access(unsigned worker, const void* address, size_t size, bool is_write,

@@ -54,6 +54,13 @@ struct AtomicOperation {
 /// are watched, in words of a size of their own.
 class MemoryModel {
  public:
+  /// What an operation has done.
+  struct Effect {
+    uint64_t value = 0;  ///< that it has read
+    bool is_changed = false;
+    size_t version = 0;  ///< the number of the value that it has read or stored
+  };
+
   /// Watches memory in words of `word` bytes; `name` is for messages. With `pages`, the parts of it
   /// that are given to `Allocate` and `Free` are pages. Nothing when it is watched already.
   void AddRegion(void* base, size_t size, size_t word, std::string name, bool pages);
@@ -62,10 +69,8 @@ class MemoryModel {
 
   /// How many results the operation can have now.
   unsigned CountOptions(unsigned worker, const AtomicOperation& operation);
-  /// Executes it with one of them, and returns what it reads; 0 is what a machine without caches
-  /// would do. `*is_changed` says whether it stored something.
-  uint64_t Execute(unsigned worker, const AtomicOperation& operation, unsigned option,
-                   bool* is_changed);
+  /// Executes it with one of them; 0 is what a machine without caches would do.
+  Effect Execute(unsigned worker, const AtomicOperation& operation, unsigned option);
   /// Notes a plain access.
   void Access(unsigned worker, const void* address, size_t size, bool is_write, const void* code);
   /// A page begins, zeroed by this worker, or ends.
