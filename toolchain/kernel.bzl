@@ -37,8 +37,25 @@ _LINKER_SCRIPTS = {
     "//toolchain:x86_64_none": "//kernel/arch/x86_64:kernel.ld",
 }
 
+def linker_script(name, src, headers):
+    """Makes `<name>.ld` of a linker script for the preprocessor.
+
+    Args:
+      name: of the target.
+      src: the script, which shares numbers with C++ and assembly.
+      headers: that it includes.
+    """
+    native.genrule(
+        name = name + "_ld",
+        srcs = [src] + headers,
+        outs = [name + ".ld"],
+        cmd = "$(CC) -E -P -x assembler-with-cpp -I. $(location %s) -o $@" % src,
+        target_compatible_with = ["@platforms//os:none"],
+        toolchains = ["@bazel_tools//tools/cpp:current_cc_toolchain"],
+    )
+
 def kernel_binary(name, **kwargs):
-    """A `cc_binary` for bare metal, laid out by kernel/arch/<arch>/kernel.ld.
+    """A `cc_binary` for bare metal, laid out by kernel/arch/<arch>/kernel.lds.S.
 
     Args:
       name: of the target.

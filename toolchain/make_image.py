@@ -105,7 +105,7 @@ def build_table(functions: list[Function], size: int) -> bytes:
         raise ImageError(
             f"the table of {len(functions)} functions has {len(table)} bytes, "
             f"section .symbols {size}; "
-            "raise kSymbolTableBytes in kernel/cpus/symbols.h"
+            "raise SYMBOL_TABLE_BYTES in kernel/arch/image_constants.h"
         )
     return table.ljust(size, b"\0")
 

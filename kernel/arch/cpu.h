@@ -12,7 +12,9 @@ extern const char kName[];
 extern const uint64_t kFirstUsable;
 
 /// Virtual time in nanoseconds since reset, as the CPU counts it. Under QEMU's `-icount shift=0`
-/// one unit is one instruction of the guest (on arm64 with the grain of the generic timer).
+/// one unit is one instruction of the guest (on arm64 with the grain of the generic timer). Where
+/// an x86 CPU does not name the frequency of its counter, and QEMU runs without `-icount`, the unit
+/// is one tick of the host's.
 uint64_t Counter();
 /// A hint for polling loops.
 void Pause();

@@ -42,12 +42,14 @@ StartResult StartCpu(const base::BootInfo& info, size_t number, khocore::PhysRan
 
 /// Called by a CPU as its last act in this kernel.
 [[noreturn]] void LeaveCpu();
-/// Called by the first CPU for each that was to start and is about to call `LeaveCpu`: waits until
-/// it is off, in the state from which the next kernel can start it. Returns false if it is still
-/// running.
+/// Called by the first CPU for each for which `StartCpu` returned `kStarted` or `kNoAnswer`, and
+/// which is about to call `LeaveCpu`: waits until it is off, in the state from which the next
+/// kernel can start it. Returns false if it is still running.
 bool RemoveCpu(size_t number);
 /// Writes an endless loop to the page of RAM at `page`, for a CPU that a defect leaves there.
-void (*MakeLoop(khocore::PhysAddr page))();
+void MakeLoop(khocore::PhysAddr page);
+/// Enters what `MakeLoop` wrote, on any CPU.
+[[noreturn]] void EnterLoop(khocore::PhysAddr page);
 /// Interrupts the other CPUs (NMI, SGI) so that they reach `ExceptionHandlers::stop`. Where the
 /// machine's interrupt controller cannot be used, they poll for a panic. Any CPU may call it.
 void InterruptOtherCpus();

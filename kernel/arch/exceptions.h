@@ -10,11 +10,12 @@ using PrintFunction [[gnu::format(printf, 1, 2)]] = void (*)(const char* format,
 
 /// An exception that the kernel did not expect, on the CPU that took it.
 struct Exception {
-  const char* what;        ///< the name of its vector or class
-  const char* cause = "";  ///< more of it, with what stands between, or empty
+  const char* what;         ///< the name of its vector or class
+  const char* cause = "";   ///< more of it, or empty
+  const char* access = "";  ///< read, write or fetch, or empty
   bool has_address = false;
   uint64_t address = 0;     ///< that was accessed
-  const char* origin = "";  ///< as `cause`: where it came from, if that is not the kernel
+  const char* origin = "";  ///< where it came from, with what stands between, if not the kernel
   uint64_t pc = 0;
   uint64_t frame_pointer = 0;
   void (*print_registers)(PrintFunction print, const void* registers) = nullptr;

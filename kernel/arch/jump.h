@@ -23,7 +23,8 @@ struct Segment {
 /// Everything the jump needs, made while allocation is still possible. All its pages come from
 /// `pages`, outside every destination, so that the copy cannot overwrite its own code, stack or
 /// page tables. Segments and `pages` lie in `ram`, which is mapped during the copy, and when the
-/// next kernel starts with the MMU on. Errors: `kOutOfMemory`.
+/// next kernel starts with the MMU on. Errors: `kOutOfMemory`, which gives no page back: nothing
+/// but the end of the run follows.
 struct JumpPlan {
   khocore::PhysAddr control;  ///< first page of what the architecture prepared
 };

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "kernel/arch/image_constants.h"
 #include "khocore/result.h"
 #include "khocore/types.h"
 
@@ -14,7 +15,7 @@ namespace arch {
 
 /// The virtual address the image is linked at. Images are at most `kImageMaxSize` in memory.
 extern const uint64_t kImageBase;
-inline constexpr uint64_t kImageMaxSize = uint64_t{2} << 20;
+inline constexpr uint64_t kImageMaxSize = IMAGE_MAX_BYTES;
 
 /// Gives each part of the image its own rights: text read and execute, constants read, data and
 /// stack read and write, and an unmapped page below the stack. Called once, early.

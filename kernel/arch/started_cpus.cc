@@ -2,8 +2,10 @@
 #include "kernel/arch/started_cpus.h"
 
 #include "kernel/arch/cpu.h"
+#include "kernel/arch/cpu_stacks.h"
+#include "kernel/arch/mmu.h"
 
-extern "C" const uint8_t __stack_begin[], __stack_end[];  ///< kernel.ld
+extern "C" const uint8_t __stack_guard[], __stack_begin[], __stack_end[];  ///< kernel.lds.S, start.S
 
 namespace arch {
 
@@ -33,6 +35,12 @@ bool StartedCpus::Transition(size_t number, State next) {
   State awaited = kAwaited;
   return __atomic_compare_exchange_n(&states_[number], &awaited, next, false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_ACQUIRE);
+}
+
+bool IsStackGuard(uint64_t address) {
+  const uint64_t first = reinterpret_cast<uint64_t>(__stack_guard);
+  return address - first < reinterpret_cast<uint64_t>(__stack_begin) - first ||
+         IsBelowCpuStack(kImageBase, address);
 }
 
 }  // namespace arch

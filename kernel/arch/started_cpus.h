@@ -12,6 +12,7 @@ namespace arch {
 /// Secondary bring-up, shared by the architectures: which CPUs are online, and their stacks.
 class StartedCpus {
  public:
+  /// `stack` is a virtual range.
   void SetStack(size_t number, khocore::PhysRange stack) { stacks_[number] = stack; }
 
   /// Called by the CPU itself. False when it was abandoned before.
@@ -36,5 +37,9 @@ class StartedCpus {
   khocore::PhysRange stacks_[kMaxCpus] = {};
   State states_[kMaxCpus] = {};
 };
+
+/// Whether `address` lies where a stack would go on if it were larger: in the unmapped pages below
+/// that of the first CPU or of any other.
+bool IsStackGuard(uint64_t address);
 
 }  // namespace arch

@@ -3,6 +3,7 @@
 
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/cpus.h"
+#include "kernel/arch/poll.h"
 #include "kernel/base/panic.h"
 #include "kernel/console/print.h"
 #include "kernel/rig/event.h"
@@ -22,16 +23,13 @@ using Work = khocore::FunctionRef<void(size_t number)>;
 
 constexpr Order kMemoryOrder = Order::FromLog2(4);
 static_assert(kMemoryOrder.bytes() == arch::kCpuMemory);
-/// Canary in the lowest word of a stack: secondary stacks have no guard page.
-constexpr uint64_t kStackEnd = 0x6b686f7269673a29;
 constexpr size_t kLeftCpu = 1;
-constexpr unsigned kMaxPolls = 1 << 20;  ///< for a CPU to stop
 
 /// Work for all CPUs: `round` counts the works, `done` the CPUs that have finished the current one.
 /// A round without work makes the CPUs leave.
 struct {
   size_t count = 1;
-  size_t started = 1;  ///< whether they came online or not
+  size_t started = 1;  ///< and those that did not come online, but may execute something
   const Work* work = nullptr;
   uint32_t round = 0;
   uint32_t done = 0;
@@ -44,15 +42,11 @@ struct Place {
   bool known;
 };
 Place stopped[arch::kMaxCpus];
-uint64_t* stack_ends[arch::kMaxCpus];
 
 void WaitForDone() {
   while (__atomic_load_n(&shared.done, __ATOMIC_ACQUIRE) != shared.count - 1) {
     StopIfPanicking();
     arch::Pause();
-  }
-  for (size_t i = 1; i < shared.count; ++i) {
-    if (*stack_ends[i] != kStackEnd) Panic("stack overflow on CPU %zu", i);
   }
 }
 
@@ -90,16 +84,15 @@ bool StartOne(const base::BootInfo& info, size_t number, PageAllocator& allocato
     return false;
   }
   const PhysRange memory{block.value().address(), arch::kCpuMemory};
-  stack_ends[number] = reinterpret_cast<uint64_t*>(memory.begin.raw());
-  *stack_ends[number] = kStackEnd;
-  shared.started = number + 1;
   switch (arch::StartCpu(info, number, memory, WaitAndWork, PrintNote)) {
     case arch::StartResult::kStarted:
+      shared.started = number + 1;
       return true;
     case arch::StartResult::kImpossible:
       Print("cpus: CPU %zu cannot be started here\n", number);
       return false;
     case arch::StartResult::kNoAnswer:
+      shared.started = number + 1;
       Print("cpus: CPU %zu does not start\n", number);
       return false;
     case arch::StartResult::kRunning:
@@ -159,7 +152,8 @@ void StopOtherCpus(void (*print)(size_t number, uint64_t pc, uint64_t frame_poin
   for (size_t i = 0; i < shared.count; ++i) {
     if (i == self) continue;
     Place& place = stopped[i];
-    for (unsigned k = 0; k < kMaxPolls && !__atomic_load_n(&place.known, __ATOMIC_ACQUIRE); ++k) {
+    for (unsigned k = 0; k < arch::kMaxPolls && !__atomic_load_n(&place.known, __ATOMIC_ACQUIRE);
+         ++k) {
       arch::Pause();
     }
     const bool known = __atomic_load_n(&place.known, __ATOMIC_ACQUIRE);

@@ -107,11 +107,15 @@ void PanicFromException(const arch::Exception& exception) {
   if (exception.has_address) {
     FormatTo(address, sizeof(address), " at address 0x%lx", exception.address);
   }
-  const bool has_cause = exception.cause[0] != '\0';
+  char cause[64] = "";
+  if (exception.cause[0] != '\0') {
+    const bool has_access = exception.access[0] != '\0';
+    FormatTo(cause, sizeof(cause), " (%s%s%s)", exception.cause, has_access ? ", " : "",
+             exception.access);
+  }
   char text[192];
-  FormatTo(text, sizeof(text), "%s%s%s%s%s%s at %s+0x%lx", exception.what, has_cause ? " (" : "",
-           exception.cause, has_cause ? ")" : "", address, exception.origin,
-           name != nullptr ? name : "?", offset);
+  FormatTo(text, sizeof(text), "%s%s%s%s at %s+0x%lx", exception.what, cause, address,
+           exception.origin, name != nullptr ? name : "?", offset);
   Event("panic").Text("text", text).Hex("pc", exception.pc);
   if (exception.print_registers != nullptr) {
     exception.print_registers(PrintConsole, exception.registers);

@@ -6,11 +6,10 @@
 namespace cpus {
 
 /// The symbol table that the image carries. The linker script reserves section `.symbols`
-/// (`kSymbolTableBytes`, read-only, between `__symbols_begin` and `__symbols_end`); after linking,
+/// (`SYMBOL_TABLE_BYTES`, read-only, between `__symbols_begin` and `__symbols_end`); after linking,
 /// `toolchain/make_image.py` fills it: this header, `count` entries sorted by `offset`, then the
 /// zero-terminated demangled function names.
 inline constexpr uint32_t kSymbolTableMagic = 0x4d59534b;  // "KSYM"
-inline constexpr uint32_t kSymbolTableBytes = 48 << 10;
 
 struct SymbolTableHeader {
   uint32_t magic;

@@ -7,6 +7,7 @@
 #include "kernel/arch/cpus.h"
 #include "kernel/base/direct_map.h"
 #include "kernel/cpus/cpus.h"
+#include "kernel/handover/forbidden.h"
 #include "kernel/rig/fault.h"
 #include "kernel/rig/require.h"
 #include "khocore/radix_walk.h"
@@ -93,7 +94,8 @@ PhysRange ParametersPlace(const Outgoing& outgoing) {
   return LargestPreservedBlock(outgoing);
 }
 
-void AfterRestored() {
+void AfterRestored(Generation& generation) {
+  DoForbidden(generation);
   if (Fire(Fault::kPanicAfterRestore)) {
     cpus::RunOnAllCpus([](size_t number) { ReadWildPointer(number); });
   }
@@ -118,7 +120,10 @@ void (*LoopOfLeftCpu(Generation& generation))() {
     };
   }
   if (!Fire(Fault::kParkPageUnowned)) return nullptr;
-  return arch::MakeLoop(Require(generation.allocator.AllocatePage(), "fault").address());
+  static khocore::PhysAddr page;
+  page = Require(generation.allocator.AllocatePage(), "fault").address();
+  arch::MakeLoop(page);
+  return [] { arch::EnterLoop(page); };
 }
 
 }  // namespace handover

@@ -17,8 +17,9 @@ void AfterClose(Outgoing& outgoing);
 /// Where the parameters of the next kernel go, empty for a place in scratch.
 /// `segment-outside-scratch`.
 khocore::PhysRange ParametersPlace(const Outgoing& outgoing);
-/// After the stop `restored`. `panic-after-restore`, `undefined-behavior`.
-void AfterRestored();
+/// After the stop `restored`. `panic-after-restore`, `undefined-behavior`, and those of
+/// kernel/handover/forbidden.h.
+void AfterRestored(Generation& generation);
 /// After the stop `sealed`. `write-after-seal`, `hang-before-jump`.
 void AfterSealed(const Outgoing& outgoing);
 /// Where CPU 1 is left behind, null for nowhere. `ap-spins-in-old-text`, `park-page-unowned`.

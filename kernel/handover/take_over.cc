@@ -61,7 +61,7 @@ void TakeOver(Incoming& incoming, const Scenario& scenario) {
     rig::Event("stop").Text("at", "restored");
     rig::WaitForHost();
   }
-  AfterRestored();
+  AfterRestored(incoming.generation());
   incoming.Release();
   for (const Client* client : scenario.clients) {
     if (client->adopt != nullptr) Require(client->adopt(incoming.generation()), client->name);

@@ -33,6 +33,12 @@ constexpr struct {
     {"timer-left-armed", 1, Fault::kTimerLeftArmed},
     {"interrupt-left-unmasked", 1, Fault::kInterruptLeftUnmasked},
     {"interrupt-controller-left-on", 1, Fault::kControllerLeftOn},
+    {"write-text", 2, Fault::kWriteText},
+    {"write-constants", 2, Fault::kWriteConstants},
+    {"execute-data", 2, Fault::kExecuteData},
+    {"execute-ram", 2, Fault::kExecuteRam},
+    {"stack-overflow", 2, Fault::kStackOverflow},
+    {"stack-overflow-ap", 2, Fault::kOtherStackOverflow},
 };
 
 Fault armed = Fault::kNone;

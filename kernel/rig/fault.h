@@ -26,6 +26,12 @@ enum class Fault : uint8_t {
   kTimerLeftArmed,         ///< timers run on
   kInterruptLeftUnmasked,  ///< interrupt lines stay open
   kControllerLeftOn,       ///< interrupt controllers stay on, LPIs and ITS included
+  kWriteText,              ///< the second generation writes its own text
+  kWriteConstants,         ///< the second generation writes its constants
+  kExecuteData,            ///< the second generation executes its data
+  kExecuteRam,             ///< the second generation executes memory that it has allocated
+  kStackOverflow,          ///< the second generation overflows the stack of its first CPU
+  kOtherStackOverflow,     ///< the second generation overflows the stack of its last CPU
 };
 
 /// Looks up the fault called by the `length` bytes at `name`. False when there is none.

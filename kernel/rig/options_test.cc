@@ -71,7 +71,8 @@ TEST(ParseOptions, EveryFaultHasANameAndAGeneration) {
   for (const char* name :
        {"root-not-preserved", "node-in-scratch", "write-after-seal", "segment-outside-scratch",
         "tail-not-restored", "hang-before-jump", "panic-after-restore", "ap-spins-in-old-text",
-        "park-page-unowned", "root-published-early", "lost-tracker-update"}) {
+        "park-page-unowned", "root-published-early", "lost-tracker-update", "write-text",
+        "write-constants", "execute-data", "execute-ram", "stack-overflow", "stack-overflow-ap"}) {
     Options options;
     ASSERT_EQ(ParseOptions((std::string("fault=") + name).c_str(), &options).text, nullptr) << name;
     ArmFault(options.fault, 1);

@@ -25,9 +25,15 @@ image_entry:
   load_address x1, __early_end
   mov sp, x1
   clean_range x0, x1, x2, x3
-  load_address x0, __image_begin
-  mov x20, x0
-  mov x1, x19
+  load_address x0, early_map
+  load_address x1, running_tables
+  load_address x2, __image_begin
+  load_address x3, __image_end
+  sub x3, x3, x2
+  mov x4, x19
+  mrs x5, CurrentEL
+  lsr x5, x5, #2
+  mov x20, x2
   bl BuildEarlyMap
   mov x21, x0
   // Lines that were fetched while memory was written past the cache.

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "kernel/arch/x86_64/image_base.h"
+
 /*
  * Boot sector and one setup sector of the bzImage: the setup header (Linux
  * Documentation/arch/x86/boot.rst) that kexec_file_load checks and that describes the kernel to any
@@ -12,7 +14,6 @@
 #define XLF_CAN_BE_LOADED_ABOVE_4G 2
 #define XLF_5LEVEL 0x20 /* __start builds five levels of page tables when LA57 is on */
 #define COMMAND_LINE_SIZE 2047
-#define PAYLOAD_ADDRESS 0x200000
 #define ALIGNMENT_LOG2 21
 #define KERNEL_INFO_OFFSET 0x10
 
@@ -38,7 +39,7 @@ boot_sector:
   .byte 0               /* type_of_loader */
   .byte LOADED_HIGH     /* loadflags */
   .word 0               /* setup_move_size */
-  .long PAYLOAD_ADDRESS /* code32_start */
+  .long PHYSICAL_BASE /* code32_start */
   .long 0               /* ramdisk_image */
   .long 0               /* ramdisk_size */
   .long 0               /* bootsect_kludge */
@@ -57,7 +58,7 @@ boot_sector:
   .long 0 /* payload_offset */
   .long 0 /* payload_length */
   .quad 0 /* setup_data */
-  .quad PAYLOAD_ADDRESS
+  .quad PHYSICAL_BASE
   .long __memory_bytes /* init_size */
   .long 0              /* handover_offset */
   .long KERNEL_INFO_OFFSET

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "kernel/arch/x86_64/image_base.h"
+#include "kernel/arch/x86_64/segments.h"
+
 /*
  * PVH entry: 32-bit protected mode, flat segments, paging off, %ebx = hvm_start_info. The loader put
  * the image where its program headers say. Goes to long mode over a map of the first GiB, then to
  * the common entry, which replaces all of it.
  */
 
-#define IMAGE_BASE 0xffffffff80000000
-#define PHYSICAL_BASE 0x200000
 #define PHYSICAL(symbol) (symbol - IMAGE_BASE + PHYSICAL_BASE)
 
-#define CR0_PG_PE 0x80000001
-#define CR4_PAE 0x20
-#define EFER 0xc0000080
-#define EFER_LME 0x100
 #define TABLE_FLAGS 3     /* present, writable */
 #define LARGE_PAGE 0x83   /* and 2 MiB */
 #define LARGE_PAGE_LOG2 21
@@ -52,14 +49,14 @@ __pvh_entry:
   mov %eax, %cr4
   mov $PHYSICAL(pvh_root), %eax
   mov %eax, %cr3
-  mov $EFER, %ecx
+  mov $MSR_EFER, %ecx
   rdmsr
   or $EFER_LME, %eax
   wrmsr
-  mov $CR0_PG_PE, %eax
+  mov $CR0_ENTER_LONG_MODE, %eax
   mov %eax, %cr0
   lgdt PHYSICAL(pvh_gdt_pointer)
-  ljmp $8, $PHYSICAL(2f)
+  ljmp $CODE_SELECTOR, $PHYSICAL(2f)
 
   .code64
 2:
@@ -71,7 +68,8 @@ __pvh_entry:
   .balign 8
 pvh_gdt:
   .quad 0
-  .quad 0x00af9b000000ffff
+  .quad 0
+  .quad CODE_DESCRIPTOR
 pvh_gdt_end:
 pvh_gdt_pointer:
   .word pvh_gdt_end - pvh_gdt - 1

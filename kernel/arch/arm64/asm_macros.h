@@ -7,7 +7,7 @@
 // SCTLR with every RES1 bit of Armv8.0, little-endian, MMU and caches off.
 #define SCTLR_EL1_OFF 0x30d00800
 #define SCTLR_EL2_OFF 0x30c50830
-#define HCR_EL2_VALUE 0x80000010
+#define HCR_EL2_VALUE 0x80000030
 
 // MMU, data cache, SP alignment check and instruction cache.
 #define SCTLR_ON 0x100d
@@ -63,7 +63,8 @@
 .macro prepare_el vectors, scratch
   test_el2 \scratch
   b.ne .Lel1_\@
-  // RW, and IMO for interrupts at EL2: a kernel that ran with VHE leaves E2H and TGE set.
+  // RW, and IMO and AMO for interrupts and SErrors at EL2: a kernel that ran with VHE leaves E2H
+  // and TGE set.
   mov32 \scratch, HCR_EL2_VALUE
   msr hcr_el2, \scratch
   isb

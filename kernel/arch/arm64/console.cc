@@ -3,6 +3,7 @@
 
 #include "kernel/arch/arm64/mmio.h"
 #include "kernel/arch/console.h"
+#include "kernel/arch/poll.h"
 
 // Arm PrimeCell UART (PL011), technical reference manual, chapter 3.
 
@@ -19,8 +20,6 @@ constexpr uint32_t kFlagTransmitFull = 1 << 5;
 constexpr uint32_t kLine8Bits = 3 << 5;
 constexpr uint32_t kControlOn = 1 << 0 | 1 << 8 | 1 << 9;  // UART, transmit, receive
 
-constexpr unsigned kPollLimit = 1'000'000;
-
 khocore::PhysAddr console = kDefaultConsole;
 
 }  // namespace
@@ -33,7 +32,7 @@ void UseConsole(khocore::PhysAddr base) {
 }
 
 void ConsolePut(char byte) {
-  for (unsigned i = 0; i < kPollLimit; ++i) {
+  for (unsigned i = 0; i < kMaxPolls; ++i) {
     if ((ReadMmio32(console + kFlags) & kFlagTransmitFull) == 0) break;
   }
   WriteMmio32(console + kData, static_cast<uint8_t>(byte));

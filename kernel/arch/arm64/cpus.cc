@@ -6,13 +6,18 @@
 
 #include "kernel/arch/arm64/cpu_local.h"
 #include "kernel/arch/arm64/gic.h"
+#include "kernel/arch/arm64/image_base.h"
 #include "kernel/arch/arm64/machine.h"
 #include "kernel/arch/arm64/mmu.h"
 #include "kernel/arch/arm64/psci.h"
 #include "kernel/arch/arm64/registers.h"
 #include "kernel/arch/cpu.h"
+#include "kernel/arch/cpu_stacks.h"
 #include "kernel/arch/cpus.h"
+#include "kernel/arch/mmu.h"
+#include "kernel/arch/poll.h"
 #include "kernel/arch/started_cpus.h"
+#include "kernel/base/panic.h"
 
 extern "C" {
 extern char exception_vectors[], secondary_entry[], __image_begin[];
@@ -28,9 +33,7 @@ namespace {
 
 // The memory of a CPU, from the lowest address on: stack, exception stack, the page of its
 // CpuLocal, and the table it starts on.
-constexpr uint64_t kStackBytes = 32 << 10;
-constexpr uint64_t kExceptionStackBytes = 16 << 10;
-static_assert(kStackBytes + kExceptionStackBytes + 2 * kPageSize <= kCpuMemory);
+static_assert(kCpuStackBytes + EXCEPTION_STACK_BYTES + 2 * kPageSize <= kCpuMemory);
 static_assert(kMaxCpus == Machine::kMaxCpus);
 
 constexpr uint64_t kAffinity = 0xff00ffffff;  ///< of MPIDR_EL1
@@ -52,17 +55,17 @@ void PrepareToBeStopped() {
 
 CpuLocal* PrepareLocal(const base::BootInfo& info, size_t number, PhysRange memory,
                        void (*entry)(size_t number)) {
-  const PhysAddr stack = memory.begin + kStackBytes;
-  const PhysAddr exception_stack = stack + kExceptionStackBytes;
+  const PhysAddr exception_stack = memory.begin + kCpuStackBytes + EXCEPTION_STACK_BYTES;
   const PhysAddr table = exception_stack + kPageSize;
   auto* const local = reinterpret_cast<CpuLocal*>(exception_stack.raw());
   auto* const entries = reinterpret_cast<uint64_t*>(table.raw());
   memset(local, 0, 2 * kPageSize);
+  FillStartTable(RunningMap(), info.image, memory, entries);
   *local = {.number = number,
             .exception_stack = exception_stack.raw(),
-            .stack = stack.raw(),
+            .stack = CpuStack(kImageBase, number).end().raw(),
             .start_table = table.raw(),
-            .table = FillStartTable(info.image, memory, entries),
+            .table = reinterpret_cast<uint64_t>(&RunningMap().level1),
             .vectors = reinterpret_cast<uint64_t>(exception_vectors),
             .entry = entry};
   CleanToMemory({exception_stack, 2 * kPageSize});
@@ -74,6 +77,7 @@ CpuLocal* PrepareLocal(const base::BootInfo& info, size_t number, PhysRange memo
 /// Called by secondary.S.
 extern "C" [[noreturn]] void EnterStartedCpu(CpuLocal* local) {
   if (!smp.started.MarkOnline(local->number)) LeaveCpu();
+  UnmaskSystemErrors();
   EnablePanicSgi();
   local->entry(local->number);
   Halt();
@@ -98,10 +102,12 @@ uint64_t HardwareId(size_t number) { return smp.ids[number]; }
 
 StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory,
                      void (*entry)(size_t number), Note) {
-  if (!this_machine.has_psci || number >= smp.count) return StartResult::kImpossible;
+  if (this_machine.psci == Machine::Psci::kNone || number >= smp.count)
+    return StartResult::kImpossible;
   PrepareToBeStopped();
   const CpuLocal* local = PrepareLocal(info, number, memory, entry);
-  smp.started.SetStack(number, {memory.begin, kStackBytes});
+  RunningMap().MapCpuStack(number, memory.begin);
+  smp.started.SetStack(number, CpuStack(kImageBase, number));
   const uint64_t offset = static_cast<uint64_t>(secondary_entry - __image_begin);
   const uint64_t result = CallPsci(kPsciCpuOn, smp.ids[number], (info.image.begin + offset).raw(),
                                    reinterpret_cast<uint64_t>(local));
@@ -119,7 +125,6 @@ void LeaveCpu() {
 }
 
 bool RemoveCpu(size_t number) {
-  constexpr unsigned kMaxPolls = 1 << 20;
   for (unsigned i = 0; i < kMaxPolls; ++i) {
     if (CallPsci(kPsciAffinityInfo, smp.ids[number]) == kPsciOff) return true;
     Pause();
@@ -127,13 +132,19 @@ bool RemoveCpu(size_t number) {
   return false;
 }
 
-void (*MakeLoop(PhysAddr page))() {
+void MakeLoop(PhysAddr page) {
   constexpr uint32_t kYieldAndBranchBack[] = {0xd503203f, 0x17ffffff};
   memcpy(reinterpret_cast<void*>(page.raw()), kYieldAndBranchBack, sizeof(kYieldAndBranchBack));
   CleanToMemory({page, sizeof(kYieldAndBranchBack)});
   asm volatile("ic ialluis; dsb sy; isb" ::: "memory");
-  MakeExecutable(page);
-  return reinterpret_cast<void (*)()>(page.raw());
+  KHORIG_CHECK(RunningMap().MakeExecutable(page));
+}
+
+void EnterLoop(PhysAddr page) {
+  // Another CPU wrote the code; what this one has fetched of the page is dropped.
+  InstructionBarrier();
+  reinterpret_cast<void (*)()>(page.raw())();
+  __builtin_unreachable();
 }
 
 void InterruptOtherCpus() { SendPanicSgi(); }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/exceptions.h"
 
-#include <stddef.h>
-
 #include "kernel/arch/arm64/cpus.h"
+#include "kernel/arch/arm64/esr.h"
+#include "kernel/arch/arm64/exception_frame.h"
 #include "kernel/arch/arm64/exit.h"
 #include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/registers.h"
 #include "kernel/arch/cpu.h"
+#include "kernel/arch/started_cpus.h"
 
 extern "C" {
 extern char exception_vectors[];
@@ -16,99 +17,10 @@ extern char exception_vectors[];
 namespace arch {
 namespace {
 
-/// Written by exceptions_asm.S.
-struct ExceptionFrame {
-  uint64_t x[31];
-  uint64_t sp;
-  uint64_t elr;
-  uint64_t spsr;
-  uint64_t esr;
-  uint64_t far;
-  uint64_t vector;  ///< 0 to 15, in the order of the vector table
-  uint64_t reserved;
-};
-static_assert(sizeof(ExceptionFrame) == 304);
-static_assert(offsetof(ExceptionFrame, vector) == 288);
-
 constexpr uint64_t kInterruptVector = 1;
 constexpr const char* kKinds[4] = {"synchronous", "irq", "fiq", "serror"};
 constexpr const char* kOrigins[4] = {"", " within an exception", " from the level below",
                                      " from the level below, 32-bit"};
-
-// Exception classes and fault status codes: Arm ARM (DDI 0487), ESR_EL1.
-constexpr uint64_t kClassInstructionAbort = 0x20;
-constexpr uint64_t kClassDataAbort = 0x24;
-constexpr uint64_t kWrite = 1 << 6;
-
-uint64_t ClassOf(uint64_t esr) { return esr >> 26 & 0x3f; }
-bool IsAbort(uint64_t esr) {
-  return (ClassOf(esr) & ~uint64_t{1}) == kClassInstructionAbort ||
-         (ClassOf(esr) & ~uint64_t{1}) == kClassDataAbort;
-}
-bool IsDataAbort(uint64_t esr) { return (ClassOf(esr) & ~uint64_t{1}) == kClassDataAbort; }
-
-const char* ClassName(uint64_t esr) {
-  switch (ClassOf(esr)) {
-    case 0x00:
-      return "undefined instruction";
-    case 0x01:
-      return "trapped wfi or wfe";
-    case 0x07:
-      return "trapped floating point";
-    case 0x0d:
-      return "branch target";
-    case 0x0e:
-      return "illegal execution state";
-    case 0x15:
-      return "svc";
-    case 0x16:
-      return "hvc";
-    case 0x17:
-      return "smc";
-    case 0x18:
-      return "trapped system register";
-    case 0x20:
-    case 0x21:
-      return "instruction abort";
-    case 0x22:
-      return "pc alignment";
-    case 0x24:
-    case 0x25:
-      return "data abort";
-    case 0x26:
-      return "sp alignment";
-    case 0x2f:
-      return "serror";
-    case 0x30:
-    case 0x31:
-      return "breakpoint";
-    case 0x3c:
-      return "brk";
-    default:
-      return "unknown class";
-  }
-}
-
-/// The fault of an abort; `*level` is set for those that have one, else -1.
-const char* FaultName(uint64_t esr, int* level) {
-  const uint64_t code = esr & 0x3f;
-  *level = code < 0x10 || (code >= 0x14 && code < 0x18) ? static_cast<int>(code & 3) : -1;
-  switch (code >> 2) {
-    case 0x00 >> 2:
-      return "address size";
-    case 0x04 >> 2:
-      return "translation";
-    case 0x08 >> 2:
-      return "access flag";
-    case 0x0c >> 2:
-      return "permission";
-    case 0x14 >> 2:
-      return "external abort on a table walk";
-    default:
-      break;
-  }
-  return code == 0x10 ? "external abort" : code == 0x21 ? "alignment" : "other fault";
-}
 
 ExceptionHandlers exception_handlers;
 
@@ -125,9 +37,7 @@ void PrintRegisters(PrintFunction print, const void* registers) {
     const char* const fault = FaultName(frame.esr, &level);
     print(", %s", fault);
     if (level >= 0) print(" level %d", level);
-    if (IsDataAbort(frame.esr)) {
-      print((frame.esr & kWrite) != 0 ? ", write" : ", read");
-    }
+    print(", %s", AccessName(frame.esr));
   }
   print(")  far %016lx\n", frame.far);
 }
@@ -150,8 +60,10 @@ extern "C" [[noreturn]] void HandleException(const ExceptionFrame* frame) {
   if (synchronous && IsAbort(frame->esr)) {
     int level;
     exception.cause = FaultName(frame->esr, &level);
+    exception.access = AccessName(frame->esr);
     exception.has_address = true;
     exception.address = frame->far;
+    if (IsStackGuard(frame->far)) exception.what = "stack overflow";
   }
   exception_handlers.panic(exception);
   Halt();
@@ -166,6 +78,7 @@ void InstallExceptionHandlers(const ExceptionHandlers& handlers) {
     KHORIG_WRITE_REGISTER(vbar_el1, vectors);
   }
   InstructionBarrier();
+  UnmaskSystemErrors();
 }
 
 void WalkStack(uint64_t frame_pointer, unsigned limit, void (*visit)(uint64_t pc)) {

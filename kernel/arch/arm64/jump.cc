@@ -15,7 +15,6 @@ extern char relocate_begin[], relocate_end[];
 namespace arch {
 
 using base::Direct;
-using khocore::AlignDown;
 using khocore::kPageSize;
 using khocore::PageFrame;
 using khocore::PageSource;
@@ -32,37 +31,14 @@ constexpr unsigned kControlPages = 3;
 
 PhysRange PageAt(PhysAddr address) { return {address, kPageSize}; }
 
-/// Maps every gigabyte that `range` touches.
-void MapGigabytes(uint64_t* table, PhysRange range) {
-  if (range.size == 0) return;
-  for (uint64_t at = AlignDown(range.begin.raw(), kGigabyte); at < range.end().raw();
-       at += kGigabyte) {
-    table[at / kGigabyte] = TransitionEntry(PhysAddr::FromRaw(at));
-  }
-}
-
-void FillPlan(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters, Plan* plan) {
-  plan->entry = entry.raw();
-  plan->parameters = parameters.raw();
-  for (const Segment& segment : segments) {
-    KHORIG_CHECK(segment.bytes <= segment.destination.size);
-    plan->copies[plan->copy_count++] = {segment.source.raw(), segment.bytes,
-                                        segment.destination.begin.raw(), segment.destination.size};
-  }
-}
-
 }  // namespace
 
 Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters,
                              const PhysicalMemory& ram, PageSource& pages) {
-  KHORIG_CHECK(segments.size <= Plan::kMaxCopies);
   PageFrame frames[kControlPages];
   for (unsigned i = 0; i < kControlPages; ++i) {
     const Result<PageFrame> page = pages.AllocatePage();
-    if (!page.ok()) {
-      while (i-- != 0) pages.FreePage(frames[i]);
-      return page.error();
-    }
+    if (!page.ok()) return page.error();
     frames[i] = page.value();
   }
   const PhysAddr control = frames[0].address();
@@ -73,9 +49,7 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
   plan->table = table.raw();
   plan->code = code.raw();
   FillPlan(segments, entry, parameters, plan);
-  for (size_t i = 0; i < ram.window_count(); ++i) {
-    MapGigabytes(Direct<uint64_t>(table), ram.window(i));
-  }
+  FillTransitionTable(RunningMap(), ram, Direct<uint64_t>(table));
   return JumpPlan{control};
 }
 
@@ -88,7 +62,7 @@ void Jump(const JumpPlan& plan) {
   CleanToMemory(PageAt(code));
   CleanToMemory(PageAt(table));
   asm volatile("ic iallu; dsb sy; isb" ::: "memory");
-  MakeExecutable(code);
+  KHORIG_CHECK(RunningMap().MakeExecutable(code));
   using Relocate = void (*)(uint64_t plan);
   reinterpret_cast<Relocate>(code.raw() + RELOCATE_ENTRY)(plan.control.raw());
   __builtin_unreachable();

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/arch/jump.h"
 #include "khocore/types.h"
 
 namespace arch {
@@ -58,6 +59,11 @@ static_assert(offsetof(Plan, copy_count) == PLAN_COPY_COUNT);
 static_assert(offsetof(Plan, code) == PLAN_CODE);
 static_assert(offsetof(Plan, copies) == PLAN_COPIES);
 static_assert(sizeof(Plan) <= khocore::kPageSize);
+
+/// Enters the copies of `segments` and where to go on afterwards. Panics on a segment that is
+/// larger than its destination, or one too many: bugs of the kernel.
+void FillPlan(khocore::Span<const Segment> segments, khocore::PhysAddr entry,
+              khocore::PhysAddr parameters, Plan* plan);
 
 }  // namespace arch
 

@@ -118,6 +118,18 @@ void ReadPci(const DeviceTree& tree, const TreeNode& node, Machine* machine, Not
   }
 }
 
+void ReadPsci(const DeviceTree& tree, const TreeNode& node, Machine* machine, Note note) {
+  if (!base::HasString(node.compatible, "arm,psci-0.2")) return;
+  const char* const method = base::FirstString(tree.Property(node.offset, "method"));
+  if (method != nullptr && strcmp(method, "hvc") == 0) {
+    machine->psci = Machine::Psci::kHvc;
+  } else if (method != nullptr && strcmp(method, "smc") == 0) {
+    machine->psci = Machine::Psci::kSmc;
+  } else {
+    note("PSCI: its method is neither hvc nor smc; other CPUs are not started");
+  }
+}
+
 void ReadCpu(const TreeNode& node, Machine* machine, Note note) {
   if (!node.IsIn("cpus") || !base::HasString(node.device_type, "cpu")) return;
   uint64_t id = 0;
@@ -145,7 +157,7 @@ Machine ReadMachine(const DeviceTree& tree, Note note) {
     if (base::HasString(node.compatible, "virtio,mmio")) {
       AddRegisters(node, machine.virtio, &machine.virtio_count, note, "virtio-mmio: left as it is");
     }
-    machine.has_psci |= base::HasString(node.compatible, "arm,psci-0.2");
+    if (machine.psci == Machine::Psci::kNone) ReadPsci(tree, node, &machine, note);
     ReadCpu(node, &machine, note);
   });
   machine.console = consoles.Find(tree, note);

@@ -12,6 +12,7 @@ namespace arch {
 /// The devices that the kernel itself uses or has to switch off, as the device tree names them.
 struct Machine {
   enum class Gic : uint8_t { kNone, kV2, kV3 };
+  enum class Psci : uint8_t { kNone, kHvc, kSmc };  ///< the call by which firmware is reached
 
   khocore::PhysRange console;  ///< PL011 that stdout-path names, or empty
   Gic gic = Gic::kNone;
@@ -31,7 +32,7 @@ struct Machine {
   static constexpr size_t kMaxCpus = 64;
   uint64_t cpus[kMaxCpus] = {};  ///< MPIDR of each
   size_t cpu_count = 0;          ///< that the tree has, whether there was room for them or not
-  bool has_psci = false;
+  Psci psci = Psci::kNone;
 };
 
 /// Reads the devices from `tree`; reports to `note` those that cannot be used.

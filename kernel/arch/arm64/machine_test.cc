@@ -171,12 +171,33 @@ TEST(ReadMachine, TakesTheFirstInterruptController) {
   EXPECT_EQ(Read(tree).machine.gic_distributor, Range(0x1000, 0x1000));
 }
 
+TEST(ReadMachine, ReachesFirmwareAsTheTreeSays) {
+  const auto tree_with = [](const char* method) {
+    TestTree tree;
+    tree.Node("/psci").String("/psci", "compatible", "arm,psci-0.2");
+    if (method != nullptr) tree.String("/psci", "method", method);
+    return Read(tree);
+  };
+  EXPECT_EQ(tree_with("hvc").machine.psci, Machine::Psci::kHvc);
+  EXPECT_EQ(tree_with("smc").machine.psci, Machine::Psci::kSmc);
+  EXPECT_TRUE(tree_with("smc").notes.empty());
+  for (const char* const method : {static_cast<const char*>(nullptr), "", "smcc", "svc"}) {
+    const Outcome outcome = tree_with(method);
+    EXPECT_EQ(outcome.machine.psci, Machine::Psci::kNone);
+    EXPECT_EQ(outcome.notes.size(), 1u);
+  }
+  TestTree old;
+  old.Node("/psci").String("/psci", "compatible", "arm,psci").String("/psci", "method", "smc");
+  EXPECT_EQ(Read(old).machine.psci, Machine::Psci::kNone) << "its functions have other numbers";
+}
+
 TEST(ReadMachine, FindsNothingInAnEmptyTree) {
   const Outcome outcome = Read(TestTree());
   EXPECT_TRUE(outcome.notes.empty());
   EXPECT_EQ(outcome.machine.gic, Machine::Gic::kNone);
   EXPECT_EQ(outcome.machine.console.size, 0u);
   EXPECT_EQ(outcome.machine.pci.size, 0u);
+  EXPECT_EQ(outcome.machine.psci, Machine::Psci::kNone);
 }
 
 TEST(ReadMachine, IgnoresBusNumbersOutOfRange) {

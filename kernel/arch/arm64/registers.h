@@ -21,4 +21,8 @@ inline bool AtEl2() { return KHORIG_READ_REGISTER(CurrentEL) == 2 << 2; }
 
 inline void InstructionBarrier() { asm volatile("isb" ::: "memory"); }
 
+/// Lets this CPU take SErrors: what a device or the memory reports late is an exception of the
+/// kernel that caused it.
+inline void UnmaskSystemErrors() { asm volatile("msr daifclr, #4" ::: "memory"); }
+
 }  // namespace arch

@@ -55,10 +55,9 @@ void LeaveCpu() { pthread_exit(nullptr); }
 bool RemoveCpu(size_t number) { return pthread_join(cpus[number].thread, nullptr) == 0; }
 
 /// RAM is not executable here. The thread ends with this process image.
-void (*MakeLoop(khocore::PhysAddr))() {
-  return [] {
-    for (;;) Pause();
-  };
+void MakeLoop(khocore::PhysAddr) {}
+void EnterLoop(khocore::PhysAddr) {
+  for (;;) Pause();
 }
 
 void InterruptOtherCpus() {}

@@ -2,6 +2,7 @@
 #include "kernel/arch/console.h"
 
 #include "kernel/arch/cpu.h"
+#include "kernel/arch/poll.h"
 #include "kernel/arch/x86_64/io.h"
 
 namespace arch {
@@ -13,7 +14,6 @@ constexpr uint16_t kData = 0x3f8;
 constexpr uint16_t kLineStatus = 0x3fd;
 constexpr uint8_t kReceived = 0x01;
 constexpr uint8_t kTransmitterEmpty = 0x20;
-constexpr unsigned kMaxPolls = 1 << 20;
 
 }  // namespace
 

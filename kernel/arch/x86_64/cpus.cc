@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "kernel/arch/cpu.h"
+#include "kernel/arch/cpu_stacks.h"
 #include "kernel/arch/cpus.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/arch/started_cpus.h"
 #include "kernel/arch/x86_64/acpi.h"
 #include "kernel/arch/x86_64/exceptions.h"
@@ -14,10 +16,11 @@
 #include "kernel/arch/x86_64/local_apic.h"
 #include "kernel/arch/x86_64/mmu.h"
 #include "kernel/arch/x86_64/page_tables.h"
+#include "kernel/arch/x86_64/segments.h"
 #include "kernel/arch/x86_64/start.h"
 #include "kernel/arch/x86_64/trampoline.h"
 
-extern "C" uint64_t __gdt[6];  ///< start.S
+extern "C" uint64_t __gdt[GDT_WORDS];  ///< start.S
 
 namespace arch {
 
@@ -27,22 +30,20 @@ using khocore::PhysRange;
 
 namespace {
 
-constexpr uint64_t kStackBytes = 32 << 10;
-
 /// What a started CPU has for itself, at the end of its memory. FS points to it: the number is
 /// read at %fs:0, and Debian's libfdt.a reads its stack protector's canary at %fs:0x28.
 struct CpuLocal {
   uint64_t number;
   uint64_t unused[4];
   uint64_t canary;
-  uint64_t gdt[6];
+  uint64_t gdt[GDT_WORDS];
   TaskState task_state;
   uint8_t* exception_stack;
   uint8_t* nested_stack;
   void (*entry)(size_t number);
 };
 static_assert(offsetof(CpuLocal, canary) == 0x28);
-static_assert(kStackBytes + 2 * kExceptionStackBytes + sizeof(CpuLocal) <= kCpuMemory);
+static_assert(kCpuStackBytes + 2 * kExceptionStackBytes + sizeof(CpuLocal) <= kCpuMemory);
 
 /// The pages below 1 MiB that CPUs start in: the code, then the tables it runs on.
 constexpr uint64_t kTrampolinePages = 5;
@@ -97,7 +98,6 @@ void WriteTrampoline() {
   tables.Map(0, 0, kLargePageSize, Leaf::kLargePage, kPresent | kWritable, new_table);
   reinterpret_cast<uint64_t*>(tables.root())[kTableEntries - 1] = ImageEntry();
 
-  constexpr uint64_t kEferLongMode = 1 << 8, kCr4PhysicalAddressExtension = 1 << 5;
   const auto address = [base](const uint8_t* symbol) {
     return static_cast<uint32_t>(base + static_cast<uint64_t>(symbol - __trampoline_begin));
   };
@@ -105,9 +105,8 @@ void WriteTrampoline() {
   data.long_mode = address(__trampoline_long_mode);
   data.gdt = address(__trampoline_gdt);
   data.root = static_cast<uint32_t>(tables.root());
-  data.cr4 =
-      static_cast<uint32_t>(kCr4PhysicalAddressExtension | (ReadCr4() & kCr4FiveLevelPaging));
-  data.efer = static_cast<uint32_t>(kEferLongMode | (ReadMsr(kMsrEfer) & kEferNoExecuteEnable));
+  data.cr4 = static_cast<uint32_t>(CR4_PAE | (ReadCr4() & kCr4FiveLevelPaging));
+  data.efer = static_cast<uint32_t>(EFER_LME | (ReadMsr(kMsrEfer) & kEferNoExecuteEnable));
   data.tables = ReadCr3();
 }
 
@@ -129,7 +128,7 @@ bool SetUp(const base::BootInfo& info, Note note) {
 /// Where the CPU `number`, as the kernel counts, is in the list: the booting one is number 0
 /// wherever it stands.
 uint8_t ApicIdOf(size_t number) {
-  const uint8_t booted = smp.apic.id();
+  const auto booted = static_cast<uint8_t>(Cpuid(1).ebx >> 24);  // its initial APIC ID
   if (number == 0) return booted;
   size_t at = 0;
   for (size_t i = 0; i < smp.processors.count; ++i) {
@@ -140,12 +139,12 @@ uint8_t ApicIdOf(size_t number) {
 
 CpuLocal* PrepareLocal(size_t number, PhysRange memory, void (*entry)(size_t number)) {
   auto* const bytes = reinterpret_cast<uint8_t*>(memory.begin.raw());
-  uint8_t* const exception_stack = bytes + kStackBytes;
+  uint8_t* const exception_stack = bytes + kCpuStackBytes;
   uint8_t* const nested_stack = exception_stack + kExceptionStackBytes;
   auto* const local = reinterpret_cast<CpuLocal*>(nested_stack + kExceptionStackBytes);
   memset(local, 0, sizeof(*local));
   local->number = number;
-  memcpy(local->gdt, __gdt, 4 * sizeof(uint64_t));
+  memcpy(local->gdt, __gdt, TSS_SELECTOR);
   local->exception_stack = exception_stack;
   local->nested_stack = nested_stack;
   local->entry = entry;
@@ -189,9 +188,11 @@ StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory
   constexpr uint64_t kInitWait = 10'000, kFirstWait = 1'000'000, kSecondWait = 2'000'000'000;
   if (number >= smp.processors.count || !SetUp(info, note)) return StartResult::kImpossible;
   const CpuLocal* local = PrepareLocal(number, memory, entry);
-  smp.started.SetStack(number, {memory.begin, kStackBytes});
+  const PhysRange stack = CpuStack(kImageBase, number);
+  MapCpuStack(number, memory.begin);
+  smp.started.SetStack(number, stack);
   Data()->cpu = reinterpret_cast<uint64_t>(local);
-  Data()->stack = (memory.begin + kStackBytes).raw();
+  Data()->stack = stack.end().raw();
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   const uint8_t id = ApicIdOf(number);
   const auto page = static_cast<uint8_t>(smp.trampoline.begin.raw() / kPageSize);
@@ -222,11 +223,17 @@ bool RemoveCpu(size_t number) {
   return true;
 }
 
-void (*MakeLoop(PhysAddr page))() {
+void MakeLoop(PhysAddr page) {
   constexpr uint8_t kPauseAndJumpBack[] = {0xf3, 0x90, 0xeb, 0xfc};
   memcpy(reinterpret_cast<void*>(page.raw()), kPauseAndJumpBack, sizeof(kPauseAndJumpBack));
   AllowExecution(page);
-  return reinterpret_cast<void (*)()>(page.raw());
+}
+
+void EnterLoop(PhysAddr page) {
+  // Another CPU has allowed to execute it, and written it: loading CR3 serializes, too.
+  InvalidateTranslations();
+  reinterpret_cast<void (*)()>(page.raw())();
+  __builtin_unreachable();
 }
 
 void InterruptOtherCpus() {

@@ -3,22 +3,21 @@
 
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/exceptions.h"
+#include "kernel/arch/started_cpus.h"
 #include "kernel/arch/x86_64/cpus.h"
-#include "kernel/arch/x86_64/image_layout.h"
 #include "kernel/arch/x86_64/io.h"
+#include "kernel/arch/x86_64/segments.h"
 
 extern "C" {
 extern const uint8_t __exception_stubs[];
-extern uint64_t __gdt[6];  ///< start.S; the last two words are the TSS descriptor
+extern uint64_t __gdt[GDT_WORDS];  ///< start.S; the last two words are the TSS descriptor
 }
 
 namespace arch {
 
 namespace {
 
-constexpr uint16_t kCodeSelector = 0x10;
-constexpr uint16_t kTssSelector = 0x20;
-constexpr size_t kTssDescriptor = kTssSelector / 8;
+constexpr size_t kTssDescriptor = TSS_SELECTOR / 8;
 
 struct Gate {
   uint16_t offset_low;
@@ -45,60 +44,7 @@ TaskState task_state;
 
 Gate gates[kExceptionVectors];
 
-constexpr unsigned kNmi = 2;
-constexpr unsigned kDoubleFault = 8;
-constexpr unsigned kPageFault = 14;
-constexpr unsigned kMachineCheck = 18;
-
-constexpr const char* kNames[kExceptionVectors] = {
-    "#DE divide error",
-    "#DB debug",
-    "NMI",
-    "#BP breakpoint",
-    "#OF overflow",
-    "#BR bound range",
-    "#UD invalid opcode",
-    "#NM no FPU",
-    "#DF double fault",
-    "coprocessor overrun",
-    "#TS invalid TSS",
-    "#NP segment not present",
-    "#SS stack segment",
-    "#GP general protection",
-    "#PF page fault",
-    "vector 15",
-    "#MF x87 error",
-    "#AC alignment check",
-    "#MC machine check",
-    "#XM SIMD error",
-    "#VE virtualization",
-    "#CP control protection",
-    "vector 22",
-    "vector 23",
-    "vector 24",
-    "vector 25",
-    "vector 26",
-    "vector 27",
-    "#HV hypervisor injection",
-    "#VC VMM communication",
-    "#SX security",
-    "vector 31",
-};
-
 ExceptionHandlers exception_handlers;
-
-/// CR2 as it was when the exception came; printing may not disturb it.
-uint64_t fault_address;
-
-void PrintPageFault(PrintFunction print, uint64_t error_code) {
-  constexpr uint64_t kProtection = 1, kWrite = 2, kUser = 4, kReserved = 8, kFetch = 16;
-  const char* access = error_code & kFetch ? "fetch" : error_code & kWrite ? "write" : "read";
-  const char* cause = error_code & kReserved     ? "reserved bit set in an entry"
-                      : error_code & kProtection ? "not allowed by the entry"
-                                                 : "not mapped";
-  print("  page fault: %s of 0x%016lx, %s%s\n", access, fault_address, cause,
-        error_code & kUser ? ", user" : "");
-}
 
 void PrintRegisters(PrintFunction print, const void* registers) {
   const Registers& r = *static_cast<const Registers*>(registers);
@@ -108,15 +54,9 @@ void PrintRegisters(PrintFunction print, const void* registers) {
   print("  r9  %016lx  r10 %016lx  r11 %016lx\n", r.r9, r.r10, r.r11);
   print("  r12 %016lx  r13 %016lx  r14 %016lx\n", r.r12, r.r13, r.r14);
   print("  r15 %016lx  rip %016lx  rflags %08lx\n", r.r15, r.rip, r.rflags);
-  print("  cr0 %016lx  cr2 %016lx  cr3 %016lx\n", ReadCr0(), fault_address, ReadCr3());
+  print("  cr0 %016lx  cr2 %016lx  cr3 %016lx\n", ReadCr0(), r.cr2, ReadCr3());
   print("  cr4 %016lx  cs %04lx  ss %04lx  vector %lu  error code 0x%lx\n", ReadCr4(), r.cs, r.ss,
         r.vector, r.error_code);
-  if (r.vector == kPageFault) PrintPageFault(print, r.error_code);
-}
-
-bool InStackGuard(uint64_t address) {
-  return address >= reinterpret_cast<uint64_t>(__stack_guard) &&
-         address < reinterpret_cast<uint64_t>(__stack_begin);
 }
 
 void FillGate(unsigned vector) {
@@ -125,7 +65,7 @@ void FillGate(unsigned vector) {
   constexpr uint8_t kInterruptGate = 0x8e;
   const bool nested = vector == kNmi || vector == kDoubleFault || vector == kMachineCheck;
   gates[vector] = Gate{.offset_low = static_cast<uint16_t>(stub),
-                       .selector = kCodeSelector,
+                       .selector = CODE_SELECTOR,
                        .stack = nested ? kNestedStack : kExceptionStack,
                        .type = kInterruptGate,
                        .offset_middle = static_cast<uint16_t>(stub >> 16),
@@ -152,7 +92,7 @@ void UseExceptionTables(const ExceptionTables& tables) {
   tables.gdt[kTssDescriptor] = (sizeof(TaskState) - 1) | (base & 0xffffff) << 16 |
                                kPresentAvailableTss << 40 | (base >> 24 & 0xff) << 56;
   tables.gdt[kTssDescriptor + 1] = base >> 32;
-  asm volatile("ltr %0" : : "r"(kTssSelector) : "memory");
+  asm volatile("ltr %0" : : "r"(static_cast<uint16_t>(TSS_SELECTOR)) : "memory");
   LoadInterruptTable();
 }
 
@@ -160,14 +100,19 @@ void HandleException(const Registers* registers) {
   if (registers->vector == kNmi && exception_handlers.is_panicking()) {
     exception_handlers.stop(registers->rip, registers->rbp);
   }
-  fault_address = ReadCr2();
-  const char* what = kNames[registers->vector % kExceptionVectors];
-  if (registers->vector == kPageFault && InStackGuard(fault_address)) what = "stack overflow";
-  exception_handlers.panic({.what = what,
-                            .pc = registers->rip,
-                            .frame_pointer = registers->rbp,
-                            .print_registers = PrintRegisters,
-                            .registers = registers});
+  Exception exception{.what = VectorName(registers->vector),
+                      .pc = registers->rip,
+                      .frame_pointer = registers->rbp,
+                      .print_registers = PrintRegisters,
+                      .registers = registers};
+  if (registers->vector == kPageFault) {
+    exception.cause = PageFaultCause(registers->error_code);
+    exception.access = PageFaultAccess(registers->error_code);
+    exception.has_address = true;
+    exception.address = registers->cr2;
+    if (IsStackGuard(registers->cr2)) exception.what = "stack overflow";
+  }
+  exception_handlers.panic(exception);
   Halt();
 }
 

@@ -4,16 +4,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/arch/x86_64/vectors.h"
+
 namespace arch {
 
 /// What exceptions_asm.S pushes, from the lowest address on.
 struct Registers {
+  uint64_t cr2;  ///< as it was when the exception came
   uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
   uint64_t vector;
   uint64_t error_code;  ///< 0 where the CPU pushes none
   uint64_t rip, cs, rflags, rsp, ss;
 };
-static_assert(sizeof(Registers) == 22 * sizeof(uint64_t));
+static_assert(sizeof(Registers) == 23 * sizeof(uint64_t));
 
 struct __attribute__((packed)) TaskState {
   uint32_t reserved0;
@@ -41,7 +44,6 @@ struct ExceptionTables {
 /// by `InstallExceptionHandlers`. The GDT is loaded already.
 void UseExceptionTables(const ExceptionTables& tables);
 
-inline constexpr unsigned kExceptionVectors = 32;
 inline constexpr size_t kExceptionStubBytes = 16;
 
 /// Called by the stubs; ends in a panic.

@@ -42,6 +42,9 @@ save_registers:
   pushq %r13
   pushq %r14
   pushq %r15
+  /* Another fault, also one of a handler that prints, would overwrite it. */
+  mov %cr2, %rax
+  pushq %rax
   cld
   mov %rsp, %rdi
   xor %ebp, %ebp

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/// Addresses that kernel.ld and start.S define. Only the addresses mean anything, not the bytes.
+/// Addresses that kernel.lds.S and start.S define. Only the addresses mean anything, not the bytes.
 extern "C" {
 extern const uint8_t __image_begin[];  ///< text, read and execute
 extern const uint8_t __text_end[];     ///< constants, read

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "kernel/arch/x86_64/segments.h"
+
 /// The instructions that C++ has no words for. All of them are privileged.
 
 namespace arch {
@@ -26,9 +28,9 @@ inline uint32_t InLong(uint16_t port) {
 
 inline constexpr uint32_t kMsrApicBase = 0x1b;
 inline constexpr uint32_t kMsrX2Apic = 0x800;  ///< the local APIC's first register
-inline constexpr uint32_t kMsrEfer = 0xc0000080;
-inline constexpr uint32_t kMsrFsBase = 0xc0000100;
-inline constexpr uint64_t kEferNoExecuteEnable = uint64_t{1} << 11;
+inline constexpr uint32_t kMsrEfer = MSR_EFER;
+inline constexpr uint32_t kMsrFsBase = MSR_FS_BASE;
+inline constexpr uint64_t kEferNoExecuteEnable = uint64_t{1} << EFER_NXE_BIT;
 inline constexpr uint64_t kCr4FiveLevelPaging = uint64_t{1} << 12;
 
 inline uint64_t ReadMsr(uint32_t msr) {

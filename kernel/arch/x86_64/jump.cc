@@ -22,17 +22,8 @@ using khocore::Span;
 
 namespace {
 
-constexpr size_t kMaxCopies = kPageSize / sizeof(RelocatorCopy);
 /// Room above the stack pointer, for a next kernel that looks for a return address.
 constexpr uint64_t kAboveStack = 64;
-
-void FillCopies(Span<const Segment> segments, RelocatorCopy* copies) {
-  for (size_t i = 0; i < segments.size; ++i) {
-    const Segment& segment = segments[i];
-    copies[i] = {segment.source.raw(), segment.destination.begin.raw(), segment.bytes,
-                 khocore::AlignUp(segment.bytes, kPageSize) - segment.bytes};
-  }
-}
 
 /// What a plan needs beside its page tables, a page each.
 struct ControlPages {
@@ -56,7 +47,6 @@ Result<ControlPages> TakeControlPages(PageSource& pages) {
 
 Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysAddr parameters,
                              const PhysicalMemory& ram, PageSource& pages) {
-  KHORIG_CHECK(segments.size <= kMaxCopies);
   const Result<ControlPages> taken = TakeControlPages(pages);
   if (!taken.ok()) return taken.error();
   const ControlPages& control = taken.value();

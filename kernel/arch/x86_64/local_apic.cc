@@ -3,12 +3,12 @@
 
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/mmu.h"
+#include "kernel/arch/poll.h"
 #include "kernel/arch/x86_64/io.h"
 
 namespace arch {
 namespace {
 
-constexpr uint64_t kId = 0x20;
 constexpr uint64_t kSpuriousVector = 0xf0;
 constexpr uint64_t kCommandLow = 0x300;
 constexpr uint64_t kCommandHigh = 0x310;
@@ -22,7 +22,6 @@ constexpr uint32_t kStartup = 6 << 8;
 constexpr uint32_t kPending = 1 << 12;
 constexpr uint32_t kAssert = 1 << 14;
 constexpr uint32_t kAllButSelf = 3 << 18;
-constexpr unsigned kMaxPolls = 1 << 16;
 
 }  // namespace
 
@@ -37,8 +36,6 @@ bool LocalApic::Open() {
   *Register(kSpuriousVector) = *Register(kSpuriousVector) | kSoftwareEnable | kLastVector;
   return true;
 }
-
-uint8_t LocalApic::id() const { return static_cast<uint8_t>(*Register(kId) >> 24); }
 
 void LocalApic::Init(uint8_t apic_id) { Send(apic_id, kInit | kAssert); }
 

@@ -10,10 +10,8 @@ namespace arch {
 class LocalApic {
  public:
   /// Maps the registers and enables the APIC. False when there is none, or when it is in x2APIC
-  /// mode, which cannot be left.
+  /// mode, which cannot be left. Called before the rest, which needs it.
   bool Open();
-
-  uint8_t id() const;
 
   /// Resets a CPU: it waits for `Startup` and executes nothing.
   void Init(uint8_t apic_id);

@@ -15,7 +15,9 @@ khocore::Span<uint64_t> PageTables::Make(uint64_t virtual_address, Leaf leaf, Ne
     if ((entry & kPresent) == 0) {
       const uint64_t page = new_table();
       if (page == 0) return {};
-      entry = page | kPresent | kWritable;
+      // The table is zeroed for every walker that finds the link: this CPU writes in order, the
+      // compiler has to be told.
+      __atomic_store_n(&entry, page | kPresent | kWritable, __ATOMIC_RELEASE);
     }
     if ((entry & kLargePage) != 0) return {};
     table = Table(entry & kTableAddress);
@@ -56,7 +58,7 @@ bool PageTables::Map(uint64_t virtual_address, uint64_t physical, uint64_t bytes
     if (entries.size == 0) return false;
     for (uint64_t& entry : entries) {
       if (offset == bytes) break;
-      entry = (physical + offset) | leaf_flags;
+      WriteEntry(&entry, (physical + offset) | leaf_flags);
       offset += leaf_bytes;
     }
   }
@@ -70,9 +72,17 @@ uint64_t* TablePool::Take() {
   return table;
 }
 
+uint64_t* TablePool::TakeForStacks() {
+  if (stack_pages_used == kStackPages) return nullptr;
+  uint64_t* table = stack_pages[stack_pages_used++];
+  memset(table, 0, sizeof(stack_pages[0]));
+  return table;
+}
+
 uint64_t BuildEarlyMap(TablePool* pool, uint64_t load_address, uint64_t image_base,
                        unsigned levels) {
   pool->used = 0;
+  pool->stack_pages_used = 0;
   auto new_table = [pool] { return reinterpret_cast<uint64_t>(pool->Take()); };
   PageTables tables(new_table(), levels, 0);
   constexpr uint64_t kFlags = kPresent | kWritable;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/arch/cpu_stacks.h"
 #include "khocore/function_ref.h"
 #include "khocore/types.h"
 
@@ -26,6 +27,11 @@ inline constexpr uint64_t kEarlyMapEnd = uint64_t{4} << 30;
 
 /// Level of an entry that maps a page of 4 KiB, 2 MiB or, where the CPU has them, 1 GiB.
 enum class Leaf : unsigned { kPage = 1, kLargePage = 2, kHugePage = 3 };
+
+/// A table walker may read the entry at any time, so it is written once and whole.
+inline void WriteEntry(uint64_t* entry, uint64_t value) {
+  __atomic_store_n(entry, value, __ATOMIC_RELAXED);
+}
 
 /// A tree of page tables with four or five levels. It reads and writes the tables through a window:
 /// the table at physical address `p` is visible at `p + window`. Code and data of this class are
@@ -80,9 +86,16 @@ struct TablePool {
 
   /// A zeroed table, or null when none is left.
   uint64_t* Take();
+  /// The same of those that are kept for the stacks of CPUs.
+  uint64_t* TakeForStacks();
+
+  static constexpr size_t kStackPages = kCpuStacksBytes / kLargePageSize;
+  static_assert(kCpuStacksBytes % kLargePageSize == 0);
 
   alignas(4096) uint64_t pages[kPages][kTableEntries];
-  size_t used;  ///< `BuildEarlyMap` sets it first
+  uint64_t stack_pages[kStackPages][kTableEntries];
+  size_t used;  ///< `BuildEarlyMap` sets them first
+  size_t stack_pages_used;
 };
 
 /// Builds the first tables in `pool`: the image at its virtual address, and one to one the first

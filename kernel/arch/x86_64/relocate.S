@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "kernel/arch/x86_64/relocate.h"
+#include "kernel/arch/x86_64/segments.h"
+
 /*
  * Runs from a copy in a control page, outside everything that it overwrites, at an address that is
  * mapped one to one both by the kernel's tables and by its own. Switches away from the kernel's
@@ -11,10 +14,7 @@
  * above it.
  */
 
-#define CR0_VALUE 0x80000031 /* PG NE ET PE */
-#define CR4_KEEP 0x1020      /* LA57, PAE */
-#define CODE_SELECTOR 0x10
-#define DATA_SELECTOR 0x18
+#define DATA(offset) __relocator_data + offset(%rip)
 
   .section .text.relocate, "ax"
   .code64
@@ -23,9 +23,9 @@
 __relocator_begin:
   cli
   cld
-  mov page_tables(%rip), %rax
+  mov DATA(RELOCATOR_PAGE_TABLES), %rax
   mov %rax, %cr3
-  mov stack(%rip), %rsp
+  mov DATA(RELOCATOR_STACK), %rsp
   pushq $0
   popfq
 
@@ -43,40 +43,40 @@ __relocator_begin:
   mov %eax, %fs
   mov %eax, %gs
 
-  mov $CR0_VALUE, %eax
+  mov $CR0_RELOCATOR, %eax
   mov %rax, %cr0
   mov %cr4, %rax
   and $CR4_KEEP, %eax
   mov %rax, %cr4
 
-  mov copies(%rip), %rbx
-  mov copy_count(%rip), %rbp
+  mov DATA(RELOCATOR_COPIES), %rbx
+  mov DATA(RELOCATOR_COPY_COUNT), %rbp
   xor %eax, %eax
 2:
   test %rbp, %rbp
   jz 3f
-  mov (%rbx), %rsi
-  mov 8(%rbx), %rdi
-  mov 16(%rbx), %rdx
+  mov COPY_SOURCE(%rbx), %rsi
+  mov COPY_DESTINATION(%rbx), %rdi
+  mov COPY_BYTES(%rbx), %rdx
   mov %rdx, %rcx
   shr $3, %rcx
   rep movsq
   mov %edx, %ecx
   and $7, %ecx
   rep movsb
-  mov 24(%rbx), %rdx
+  mov COPY_ZEROS(%rbx), %rdx
   mov %rdx, %rcx
   shr $3, %rcx
   rep stosq
   mov %edx, %ecx
   and $7, %ecx
   rep stosb
-  add $32, %rbx
+  add $COPY_LENGTH, %rbx
   dec %rbp
   jmp 2b
 
 3:
-  mov parameters(%rip), %rsi
+  mov DATA(RELOCATOR_PARAMETERS), %rsi
   xor %ebx, %ebx
   xor %ecx, %ecx
   xor %edx, %edx
@@ -89,15 +89,15 @@ __relocator_begin:
   xor %r13d, %r13d
   xor %r14d, %r14d
   xor %r15d, %r15d
-  jmp *entry(%rip)
+  jmp *DATA(RELOCATOR_ENTRY)
 
   .balign 8
   .global __relocator_gdt
 __relocator_gdt:
   .quad 0
   .quad 0
-  .quad 0x00af9b000000ffff
-  .quad 0x00cf93000000ffff
+  .quad CODE_DESCRIPTOR
+  .quad DATA_DESCRIPTOR
 gdt_end:
 no_idt:
   .word 0
@@ -109,13 +109,7 @@ gdt_pointer:
   /* struct RelocatorData; its first word is the pointer's other half. */
   .global __relocator_data
 __relocator_data:
-gdt: .quad 0
-page_tables: .quad 0
-stack: .quad 0
-copies: .quad 0
-copy_count: .quad 0
-entry: .quad 0
-parameters: .quad 0
+  .skip RELOCATOR_BYTES
   .global __relocator_end
 __relocator_end:
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "kernel/arch/image_constants.h"
+#include "kernel/arch/x86_64/segments.h"
+
 /*
  * The 64-bit entry that every boot protocol reaches: __start(%rdi argument, %rsi function).
  * Nothing is known but long mode and an identity map of the image, so everything is replaced:
@@ -9,16 +12,6 @@
  * Until the page tables are loaded the code runs where it was loaded, so every address is relative
  * to %rip.
  */
-
-#define CR0_VALUE 0x80010033 /* PG WP NE ET MP PE */
-#define CR4_KEEP 0x1020      /* LA57, which long mode cannot change, and PAE */
-#define EFER 0xc0000080
-#define EFER_KEEP 0x500 /* LMA LME */
-#define EFER_NXE 11
-#define CPUID_NX 20
-#define FS_BASE 0xc0000100
-#define CODE_SELECTOR 0x10
-#define DATA_SELECTOR 0x18
 
   .section .text.start, "ax"
   .code64
@@ -48,13 +41,13 @@ __start:
   mov $0x80000001, %eax
   cpuid
   mov %edx, %r14d
-  mov $EFER, %ecx
+  mov $MSR_EFER, %ecx
   rdmsr
   and $EFER_KEEP, %eax
   xor %edx, %edx
-  bt $CPUID_NX, %r14d
+  bt $CPUID_NX_BIT, %r14d
   jnc 1f
-  bts $EFER_NXE, %eax
+  bts $EFER_NXE_BIT, %eax
 1:
   wrmsr
 
@@ -68,7 +61,7 @@ __start:
   add $4, %ecx
   call BuildEarlyMap
   mov %rax, %cr3
-  mov $CR0_VALUE, %eax
+  mov $CR0_KERNEL, %eax
   mov %rax, %cr0
 
   lgdt gdt_pointer(%rip)
@@ -90,7 +83,7 @@ __start:
   mov $canary_area, %rax
   mov %rax, %rdx
   shr $32, %rdx
-  mov $FS_BASE, %ecx
+  mov $MSR_FS_BASE, %ecx
   wrmsr
 
   mov $__stack_end, %rsp
@@ -101,16 +94,19 @@ __start:
 
   .section .data.start, "aw"
   .balign 8
-  /* Selectors as Linux's boot protocol wants them; the last two words become the TSS. */
+  /* The last two words become the TSS. */
   .global __gdt
 __gdt:
   .quad 0
   .quad 0
-  .quad 0x00af9b000000ffff
-  .quad 0x00cf93000000ffff
+  .quad CODE_DESCRIPTOR
+  .quad DATA_DESCRIPTOR
   .quad 0
   .quad 0
 gdt_end:
+  .if gdt_end - __gdt != 8 * GDT_WORDS
+  .error "GDT_WORDS"
+  .endif
 gdt_pointer:
   .word gdt_end - __gdt - 1
   .quad __gdt
@@ -133,7 +129,7 @@ __stack_guard:
   .skip 4096
   .global __stack_begin
 __stack_begin:
-  .skip 32 << 10
+  .skip STACK_BYTES
   .global __stack_end
 __stack_end:
 

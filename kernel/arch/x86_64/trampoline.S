@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "kernel/arch/x86_64/segments.h"
+#include "kernel/arch/x86_64/trampoline.h"
+
 /*
  * Where a started CPU begins: in real mode, in a page below 1 MiB that this code was copied to. It
  * goes to long mode at once, on page tables in the pages behind it, whose root must lie below 4 GiB
  * for a 32-bit CR3. They map this page and, as the kernel's own tables do, the image; there the
- * kernel's tables are loaded. struct TrampolineData in trampoline.h describes the words at the end.
+ * kernel's tables are loaded. struct TrampolineData in trampoline.h is what lies at the end.
  */
 
-#define CR0_VALUE 0x80010033 /* PG WP NE ET MP PE */
-#define EFER 0xc0000080
-#define CODE_SELECTOR 0x10
-#define DATA_SELECTOR 0x18
-#define OFFSET(symbol) (symbol - __trampoline_begin)
+/* In the segment of the page, and from the instruction that follows. */
+#define DATA(offset) (__trampoline_data - __trampoline_begin + offset)
+#define NEAR_DATA(offset) __trampoline_data + offset(%rip)
 
   .section .text.trampoline, "ax"
   .code16
@@ -22,18 +23,18 @@ __trampoline_begin:
   cld
   mov %cs, %ax
   mov %ax, %ds
-  lgdtl OFFSET(gdt_pointer)
-  movl OFFSET(cr4), %eax
+  lgdtl DATA(TRAMPOLINE_GDT_LIMIT)
+  movl DATA(TRAMPOLINE_CR4), %eax
   mov %eax, %cr4
-  movl OFFSET(root), %eax
+  movl DATA(TRAMPOLINE_ROOT), %eax
   mov %eax, %cr3
-  movl $EFER, %ecx
-  movl OFFSET(efer), %eax
+  movl $MSR_EFER, %ecx
+  movl DATA(TRAMPOLINE_EFER), %eax
   xorl %edx, %edx
   wrmsr
-  movl $CR0_VALUE, %eax
+  movl $CR0_KERNEL, %eax
   mov %eax, %cr0
-  ljmpl *OFFSET(long_mode)
+  ljmpl *DATA(TRAMPOLINE_LONG_MODE)
 
   .code64
   .global __trampoline_long_mode
@@ -45,9 +46,9 @@ __trampoline_long_mode:
   xor %eax, %eax
   mov %eax, %fs
   mov %eax, %gs
-  mov cpu(%rip), %rdi
-  mov tables(%rip), %rsi
-  mov stack(%rip), %rdx
+  mov NEAR_DATA(TRAMPOLINE_CPU), %rdi
+  mov NEAR_DATA(TRAMPOLINE_TABLES), %rsi
+  mov NEAR_DATA(TRAMPOLINE_STACK), %rdx
   movabs $started, %rax
   jmp *%rax
 
@@ -56,22 +57,18 @@ __trampoline_long_mode:
 __trampoline_gdt:
   .quad 0
   .quad 0
-  .quad 0x00af9b000000ffff
-  .quad 0x00cf93000000ffff
+  .quad CODE_DESCRIPTOR
+  .quad DATA_DESCRIPTOR
 gdt_end:
   .balign 8
   .global __trampoline_data
 __trampoline_data:
-long_mode: .long 0
+  .org __trampoline_data + TRAMPOLINE_LONG_MODE
+  .long 0
   .word CODE_SELECTOR
-gdt_pointer: .word gdt_end - __trampoline_gdt - 1
-gdt: .long 0
-root: .long 0
-cr4: .long 0
-efer: .long 0
-cpu: .quad 0
-tables: .quad 0
-stack: .quad 0
+  .org __trampoline_data + TRAMPOLINE_GDT_LIMIT
+  .word gdt_end - __trampoline_gdt - 1
+  .org __trampoline_data + TRAMPOLINE_BYTES
   .global __trampoline_end
 __trampoline_end:
 

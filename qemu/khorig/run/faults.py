@@ -21,4 +21,10 @@ FAULTS = {
     "timer-left-armed": "timers run on across the jump",
     "interrupt-left-unmasked": "interrupt lines stay unmasked across the jump",
     "interrupt-controller-left-on": "interrupt controllers stay on, LPIs and ITS included",
+    "write-text": "generation 2 writes its text",
+    "write-constants": "generation 2 writes its constants",
+    "execute-data": "generation 2 executes its data",
+    "execute-ram": "generation 2 executes allocated memory",
+    "stack-overflow": "generation 2 overflows the stack of its first CPU",
+    "stack-overflow-ap": "generation 2 overflows the stack of its last CPU (--smp)",
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "kernel/arch/arm64/image_base.h"
+#include "kernel/arch/image_constants.h"
+
 /* One image, linked in the lower half so that the same layout serves EL1 and EL2. The bytes from the
    lowest load address on are a Linux arm64 Image; it runs wherever it is put at 2 MiB alignment. */
 
@@ -13,16 +16,14 @@ PHDRS {
   data PT_LOAD FLAGS(6);
 }
 
-kImageBaseAddress = 0x7f80000000;
 kLoadAddress = 0x40200000;
 kPage = 4096;
-kSymbolTableSize = 48K;
 
 SECTIONS {
-  . = kImageBaseAddress;
+  . = IMAGE_BASE;
   __image_begin = .;
 
-  .text : AT(ADDR(.text) - kImageBaseAddress + kLoadAddress) {
+  .text : AT(ADDR(.text) - IMAGE_BASE + kLoadAddress) {
     KEEP(*(.text.header))
     *(.text.entry)
     *(.text .text.*)
@@ -30,31 +31,31 @@ SECTIONS {
   } :text
   __text_end = .;
 
-  .rodata : AT(ADDR(.rodata) - kImageBaseAddress + kLoadAddress) {
+  .rodata : AT(ADDR(.rodata) - IMAGE_BASE + kLoadAddress) {
     *(.rodata .rodata.*)
     . = ALIGN(16);
     __scenarios_begin = .;
     KEEP(*(.khorig.scenarios))
     __scenarios_end = .;
   } :rodata
-  .got : AT(ADDR(.got) - kImageBaseAddress + kLoadAddress) { *(.got .got.plt) } :rodata
-  .symbols : AT(ADDR(.symbols) - kImageBaseAddress + kLoadAddress) {
+  .got : AT(ADDR(.got) - IMAGE_BASE + kLoadAddress) { *(.got .got.plt) } :rodata
+  .symbols : AT(ADDR(.symbols) - IMAGE_BASE + kLoadAddress) {
     __symbols_begin = .;
     BYTE(0)
-    . = __symbols_begin + kSymbolTableSize;
+    . = __symbols_begin + SYMBOL_TABLE_BYTES;
     __symbols_end = .;
     . = ALIGN(kPage);
   } :rodata
   __rodata_end = .;
 
   .init_array : { *(.init_array .init_array.*) *(.ctors .ctors.*) } :data
-  .data : AT(ADDR(.data) - kImageBaseAddress + kLoadAddress) {
+  .data : AT(ADDR(.data) - IMAGE_BASE + kLoadAddress) {
     *(.data .data.*)
     . = ALIGN(kPage);
   } :data
   __data_end = .;
 
-  .bss (NOLOAD) : AT(ADDR(.bss) - kImageBaseAddress + kLoadAddress) {
+  .bss (NOLOAD) : AT(ADDR(.bss) - IMAGE_BASE + kLoadAddress) {
     __bss_begin = .;
     *(.bss .bss.*)
     *(COMMON)
@@ -73,10 +74,10 @@ SECTIONS {
     __stack_guard = .;
     . = . + kPage;
     __stack_begin = .;
-    . = . + 32K;
+    . = . + STACK_BYTES;
     __stack_end = .;
     __exception_stack_begin = .;
-    . = . + 16K;
+    . = . + EXCEPTION_STACK_BYTES;
     __exception_stack_end = .;
   } :data
   __image_end = .;
@@ -85,6 +86,6 @@ SECTIONS {
   /DISCARD/ : { *(.eh_frame .eh_frame_hdr .comment .note .note.* .interp .ARM.exidx*) }
 
   ASSERT(SIZEOF(.init_array) == 0, "dynamic initialization is not supported")
-  ASSERT(__image_size <= 2M, "the image is larger than kImageMaxSize")
+  ASSERT(__image_size <= IMAGE_MAX_BYTES, "the image is larger than IMAGE_MAX_BYTES")
   ASSERT(relocate_end - relocate_begin <= kPage, "relocate.S is larger than a page")
 }

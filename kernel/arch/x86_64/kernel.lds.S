@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 
+#include "kernel/arch/image_constants.h"
+#include "kernel/arch/x86_64/image_base.h"
+
 /*
  * One ELF that is also a bzImage. Seen from its lowest physical address, the flat file is
  *
@@ -14,10 +17,7 @@ OUTPUT_FORMAT(elf64-x86-64)
 OUTPUT_ARCH(i386:x86-64)
 ENTRY(__linux_entry)
 
-IMAGE_BASE = 0xffffffff80000000;
-PHYSICAL_BASE = 0x200000;
 SETUP_BYTES = 1024;
-SYMBOL_TABLE_BYTES = 48K;
 
 PHDRS {
   setup PT_LOAD FLAGS(4);
@@ -81,7 +81,7 @@ SECTIONS {
 
   .init_array : { *(.init_array .init_array.* .ctors .ctors.*) }
   ASSERT(SIZEOF(.init_array) == 0, "there is a dynamic initialization")
-  ASSERT(__image_end - __image_begin <= 2M, "the image is larger than its map")
+  ASSERT(__image_end - __image_begin <= IMAGE_MAX_BYTES, "the image is larger than IMAGE_MAX_BYTES")
   ASSERT(__linux_entry == __image_begin + 0x200, "the 64-bit entry is not at 0x200")
 
   __payload_paragraphs = (__data_end - __image_begin) / 16;

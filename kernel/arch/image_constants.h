@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// Sizes that C++, assembly and the linker scripts share: numbers alone, which all three can read.
+
+// The most that an image may take in memory.
+#define IMAGE_MAX_BYTES 0x200000
+// Section `.symbols`, which toolchain/make_image.py fills (kernel/cpus/symbols.h).
+#define SYMBOL_TABLE_BYTES 0xc000
+// The stack of each CPU.
+#define STACK_BYTES 0x8000
