@@ -64,12 +64,21 @@ OF_CPUS = {
 }
 # What needs a device that machines do not have by themselves: test_quiesce.py.
 OF_DEVICES = {"virtio-left-on"}
+# What page rights forbid: test_page_rights.py.
+OF_PAGES = {
+    "write-text",
+    "write-constants",
+    "execute-data",
+    "execute-ram",
+    "stack-overflow",
+    "stack-overflow-ap",
+}
 # What only a kernel that checks itself for it notices: test_undefined_behavior.py.
 OF_UBSAN = {"undefined-behavior"}
 
 
 def test_every_fault_has_an_expectation() -> None:
-    assert set(EXPECTED) | OF_CPUS | OF_DEVICES | OF_UBSAN == set(FAULTS)
+    assert set(EXPECTED) | OF_CPUS | OF_DEVICES | OF_PAGES | OF_UBSAN == set(FAULTS)
 
 
 @pytest.mark.parametrize("fault", sorted(EXPECTED))
