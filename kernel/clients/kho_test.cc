@@ -113,9 +113,7 @@ Status AddFolios(const handover::Incoming& incoming, const abi::Vmalloc& list, u
         }
         return Ok{};
       },
-      [&](PageFrame chunk) {
-        return CheckOrder(incoming, {chunk, Order()});
-      });
+      [&](PageFrame chunk) { return CheckOrder(incoming, {chunk, Order()}); });
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "kernel/arch/host/machine.h"
+#include "kernel/arch/testing/test_ram.h"
 #include "kernel/base/direct_map.h"
 #include "khocore/abi/scratch.h"
 
@@ -17,7 +17,7 @@ using khocore::Order;
 using khocore::PageFrame;
 using khocore::PhysAddr;
 
-TestRam::TestRam(uint64_t size) : all{PhysAddr::FromRaw(host::kRamBase), size} {
+TestRam::TestRam(uint64_t size) : all{arch::TestRam::Range().begin, size} {
   void* const place = base::Direct<void>(all.begin);
   if (mmap(place, size, PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != place) {

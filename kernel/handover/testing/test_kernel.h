@@ -15,7 +15,7 @@
 
 namespace handover {
 
-/// RAM of the machine `host` (kernel/arch/host/machine.h), one at a time. Scratch is its first
+/// RAM of any size where `arch::TestRam` has it, one at a time. Scratch is its first
 /// part. Pages that nobody has written cost nothing.
 class TestRam {
  public:
