@@ -67,7 +67,7 @@ void VisitWords(const Machine& machine, Visit visit) {
     });
   }
   const uint32_t last = ReadMmio32(distributor + kDistributorType) & kLinesMask;
-  for (uint32_t word = is_v3 ? 1 : 0; word <= last; ++word) visit(distributor + 4 * word);
+  for (uint32_t word = is_v3 ? 1 : 0; word <= last; ++word) visit(distributor + uint64_t{4} * word);
 }
 
 bool StopIts(PhysAddr its) {
