@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "khocore/testing/interleavings.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -81,8 +83,13 @@ void Interleavings::Enter() {
   Interleavings& run = *current;
   Worker& self = run.workers_[run.current_];
   (*self.work)();
-  self.has_ended = true;
-  run.Leave();
+  run.End();
+}
+
+void Interleavings::End() {
+  workers_[current_].has_ended = true;
+  Leave();
+  abort();
 }
 
 void Interleavings::Leave() {

@@ -77,6 +77,8 @@ class Interleavings {
   /// The worker that runs goes on when the place of its last operation has another value than that
   /// found.
   void Wait();
+  /// Ends the worker that runs.
+  [[noreturn]] void End();
 
   /// For the hooks: an operation of the worker that runs, and plain accesses.
   uint64_t Execute(const AtomicOperation& operation);

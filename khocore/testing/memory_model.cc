@@ -102,6 +102,10 @@ MemoryModel::Cell* MemoryModel::CellFor(const AtomicOperation& operation) {
   if (cell.stored.empty()) {
     // Who wrote it plainly is compared by `Check`; for coherence it is the first value.
     cell.stored.push_back({ReadMemory(operation.address, operation.size), 0, 0, {}});
+    cell.place = operation.address;
+  } else if (cell.place != operation.address) {
+    Fail(NameOf(operation.address) + " is a part of a word that is used as a whole",
+         {operation.code});
   }
   return &cell;
 }

@@ -51,7 +51,8 @@ struct AtomicOperation {
 /// race. A load never returns what is only stored later (as Arm allows it for relaxed accesses).
 ///
 /// What is sequentially consistent is taken for acquire and release. Only regions that are added
-/// are watched, in words of a size of their own.
+/// are watched, in words of a size of their own; atomic
+/// operations on parts of a word are a fault.
 class MemoryModel {
  public:
   /// What an operation has done.
@@ -105,7 +106,8 @@ class MemoryModel {
   struct Cell {
     uint64_t round = 0;
     Touches plain_reads, plain_writes, atomic_reads, atomic_writes;
-    std::vector<Stored> stored;  ///< in the sequence of coherence
+    const void* place = nullptr;  ///< of the values that are stored
+    std::vector<Stored> stored;   ///< in the sequence of coherence
     std::vector<Seen> seen;
   };
   struct Page {
