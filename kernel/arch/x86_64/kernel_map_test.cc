@@ -121,6 +121,11 @@ TEST_P(KernelMapTest, SaysWhenAnEntryInUseHasChanged) {
   EXPECT_TRUE(changed_);
   EXPECT_EQ(At(9 * kGibibyte + kLargePageSize),
             (9 * kGibibyte + kLargePageSize) | kLargePage | kData | kUncached);
+  // The last of a table, before a table that is new.
+  const uint64_t last = 14 * kGibibyte - kLargePageSize;
+  ASSERT_TRUE(Map(last, kLargePageSize).ok());
+  ASSERT_TRUE(Map(last, 2 * kLargePageSize, kUncached).ok());
+  EXPECT_TRUE(changed_);
 }
 
 TEST_P(KernelMapTest, DevicesTakeNoHugePage) {
