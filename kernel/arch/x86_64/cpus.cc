@@ -226,7 +226,7 @@ bool RemoveCpu(size_t number) {
 void MakeLoop(PhysAddr page) {
   constexpr uint8_t kPauseAndJumpBack[] = {0xf3, 0x90, 0xeb, 0xfc};
   memcpy(reinterpret_cast<void*>(page.raw()), kPauseAndJumpBack, sizeof(kPauseAndJumpBack));
-  AllowExecution(page);
+  MakeExecutable(page);
 }
 
 void EnterLoop(PhysAddr page) {

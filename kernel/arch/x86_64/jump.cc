@@ -72,7 +72,7 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
 }
 
 void Jump(const JumpPlan& plan) {
-  AllowExecution(plan.control);
+  MakeExecutable(plan.control);
   reinterpret_cast<void (*)()>(plan.control.raw())();
   __builtin_unreachable();
 }

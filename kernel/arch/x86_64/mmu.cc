@@ -83,7 +83,7 @@ bool HasHugePages() {
 
 void InvalidateTranslations() { WriteCr3(ReadCr3()); }
 
-void AllowExecution(PhysAddr page) {
+void MakeExecutable(PhysAddr page) {
   PageTables tables = RunningTables();
   uint64_t* const entry = tables.FindLeaf(page.raw());
   KHORIG_CHECK(entry != nullptr);

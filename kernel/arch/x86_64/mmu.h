@@ -22,7 +22,7 @@ void MapCpuStack(size_t number, khocore::PhysAddr memory);
 
 /// Makes the identity map around `page` executable: the last thing before code that leaves the
 /// kernel is called there, by this CPU. `page` is mapped.
-void AllowExecution(khocore::PhysAddr page);
+void MakeExecutable(khocore::PhysAddr page);
 
 /// Whether the CPU has pages of 1 GiB.
 bool HasHugePages();
