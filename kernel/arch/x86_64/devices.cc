@@ -35,6 +35,8 @@ void WriteDevice(PhysAddr address, uint32_t value) {
   *reinterpret_cast<volatile uint32_t*>(address.raw()) = value;
 }
 
+/// By ports, which every PC has but QEMU's microvm. That describes its PCIe in AML only, and has no
+/// MCFG.
 PciBuses FindPciBuses() { return {0, HasConfigPorts() ? kBuses : 0}; }
 
 uint32_t FindPciDevices(unsigned bus) {
