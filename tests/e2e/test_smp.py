@@ -56,8 +56,8 @@ def test_a_cpu_left_in_old_text_is_found(rig: Rig, machine: str) -> None:
     result = rig.run(machine, "chain", smp=4, fault="ap-spins-in-old-text")
     assert result.verdict is Verdict.FAIL
     found = result.findings[0]
-    assert re.search("CPU 1 .*(last|previous) kernel", found.what), found
-    assert found.generation == 2
+    assert re.search("CPU 1 not parked: PC 0x.* in the previous kernel's text", found.what), found
+    assert (found.rule, found.generation, found.stop) == ("KHR-I116", 2, "entry")
 
 
 @each_arch

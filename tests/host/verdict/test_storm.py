@@ -51,7 +51,7 @@ CPU#0
 PSTATE=600003c5 -ZC- EL1h
 
 CPU#1
- PC=ffffff8000011890 X00=0000000000000000 X01=0000000000000001
+ PC=ffffff8000011890 X00=0000000084000002 X01=0000000000000001
 PSTATE=600003c5 -ZC- EL1h
 
 CPU#2
@@ -60,6 +60,10 @@ PSTATE=600003c5 -ZC- EL1h
 
 CPU#3
  PC=0000000000000000 X00=0000000000000000 X01=0000000000000001
+PSTATE=400003c5 -Z-- EL1h
+
+CPU#4
+ PC=ffffff8000011890 X00=fffffffffffffffd X01=0000000000000001
 PSTATE=400003c5 -Z-- EL1h
 """
 
@@ -106,7 +110,10 @@ def test_running_cpus() -> None:
         RunningCpu(2, 0xFFFFFFFF80018C96),
         RunningCpu(3, 0xFFFFFFFF80002A10, halted=True),
     )
-    assert machine_named("virt").running_cpus(ARM64_REGISTERS) == (RunningCpu(2, 0x47FFE004),)
+    assert machine_named("virt").running_cpus(ARM64_REGISTERS) == (
+        RunningCpu(2, 0x47FFE004),
+        RunningCpu(4, 0xFFFFFF8000011890),
+    )
     findings = cpus.check_parked(stop_with(found), None)  # type: ignore[arg-type]
     assert [f.owner for f in findings] == ["CPU 2", "CPU 3"]
     assert [f.what.split(" 0x")[0] for f in findings] == [

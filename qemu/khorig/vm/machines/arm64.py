@@ -21,6 +21,9 @@ _AAVMF = Firmware(
     extra=("-machine", "acpi=off", "-boot", "menu=on,splash-time=0"),
 )
 
+_X0 = re.compile(r"\bX00=([0-9a-f]+)")
+_PSCI_CPU_OFF = 0x84000002  # Arm DEN 0022
+
 
 @dataclass(frozen=True)
 class Arm64(Machine):
@@ -36,15 +39,13 @@ class Arm64(Machine):
     frame_pattern = re.compile(r"\bX29=([0-9a-f]+)")
 
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
-        """See Machine. QEMU does not say who is off, so only what executes from RAM by its physical
-        address is told: no kernel that is up does that, and who is off or was never on stands in a
-        kernel's text or at 0."""
-        begin = self.layout.begin
-        pcs = [int(pc, 16) for pc in self.pc_pattern.findall(registers)]
+        """See Machine. QEMU does not tell who is off, but a CPU that is has called CPU_OFF, which
+        does not return and leaves its number in X0; one that was never on is at 0."""
+        calls = zip(self.pc_pattern.findall(registers), _X0.findall(registers))
         return tuple(
-            RunningCpu(number, pc)
-            for number, pc in enumerate(pcs)
-            if number > 0 and begin <= pc < begin + self.max_ram
+            RunningCpu(number, int(pc, 16))
+            for number, (pc, x0) in enumerate(calls)
+            if number > 0 and int(pc, 16) and int(x0, 16) != _PSCI_CPU_OFF
         )
 
     def arguments(self, accel: str) -> list[str]:
