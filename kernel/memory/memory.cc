@@ -141,14 +141,15 @@ PhysRange TakeHole(const RegionSet& allowed, uint64_t bytes) {
 }
 
 /// Makes the frame table in `allowed`, without anything marked yet. It gets a page for each chunk,
-/// or as many as there is room for.
-void PlaceFrameTable(Memory* memory, const RegionSet& allowed) {
+/// or as many as there is room for. Errors: `kOutOfMemory` when there is not even room for its
+/// directory.
+Status PlaceFrameTable(Memory* memory, const RegionSet& allowed) {
   const PageFrame first = FirstFrame(*memory);
   const uint64_t count = FrameCount(*memory);
   const PhysRange directory = TakeHole(allowed, FrameTable::DirectoryBytes(first, count));
   if (directory.size == 0) {
-    EndWithError(RequestError::kNoMemory, "no-memory", "no room for the frame table: %lu bytes",
-                 FrameTable::DirectoryBytes(first, count));
+    return khocore::Error{khocore::ErrorCode::kOutOfMemory, PhysAddr(),
+                          FrameTable::DirectoryBytes(first, count)};
   }
   memory->frames = FrameTable(first, count, Direct<void>(directory.begin));
   for (uint64_t pages = memory->frames.missing_pages(); pages != 0;) {
@@ -157,6 +158,7 @@ void PlaceFrameTable(Memory* memory, const RegionSet& allowed) {
     const uint64_t missing = memory->frames.missing_pages();
     pages = taken.size == 0 ? pages / 2 : pages < missing ? pages : missing;
   }
+  return Ok{};
 }
 
 /// Marks the frames of a new table: RAM free, except what is in use; scratch. Errors:
@@ -214,7 +216,7 @@ Status TakeHandover(const base::BootInfo& info, Memory* memory) {
     (void)allowed.Add(memory->scratch.area(i));  // fewer than a set can hold
   }
   static_assert(Scratch::kMaxAreas <= RegionSet::kCapacity);
-  PlaceFrameTable(memory, allowed);
+  KHOCORE_RETURN_IF_ERROR(PlaceFrameTable(memory, allowed));
   KHOCORE_RETURN_IF_ERROR(FillFrameTable(memory));
   auto incoming = khocore::Incoming::Open(memory->physical, info.kho_root.begin, memory->scratch,
                                           memory->frames);
@@ -276,9 +278,7 @@ void StartCold(const Options& options, Memory* memory) {
   static RegionSet allowed;
   allowed = layout.ram;
   ReserveScratch(options, memory, &allowed);
-  PlaceFrameTable(memory, allowed);
-  const Status filled = FillFrameTable(memory);
-  if (!filled.ok()) {
+  if (!PlaceFrameTable(memory, allowed).ok() || !FillFrameTable(memory).ok()) {
     EndWithError(RequestError::kNoMemory, "no-memory", "no room for the frame table");
   }
 }

@@ -6,7 +6,7 @@
 namespace arch {
 
 /// The RAM of the machine that host tests run on, at its place and zero, for as long as this object
-/// lives. Child processes share it.
+/// lives. Child processes share it until `Detach`.
 class TestRam {
  public:
   TestRam();
@@ -14,7 +14,13 @@ class TestRam {
   TestRam(const TestRam&) = delete;
   TestRam& operator=(const TestRam&) = delete;
 
+  /// From here on each process writes to its own copy.
+  void Detach();
+
   static khocore::PhysRange Range();
+
+ private:
+  int file_;
 };
 
 }  // namespace arch
