@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <string>
+#include <vector>
 
 #include "kernel/base/direct_map.h"
 #include "kernel/handover/testing/printed.h"
@@ -42,6 +43,18 @@ class ForeignTest : public testing::Test {
     return block;
   }
 
+  /// Allocates the free page `target`, which is zero then.
+  static void Overwrite(TestKernel& kernel, PageFrame target) {
+    std::vector<PageFrame> others;
+    for (;;) {
+      const auto page = kernel.memory.allocator.AllocatePage();
+      ASSERT_OK(page);
+      if (page.value() == target) break;
+      others.push_back(page.value());
+    }
+    for (const PageFrame page : others) kernel.memory.allocator.FreePage(page);
+  }
+
   TestRam ram_;
   TestKernel first_{ram_};
   Foreign foreign_;
@@ -61,7 +74,9 @@ TEST_F(ForeignTest, HandsOnEveryBlockAndSubtreeAsTheyCame) {
   foreign_.Verify(second.incoming);
   EXPECT_EQ(second.incoming.passed_on.blocks, 2u);
   EXPECT_EQ(second.incoming.passed_on.pages, 9u);
+  const PageFrame root = PageFrame::Containing(second.incoming.root().address());
   second.incoming.Release();
+  Overwrite(second, root);
   second.Begin();
   ASSERT_OK(foreign_.Preserve(second.outgoing));
   ASSERT_OK(foreign_.Serialize(second.outgoing));
