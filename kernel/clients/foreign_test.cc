@@ -14,17 +14,14 @@
 namespace clients {
 namespace {
 
-using handover::CodeOf;
 using handover::Count;
 using handover::Printed;
 using handover::TestKernel;
 using handover::TestRam;
 using khocore::Block;
-using khocore::ErrorCode;
 using khocore::kPageSize;
 using khocore::Order;
 using khocore::PageFrame;
-using khocore::PhysAddr;
 using khocore::PhysRange;
 
 constexpr char kHostileName[] =

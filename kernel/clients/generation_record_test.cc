@@ -22,7 +22,6 @@ using handover::TestRam;
 using khocore::ErrorCode;
 using khocore::kPageSize;
 using khocore::PhysAddr;
-using khocore::Status;
 namespace abi = khocore::abi;
 
 class GenerationRecordTest : public testing::Test {

@@ -25,7 +25,6 @@ using khocore::kPageSize;
 using khocore::Order;
 using khocore::PageFrame;
 using khocore::PhysAddr;
-using khocore::PhysRange;
 
 class LedgerTest : public testing::Test {
  protected:

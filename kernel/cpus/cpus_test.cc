@@ -14,8 +14,6 @@
 namespace cpus {
 namespace {
 
-using handover::Count;
-using handover::Printed;
 using handover::TestKernel;
 using handover::TestRam;
 

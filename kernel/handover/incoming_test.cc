@@ -13,7 +13,6 @@ namespace {
 
 using khocore::Block;
 using khocore::ErrorCode;
-using khocore::FrameState;
 using khocore::kPageSize;
 using khocore::Ok;
 using khocore::Order;

@@ -14,8 +14,6 @@ using khocore::ErrorCode;
 using khocore::kPageSize;
 using khocore::Order;
 using khocore::PageFrame;
-using khocore::PhysAddr;
-using khocore::PhysRange;
 
 class ContentTest : public testing::Test {
  protected:

@@ -59,9 +59,15 @@ TEST(Event, NestsArraysAndObjects) {
               event.Begin("list", '[');
               event.ItemBegin('[').ItemText("a").Item(1).End(']');
               event.ItemBegin('[').Item(2).End(']');
-              event.End(']').Begin("object", '{').Number("n", 3).End('}').Number("m", 4);
+              event.End(']')
+                  .Begin("none", '[')
+                  .End(']')
+                  .Begin("object", '{')
+                  .Number("n", 3)
+                  .End('}')
+                  .Number("m", 4);
             }),
-            "@khorig {\"ev\":\"x\",\"gen\":1,,\"list\":[[\"a\",\"0x1\"],[\"0x2\"]],"
+            "@khorig {\"ev\":\"x\",\"gen\":1,,\"list\":[[\"a\",\"0x1\"],[\"0x2\"]],\"none\":[],"
             "\"object\":{\"n\":3},\"m\":4}\n");
 }
 
