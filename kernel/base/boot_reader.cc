@@ -20,12 +20,14 @@ bool CoveredByRam(const BootInfo& info, PhysRange range) {
   if (range.Wraps()) return false;
   uint64_t at = range.begin.raw();
   const uint64_t end = range.end().raw();
-  // Each round moves `at` to the end of a region, so there are no more rounds than regions.
-  for (size_t round = 0; round <= info.region_count && at < end; ++round) {
+  for (bool moved = true; moved && at < end;) {
+    moved = false;
     for (size_t i = 0; i < info.region_count; ++i) {
       const PhysRange& ram = info.regions[i].range;
       if (info.regions[i].type != MemoryType::kRam || ram.Wraps()) continue;
-      if (ram.Contains({PhysAddr::FromRaw(at), 1})) at = ram.end().raw();
+      if (!ram.Contains({PhysAddr::FromRaw(at), 1})) continue;
+      at = ram.end().raw();
+      moved = true;
     }
   }
   return at >= end;

@@ -21,6 +21,7 @@ class Walker {
     node.offset = offset;
     node.name = name;
     pending_ = true;
+    has_address_cells_ = has_size_cells_ = false;
   }
 
   void Property(const char* name, PropertyValue value) {
@@ -35,6 +36,7 @@ class Walker {
  private:
   static constexpr int kMaxDepth = DeviceTree::kMaxDepth;
 
+  /// Of several properties with one name the first one counts, as for libfdt.
   void Keep(const char* name, PropertyValue value) {
     struct Known {
       const char* name;
@@ -47,11 +49,20 @@ class Walker {
     };
     TreeNode& node = path_[depth_];
     for (const Known& known : kKnown) {
-      if (*name == *known.name && strcmp(name, known.name) == 0) node.*known.value = value;
+      if (*name != *known.name || strcmp(name, known.name) != 0) continue;
+      if ((node.*known.value).data == nullptr) node.*known.value = value;
     }
     if (*name != '#') return;
-    if (strcmp(name, "#address-cells") == 0) (void)ReadNumber(value, &node.child_cells.address);
-    if (strcmp(name, "#size-cells") == 0) (void)ReadNumber(value, &node.child_cells.size);
+    if (strcmp(name, "#address-cells") == 0) {
+      KeepCount(value, &has_address_cells_, &node.child_cells.address);
+    } else if (strcmp(name, "#size-cells") == 0) {
+      KeepCount(value, &has_size_cells_, &node.child_cells.size);
+    }
+  }
+
+  static void KeepCount(PropertyValue value, bool* has, uint64_t* count) {
+    if (!*has) (void)ReadNumber(value, count);
+    *has = true;
   }
 
   /// Properties come before subnodes, so a node is complete when the first of these begins.
@@ -64,6 +75,8 @@ class Walker {
   TreeNode path_[kMaxDepth + 1];
   int depth_ = -1;
   bool pending_ = false;  ///< the node at `depth_` is still to be visited
+  bool has_address_cells_ = false;
+  bool has_size_cells_ = false;
 };
 
 }  // namespace

@@ -38,6 +38,9 @@ class SeedFolder {
 /// Appends the folder with the seeds to libFuzzer's arguments: read, and written to when there is
 /// no other one.
 extern "C" int LLVMFuzzerInitialize(int* count, char*** arguments) {
+  for (int i = 1; i < *count; ++i) {
+    if (std::filesystem::is_regular_file((*arguments)[i])) return 0;  // one that is run again
+  }
   static SeedFolder folder;
   static std::vector<char*> extended(*arguments, *arguments + *count);
   extended.push_back(folder.path());

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boot/linux_image/arm64/device_tree_names.h"
+#include "boot/linux_image/arm64/tree_editor.h"
 #include "kernel/base/format.h"
 
 namespace efi {
@@ -14,6 +15,7 @@ using base::CellCounts;
 using base::DeviceTree;
 using base::MemoryRegion;
 using base::MemoryType;
+using boot::TreeEditor;
 using khocore::Error;
 using khocore::ErrorCode;
 using khocore::Ok;
@@ -29,55 +31,6 @@ constexpr uint64_t kNodeBytes = 128;
 /// More than what is new in /chosen and the heads of new nodes take, with the names of properties.
 constexpr uint64_t kOtherBytes = 2048;
 
-/// Writes changes into a tree and remembers the first error.
-class Editor {
- public:
-  Editor(Span<uint8_t> buffer, CellCounts cells) : fdt_(buffer.data), cells_(cells) {}
-
-  /// Takes a result of libfdt; returns it.
-  int Check(int result) {
-    if (error_ == 0 && result < 0) error_ = result;
-    return result;
-  }
-  int error() const { return error_; }
-  void* fdt() { return fdt_; }
-  CellCounts cells() const { return cells_; }
-
-  /// The direct subnode `name`, made when it is missing.
-  int Subnode(int parent, const char* name) {
-    const int node = fdt_subnode_offset(fdt_, parent, name);
-    return Check(node != -FDT_ERR_NOTFOUND ? node : fdt_add_subnode(fdt_, parent, name));
-  }
-  void SetU32(int node, const char* name, uint32_t value) {
-    Check(fdt_setprop_u32(fdt_, node, name, value));
-  }
-  void SetU64(int node, const char* name, uint64_t value) {
-    Check(fdt_setprop_u64(fdt_, node, name, value));
-  }
-  void SetString(int node, const char* name, const char* value) {
-    Check(fdt_setprop_string(fdt_, node, name, value));
-  }
-  void AppendRange(int node, PhysRange range) {
-    AppendCells(node, range.begin.raw(), cells_.address);
-    AppendCells(node, range.size, cells_.size);
-  }
-
- private:
-  void AppendCells(int node, uint64_t value, uint64_t count) {
-    if (count == 2) {
-      Check(fdt_appendprop_u64(fdt_, node, "reg", value));
-    } else if (value >> 32 == 0) {
-      Check(fdt_appendprop_u32(fdt_, node, "reg", static_cast<uint32_t>(value)));
-    } else {
-      Check(-FDT_ERR_BADNCELLS);
-    }
-  }
-
-  void* fdt_;
-  CellCounts cells_;
-  int error_ = 0;
-};
-
 /// The first node that describes memory, or a negative number.
 int FindMemory(const void* fdt) {
   constexpr char kMemory[] = "memory";
@@ -85,43 +38,43 @@ int FindMemory(const void* fdt) {
 }
 
 /// The firmware has allocated memory since it wrote the tree, so its memory map counts instead.
-void ReplaceMemory(const BootInfo& info, Editor* editor) {
+void ReplaceMemory(const BootInfo& info, TreeEditor* editor) {
   for (int node = FindMemory(editor->fdt()); node >= 0; node = FindMemory(editor->fdt())) {
     if (editor->Check(fdt_del_node(editor->fdt(), node)) < 0) return;
   }
   for (int i = fdt_num_mem_rsv(editor->fdt()); i-- > 0;) {
     editor->Check(fdt_del_mem_rsv(editor->fdt(), i));
   }
-  const int memory = editor->Subnode(0, "memory");
+  const int memory = editor->Child(0, "memory");
   if (memory < 0) return;
   editor->SetString(memory, "device_type", "memory");
   for (size_t i = 0; i < info.region_count; ++i) {
     const MemoryRegion& region = info.regions[i];
-    if (region.type == MemoryType::kRam) editor->AppendRange(memory, region.range);
+    if (region.type == MemoryType::kRam) editor->AppendRange(memory, "reg", region.range);
   }
 }
 
-void ReserveRuntimeServices(const BootInfo& info, Editor* editor) {
-  const int parent = editor->Subnode(0, "reserved-memory");
+void ReserveRuntimeServices(const BootInfo& info, TreeEditor* editor) {
+  const int parent = editor->Child(0, "reserved-memory");
   if (parent < 0) return;
   editor->SetU32(parent, "#address-cells", static_cast<uint32_t>(editor->cells().address));
   editor->SetU32(parent, "#size-cells", static_cast<uint32_t>(editor->cells().size));
-  editor->Check(fdt_setprop_empty(editor->fdt(), parent, "ranges"));
+  editor->SetEmpty(parent, "ranges");
   for (size_t i = 0; i < info.region_count; ++i) {
     const MemoryRegion& region = info.regions[i];
     if (region.type != MemoryType::kRuntimeServices) continue;
     char name[48];
     base::FormatTo(name, sizeof(name), "efi-runtime-services@%lx", region.range.begin.raw());
-    const int node = editor->Subnode(parent, name);
+    const int node = editor->Child(parent, name);
     if (node < 0) return;
     editor->SetString(node, "compatible", boot::kRuntimeServicesCompatible);
-    editor->AppendRange(node, region.range);
-    editor->Check(fdt_setprop_empty(editor->fdt(), node, "no-map"));
+    editor->AppendRange(node, "reg", region.range);
+    editor->SetEmpty(node, "no-map");
   }
 }
 
-void WriteChosen(const kexec::NextBoot& next, const Firmware& firmware, Editor* editor) {
-  const int chosen = editor->Subnode(0, "chosen");
+void WriteChosen(const kexec::NextBoot& next, const Firmware& firmware, TreeEditor* editor) {
+  const int chosen = editor->Child(0, "chosen");
   if (chosen < 0) return;
   const MemoryMap& map = firmware.map;
   editor->SetString(chosen, "bootargs", next.command_line);
@@ -146,7 +99,7 @@ Status BuildTree(const DeviceTree& tree, const kexec::NextBoot& next, const Firm
                  Span<uint8_t> buffer) {
   const CellCounts cells = tree.RootCells();
   if (!cells.AreValid()) return Error{ErrorCode::kFdtStructure, {}};
-  Editor editor(buffer, cells);
+  TreeEditor editor(buffer.data, cells);
   editor.Check(fdt_open_into(tree.blob(), buffer.data, static_cast<int>(buffer.size)));
   if (editor.error() == 0) ReplaceMemory(*next.info, &editor);
   if (editor.error() == 0) ReserveRuntimeServices(*next.info, &editor);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "boot/linux_image/arm64/device_tree_names.h"
+#include "boot/linux_image/arm64/tree_editor.h"
 #include "kernel/base/device_tree.h"
 #include "kernel/kexec/linux_boot.h"
 #include "khocore/abi/scratch.h"
@@ -16,6 +17,7 @@ namespace kexec {
 using base::BootInfo;
 using base::CellCounts;
 using base::DeviceTree;
+using boot::TreeEditor;
 using khocore::AlignDown;
 using khocore::AlignUp;
 using khocore::Error;
@@ -92,26 +94,6 @@ uint64_t ArrayBytes(const NextBoot& next) {
   return next.scratch.size * sizeof(khocore::abi::ScratchArea);
 }
 
-/// Writes changes into a tree and remembers the first error.
-class TreeEditor {
- public:
-  explicit TreeEditor(void* fdt) : fdt_(fdt) {}
-
-  void Check(int result) {
-    if (error_ == 0 && result < 0) error_ = result;
-  }
-  /// As `Check`; that there was nothing to delete is fine.
-  void CheckDeleted(int result) {
-    if (result != -FDT_ERR_NOTFOUND) Check(result);
-  }
-  int error() const { return error_; }
-  void* fdt() { return fdt_; }
-
- private:
-  void* fdt_;
-  int error_ = 0;
-};
-
 /// Reservations of the initrd and the device tree that this kernel was started with: both are used
 /// up, and would be lost to every later kernel.
 void DropOldReservations(const BootInfo& info, TreeEditor* editor) {
@@ -126,35 +108,19 @@ void DropOldReservations(const BootInfo& info, TreeEditor* editor) {
   }
 }
 
-/// One range in the root's cells.
-void SetRange(int chosen, const char* name, CellCounts cells, PhysRange range, TreeEditor* editor) {
-  uint8_t bytes[16];
-  size_t at = 0;
-  const auto put = [&](uint64_t value, uint64_t count) {
-    if (count == 1 && value >> 32 != 0) editor->Check(-FDT_ERR_BADNCELLS);
-    for (uint64_t i = count * 4; i-- != 0;) bytes[at++] = static_cast<uint8_t>(value >> 8 * i);
-  };
-  put(range.begin.raw(), cells.address);
-  put(range.size, cells.size);
-  editor->Check(fdt_setprop(editor->fdt(), chosen, name, bytes, static_cast<int>(at)));
-}
-
-void RewriteChosen(const NextBoot& next, CellCounts cells, PhysRange array, TreeEditor* editor) {
-  void* const fdt = editor->fdt();
-  int chosen = fdt_path_offset(fdt, "/chosen");
-  if (chosen == -FDT_ERR_NOTFOUND) chosen = fdt_add_subnode(fdt, 0, "chosen");
-  editor->Check(chosen);
+void RewriteChosen(const NextBoot& next, PhysRange array, TreeEditor* editor) {
+  const int chosen = editor->Child(0, "chosen");
   if (chosen < 0) return;
-  for (const char* const name : kDropped) editor->CheckDeleted(fdt_delprop(fdt, chosen, name));
-  editor->Check(fdt_setprop_string(fdt, chosen, "bootargs", next.command_line));
-  editor->Check(fdt_setprop_empty(fdt, chosen, "linux,booted-from-kexec"));
+  for (const char* const name : kDropped) editor->Delete(chosen, name);
+  editor->SetString(chosen, "bootargs", next.command_line);
+  editor->SetEmpty(chosen, "linux,booted-from-kexec");
   if (next.initrd.size != 0) {
-    editor->Check(fdt_setprop_u64(fdt, chosen, "linux,initrd-start", next.initrd.begin.raw()));
-    editor->Check(fdt_setprop_u64(fdt, chosen, "linux,initrd-end", next.initrd.end().raw()));
+    editor->SetU64(chosen, "linux,initrd-start", next.initrd.begin.raw());
+    editor->SetU64(chosen, "linux,initrd-end", next.initrd.end().raw());
   }
   if (next.kho_root.is_null()) return;
-  SetRange(chosen, "linux,kho-fdt", cells, {next.kho_root, kPageSize}, editor);
-  SetRange(chosen, "linux,kho-scratch", cells, array, editor);
+  editor->SetRange(chosen, "linux,kho-fdt", {next.kho_root, kPageSize});
+  editor->SetRange(chosen, "linux,kho-scratch", array);
 }
 
 void WriteArray(const NextBoot& next, uint8_t* to) {
@@ -189,11 +155,11 @@ Status BuildParameters(const NextBoot& next, Span<uint8_t> buffer, PhysAddr dest
   if (most < array_bytes + kArrayAlignment) return Error{ErrorCode::kNoSpace, destination, most};
   const uint64_t array_offset = AlignDown(most - array_bytes, kArrayAlignment);
 
-  TreeEditor editor(buffer.data);
+  TreeEditor editor(buffer.data, cells);
   editor.Check(CopyTree(tree.value(), buffer.data, array_offset));
   if (editor.error() == 0) {
     DropOldReservations(*next.info, &editor);
-    RewriteChosen(next, cells, {destination + array_offset, array_bytes}, &editor);
+    RewriteChosen(next, {destination + array_offset, array_bytes}, &editor);
   }
   if (editor.error() == 0) editor.Check(fdt_pack(buffer.data));
   if (editor.error() != 0) {

@@ -158,7 +158,7 @@ bool fuzz::RunCase(Span<const uint8_t> input) {
   const bool has_initrd = head.initrd_size != 0 && memory.At(head.initrd, head.initrd_size);
   CASE_CHECK(info->initrd.size == (has_initrd ? head.initrd_size : 0));
 
-  for (const PhysRange range : {info->initrd, info->kho_root, memory.all()}) {
+  for (const PhysRange range : {info->kho_root, memory.all()}) {
     const bool covered = base::CoveredByRam(*info, range);
     CASE_CHECK(!covered || boot::MayBeRam(*info, range));
     if (covered || !boot::MayBeRam(*info, range)) continue;
