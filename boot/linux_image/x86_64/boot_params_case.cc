@@ -4,9 +4,7 @@
 
 #include <string.h>
 
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "boot/linux_image/x86_64/boot_params.h"
 #include "boot/linux_image/x86_64/read_boot_params.h"
@@ -86,9 +84,15 @@ class Memory {
 /// What a reader that looks for one thing at a time makes of the list: all memory regions, and the
 /// first handover.
 void CheckSetupData(const BootParams& params, const Memory& memory, const BootInfo& info) {
-  std::vector<E820Entry> regions;
+  size_t regions = 0;
+  const auto check_region = [&](const E820Entry& want) {
+    if (want.size == 0 || ++regions > BootInfo::kMaxRegions) return;
+    const base::MemoryRegion& got = info.regions[regions - 1];
+    CASE_CHECK(got.range.begin.raw() == want.address && got.range.size == want.size);
+    CASE_CHECK(static_cast<uint32_t>(got.type) == want.type);
+  };
   for (size_t i = 0; i < params.e820_entries && i < BootParams::kMaxE820Entries; ++i) {
-    if (params.e820[i].size != 0) regions.push_back(params.e820[i]);
+    check_region(params.e820[i]);
   }
   bool handover = false;
   KhoData kho{};
@@ -104,15 +108,10 @@ void CheckSetupData(const BootParams& params, const Memory& memory, const BootIn
     for (uint32_t entry = 0; entry < node.length / sizeof(E820Entry); ++entry) {
       E820Entry region;
       CASE_CHECK(memory.Read(at + sizeof(node) + entry * sizeof(region), &region));
-      if (region.size != 0) regions.push_back(region);
+      check_region(region);
     }
   }
-  CASE_CHECK(info.region_count + info.regions_dropped == regions.size());
-  for (size_t i = 0; i < info.region_count; ++i) {
-    CASE_CHECK(info.regions[i].range.begin.raw() == regions[i].address);
-    CASE_CHECK(info.regions[i].range.size == regions[i].size);
-    CASE_CHECK(static_cast<uint32_t>(info.regions[i].type) == regions[i].type);
-  }
+  CASE_CHECK(info.region_count + info.regions_dropped == regions);
   CASE_CHECK(info.has_handover == handover);
   CASE_CHECK(info.kho_root.begin.raw() == kho.fdt_address && info.kho_root.size == kho.fdt_size);
   CASE_CHECK(info.kho_scratch.begin.raw() == kho.scratch_address &&
@@ -145,8 +144,10 @@ bool fuzz::RunCase(Span<const uint8_t> input) {
   };
   size_t notes = 0;
   auto note = [&](const char* text, uint64_t) { notes += *text != '\0'; };
-  const auto info = std::make_unique<BootInfo>();
-  boot::ReadBootParams(params, kBase, base::BootReader(map, note), info.get());
+  static BootInfo static_info;
+  BootInfo* const info = &static_info;
+  *info = {};
+  boot::ReadBootParams(params, kBase, base::BootReader(map, note), info);
 
   const PhysRange all{PhysAddr::FromRaw(kBase), khocore::kPageSize + memory.all().size};
   base::CheckBootInfo(*info, all);

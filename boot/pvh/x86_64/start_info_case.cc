@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include <memory>
+#include <optional>
 #include <string>
 
 #include "boot/pvh/x86_64/read_start_info.h"
@@ -23,14 +23,14 @@ using khocore::Span;
 constexpr uint64_t kBase = 0xe0000;
 constexpr uint32_t kMostEntries = 4096;
 
-/// The number at an address, or null.
+/// The number at an address, if there is one.
 template <typename T>
-std::unique_ptr<T> At(Span<const uint8_t> memory, uint64_t address) {
+std::optional<T> At(Span<const uint8_t> memory, uint64_t address) {
   if (address < kBase || memory.size < sizeof(T) || address - kBase > memory.size - sizeof(T)) {
-    return nullptr;
+    return {};
   }
-  auto value = std::make_unique<T>();
-  memcpy(value.get(), memory.data + (address - kBase), sizeof(T));
+  T value;
+  memcpy(&value, memory.data + (address - kBase), sizeof(T));
   return value;
 }
 
@@ -40,10 +40,10 @@ void CheckMemoryMap(Span<const uint8_t> memory, const base::BootInfo& info) {
   size_t count = 0;
   for (uint32_t i = 0; i < entries && i < kMostEntries; ++i) {
     const uint64_t at = map + i * 24;
-    if (At<uint64_t>(memory, at + 16) == nullptr) break;
+    if (!At<uint64_t>(memory, at + 16)) break;
     const auto size = At<uint64_t>(memory, at + 8);
     const auto begin = At<uint64_t>(memory, at);
-    if (size == nullptr || begin == nullptr) break;
+    if (!size || !begin) break;
     if (*size == 0) continue;
     if (count < info.region_count) {
       CASE_CHECK(info.regions[count].range.begin.raw() == *begin);
@@ -74,8 +74,10 @@ bool fuzz::RunCase(Span<const uint8_t> input) {
   };
   size_t notes = 0;
   auto note = [&](const char* text, uint64_t) { notes += *text != '\0'; };
-  const auto info = std::make_unique<base::BootInfo>();
-  const bool read = boot::ReadStartInfo(kBase, base::BootReader(map, note), info.get());
+  static base::BootInfo static_info;
+  base::BootInfo* const info = &static_info;
+  *info = {};
+  const bool read = boot::ReadStartInfo(kBase, base::BootReader(map, note), info);
   const auto magic = At<uint32_t>(input, kBase);
   const auto version = At<uint32_t>(input, kBase + 4);
   const bool is_one =
