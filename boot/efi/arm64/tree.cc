@@ -31,10 +31,26 @@ constexpr uint64_t kNodeBytes = 128;
 /// More than what is new in /chosen and the heads of new nodes take, with the names of properties.
 constexpr uint64_t kOtherBytes = 2048;
 
-/// The first node that describes memory, or a negative number.
+/// The first node that the kernel takes for memory, or a negative number.
 int FindMemory(const void* fdt) {
-  constexpr char kMemory[] = "memory";
-  return fdt_node_offset_by_prop_value(fdt, -1, "device_type", kMemory, sizeof(kMemory));
+  int node = fdt_first_subnode(fdt, 0);
+  for (; node >= 0; node = fdt_next_subnode(fdt, node)) {
+    int size = 0;
+    const void* const type = fdt_getprop(fdt, node, "device_type", &size);
+    const base::PropertyValue value{static_cast<const uint8_t*>(type),
+                                    type != nullptr ? static_cast<size_t>(size) : 0};
+    if (base::HasString(value, "memory")) break;
+  }
+  return node;
+}
+
+/// A child without ranges of the firmware's, in use whatever the firmware says of it.
+int FreshChild(int parent, const char* name, TreeEditor* editor) {
+  const int node = editor->Child(parent, name);
+  if (node < 0) return node;
+  editor->Delete(node, "reg");
+  editor->Delete(node, "status");
+  return node;
 }
 
 /// The firmware has allocated memory since it wrote the tree, so its memory map counts instead.
@@ -45,7 +61,7 @@ void ReplaceMemory(const BootInfo& info, TreeEditor* editor) {
   for (int i = fdt_num_mem_rsv(editor->fdt()); i-- > 0;) {
     editor->Check(fdt_del_mem_rsv(editor->fdt(), i));
   }
-  const int memory = editor->Child(0, "memory");
+  const int memory = FreshChild(0, "memory", editor);
   if (memory < 0) return;
   editor->SetString(memory, "device_type", "memory");
   for (size_t i = 0; i < info.region_count; ++i) {
@@ -65,7 +81,7 @@ void ReserveRuntimeServices(const BootInfo& info, TreeEditor* editor) {
     if (region.type != MemoryType::kRuntimeServices) continue;
     char name[48];
     base::FormatTo(name, sizeof(name), "efi-runtime-services@%lx", region.range.begin.raw());
-    const int node = editor->Child(parent, name);
+    const int node = FreshChild(parent, name, editor);
     if (node < 0) return;
     editor->SetString(node, "compatible", boot::kRuntimeServicesCompatible);
     editor->AppendRange(node, "reg", region.range);
