@@ -62,7 +62,7 @@ fuzz_test = rule(
     test = True,
 )
 
-def fuzz_target(name, srcs, deps, copts = [], finds = [], **kwargs):
+def fuzz_target(name, srcs, deps, copts = [], finds = [], cases = 8000, **kwargs):
     """Defines `<name>_corpus_test`, `<name>_fuzz` and `<name>_fuzz_nightly`.
 
     Args:
@@ -71,6 +71,7 @@ def fuzz_target(name, srcs, deps, copts = [], finds = [], **kwargs):
       deps: the reader, and what the case compares it with.
       copts: of `srcs`.
       finds: inputs that once showed a bug.
+      cases: how many damages of each kind the corpus test runs, fewer where one takes long.
       **kwargs: whatever else the binaries take.
     """
     host = ["@platforms//os:linux"]
@@ -92,7 +93,10 @@ def fuzz_target(name, srcs, deps, copts = [], finds = [], **kwargs):
         size = "small",
         srcs = ["//khocore/testing:corpus_test.cc"],
         data = finds,
-        env = {"KHORIG_FINDS": " ".join(["$(rootpath %s)" % file for file in finds])},
+        env = {
+            "KHORIG_CASES": str(cases),
+            "KHORIG_FINDS": " ".join(["$(rootpath %s)" % file for file in finds]),
+        },
         linkstatic = True,
         target_compatible_with = host,
         deps = [

@@ -18,7 +18,11 @@
 namespace fuzz {
 namespace {
 
-constexpr size_t kCasesPerSeed = 8000;
+/// For each seed and each kind of damage.
+size_t Cases() {
+  const char* const cases = getenv("KHORIG_CASES");
+  return cases != nullptr ? strtoul(cases, nullptr, 10) : 1000;
+}
 
 bool Answer(const std::string& bytes) {
   // A buffer of its own, so that a sanitizer sees its end.
@@ -45,7 +49,7 @@ TEST(Corpus, EveryDamageIsAnswered) {
   constexpr uint8_t kBytes[] = {0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff};
   for (const auto& [name, seed] : Seeds()) {
     SCOPED_TRACE(name);
-    const size_t step = seed.size() * (sizeof(kBytes) + 1) / kCasesPerSeed + 1;
+    const size_t step = seed.size() * (sizeof(kBytes) + 1) / Cases() + 1;
     for (size_t at = 0; at < seed.size(); at += step) {
       (void)Answer(seed.substr(0, at));
       std::string damaged = seed;
@@ -62,7 +66,7 @@ TEST(Corpus, EveryMixtureIsAnswered) {
   const auto below = [&](size_t limit) { return limit == 0 ? 0 : random() % limit; };
   std::vector<std::string> seeds;
   for (const auto& [name, seed] : Seeds()) seeds.push_back(seed);
-  for (size_t i = 0; i < kCasesPerSeed; ++i) {
+  for (size_t i = 0; i < Cases(); ++i) {
     std::string bytes = seeds[below(seeds.size())];
     for (size_t changes = 1 + below(4); changes != 0 && !bytes.empty(); --changes) {
       const std::string& other = seeds[below(seeds.size())];
