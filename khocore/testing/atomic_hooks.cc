@@ -80,8 +80,10 @@ extern "C" {
 void __tsan_init() {}
 void __tsan_func_entry(const void*) {}
 void __tsan_func_exit() {}
-void __tsan_vptr_read(void** address) { Access(address, sizeof(*address), false, CODE); }
-void __tsan_vptr_update(void** address, void*) { Access(address, sizeof(*address), true, CODE); }
+void __tsan_vptr_read(const void* address) { Access(address, sizeof(address), false, CODE); }
+void __tsan_vptr_update(const void* address, void*) {
+  Access(address, sizeof(address), true, CODE);
+}
 void __tsan_atomic_signal_fence(int) {}
 
 #define PLAIN(size)                                                                             \

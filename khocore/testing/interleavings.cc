@@ -9,12 +9,12 @@
 #include "khocore/testing/code_place.h"
 
 // Of the linker, for the program's own variables.
-extern "C" uint8_t __data_start, _end;
+extern "C" uint8_t __data_start, _end;  // NOLINT(readability-identifier-naming)
 
 namespace khocore {
 namespace {
 
-constexpr size_t kStackBytes = 256 * 1024;
+constexpr size_t kStackBytes = 256 << 10;
 constexpr size_t kMaxSteps = 2000;  ///< of one interleaving
 
 Interleavings* current = nullptr;
