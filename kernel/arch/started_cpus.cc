@@ -5,7 +5,8 @@
 #include "kernel/arch/cpu_stacks.h"
 #include "kernel/arch/mmu.h"
 
-extern "C" const uint8_t __stack_guard[], __stack_begin[], __stack_end[];  ///< kernel.lds.S, start.S
+// kernel.lds.S, start.S
+extern "C" const uint8_t __stack_guard[], __stack_begin[], __stack_end[];
 
 namespace arch {
 

@@ -1,7 +1,7 @@
-#SPDX - License - Identifier : BSD - 3 - Clause
+# SPDX-License-Identifier: BSD-3-Clause
 """Code whose atomic operations a test interleaves (interleavings.h)."""
 
-#Without ThreadSanitizer's runtime, which atomic_hooks.cc stands for.
+# Without ThreadSanitizer's runtime, which atomic_hooks.cc stands for.
 _INTERLEAVED = [
     "-O1",
     "-gline-tables-only",
@@ -10,7 +10,7 @@ _INTERLEAVED = [
     "khocore/testing/weak_exchange.h",
 ]
 
-#Two sanitizers exclude each other.
+# Two sanitizers exclude each other.
 WITHOUT_SANITIZERS = [
     "-asan",
     "-fuzzer",
