@@ -206,7 +206,7 @@ Status KhoTest::Serialize(handover::Outgoing& outgoing) const {
 Status KhoTest::Check(handover::Incoming& incoming) {
   const Result<PhysRange> blob = incoming.Find(abi::kKhoTestClient);
   if (!blob.ok()) return Ok{};
-  const auto fragment = FragmentReader::Open(incoming.physical(), blob.value());
+  const auto fragment = incoming.OpenFragment(blob.value(), abi::kKhoTestCompatible);
   if (!fragment.ok()) return fragment.error();
   const Result<khocore::FragmentNode> data =
       fragment.value().Subnode(fragment.value().root(), abi::kKhoTestData);

@@ -218,6 +218,13 @@ TEST_F(KhoTestTest, RefusesAFragmentWithoutData) {
   EXPECT_EQ(code_, ErrorCode::kNotFound);
 }
 
+TEST_F(KhoTestTest, RefusesAnotherFormat) {
+  const PhysRange fragment = first_.WriteFragment("kho-test-v2", [](FragmentWriter&) {});
+  ASSERT_OK(first_.outgoing.AddClient(abi::kKhoTestClient, fragment));
+  TestKernel second(ram_, 2, first_.Close());
+  EXPECT_EQ(CodeOf(KhoTest::Check(second.incoming)), ErrorCode::kCompatibleMismatch);
+}
+
 TEST_F(KhoTestTest, NothingIsHandedOverThatWasNotMade) {
   const KhoTest none;
   EXPECT_TRUE(none.Preserve(first_.outgoing).ok());

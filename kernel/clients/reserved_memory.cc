@@ -61,7 +61,8 @@ Status ReservedMemory::Create(handover::Generation& generation) {
 Status ReservedMemory::Restore(handover::Incoming& incoming) {
   const Result<PhysRange> blob = incoming.Find(abi::kMemblockClient);
   if (!blob.ok()) return Ok{};  // the previous kernel reserved nothing
-  const Result<FragmentReader> fragment = incoming.RestoreFragment(blob.value());
+  const Result<FragmentReader> fragment =
+      incoming.RestoreFragment(blob.value(), abi::kMemblockCompatible);
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
   return reader.ForEachSubnode(

@@ -72,7 +72,8 @@ void RuntimeServices::Record(const handover::Generation& generation) {
 Status RuntimeServices::Restore(handover::Incoming& incoming) {
   const Result<PhysRange> link = incoming.FindLink(kNode);
   if (!link.ok()) return link.error().code == ErrorCode::kNotFound ? Status(Ok{}) : link.error();
-  const Result<FragmentReader> fragment = incoming.RestoreFragment(link.value());
+  const Result<FragmentReader> fragment =
+      incoming.RestoreFragment(link.value(), abi::kRuntimeServicesCompatible);
   if (!fragment.ok()) return fragment.error();
   const Result<Span<const uint8_t>> bytes =
       fragment.value().Property(fragment.value().root(), kProperty);

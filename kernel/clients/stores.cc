@@ -172,7 +172,7 @@ Status Stores::RestoreOne(handover::Incoming& incoming, const FragmentReader& fr
 }
 
 Status Stores::RestoreFragmentOf(handover::Incoming& incoming, PhysRange blob, PhysRange* next) {
-  const Result<FragmentReader> fragment = incoming.RestoreFragment(blob);
+  const Result<FragmentReader> fragment = incoming.RestoreFragment(blob, abi::kStoresCompatible);
   if (!fragment.ok()) return fragment.error();
   const FragmentReader& reader = fragment.value();
   *next = {};

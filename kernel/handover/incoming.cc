@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/handover/incoming.h"
 
+#include <string.h>
+
 #include "kernel/base/panic.h"
 #include "khocore/abi/clients.h"
+#include "khocore/abi/handover.h"
 
 namespace handover {
 
@@ -24,7 +27,8 @@ Result<PhysRange> Incoming::FindLink(const char* name) {
   if (!has_top_) {
     const Result<PhysRange> top = Find(khocore::abi::kKhorigClient);
     if (!top.ok()) return top.error();
-    const Result<FragmentReader> fragment = RestoreFragment(top.value());
+    const Result<FragmentReader> fragment =
+        RestoreFragment(top.value(), khocore::abi::kKhorigCompatible);
     if (!fragment.ok()) return fragment.error();
     top_ = fragment.value();
     has_top_ = true;
@@ -74,8 +78,22 @@ Status Incoming::RestoreRange(PhysRange range) {
   return Ok{};
 }
 
-Result<FragmentReader> Incoming::RestoreFragment(PhysRange blob) {
+Result<FragmentReader> Incoming::OpenFragment(PhysRange blob, const char* compatible) const {
   const Result<FragmentReader> fragment = FragmentReader::Open(physical(), blob);
+  if (!fragment.ok()) return fragment.error();
+  const FragmentReader& reader = fragment.value();
+  const Result<khocore::Span<const uint8_t>> found =
+      reader.Property(FragmentReader::root(), khocore::abi::kCompatibleProperty);
+  if (!found.ok()) return Error{ErrorCode::kCompatibleMissing, blob.begin};
+  const size_t size = strlen(compatible) + 1;
+  if (found.value().size != size || memcmp(found.value().data, compatible, size) != 0) {
+    return Error{ErrorCode::kCompatibleMismatch, blob.begin, found.value().size, size};
+  }
+  return fragment;
+}
+
+Result<FragmentReader> Incoming::RestoreFragment(PhysRange blob, const char* compatible) {
+  const Result<FragmentReader> fragment = OpenFragment(blob, compatible);
   if (!fragment.ok()) return fragment.error();
   KHOCORE_RETURN_IF_ERROR(RestoreForRelease(blob.begin));
   return fragment;

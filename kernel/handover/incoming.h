@@ -60,9 +60,13 @@ class Incoming {
   /// Takes back the page at `address`, which `Release` frees: its content was read or is written
   /// anew for the next generation. Errors: as `RestoreBlock`, and `kNoSpace`.
   khocore::Status RestoreForRelease(khocore::PhysAddr address);
-  /// Opens the fragment that is `blob` and takes its page back, to be freed as above. Errors: those
-  /// of both.
-  khocore::Result<khocore::FragmentReader> RestoreFragment(khocore::PhysRange blob);
+  /// Opens the fragment that is `blob`, if it has this `compatible`. Errors: those of
+  /// `FragmentReader::Open`, `kCompatibleMissing`, `kCompatibleMismatch`.
+  khocore::Result<khocore::FragmentReader> OpenFragment(khocore::PhysRange blob,
+                                                        const char* compatible) const;
+  /// As `OpenFragment`, and takes its page back, to be freed as above. Errors: those of both.
+  khocore::Result<khocore::FragmentReader> RestoreFragment(khocore::PhysRange blob,
+                                                           const char* compatible);
   /// Frees what was restored for release. The readers of those pages are invalid afterwards.
   void Release();
 

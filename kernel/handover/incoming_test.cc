@@ -154,6 +154,19 @@ TEST_F(IncomingTest, ABlobThatIsNoFragmentIsNotOpened) {
   EXPECT_TRUE(second.incoming.IsUnrestored(page.frame));
 }
 
+TEST_F(IncomingTest, OpensAFragmentOfItsFormatAlone) {
+  const auto nothing = [](khocore::FragmentWriter&) {};
+  const PhysRange blob = first_.WriteFragment("one-v1", nothing);
+  TestKernel second(ram_, 2, first_.Close());
+  for (const char* other : {"one-v2", "one-v", "one-v1-more", ""}) {
+    EXPECT_ERROR(second.incoming.RestoreFragment(blob, other), ErrorCode::kCompatibleMismatch,
+                 blob.begin.raw());
+  }
+  EXPECT_TRUE(second.incoming.IsUnrestored(PageFrame::Containing(blob.begin)));
+  EXPECT_TRUE(second.incoming.RestoreFragment(blob, "one-v1").ok());
+  EXPECT_FALSE(second.incoming.IsUnrestored(PageFrame::Containing(blob.begin)));
+}
+
 TEST_F(IncomingTest, VisitsEachBlockThatNobodyRestored) {
   const std::vector<Block> blocks = {Preserve(0), Preserve(5), Preserve(2)};
   TestKernel second(ram_, 2, first_.Close());
