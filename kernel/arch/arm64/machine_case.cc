@@ -31,7 +31,7 @@ bool fuzz::RunCase(khocore::Span<const uint8_t> input) {
   std::vector<PhysRange> registers;
   std::vector<PhysRange> consoles;
   std::vector<uint64_t> cpus;
-  bool psci = false;
+  Machine::Psci psci = Machine::Psci::kNone;
   tree.value().Walk([&](const TreeNode& node) {
     PhysRange range;
     for (size_t i = 0; node.DeviceReg(i, &range); ++i) {
@@ -40,7 +40,13 @@ bool fuzz::RunCase(khocore::Span<const uint8_t> input) {
     }
     uint64_t id = 0;
     const bool compatible = node.compatible.data != nullptr && node.IsEnabled();
-    psci |= compatible && base::HasString(node.compatible, "arm,psci-0.2");
+    if (compatible && base::HasString(node.compatible, "arm,psci-0.2") &&
+        psci == Machine::Psci::kNone) {
+      const char* const text = base::FirstString(tree.value().Property(node.offset, "method"));
+      const std::string method = text != nullptr ? text : "";
+      if (method == "smc") psci = Machine::Psci::kSmc;
+      if (method == "hvc") psci = Machine::Psci::kHvc;
+    }
     if (compatible && node.IsIn("cpus") && base::HasString(node.device_type, "cpu") &&
         base::ReadNumber(node.reg, &id)) {
       cpus.push_back(id);
@@ -55,7 +61,7 @@ bool fuzz::RunCase(khocore::Span<const uint8_t> input) {
   CASE_CHECK(machine.console == PhysRange() || has(consoles, machine.console));
   CASE_CHECK(machine.pci == PhysRange() || has(registers, machine.pci));
   CASE_CHECK(machine.pci_first_bus < 256);
-  CASE_CHECK(machine.has_psci == psci);
+  CASE_CHECK(machine.psci == psci);
   CASE_CHECK(machine.cpu_count == cpus.size());
   for (size_t i = 0; i < cpus.size() && i < Machine::kMaxCpus; ++i) {
     CASE_CHECK(machine.cpus[i] == cpus[i]);
