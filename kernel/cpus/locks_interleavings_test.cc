@@ -32,11 +32,14 @@ bool is_timed;  ///< whether those that poll do not wait for ever
 }  // namespace
 
 // The machine: CPUs are the workers of an interleaving.
+extern "C" const uint8_t __stack_guard[1] = {};
 extern "C" const uint8_t __stack_begin[1] = {};
 extern "C" const uint8_t __stack_end[1] = {};
 
 namespace arch {
 
+extern const uint64_t kImageBase;
+const uint64_t kImageBase = 0;
 uint64_t Counter() {
   static uint64_t time = 0;
   return ++time;
