@@ -29,7 +29,8 @@ using rig::IsArmed;
 [[gnu::noinline]] void Execute(void* code) { reinterpret_cast<void (*)()>(code)(); }
 
 /// Takes twice the stack.
-[[gnu::noinline]] void OverflowStack(volatile uint8_t* caller, size_t left = size_t{2} * STACK_BYTES) {
+[[gnu::noinline]] void OverflowStack(volatile uint8_t* caller,
+                                     size_t left = size_t{2} * STACK_BYTES) {
   volatile uint8_t frame[512];
   frame[0] = *caller;
   if (left > sizeof(frame)) OverflowStack(frame, left - sizeof(frame));
