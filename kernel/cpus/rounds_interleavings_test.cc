@@ -78,7 +78,7 @@ void StopIfPanicking() {}
 namespace console {
 
 ConsoleLock::ConsoleLock() = default;
-ConsoleLock::~ConsoleLock() = default;
+ConsoleLock::~ConsoleLock() {}
 void Print(const char*, ...) {}
 
 }  // namespace console
@@ -86,7 +86,7 @@ void Print(const char*, ...) {}
 namespace rig {
 
 Event::Event(const char*) {}
-Event::~Event() = default;
+Event::~Event() {}
 Event& Event::Number(const char*, uint64_t) { return *this; }
 Event& Event::Begin(const char*, char) { return *this; }
 Event& Event::Item(uint64_t) { return *this; }
