@@ -206,6 +206,7 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
         epilog="The bugs are listed in tests/mutants/*.toml. Exit status 1: too few were noticed.",
     )
     parser.add_argument("filters", nargs="*", metavar="FILTER", help="part of a name or a file")
+    parser.add_argument("--of", metavar="LIST", help="only those of tests/mutants/LIST.toml")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="side by side (2)")
     parser.add_argument("--survivors", action="store_true", help="only those listed to survive")
     parser.add_argument("--list", action="store_true", help="print them and run nothing")
@@ -222,7 +223,11 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     except ListError as error:
         say(f"mutants: {error}")
         return FAILED
-    mutants = select(everything, options.filters, options.survivors)
+    mutants = [
+        mutant
+        for mutant in select(everything, options.filters, options.survivors)
+        if options.of in (None, mutant.room)
+    ]
     if not mutants:
         say("mutants: none matches")
         return NOTHING_RAN

@@ -74,6 +74,8 @@ def test_survivors_are_named_and_below_the_goal_it_fails(tree: Path) -> None:
 def test_the_goal_is_reached_by_what_a_filter_leaves(tree: Path) -> None:
     status, lines = mutants(tree, "off-by")
     assert (status, lines[-1]) == (0, "kernel: noticed 1 of 1 mutants, 100.0%; the goal is 95%")
+    assert mutants(tree, "--of", "roo") == (4, ["mutants: none matches"])
+    assert len(mutants(tree, "--of", "room", "--list")[1]) == 2
     assert mutants(tree, "no-such") == (4, ["mutants: none matches"])
     assert mutants(tree, "--list", "limit.py")[1][1].startswith("room/negative  limit.py: ")
 
