@@ -117,8 +117,9 @@ bool RunOptions(Span<const uint8_t> options, size_t room) {
     const size_t end = std::min(wanted.find(' '), wanted.size());
     std::string suffix = wanted.substr(end < 4 ? 0 : end - 4, end < 4 ? 0 : 4);
     for (char& c : suffix) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    if (suffix == ".efi")
+    if (suffix == ".efi") {
       wanted.erase(0, std::min(wanted.find_first_not_of(' ', end), wanted.size()));
+    }
     if (wanted.empty()) want = LineResult::kEmpty;
   }
   CheckLine(efi::ReadLoadOptions(options.data, options.size, line.data(), room), want, line,

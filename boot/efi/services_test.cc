@@ -122,6 +122,8 @@ TEST(FolderTest, IsWhatComesBeforeTheName) {
 TEST(FolderTest, RefusesWhatIsMalformedOrTooDeep) {
   std::u16string folder;
   EXPECT_FALSE(FolderIs({MEDIA_DEVICE_PATH, MEDIA_FILEPATH_DP, 3, 0}, &folder));
+  // Followed, its 3 bytes would lead to a good node, and that to the end.
+  EXPECT_FALSE(FolderIs({1, 1, 3, 0, 1, 5, 0, 0, 0x7f, 0xff, 4, 0}, &folder));
   EXPECT_FALSE(FolderIs(PathOf({std::u16string(Folder::kMaxPath, u'x')}), &folder));
   EXPECT_FALSE(FolderIs(PathOf(std::vector<std::u16string>(80, u"x")), &folder));
 }

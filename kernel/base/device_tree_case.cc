@@ -97,8 +97,9 @@ bool fuzz::RunCase(Span<const uint8_t> input) {
     for (const TreeNode* up = node.parent; up != nullptr; up = up->parent) ++parents;
     CASE_CHECK(parents == depth);
     CheckNode(tree, node);
-    do next();
-    while (want >= 0 && depth > static_cast<int>(DeviceTree::kMaxDepth));
+    do {
+      next();
+    } while (want >= 0 && depth > static_cast<int>(DeviceTree::kMaxDepth));
   });
   CASE_CHECK(want < 0 || depth < 0);
 

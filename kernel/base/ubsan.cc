@@ -70,10 +70,10 @@ unsigned Bits(const Type& type) { return 1u << (type.info >> 1); }
 bool IsSigned(const Type& type) { return type.kind == kInteger && (type.info & 1) != 0; }
 
 /// The value with its sign; what is larger than a register is not looked at.
-long Number(const Type& type, Value value) {
-  if (!IsSigned(type) || Bits(type) >= 64) return static_cast<long>(value);
+int64_t Number(const Type& type, Value value) {
+  if (!IsSigned(type) || Bits(type) >= 64) return static_cast<int64_t>(value);
   const unsigned unused = 64 - Bits(type);
-  return static_cast<long>(value << unused) >> unused;
+  return static_cast<int64_t>(value << unused) >> unused;
 }
 
 [[noreturn]] void Overflow(const OfType& data, char operation, Value left, Value right) {

@@ -36,6 +36,7 @@ class Quiet {
  public:
   Quiet() : output_(dup(STDOUT_FILENO)) {
     static const int nowhere = open("/dev/null", O_WRONLY);
+    CASE_CHECK(output_ >= 0 && nowhere >= 0);
     CASE_CHECK(dup2(nowhere, STDOUT_FILENO) == STDOUT_FILENO);
   }
   ~Quiet() {
@@ -52,9 +53,10 @@ class Quiet {
 }  // namespace
 
 /// Takes the place of arch::Exit (`--wrap` of the linker).
-extern "C" void __wrap__ZN4arch4ExitENS_10ExitStatusE(arch::ExitStatus status) {
-  throw MachineEnd{status};
-}
+// NOLINTNEXTLINE(misc-use-internal-linkage): the linker gives it callers
+void EndCase(arch::ExitStatus status) __asm__("__wrap__ZN4arch4ExitENS_10ExitStatusE");
+// NOLINTNEXTLINE(misc-use-internal-linkage)
+void EndCase(arch::ExitStatus status) { throw MachineEnd{status}; }
 
 namespace clients {
 namespace {
@@ -298,14 +300,14 @@ bool Run(Handover& handover, Status (*steps)(TestKernel&)) {
 }  // namespace clients
 
 bool fuzz::RunCase(khocore::Span<const uint8_t> input) {
-  using namespace clients;
+  using clients::Handover;
   const Quiet quiet;
   static Handover* const handover = new Handover;
   handover->Apply(input);
-  bool done = PassesTheGate(*handover);
+  bool done = clients::PassesTheGate(*handover);
   if (done) {
-    done = Run(*handover, RestoreOwn);
-    done = Run(*handover, Relay) && done;
+    done = clients::Run(*handover, clients::RestoreOwn);
+    done = clients::Run(*handover, clients::Relay) && done;
   }
   handover->Reset();
   return done;

@@ -19,7 +19,6 @@ using boot::TreeEditor;
 using khocore::Error;
 using khocore::ErrorCode;
 using khocore::Ok;
-using khocore::PhysRange;
 using khocore::Span;
 using khocore::Status;
 

@@ -22,7 +22,8 @@ int TreeEditor::Child(int parent, const char* name) {
 }
 
 void TreeEditor::Delete(int node, const char* name) {
-  const int result = fdt_delprop(fdt_, node, name);
+  int result = 0;
+  while (result == 0) result = fdt_delprop(fdt_, node, name);
   if (result != -FDT_ERR_NOTFOUND) Check(result);
 }
 

@@ -27,7 +27,7 @@ class TreeEditor {
   /// The last child of `parent` that has exactly this name, as the readers of khorig find it, made
   /// when there is none. libfdt itself takes "name@1" for "name".
   int Child(int parent, const char* name);
-  /// It is fine when there is no such property.
+  /// As often as there is such a property; it is fine when there is none.
   void Delete(int node, const char* name);
   void SetU32(int node, const char* name, uint32_t value);
   void SetU64(int node, const char* name, uint64_t value);

@@ -189,6 +189,16 @@ TEST(BuildParameters, DropsReservationsOfWhatIsUsedUp) {
   EXPECT_EQ(info->regions[2].range, Range(0x47fff000, 0x2000));
 }
 
+TEST(BuildParameters, DropsTheReservationOfThePagesOfAnInitrd) {
+  TestTree tree = QemuTree();
+  tree.Cells("/chosen", "linux,initrd-start", {0x48000800});
+  tree.Cells("/chosen", "linux,initrd-end", {0x48010234});
+  tree.Reserve(0x48000000, 0x11000);
+  Hop hop(tree);
+  ASSERT_TRUE(hop.Build().ok());
+  EXPECT_EQ(hop.Received()->region_count, 1u);
+}
+
 TEST(BuildParameters, WritesOneCellAddresses) {
   TestTree tree(1, 1);
   Hop hop(tree);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include <iterator>
 #include <string>
 
 #include "boot/linux_image/x86_64/boot_params.h"
@@ -44,6 +45,7 @@ uint32_t High(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
 
 BootParams ParamsOf(const Head& head) {
   BootParams params{};
+  memset(params.unused7, 0x11, sizeof(params.unused7));  // behind the table
   params.e820_entries = head.e820_entries;
   for (size_t i = 0; i < BootParams::kMaxE820Entries; ++i) {
     params.e820[i] = head.e820[i < kSomeEntries ? i : kSomeEntries - 1];
@@ -81,6 +83,13 @@ class Memory {
   Span<const uint8_t> bytes_;
 };
 
+bool IsKept(const BootInfo& info, PhysRange range) {
+  for (size_t i = 0; i < info.keep_count; ++i) {
+    if (info.keep[i].Contains(range)) return true;
+  }
+  return false;
+}
+
 /// What a reader that looks for one thing at a time makes of the list: all memory regions, and the
 /// first handover.
 void CheckSetupData(const BootParams& params, const Memory& memory, const BootInfo& info) {
@@ -104,6 +113,8 @@ void CheckSetupData(const BootParams& params, const Memory& memory, const BootIn
       handover = true;
       if (whole && node.length >= sizeof(kho)) CASE_CHECK(memory.Read(at + sizeof(node), &kho));
     }
+    const PhysRange all{PhysAddr::FromRaw(at), sizeof(node) + node.length};
+    CASE_CHECK(!whole || info.keep_count == std::size(info.keep) || IsKept(info, all));
     if (node.type != boot::kSetupDataE820 || !whole) continue;
     for (uint32_t entry = 0; entry < node.length / sizeof(E820Entry); ++entry) {
       E820Entry region;
@@ -192,6 +203,14 @@ std::map<std::string, std::string> fuzz::Seeds() {
   memory.resize(0x100);
   memory += std::string("scenario=x generation=2\0", 24) + std::string(khocore::kPageSize, '\0');
 
+  Head across = plain;
+  across.setup_data = kMemory + 0xff0;
+  std::string two_pages(khocore::kPageSize + 8, '\0');
+  Put(&two_pages, 0xff0, SetupData{0, 9, 8});
+
+  Head many = plain;
+  many.e820_entries = 129;
+
   Head full = all;
   full.e820_entries = 128;
   full.e820[2] = {kBase + 0x300000, 0x1000, 2};
@@ -199,6 +218,8 @@ std::map<std::string, std::string> fuzz::Seeds() {
   Head open = plain;
   open.command_line = kMemory + 0xa00;
   return {{"plain", BytesOf(plain)},
+          {"too-many-entries", BytesOf(many)},
+          {"across-pages", BytesOf(across) + two_pages},
           {"everything", BytesOf(all) + memory},
           {"line-to-the-end", BytesOf(open) + std::string(khocore::kPageSize, 'x')},
           {"full-table", BytesOf(full) + memory}};

@@ -76,7 +76,7 @@ bool fuzz::RunCase(Span<const uint8_t> input) {
   CASE_CHECK(good == (why == nullptr));
   if (!good) return false;
   CASE_CHECK(header.payload_offset + header.payload_bytes == c.file_bytes);
-  CASE_CHECK(header.payload_offset >= 1024 && header.payload_offset <= 256 * 512);
+  CASE_CHECK(header.payload_offset >= 1024 && header.payload_offset <= size_t{256} * 512);
   CASE_CHECK(header.memory_bytes >= header.payload_bytes);
   CASE_CHECK(header.entry_offset == 0x200 && header.entry_offset < header.payload_bytes);
   CASE_CHECK(header.alignment == c.setup.kernel_alignment);

@@ -141,5 +141,20 @@ TEST_F(ReadStartInfoTest, HugeMemoryMapIsCutOff) {
   EXPECT_EQ(memory_.notes()[0], "start_info has too many memory regions:");
 }
 
+TEST_F(ReadStartInfoTest, NoMoreRegionsThanAMapMayHaveAreRead) {
+  constexpr uint64_t kLong = kBase + 0x10000;
+  base::FakeMemory memory(kBase, 0x40000);
+  memory.Put(kStart, uint32_t{0x336ec578});
+  memory.Put(kStart + 4, uint32_t{1});
+  memory.Put(kStart + 40, kLong);
+  memory.Put(kStart + 48, uint32_t{5000});
+  for (uint64_t i = 0; i < 5000; ++i) memory.Put(kLong + i * 24 + 8, uint64_t{1});
+  const auto info = std::make_unique<BootInfo>();
+  memory.With([&](const base::BootReader& reader) {
+    ASSERT_TRUE(ReadStartInfo(kStart, reader, info.get()));
+  });
+  EXPECT_EQ(info->region_count + info->regions_dropped, 4096u);
+}
+
 }  // namespace
 }  // namespace boot

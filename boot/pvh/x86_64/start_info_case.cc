@@ -35,20 +35,21 @@ std::optional<T> At(Span<const uint8_t> memory, uint64_t address) {
 }
 
 void CheckMemoryMap(Span<const uint8_t> memory, const base::BootInfo& info) {
-  const uint64_t map = *At<uint64_t>(memory, kBase + 40);
-  const uint32_t entries = *At<uint32_t>(memory, kBase + 48);
+  const uint64_t map = At<uint64_t>(memory, kBase + 40).value_or(0);
+  const uint32_t entries = At<uint32_t>(memory, kBase + 48).value_or(0);
   size_t count = 0;
   for (uint32_t i = 0; i < entries && i < kMostEntries; ++i) {
-    const uint64_t at = map + i * 24;
+    const uint64_t at = map + i * uint64_t{24};
     if (!At<uint64_t>(memory, at + 16)) break;
     const auto size = At<uint64_t>(memory, at + 8);
     const auto begin = At<uint64_t>(memory, at);
     if (!size || !begin) break;
-    if (*size == 0) continue;
+    if (size.value_or(0) == 0) continue;
     if (count < info.region_count) {
-      CASE_CHECK(info.regions[count].range.begin.raw() == *begin);
-      CASE_CHECK(info.regions[count].range.size == *size);
-      CASE_CHECK(static_cast<uint32_t>(info.regions[count].type) == *At<uint32_t>(memory, at + 16));
+      CASE_CHECK(info.regions[count].range.begin.raw() == begin.value_or(0));
+      CASE_CHECK(info.regions[count].range.size == size.value_or(0));
+      CASE_CHECK(static_cast<uint32_t>(info.regions[count].type) ==
+                 At<uint32_t>(memory, at + 16).value_or(0));
     }
     ++count;
   }
@@ -57,10 +58,10 @@ void CheckMemoryMap(Span<const uint8_t> memory, const base::BootInfo& info) {
 
 void CheckInitrd(Span<const uint8_t> memory, const base::BootInfo& info) {
   if (info.initrd.size == 0) return;
-  const uint64_t modules = *At<uint64_t>(memory, kBase + 16);
-  CASE_CHECK(*At<uint32_t>(memory, kBase + 12) != 0);
-  CASE_CHECK(info.initrd.begin.raw() == *At<uint64_t>(memory, modules));
-  CASE_CHECK(info.initrd.size == *At<uint64_t>(memory, modules + 8));
+  const uint64_t modules = At<uint64_t>(memory, kBase + 16).value_or(0);
+  CASE_CHECK(At<uint32_t>(memory, kBase + 12).value_or(0) != 0);
+  CASE_CHECK(info.initrd.begin.raw() == At<uint64_t>(memory, modules).value_or(0));
+  CASE_CHECK(info.initrd.size == At<uint64_t>(memory, modules + 8).value_or(0));
   CASE_CHECK(base::CoveredByRam(info, info.initrd));
   CASE_CHECK(!info.initrd.Wraps());
 }
@@ -80,14 +81,14 @@ bool fuzz::RunCase(Span<const uint8_t> input) {
   const bool read = boot::ReadStartInfo(kBase, base::BootReader(map, note), info);
   const auto magic = At<uint32_t>(input, kBase);
   const auto version = At<uint32_t>(input, kBase + 4);
-  const bool is_one =
-      input.size >= 56 && *magic == 0x336ec578 && static_cast<int>(*version != 0) == 1;
+  const bool is_one = input.size >= 56 && magic.value_or(0) == 0x336ec578 &&
+                      static_cast<int>(version.value_or(0) != 0) == 1;
   CASE_CHECK(read == is_one);
   if (!read) return false;
 
   base::CheckBootInfo(*info, all);
   CASE_CHECK(strcmp(info->protocol, "pvh") == 0 && info->parameters.raw() == kBase);
-  CASE_CHECK(info->rsdp.raw() == *At<uint64_t>(input, kBase + 32));
+  CASE_CHECK(info->rsdp.raw() == At<uint64_t>(input, kBase + 32).value_or(0));
   CASE_CHECK(!info->has_handover);
   CheckMemoryMap(input, *info);
   CheckInitrd(input, *info);

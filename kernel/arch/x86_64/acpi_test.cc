@@ -156,6 +156,15 @@ TEST_F(AcpiTest, IgnoresWhatIsDamaged) {
   }
 }
 
+TEST_F(AcpiTest, IgnoresAMadtThatEndsBeforeItsEntries) {
+  PutAll({LocalApic(0, 1)});
+  Bytes table = Table("APIC", Bytes(7));
+  Put(kMadt, table);
+  EXPECT_EQ(Read().found, 0u);
+  ASSERT_EQ(memory_.notes().size(), 1u);
+  EXPECT_EQ(memory_.notes()[0], "MADT with a wrong length or checksum at");
+}
+
 TEST_F(AcpiTest, StopsAtAnEntryThatDoesNotFit) {
   for (const uint8_t length : {uint8_t{0}, uint8_t{1}, uint8_t{200}}) {
     PutAll({LocalApic(0, 1), Bytes{0, length, 1, 1, 1, 0, 0, 0}, LocalApic(2, 1)});

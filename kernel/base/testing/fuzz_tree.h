@@ -79,9 +79,19 @@ inline std::map<std::string, std::string> MachineTrees() {
   narrow.Cells("/soc/intc", "reg", {0x8000000, 0x1000, 0x8010000, 0x1000});
   narrow.Node("/chosen").Cells("/chosen", "linux,kho-fdt", {0x60000000, 0});
 
+  // Names of one length, made one: properties that are there twice.
+  TestTree twice;
+  twice.Node("/memory").String("/memory", "device_type", "memory");
+  twice.Cells("/memory", "reg", {0, 0, 0, 0x1000}).Cells("/memory", "rex", {0, 0x1000, 0, 0x2000});
+  twice.Cells("/memory", "#size-cells", {1}).Cells("/memory", "#size-cellz", {2});
+  std::string doubled = bytes(twice);
+  doubled.replace(doubled.find("rex"), 3, "reg");
+  doubled.replace(doubled.find("#size-cellz"), 11, "#size-cells");
+
   TestTree bare;
   bare.Node("/chosen@0").Node("/memory@0").String("/memory@0", "status", "disabled");
-  return {{"virt", bytes(virt)}, {"narrow", bytes(narrow)}, {"bare", bytes(bare)}};
+  return {
+      {"virt", bytes(virt)}, {"narrow", bytes(narrow)}, {"bare", bytes(bare)}, {"twice", doubled}};
 }
 
 }  // namespace base
