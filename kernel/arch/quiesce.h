@@ -19,9 +19,6 @@ unsigned StopInterruptLines();
 /// Switches the interrupt controllers off, and with them what delivers MSIs.
 unsigned StopInterruptControllers();
 
-/// What `StartInterruptControllers` needs for each CPU and once more, aligned to its size.
-inline constexpr uint64_t kInterruptTableBytes = 64 << 10;
-
 // The reverse, for the rig: leaves on what a running Linux would leave to its kexec. Called by the
 // CPU that booted, which takes no interrupts.
 
@@ -29,6 +26,9 @@ inline constexpr uint64_t kInterruptTableBytes = 64 << 10;
 void StartTimers();
 /// Unmasks every line of every interrupt controller.
 void StartInterruptLines();
+/// Bytes of RAM, at an address aligned to as many, for the tables of the interrupt controllers of
+/// so many CPUs. 0 where they have none in RAM.
+uint64_t InterruptTableBytes(size_t cpus);
 /// Switches the interrupt controllers on, MSIs included where they have tables in RAM: those lie in
 /// `tables`, zeroed RAM, or stay off where it is too small.
 void StartInterruptControllers(khocore::PhysRange tables);

@@ -47,12 +47,11 @@ Result<Order> Incoming::OrderOf(PageFrame head) const {
 }
 
 Status Incoming::RestoreBlock(Block block) {
-  const Result<Order> order = OrderOf(block.frame);
-  if (order.ok() && order.value() != block.order) {
+  const Result<Order> order = RestoreHead(block.frame);
+  if (!order.ok()) return order.error();
+  if (order.value() != block.order) {
     return Error{ErrorCode::kNotPreserved, block.begin(), order.value().log2(), block.order.log2()};
   }
-  const Result<Order> restored = RestoreHead(block.frame);
-  if (!restored.ok()) return restored.error();
   return Ok{};
 }
 

@@ -49,8 +49,8 @@ class Incoming {
     return memory_.frames.state(page) == khocore::FrameState::kPreserved;
   }
   /// Takes one preserved block back into use and counts it. Errors: `FrameTable::Restore`'s, and
-  /// `kNotPreserved` when it was preserved with another order, which is `found`; nothing is
-  /// restored then.
+  /// `kNotPreserved` when it was preserved with another order, which is `found`: the block that is
+  /// there is in use then.
   khocore::Status RestoreBlock(khocore::Block block);
   /// As `RestoreBlock`, with whatever order the block was preserved with, which is returned.
   khocore::Result<khocore::Order> RestoreHead(khocore::PageFrame head);

@@ -50,9 +50,10 @@ constexpr struct {
 };
 constexpr unsigned kKindCount = sizeof(kKinds) / sizeof(kKinds[0]);
 
-/// Empty when there is no memory: what needs tables stays off.
+/// Empty when none are needed or there is no memory: what needs tables stays off.
 PhysRange AllocateInterruptTables(memory::PageAllocator& allocator) {
-  const uint64_t bytes = (cpus::CpuCount() + 1) * arch::kInterruptTableBytes;
+  const uint64_t bytes = arch::InterruptTableBytes(cpus::CpuCount());
+  if (bytes == 0) return {};
   unsigned order = 0;
   while (Order::FromLog2(order).bytes() < bytes) ++order;
   const auto block = allocator.Allocate(Order::FromLog2(order));

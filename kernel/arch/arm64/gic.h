@@ -30,6 +30,9 @@ unsigned MaskGic(const Machine& machine);
 /// of them were on.
 unsigned StopGic(const Machine& machine);
 
+/// Bytes that the tables of LPIs of so many CPUs take; 0 before version 3.
+uint64_t GicTableBytes(const Machine& machine, size_t cpus);
+
 /// The reverse of `MaskGic` and `StopGic`. Version 3: the tables of LPIs lie in `tables`.
 void UnmaskGic(const Machine& machine);
 void StartGic(const Machine& machine, khocore::PhysRange tables);

@@ -26,7 +26,9 @@ constexpr uint32_t kLpisOn = 1 << 0;   // of its control
 constexpr uint32_t kRedistPending = 1 << 3;
 constexpr uint64_t kPropertiesBase = 0x70;
 constexpr uint64_t kPendingBase = 0x78;
-constexpr uint64_t kIdBits = 13;                // 14 of them, the fewest that there may be
+constexpr uint64_t kIdBits = 13;  // 14 of them, the fewest that there may be
+// The alignment of a pending table; the configuration table takes less.
+constexpr uint64_t kTableBytes = 64 << 10;
 constexpr uint64_t kCached = 7 << 7 | 1 << 10;  // write-back, inner shareable
 
 // ITS.
@@ -149,20 +151,24 @@ void UnmaskGic(const Machine& machine) {
   VisitWords(machine, [](PhysAddr word) { WriteMmio32(word + gic::kEnable, ~uint32_t{0}); });
 }
 
+uint64_t GicTableBytes(const Machine& machine, size_t cpus) {
+  return machine.gic == Machine::Gic::kV3 ? (cpus + 1) * kTableBytes : 0;
+}
+
 void StartGic(const Machine& machine, PhysRange tables) {
   OpenGic(machine);
   EnablePanicSgi();
   DisableInterrupts();
   if (machine.gic != Machine::Gic::kV3 || !Map(machine)) return;
   // First what all CPUs share, then the pending table of each.
-  uint64_t used = kInterruptTableBytes;
+  uint64_t used = kTableBytes;
   VisitRedistributors(machine, [&](PhysAddr base) {
-    if (used + kInterruptTableBytes > tables.size) return true;
+    if (used + kTableBytes > tables.size) return true;
     StartLpis(base, tables.begin, tables.begin + used);
-    used += kInterruptTableBytes;
+    used += kTableBytes;
     return false;
   });
-  const PhysAddr commands = tables.begin + kInterruptTableBytes / 2;
+  const PhysAddr commands = tables.begin + kTableBytes / 2;
   if (tables.size == 0) return;
   for (size_t i = 0; i < machine.its_count; ++i) StartIts(machine.its[i].begin, commands);
 }

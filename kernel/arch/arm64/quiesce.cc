@@ -61,6 +61,8 @@ void StartTimers() {
 
 void StartInterruptLines() { UnmaskGic(this_machine); }
 
+uint64_t InterruptTableBytes(size_t cpus) { return GicTableBytes(this_machine, cpus); }
+
 void StartInterruptControllers(khocore::PhysRange tables) { StartGic(this_machine, tables); }
 
 }  // namespace arch

@@ -10,6 +10,7 @@ unsigned StopInterruptLines() { return 0; }
 unsigned StopInterruptControllers() { return 0; }
 void StartTimers() {}
 void StartInterruptLines() {}
+uint64_t InterruptTableBytes(size_t) { return 0; }
 void StartInterruptControllers(khocore::PhysRange) {}
 
 }  // namespace arch

@@ -245,6 +245,8 @@ void StartInterruptLines() {
   }
 }
 
+uint64_t InterruptTableBytes(size_t) { return 0; }
+
 void StartInterruptControllers(khocore::PhysRange) {
   if (Apic apic; apic.Open()) {
     apic.Write(kSpuriousVector, apic.Read(kSpuriousVector) | kSoftwareEnable);

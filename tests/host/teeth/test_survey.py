@@ -30,7 +30,7 @@ def context(guest: FakeGuest, at: str, generation: int) -> StopContext:
     event = GuestEvent("stop", generation, 0, 0.0, {"at": at, **guest.stop_fields})
     boot = GuestEvent("boot", generation, 0, 0.0, {"parameters": hex(PARAMETERS)})
     machine = MachineFacts("x86_64", "q35", RAM.size)
-    return StopContext(generation, at, event, guest.image.ram, machine, boot)
+    return StopContext(generation, at, event, guest.image.ram, machine, boot, devices=guest.devices)
 
 
 def attempts_at_sealed() -> Sequence[Attempt]:
