@@ -10,7 +10,7 @@ namespace console {
 class Escaped {
  public:
   /// More than this is cut off. Enough for 64 bytes of any kind: a name of the ABI.
-  static constexpr size_t kMaxText = 4 * 64;
+  static constexpr size_t kMaxText = size_t{4} * 64;
 
   explicit Escaped(const char* text);
   const char* text() const { return text_; }

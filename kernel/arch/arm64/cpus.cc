@@ -102,8 +102,9 @@ uint64_t HardwareId(size_t number) { return smp.ids[number]; }
 
 StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory,
                      void (*entry)(size_t number), Note) {
-  if (this_machine.psci == Machine::Psci::kNone || number >= smp.count)
+  if (this_machine.psci == Machine::Psci::kNone || number >= smp.count) {
     return StartResult::kImpossible;
+  }
   PrepareToBeStopped();
   const CpuLocal* local = PrepareLocal(info, number, memory, entry);
   RunningMap().MapCpuStack(number, memory.begin);

@@ -16,7 +16,6 @@ __attribute__((section(".tables"))) arch::RunningTables running_tables;
 namespace arch {
 
 using khocore::AlignDown;
-using khocore::kPageSize;
 using khocore::PhysAddr;
 using khocore::PhysRange;
 using khocore::Status;
