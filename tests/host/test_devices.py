@@ -101,7 +101,8 @@ class FakeQmp:
 
 
 def states(qmp: FakeQmp, arch: str, cpus: int = 1) -> DeviceStates:
-    return read_devices(qmp, arch, cpus)  # type: ignore[arg-type]
+    qmp.answers["query-cpus-fast"] = [{"cpu-index": number} for number in range(cpus)]
+    return read_devices(qmp, arch)  # type: ignore[arg-type]
 
 
 def left_on(found: DeviceStates) -> dict[str, int]:

@@ -15,8 +15,6 @@ def look_at_cpus(qmp: Qmp, machine: Machine, spec: RunSpec) -> tuple[RunningCpu,
     return machine.running_cpus(qmp.monitor("info registers -a")) if spec.smp > 1 else ()
 
 
-def look_at_devices(
-    qmp: Qmp, machine: Machine, spec: RunSpec, generation: int
-) -> DeviceStates | None:
+def look_at_devices(qmp: Qmp, machine: Machine, generation: int) -> DeviceStates | None:
     """After a jump, before the kernel switches anything on; else None."""
-    return read_devices(qmp, machine.arch, spec.smp) if generation > 1 else None
+    return read_devices(qmp, machine.arch) if generation > 1 else None

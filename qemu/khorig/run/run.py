@@ -263,7 +263,7 @@ class Run:
         return findings
 
     def _look(self, vm: Vm, context: StopContext) -> StopContext:
-        devices = look_at_devices(vm.qmp, self._machine, self._spec, context.generation)
+        devices = look_at_devices(vm.qmp, self._machine, context.generation)
         if devices is not None:
             self._emit("devices", gen=context.generation, **dataclasses.asdict(devices))
             context = dataclasses.replace(context, devices=devices)

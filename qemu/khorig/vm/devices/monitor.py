@@ -7,6 +7,7 @@ import re
 from functools import cached_property
 from typing import Any, Mapping
 
+from khorig.mem.untrusted import items
 from khorig.vm.errors import InfraError
 from khorig.vm.qmp import Qmp
 
@@ -22,9 +23,13 @@ class Unreadable(InfraError):
 class DeviceMonitor:
     """One look at a machine. Every command takes QEMU's big lock, so few are sent."""
 
-    def __init__(self, qmp: Qmp, cpus: int) -> None:
+    def __init__(self, qmp: Qmp) -> None:
         self._qmp = qmp
-        self.cpus = cpus
+
+    @cached_property
+    def cpus(self) -> int:
+        """CPUs that the machine has; arguments of QEMU may have given it more than the run says."""
+        return len(items(self.execute("query-cpus-fast")))
 
     @cached_property
     def regions(self) -> Mapping[str, list[int]]:

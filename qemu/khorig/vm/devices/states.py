@@ -33,9 +33,9 @@ _READERS: Mapping[str, Mapping[str, _Reader]] = {
 }
 
 
-def read_devices(qmp: Qmp, arch: str, cpus: int) -> DeviceStates:
+def read_devices(qmp: Qmp, arch: str) -> DeviceStates:
     """What is on. What QEMU does not tell is named, and no error. Raises QmpClosed, Interrupted."""
-    monitor = DeviceMonitor(qmp, cpus)
+    monitor = DeviceMonitor(qmp)
     seen, left_on, unread = [], [], []
     for name, read in _READERS[arch].items():
         try:
