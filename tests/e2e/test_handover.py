@@ -52,10 +52,16 @@ def test_blocks_above_4_gib(rig: Rig, machine: str) -> None:
             above.append(int((blocks.frames >= 4 * GIB // 4096).sum()))
         return []
 
-    result = rig.run(machine, "handover", hooks=[count], memory=6 * GIB, generations=2)
-    result.expect_pass()
-    assert len(above) == 1
-    assert above[0] >= 10  # how many more is decided by the seed and the size of the image
+    # The seed and the size of the image decide where they lie.
+    for seed in range(1, 9):
+        result = rig.run(
+            machine, "handover", hooks=[count], memory=16 * GIB, generations=2, seed=seed
+        )
+        result.expect_pass()
+        assert len(above) == seed
+        if above[-1] >= 1000:
+            return
+    pytest.fail(f"fewer than 1000 blocks above 4 GiB with each of eight seeds: {above}")
 
 
 @each_arch

@@ -23,7 +23,7 @@ from khorig.mem.formats.flattened import Flattened
 from khorig.mem.formats.source import FileSource
 from khorig.mem.memory import OutsideRam
 
-_MOST_CPU_S = 20.0  # most are below one, 8 million keys take up to nine on a slow day
+_MOST_CPU_S = 8.0  # most are below one
 _MOST_MIB = 300
 
 
@@ -201,7 +201,10 @@ def test_leaves_that_are_full(tmp_path: Path) -> None:
     image = Full(tmp_path / "core")
     image.finish()
     image.ram.close()
-    cost = check(khorig("check", tmp_path / "core"), 2500, statuses=[1])
+    cost = khorig("check", tmp_path / "core")
+    if cost.cpu_s >= _MOST_CPU_S:
+        cost = khorig("check", tmp_path / "core")  # what else the machine does only adds to it
+    check(cost, 2500, statuses=[1])
     assert "more than 8388608 keys" in cost.out
 
 
