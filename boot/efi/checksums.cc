@@ -14,6 +14,14 @@ namespace {
 constexpr size_t kDigits = 16;
 constexpr size_t kNameAt = kDigits + 2;
 
+/// Lower case alone, as the list is written.
+bool ReadChecksum(const uint8_t* digits, uint64_t* value) {
+  for (size_t i = 0; i < kDigits; ++i) {
+    if (digits[i] >= 'A' && digits[i] <= 'F') return false;
+  }
+  return base::ReadHex(digits, kDigits, value);
+}
+
 }  // namespace
 
 ChecksumResult FindChecksum(Span<const uint8_t> list, const char* name, uint64_t* checksum) {
@@ -23,7 +31,7 @@ ChecksumResult FindChecksum(Span<const uint8_t> list, const char* name, uint64_t
     while (end < list.size && list.data[end] != '\n') ++end;
     const size_t length = end - at;
     uint64_t value = 0;
-    if (length <= kNameAt || !base::ReadHex(list.data + at, kDigits, &value) ||
+    if (length <= kNameAt || !ReadChecksum(list.data + at, &value) ||
         list.data[at + kDigits] != ' ') {
       return ChecksumResult::kMalformed;
     }

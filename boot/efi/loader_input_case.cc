@@ -138,7 +138,7 @@ bool RunChecksums(Span<const uint8_t> list) {
     rest.erase(0, line.size() + 1);
     const std::string digits = line.substr(0, 16);
     if (line.size() < 19 || line[16] != ' ' ||
-        digits.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) {
+        digits.find_first_not_of("0123456789abcdef") != std::string::npos) {
       want = efi::ChecksumResult::kMalformed;
     } else if (line.substr(18) == kName) {
       want = efi::ChecksumResult::kListed;

@@ -26,7 +26,7 @@ ChecksumResult Find(const std::string& list, const char* name, uint64_t* checksu
 
 TEST(ChecksumsTest, FindsTheFileOfThatName) {
   const std::string list =
-      "00000000000000ff  kernel2\nFedcba9876543210  kernel\n0000000000000001 *other\n";
+      "00000000000000ff  kernel2\nfedcba9876543210  kernel\n0000000000000001 *other\n";
   uint64_t checksum = 0;
   EXPECT_EQ(Find(list, "kernel", &checksum), ChecksumResult::kListed);
   EXPECT_EQ(checksum, 0xfedcba9876543210u);
@@ -38,8 +38,9 @@ TEST(ChecksumsTest, FindsTheFileOfThatName) {
 
 TEST(ChecksumsTest, AnythingElseIsMalformed) {
   uint64_t checksum = 0;
-  for (const char* list : {"\n", "kernel\n", "fedcba987654321g  kernel\n", "fedcba9876543210\n",
-                           "fedcba9876543210  ", "fedcba98765432100 kernel"}) {
+  for (const char* list :
+       {"\n", "kernel\n", "fedcba987654321g  kernel\n", "FEDCBA9876543210  x\n",
+        "fedcba9876543210\n", "fedcba9876543210  ", "fedcba98765432100 kernel"}) {
     EXPECT_EQ(Find(list, "kernel", &checksum), ChecksumResult::kMalformed) << list;
   }
 }
