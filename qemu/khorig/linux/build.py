@@ -32,7 +32,7 @@ from khorig.vm.errors import InfraError
 from khorig.vm.exit_meaning import describe_status, last_lines
 
 _CONFIG = Path(__file__).parent / "config"
-_RECIPE = 1  # increment when the steps below change
+_RECIPE = 2  # increment when the steps below change
 _REPORT_S = 10.0
 _LOG = "build.log"
 _NEEDED = {
@@ -139,6 +139,7 @@ class Builder:
     def _keep(self, tree: Path, objects: Path, kept: Path) -> Peer:
         kept.mkdir(parents=True)
         shutil.copy(objects / IMAGE_PATH[self._arch], kept / IMAGE_TARGET[self._arch])
+        shutil.copy(objects / "vmlinux", kept)
         shutil.copy(objects / ".config", kept / "config")
         shutil.copytree(objects / "usr/include", kept / "include")
         shutil.copytree(tree / "tools/include/nolibc", kept / "include", dirs_exist_ok=True)

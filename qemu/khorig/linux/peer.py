@@ -41,6 +41,11 @@ class Peer:
         return self.directory / IMAGE_TARGET[self.arch]
 
     @property
+    def symbols(self) -> Path:
+        """The kernel as ELF, with its symbols."""
+        return self.directory / "vmlinux"
+
+    @property
     def headers(self) -> Path:
         """nolibc and the kernel's uapi headers."""
         return self.directory / "include"
