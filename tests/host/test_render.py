@@ -94,13 +94,13 @@ def test_a_failure_says_it_all_in_30_lines(verdict: Verdict) -> None:
 
 def test_results_have_the_agreed_fields() -> None:
     document = json.loads(results_document(_ALL))
-    assert list(document) == ["schema", "runs"]
+    assert list(document) == ["schema", "folder", "runs"]
     for run, verdict in zip(document["runs"], Verdict):
         assert list(run) == [
             "id", "arch", "machine", "scenario", "verdict", "rule", "cause",
             "generations",
             "preserved_blocks", "preserved_bytes", "fragments", "fragment_depth", "wall_s",
-            "qemu", "seed", "spec",
+            "qemu", "seed", "spec", "kernels", "artifacts",
         ]  # fmt: skip
         assert run["verdict"] == verdict.value
         assert (run["cause"] == "") == (verdict is Verdict.PASS)

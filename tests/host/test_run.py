@@ -54,7 +54,7 @@ def test_a_good_run_leaves_its_artifacts(rig: Rig) -> None:
     result = rig.run(handover_script())
     assert rig.files(result) == {
         "console.log", "events.jsonl", "qemu.argv", "qemu.stderr", "qmp.jsonl", "rerun.sh",
-        "verdict.json",
+        "run.json", "verdict.json",
     }  # fmt: skip
     folder = Path(result.directory)
     assert (rig.out / "latest").resolve() == folder.parents[1].resolve()

@@ -87,8 +87,9 @@ def run_session(
         click.echo(text, file=options.people if options.json else None)
     if options.json:
         from khorig.out.documents import results_document
+        from khorig.out.text import relative
 
-        click.echo(results_document(results), nl=False)
+        click.echo(results_document(results, relative(session.folder)), nl=False)
     if cancellation.signal_number is not None:
         return exit_codes.SIGNAL + cancellation.signal_number
     if session.output_error is not None:

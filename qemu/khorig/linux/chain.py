@@ -50,7 +50,7 @@ def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
         append_archive(archive, Path(spec.extra_initrd))
     first = spec.kernels[0]
     kernel = files[first] if is_linux(first) else find_images(machine).kernel
-    return Images(kernel=kernel, archive=archive, elf=find_elf(spec.arch))
+    return Images(kernel=kernel, archive=archive, elf=find_elf(spec.arch), kernels=files)
 
 
 def _headers_for(spec: ChainRun) -> Peer:

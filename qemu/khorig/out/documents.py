@@ -13,9 +13,11 @@ from khorig.run.result import RunResult
 _SCHEMA = 1  # of both
 
 
-def results_document(results: Sequence[RunResult]) -> str:
-    """results.json: all runs of a session."""
-    return _json({"schema": _SCHEMA, "runs": [_run(result) for result in results]})
+def results_document(results: Sequence[RunResult], folder: str = ".") -> str:
+    """results.json: all runs of a session. `folder` is the session's, seen from the document; the
+    `artifacts` of a run lie below it."""
+    runs = [_run(result) for result in results]
+    return _json({"schema": _SCHEMA, "folder": folder, "runs": runs})
 
 
 def verdict_document(result: RunResult) -> str:
@@ -54,6 +56,8 @@ def _run(result: RunResult) -> dict[str, Any]:
         "qemu": result.qemu,
         "seed": result.spec.seed,
         "spec": spec_to_json(result.spec),
+        "kernels": dict(result.kernels),
+        "artifacts": result.id if result.directory else None,
     }
 
 

@@ -15,12 +15,18 @@ from khorig.vm.machines.machine import Machine
 
 def rerun_command(spec: RunSpec) -> str:
     """Shell command, to be run in the checkout."""
-    return " ".join(part for part in _parts(spec) if part)
+    return shlex.join(["scripts/khorig", *rerun_words(spec)])
 
 
-def _parts(spec: RunSpec) -> tuple[str, str]:
-    """Shell words: those for khorig, and "-- ..." for QEMU."""
-    words = ["scripts/khorig", *spec.verb]
+def rerun_words(spec: RunSpec) -> list[str]:
+    """Arguments of khorig that repeat a run."""
+    khorig, qemu = _parts(spec)
+    return [*khorig, *qemu]
+
+
+def _parts(spec: RunSpec) -> tuple[list[str], list[str]]:
+    """Arguments for khorig, and "-- ..." for QEMU."""
+    words = list(spec.verb)
     words += ["--machine", spec.machine, *spec.rerun_words, "--mem", _size(spec.memory)]
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
     if spec.boot != RunSpec.boot:
@@ -35,7 +41,7 @@ def _parts(spec: RunSpec) -> tuple[str, str]:
         words += ["--stops", ",".join(spec.stops) or "none"]
     for option in spec.extra_options:
         words += ["--append", option]
-    return shlex.join(words), shlex.join(["--", *spec.extra_qemu] if spec.extra_qemu else [])
+    return words, ["--", *spec.extra_qemu] if spec.extra_qemu else []
 
 
 def _size(count: int) -> str:
@@ -46,12 +52,12 @@ def write_rerun_script(path: Path, spec: RunSpec, machine: Machine, images: Imag
     """Writes an executable script that repeats the run; a comment has the QEMU command without the
     rig. Arguments of the script go to khorig."""
     root = source_root() or Path.cwd()
-    khorig, qemu = _parts(spec)
+    khorig, qemu = map(shlex.join, _parts(spec))
     path.write_text(
         "#!/bin/sh\n"
         "# Without the rig, console on this terminal:\n"
         f"# {standalone_command(machine, spec, images)}\n"
         f"cd {shlex.quote(os.fspath(root))} || exit\n"
-        f'exec {khorig} "$@" {qemu}'.rstrip() + "\n"
+        f'exec scripts/khorig {khorig} "$@" {qemu}'.rstrip() + "\n"
     )
     path.chmod(0o755)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Sequence
+from dataclasses import dataclass, field
+from typing import Mapping, Sequence
 
 from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
@@ -36,6 +36,7 @@ class RunResult:
     wall_s: float  # from starting QEMU to the verdict
     qemu: str  # version
     exit_status: int | None
+    kernels: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each, by its name
     console_tail: Sequence[str] = ()  # last lines of text, without events
     poked: Sequence[Poked] = ()  # bytes changed by `--poke`
     images_left_out: int = 0  # images not saved, because of their time limit

@@ -24,12 +24,15 @@ class ResultBuilder:
         self._phases: list[Phase] = []
         self._poked: list[Poked] = []
         self._images_left_out = 0
+        self._kernels: Mapping[str, str] = {}
         self._verdict: Mapping[str, Any] | None = None
         self._jump_ns: int | None = None
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """One line of the journal."""
-        if record["ev"] == "guest":
+        if record["ev"] == "start":
+            self._kernels = record["kernels"]
+        elif record["ev"] == "guest":
             self._on_guest(record["event"])
         elif record["ev"] == "finding":
             values = {k: v for k, v in record.items() if k not in ("s", "ev")}
@@ -72,6 +75,7 @@ class ResultBuilder:
             wall_s=verdict["wall_s"],
             qemu=verdict["qemu"],
             exit_status=verdict["exit_status"],
+            kernels=self._kernels,
             console_tail=verdict["console_tail"],
             poked=self._poked,
             images_left_out=self._images_left_out,

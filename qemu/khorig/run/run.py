@@ -24,6 +24,7 @@ from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestMonitor
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook
 from khorig.run.look import look_at_cpus, look_at_devices
+from khorig.run.run_file import kernel_digests
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.run.stop_images import StopImages
 from khorig.vm.build_outputs import Images
@@ -102,7 +103,8 @@ class Run:
     def execute(self) -> None:
         """Never raises: errors become part of the verdict."""
         try:
-            self._emit("start", id=self._spec.id, spec=spec_to_json(self._spec))
+            kernels = kernel_digests(self._images)
+            self._emit("start", id=self._spec.id, spec=spec_to_json(self._spec), kernels=kernels)
             self._run_vm()
         except Interrupted as interrupt:
             name = signal.Signals(interrupt.signal_number).name

@@ -27,6 +27,7 @@ from khorig.run.rerun import rerun_command, write_rerun_script
 from khorig.run.result import RunResult
 from khorig.run.result_builder import ResultBuilder, skipped_result
 from khorig.run.run import Run
+from khorig.run.run_file import RunFile
 from khorig.vm.build_outputs import Images
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.errors import InfraError
@@ -146,7 +147,8 @@ class Session(Generic[Spec]):
     ) -> RunResult:
         builder = ResultBuilder(spec)
         show = functools.partial(self._renderers.record, spec)
-        with Journal(folder / "events.jsonl", builder, show) as journal:
+        about = RunFile(folder, spec, machine, images)
+        with Journal(folder / "events.jsonl", builder, show, about) as journal:
             Run(
                 spec,
                 machine,

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Mapping
 
+from khorig.guest.spec import KHORIG
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
 
@@ -19,6 +21,8 @@ class Images:
     archive: Path  # for QEMU's -initrd: the next kernel, as cpio
     elf: Path  # with symbols
     volume: Path | None = None  # UEFI boot volume; None if QEMU loads the kernel
+    # Every kernel of the run by its name in the specification, as kexec loads it.
+    kernels: Mapping[str, Path] = field(default_factory=dict)
 
 
 def source_root() -> Path | None:
@@ -53,6 +57,7 @@ def find_images(machine: Machine) -> Images:
         kernel=_find(stem + machine.kernel_suffix),
         archive=_find(stem + ".cpio"),
         elf=_find(stem + ".elf"),
+        kernels={KHORIG: _find(stem + ".bin")},
     )
 
 

@@ -167,6 +167,7 @@ def read_result(document: Any, spec: RunSpec | None = None) -> RunResult:
         recorded=found.recorded,
         id=found.id,
         rerun=found.rerun,
+        kernels=found.kernels,
     )
 
 
@@ -188,6 +189,7 @@ class _Document:
     statistics: Statistics = field(default_factory=Statistics)
     phases: list[Phase] = field(default_factory=list)
     poked: list[Poked] = field(default_factory=list)
+    kernels: dict[str, str] = field(default_factory=dict)
 
 
 _DOCUMENT = {
@@ -196,6 +198,7 @@ _DOCUMENT = {
     "findings": lambda value: [typed(Finding, item, verdict=Verdict) for item in items(value)],
     "statistics": lambda value: Statistics.of(fields(value)),
     "phases": lambda value: [typed(Phase, item) for item in items(value)],
+    "kernels": lambda value: {text(name): text(it) for name, it in fields(value).items()},
     "poked": lambda value: [typed(Poked, item) for item in items(value)],
 }
 
