@@ -214,7 +214,7 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
         for poke in spec.pokes:
             stops = spec.stops_of(poke.generation) if poke.generation <= spec.generations else ()
             check_pokes((poke,), spec.generations, stops)
-    return run_session(specs, chain_kind(), session_options(options, record=False))
+    return run_session(specs, chain_kind(), session_options(options))
 
 
 def _fitting(names: Sequence[str], machines: Sequence[Machine]) -> list[Machine]:
@@ -268,7 +268,7 @@ def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
         for first in KERNELS
         for second in KERNELS
     ]
-    return run_session(specs, chain_kind(), session_options(options, record=False), render_table)
+    return run_session(specs, chain_kind(), session_options(options), render_table)
 
 
 def _spec(

@@ -31,7 +31,7 @@ class SessionOptions:
     verbose: bool = False  # the guest's console, too
     json: bool = False  # results.json on stdout
     keep: bool = False  # guest RAM at every stop of every run
-    record: bool = True  # do failed runs again with guest RAM kept
+    record: bool = True  # guest RAM at every stop of failed runs
     jobs: int = 1  # runs side by side
     gdb: int | None = None  # the port on which the one run waits for gdb
     dry_run: bool = False  # only print QEMU's command lines

@@ -25,6 +25,11 @@ class KhorigRun(RunSpec):
     counted: bool = True  # else CPUs run on host threads, and runs are not reproducible
 
     @property
+    def repeatable(self) -> bool:
+        """See RunSpec."""
+        return self.counted
+
+    @property
     def what(self) -> str:
         """See RunSpec."""
         return self.scenario

@@ -59,6 +59,11 @@ class RunSpec(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def repeatable(self) -> bool:
+        """Whether to do a failed run again is a matter of seconds, and gives the same run."""
+
+    @property
+    @abc.abstractmethod
     def what(self) -> str:
         """The scenario, or the names of the kernels."""
 

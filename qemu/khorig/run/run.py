@@ -10,7 +10,7 @@ import signal
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import EventFieldError, GuestEvent
@@ -22,6 +22,7 @@ from khorig.rules.protocol import definitions as rules
 from khorig.run.firmware_monitor import FirmwareMonitor
 from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestMonitor
+from khorig.run.keep import Keep
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook
 from khorig.run.look import look_at_cpus, look_at_devices
 from khorig.run.run_file import kernel_digests
@@ -64,12 +65,12 @@ class Run:
         directory: Path,
         journal: Journal,
         cancellation: Cancellation,
-        keep_images: bool,
+        keep: Keep,
         limits: Limits,
         gdb: int | None = None,
     ) -> None:
         """`judge` makes the judge while QEMU comes up: what it needs takes long to import.
-        `keep_images` keeps guest RAM at every stop, not only at a failed end. `gdb` is a port."""
+        `gdb` is a port."""
         self._spec = spec
         self._machine = machine
         self._images = images
@@ -79,7 +80,6 @@ class Run:
         self._directory = directory
         self._journal = journal
         self._cancellation = cancellation
-        self._keep = keep_images
         self._limits = limits if gdb is None else limits.debugged()
         self._gdb = gdb
         self._started_s = time.monotonic()
@@ -92,7 +92,7 @@ class Run:
         self._boot: GuestEvent | None = None
         self._clock = GuestClock(spec.timeout_s if gdb is None else math.inf)
         self._stop_images = StopImages(
-            directory, machine, cancellation, spec.page_shift_of(), limits.images_s
+            directory, machine, cancellation, spec.page_shift_of(), limits.images_s, keep
         )
         self._version = ""
         self._ram: GuestRam | None = None
@@ -152,8 +152,8 @@ class Run:
                 self._tail = tuple(vm.serial.tail)
             self._settle()
             self._wall_s = time.monotonic() - self._started_s
-            if self._findings or self._keep:
-                self._save_image(vm, "end")
+            generation, failed = self._sequence.generation, bool(self._findings)
+            self._emit_images(self._stop_images.at_end(vm, generation, failed))
 
     def _prepare(self) -> None:
         from khorig.run.poke.poker import Poker
@@ -253,8 +253,7 @@ class Run:
         self._emit("stop", gen=event.generation, at=at, host_ms=host_ms)
         if (picture := self._judge.picture) is not None:
             self._emit("map", gen=event.generation, at=at, **picture)
-        if self._keep:
-            self._save_image(vm, at)
+        self._emit_images(self._stop_images.at_stop(vm, self._sequence.generation, at))
         if not findings:
             for hook in self._hooks:
                 if lines := hook(context):
@@ -343,8 +342,9 @@ class Run:
         if not self._findings:
             self._add(*missing)
 
-    def _save_image(self, vm: Vm, at: str) -> None:
-        self._emit("image", **self._stop_images.save(vm, self._sequence.generation, at))
+    def _emit_images(self, records: Iterator[dict[str, Any]]) -> None:
+        for record in records:
+            self._emit("image", **record)
 
     def _garbled(self, line: GarbledLine) -> Finding:
         return self._finding(rules.WELL_FORMED, f"garbled event ({line.why}): {line.text[:200]}")

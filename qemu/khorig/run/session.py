@@ -21,6 +21,7 @@ from khorig.rules.finding import Finding, Verdict
 from khorig.run.artifacts import hold_session, new_folder, new_session_folder
 from khorig.run.images import images_for
 from khorig.run.judging import Judge, StopHook
+from khorig.run.keep import Keep
 from khorig.run.outputs import Documents, Renderer
 from khorig.run.renderers import Renderers
 from khorig.run.rerun import rerun_command, write_rerun_script
@@ -54,8 +55,9 @@ class Session(Generic[Spec]):
     """Owns a folder below `out`, complete after each run: the documents and a folder per run; the
     report follows at the end.
 
-    A failed run is repeated with guest RAM saved at every stop, in the subfolder `recorded`: runs
-    are reproducible, so passing runs need no copies. RAM at the end of the first run is saved, too.
+    A failed run leaves guest RAM at every stop. One that is reproducible and short is repeated for
+    that, in the subfolder `recorded`, so that passing runs need no copies; of others copies are
+    kept meanwhile. RAM at the end of the first run is saved in any case.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class Session(Generic[Spec]):
         limits: Limits = Limits(),
         gdb: int | None = None,
     ) -> None:
-        """`keep` keeps guest RAM at every stop of every run; `record` does failed runs again; `gdb`
-        is the port on which runs wait for a debugger, which then has all the time it wants. Raises
+        """`keep` keeps guest RAM at every stop of every run, `record` that of failed runs; `gdb` is
+        the port on which runs wait for a debugger, which then has all the time it wants. Raises
         InfraError when there can be no folder."""
         self.folder = new_session_folder(out)
         self.results: list[RunResult] = []
@@ -136,14 +138,14 @@ class Session(Generic[Spec]):
             result = skipped_result(spec, finding)
         else:
             write_rerun_script(folder / "rerun.sh", spec, machine, images)
-            result = self._run_in(folder, spec, machine, images, self._keep)
+            result = self._run_in(folder, spec, machine, images, self._images_of(spec))
         result.id = str(folder.relative_to(self.folder))
         result.directory = str(folder)
         result.rerun = rerun_command(spec)
         return result
 
     def _run_in(
-        self, folder: Path, spec: Spec, machine: Machine, images: Images, keep: bool
+        self, folder: Path, spec: Spec, machine: Machine, images: Images, keep: Keep
     ) -> RunResult:
         builder = ResultBuilder(spec)
         show = functools.partial(self._renderers.record, spec)
@@ -163,9 +165,14 @@ class Session(Generic[Spec]):
                 self._gdb,
             ).execute()
         result = builder.result()
-        if self._record and not keep and self._worth_recording(result):
+        if self._record and keep is Keep.END and self._worth_recording(result):
             result.recorded = self._do_again(folder / "recorded", spec, result, machine, images)
         return result
+
+    def _images_of(self, spec: Spec) -> Keep:
+        if self._keep:
+            return Keep.EVERY
+        return Keep.FAILED if self._record and not spec.repeatable else Keep.END
 
     def _worth_recording(self, result: RunResult) -> bool:
         broken = result.verdict in (Verdict.FAIL, Verdict.CRASH, Verdict.HANG)
@@ -176,7 +183,7 @@ class Session(Generic[Spec]):
         self, folder: Path, spec: Spec, first: RunResult, machine: Machine, images: Images
     ) -> str:
         folder.mkdir()
-        again = self._run_in(folder, spec, machine, images, keep=True)
+        again = self._run_in(folder, spec, machine, images, Keep.EVERY)
         self._documents.write_run(folder, again)
         where = "guest RAM at every stop in recorded/"
         if again.images_left_out:

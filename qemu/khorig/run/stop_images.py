@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.guest.facts import parse_frames, parse_scratch
+from khorig.run.keep import Keep
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.machines.machine import Machine
-from khorig.vm.ram_image import save_ram_image
+from khorig.vm.ram_image import RamBytes, save_ram_image
 from khorig.vm.vm import Vm
+
+if TYPE_CHECKING:
+    from khorig.vm.ram_history import RamHistory
 
 
 class ImageFacts:
@@ -69,7 +73,11 @@ def _frames(event: GuestEvent) -> dict[str, Any]:
 
 
 class StopImages:
-    """Saves images in the folder of a run, within a time limit of its own."""
+    """Saves images in the folder of a run, within a time limit of its own.
+
+    What only a failed run is to leave is kept meanwhile as a RamHistory, and dropped when the run
+    passes.
+    """
 
     def __init__(
         self,
@@ -78,6 +86,7 @@ class StopImages:
         cancellation: Cancellation,
         page_shift: int | None,
         limit_s: float,
+        keep: Keep,
     ) -> None:
         """`page_shift` is that of all kernels of the run, None where one may have pages of another
         size; `limit_s` is for all images."""
@@ -86,14 +95,49 @@ class StopImages:
         self._cancellation = cancellation
         self._page_shift = page_shift
         self._limit_s = self._left_s = limit_s
+        self._keep = keep
+        self._history: RamHistory | None = None
+        self._noted: list[dict[str, Any]] = []  # descriptions of what the history has
         self.facts = ImageFacts()
 
-    def save(self, vm: Vm, generation: int, at: str) -> dict[str, Any]:
-        """Saves one image and returns its journal record: `file`, and `left_out` with the reason if
-        it would have taken too long. Raises OSError (e.g. disk full), Interrupted."""
-        name = f"gen{generation}.{at}"
-        record = {"file": f"{name}.ram.zst"}
-        description = {
+    def at_stop(self, vm: Vm, generation: int, at: str) -> Iterator[dict[str, Any]]:
+        """The journal records of what is saved at a stop: `file`, and `left_out` with the reason
+        when there is no image. Raises OSError (e.g. disk full), Interrupted."""
+        if self._keep is Keep.EVERY:
+            yield self._save(vm.ram_file, self._describe(vm, generation, at))
+        elif self._keep is Keep.FAILED:
+            description = self._describe(vm, generation, at)
+            try:
+                if self._history is None:
+                    from khorig.vm.ram_history import RamHistory  # slow import, before QEMU starts
+
+                    self._history = RamHistory(vm.ram_file, self._directory)
+                self._history.note()
+                self._noted.append(description)
+            except OSError as error:
+                self._forget()
+                self._keep = Keep.END
+                why = f"no copy of guest RAM at this stop and the others: {error.strerror}"
+                yield {"file": _file_of(description), "left_out": why}
+
+    def at_end(self, vm: Vm, generation: int, failed: bool) -> Iterator[dict[str, Any]]:
+        """The same at the end of a run: also what was kept of its stops, the last one first."""
+        if failed or self._keep is Keep.EVERY:
+            yield self._save(vm.ram_file, self._describe(vm, generation, "end"))
+        if failed and self._history is not None:
+            while self._noted:
+                yield self._save(self._history, self._noted.pop())
+                if self._noted:
+                    self._history.back()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._history is not None:
+            self._history.close()
+        self._history, self._noted = None, []
+
+    def _describe(self, vm: Vm, generation: int, at: str) -> dict[str, Any]:
+        return {
             "arch": self._machine.arch,
             "machine": self._machine.name,
             "page_shift": self._page_shift,
@@ -102,12 +146,14 @@ class StopImages:
             **self.facts.description(),
             "ram_map": [[hex(r.gpa), hex(r.size), hex(r.offset)] for r in vm.ram.regions],
         }
+
+    def _save(self, ram: RamBytes, description: dict[str, Any]) -> dict[str, Any]:
+        record = {"file": _file_of(description)}
+        path = self._directory / _name_of(description)
         began_s = time.monotonic()
         until_s = began_s + self._left_s
         try:
-            save_ram_image(
-                vm.ram_file, self._directory / name, description, lambda: self._check(until_s)
-            )
+            save_ram_image(ram, path, description, lambda: self._check(until_s))
         except TimeoutError:
             record["left_out"] = f"time limit of {self._limit_s:g} s for the images of a run"
         finally:
@@ -118,3 +164,11 @@ class StopImages:
         self._cancellation.check()
         if time.monotonic() >= until_s:
             raise TimeoutError
+
+
+def _name_of(description: dict[str, Any]) -> str:
+    return f"gen{description['generation']}.{description['at']}"
+
+
+def _file_of(description: dict[str, Any]) -> str:
+    return _name_of(description) + ".ram.zst"

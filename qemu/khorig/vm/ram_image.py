@@ -5,17 +5,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Mapping, Sequence
+from typing import Any, BinaryIO, Callable, Mapping, Protocol, Sequence
 
 from khorig.vm.partial_file import partial_file
-from khorig.vm.ram_file import RamFile
 
 _CHUNK = 8 << 20
 _LEVEL = 1  # RAM is mostly random or zero; higher levels gain nothing
 
 
+class RamBytes(Protocol):
+    """Guest RAM by file offset: RamFile, RamHistory."""
+
+    size: int
+
+    def extents(self) -> Sequence[tuple[int, int]]:
+        """(offset, size) of what was written; the rest is zero."""
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Bytes."""
+
+
 def save_ram_image(
-    ram_file: RamFile,
+    ram_file: RamBytes,
     path: Path,
     description: Mapping[str, Any],
     go_on: Callable[[], None] = lambda: None,
@@ -38,7 +49,7 @@ def save_ram_image(
 
 
 def _pack(
-    ram_file: RamFile,
+    ram_file: RamBytes,
     extents: Sequence[tuple[int, int]],
     sink: BinaryIO,
     go_on: Callable[[], None],
