@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from khorig.guest.spec import RunSpec
 from khorig.vm.build_outputs import Images
 from khorig.vm.machines.machine import Machine
+from khorig.vm.probe.wiring import ProbeWiring
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class Wiring:
     ram: int
     console: int
     qmp: int
+    probe: ProbeWiring | None = None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All of them."""
+        probe = (self.probe.control, self.probe.socket) if self.probe else ()
+        return (self.ram, self.console, self.qmp, *probe)
 
 
 def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list[str]:
@@ -68,6 +76,7 @@ def qemu_argv(
         *("-object", f"{backend},mem-path=/proc/self/fd/{wiring.ram}"),
         *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,fd={wiring.qmp}", "-mon", "chardev=qmp,mode=control"),
+        *(wiring.probe.arguments(wiring.ram) if wiring.probe else ()),
         "-S",
         *(("-gdb", f"tcp:127.0.0.1:{gdb}") if gdb is not None else ()),
         *spec.extra_qemu,

@@ -19,6 +19,9 @@ from khorig.vm.exit_meaning import cause_in, describe_status
 from khorig.vm.journal import Journal
 from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
+from khorig.vm.probe.plugin import ProbeOptions
+from khorig.vm.probe.probe import Probe
+from khorig.vm.probe.records import ProbeStop
 from khorig.vm.process import QemuProcess
 from khorig.vm.qmp import Qmp, QmpClosed, QmpEvent
 from khorig.vm.ram_file import RamFile
@@ -36,7 +39,7 @@ class Exited:
     status: int
 
 
-VmEvent = Union[ConsoleItem, QmpEvent, Exited]
+VmEvent = Union[ConsoleItem, QmpEvent, ProbeStop, Exited]
 
 
 class Vm:
@@ -50,6 +53,7 @@ class Vm:
     qmp: Qmp
     serial: SerialPort
     ram: GuestRam
+    probe: Probe | None
     version: str
 
     def __init__(
@@ -61,16 +65,18 @@ class Vm:
         cancellation: Cancellation,
         meanwhile: Callable[[], None] = lambda: None,
         limits: Limits = Limits(),
+        probe: ProbeOptions | None = None,
     ) -> None:
         """`argv` makes the command; `directory` gets console.log, qmp.jsonl and qemu.stderr;
-        `meanwhile` is called while QEMU comes up."""
+        `meanwhile` is called while QEMU comes up. `probe` (khorig.vm.probe.plugin.find_probe) needs
+        TCG, and no gdb: neither lets a CPU wait for the host."""
         self._stack = contextlib.ExitStack()
         self._selector = selectors.DefaultSelector()
         self.cancellation = cancellation
         self._binary = machine.binary
         self._limits = limits
         try:
-            self._start(machine, ram_bytes, argv, directory)
+            self._start(machine, ram_bytes, argv, directory, probe)
             meanwhile()
             self.version = self._handshake()
         except BaseException:
@@ -89,6 +95,7 @@ class Vm:
         ram_bytes: int,
         argv: Callable[[Wiring], list[str]],
         directory: Path,
+        probe: ProbeOptions | None,
     ) -> None:
         cancellation = self.cancellation
         enter = self._stack.enter_context
@@ -99,19 +106,26 @@ class Vm:
         # polls until this process runs again, which changes its instruction count.
         console_theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CONSOLE_BUFFER)
         qmp, qmp_theirs = (enter(end) for end in socket.socketpair())
-        wiring = Wiring(self.ram_file.fileno(), console_theirs.fileno(), qmp_theirs.fileno())
+        regions = machine.ram_regions(ram_bytes)
+        self.probe = enter(Probe(probe, regions)) if probe else None
+        wiring = Wiring(
+            self.ram_file.fileno(),
+            console_theirs.fileno(),
+            qmp_theirs.fileno(),
+            self.probe.wiring() if self.probe else None,
+        )
         self.serial = enter(SerialPort(console, directory / "console.log"))
         log = enter(Journal(directory / "qmp.jsonl"))
         self.qmp = Qmp(qmp, log, self._limits.reply_s, cancellation)
-        self.qemu = enter(
-            QemuProcess(
-                argv(wiring), directory / "qemu.stderr", (wiring.ram, wiring.console, wiring.qmp)
-            )
-        )
+        stderr = directory / "qemu.stderr"
+        self.qemu = enter(QemuProcess(argv(wiring), stderr, wiring.descriptors))
         console_theirs.close()
         qmp_theirs.close()
-        self.ram = self.ram_file.guest_ram(machine.ram_regions(ram_bytes))
-        ends = (self.serial.fileno(), self.qmp.fileno(), self.qemu.fileno(), cancellation.fileno())
+        self.ram = self.ram_file.guest_ram(regions)
+        ends = [self.serial.fileno(), self.qmp.fileno(), self.qemu.fileno(), cancellation.fileno()]
+        if self.probe:
+            self.probe.attach(self.ram)
+            ends.append(self.probe.fileno())
         for descriptor in ends:
             self._selector.register(descriptor, selectors.EVENT_READ)
 
@@ -147,7 +161,7 @@ class Vm:
             if key.fd == self.cancellation.fileno():
                 self.cancellation.check()
         status = self.qemu.status()  # before reading, so that no output is missed
-        events: list[VmEvent] = [*self.serial.receive(), *self.qmp.receive()]
+        events: list[VmEvent] = [*self.serial.receive(), *self.qmp.receive(), *self._stops()]
         if self.serial.closed:
             self._forget(self.serial.fileno())
         if self.qmp.closed:
@@ -155,6 +169,15 @@ class Vm:
         if status is not None:
             events.append(Exited(status))
         return events
+
+    def _stops(self) -> list[ProbeStop]:
+        if self.probe is None or self.probe.closed:
+            return []
+        descriptor = self.probe.fileno()
+        stops = self.probe.receive()
+        if self.probe.closed:
+            self._forget(descriptor)
+        return stops
 
     def _forget(self, descriptor: int) -> None:
         with contextlib.suppress(KeyError):
