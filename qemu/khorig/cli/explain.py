@@ -25,7 +25,7 @@ def _complete(context: click.Context, parameter: click.Parameter, part: str) -> 
 def explain(id: str | None) -> int:
     """Explain a rule: its meaning, the reason for it, real bugs that broke it, and what to do next.
     Without an id, list all rules."""
-    from khorig.rules.bugs import BUGS
+    from khorig.rules.bugs import bugs
     from khorig.rules.registry import RULES
 
     if id is None:
@@ -42,7 +42,7 @@ def explain(id: str | None) -> int:
     for label, text in (
         ("rule", found.meaning),
         ("why", found.reason),
-        *(("bug", f"{bug}: {BUGS[bug]}") for bug in found.bugs),
+        *(("bug", f"{bug}: {bugs()[bug].what} ({bugs()[bug].origin})") for bug in found.bugs),
         ("next", found.next_step),
         ("needs", found.needs),
     ):

@@ -35,6 +35,7 @@ khorig checks from guest memory that nothing was lost.
   khorig test                         all tests
   khorig coverage                     which lines of the host side its tests run
   khorig mutants                      which planted bugs the tests detect
+  khorig catalogue                    real bugs, and how the rig makes them
   khorig linux build                  real Linux as a peer; then: khorig linux run
   khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
   khorig diff A B                     what changed between two dumps, and what must not

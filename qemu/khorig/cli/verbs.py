@@ -19,6 +19,7 @@ _VERBS = {
     "inspect": "inspect:inspect",
     "check": "check:check",
     "explain": "explain:explain",
+    "catalogue": "catalogue:catalogue",
     "diff": "diff:diff",
     "export": "export:export",
     "report": "report:report",

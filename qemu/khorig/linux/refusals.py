@@ -37,7 +37,7 @@ class LinuxDamage:
     name: str
     cause: str  # reported by the Linux's user space (init/kernel_log.h)
     apply: Callable[[Target], str]
-    bug: str = ""  # key of BUGS if Linux does not detect it; there is no cause then
+    bug: str = ""  # id in the catalogue of bugs if Linux does not detect it; there is no cause then
     lost: str = ""  # owner of the page lost by Linux
 
 

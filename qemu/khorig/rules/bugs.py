@@ -1,72 +1,69 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Real KHO bugs behind the rules, with the Linux commit that fixed them, if any."""
+"""The catalogue of real bugs, out of bugs.toml."""
 
 from __future__ import annotations
 
-from typing import Mapping
+import functools
+import tomllib
+from pathlib import Path
+from typing import Any, Mapping
 
-BUGS: Mapping[str, str] = {
-    "A1": "any kho-vN other than the receiver's own",
-    "A2": "kho-v1 layout changed without bump (a2fff99f92da)",
-    "A3": "radix depth changed for 16K pages without bump (d64b0372760e)",
-    "A4": "different page size between kernels is not detected",
-    "A5": "LUO version mismatch panics instead of degrading",
-    "A6": "metadata version mismatch is only a warning",
-    "A7": "memfd/handler compat mismatch",
-    "A8": "target without KHO",
-    "A10": "malformed root FDT / radix pointers",
-    "E1": "KASLR/relocation overwrites preserved memory (a8ebb70447f8)",
-    "E2": "KASLR may overwrite the scratch descriptor array",
-    "E4": "memory below 1 MiB is always clobbered (a2daf83e1037)",
-    "E6": "scratch not aligned to MAX_ORDER block (797fe91e50d6)",
-    "E7": "32-bit overflow of block size (3a0b8fa2eb36)",
-    "E9": "memoryless NUMA node disables KHO (427b2535f513)",
-    "E11": "map not validated before commit",
-    "E14": "scratch too small for early allocs",
-    "E15": "boot-time hugepages eat/skip scratch (14773e2aa4c5)",
-    "E16": "tracker node/desc freed before walk",
-    "G1": "reserve_mem fallback allocates from scratch on a KHO boot",
-    "G3": "chosen props appended not replaced",
-    "G5": "un-restored preservation is dropped at the next hop",
-    "G6": "wrong kexec counters",
-    "G7": "IMA buffer from previous kernel beyond mem=",
-    "G8": "scratch inherited, cmdline ignored; wrong length -> partial entry",
-    "G9": "memory leak / fragmentation growth",
-    "I4": "preferred address above scratch end",
-    "L8": "tail of a segment in CMA is never zeroed",
-    "L2": "crash image given KHO data (a6715d7ec472, d7255959b69a)",
-    "L3": "segment placed outside scratch",
-    "Q1": "virtio device keeps DMAing into reused memory (8bd2fa086a04)",
-    "Q2": "PCI bus master left on (4fc9bbf98fd6)",
-    "R1": "preserved page or metadata inside scratch accepted (e38f65d317df)",
-    "R2": "tracker metadata from slab/KFENCE lands in scratch (fa759cd75bce, a2fff99f92da)",
-    "R3": "preservation block spans NUMA nodes (91e74fa8b1bc)",
-    "R4": "unpreserve uses another order than preserve (8fd2f26fa2a3)",
-    "R5": "higher-order vmalloc unpreserve (7ecd2e439d12)",
-    "R6": "full vmalloc chunk read past its end (0b07092d09e5)",
-    "R7": "chunk freed with wrong allocator (b15515155af7)",
-    "R8": "kho_preserve_vmalloc() returns 0 on ENOMEM (412a32f0e53f)",
-    "R9": "root FDT full leaves half node (9ec953298948)",
-    "R10": "node-alloc failure leaves dangling pointer",
-    "R11": "unpreserve of never-preserved page loops forever (b05addf6f059)",
-    "R12": "no refcount: preserve x2, unpreserve x1 drops it",
-    "R13": "late preserve after finalize (v1 stateful KHO) (469661d0d3a5)",
-    "R14": "object flags captured too early -> next kernel zeroes live data (50d7b4332f27, "
-    "7e04bf1f3315)",
-    "R15": "silent prefix preservation of huge object",
-    "R16": "session mutated while reboot serializes (bb1328be35bf)",
-    "R17": "TOCTOU / UAF / bad list iterator in session code (b2135d1cb0e3)",
-    "R18": "last page of an unaligned reserve_mem is not preserved",
-    "S1": "root FDT page not itself preserved",
-    "S2": "subtree blob registered but not preserved",
-    "S3": "FDT u64 read at 4-byte alignment (53f8f064eba3)",
-    "S4": "endianness mix-up",
-    "S5": "cyclic / over-counted block chain",
-    "S6": "abort then retry loses state (011d4e52a76c)",
-    "S7": "blob-size absent/short/too long",
-    "T1": "contiguous order-0 range restored as compound/partly (7b71205ae112)",
-    "T2": "pages[] filled wrong (4bc84cd539df)",
-    "T4": "restore accepts any page / double restore (89a3ecca49ee)",
-    "T6": "pfn/phys confusion in error path",
-    "T7": "partial restore reported as success (0fb1daf0b78d)",
-}
+from khorig.rules.bug import Bug, State
+from khorig.rules.finding import Verdict
+from khorig.rules.way import RUN_OPTIONS, Way, run_options
+
+PATH = Path(__file__).with_name("bugs.toml")
+DEFAULT_MACHINES = ("q35", "virt")
+_PLAIN = {"rule", "generation", "fault", "damage", "poke", "mutant", "test"}
+_BUG = {"id", "what", "from", "state", "reason", "made"}
+
+
+class CatalogueError(ValueError):
+    """A row that cannot be read."""
+
+
+@functools.cache
+def bugs() -> Mapping[str, Bug]:
+    """All rows, by id. Raises CatalogueError, OSError."""
+    return read_bugs(PATH.read_text(encoding="utf-8"))
+
+
+def read_bugs(text: str) -> Mapping[str, Bug]:
+    """The rows of a catalogue. Raises CatalogueError, which names the row."""
+    found: dict[str, Bug] = {}
+    for row in tomllib.loads(text).get("bug", []):
+        id = row.get("id", "?")
+        try:
+            bug = _bug(row)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CatalogueError(f"bug {id}: {error}") from error
+        if bug.id in found:
+            raise CatalogueError(f"bug {id} is there twice")
+        found[bug.id] = bug
+    return found
+
+
+def _bug(row: Mapping[str, Any]) -> Bug:
+    if unknown := set(row) - _BUG:
+        raise ValueError(f"unknown key '{min(unknown)}'")
+    return Bug(
+        id=row["id"],
+        what=row["what"],
+        origin=row["from"],
+        state=State(row["state"]),
+        reason=row.get("reason", ""),
+        ways=tuple(_way(way) for way in row.get("made", [])),
+    )
+
+
+def _way(row: Mapping[str, Any]) -> Way:
+    known = _PLAIN | {"machines", "verdict", "defect"} | set(RUN_OPTIONS)
+    if unknown := set(row) - known:
+        raise ValueError(f"unknown key '{min(unknown)}'")
+    return Way(
+        machines=tuple(row.get("machines", DEFAULT_MACHINES)),
+        verdict=Verdict(row.get("verdict", "FAIL")),
+        defect=run_options(row.get("defect", {})),
+        run=run_options({key: row[key] for key in RUN_OPTIONS if key in row}),
+        **{key: row[key] for key in _PLAIN if key in row},
+    )

@@ -36,7 +36,7 @@ class Rule:
     title: str  # one line, as a statement that holds
     meaning: str
     reason: str
-    bugs: tuple[str, ...]  # keys of BUGS
+    bugs: tuple[str, ...]  # ids in bugs.toml
     next_step: str
     # (subject, id) of decoder problems; a pair in no rule goes to the first rule that matches
     # it with ANY.

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every bug of the catalogue that khorig's own kernel can have is found as the catalogue says: the
+control passes, and the run with the defect fails with that rule first."""
+
+from __future__ import annotations
+
+import pytest
+
+from khorig.api.bug_maker import BugMaker
+from khorig.pytest_plugin import PytestRig
+from khorig.rules.bug import Bug, State
+from khorig.rules.bugs import bugs
+from khorig.rules.way import Way
+
+Made = tuple[Bug, Way, str]
+
+
+def made_with(linux: bool) -> list[list[Made]]:
+    """The machines of each way of the bugs that are found. The first of each list is another one
+    from way to way, so that every machine has its share."""
+    ways = [
+        (bug, way)
+        for bug in bugs().values()
+        if bug.state is State.FOUND
+        for way in bug.ways
+        if way.is_run and way.needs_linux == linux
+    ]
+    return [
+        [
+            (bug, way, way.machines[(at + turn) % len(way.machines)])
+            for turn in range(len(way.machines))
+        ]
+        for at, (bug, way) in enumerate(ways)
+    ]
+
+
+def name_of(made: Made) -> str:
+    bug, way, machine = made
+    return f"{bug.id}-{way.means}-{machine}"
+
+
+WAYS = made_with(linux=False)
+FIRST = [machines[0] for machines in WAYS]
+OTHERS = [made for machines in WAYS for made in machines[1:]]
+
+
+@pytest.fixture(scope="module", name="maker")
+def bug_maker(tmp_path_factory: pytest.TempPathFactory) -> BugMaker:
+    """One for all tests: they share controls."""
+    return BugMaker(PytestRig(tmp_path_factory.mktemp("catalogue")))
+
+
+def expect_found(maker: BugMaker, made: Made) -> None:
+    bug, way, machine = made
+    result = maker.make(bug, way, machine)
+    assert result.is_found, f"{bug.id} on {machine}, {way.means}: {result.why_not}"
+
+
+@pytest.mark.parametrize("made", FIRST, ids=name_of)
+def test_a_bug_is_found(maker: BugMaker, made: Made) -> None:
+    expect_found(maker, made)
+
+
+@pytest.mark.parametrize("made", OTHERS, ids=name_of)
+def test_a_bug_is_found_on_other_machines(maker: BugMaker, made: Made) -> None:
+    expect_found(maker, made)
