@@ -34,6 +34,7 @@ ROOMS = [
     "handover",
     "clients",
     "scenarios",
+    "defects",
     "boot",
 ]
 ARCHITECTURES = {"x86_64", "arm64", "host"}

@@ -3,8 +3,8 @@
 
 #include "kernel/cpus/cpus.h"
 #include "kernel/handover/course.h"
-#include "kernel/handover/defects.h"
 #include "kernel/handover/live_devices.h"
+#include "kernel/handover/points.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/stop.h"
 
@@ -16,16 +16,14 @@ using rig::Event;
 kexec::NextKernel Load(Outgoing& outgoing) {
   Generation& generation = outgoing.generation();
   rig::Phase phase("load");
-  const kexec::NextKernel next =
-      kexec::LoadNextKernel({.info = generation.info,
-                             .generation = generation.options.generation,
-                             .archive = generation.archive,
-                             .kho_root = outgoing.root().address(),
-                             .scratch = generation.scratch,
-                             .ram = generation.physical,
-                             .allocator = generation.allocator,
-                             .random = generation.random,
-                             .misplaced_parameters = ParametersPlace(outgoing)});
+  const kexec::NextKernel next = kexec::LoadNextKernel({.info = generation.info,
+                                                        .generation = generation.options.generation,
+                                                        .archive = generation.archive,
+                                                        .kho_root = outgoing.root().address(),
+                                                        .scratch = generation.scratch,
+                                                        .ram = generation.physical,
+                                                        .allocator = generation.allocator,
+                                                        .random = generation.random});
   phase.End();
   return next;
 }
@@ -66,12 +64,13 @@ void LoadAndJump(Outgoing& outgoing) {
   const kexec::NextKernel next = Load(outgoing);
   Generation& generation = outgoing.generation();
   if (generation.options.stop_at_sealed) StopSealed(outgoing);
-  AfterSealed(outgoing);
-  void (*const loop)() = LoopOfLeftCpu(generation);
+  rig::At<rig::Point::kSealed>(outgoing);
+  LeftCpu left{generation};
+  if (cpus::CpuCount() > 1) rig::At<rig::Point::kCpusParking>(left);
   const LiveDevices devices(generation.allocator);
   AnnounceJump(next, generation.options.generation);
   const size_t others = cpus::CpuCount() - 1;
-  cpus::ParkCpus(loop);
+  cpus::ParkCpus(left.loop);
   if (others != 0) Event("quiesce").Text("what", "other CPUs").Number("count", others);
   devices.Quiesce();
   arch::Jump(next.plan);

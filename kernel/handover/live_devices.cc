@@ -8,45 +8,43 @@
 #include "kernel/cpus/cpus.h"
 #include "kernel/drivers/pci.h"
 #include "kernel/drivers/virtio_mmio.h"
+#include "kernel/handover/points.h"
 #include "kernel/rig/event.h"
-#include "kernel/rig/fault.h"
 
 namespace handover {
 namespace {
 
 using khocore::Order;
 using khocore::PhysRange;
-using rig::Fault;
 
 /// One row a kind, in the order in which they are switched off.
 constexpr struct {
   const char* what;
   bool (*start)(PhysRange tables);  ///< in reverse order; false when there is nothing to start
   unsigned (*stop)();               ///< returns how many were on
-  Fault fault;                      ///< leaves them on
 } kKinds[] = {
     {"bus masters", [](PhysRange) { return drivers::StartBusMasters() != 0; },
-     drivers::StopBusMasters, Fault::kBusMasterLeftOn},
+     drivers::StopBusMasters},
     {"virtio devices", [](PhysRange) { return drivers::StartVirtioDevices() != 0; },
-     drivers::StopVirtioDevices, Fault::kVirtioLeftOn},
+     drivers::StopVirtioDevices},
     {"timers",
      [](PhysRange) {
        arch::StartTimers();
        return true;
      },
-     arch::StopTimers, Fault::kTimerLeftArmed},
+     arch::StopTimers},
     {"interrupt lines",
      [](PhysRange) {
        arch::StartInterruptLines();
        return true;
      },
-     arch::StopInterruptLines, Fault::kInterruptLeftUnmasked},
+     arch::StopInterruptLines},
     {"interrupt controllers",
      [](PhysRange tables) {
        arch::StartInterruptControllers(tables);
        return true;
      },
-     arch::StopInterruptControllers, Fault::kControllerLeftOn},
+     arch::StopInterruptControllers},
 };
 constexpr unsigned kKindCount = sizeof(kKinds) / sizeof(kKinds[0]);
 
@@ -68,7 +66,10 @@ LiveDevices::LiveDevices(memory::PageAllocator& allocator) {
   arch::DisableInterrupts();
   const PhysRange tables = AllocateInterruptTables(allocator);
   for (unsigned i = kKindCount; i-- != 0;) {
-    if (kKinds[i].start(tables) && rig::Fire(kKinds[i].fault)) skipped_ |= 1u << i;
+    if (!kKinds[i].start(tables)) continue;
+    StartedDevice started{.kind = kKinds[i].what};
+    rig::At<rig::Point::kDeviceStarted>(started);
+    if (started.left_on) skipped_ |= 1u << i;
   }
 }
 

@@ -2,7 +2,7 @@
 #include "kernel/arch/cpu.h"
 #include "kernel/handover/client.h"
 #include "kernel/handover/course.h"
-#include "kernel/handover/defects.h"
+#include "kernel/handover/points.h"
 #include "kernel/rig/require.h"
 #include "kernel/rig/stop.h"
 
@@ -12,8 +12,9 @@ namespace {
 using rig::Require;
 
 void Preserve(Outgoing& outgoing, const Scenario& scenario) {
-  Require(outgoing.Begin(TrackerNodes(outgoing.generation()), FinalPages(scenario.clients)),
-          "tracker");
+  TrackerNodes nodes{outgoing.generation(), &outgoing.generation().allocator};
+  rig::At<rig::Point::kTrackerStarting>(nodes);
+  Require(outgoing.Begin(*nodes.pages, FinalPages(scenario.clients)), "tracker");
   if (scenario.preserve != nullptr) scenario.preserve(outgoing);
   for (const Client* client : scenario.clients) {
     if (client->preserve != nullptr) Require(client->preserve(outgoing), client->name);
@@ -47,7 +48,7 @@ void Seal(Outgoing& outgoing, const Scenario& scenario) {
   const uint64_t finalize = arch::Counter() - begun;
   serialize.End(outgoing.tracker().block_count(), outgoing.tracker().page_count());
   rig::ReportPhase("finalize", finalize, 0, 0);
-  AfterClose(outgoing);
+  rig::At<rig::Point::kSealing>(outgoing);
 }
 
 }  // namespace handover

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/handover/client.h"
 #include "kernel/handover/course.h"
-#include "kernel/handover/defects.h"
+#include "kernel/handover/points.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/require.h"
 #include "kernel/rig/stop.h"
@@ -56,12 +56,13 @@ void ReportRestored(const Incoming& incoming) {
 void TakeOver(Incoming& incoming, const Scenario& scenario) {
   Restore(incoming, scenario);
   Verify(incoming, scenario);
+  rig::At<rig::Point::kRestored>(incoming);
   ReportRestored(incoming);
   if (incoming.generation().options.stop_at_restored) {
     rig::Event("stop").Text("at", "restored");
     rig::WaitForHost();
   }
-  AfterRestored(incoming.generation());
+  rig::At<rig::Point::kTakenOver>(incoming.generation());
   incoming.Release();
   for (const Client* client : scenario.clients) {
     if (client->adopt != nullptr) Require(client->adopt(incoming.generation()), client->name);

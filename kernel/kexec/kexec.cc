@@ -8,9 +8,9 @@
 #include "kernel/base/direct_map.h"
 #include "kernel/base/format.h"
 #include "kernel/kexec/linux_boot.h"
+#include "kernel/kexec/points.h"
 #include "kernel/kexec/segment_placer.h"
 #include "kernel/rig/event.h"
-#include "kernel/rig/fault.h"
 #include "kernel/rig/require.h"
 
 namespace kexec {
@@ -27,8 +27,6 @@ using khocore::PhysRange;
 using khocore::Span;
 using rig::EndWithError;
 using rig::Event;
-using rig::Fault;
-using rig::Fire;
 using rig::RequestError;
 using rig::Require;
 
@@ -150,10 +148,10 @@ PhysRange PlaceInitrd(SegmentPlacer& placer, uint64_t size, const ImageHeader& h
 Segment BuildParameterSegment(const LoadRequest& request, SegmentPlacer& placer,
                               const NextBoot& next) {
   const uint64_t size = ParametersSize(next);
-  PhysRange place = Place(placer, "parameters", size, kParametersAlignment, arch::kFirstUsable);
-  if (request.misplaced_parameters.size >= size && Fire(Fault::kSegmentOutsideScratch)) {
-    place = request.misplaced_parameters;
-  }
+  PlacedParameters placed{
+      request, Place(placer, "parameters", size, kParametersAlignment, arch::kFirstUsable)};
+  rig::At<rig::Point::kParametersPlaced>(placed);
+  const PhysRange place = placed.place;
   const PhysRange buffer =
       Require(request.allocator.AllocateRange(size, khocore::kPageSize), "parameters");
   memset(Direct<void>(buffer.begin), 0, buffer.size);

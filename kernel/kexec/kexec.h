@@ -21,8 +21,6 @@ struct LoadRequest {
   const khocore::PhysicalMemory& ram;
   memory::PageAllocator& allocator;  ///< of buffers and of the jump's pages, all outside scratch
   base::Random& random;              ///< decides where in scratch the segments go
-  /// The defect `segment-outside-scratch`: where the parameters go if they fit; empty for none.
-  khocore::PhysRange misplaced_parameters;
 };
 
 /// The next kernel, read out of the archive and placed in scratch; nothing is copied yet.

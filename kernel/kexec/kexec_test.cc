@@ -14,6 +14,7 @@
 #include "kernel/base/direct_map.h"
 #include "kernel/handover/testing/printed.h"
 #include "kernel/handover/testing/test_kernel.h"
+#include "kernel/kexec/points.h"
 
 namespace kexec {
 namespace {
@@ -68,8 +69,7 @@ class KexecTest : public testing::Test {
   }
 
   /// Prints to the console.
-  NextKernel LoadAloud(const std::string& archive, uint64_t seed = 1, uint32_t generation = 9,
-                       PhysRange misplaced = {}) {
+  NextKernel LoadAloud(const std::string& archive, uint64_t seed = 1, uint32_t generation = 9) {
     base::Random random(seed);
     return LoadNextKernel(
         {.info = kernel_.info,
@@ -79,14 +79,12 @@ class KexecTest : public testing::Test {
          .scratch = scratch_,
          .ram = kernel_.memory.physical,
          .allocator = kernel_.memory.allocator,
-         .random = random,
-         .misplaced_parameters = misplaced});
+         .random = random});
   }
 
-  NextKernel Load(const std::string& archive, uint64_t seed = 1, uint32_t generation = 9,
-                  PhysRange misplaced = {}) {
+  NextKernel Load(const std::string& archive, uint64_t seed = 1, uint32_t generation = 9) {
     NextKernel next;
-    printed_ = Printed([&] { next = LoadAloud(archive, seed, generation, misplaced); });
+    printed_ = Printed([&] { next = LoadAloud(archive, seed, generation); });
     return next;
   }
 
@@ -209,19 +207,25 @@ TEST_F(KexecTest, SaysWhatDoesNotFitIntoScratch) {
                      "the kernel needs 5242880 bytes in one piece");
 }
 
-TEST_F(KexecTest, ParametersAreMisplacedByADefectAlone) {
-  const PhysRange target{ram_.all.begin + 8 * kMiB, kMiB};
+PhysRange misplaced;
+void Misplace(PlacedParameters& placed) {
+  rig::Fire();
+  placed.place = misplaced;
+}
+constexpr rig::Fault kMisplaced =
+    rig::FaultAt<rig::Point::kParametersPlaced, Misplace>("misplaced", 1, "", "");
+
+TEST_F(KexecTest, ParametersAreMisplacedByAFaultAlone) {
+  misplaced = {ram_.all.begin + 8 * kMiB, kMiB};
   const std::string archive = Cpio({{"kernel", Image(kMiB)}});
-  const NextKernel right = Load(archive, 1, 1, target);
+  const NextKernel right = Load(archive, 1, 1);
   EXPECT_TRUE(scratch_.area(0).Contains(right.segments[1].destination));
-  rig::ArmFault(rig::Fault::kSegmentOutsideScratch, 1);
-  const NextKernel nowhere = Load(archive, 1, 1, {});
-  EXPECT_TRUE(scratch_.area(0).Contains(nowhere.segments[1].destination));
-  EXPECT_EQ(Count(printed_, "\"ev\":\"fault\""), 0u) << "without a target it does not happen";
-  const NextKernel wrong = Load(archive, 1, 1, target);
-  EXPECT_EQ(wrong.segments[1].destination, target);
+  rig::ArmFault(&kMisplaced, 1);
+  const NextKernel wrong = Load(archive, 1, 1);
+  EXPECT_EQ(wrong.segments[1].destination, misplaced);
+  EXPECT_EQ(wrong.parameters, misplaced.begin);
   EXPECT_EQ(Count(printed_, "\"ev\":\"fault\""), 1u);
-  rig::ArmFault(rig::Fault::kNone, 1);
+  rig::ArmFault(nullptr, 1);
 }
 
 }  // namespace

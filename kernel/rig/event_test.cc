@@ -7,7 +7,6 @@
 
 #include "kernel/arch/exit.h"
 #include "kernel/handover/testing/printed.h"
-#include "kernel/rig/fault.h"
 #include "kernel/rig/require.h"
 #include "kernel/rig/stop.h"
 
@@ -106,20 +105,6 @@ TEST(Require, EndsTheRunWithTheEvidence) {
   EXPECT_MACHINE_END(Require(khocore::Result<int>(error), "it"), ExitStatus::kFail,
                      "\"ev\":\"done\".*\"status\":\"fail\"");
   EXPECT_MACHINE_END(RequireMissing("it"), ExitStatus::kFail, "not-found");
-}
-
-TEST(Fault, FiresOnceAndInItsGenerationAlone) {
-  ArmFault(Fault::kWriteAfterSeal, 2);
-  EXPECT_EQ(Printed([] { EXPECT_FALSE(Fire(Fault::kWriteAfterSeal)); }), "");
-  ArmFault(Fault::kWriteAfterSeal, 1);
-  EXPECT_EQ(Printed([] { EXPECT_FALSE(Fire(Fault::kHangBeforeJump)); }), "");
-  const std::string printed = Printed([] {
-    EXPECT_TRUE(Fire(Fault::kWriteAfterSeal));
-    EXPECT_TRUE(Fire(Fault::kWriteAfterSeal));
-  });
-  EXPECT_EQ(Count(printed, "\"ev\":\"fault\""), 1u) << printed;
-  EXPECT_EQ(Count(printed, "\"name\":\"write-after-seal\""), 1u) << printed;
-  ArmFault(Fault::kNone, 1);
 }
 
 TEST(Phase, LeavesTheTimeOutBetweenSuspendAndResume) {

@@ -4,48 +4,82 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// Deliberate defects, armed with `fault=`, each of which a check of the rig must find. A fault is
+/// a record in a linker section and a function in a file of its own; the code that works has one
+/// line at each point where faults act.
+
 namespace rig {
 
-/// A deliberate defect, armed with `fault=`. Each is something that a check of the rig must find.
-enum class Fault : uint8_t {
-  kNone,
-  kRootNotPreserved,       ///< the root page is not in the tracker
-  kNodeInScratch,          ///< a tracker node page lies in scratch
-  kWriteAfterSeal,         ///< one byte of a preserved page is written after `sealed`
-  kSegmentOutsideScratch,  ///< the next kernel's parameters are placed on a preserved block
-  kTailNotRestored,        ///< the last page of a block stays behind when the block is restored
-  kHangBeforeJump,         ///< the kernel loops instead of jumping
-  kPanicAfterRestore,      ///< the second generation reads through a wild pointer
-  kUndefinedBehavior,      ///< the second generation shifts by the width of a word
-  kCpuSpins,               ///< a CPU is not parked and loops in the old kernel's text
-  kParkPageUnowned,        ///< a CPU is parked in a page that has no owner
-  kPublishedEarly,         ///< a fragment is linked before it is finished
-  kLostUpdate,             ///< a CPU sets a bit in the tracker without regard to the others
-  kBusMasterLeftOn,        ///< PCI functions keep bus mastering across the jump
-  kVirtioLeftOn,           ///< virtio-mmio devices are not reset
-  kTimerLeftArmed,         ///< timers run on
-  kInterruptLeftUnmasked,  ///< interrupt lines stay open
-  kControllerLeftOn,       ///< interrupt controllers stay on, LPIs and ITS included
-  kWriteText,              ///< the second generation writes its own text
-  kWriteConstants,         ///< the second generation writes its constants
-  kExecuteData,            ///< the second generation executes its data
-  kExecuteRam,             ///< the second generation executes memory that it has allocated
-  kStackOverflow,          ///< the second generation overflows the stack of its first CPU
-  kOtherStackOverflow,     ///< the second generation overflows the stack of its last CPU
+/// Where faults act, in the order of a generation.
+enum class Point : uint8_t {
+  kNowhere,           ///< the scenario that has the defect asks `IsArmed`
+  kRestored,          ///< all is restored and verified, before the stop `restored`
+  kTakenOver,         ///< after the stop `restored`, before anything is freed
+  kTrackerStarting,   ///< the tracker is about to get its page source
+  kSealing,           ///< the root is complete
+  kParametersPlaced,  ///< the next kernel's parameters have a place, and are not written yet
+  kSealed,            ///< after the stop `sealed`
+  kCpusParking,       ///< the other CPUs are about to be parked
+  kDeviceStarted,     ///< one kind of devices was switched on, to be quiesced later
 };
 
-/// Looks up the fault called by the `length` bytes at `name`. False when there is none.
-bool FindFault(const char* name, size_t length, Fault* fault);
+/// What a fault at a point gets, and may change: `ContextOf<kPoint>::Type`, defined beside the code
+/// that has the point.
+template <Point kPoint>
+struct ContextOf;
 
-/// Arms `fault` in a kernel that is generation number `generation`. Each fault belongs to one
-/// generation; in every other one it is not armed. Called once, while one CPU runs.
-void ArmFault(Fault fault, uint32_t generation);
+/// One fault. Registered with `KHORIG_FAULT`; the host lists faults from the linker section without
+/// booting.
+struct Fault {
+  // The host reads these four out of the image (qemu/khorig/run/faults.py), so they come first.
+  const char* name;
+  const char* summary;
+  const char* bugs;     ///< ids of the catalogue of bugs, separated by spaces; may be empty
+  uint32_t generation;  ///< the one that has the defect
 
-/// Whether `fault` is armed in this generation. For a defect that prepares something first.
-bool IsArmed(Fault fault);
+  Point point = Point::kNowhere;
+  void (*act)(void* context) = nullptr;  ///< see `At`; calls `Fire` when the defect happens
+};
+static_assert(offsetof(Fault, generation) == 24);
 
-/// As `IsArmed`, called where the defect happens, with nothing left that could prevent it: prints
-/// the `fault` event, once in a generation. Any CPU may call it.
-bool Fire(Fault fault);
+/// A fault that acts at `kPoint`, by `kAct`.
+template <Point kPoint, void (*kAct)(typename ContextOf<kPoint>::Type&)>
+constexpr Fault FaultAt(const char* name, uint32_t generation, const char* bugs,
+                        const char* summary) {
+  using Context = typename ContextOf<kPoint>::Type;
+  return {name,       summary, bugs,
+          generation, kPoint,  [](void* context) { kAct(*static_cast<Context*>(context)); }};
+}
+
+// AddressSanitizer would put red zones between the records of the section.
+#define KHORIG_FAULT(identifier)                  \
+  __attribute__((section(".khorig.faults"), used, \
+                 no_sanitize("address"))) constexpr ::rig::Fault identifier
+
+/// The fault called by the `length` bytes at `name`, or null.
+const Fault* FindFault(const char* name, size_t length);
+
+/// Arms `fault`, which may be null, in a kernel that is generation number `generation`. In every
+/// other generation than its own it is not armed. Called once, while one CPU runs.
+void ArmFault(const Fault* fault, uint32_t generation);
+
+/// Whether `fault` is armed in this generation.
+bool IsArmed(const Fault& fault);
+
+/// Called by the armed fault where the defect happens, with nothing left that could prevent it:
+/// prints the `fault` event, once in a generation. Any CPU may call it.
+void Fire();
+
+namespace internal {
+extern const Fault* armed;
+extern Point armed_point;
+}  // namespace internal
+
+/// The point itself: calls the armed fault if it acts here.
+template <Point kPoint>
+inline void At(typename ContextOf<kPoint>::Type& context) {
+  if (internal::armed_point == kPoint) [[unlikely]]
+    internal::armed->act(&context);
+}
 
 }  // namespace rig

@@ -81,6 +81,11 @@ bool ParseReserved(Text value, Options* options) {
   return true;
 }
 
+bool ParseFault(Text value, Options* options) {
+  options->fault = FindFault(value.at, value.length);
+  return options->fault != nullptr;
+}
+
 bool ParseNumber(Text value, uint64_t* number) { return ParseSize(value.at, value.length, number); }
 
 /// One row an option: its name and how its value is read.
@@ -93,7 +98,7 @@ constexpr struct {
     {"generations", [](Text v, Options* o) { return ParseCount(v, 1u << 20, &o->generations); }},
     {"seed", [](Text v, Options* o) { return ParseNumber(v, &o->seed); }},
     {"stops", ParseStops},
-    {"fault", [](Text v, Options* o) { return FindFault(v.at, v.length, &o->fault); }},
+    {"fault", ParseFault},
     {"kho_scratch", ParseScratch},
     {"reserve_mem", ParseReserved},
     {"megabytes", [](Text v, Options* o) { return ParseNumber(v, &o->megabytes); }},

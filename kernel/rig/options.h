@@ -26,7 +26,7 @@ struct Options {
   bool stop_at_refused = false;
   bool stop_at_restored = false;
   bool stop_at_sealed = false;
-  Fault fault = Fault::kNone;
+  const Fault* fault = nullptr;
   uint64_t scratch_sizes[3] = {};  ///< low, global, per node; all zero when not given
   Reserved reserved[kMaxReserved] = {};
   size_t reserved_count = 0;

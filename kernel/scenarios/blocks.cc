@@ -6,7 +6,6 @@
 #include "kernel/rig/block_entry.h"
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
-#include "kernel/rig/fault.h"
 #include "kernel/rig/require.h"
 #include "kernel/rig/stop.h"
 
@@ -30,8 +29,6 @@ using rig::Require;
 constexpr uint64_t kBlocksAt64[] = {1024, 512, 256, 128, 64, 32, 16, 16, 8, 4, 3};
 constexpr unsigned kOrders = sizeof(kBlocksAt64) / sizeof(kBlocksAt64[0]);
 constexpr uint64_t kEntriesPerPage = khocore::kPageSize / sizeof(uint64_t);
-/// Of the block that `tail-not-restored` tears: with a tail, and there at any size of the set.
-constexpr Order kTornOrder = Order::FromLog2(3);
 
 uint64_t BlocksOf(unsigned order, uint64_t megabytes) {
   const uint64_t share = kBlocksAt64[order] * megabytes / 64;
@@ -85,17 +82,6 @@ void CheckContent(const Generation& generation, Block block, uint64_t number) {
   }
 }
 
-/// The defect `tail-not-restored`: the last page of a block stays handed over.
-void LoseTails(Incoming& incoming) {
-  if (!rig::IsArmed(rig::Fault::kTailNotRestored)) return;
-  ForEachListed(incoming.generation(), [&](Block block, uint64_t) -> Status {
-    if (block.order == kTornOrder && rig::Fire(rig::Fault::kTailNotRestored)) {
-      return incoming.LeaveBehind(block.frame + (block.order.pages() - 1));
-    }
-    return Ok{};
-  });
-}
-
 }  // namespace
 
 void CreateBlocks(Generation& generation, uint64_t megabytes) {
@@ -132,7 +118,6 @@ void RestoreBlocks(Incoming& incoming) {
     return Ok{};
   });
   phase.End(blocks, pages);
-  LoseTails(incoming);
 }
 
 void VerifyBlocks(Incoming& incoming) {

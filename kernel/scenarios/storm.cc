@@ -34,8 +34,15 @@ using khocore::Result;
 using khocore::Status;
 using khocore::Tracker;
 using memory::PageCache;
-using rig::Fault;
 using rig::Require;
+
+// What goes wrong between CPUs lies in the storm itself.
+KHORIG_FAULT(published_early) = {"root-published-early",
+                                 "a fragment is linked before it is finished (scenario storm)",
+                                 "R17", 1};
+KHORIG_FAULT(lost_update) = {"lost-tracker-update",
+                             "a CPU overwrites other CPUs' tracker updates (scenario storm)", "R16",
+                             1};
 
 StormFragments* fragments = nullptr;
 
@@ -106,7 +113,7 @@ class Worker {
   }
 
   void Release() {
-    if (HasDefect(Fault::kLostUpdate)) return OverwriteUpdates();
+    if (HasDefect(lost_update)) return OverwriteUpdates();
     for (uint64_t i = 1; i < kStormContended.pages(); i += 2) {
       Count(tracker_.Unpreserve(StormContended(storm_.model, i)), ErrorCode::kNotPreserved,
             &storm_.released);
@@ -115,7 +122,9 @@ class Worker {
   }
 
  private:
-  bool HasDefect(Fault fault) const { return rig::IsArmed(fault) && number_ == DefectiveCpu(); }
+  bool HasDefect(const rig::Fault& fault) const {
+    return rig::IsArmed(fault) && number_ == DefectiveCpu();
+  }
 
   void Change(const StormStep& step) {
     uint8_t* const pages = storm_.model.pages;
@@ -157,7 +166,7 @@ class Worker {
       Count(tracker_.Preserve(StormContended(storm_.model, page)), ErrorCode::kAlreadyPreserved,
             &storm_.preserved);
     }
-    if (HasDefect(Fault::kLostUpdate)) {
+    if (HasDefect(lost_update)) {
       storm_.stale =
           __atomic_load_n(ContendedWord(storm_.outgoing, storm_.model), __ATOMIC_RELAXED);
     }
@@ -185,7 +194,8 @@ class Worker {
   }
 
   void Publish() {
-    const bool early = HasDefect(Fault::kPublishedEarly) && rig::Fire(Fault::kPublishedEarly);
+    const bool early = HasDefect(published_early);
+    if (early) rig::Fire();
     const PageFrame page = Require(early ? pages_.AllocatePage() : WriteOwn(), kStormLink);
     fragments->cpus[number_] = page;
     storm_.names[number_] = StormName("cpu", number_);
@@ -200,7 +210,7 @@ class Worker {
       arch::Pause();
     }
     constexpr uint64_t kFirstOdd = 2;
-    (void)rig::Fire(Fault::kLostUpdate);
+    rig::Fire();
     __atomic_store_n(ContendedWord(storm_.outgoing, storm_.model), storm_.stale & ~kFirstOdd,
                      __ATOMIC_RELEASE);
   }
@@ -226,7 +236,7 @@ void LinkPublished(Storm& storm) {
 
 void ExpectContended(const Storm& storm) {
   constexpr uint64_t kContended = kStormContended.pages();
-  const bool loses = rig::IsArmed(Fault::kLostUpdate) && storm.model.cpus == 1;
+  const bool loses = rig::IsArmed(lost_update) && storm.model.cpus == 1;
   if (storm.preserved == kContended && (storm.released == kContended / 2 || loses)) return;
   KHORIG_FAIL("storm", "%lu contended pages were preserved %lu times, and %lu released %lu times",
               kContended, storm.preserved, kContended / 2, storm.released);

@@ -14,7 +14,7 @@ from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
 from khorig.vm.build_outputs import find_elf
 
-_SOURCE = Path(__file__).parents[2] / "kernel" / "handover" / "defects.cc"
+_SOURCE = Path(__file__).parents[2] / "kernel" / "defects" / "restore.cc"
 
 # Scenario and options, small enough for a kernel that takes twice the instructions.
 _RUNS: dict[str, dict[str, Any]] = {
@@ -43,7 +43,7 @@ def test_undefined_behavior_is_a_panic_with_its_line(rig: Rig, machine: str) -> 
     found = result.findings[0]
     assert (found.verdict, found.rule, found.generation) == (Verdict.CRASH, "KHR-I102", 2), found
     where = re.search(
-        r"undefined behavior: shift: 1 by 64 in .* \(kernel/handover/defects\.cc:(\d+)\)",
+        r"undefined behavior: shift: 1 by 64 in .* \(kernel/defects/restore\.cc:(\d+)\)",
         str(found),
     )
     assert where, found

@@ -37,6 +37,9 @@ SECTIONS {
     __scenarios_begin = .;
     KEEP(*(.khorig.scenarios))
     __scenarios_end = .;
+    __faults_begin = .;
+    KEEP(*(.khorig.faults))
+    __faults_end = .;
   } :rodata
   .got : AT(ADDR(.got) - IMAGE_BASE + kLoadAddress) { *(.got .got.plt) } :rodata
   .symbols : AT(ADDR(.symbols) - IMAGE_BASE + kLoadAddress) {

@@ -47,6 +47,9 @@ SECTIONS {
     __scenarios_begin = .;
     KEEP(*(.khorig.scenarios))
     __scenarios_end = .;
+    __faults_begin = .;
+    KEEP(*(.khorig.faults))
+    __faults_end = .;
   } :rodata
   .note.Xen : AT(ADDR(.note.Xen) - IMAGE_BASE + PHYSICAL_BASE) {
     KEEP(*(.note.Xen))

@@ -8,7 +8,7 @@ import json
 import click
 
 from khorig.cli.verb import Verb
-from khorig.run.faults import FAULTS
+from khorig.run.faults import known_faults
 from khorig.run.scenarios import read_scenarios
 from khorig.vm.build_outputs import find_elf
 from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, machine_origin
@@ -17,8 +17,8 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, machin
 @click.command("list", cls=Verb, short_help="List scenarios, machines, faults and tamperings.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output (schema 1).")
 def list_command(as_json: bool) -> None:
-    """List scenarios, machines, faults and tamperings that 'khorig run' takes. Scenarios are read
-    from the built kernels; nothing is booted."""
+    """List scenarios, machines, faults and tamperings that 'khorig run' takes. Scenarios and
+    faults are read from the built kernels; nothing is booted."""
     from khorig.kho.clients.outside import DECODERS
     from khorig.kho.codecs import CODECS
     from khorig.rules.protocol.scenario import SCENARIOS
@@ -49,10 +49,11 @@ def list_command(as_json: bool) -> None:
         for name, codec in CODECS.items()
     }
     decoders |= {name: _from("client", DECODERS.distribution(name)) for name in DECODERS}
+    faults = {name: fault.summary for name, fault in known_faults().items()}
     groups = {
         "scenarios": scenarios,
         "machines": machines,
-        "faults": FAULTS,
+        "faults": faults,
         "tamperings": tamperings,
         "decoders": decoders,
     }

@@ -16,7 +16,7 @@ from khorig.cli.suggest import unknown
 from khorig.cli.types import NameOf, check_pokes
 from khorig.cli.verb import Verb
 from khorig.guest.khorig_run import KhorigRun
-from khorig.run.faults import FAULTS
+from khorig.run.faults import known_faults
 from khorig.run.tamper.runs import known_tamperings, tampered
 from khorig.vm.build_outputs import find_elf
 
@@ -38,7 +38,7 @@ from khorig.vm.build_outputs import find_elf
 )
 @click.option(
     "--fault",
-    type=NameOf("fault", lambda: tuple(FAULTS)),
+    type=NameOf("fault", lambda: tuple(known_faults())),
     help="A deliberate defect of the kernel.",
 )
 @run_options(

@@ -1,30 +1,54 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kernel's injected faults (kernel/rig/fault.h)."""
+"""Reads the kernel's faults (kernel/rig/fault.h) from its ELF without booting it."""
 
 from __future__ import annotations
 
-FAULTS = {
-    "root-not-preserved": "the root page is not in the tracker",
-    "node-in-scratch": "a tracker node is in scratch",
-    "write-after-seal": "a byte of a preserved page is written after sealing",
-    "segment-outside-scratch": "a segment of the next kernel is placed over a preserved block",
-    "tail-not-restored": "the last page of a block is not restored",
-    "hang-before-jump": "the kernel loops instead of jumping",
-    "panic-after-restore": "generation 2 dereferences a wild pointer",
-    "undefined-behavior": "generation 2 shifts by the width of a word (kernel/ubsan)",
-    "ap-spins-in-old-text": "a CPU is not parked and spins in the old kernel's text",
-    "park-page-unowned": "a CPU is parked in an unowned page",
-    "root-published-early": "a fragment is linked before it is finished (scenario storm)",
-    "lost-tracker-update": "a CPU overwrites other CPUs' tracker updates (scenario storm)",
-    "bus-master-left-on": "PCI functions keep bus mastering across the jump",
-    "virtio-left-on": "virtio-mmio devices are not reset (needs one: -- -device virtio-rng-device)",
-    "timer-left-armed": "timers run on across the jump",
-    "interrupt-left-unmasked": "interrupt lines stay unmasked across the jump",
-    "interrupt-controller-left-on": "interrupt controllers stay on, LPIs and ITS included",
-    "write-text": "generation 2 writes its text",
-    "write-constants": "generation 2 writes its constants",
-    "execute-data": "generation 2 executes its data",
-    "execute-ram": "generation 2 executes allocated memory",
-    "stack-overflow": "generation 2 overflows the stack of its first CPU",
-    "stack-overflow-ap": "generation 2 overflows the stack of its last CPU (--smp)",
-}
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping
+
+from khorig.vm.build_outputs import find_elf
+from khorig.vm.elf_file import ElfFile
+from khorig.vm.errors import InfraError
+from khorig.vm.machines import ARCHITECTURES
+
+# The linker script puts these around the records.
+_BEGIN = "__faults_begin"
+_END = "__faults_end"
+_RECORD = struct.Struct("<QQQI")
+
+
+@dataclass(frozen=True)
+class FaultInfo:
+    """A fault's record in the kernel."""
+
+    name: str
+    summary: str
+    bugs: tuple[str, ...]  # keys of khorig.rules.bugs.BUGS, and others of the same catalogue
+    generation: int  # the one that has the defect
+
+
+def read_faults(elf_path: Path) -> list[FaultInfo]:
+    """All faults, by name. Raises InfraError if the list is empty or unreadable."""
+    try:
+        faults = _read(ElfFile(elf_path))
+    except (ValueError, OSError) as error:
+        raise InfraError(f"cannot read the faults of {elf_path}: {error}") from error
+    if not faults:
+        raise InfraError(f"{elf_path} has no faults")
+    return sorted(faults, key=lambda fault: fault.name)
+
+
+def known_faults() -> Mapping[str, FaultInfo]:
+    """The faults of all built kernels, by name. Raises InfraError if one is not built."""
+    return {fault.name: fault for arch in ARCHITECTURES for fault in read_faults(find_elf(arch))}
+
+
+def _read(elf: ElfFile) -> list[FaultInfo]:
+    faults = []
+    for address in elf.objects(elf.symbol(_BEGIN), elf.symbol(_END)):
+        record = _RECORD.unpack(elf.bytes_at(address, _RECORD.size))
+        name, summary, bugs = (elf.text_at(pointer) for pointer in record[:3])
+        faults.append(FaultInfo(name, summary, tuple(bugs.split()), record[3]))
+    return faults

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "kernel/handover/incoming.h"
+#include "kernel/handover/outgoing.h"
+#include "kernel/rig/fault.h"
+#include "khocore/page_source.h"
+
+/// What faults get at the points of the course (kernel/rig/fault.h).
+
+namespace handover {
+
+/// Where the tracker's nodes come from.
+struct TrackerNodes {
+  Generation& generation;
+  khocore::PageSource* pages;
+};
+
+/// How the other CPUs are left. CPU 1 enters `loop` instead of being parked, unless it is null.
+struct LeftCpu {
+  Generation& generation;
+  void (*loop)() = nullptr;
+};
+
+/// One kind of devices (live_devices.h) that was switched on.
+struct StartedDevice {
+  const char* kind;
+  bool left_on = false;  ///< nobody switches it off
+};
+
+}  // namespace handover
+
+namespace rig {
+
+template <>
+struct ContextOf<Point::kRestored> {
+  using Type = handover::Incoming;
+};
+template <>
+struct ContextOf<Point::kTakenOver> {
+  using Type = handover::Generation;
+};
+template <>
+struct ContextOf<Point::kTrackerStarting> {
+  using Type = handover::TrackerNodes;
+};
+template <>
+struct ContextOf<Point::kSealing> {
+  using Type = handover::Outgoing;
+};
+template <>
+struct ContextOf<Point::kSealed> {
+  using Type = handover::Outgoing;
+};
+template <>
+struct ContextOf<Point::kCpusParking> {
+  using Type = handover::LeftCpu;
+};
+template <>
+struct ContextOf<Point::kDeviceStarted> {
+  using Type = handover::StartedDevice;
+};
+
+}  // namespace rig
