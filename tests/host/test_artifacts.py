@@ -21,7 +21,8 @@ def test_the_folder_says_what_the_run_was_made_of(rig: Rig) -> None:
     assert spec_from_json(run["spec"]) == result.spec and result.spec.seed == 7
     assert run["rerun"][:3] == ["run", "--machine", "q35"]
     assert run["kernels"]["khorig"]["sha256"] == digest and run["kernels"]["khorig"]["bytes"] == 8
-    assert set(run["files"]) == {"kernel", "archive", "elf"}
+    assert set(run["files"]) == {"kernel", "archive"}
+    assert set(run["symbols"]) == {"khorig"}
     assert run["versions"]["qemu"] == "7.2.22" and run["versions"]["khorig"]
     started = json.loads((folder / "events.jsonl").read_text().splitlines()[0])
     verdict = json.loads((folder / "verdict.json").read_text())

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -12,6 +11,7 @@ import pytest
 from khorig.vm.machines import machine_named
 from khorig.vm.process import Thread
 from khorig.vm.progress_watch import ProgressWatch
+from khorig.vm.symbols import Symbols
 from khorig.vm.vm import Vm
 
 CPU, OTHER = 7, 8  # threads of QEMU
@@ -184,18 +184,15 @@ def test_a_qemu_that_has_ended_is_not_asked(machine: Machine, watch: ProgressWat
     assert machine.looked == 0
 
 
-def test_the_place_is_where_the_last_looks_were(
-    machine: Machine, watch: ProgressWatch, tmp_path: Path
-) -> None:
-    elf = tmp_path / "kernel.elf"
-    elf.write_bytes(b"no symbols")
+def test_the_place_is_where_the_last_looks_were(machine: Machine, watch: ProgressWatch) -> None:
     machine.pc = 0x9000
     looks(machine, watch, 3)
     machine.serial.total_bytes += 1
     assert not watch.hangs()
     for machine.pc in (0x2000, 0x2080, 0x2040):
         looks(machine, watch, 1)
-    assert watch.where(elf)[-1] == ("3 samples, PC from 0x0000000000002000 to 0x0000000000002080")
+    last = watch.where(Symbols())[-1]
+    assert last == "3 samples, PC from 0x0000000000002000 to 0x0000000000002080"
 
 
 @pytest.mark.parametrize(
@@ -211,14 +208,11 @@ def test_the_place_is_where_the_last_looks_were(
 def test_call_chains(
     machine: Machine,
     watch: ProgressWatch,
-    tmp_path: Path,
     frames: dict[int, tuple[int, int]],
     chain: list[int],
 ) -> None:
-    elf = tmp_path / "kernel.elf"
-    elf.write_bytes(b"no symbols")
     machine.frame, machine.frames = 0x100, frames
-    assert watch.where(elf) == tuple(f"{pc:#018x}" for pc in chain)
+    assert watch.where(Symbols()) == tuple(f"{pc:#018x}" for pc in chain)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_what_is_not_the_default_is_there(fields: dict[str, Any], words: str) ->
 
 
 def test_arguments_of_the_script_are_khorigs(tmp_path: Path) -> None:
-    machine, images = machine_named("q35"), Images(Path("kernel"), Path("archive"), Path("elf"))
+    machine, images = machine_named("q35"), Images(Path("kernel"), Path("archive"))
     for extra_qemu in ((), ("-d", "int")):
         spec = KhorigRun("x86_64", "q35", extra_qemu=extra_qemu)
         write_rerun_script(tmp_path / "rerun.sh", spec, machine, images)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from khorig.guest.chain_run import ChainRun, is_linux
+from khorig.guest.spec import KHORIG
 from khorig.linux.archive import append_archive, build_init, write_archive
 from khorig.linux.peer import Peer, find_peer, list_peers
 from khorig.vm.build_outputs import Images, find_elf, find_images
@@ -50,7 +51,15 @@ def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
         append_archive(archive, Path(spec.extra_initrd))
     first = spec.kernels[0]
     kernel = files[first] if is_linux(first) else find_images(machine).kernel
-    return Images(kernel=kernel, archive=archive, elf=find_elf(spec.arch), kernels=files)
+    return Images(kernel=kernel, archive=archive, elves=_elves(spec), kernels=files)
+
+
+def _elves(spec: ChainRun) -> dict[str, Path]:
+    paths = {KHORIG: find_elf(spec.arch)}
+    for name in spec.kernels:
+        if is_linux(name) and "/" not in name:
+            paths[name] = find_peer(spec.arch, name).symbols
+    return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def _headers_for(spec: ChainRun) -> Peer:

@@ -38,6 +38,7 @@ from khorig.vm.machines.machine import Machine
 from khorig.vm.progress_watch import ProgressWatch
 from khorig.vm.qmp import QmpClosed, QmpEvent
 from khorig.vm.serial_port import ConsoleLine, GarbledLine
+from khorig.vm.symbols_by_generation import SymbolsByGeneration
 from khorig.vm.vm import Exited, Vm, VmEvent
 
 _MAX_FINDINGS = 40
@@ -85,6 +86,7 @@ class Run:
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
+        self._symbols = SymbolsByGeneration(spec, images.elves)
         self._monitor = GuestMonitor(spec)
         self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
@@ -310,7 +312,7 @@ class Run:
 
     def _on_deadline(self, watch: ProgressWatch) -> None:
         timeout = f"timed out after {self._spec.timeout_s:g} s"
-        evidence = (*watch.where(self._images.elf), watch.summary)
+        evidence = (*watch.where(self._symbols.of(self._sequence.running)), watch.summary)
         if watch.mostly_repeats or watch.spins:
             what = f"{timeout} without progress"
             self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
@@ -326,7 +328,7 @@ class Run:
         except QmpClosed:  # QEMU's exit is the next event
             return False
         what = "no progress: console silent, CPU state repeats"
-        evidence = (*watch.where(self._images.elf), watch.summary)
+        evidence = (*watch.where(self._symbols.of(self._sequence.running)), watch.summary)
         self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
         return True
 

@@ -42,7 +42,6 @@ class RunFile:
         loaded = {
             "kernel": images.kernel,
             "archive": images.archive,
-            "elf": images.elf,
             "volume": images.volume,
         }
         describe = functools.partial(_describe, folder)
@@ -52,6 +51,7 @@ class RunFile:
             "rerun": rerun_words(spec),
             "spec": spec_to_json(spec),
             "kernels": {name: describe(path) for name, path in images.kernels.items()},
+            "symbols": {name: describe(path) for name, path in images.elves.items()},
             "files": {use: describe(path) for use, path in loaded.items() if path is not None},
             "versions": {
                 "khorig": __version__,

@@ -19,10 +19,12 @@ class Images:
 
     kernel: Path  # for QEMU's -kernel
     archive: Path  # for QEMU's -initrd: the next kernel, as cpio
-    elf: Path  # with symbols
+    # ELF with symbols of a kernel, by its name (RunSpec.kernel_of); none of an image that a user
+    # brings.
+    elves: Mapping[str, Path] = field(default_factory=dict, hash=False)
     volume: Path | None = None  # UEFI boot volume; None if QEMU loads the kernel
     # Every kernel of the run by its name in the specification, as kexec loads it.
-    kernels: Mapping[str, Path] = field(default_factory=dict)
+    kernels: Mapping[str, Path] = field(default_factory=dict, hash=False)
 
 
 def source_root() -> Path | None:
@@ -56,7 +58,7 @@ def find_images(machine: Machine) -> Images:
     return Images(
         kernel=_find(stem + machine.kernel_suffix),
         archive=_find(stem + ".cpio"),
-        elf=_find(stem + ".elf"),
+        elves={KHORIG: _find(stem + ".elf")},
         kernels={KHORIG: _find(stem + ".bin")},
     )
 

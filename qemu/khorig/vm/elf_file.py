@@ -17,13 +17,18 @@ _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
-_SYMBOLS, _LOAD, _OBJECT = 2, 1, 1  # SHT_SYMTAB, PT_LOAD, STT_OBJECT
+_SYMBOLS, _LOAD = 2, 1  # SHT_SYMTAB, PT_LOAD
+_NO_TYPE, _OBJECT, _FUNCTION = 0, 1, 2  # STT_NOTYPE, STT_OBJECT, STT_FUNC
+_GLOBAL_FUNCTION = 1 << 4 | _FUNCTION  # STB_GLOBAL
+_EXECUTE = 4  # SHF_EXECINSTR
 
 
 @dataclass(frozen=True)
 class _Section:
     name: str
     kind: int
+    flags: int
+    address: int
     offset: int
     size: int
     link: int
@@ -65,6 +70,27 @@ class ElfFile:
             for _, info, value in self._symbols()
             if begin <= value < end and info & 0xF == _OBJECT
         ]
+
+    def functions(self) -> dict[int, str]:
+        """Names of code in executable sections, by address: of several, a global function's."""
+        executable = {n for n, section in enumerate(self._sections) if section.flags & _EXECUTE}
+        found: dict[int, tuple[bool, str]] = {}
+        for name, info, _, section, value, _ in _SYMBOL.iter_unpack(self._table[0]):
+            if section not in executable or info & 0xF not in (_NO_TYPE, _FUNCTION):
+                continue
+            text = _name(self._table[1], name)
+            if not text or text[0] in "$.":  # mapping symbols of arm64, labels
+                continue
+            is_best = info == _GLOBAL_FUNCTION
+            if value not in found or (is_best and not found[value][0]):
+                found[value] = (is_best, text)
+        return {address: text for address, (_, text) in found.items()}
+
+    def text(self) -> tuple[int, int]:
+        """Begin and end of the executable sections."""
+        sections = [s for s in self._sections if s.flags & _EXECUTE]
+        begin = min((s.address for s in sections), default=0)
+        return begin, max((s.address + s.size for s in sections), default=0)
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """Bytes loaded at a virtual address."""
@@ -117,10 +143,7 @@ class ElfFile:
         if names_at >= count:
             raise ValueError("sections without names")
         names = self._take(headers[names_at][4], headers[names_at][5])
-        return [
-            _Section(_name(names, header[0]), header[1], header[4], header[5], header[6])
-            for header in headers
-        ]
+        return [_Section(_name(names, header[0]), *header[1:7]) for header in headers]
 
     def _take(self, offset: int, size: int) -> bytes:
         if offset + size > len(self._data):

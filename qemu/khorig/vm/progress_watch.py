@@ -6,15 +6,16 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from pathlib import Path
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from khorig.mem.untrusted import Untrusted, count, items, shown
 from khorig.vm.errors import InfraError
 from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
-from khorig.vm.symbols import Symbols
 from khorig.vm.vm import Vm
+
+if TYPE_CHECKING:
+    from khorig.vm.symbols import Symbols
 
 _CPU_S = 0.02  # minimum CPU time of a virtual CPU between samples
 _FRAMES = 12
@@ -154,14 +155,13 @@ class ProgressWatch:
         self._cpu_s = used_s
         return True
 
-    def where(self, elf: Path) -> tuple[str, ...]:
+    def where(self, symbols: Symbols) -> tuple[str, ...]:
         """Backtrace of the guest, innermost first, and the range of sampled PCs."""
         try:
-            symbols = Symbols(elf)
             chain = self._call_chain()
-        except (InfraError, OSError) as error:
+        except InfraError as error:
             return (f"cannot read registers: {error}",)
-        lines = [symbols.describe(pc) for pc in chain]
+        lines = [symbols.describe(pc, returns=n > 0) for n, pc in enumerate(chain)]
         if self._pcs:
             low, high = min(self._pcs), max(self._pcs)
             lines.append(f"{self._looks} samples, PC from {low:#018x} to {high:#018x}")

@@ -8,27 +8,48 @@ import struct
 from pathlib import Path
 
 from khorig.vm.elf_file import ElfFile
+from khorig.vm.symbols_lines import SourceLines
 
 _MAGIC = 0x4D59534B  # kernel/cpus/symbols.h
+_LANDMARK = ("start_kernel", "init/main.c")  # a function of every Linux, and its file
 
 
 class Symbols:
-    """The symbol table in a kernel image (kernel/cpus/symbols.h), read from its ELF."""
+    """Functions of a kernel, read from its ELF: khorig's from the table in its image
+    (kernel/cpus/symbols.h), others from the ELF's symbol table. Files and lines come from DWARF,
+    where the ELF has it."""
 
-    def __init__(self, elf_path: Path) -> None:
-        """Without a table there are no names. Raises OSError if the ELF is missing."""
+    def __init__(self, elf_path: Path | None = None) -> None:
+        """Without ELF, or without a table in it, there are no names. Raises OSError if the ELF is
+        missing."""
         self._addresses: list[int] = []
         self._names: list[str] = []
-        self._end = 0
+        self._begin = self._end = 0  # of text
+        self._image = (0, 0)  # linked address and size
+        self._lines = SourceLines(None, "")
         try:
-            elf = ElfFile(elf_path)
-            if (table := elf.section(".symbols")) is not None:
-                self._end = elf.symbol("__text_end")
-                self._read(table, elf.symbol("__image_begin"))
+            if elf_path is not None:
+                self._read(elf_path, ElfFile(elf_path))
         except (ValueError, struct.error):
-            self._addresses = []
+            self._addresses, self._image = [], (0, 0)
 
-    def _read(self, table: bytes, base: int) -> None:
+    def _read(self, path: Path, elf: ElfFile) -> None:
+        if (table := elf.section(".symbols")) is not None:
+            base, self._end = elf.symbol("__image_begin"), elf.symbol("__text_end")
+            self._begin = base
+            self._read_own(table, base)
+            self._image = (base, elf.symbol("__image_end") - base)
+            source_of = None
+        else:
+            functions = elf.functions()
+            self._addresses = sorted(functions)
+            self._names = [functions[address] for address in self._addresses]
+            self._begin, self._end = elf.text()
+            source_of = next((a for a, n in functions.items() if n == _LANDMARK[0]), None)
+        if elf.section(".debug_line") is not None:
+            self._lines = SourceLines(path, _LANDMARK[1], source_of)
+
+    def _read_own(self, table: bytes, base: int) -> None:
         magic, count = struct.unpack_from("<II", table)
         if magic != _MAGIC:
             return
@@ -37,9 +58,20 @@ class Symbols:
             self._addresses.append(base + offset)
             self._names.append(name.decode("utf-8", "replace"))
 
-    def describe(self, pc: int) -> str:
-        """ "0xffffffff80001234 base::Panic+0x34", or the address alone."""
-        index = bisect.bisect_right(self._addresses, pc) - 1
-        if index < 0 or pc >= self._end:
+    def describe(self, pc: int, loaded_at: int | None = None, returns: bool = False) -> str:
+        """ "0xffffffff80001234 base::Panic+0x34 (kernel/cpus/panic.cc:63)", without what is not
+        known. `loaded_at`: where the image lies in RAM, for the code that runs before it is mapped
+        to its linked address. `returns`: `pc` is a return address; the line is that of the call."""
+        linked = self._linked(pc, loaded_at)
+        index = bisect.bisect_right(self._addresses, linked) - 1
+        if index < 0 or not self._begin <= linked < self._end:
             return f"{pc:#018x}"
-        return f"{pc:#018x} {self._names[index]}+{pc - self._addresses[index]:#x}"
+        text = f"{pc:#018x} {self._names[index]}+{linked - self._addresses[index]:#x}"
+        line = self._lines.of(linked - returns)
+        return f"{text} ({line})" if line else text
+
+    def _linked(self, pc: int, loaded_at: int | None) -> int:
+        base, size = self._image
+        if loaded_at is not None and loaded_at <= pc < loaded_at + size:
+            return base + pc - loaded_at
+        return pc
