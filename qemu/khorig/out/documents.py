@@ -22,16 +22,16 @@ def results_document(results: Sequence[RunResult], folder: str = ".") -> str:
 
 def verdict_document(result: RunResult) -> str:
     """verdict.json: everything about one run."""
-    findings = [{**dataclasses.asdict(f), "verdict": f.verdict.value} for f in result.findings]
     return _json(
         {
             "schema": _SCHEMA,
             **_run(result),
             "exit_status": result.exit_status,
-            "findings": findings,
+            "findings": [finding.json() for finding in result.findings],
             "statistics": dataclasses.asdict(result.statistics),
             "phases": [dataclasses.asdict(phase) for phase in result.phases],
             "poked": [dataclasses.asdict(poked) for poked in result.poked],
+            "who": result.who.json() if result.who else None,
             "recorded": result.recorded,
             "rerun": result.rerun,
         }

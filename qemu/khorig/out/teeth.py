@@ -146,7 +146,7 @@ def _bite(bite: Bite) -> dict[str, Any]:
         "poked": [dataclasses.asdict(poked) for poked in result.poked],
         "outcome": bite.outcome.value,
         "verdict": result.verdict.value,
-        "finding": {**dataclasses.asdict(first), "verdict": first.verdict.value} if first else None,
+        "finding": first.json() if first else None,
         "id": result.id,
         "rerun": result.rerun,
     }

@@ -150,6 +150,8 @@ def _failure_lines(result: RunResult) -> list[str]:
         lines.append(_line("owner", finding.owner))
     lines += _block("poked", [poked.line for poked in result.poked])
     evidence = [line for line in finding.evidence if line not in finding.what]
+    lines += _block("why", [reason.what for reason in finding.why])
+    lines += _block("who", result.who.lines if result.who else ())
     lines += _block("evidence", evidence[:_EVIDENCE_LINES])
     lines += _block("more", _others(result.findings[1:]))
     if finding.verdict is not Verdict.INFRA:

@@ -4,7 +4,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from khorig.mem.untrusted import typed
+from khorig.rules.changed import Changed
+from khorig.rules.reason import Reason
 
 
 class Verdict(enum.Enum):
@@ -30,6 +35,17 @@ class Finding:
     stop: str = ""  # "sealed", "entry", "restored"; "" between stops
     evidence: tuple[str, ...] = ()  # further lines: byte differences, neighbours; at most ~12
     verdict: Verdict = Verdict.FAIL
+    changed: Changed | None = None  # memory that should not have, since an earlier stop
+    why: tuple[Reason, ...] = ()  # what the address has to do with the rest of the machine
+
+    @staticmethod
+    def of(record: Any) -> Finding:
+        """From JSON. Raises Untrusted."""
+        return typed(Finding, record, verdict=Verdict, changed=Changed.of, why=Reason.many)
+
+    def json(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "verdict": self.verdict.value}
 
     def __repr__(self) -> str:
         stop = f"generation {self.generation} {self.stop}".rstrip() if self.generation else ""

@@ -16,6 +16,7 @@ from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.layout import Geometry
 from khorig.mem.errors import DecodeError, Problem
 from khorig.mem.formats.dump import Dump, DumpMemory, RunFacts
+from khorig.rules.changed import Changed
 from khorig.rules.finding import Finding
 
 
@@ -75,10 +76,12 @@ class Stop:
         address: int | None = None,
         owner: str = "",
         evidence: tuple[str, ...] = (),
+        changed: Changed | None = None,
     ) -> Finding:
         """A finding at this stop; `address` is physical."""
         where = "" if address is None else f"{address:#018x}"
-        return Finding(rule, what, where, owner, self.generation, self.at, evidence)
+        place = (where, owner, self.generation, self.at)
+        return Finding(rule, what, *place, evidence, changed=changed)
 
     def finding_of(self, rule: str, problem: Problem, owner: str = "") -> Finding:
         """A decoder problem as a finding."""

@@ -10,6 +10,7 @@ from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
+from khorig.run.who import Who
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class RunResult:
     console_tail: Sequence[str] = ()  # last lines of text, without events
     poked: Sequence[Poked] = ()  # bytes changed by `--poke`
     images_left_out: int = 0  # images not saved, because of their time limit
+    who: Who | None = None  # who changed memory, by the repeated run
     recorded: str = ""  # outcome of repeating a failed run to record it, or ""
     id: str = ""  # unique within the session; folder name of the artifacts
     directory: str = ""  # artifacts, absolute

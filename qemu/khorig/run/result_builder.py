@@ -11,6 +11,7 @@ from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 from khorig.run.result import Phase, RunResult
+from khorig.run.who import Who
 from khorig.vm.machines import machine_named
 
 
@@ -25,6 +26,7 @@ class ResultBuilder:
         self._poked: list[Poked] = []
         self._images_left_out = 0
         self._kernels: Mapping[str, str] = {}
+        self._who: Who | None = None
         self._verdict: Mapping[str, Any] | None = None
         self._jump_ns: int | None = None
 
@@ -35,14 +37,13 @@ class ResultBuilder:
         elif record["ev"] == "guest":
             self._on_guest(record["event"])
         elif record["ev"] == "finding":
-            values = {k: v for k, v in record.items() if k not in ("s", "ev")}
-            values["verdict"] = Verdict(values["verdict"])
-            values["evidence"] = tuple(values["evidence"])
-            self._findings.append(Finding(**values))
+            self._findings.append(Finding.of(record))
         elif record["ev"] == "hook" and "poke" in record:
             self._poked.append(Poked(**{f.name: record[f.name] for f in fields(Poked)}))
         elif record["ev"] == "image" and "left_out" in record:
             self._images_left_out += 1
+        elif record["ev"] == "who":
+            self._who = Who.of(record)
         elif record["ev"] == "verdict":
             self._verdict = record
 
@@ -79,6 +80,7 @@ class ResultBuilder:
             console_tail=verdict["console_tail"],
             poked=self._poked,
             images_left_out=self._images_left_out,
+            who=self._who,
         )
 
 

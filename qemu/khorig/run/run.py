@@ -377,8 +377,7 @@ class Run:
                 findings = (*self._judge.on_trouble(self._ram, machine), *findings)
         for finding in findings[: max(0, _MAX_FINDINGS - len(self._findings))]:
             self._findings.append(finding)
-            record = dataclasses.asdict(finding)
-            self._emit("finding", **{**record, "verdict": finding.verdict.value})
+            self._emit("finding", **finding.json())
 
     def _emit(self, kind: str, **fields: Any) -> None:
         seconds = round(time.monotonic() - self._started_s, 6)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -83,7 +82,7 @@ def journal(run: RunResult) -> list[dict[str, Any]]:
         guest(2, 12000, "done", status="pass"),
     ]
     for finding in run.findings:
-        record = {**dataclasses.asdict(finding), "verdict": finding.verdict.value}
+        record = finding.json()
         lines.append({"s": 0.3, "ev": "finding", **record})
     return [*lines, {"s": 0.4, "ev": "verdict", "verdict": run.verdict.value}]
 

@@ -26,6 +26,7 @@ from khorig.mem.untrusted import (
 from khorig.out.plain import verbose_text
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
+from khorig.run.who import Who
 from khorig.run.result import Phase, RunResult
 from khorig.vm.errors import InfraError
 
@@ -164,6 +165,7 @@ def read_result(document: Any, spec: RunSpec | None = None) -> RunResult:
         qemu=found.qemu,
         exit_status=found.exit_status,
         poked=found.poked,
+        who=found.who,
         recorded=found.recorded,
         id=found.id,
         rerun=found.rerun,
@@ -182,6 +184,7 @@ class _Document:
     qemu: str
     cause: str = ""
     recorded: str = ""
+    who: Who | None = None
     rerun: str = ""
     exit_status: int | None = None
     spec: RunSpec | None = None
@@ -195,10 +198,11 @@ class _Document:
 _DOCUMENT = {
     "verdict": Verdict,
     "spec": spec_from_json,
-    "findings": lambda value: [typed(Finding, item, verdict=Verdict) for item in items(value)],
+    "findings": lambda value: [Finding.of(item) for item in items(value)],
     "statistics": lambda value: Statistics.of(fields(value)),
     "phases": lambda value: [typed(Phase, item) for item in items(value)],
     "kernels": lambda value: {text(name): text(it) for name, it in fields(value).items()},
+    "who": Who.of,
     "poked": lambda value: [typed(Poked, item) for item in items(value)],
 }
 

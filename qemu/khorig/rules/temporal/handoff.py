@@ -11,6 +11,7 @@ from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.scratch import read_scratch
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange, read_bytes
+from khorig.rules.changed import Changed
 from khorig.rules.finding import Finding
 from khorig.rules.stop import Stop, decoded
 from khorig.rules.temporal.definitions import HANDOFF, SCRATCH_INHERITED
@@ -33,7 +34,11 @@ class HandoffBytes:
             now = read_bytes(stop.memory, address, len(before))
             if now != before:
                 what = f"{owner} changed: {before[:32].hex(' ')} at entry, now {now[:32].hex(' ')}"
-                findings.append(stop.finding(HANDOFF, what, address, owner))
+                size = stop.geometry.page_size
+                pages = range(address // size * size, address + len(before), size)
+                changed = Changed.since(stop.generation, "entry", size, pages)
+                finding = stop.finding(HANDOFF, what, address, owner, changed=changed)
+                findings.append(finding)
         return findings
 
 

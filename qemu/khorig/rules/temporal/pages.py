@@ -8,6 +8,7 @@ from typing import Mapping
 
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import read_bytes
+from khorig.rules.changed import Changed
 from khorig.rules.finding import Finding
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.byte_differences import describe_change
@@ -62,4 +63,6 @@ def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
             for other in changed[1 : 1 + _OTHERS]
         ]
     owner = before.snapshot.describe(frame)
-    return [stop.finding(rule, what, address, owner, tuple(evidence))]
+    pages = (other << geometry.page_shift for other in changed)
+    since = Changed.since(before.generation, before.at, geometry.page_size, pages)
+    return [stop.finding(rule, what, address, owner, tuple(evidence), since)]

@@ -7,6 +7,7 @@ import xxhash
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.mem.memory import OutsideRam, PhysRange, read_bytes
+from khorig.rules.changed import Changed
 from khorig.rules.finding import Finding
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.definitions import RUNTIME_SERVICES
@@ -20,6 +21,7 @@ class RuntimeServices:
     def __init__(self) -> None:
         self._regions: tuple[PhysRange, ...] = ()
         self._hashes: dict[PhysRange, tuple[int, ...]] = {}  # of each page
+        self._since: dict[PhysRange, tuple[int, str]] = {}  # the stop of those hashes
         self._named: set[int] = set()  # generations that reported the regions
 
     def take(self, event: GuestEvent) -> list[Finding]:
@@ -56,6 +58,7 @@ class RuntimeServices:
                 findings.append(stop.finding_of(RUNTIME_SERVICES, error.problem, FIRMWARE_OWNER))
                 continue
             wanted = self._hashes.setdefault(region, found)
+            self._since.setdefault(region, (stop.generation, stop.at))
             if found != wanted:
                 changed = [n for n, (a, b) in enumerate(zip(found, wanted)) if a != b]
                 page = region.begin + (changed[0] << stop.geometry.page_shift)
@@ -63,7 +66,12 @@ class RuntimeServices:
                     f"{region} was written: page {page:#018x} has hash {found[changed[0]]:#018x}, "
                     f"had {wanted[changed[0]]:#018x} ({len(changed)} of {len(found)} pages)"
                 )
-                findings.append(stop.finding(RUNTIME_SERVICES, what, page, FIRMWARE_OWNER))
+                size = stop.geometry.page_size
+                pages = (region.begin + n * size for n in changed)
+                since = Changed.since(*self._since[region], size, pages)
+                findings.append(
+                    stop.finding(RUNTIME_SERVICES, what, page, FIRMWARE_OWNER, changed=since)
+                )
         return findings
 
 

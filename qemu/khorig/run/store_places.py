@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which kernel made a store."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+
+from khorig.guest.event import GuestEvent
+from khorig.vm.symbols_by_generation import SymbolsByGeneration
+
+_BOOT_CPU = 0  # it makes the jump and enters the next kernel
+
+
+@dataclass(frozen=True)
+class _From:
+    """What runs from a store on."""
+
+    generation: int
+    jumping: bool  # to it: until its first event, the last kernel's code runs, too
+
+
+class StorePlaces:
+    """Follows which generation runs, counted in stores seen."""
+
+    def __init__(self, symbols: SymbolsByGeneration) -> None:
+        self._symbols = symbols
+        self._numbers = [0]
+        self._running = [_From(1, False)]
+        self._images: dict[int, int] = {}  # where a kernel was loaded
+
+    def on_event(self, event: GuestEvent, seen: int) -> None:
+        """Every event, in order, with the number of stores until then."""
+        if event.kind == "boot":
+            image = event.fields.get("image")
+            if isinstance(image, list) and image and isinstance(image[0], str):
+                try:
+                    self._images[event.generation] = int(image[0], 16)
+                except ValueError:
+                    pass  # then some code has no name
+            self._add(seen, _From(event.generation, False))
+        elif event.kind == "jump":
+            self._add(seen, _From(event.generation + 1, True))
+
+    def on_entry(self, generation: int, seen: int) -> None:
+        """A kernel's first instruction."""
+        self._add(seen, _From(generation, False))
+
+    def _add(self, seen: int, running: _From) -> None:
+        if self._numbers[-1] == seen:
+            self._running[-1] = running
+        else:
+            self._numbers.append(seen)
+            self._running.append(running)
+
+    def of(self, number: int, cpu: int, pc: int) -> tuple[int, str]:
+        """The generation whose code made a store, and the symbol of its PC, or ""."""
+        running = self._running[bisect.bisect_right(self._numbers, number) - 1]
+        if not running.jumping:
+            # Behind the running kernel's, code of the last one: a CPU that was not stopped.
+            order = (running.generation, running.generation - 1)
+        else:
+            order = (running.generation - 1, running.generation)
+        for generation in order:
+            loaded_at = self._images.get(generation)
+            described = self._symbols.of(generation).describe(pc, loaded_at)
+            if symbol := described.partition(" ")[2]:
+                return generation, symbol
+        # Without symbols: while jumping, only the boot CPU leaves the last kernel.
+        leaves = not running.jumping or cpu == _BOOT_CPU
+        return running.generation if leaves else running.generation - 1, ""

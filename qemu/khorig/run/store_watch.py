@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Watches pages during a run, to find out who changes them."""
+
+from __future__ import annotations
+
+from typing import Iterable, Protocol, Sequence
+
+from khorig.guest.event import GuestEvent
+from khorig.mem.guest_ram import GuestRam, OutsideGuestRam
+from khorig.rules.changed import Changed
+from khorig.run.explained_pages import ExplainedPages
+from khorig.run.store_places import StorePlaces
+from khorig.run.who import MOST_STORES, StoreBy, Who
+from khorig.vm.symbols_by_generation import SymbolsByGeneration
+
+_FRAME = 4096  # bytes; the probe watches frames of this size, whatever the guest's pages are
+_MOST_LINES = 8
+
+# Plugins of QEMU see the stores of instructions; what a CPU writes besides is in none of them.
+_UNSEEN = {
+    "x86_64": ("exception frames pushed by a CPU", "accessed and dirty bits of page tables"),
+    "arm64": ("`dc zva`", "accessed and dirty bits of page tables"),
+}
+
+
+class SeenStore(Protocol):
+    """A store as the probe reports it (khorig.vm.probe)."""
+
+    @property
+    def cpu(self) -> int:
+        ...
+
+    @property
+    def pc(self) -> int:
+        ...
+
+    @property
+    def physical(self) -> int:
+        ...
+
+    @property
+    def size(self) -> int:
+        ...
+
+    @property
+    def before(self) -> bytes:
+        ...
+
+    @property
+    def after(self) -> bytes:
+        ...
+
+    @property
+    def instruction(self) -> int:
+        ...
+
+
+class StoreProbe(Protocol):
+    """What is needed of the probe in QEMU (khorig.vm.probe)."""
+
+    def watch(self, frames: Iterable[int]) -> None:
+        ...
+
+    def stores(self) -> Sequence[SeenStore]:
+        ...
+
+    @property
+    def dropped(self) -> int:
+        ...
+
+    @property
+    def watched_from(self) -> int:
+        ...
+
+
+class StoreWatch:
+    """Watches pages that an earlier run of the same specification found changed, from the stop on
+    at which they were still right."""
+
+    def __init__(self, changed: Changed, arch: str, symbols: SymbolsByGeneration) -> None:
+        self._changed = changed
+        self._arch = arch
+        self._places = StorePlaces(symbols)
+        self._pages: ExplainedPages | None = None  # once the watch has begun
+        self._watching = False
+        self._before: dict[int, bytes] = {}  # the pages before the rig's turn at a stop
+        self._replayed = 0  # stores that the pages have
+        self._missed = 0  # stores that the ring had lost by then
+        self._rig: list[str] = []
+        self._note = ""
+
+    def on_event(self, event: GuestEvent, probe: StoreProbe | None) -> None:
+        """Every event, in order."""
+        self._places.on_event(event, self._count(probe))
+
+    def before_rig(self, generation: int, at: str, ram: GuestRam) -> None:
+        """At a stop, before the rig may write to memory."""
+        if self._pages is None:
+            if (generation, at) != (self._changed.generation, self._changed.stop):
+                return
+            try:
+                self._pages = ExplainedPages(self._changed.pages, self._changed.page_size, ram)
+            except OutsideGuestRam as error:
+                self._note = str(error)
+                return
+        self._before = self._pages.memory()
+
+    def after_rig(self, generation: int, at: str, what: str, probe: StoreProbe | None) -> None:
+        """At the same stop, once the rig has written what it wanted, by `what` ("poke")."""
+        if at == "entry":
+            self._places.on_entry(generation, self._count(probe))
+        if self._pages is None:
+            return
+        if self._watching and probe is not None:
+            self._replay(probe)
+        lines = self._pages.accept(self._before, self._pages.memory())
+        self._rig += [f"{what} at {at} in generation {generation}: {line}" for line in lines]
+        if not self._watching and probe is not None:
+            self._watching = True
+            probe.watch(self._frames())
+
+    def finish(self, probe: StoreProbe | None, why_not: str = "") -> Who:
+        """At the end, while the memory is still there. `why_not`: why there is no probe."""
+        found = Who(self._changed.generation, self._changed.stop)
+        pages = tuple(f"{page:#018x}" for page in self._changed.pages)
+        if self._pages is None:
+            where = f"{found.stop} of generation {found.generation}"
+            note = self._note or f"not reproduced: {where} was not reached"
+            return Who(found.generation, found.stop, pages, note=note)
+        if not self._watching or probe is None:
+            rig = tuple(self._rig[:_MOST_LINES])
+            return Who(found.generation, found.stop, pages, rig=rig, note=f"no probe: {why_not}")
+        self._replay(probe)
+        stores, dropped = probe.stores(), probe.dropped
+        nobody = self._pages.unexplained()[:_MOST_LINES]
+        note = ""
+        if self._missed and nobody:  # perhaps by those
+            note = f"{self._missed} older stores are not known, nor who wrote: {'; '.join(nobody)}"
+            nobody = []
+        if not (stores or dropped or self._rig or nobody):
+            note = "not reproduced: no page changed while it was watched"
+        shown = list(enumerate(stores, dropped))[-MOST_STORES:]
+        return Who(
+            generation=found.generation,
+            stop=found.stop,
+            pages=pages,
+            count=dropped + len(stores),
+            stores=tuple(
+                self._store(number, store, probe.watched_from) for number, store in shown[::-1]
+            ),
+            rig=tuple(self._rig[:_MOST_LINES]),
+            nobody=tuple(nobody),
+            unseen=_UNSEEN[self._arch] if nobody else (),
+            note=note,
+        )
+
+    def _replay(self, probe: StoreProbe) -> None:
+        assert self._pages is not None
+        stores, dropped = probe.stores(), probe.dropped
+        for store in stores[max(0, self._replayed - dropped) :]:
+            self._pages.store(store.physical, store.after)
+        self._missed += max(0, dropped - self._replayed)
+        self._replayed = dropped + len(stores)
+
+    def _count(self, probe: StoreProbe | None) -> int:
+        if probe is None or not self._watching:
+            return 0
+        return probe.dropped + len(probe.stores())
+
+    def _frames(self) -> list[int]:
+        each = range(0, self._changed.page_size, _FRAME)
+        return [(page + offset) // _FRAME for page in self._changed.pages for offset in each]
+
+    def _store(self, number: int, store: SeenStore, watched_from: int) -> StoreBy:
+        generation, symbol = self._places.of(number, store.cpu, store.pc)
+        return StoreBy(
+            cpu=store.cpu,
+            generation=generation,
+            pc=f"{store.pc:#018x}",
+            symbol=symbol,
+            address=f"{store.physical:#018x}",
+            size=store.size,
+            before=_value(store.before),
+            after=_value(store.after),
+            instructions=max(0, store.instruction - watched_from),
+        )
+
+
+def _value(content: bytes) -> str:
+    return f"{int.from_bytes(content, 'little'):#0{2 + 2 * len(content)}x}"

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who changed memory that should not have changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from khorig.mem.untrusted import items, texts, typed
+
+MOST_STORES = 32
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class StoreBy:
+    """A store of a CPU. Addresses and values are hexadecimal text."""
+
+    cpu: int
+    generation: int  # that ran
+    pc: str  # "0xffffffff80001234"
+    symbol: str  # "base::Panic+0x34 (kernel/cpus/panic.cc:63)", "" where none is known
+    address: str  # physical
+    size: int  # bytes
+    before: str  # as a little-endian number
+    after: str
+    instructions: int  # of all CPUs since the watch began
+
+    @property
+    def line(self) -> str:
+        """One line: who, where, what and when."""
+        place = f"{self.pc} {self.symbol}".rstrip()
+        return (
+            f"CPU {self.cpu} in generation {self.generation}: {place} stored {self.size} bytes at "
+            f"{self.address}: {self.before} -> {self.after}, {self.instructions} instructions later"
+        )
+
+
+@dataclass(frozen=True)
+class Who:
+    """Writers of the pages of a failure, found by a second run with these pages watched."""
+
+    generation: int  # the watch began at this stop
+    stop: str
+    pages: tuple[str, ...] = ()  # watched, "0x0000000002400000"
+    count: int = 0  # of stores by CPUs
+    stores: tuple[StoreBy, ...] = ()  # the last of them, the last one first
+    rig: tuple[str, ...] = ()  # what the rig itself wrote there, one line each
+    nobody: tuple[str, ...] = ()  # changed bytes that no CPU stored and the rig did not write
+    unseen: tuple[str, ...] = ()  # writers that the probe cannot see
+    note: str = ""  # why less is known than there could be
+
+    @staticmethod
+    def of(record: Any) -> Who | None:
+        """From JSON. Raises Untrusted."""
+        return None if record is None else typed(Who, record, stores=_stores, **_TEXTS)
+
+    def json(self) -> dict[str, Any]:
+        """For JSON."""
+        return dataclasses.asdict(self)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Text, the answer first."""
+        since = f"since {self.stop} in generation {self.generation}"
+        lines = [store.line for store in self.stores[:_SHOWN]]
+        if self.count > len(lines):
+            lines.append(f"{self.count} stores {since} in all, these are the last")
+        lines += [f"the rig's own {line}" for line in self.rig]
+        if self.nobody:
+            bytes_of = "; ".join(self.nobody)
+            lines.append(f"no CPU stored there {since}: device or host ({bytes_of})")
+            lines.append(f"not seen by the probe: {', '.join(self.unseen)}")
+        if self.note:
+            lines.append(self.note)
+        return tuple(lines)
+
+
+def _stores(value: Any) -> tuple[StoreBy, ...]:
+    return tuple(typed(StoreBy, store) for store in items(value)[:MOST_STORES])
+
+
+_TEXTS = {name: texts for name in ("pages", "rig", "nobody", "unseen")}
