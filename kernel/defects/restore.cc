@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Faults of taking a handover over, in the second generation.
 
+#include <string.h>
+
 #include "kernel/arch/cpu.h"
+#include "kernel/base/direct_map.h"
 #include "kernel/cpus/cpus.h"
 #include "kernel/defects/targets.h"
 #include "kernel/handover/points.h"
@@ -14,6 +17,7 @@ using handover::Generation;
 using handover::Incoming;
 using khocore::Block;
 using khocore::Order;
+using khocore::PageFrame;
 using rig::FaultAt;
 using rig::Fire;
 using rig::Point;
@@ -27,6 +31,55 @@ void LeaveTailBehind(Incoming& incoming) {
 }
 KHORIG_FAULT(tail_not_restored) = FaultAt<Point::kRestored, LeaveTailBehind>(
     "tail-not-restored", 2, "T1 T3 T10", "the last page of a block is not restored");
+
+/// A page of a block that is about to be taken over.
+PageFrame PageToSpoil(const Generation& generation) {
+  Block block{};
+  if (!FindListedBlock(generation, Order::FromLog2(2), &block)) return PageFrame();
+  return block.frame + 1;
+}
+
+/// As for a folio that was not up to date when its flags were recorded.
+void ZeroPage(Incoming& incoming) {
+  const PageFrame page = PageToSpoil(incoming.generation());
+  if (page == PageFrame()) return;
+  Fire();
+  memset(base::Direct<void>(page.address()), 0, khocore::kPageSize);
+}
+KHORIG_FAULT(zeroed_when_restored) = FaultAt<Point::kRestored, ZeroPage>(
+    "zeroed-when-restored", 2, "R14", "a restored page is zeroed, as its recorded flags say");
+
+void FreeRestored(Incoming& incoming) {
+  Block block{};
+  if (!FindListedBlock(incoming.generation(), Order::FromLog2(3), &block)) return;
+  Fire();
+  Require(incoming.generation().allocator.Free(block.frame), "fault");
+}
+KHORIG_FAULT(freed_when_restored) = FaultAt<Point::kRestored, FreeRestored>(
+    "freed-when-restored", 2, "T6 T8", "a restored block is freed while its client has it");
+
+void LeaveBlockBehind(Incoming& incoming) {
+  Block block{};
+  if (!FindListedBlock(incoming.generation(), Order::FromLog2(2), &block)) return;
+  Fire();
+  for (uint64_t i = 0; i < block.order.pages(); ++i) {
+    Require(incoming.LeaveBehind(block.frame + i), "fault");
+  }
+}
+KHORIG_FAULT(block_not_restored) = FaultAt<Point::kRestored, LeaveBlockBehind>(
+    "block-not-restored", 2, "T7 T9",
+    "a block is not restored, and its client told that all of it is");
+
+void SplitRestored(Incoming& incoming) {
+  Block block{};
+  if (!FindListedBlock(incoming.generation(), Order::FromLog2(3), &block)) return;
+  Fire();
+  for (uint64_t i = 0; i < block.order.pages(); ++i) {
+    Require(incoming.generation().allocator.Regroup({block.frame + i, Order()}), "fault");
+  }
+}
+KHORIG_FAULT(restored_as_pages) = FaultAt<Point::kRestored, SplitRestored>(
+    "restored-as-pages", 2, "T5 T10", "a block is restored as single pages");
 
 /// Only the last CPU does; the others do not poll for a panic. A function of its own, so that
 /// the panic has a name that can be read.

@@ -45,6 +45,10 @@ struct ContextOf<Point::kTrackerStarting> {
   using Type = handover::TrackerNodes;
 };
 template <>
+struct ContextOf<Point::kPreserved> {
+  using Type = handover::Outgoing;
+};
+template <>
 struct ContextOf<Point::kSealing> {
   using Type = handover::Outgoing;
 };

@@ -41,6 +41,7 @@ void Seal(Outgoing& outgoing, const Scenario& scenario) {
   rig::Phase serialize("serialize");
   Preserve(outgoing, scenario);
   serialize.Suspend();
+  rig::At<rig::Point::kPreserved>(outgoing);
   Freeze(outgoing, scenario);
   serialize.Resume();
   const uint64_t begun = arch::Counter();

@@ -16,6 +16,7 @@ enum class Point : uint8_t {
   kRestored,          ///< all is restored and verified, before the stop `restored`
   kTakenOver,         ///< after the stop `restored`, before anything is freed
   kTrackerStarting,   ///< the tracker is about to get its page source
+  kPreserved,         ///< everything is preserved, and the ledger not written
   kSealing,           ///< the root is complete
   kParametersPlaced,  ///< the next kernel's parameters have a place, and are not written yet
   kSealed,            ///< after the stop `sealed`
