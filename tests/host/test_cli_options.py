@@ -209,15 +209,23 @@ def test_gdb_lets_a_guest_stand_still(cli: Rig) -> None:
         text=True,
     ) as process:
         assert process.stdout is not None
-        hint = process.stdout.readline()
-        assert "gdb " in hint and "khorig-x86_64.elf -ex 'target remote localhost:4321'" in hint
-        time.sleep(4)  # a hang is found after 3
-        assert process.poll() is None
-        sent = (cli.out / "latest/handover/x86_64-q35/qmp.jsonl").read_text()
-        assert "qmp_capabilities" in sent and "cont" not in sent
-        assert "query-cpus-fast" not in sent
-        process.terminate()
-        assert "interrupted by SIGTERM" in process.communicate(timeout=10)[0]
+        try:
+            hint = process.stdout.readline()
+            assert "gdb " in hint
+            assert "khorig-x86_64.elf -ex 'target remote localhost:4321'" in hint
+            log = cli.out / "latest/handover/x86_64-q35/qmp.jsonl"
+            patience_s = time.monotonic() + 60
+            while not log.exists() or "qmp_capabilities" not in log.read_text():
+                assert process.poll() is None and time.monotonic() < patience_s
+                time.sleep(0.05)
+            time.sleep(4)  # a hang is found after 3
+            assert process.poll() is None
+            sent = log.read_text()
+            assert "cont" not in sent and "query-cpus-fast" not in sent
+            process.terminate()
+            assert "interrupted by SIGTERM" in process.communicate(timeout=60)[0]
+        finally:
+            process.kill()
 
 
 def _on_a_terminal(*words: str, **environment: str) -> str:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ def test_what_every_run_has() -> None:
          "--linux-append 2:a --linux-append b"),
         ({"kernels": ("linux",), "extra_initrd": "/x.cpio"}, "--initrd /x.cpio"),
         ({"kernels": ("linux",), "counted": True}, "--count"),
+        ({"kernels": ("linux-7.3:33279efd", "khorig")}, "--chain linux-7.3:33279efd,khorig"),
     ],
 )  # fmt: skip
 def test_what_is_not_the_default_is_there(fields: dict[str, Any], words: str) -> None:
@@ -56,7 +59,63 @@ def test_arguments_of_the_script_are_khorigs(tmp_path: Path) -> None:
         spec = KhorigRun("x86_64", "q35", extra_qemu=extra_qemu)
         write_rerun_script(tmp_path / "rerun.sh", spec, machine, images)
         last = (tmp_path / "rerun.sh").read_text().splitlines()[-1]
-        command = last.removeprefix("exec scripts/khorig").replace('"$@"', "--keep -v")
+        command = last.removeprefix('exec "$khorig"').replace('"$@"', "--keep -v")
         words = command.split()
         assert words.index("--keep") < (words.index("--") if extra_qemu else len(words))
         assert tuple(words[words.index("-v") + 1 :]) == (("--", *extra_qemu) if extra_qemu else ())
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """In the folder of a run below a checkout."""
+    folder = tmp_path / "tree/out/session/run"
+    folder.mkdir(parents=True)
+    images = Images(Path("/k"), folder / "archive.cpio", Path("/elf"))
+    write_rerun_script(
+        folder / "rerun.sh", KhorigRun("x86_64", "q35", seed=7), machine_named("q35"), images
+    )
+    return folder / "rerun.sh"
+
+
+def _program(path: Path) -> Path:
+    """Prints its name and its arguments."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('#!/bin/sh\necho "$0" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def _said(script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = environment.pop("PATH", "/usr/bin:/bin")
+    return subprocess.run(
+        [script, "-v"], env={"PATH": path, **environment}, capture_output=True, text=True,
+        check=False, cwd="/",
+    )  # fmt: skip
+
+
+def test_a_moved_folder_is_run_by_the_khorig_around_it(script: Path, tmp_path: Path) -> None:
+    inner = _program(tmp_path / "tree/scripts/khorig")
+    said = _said(script).stdout
+    assert said.startswith(f"{inner} run --machine q35 ") and " --seed 0x7 " in said
+    assert said.endswith(" -v\n")
+    moved = tmp_path / "elsewhere" / "folder"
+    moved.parent.mkdir()
+    script.parent.rename(moved)
+    installed = _program(tmp_path / "bin/khorig")
+    path = f"{installed.parent}:/usr/bin:/bin"
+    assert _said(moved / "rerun.sh", PATH=path).stdout.startswith(f"{installed} run ")
+    chosen = _program(tmp_path / "my/khorig")
+    said = _said(moved / "rerun.sh", PATH=path, KHORIG=str(chosen)).stdout
+    assert said.startswith(f"{chosen} run ")
+
+
+def test_a_script_without_khorig_says_what_it_needs(script: Path, tmp_path: Path) -> None:
+    done = _said(script, KHORIG=str(tmp_path / "gone"))
+    assert done.returncode == 3
+    assert f"no khorig at {tmp_path}/gone; set KHORIG to scripts/khorig" in done.stderr
+
+
+def test_files_of_the_folder_are_named_without_it(script: Path) -> None:
+    command = next(line for line in script.read_text().splitlines() if "-initrd" in line)
+    assert " -initrd archive.cpio " in command and " -kernel /k " in command
+    assert os.fspath(script.parent) not in script.read_text()

@@ -60,7 +60,7 @@ def test_a_good_run_leaves_its_artifacts(rig: Rig) -> None:
     assert (rig.out / "latest").resolve() == folder.parents[1].resolve()
     assert "generation 2 says hello\r\n" in (folder / "console.log").read_bytes().decode()
     assert os.access(folder / "rerun.sh", os.X_OK)
-    assert "scripts/khorig run --machine q35" in (folder / "rerun.sh").read_text()
+    assert '"$khorig" run --machine q35' in (folder / "rerun.sh").read_text()
     records = [json.loads(line) for line in (folder / "events.jsonl").open()]
     assert (records[0]["ev"], records[-1]["ev"]) == ("start", "verdict")
     assert all(a["s"] <= b["s"] for a, b in zip(records, records[1:]))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from khorig.guest.chain_run import ChainRun
+from khorig.guest.chain_run import ChainRun, split_build
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poke import Poke
 from khorig.guest.spec import RunSpec
@@ -174,3 +174,14 @@ def test_the_page_size_of_a_linux_for_arm64_is_not_known(
     machine = "q35" if arch == "x86_64" else "virt"
     spec = ChainRun(arch, machine, kernels=kernels)
     assert spec.page_shift_of(*generations) == shift
+
+
+def test_the_build_of_a_peer_is_no_part_of_the_name_of_a_run() -> None:
+    pinned = ChainRun(
+        "x86_64", "q35", kernels=("linux-7.3@NUMA=n:33279efd", "khorig", "/a:b/bz:12ab")
+    )
+    plain = ChainRun("x86_64", "q35", kernels=("linux-7.3@NUMA=n", "khorig", "/a:b/bz:12ab"))
+    assert pinned.id == plain.id == "linux-7.3@NUMA=n+khorig+bz:12ab/x86_64-q35"
+    assert split_build("linux-7.3:33279efdbee601b1") == ("linux-7.3", "33279efdbee601b1")
+    for name in ("linux-7.3:", "linux-7.3:xyz1", "linux-7.3:123", "khorig", "/linux-x:abcd"):
+        assert split_build(name) == (name, "")

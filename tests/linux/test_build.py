@@ -11,7 +11,7 @@ import pytest
 from khorig.cli import exit_codes
 from khorig.cli.main import main
 from khorig.linux import build
-from khorig.linux.peer import Peer, build_command, find_peer
+from khorig.linux.peer import Peer, build_command, find_peer, pinned
 from khorig.linux.kconfig_option import KconfigOption, parse_setting, unmet
 from khorig.linux.source import OwnSource
 from khorig.vm.errors import InfraError
@@ -28,6 +28,7 @@ $(IMAGE): kernel/liveupdate/version
 	mkdir -p $(@D) $(O)/include/config
 	printf '  CC      once\\n'
 	cp $< $@
+	cp $< $(O)/vmlinux
 	cp $< $(O)/include/config/kernel.release
 	echo built >> $(O)/built
 	sh ./hook
@@ -97,6 +98,26 @@ def test_an_edited_tree_is_built_where_its_objects_are(tree: Path, tmp_path: Pat
     assert built(tree) == first, "it was built before"
     assert find_peer("x86_64", "linux-toy") == first, "and is what the name stands for again"
     assert runs(tmp_path) == 2
+
+
+def test_a_name_with_its_build_stands_for_that_build_only(tree: Path) -> None:
+    first = built(tree)
+    edit(tree, "7.3.4-two")
+    second = built(tree)
+    assert first.pinned.startswith("linux-toy:") and first.pinned != second.pinned
+    assert find_peer("x86_64", first.pinned) == first
+    assert find_peer("x86_64", f"linux-toy:{first.build}") == first
+    assert pinned("x86_64", "linux-toy") == second.pinned
+    assert [pinned("x86_64", name) for name in ("khorig", "/x/linux-1:abcd")] == [
+        "khorig", "/x/linux-1:abcd",
+    ]  # fmt: skip
+    shutil.rmtree(first.directory)
+    with pytest.raises(InfraError, match="is not built for x86_64") as caught:
+        find_peer("x86_64", first.pinned)
+    assert f"there are {second.pinned}" in caught.value.evidence
+    assert any("linux build --source FOLDER --arch x86_64" in line
+               for line in caught.value.evidence)  # fmt: skip
+    assert pinned("x86_64", first.pinned) == first.pinned, "the run says that it is gone"
 
 
 def test_a_tree_that_changes_under_the_compiler_is_not_kept(tree: Path) -> None:

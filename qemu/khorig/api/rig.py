@@ -13,6 +13,7 @@ from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.spec import RunSpec
 from khorig.linux.chain import must_count
 from khorig.linux.chain_kind import chain_kind
+from khorig.linux.peer import pinned
 from khorig.out.session_documents import SessionDocuments
 from khorig.rules.protocol.scenario import words_of
 from khorig.run.judging import Judge, StopHook
@@ -80,7 +81,8 @@ class Rig:
         if kernels:
             chain: dict[str, Any] = {"memory": _CHAIN_MEMORY, "timeout_s": _CHAIN_TIMEOUT_S}
             chain |= {"counted": must_count(machine), **options}
-            spec = ChainRun(arch, machine, kernels=tuple(kernels), **chain)
+            names = tuple(pinned(arch, name) for name in kernels)
+            spec = ChainRun(arch, machine, kernels=names, **chain)
             kind = chain_kind(**changes)
         else:
             plays = words_of(scenario)

@@ -22,7 +22,7 @@ from khorig.linux.chain import must_count
 from khorig.linux.chain_kind import chain_kind
 from khorig.linux.image import arch_of_image
 from khorig.linux.initrd import why_no_initrd
-from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers
+from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers, pinned
 from khorig.vm.machines import Machine
 
 if TYPE_CHECKING:
@@ -151,10 +151,10 @@ def _build(
 def list_command() -> int:
     """List the built peers."""
     peers = list_peers()
-    name = max((len(peer.name) for peer in peers), default=0)
+    name = max((len(peer.pinned) for peer in peers), default=0)
     release = max((len(peer.release) for peer in peers), default=0)
     for peer in peers:
-        click.echo(f"{peer.name:<{name}} {peer.release:<{release}} {peer.arch:<7} {peer.image}")
+        click.echo(f"{peer.pinned:<{name}} {peer.release:<{release}} {peer.arch:<7} {peer.image}")
     return exit_codes.PASS
 
 
@@ -163,7 +163,8 @@ def list_command() -> int:
     "--chain",
     default="linux-7.3,khorig,linux-7.3",
     show_default=True,
-    help="Kernels in boot order: khorig, linux-VERSION, 'linux' (that of --kernel), or a path.",
+    help="Kernels in boot order: khorig, linux-VERSION (the newest build) or linux-VERSION:BUILD "
+    "('khorig linux list'), 'linux' (that of --kernel), or a path.",
 )
 @click.option(
     "--kernel",
@@ -296,7 +297,7 @@ def _spec(
         extra_qemu=extra_qemu,
         boot=boot,
         pokes=options.get("pokes", ()),
-        kernels=kernels,
+        kernels=tuple(pinned(machine.arch, name) for name in kernels),
         counted=options["count"] or must_count(machine.name),
         linux_options=tuple(options.get("linux_append", ())),
         extra_initrd=_initrd(options.get("initrd"), kernels),

@@ -27,5 +27,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> click.UsageError:
 def unknown_kernel(name: str) -> click.UsageError:
     """The error for a name in a chain that is not a kernel."""
     return click.UsageError(
-        f"unknown kernel '{name}' (expected khorig, linux-VERSION, or a path with '/')"
+        f"unknown kernel '{name}' (expected khorig, linux-VERSION[:BUILD], or a path with '/')"
     )

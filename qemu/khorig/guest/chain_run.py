@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ RESERVED_ALIGNMENT = 1 << 16  # the largest page of all; Linux preserves whole p
 
 _RESERVE = f"reserve_mem={RESERVED_BYTES >> 10}K:{RESERVED_ALIGNMENT}:{RESERVED_NAME}"
 _U64 = (1 << 64) - 1
+_BUILD = re.compile(r"(?P<name>linux-[^/]+):(?P<build>[0-9a-f]{4,16})")
 _CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
 # A busy host delays the timer; Linux then panics with "IO-APIC + timer doesn't work".
 _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
@@ -42,7 +44,7 @@ class ChainRun(RunSpec):
     verb = ("linux", "run")
 
     _: KW_ONLY
-    kernels: tuple[str, ...]  # KHORIG or what khorig.linux calls one
+    kernels: tuple[str, ...]  # KHORIG, a peer with or without its build, or the path of an image
     # Counting instructions takes a Linux several times as long.
     counted: bool = True
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
@@ -61,7 +63,7 @@ class ChainRun(RunSpec):
     @property
     def what(self) -> str:
         """See RunSpec."""
-        return "+".join(Path(kernel).name for kernel in self.kernels)
+        return "+".join(Path(split_build(kernel)[0]).name for kernel in self.kernels)
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -140,6 +142,13 @@ class ChainRun(RunSpec):
         if generation in (1, self.generations):
             words.append(_RESERVE)
         return words
+
+
+def split_build(name: str) -> tuple[str, str]:
+    """Splits "linux-7.3:33279efd" into a peer's name and the first digits of its build, "" for the
+    newest. A colon needs no quotes in any shell."""
+    found = _BUILD.fullmatch(name)
+    return (found["name"], found["build"]) if found else (name, "")
 
 
 def split_option(option: str) -> tuple[int | None, str]:

@@ -6,14 +6,18 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from khorig.guest.chain_run import split_build
 from khorig.mem.untrusted import Untrusted, read_object, text
 from khorig.vm.errors import InfraError
 
 _DESCRIPTION = "peer.json"
 _LARGEST = 1 << 16  # bytes of it
+_KEY = re.compile("[0-9a-f]{16}")
+_SHOWN = 8  # digits of it
 
 # Names in Linux's makefiles and of GNU compilers, and the image to boot.
 KERNEL_ARCH = {"x86_64": "x86_64", "arm64": "arm64"}
@@ -39,6 +43,22 @@ class Peer:
     def image(self) -> Path:
         """The image for QEMU and kexec."""
         return self.directory / IMAGE_TARGET[self.arch]
+
+    @property
+    def build(self) -> str:
+        """16 hexadecimal digits: a hash of source, configuration and compiler, or for a kernel of
+        Debian's of its package."""
+        last = self.directory.name.rpartition("-")[2]
+        if _KEY.fullmatch(last):
+            return last
+        import xxhash
+
+        return xxhash.xxh64_hexdigest(self.directory.name)
+
+    @property
+    def pinned(self) -> str:
+        """The name in a chain that stands for exactly this build: "linux-7.3:33279efd"."""
+        return f"{self.name}:{self.build[:_SHOWN]}"
 
     @property
     def symbols(self) -> Path:
@@ -91,8 +111,8 @@ def make_newest(peer: Peer) -> None:
 
 
 def build_command(arch: str, name: str) -> str:
-    """The command that builds peer `name`."""
-    version, *settings = name.removeprefix("linux-").split("@")
+    """The command that builds peer `name`, from the source that is there then."""
+    version, *settings = split_build(name)[0].removeprefix("linux-").split("@")
     source = f"--version {version}" if version in (*VERSIONS, STOCK) else "--source FOLDER"
     words = ["scripts/khorig linux build", source, f"--arch {arch}"]
     words += [f"--config {text}" if "=" in text else f"--config {text}=y" for text in settings]
@@ -100,9 +120,26 @@ def build_command(arch: str, name: str) -> str:
 
 
 def find_peer(arch: str, name: str) -> Peer:
-    """The newest build of `name`. Raises InfraError with the command that builds it."""
-    for peer in list_peers():
-        if (peer.arch, peer.name) == (arch, name):
+    """The newest build of `name`, or the one that `name` pins. Raises InfraError with the command
+    that builds it."""
+    plain, build = split_build(name)
+    builds = [peer for peer in list_peers() if (peer.arch, peer.name) == (arch, plain)]
+    for peer in builds:
+        if peer.build.startswith(build):
             return peer
-    command = build_command(arch, name)
-    raise InfraError(f"{name} is not built for {arch}", (f"fix: {command}",))
+    evidence = [f"fix: {build_command(arch, name)}"]
+    if builds:
+        others = ", ".join(peer.pinned for peer in builds)
+        evidence[:0] = [f"there are {others}", "the fix gives this build from the same source only"]
+    raise InfraError(f"{name} is not built for {arch}", tuple(evidence))
+
+
+def pinned(arch: str, name: str) -> str:
+    """`name` with the build that it stands for now; as it is for any other kernel, and for a peer
+    that is not built, which the run reports."""
+    if "/" in name or not name.startswith("linux-"):
+        return name
+    try:
+        return find_peer(arch, name).pinned
+    except InfraError:
+        return name

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 from pathlib import Path
@@ -11,6 +12,24 @@ from khorig.guest.spec import RunSpec
 from khorig.vm.build_outputs import Images, source_root
 from khorig.vm.command import standalone_command
 from khorig.vm.machines.machine import Machine
+
+# The checkout around the folder comes first, so that a copied checkout repeats its own runs.
+_SCRIPT = """\
+#!/bin/sh
+# Without the rig, in this folder, console on this terminal:
+# {alone}
+khorig=${{KHORIG:-}}
+above=$(cd "$(dirname "$0")" && pwd -P) || exit
+while [ -z "$khorig" ] && [ "$above" != / ]; do
+  above=$(dirname "$above")
+  if [ -x "$above/scripts/khorig" ]; then khorig=$above/scripts/khorig; fi
+done
+if [ -z "$khorig" ]; then khorig=$(command -v khorig) || khorig={made_by}; fi
+if ! command -v "$khorig" >/dev/null; then
+  echo "$0: no khorig at $khorig; set KHORIG to scripts/khorig of a checkout" >&2
+  exit 3
+fi
+"""
 
 
 def rerun_command(spec: RunSpec) -> str:
@@ -49,15 +68,25 @@ def _size(count: int) -> str:
 
 
 def write_rerun_script(path: Path, spec: RunSpec, machine: Machine, images: Images) -> None:
-    """Writes an executable script that repeats the run; a comment has the QEMU command without the
-    rig. Arguments of the script go to khorig."""
-    root = source_root() or Path.cwd()
+    """Writes an executable script that repeats the run, wherever its folder is moved; a comment has
+    the QEMU command without the rig. Arguments of the script go to khorig."""
+    root = source_root()
+    made_by = os.fspath(root / "scripts/khorig") if root else "khorig"
     khorig, qemu = map(shlex.join, _parts(spec))
+    alone = standalone_command(machine, spec, _seen_from(path.parent, images))
     path.write_text(
-        "#!/bin/sh\n"
-        "# Without the rig, console on this terminal:\n"
-        f"# {standalone_command(machine, spec, images)}\n"
-        f"cd {shlex.quote(os.fspath(root))} || exit\n"
-        f'exec scripts/khorig {khorig} "$@" {qemu}'.rstrip() + "\n"
+        _SCRIPT.format(alone=alone, made_by=shlex.quote(made_by))
+        + f'exec "$khorig" {khorig} "$@" {qemu}'.rstrip()
+        + "\n"
     )
     path.chmod(0o755)
+
+
+def _seen_from(folder: Path, images: Images) -> Images:
+    """Files in the folder without it."""
+    found = {
+        name: path.relative_to(folder)
+        for name in ("kernel", "archive", "volume")
+        if (path := getattr(images, name)) is not None and path.is_relative_to(folder)
+    }
+    return dataclasses.replace(images, **found)
