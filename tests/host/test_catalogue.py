@@ -15,7 +15,6 @@ from khorig.rules.finding import Verdict
 from khorig.rules.registry import RULES
 from khorig.rules.way import Way
 from khorig.run.damage.catalogue import DAMAGES
-from khorig.run.faults import FAULTS
 from khorig.vm.machines import MACHINES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +48,6 @@ def test_a_way_names_what_is_there(bug: Bug, way: Way) -> None:
     assert sum(map(bool, defects)) == 1
     assert set(way.machines) <= {machine.name for machine in MACHINES}
     assert not way.rule or way.rule in RULES
-    assert not way.fault or way.fault in FAULTS
     assert not way.damage or way.damage in DAMAGES
     assert not way.poke or parse_poke(way.poke)
     assert not way.mutant or way.mutant in {mutant.name for mutant in read_lists(ROOT)}

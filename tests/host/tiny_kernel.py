@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""ELF files with scenarios in them, as kernels have them."""
+"""ELF files with scenarios and faults in them, as kernels have them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,35 @@ _SOURCE = """
 struct Scenario { const char *name, *summary; _Bool expects_refusal; void (*work[4])(void); };
 #define SCENARIO(id, text) \\
   __attribute__((section("scenarios"), used)) static const struct Scenario id = {#id, text};
+struct Fault { const char *name, *summary, *bugs; unsigned generation; void (*act)(void*); };
+#define FAULT(id, name) \\
+  __attribute__((section("faults"), used)) static const struct Fault id = {name, "words", "R1 R2", 2};
 %s
 void _start(void) {}
 """
 
 
-def build_elf(path: Path, scenarios: dict[str, str], bounds: bool = True) -> None:
-    """Links an ELF with these scenarios between the two symbols, which may be left out."""
+FAULTS = ("write-after-seal", "tail-not-restored")
+
+
+def build_elf(
+    path: Path,
+    scenarios: dict[str, str],
+    bounds: bool = True,
+    faults: tuple[str, ...] = FAULTS,
+) -> None:
+    """Links an ELF with these scenarios and faults between their symbols, which may be left out."""
     lines = [f'SCENARIO({name}, "{text}")' for name, text in scenarios.items()]
     if not scenarios:
         lines = ['__attribute__((section("scenarios"), used)) static const char nothing[0] = {};']
-    begin, end = "__start_scenarios", "__stop_scenarios"
-    flags = [f"-Wl,--defsym=__scenarios_begin={begin}", f"-Wl,--defsym=__scenarios_end={end}"]
+    lines += [f'FAULT(fault_{number}, "{name}")' for number, name in enumerate(faults)]
+    if not faults:
+        lines += ['__attribute__((section("faults"), used)) static const char none[0] = {};']
+    flags = [
+        f"-Wl,--defsym=__{list}_{end}=__{edge}_{list}"
+        for list in ("scenarios", "faults")
+        for end, edge in (("begin", "start"), ("end", "stop"))
+    ]
     subprocess.run(
         [
             *("clang-19", "--target=x86_64-linux-gnu", "-nostdlib", "-static", "-ffreestanding"),
