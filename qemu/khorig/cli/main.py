@@ -40,6 +40,8 @@ khorig checks from guest memory that nothing was lost.
   khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
   khorig diff A B                     what changed between two dumps, and what must not
   khorig export DUMP --elf OUT        an ELF core for crash, drgn and gdb
+  khorig replay DIR                   the run that left DIR again, with the kernels of then
+  khorig bundle DIR                   that run in one file; elsewhere: khorig rerun BUNDLE
   khorig report DIR                   an HTML report of earlier runs; every run writes one
   khorig clean                        remove artifacts of earlier runs
   khorig list                         scenarios, machines and faults

@@ -20,6 +20,6 @@ Spec = TypeVar("Spec", bound=RunSpec)
 def images_for(kind: RunKind[Spec], spec: Spec, machine: Machine, folder: Path) -> Images:
     """The files, those that are made for this run in `folder`. Raises InfraError, OSError."""
     images = kind.images(spec, machine, folder)
-    if spec.boot == "uefi":
+    if spec.boot == "uefi" and images.volume is None:
         return make_uefi_images(machine, images, spec.command_line(1), folder)
     return images
