@@ -114,7 +114,8 @@ def _known_damage() -> Sequence[str]:
     return tuple(dict.fromkeys((*LINUX_DAMAGES, *known_tamperings())))
 
 
-def _count(command: Any) -> Any:
+def count_option(command: Any) -> Any:
+    """Adds --count."""
     return click.option(
         "--count",
         is_flag=True,
@@ -182,7 +183,7 @@ def list_command() -> int:
     metavar="[N:]OPTION",
     help="Append to the command line of every Linux, or of generation N; repeatable.",
 )
-@_count
+@count_option
 @run_options(
     *("arch", "machine", "boot", "smp", "seed", "pokes", "stops", "append", "out", "keep"),
     *("jobs", "gdb", "dry_run", "verbose", "json"),
@@ -201,11 +202,11 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     if options["kernel"]:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
-    machines = _fitting(names, machines_of(options["arch"], options["machine"]))
+    machines = fitting_machines(names, machines_of(options["arch"], options["machine"]))
     if "uefi" in options["boot"] and names[:1] != ["khorig"]:
         raise click.UsageError("--boot uefi: the first kernel of the chain must be khorig")
     specs = [
-        _spec(options, tuple(names), machine, extra_qemu, boot)
+        chain_spec(options, tuple(names), machine, extra_qemu, boot)
         for machine in machines
         for boot in options["boot"]
     ]
@@ -218,7 +219,7 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     return run_session(specs, chain_kind(), session_options(options))
 
 
-def _fitting(names: Sequence[str], machines: Sequence[Machine]) -> list[Machine]:
+def fitting_machines(names: Sequence[str], machines: Sequence[Machine]) -> list[Machine]:
     """The machines that can boot every image of the chain. Raises InfraError, UsageError."""
     archs = {arch_of_image(Path(name)): name for name in names if "/" in name}
     fitting = [machine for machine in machines if set(archs) <= {machine.arch}]
@@ -244,7 +245,7 @@ def _damaged(specs: list[ChainRun], wanted: Sequence[str]) -> list[ChainRun]:
 
 
 @linux.command(takes_qemu=True, short_help="Run every pair of kernels and print the table.")
-@_count
+@count_option
 @run_options(
     *("arch", "machine", "smp", "seed", "stops", "out", "keep"),
     *("jobs", "dry_run", "verbose", "json"),
@@ -264,7 +265,7 @@ def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
     from khorig.out.linux_table import KERNELS, render_table
 
     specs = [
-        _spec(options, (first, second), machine, extra_qemu)
+        chain_spec(options, (first, second), machine, extra_qemu)
         for machine in machines_of(options["arch"], options["machine"])
         for first in KERNELS
         for second in KERNELS
@@ -272,13 +273,14 @@ def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
     return run_session(specs, chain_kind(), session_options(options), render_table)
 
 
-def _spec(
+def chain_spec(
     options: dict[str, Any],
     kernels: tuple[str, ...],
     machine: Machine,
     extra_qemu: tuple[str, ...],
     boot: str = ChainRun.boot,
 ) -> ChainRun:
+    """The run that options of `linux run` ask for. Raises UsageError, InfraError."""
     if len(kernels) < 2:
         raise click.UsageError("a chain needs at least two kernels")
     for name in kernels:

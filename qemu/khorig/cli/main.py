@@ -37,6 +37,7 @@ khorig checks from guest memory that nothing was lost.
   khorig mutants                      which planted bugs the tests detect
   khorig catalogue                    real bugs, and how the rig makes them
   khorig linux build                  real Linux as a peer; then: khorig linux run
+  khorig bisect --source ~/linux --good v7.2 --bad v7.3   the commit that broke it
   khorig inspect DUMP                 the handover in a dump; then: khorig check DUMP
   khorig diff A B                     what changed between two dumps, and what must not
   khorig export DUMP --elf OUT        an ELF core for crash, drgn and gdb

@@ -14,6 +14,7 @@ from khorig.cli.verb import VerbGroup
 _VERBS = {
     "run": "run:run",
     "linux": "linux:linux",
+    "bisect": "bisect:bisect",
     "teeth": "teeth:teeth",
     "bench": "bench:bench",
     "inspect": "inspect:inspect",

@@ -83,14 +83,16 @@ class Builder:
             command = f"apt-get install --no-install-recommends {' '.join(missing)}"
             raise InfraError("missing packages for building Linux", (command,))
         identity = self._source.identity(self._report)
-        key = self._key(identity)
+        key = self._key(self._name, identity)
         kept = cache_directory() / "peers" / key
         for peer in list_peers():
             if peer.directory == kept:
                 make_newest(peer)
                 return peer
         edited = self._source.edited
-        objects = cache_directory() / "objects" / (self._key(edited) if edited else key)
+        # Whatever the name of its peers, which may be that of a commit, a tree has one folder.
+        objects = cache_directory() / "objects"
+        objects /= self._key(Path(edited).name, edited) if edited else key
         shutil.rmtree(kept, ignore_errors=True)
         objects.mkdir(parents=True, exist_ok=True)
         (objects / _LOG).unlink(missing_ok=True)
@@ -105,7 +107,7 @@ class Builder:
         self._report(f"{peer.name} for {self._arch}: {self._elapsed_s():.0f} s")
         return peer
 
-    def _key(self, identity: str) -> str:
+    def _key(self, name: str, identity: str) -> str:
         digest = xxhash.xxh64(f"{_RECIPE} {self._arch} {identity}")
         for path in self._fragments():
             digest.update(path.read_bytes())
@@ -113,7 +115,7 @@ class Builder:
             digest.update(f"{setting.line}\n")
         compiler = [CROSS_PREFIX[self._arch] + "gcc", "-v"]
         digest.update(subprocess.run(compiler, capture_output=True, check=False).stderr)
-        return f"{self._name}-{self._arch}-{digest.hexdigest()}"
+        return f"{name}-{self._arch}-{digest.hexdigest()}"
 
     def _fragments(self) -> list[Path]:
         return [_CONFIG / "common.config", _CONFIG / f"{self._arch}.config"]

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import Callable, Protocol
+from typing import Callable, Mapping, Protocol
 from urllib.parse import unquote
 
 import xxhash
@@ -45,11 +45,23 @@ class Source(Protocol):
         """Deletes the unpacked tree."""
 
 
-def command(words: list[str], what: str, cwd: Path | None = None) -> str:
+def command(
+    words: list[str],
+    what: str,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """Output of a program. Raises InfraError with the last lines."""
     try:
         done = subprocess.run(
-            words, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            words,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
         )
     except OSError as error:
         raise InfraError(f"{what}: cannot start {words[0]}: {error.strerror}") from error
