@@ -34,6 +34,9 @@ void Accesses::OnStore(uint32_t cpu, uint64_t pc, uint64_t virtual_address, uint
   }
   const bool counts = __atomic_load_n(&block_.stores_outside.armed, __ATOMIC_ACQUIRE) != 0;
   const bool watches = __atomic_load_n(&block_.watch_armed, __ATOMIC_ACQUIRE) != 0;
+  if (watches && __atomic_load_n(&block_.watched_from, __ATOMIC_RELAXED) == 0) {
+    __atomic_store_n(&block_.watched_from, InstructionCount(), __ATOMIC_RELAXED);
+  }
   const bool is_watched = watches && ShadowOf(offset) != nullptr;
   if (!counts && !is_watched) return;
   const uint64_t physical = ram_.PhysicalOf(offset).value_or(kNoPhysical);

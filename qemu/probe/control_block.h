@@ -94,6 +94,7 @@ struct ControlBlock {
   uint64_t pages[kMaxPages];  // offsets, ascending
   uint64_t stores;            // recorded since the start; those beyond the ring are gone
   uint64_t instructions;      // executed, at the last record or stop
+  uint64_t watched_from;      // executed when the watch began; 0 until the first store after that
 
   Absence fetches_outside;
   Absence stores_outside;

@@ -24,6 +24,7 @@ int main() {
       {"pages", offsetof(ControlBlock, pages)},
       {"stores", offsetof(ControlBlock, stores)},
       {"instructions", offsetof(ControlBlock, instructions)},
+      {"watched_from", offsetof(ControlBlock, watched_from)},
       {"fetches_outside", offsetof(ControlBlock, fetches_outside)},
       {"stores_outside", offsetof(ControlBlock, stores_outside)},
       {"ring", offsetof(ControlBlock, ring)},

@@ -207,7 +207,7 @@ def test_qemu_that_is_gone_is_no_error(probe: Probe, plugin: Plugin) -> None:
 
 def test_the_command_line_names_the_plugin_and_its_descriptors(probe: Probe) -> None:
     machine = machine_named("q35")
-    images = Images(Path("k"), Path("a"), Path("e"))
+    images = Images(Path("k"), Path("a"))
     wiring = Wiring(3, 4, 5, probe.wiring())
     words = qemu_argv(machine, KhorigRun("x86_64", "q35"), images, wiring)
     theirs = probe.wiring()

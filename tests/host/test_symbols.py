@@ -26,6 +26,8 @@ _JUMP = """\
 extern int counter;
 void machine_kexec(void) { counter++;
   counter--; }
+static inline __attribute__((always_inline)) void cpu_stop(void) { counter = 5; }
+void native_halt(void) { cpu_stop(); }
 __asm__(".text; entry_code: nop; nop; $x: .Llabel: nop");
 """
 
@@ -70,6 +72,21 @@ def test_the_line_of_a_return_address_is_that_of_the_call(tmp_path: Path) -> Non
     symbols = Symbols(elf)
     assert symbols.describe(call + 5).endswith("start_kernel+0x9 (init/main.c:5)")
     assert symbols.describe(call + 5, returns=True).endswith("start_kernel+0x9 (init/main.c:4)")
+
+
+def test_an_inlined_function_is_named(tmp_path: Path) -> None:
+    elf = build(tmp_path, "-g")
+    halt = address_of(elf, " native_halt")
+    assert Symbols(elf).describe(halt + 4) == (
+        f"{halt + 4:#018x} native_halt+0x4 (kernel/jump.c:4, cpu_stop)"
+    )
+
+
+def test_a_name_that_cannot_be_read_is_cut(tmp_path: Path) -> None:
+    name = "_Z" + 100 * "x"
+    elf = build(tmp_path, f"-Dmachine_kexec={name}")
+    jump = address_of(elf, f" {name}")
+    assert Symbols(elf).describe(jump) == f"{jump:#018x} {name[:60]}...+0x0"
 
 
 def test_without_debug_information_there_is_no_line(tmp_path: Path) -> None:

@@ -3,38 +3,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable
+from typing import Any, Iterable
 
 import pytest
 
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.poke import Poke
 from khorig.guest.spec import RunSpec
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.rules.changed import Changed
+from khorig.run.judging import StopContext
 from khorig.run.store_watch import StoreWatch
 from khorig.run.who import Who
-from khorig.vm.symbols_by_generation import SymbolsByGeneration
+from khorig.vm.machines import machine_named
+from khorig.vm.probe.records import Store
 
 PAGE = 0x3000
 SIZE = 0x1000
 RING = 4  # records of the fake
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the probe reports of a store."""
-
-    cpu: int
-    pc: int
-    physical: int
-    size: int
-    before: bytes
-    after: bytes
-    instruction: int
 
 
 @dataclass
@@ -43,7 +34,7 @@ class FakeProbe:
 
     data: bytearray = field(default_factory=lambda: bytearray(16 * SIZE))
     watched: list[int] = field(default_factory=list)
-    made: list[Seen] = field(default_factory=list)
+    made: list[Store] = field(default_factory=list)
     watched_from: int = 1000
 
     @property
@@ -53,7 +44,7 @@ class FakeProbe:
     def watch(self, frames: Iterable[int]) -> None:
         self.watched = sorted(frames)
 
-    def stores(self) -> list[Seen]:
+    def stores(self) -> list[Store]:
         return self.made[-RING:]
 
     @property
@@ -65,7 +56,9 @@ class FakeProbe:
         before, after = bytes(self.data[address : address + 4]), value.to_bytes(4, "little")
         self.data[address : address + 4] = after
         if address // SIZE in self.watched:
-            self.made.append(Seen(cpu, pc, address, 4, before, after, self.watched_from + at))
+            self.made.append(
+                Store(cpu, pc, address, address, 4, before, after, self.watched_from + at)
+            )
 
 
 SPEC = KhorigRun("x86_64", "q35")
@@ -74,7 +67,7 @@ CHANGED = Changed(1, "sealed", SIZE, (PAGE,), 1)
 
 def watch(probe: FakeProbe, spec: RunSpec = SPEC, changed: Changed = CHANGED) -> StoreWatch:
     """One that has begun."""
-    found = StoreWatch(changed, spec.arch, SymbolsByGeneration(spec, {}))
+    found = StoreWatch(changed, spec, {})
     found.on_event(event("boot", 1), probe)
     at_stop(found, probe)
     return found
@@ -82,8 +75,14 @@ def watch(probe: FakeProbe, spec: RunSpec = SPEC, changed: Changed = CHANGED) ->
 
 def at_stop(who: StoreWatch, probe: FakeProbe, at: str = "sealed", generation: int = 1) -> None:
     """A stop at which the rig writes nothing."""
-    who.before_rig(generation, at, probe.ram)
-    who.after_rig(generation, at, "poke", probe)
+    who.before_rig(context(probe, at, generation))
+    who.after_rig(context(probe, at, generation), probe)
+
+
+def context(probe: FakeProbe, at: str = "sealed", generation: int = 1) -> StopContext:
+    """The guest waits."""
+    facts = machine_named("q35").facts(16 * SIZE)
+    return StopContext(generation, at, event("stop", generation), probe.ram, facts)
 
 
 def event(kind: str, generation: int, **fields: object) -> GuestEvent:
@@ -101,10 +100,12 @@ def test_stores_of_cpus_are_named_the_last_one_first() -> None:
     assert probe.watched == [PAGE // SIZE]
     assert (found.count, found.rig, found.nobody, found.note) == (2, (), (), "")
     assert found.lines == (
-        "CPU 2 in generation 1: 0x0000000000000042 stored 4 bytes at 0x0000000000003008: "
-        "0x00000011 -> 0x00000022, 99 instructions later",
-        "CPU 1 in generation 1: 0xffff800000001234 stored 4 bytes at 0x0000000000003008: "
-        "0x00000000 -> 0x00000011, 5 instructions later",
+        "CPU 2 in generation 1 stored 4 bytes at 0x0000000000003008: 0x00000011 -> 0x00000022, "
+        "99 instructions after sealed in generation 1",
+        "  by 0x0000000000000042",
+        "CPU 1 in generation 1 stored 4 bytes at 0x0000000000003008: 0x00000000 -> 0x00000011, "
+        "5 instructions after sealed in generation 1",
+        "  by 0xffff800000001234",
     )
 
 
@@ -134,20 +135,28 @@ def test_what_a_device_wrote_over_a_store_is_not_that_of_the_cpu() -> None:
     assert who.finish(probe).nobody == ("1 byte at 0x0000000000003001: 11 -> 22",)
 
 
-def test_the_rig_names_its_own_writes() -> None:
+@pytest.mark.parametrize(
+    "name, does",
+    [
+        ("poke", {"pokes": (Poke(1, "sealed", PAGE + 3),)}),
+        ("tampering root-bit", {"tamper": "root-bit"}),
+        ("hook", {}),
+    ],
+)
+def test_the_rig_names_its_own_writes(name: str, does: dict[str, Any]) -> None:
     probe = FakeProbe()
-    who = StoreWatch(CHANGED, "x86_64", SymbolsByGeneration(SPEC, {}))
-    who.before_rig(1, "sealed", probe.ram)
+    who = StoreWatch(CHANGED, dataclasses.replace(SPEC, **does), {})
+    who.before_rig(context(probe))
     probe.data[PAGE + 3] = 7
-    who.after_rig(1, "sealed", "poke", probe)
-    who.before_rig(2, "entry", probe.ram)
+    who.after_rig(context(probe), probe)
+    who.before_rig(context(probe, "entry", 2))
     probe.data[PAGE + 4] = 8
-    who.after_rig(2, "entry", "tamper", probe)
+    who.after_rig(context(probe, "entry", 2), probe)
     found = who.finish(probe)
     assert (found.count, found.nobody) == (0, ())
     assert found.lines == (
-        "the rig's own poke at sealed in generation 1: 0x0000000000003003: 00 -> 07",
-        "the rig's own tamper at entry in generation 2: 0x0000000000003004: 00 -> 08",
+        f"the rig's own {name} at sealed in generation 1: 0x0000000000003003: 00 -> 07",
+        f"the rig's own {name} at entry in generation 2: 0x0000000000003004: 00 -> 08",
     )
 
 
@@ -169,7 +178,7 @@ def test_stores_beyond_the_ring_are_counted() -> None:
     found = who.finish(probe)
     assert found.count == RING + 3 and len(found.stores) == RING
     assert found.stores[0].after == "0x00000007"
-    assert found.lines[3] == "7 stores since sealed in generation 1 in all, these are the last"
+    assert found.lines[6] == "7 stores since sealed in generation 1 in all, these are the last"
     assert found.nobody == ()  # the bytes of the lost ones are of a CPU, which nobody knows
     assert found.note.startswith("3 older stores are not known, nor who wrote: 9 bytes at 0x")
 
@@ -187,9 +196,7 @@ def test_stores_between_stops_count_although_the_ring_is_small() -> None:
 
 def test_a_run_that_does_not_come_there_is_not_reproduced() -> None:
     probe = FakeProbe()
-    who = StoreWatch(
-        Changed(2, "restored", SIZE, (PAGE,), 1), "arm64", SymbolsByGeneration(SPEC, {})
-    )
+    who = StoreWatch(Changed(2, "restored", SIZE, (PAGE,), 1), SPEC, {})
     at_stop(who, probe)
     assert who.finish(probe).lines == ("not reproduced: restored of generation 2 was not reached",)
 
@@ -200,14 +207,16 @@ def test_a_page_that_stays_as_it_was_is_not_reproduced() -> None:
     assert found.lines == ("not reproduced: no page changed while it was watched",)
 
 
-def test_without_a_probe_there_is_no_guess() -> None:
+def test_without_a_probe_there_is_no_guess(tmp_path: Path) -> None:
     probe = FakeProbe()
-    who = StoreWatch(CHANGED, "x86_64", SymbolsByGeneration(SPEC, {}))
-    who.before_rig(1, "sealed", probe.ram)
-    who.after_rig(1, "sealed", "poke", None)
+    who = StoreWatch(CHANGED, SPEC, {})
+    (tmp_path / "qemu-old").write_text("#!/bin/sh\necho QEMU emulator version 6.2.0\n")
+    (tmp_path / "qemu-old").chmod(0o755)
+    assert who.options(str(tmp_path / "qemu-old")) is None
+    who.before_rig(context(probe))
+    who.after_rig(context(probe), None)
     probe.store(PAGE, 1)
-    found = who.finish(None, "QEMU 7.2 was built without plugins")
-    assert found.lines == ("no probe: QEMU 7.2 was built without plugins",)
+    assert who.finish(None).lines == ("no probe: QEMU 6.2 is too old for the probe",)
 
 
 def test_pages_outside_of_ram_are_an_answer() -> None:
@@ -239,9 +248,8 @@ def test_symbols_decide_whose_code_it_is(tmp_path: Path) -> None:
     from test_symbols import TEXT, build
 
     spec = ChainRun("x86_64", "q35", kernels=("linux-7.3", "/images/bzImage"))
-    symbols = SymbolsByGeneration(spec, {"linux-7.3": build(tmp_path, "-g")})
     probe = FakeProbe()
-    who = StoreWatch(CHANGED, "x86_64", symbols)
+    who = StoreWatch(CHANGED, spec, {"linux-7.3": build(tmp_path, "-g")})
     who.on_event(event("boot", 1), probe)
     at_stop(who, probe)
     who.on_event(event("jump", 1), probe)

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import signal
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import EventFieldError, GuestEvent
@@ -19,6 +18,7 @@ from khorig.guest.spec_json import spec_to_json
 from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
+from khorig.run.event_record import event_record
 from khorig.run.firmware_monitor import FirmwareMonitor
 from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestMonitor
@@ -40,6 +40,9 @@ from khorig.vm.qmp import QmpClosed, QmpEvent
 from khorig.vm.serial_port import ConsoleLine, GarbledLine
 from khorig.vm.symbols_by_generation import SymbolsByGeneration
 from khorig.vm.vm import Exited, Vm, VmEvent
+
+if TYPE_CHECKING:
+    from khorig.run.store_watch import StoreWatch
 
 _MAX_FINDINGS = 40
 
@@ -69,9 +72,10 @@ class Run:
         keep: Keep,
         limits: Limits,
         gdb: int | None = None,
+        watch: StoreWatch | None = None,
     ) -> None:
         """`judge` makes the judge while QEMU comes up: what it needs takes long to import.
-        `gdb` is a port."""
+        `gdb` is a port. `watch` finds out who changes memory."""
         self._spec = spec
         self._machine = machine
         self._images = images
@@ -83,6 +87,7 @@ class Run:
         self._cancellation = cancellation
         self._limits = limits if gdb is None else limits.debugged()
         self._gdb = gdb
+        self._watch = watch
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
@@ -124,10 +129,8 @@ class Run:
             pass  # the listeners have it; the error was reported above
 
     def _run_vm(self) -> None:
-        argv = functools.partial(qemu_argv, self._machine, self._spec, self._images)
-
         def command(wiring: Any) -> list[str]:
-            words = argv(wiring, gdb=self._gdb)
+            words = qemu_argv(self._machine, self._spec, self._images, wiring, gdb=self._gdb)
             (self._directory / "qemu.argv").write_text("\n".join(words) + "\n")
             return words
 
@@ -139,6 +142,7 @@ class Run:
             self._cancellation,
             self._prepare,
             self._limits,
+            self._watch.options(self._machine.binary) if self._watch else None,
         ) as vm:
             self._version = vm.version
             self._ram = vm.ram
@@ -153,6 +157,8 @@ class Run:
                 self._statistics = self._judge.statistics
                 self._tail = tuple(vm.serial.tail)
             self._settle()
+            if self._watch:
+                self._emit("who", **self._watch.finish(vm.probe).json())
             self._wall_s = time.monotonic() - self._started_s
             generation, failed = self._sequence.generation, bool(self._findings)
             self._emit_images(self._stop_images.at_end(vm, generation, failed))
@@ -172,7 +178,8 @@ class Run:
                 left_s = min(left_s, self._ending_by_s - time.monotonic())
             is_over = False
             for event in vm.wait(left_s):
-                self._record(event)  # all of them, also after a finding
+                kind, fields = event_record(event)
+                self._emit(kind, **fields)  # all of them, also after a finding
                 if is_over:
                     continue
                 if isinstance(event, Exited):
@@ -187,18 +194,6 @@ class Run:
                 return None
             if self._hangs(watch):
                 return None
-
-    def _record(self, event: VmEvent) -> None:
-        if isinstance(event, ConsoleLine):
-            self._emit("console", text=event.text)
-        elif isinstance(event, GarbledLine):
-            self._emit("garbled", text=event.text, why=event.why)
-        elif isinstance(event, QmpEvent):
-            self._emit("qmp", name=event.name, data=event.data)
-        elif isinstance(event, GuestEvent):
-            self._emit("guest", event=event.fields)
-        elif isinstance(event, Exited):
-            self._emit("exit", status=event.status)
 
     def _handle(self, vm: Vm, event: VmEvent) -> bool:
         """Processes one event. Returns whether to end the run."""
@@ -234,6 +229,8 @@ class Run:
         self._add(*self._monitor.on_event(event))
         findings += self._judge.on_event(event)
         self._poker.on_event(event)
+        if self._watch:
+            self._watch.on_event(event, vm.probe)
         if event.kind == "stop" and not findings:
             # The guest polls meanwhile. It is not paused through QMP: with -icount, 'cont' may
             # deadlock in QEMU (seen with 7.2.22, once in some hundred stops).
@@ -256,6 +253,8 @@ class Run:
         if (picture := self._judge.picture) is not None:
             self._emit("map", gen=event.generation, at=at, **picture)
         self._emit_images(self._stop_images.at_stop(vm, self._sequence.generation, at))
+        if self._watch:
+            self._watch.before_rig(context)
         if not findings:
             for hook in self._hooks:
                 if lines := hook(context):
@@ -263,6 +262,8 @@ class Run:
                     if self._spec.tamper is not None:
                         self._judge.on_tampered(context)
             findings = self._poke(context)
+        if self._watch:
+            self._watch.after_rig(context, vm.probe)
         return findings
 
     def _look(self, vm: Vm, context: StopContext) -> StopContext:

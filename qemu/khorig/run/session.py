@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Generic, Sequence, TypeVar
+from typing import TYPE_CHECKING, Callable, Generic, Sequence, TypeVar
 
 from khorig.guest import status as exit_status
 from khorig.guest.spec import RunSpec
@@ -35,6 +35,9 @@ from khorig.vm.errors import InfraError
 from khorig.vm.journal import Journal
 from khorig.vm.limits import Limits
 from khorig.vm.machines import Machine, machine_named
+
+if TYPE_CHECKING:
+    from khorig.run.store_watch import StoreWatch
 
 Spec = TypeVar("Spec", bound=RunSpec)
 
@@ -145,7 +148,13 @@ class Session(Generic[Spec]):
         return result
 
     def _run_in(
-        self, folder: Path, spec: Spec, machine: Machine, images: Images, keep: Keep
+        self,
+        folder: Path,
+        spec: Spec,
+        machine: Machine,
+        images: Images,
+        keep: Keep,
+        watch: StoreWatch | None = None,
     ) -> RunResult:
         builder = ResultBuilder(spec)
         show = functools.partial(self._renderers.record, spec)
@@ -163,10 +172,11 @@ class Session(Generic[Spec]):
                 keep,
                 self._limits,
                 self._gdb,
+                watch,
             ).execute()
         result = builder.result()
         if self._record and keep is Keep.END and self._worth_recording(result):
-            result.recorded = self._do_again(folder / "recorded", spec, result, machine, images)
+            self._do_again(folder / "recorded", spec, result, machine, images)
         return result
 
     def _images_of(self, spec: Spec) -> Keep:
@@ -181,17 +191,24 @@ class Session(Generic[Spec]):
 
     def _do_again(
         self, folder: Path, spec: Spec, first: RunResult, machine: Machine, images: Images
-    ) -> str:
+    ) -> None:
+        """Adds to the result what the second run shows."""
+        from khorig.run.store_watch import StoreWatch  # of failed runs only
+
         folder.mkdir()
-        again = self._run_in(folder, spec, machine, images, Keep.EVERY)
+        changed = next((f.changed for f in first.findings if f.changed), None)
+        watch = StoreWatch(changed, spec, images.elves) if changed else None
+        again = self._run_in(folder, spec, machine, images, Keep.EVERY, watch)
         self._documents.write_run(folder, again)
+        first.who = again.who
         where = "guest RAM at every stop in recorded/"
         if again.images_left_out:
             where += f", {again.images_left_out} omitted (time limit)"
         if again.verdict is first.verdict and again.cause == first.cause:
-            return f"reproduced; {where}"
+            first.recorded = f"reproduced; {where}"
+            return
         outcome = f"{again.verdict.value}: {again.cause}" if again.cause else again.verdict.value
-        return f"NOT reproduced: rerun gave {outcome}; {where}"
+        first.recorded = f"NOT reproduced: rerun gave {outcome}; {where}"
 
     def _report(self) -> None:
         if not self.results:

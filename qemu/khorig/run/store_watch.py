@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Protocol, Sequence
+from pathlib import Path
+from typing import Iterable, Mapping, Protocol, Sequence
 
 from khorig.guest.event import GuestEvent
-from khorig.mem.guest_ram import GuestRam, OutsideGuestRam
+from khorig.guest.spec import RunSpec
+from khorig.mem.guest_ram import OutsideGuestRam
 from khorig.rules.changed import Changed
 from khorig.run.explained_pages import ExplainedPages
+from khorig.run.judging import StopContext
 from khorig.run.store_places import StorePlaces
 from khorig.run.who import MOST_STORES, StoreBy, Who
+from khorig.vm.probe.errors import NoProbe
+from khorig.vm.probe.plugin import ProbeOptions, find_probe
+from khorig.vm.probe.records import Store
 from khorig.vm.symbols_by_generation import SymbolsByGeneration
 
 _FRAME = 4096  # bytes; the probe watches frames of this size, whatever the guest's pages are
@@ -23,45 +29,13 @@ _UNSEEN = {
 }
 
 
-class SeenStore(Protocol):
-    """A store as the probe reports it (khorig.vm.probe)."""
-
-    @property
-    def cpu(self) -> int:
-        ...
-
-    @property
-    def pc(self) -> int:
-        ...
-
-    @property
-    def physical(self) -> int:
-        ...
-
-    @property
-    def size(self) -> int:
-        ...
-
-    @property
-    def before(self) -> bytes:
-        ...
-
-    @property
-    def after(self) -> bytes:
-        ...
-
-    @property
-    def instruction(self) -> int:
-        ...
-
-
 class StoreProbe(Protocol):
-    """What is needed of the probe in QEMU (khorig.vm.probe)."""
+    """What is needed of a khorig.vm.probe.probe.Probe, which has the documentation."""
 
     def watch(self, frames: Iterable[int]) -> None:
         ...
 
-    def stores(self) -> Sequence[SeenStore]:
+    def stores(self) -> Sequence[Store]:
         ...
 
     @property
@@ -77,50 +51,62 @@ class StoreWatch:
     """Watches pages that an earlier run of the same specification found changed, from the stop on
     at which they were still right."""
 
-    def __init__(self, changed: Changed, arch: str, symbols: SymbolsByGeneration) -> None:
+    def __init__(self, changed: Changed, spec: RunSpec, elves: Mapping[str, Path]) -> None:
+        """`elves`: see khorig.vm.build_outputs.Images."""
         self._changed = changed
-        self._arch = arch
-        self._places = StorePlaces(symbols)
+        self._spec = spec
+        self._places = StorePlaces(SymbolsByGeneration(spec, elves))
         self._pages: ExplainedPages | None = None  # once the watch has begun
         self._watching = False
         self._before: dict[int, bytes] = {}  # the pages before the rig's turn at a stop
         self._replayed = 0  # stores that the pages have
         self._missed = 0  # stores that the ring had lost by then
         self._rig: list[str] = []
-        self._note = ""
+        self._note = self._no_probe = ""
+
+    def options(self, binary: str) -> ProbeOptions | None:
+        """The probe that the run needs; None if that QEMU has none, and the answer says so."""
+        try:
+            return find_probe(binary, stores=True)
+        except NoProbe as error:
+            self._no_probe = str(error)
+            return None
 
     def on_event(self, event: GuestEvent, probe: StoreProbe | None) -> None:
         """Every event, in order."""
         self._places.on_event(event, self._count(probe))
 
-    def before_rig(self, generation: int, at: str, ram: GuestRam) -> None:
+    def before_rig(self, context: StopContext) -> None:
         """At a stop, before the rig may write to memory."""
         if self._pages is None:
-            if (generation, at) != (self._changed.generation, self._changed.stop):
+            stop = (context.generation, context.at)
+            if stop != (self._changed.generation, self._changed.stop):
                 return
             try:
-                self._pages = ExplainedPages(self._changed.pages, self._changed.page_size, ram)
+                size = self._changed.page_size
+                self._pages = ExplainedPages(self._changed.pages, size, context.ram)
             except OutsideGuestRam as error:
                 self._note = str(error)
                 return
         self._before = self._pages.memory()
 
-    def after_rig(self, generation: int, at: str, what: str, probe: StoreProbe | None) -> None:
-        """At the same stop, once the rig has written what it wanted, by `what` ("poke")."""
-        if at == "entry":
-            self._places.on_entry(generation, self._count(probe))
+    def after_rig(self, context: StopContext, probe: StoreProbe | None) -> None:
+        """At the same stop, once the rig has written what it wanted."""
+        if context.at == "entry":
+            self._places.on_entry(context.generation, self._count(probe))
         if self._pages is None:
             return
         if self._watching and probe is not None:
             self._replay(probe)
         lines = self._pages.accept(self._before, self._pages.memory())
-        self._rig += [f"{what} at {at} in generation {generation}: {line}" for line in lines]
+        place = f"{self._by_rig} at {context.at} in generation {context.generation}"
+        self._rig += [f"{place}: {line}" for line in lines]
         if not self._watching and probe is not None:
             self._watching = True
             probe.watch(self._frames())
 
-    def finish(self, probe: StoreProbe | None, why_not: str = "") -> Who:
-        """At the end, while the memory is still there. `why_not`: why there is no probe."""
+    def finish(self, probe: StoreProbe | None) -> Who:
+        """At the end, while the memory is still there."""
         found = Who(self._changed.generation, self._changed.stop)
         pages = tuple(f"{page:#018x}" for page in self._changed.pages)
         if self._pages is None:
@@ -129,7 +115,9 @@ class StoreWatch:
             return Who(found.generation, found.stop, pages, note=note)
         if not self._watching or probe is None:
             rig = tuple(self._rig[:_MOST_LINES])
-            return Who(found.generation, found.stop, pages, rig=rig, note=f"no probe: {why_not}")
+            return Who(
+                found.generation, found.stop, pages, rig=rig, note=f"no probe: {self._no_probe}"
+            )
         self._replay(probe)
         stores, dropped = probe.stores(), probe.dropped
         nobody = self._pages.unexplained()[:_MOST_LINES]
@@ -150,9 +138,15 @@ class StoreWatch:
             ),
             rig=tuple(self._rig[:_MOST_LINES]),
             nobody=tuple(nobody),
-            unseen=_UNSEEN[self._arch] if nobody else (),
+            unseen=_UNSEEN[self._spec.arch] if nobody else (),
             note=note,
         )
+
+    @property
+    def _by_rig(self) -> str:
+        if self._spec.pokes:
+            return "poke"
+        return f"tampering {self._spec.tamper}" if self._spec.tamper else "hook"
 
     def _replay(self, probe: StoreProbe) -> None:
         assert self._pages is not None
@@ -171,7 +165,7 @@ class StoreWatch:
         each = range(0, self._changed.page_size, _FRAME)
         return [(page + offset) // _FRAME for page in self._changed.pages for offset in each]
 
-    def _store(self, number: int, store: SeenStore, watched_from: int) -> StoreBy:
+    def _store(self, number: int, store: Store, watched_from: int) -> StoreBy:
         generation, symbol = self._places.of(number, store.cpu, store.pc)
         return StoreBy(
             cpu=store.cpu,

@@ -27,13 +27,14 @@ class StoreBy:
     after: str
     instructions: int  # of all CPUs since the watch began
 
-    @property
-    def line(self) -> str:
-        """One line: who, where, what and when."""
-        place = f"{self.pc} {self.symbol}".rstrip()
+    def lines(self, since: str) -> tuple[str, str]:
+        """Who stored what, and where its code is."""
+        size = "1 byte" if self.size == 1 else f"{self.size} bytes"
+        what = f"stored {size} at {self.address}: {self.before} -> {self.after}"
+        count = "1 instruction" if self.instructions == 1 else f"{self.instructions} instructions"
         return (
-            f"CPU {self.cpu} in generation {self.generation}: {place} stored {self.size} bytes at "
-            f"{self.address}: {self.before} -> {self.after}, {self.instructions} instructions later"
+            f"CPU {self.cpu} in generation {self.generation} {what}, {count} after {since}",
+            f"  by {self.pc} {self.symbol}".rstrip(),
         )
 
 
@@ -63,14 +64,14 @@ class Who:
     @property
     def lines(self) -> tuple[str, ...]:
         """Text, the answer first."""
-        since = f"since {self.stop} in generation {self.generation}"
-        lines = [store.line for store in self.stores[:_SHOWN]]
-        if self.count > len(lines):
-            lines.append(f"{self.count} stores {since} in all, these are the last")
+        since = f"{self.stop} in generation {self.generation}"
+        lines = [line for store in self.stores[:_SHOWN] for line in store.lines(since)]
+        if self.count > min(len(self.stores), _SHOWN):
+            lines.append(f"{self.count} stores since {since} in all, these are the last")
         lines += [f"the rig's own {line}" for line in self.rig]
         if self.nobody:
             bytes_of = "; ".join(self.nobody)
-            lines.append(f"no CPU stored there {since}: device or host ({bytes_of})")
+            lines.append(f"no CPU stored there since {since}: device or host ({bytes_of})")
             lines.append(f"not seen by the probe: {', '.join(self.unseen)}")
         if self.note:
             lines.append(self.note)

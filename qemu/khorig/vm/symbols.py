@@ -11,6 +11,7 @@ from khorig.vm.elf_file import ElfFile
 from khorig.vm.symbols_lines import SourceLines
 
 _MAGIC = 0x4D59534B  # kernel/cpus/symbols.h
+_LONGEST_NAME = 60  # characters
 _LANDMARK = ("start_kernel", "init/main.c")  # a function of every Linux, and its file
 
 
@@ -60,14 +61,17 @@ class Symbols:
 
     def describe(self, pc: int, loaded_at: int | None = None, returns: bool = False) -> str:
         """ "0xffffffff80001234 base::Panic+0x34 (kernel/cpus/panic.cc:63)", without what is not
-        known. `loaded_at`: where the image lies in RAM, for the code that runs before it is mapped
-        to its linked address. `returns`: `pc` is a return address; the line is that of the call."""
+        known. An inlined function is named behind the line. `loaded_at`: where the image lies in
+        RAM, for the code that runs before it is mapped to its linked address. `returns`: `pc` is a return address; the line is that of the call."""
         linked = self._linked(pc, loaded_at)
         index = bisect.bisect_right(self._addresses, linked) - 1
         if index < 0 or not self._begin <= linked < self._end:
             return f"{pc:#018x}"
-        text = f"{pc:#018x} {self._names[index]}+{linked - self._addresses[index]:#x}"
-        line = self._lines.of(linked - returns)
+        name = self._names[index]
+        line = self._lines.of(linked - returns, name)
+        if len(name) > _LONGEST_NAME:  # a template that binutils do not demangle
+            name = name[:_LONGEST_NAME] + "..."
+        text = f"{pc:#018x} {name}+{linked - self._addresses[index]:#x}"
         return f"{text} ({line})" if line else text
 
     def _linked(self, pc: int, loaded_at: int | None) -> int:

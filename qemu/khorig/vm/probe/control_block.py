@@ -43,6 +43,7 @@ def _layout() -> Mapping[str, int]:
         ("pages", MAX_PAGES * WORD.size),
         ("stores", WORD.size),
         ("instructions", WORD.size),
+        ("watched_from", WORD.size),
         ("fetches_outside", ABSENCE.size + MAX_RANGES * RANGE.size),
         ("stores_outside", ABSENCE.size + MAX_RANGES * RANGE.size),
         ("ring", RING_RECORDS * STORE.size),

@@ -138,6 +138,7 @@ class Probe:
             self._put("pages", number * block.WORD.size, block.WORD, offset)
             at = block.OFFSETS["shadow"] + number * block.PAGE
             self._map[at : at + block.PAGE] = self._ram.read(frame * block.PAGE, block.PAGE)
+        self._put("watched_from", 0, block.WORD, 0)
         self._arm("watch_armed", bool(wanted), len(wanted))
 
     def stores(self) -> tuple[Store, ...]:
@@ -176,6 +177,11 @@ class Probe:
     def instructions(self) -> int:
         """Instructions of all CPUs at the last record; 0 without `stores` and `fetches`."""
         return self._word("instructions")
+
+    @property
+    def watched_from(self) -> int:
+        """Instructions of all CPUs at the first store after `watch`, wherever it went."""
+        return self._word("watched_from")
 
     @property
     def _total(self) -> int:

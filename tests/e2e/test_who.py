@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A failed run says who changed a page, and never guesses."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from khorig.api.rig import Rig
+from khorig.guest.event import GuestEvent
+from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.poke import Poke
+from khorig.kho.handover import decode_handover
+from khorig.kho.layout import GEOMETRY_4K
+from khorig.mem.memory import RamMemory
+from khorig.pytest_plugin import each_arch
+from khorig.rules.finding import Finding, Verdict
+from khorig.rules.temporal import definitions as temporal
+from khorig.run.judge import RunJudge
+from khorig.run.judging import StopContext
+from khorig.run.who import Who
+
+OPTIONS = ("megabytes=16",)
+
+
+def who_of(rig: Rig, machine: str, rule: str, **options: Any) -> Who:
+    """Of a run that breaks `rule`."""
+    options.setdefault("extra_options", OPTIONS)
+    result = rig.run(machine, record=True, **options)
+    assert result.verdict is Verdict.FAIL, result.findings
+    assert result.findings[0].rule == rule, result.findings
+    assert result.recorded.startswith("reproduced"), result.recorded
+    who = result.who
+    assert who is not None
+    finding = result.findings[0]
+    assert finding.changed is not None and finding.where in who.pages, (finding, who)
+    return who
+
+
+@each_arch
+def test_a_stray_store_has_a_line_of_code(rig: Rig, machine: str) -> None:
+    who = who_of(rig, machine, temporal.PAGES_ACROSS_JUMP, fault="write-after-seal")
+    assert (who.count, who.rig, who.nobody, who.note) == (1, (), (), ""), who
+    (store,) = who.stores
+    assert (store.cpu, store.generation, store.size) == (0, 1, 1)
+    assert store.address == who.pages[0] and store.before != store.after
+    assert re.search(r"\+0x\w+ \(kernel/defects/load\.cc:\d+, .*WriteBlock\)", store.symbol), store
+    assert 0 < store.instructions < 10_000_000
+
+
+@each_arch
+def test_a_store_of_another_cpu_is_of_that_cpu(rig: Rig, machine: str) -> None:
+    """State that is serialized after the seal."""
+    who = who_of(rig, machine, temporal.TRACKER_ACROSS_JUMP, fault="ap-preserves-late", smp=2)
+    assert who.count and not who.rig and not who.nobody, who
+    assert {store.cpu for store in who.stores} == {1}, who
+    assert "khocore/tracker" in who.stores[0].symbol, who.stores[0]
+
+
+@each_arch
+def test_late_serialization_is_a_store_into_the_tracker(rig: Rig, machine: str) -> None:
+    who = who_of(rig, machine, temporal.TRACKER_ACROSS_JUMP, fault="late-preserve")
+    assert who.count and not who.rig and not who.nobody, who
+    assert "khocore/tracker" in who.stores[0].symbol, who.stores[0]
+
+
+@each_arch
+def test_a_store_of_the_next_kernel_is_of_its_generation(rig: Rig, machine: str) -> None:
+    who = who_of(rig, machine, temporal.PAGES_UNTIL_RESTORED, fault="zeroed-when-restored")
+    assert who.count and not who.nobody, who
+    assert {store.generation for store in who.stores} == {2}, who
+
+
+@each_arch
+def test_a_poke_is_the_rigs_own(rig: Rig, machine: str) -> None:
+    poke = Poke(1, "sealed", "block 0 (order 10)", 0x10)
+    who = who_of(rig, machine, temporal.PAGES_ACROSS_JUMP, pokes=(poke,))
+    assert (who.count, who.nobody, who.note) == (0, (), ""), who
+    assert who.lines == (f"the rig's own {who.rig[0]}",)
+    assert who.rig[0].startswith("poke at sealed in generation 1: 0x")
+
+
+class DeviceJudge(RunJudge):
+    """Writes to a preserved page once the guest has left its last stop, as DMA does."""
+
+    def __init__(self, spec: KhorigRun) -> None:
+        super().__init__(spec)
+        self._ram: Any = None
+        self._page = 0
+
+    def on_stop(self, context: StopContext) -> list[Finding]:
+        """See khorig.run.judging.Judge."""
+        if (context.at, context.generation) == ("sealed", 1):
+            root = context.event.address("root")
+            blocks = decode_handover(RamMemory(context.ram), root, GEOMETRY_4K).blocks
+            self._page = int(blocks.frames[blocks.orders.argmax()]) << 12
+            self._ram = context.ram
+        return super().on_stop(context)
+
+    def on_event(self, event: GuestEvent) -> list[Finding]:
+        """See khorig.run.judging.Judge."""
+        if event.kind == "jump" and event.generation == 1:
+            self._ram.write(self._page + 2048, b"DMA!")
+        return super().on_event(event)
+
+
+@each_arch
+def test_what_no_cpu_stored_is_of_a_device_or_the_host(rig: Rig, machine: str) -> None:
+    who = who_of(rig, machine, temporal.PAGES_ACROSS_JUMP, judge=DeviceJudge)
+    assert (who.count, who.rig, who.note) == (0, (), ""), who
+    (line,) = who.nobody
+    place = f"{int(who.pages[0], 16) + 2048:#018x}"
+    assert line.startswith(f"4 bytes at {place}: ") and line.endswith("44 4d 41 21"), line
+    assert who.lines[0].startswith("no CPU stored there since sealed in generation 1: device")
+    unseen = "`dc zva`" if machine == "virt" else "exception frames pushed by a CPU"
+    assert unseen in who.lines[1]
