@@ -97,7 +97,8 @@ class Run:
         self._ending_by_s: float | None = None
         self._shutdown = ""
         self._boot: GuestEvent | None = None
-        self._clock = GuestClock(spec.timeout_s if gdb is None else math.inf)
+        slower = watch.slower if watch else 1
+        self._clock = GuestClock(spec.timeout_s * slower if gdb is None else math.inf)
         self._stop_images = StopImages(
             directory, machine, cancellation, spec.page_shift_of(), limits.images_s, keep
         )

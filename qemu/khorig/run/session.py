@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Callable, Generic, Sequence, TypeVar
 
 from khorig.guest import status as exit_status
 from khorig.guest.spec import RunSpec
+from khorig.rules.changed import Changed
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.artifacts import hold_session, new_folder, new_session_folder
 from khorig.run.images import images_for
@@ -28,6 +29,7 @@ from khorig.run.rerun import rerun_command, write_rerun_script
 from khorig.run.result import RunResult
 from khorig.run.result_builder import ResultBuilder, skipped_result
 from khorig.run.run import Run
+from khorig.run.run_folder import RECORDED
 from khorig.run.run_file import RunFile
 from khorig.vm.build_outputs import Images
 from khorig.vm.cancellation import Cancellation
@@ -141,7 +143,10 @@ class Session(Generic[Spec]):
             result = skipped_result(spec, finding)
         else:
             write_rerun_script(folder / "rerun.sh", spec, machine, images)
-            result = self._run_in(folder, spec, machine, images, self._images_of(spec))
+            keep = self._images_of(spec)
+            result = self._run_in(folder, spec, machine, images, keep)
+            if self._worth_recording(result) and (keep is Keep.END or _changed(result)):
+                self._do_again(folder / RECORDED, spec, result, machine, images, keep)
         result.id = str(folder.relative_to(self.folder))
         result.directory = str(folder)
         result.rerun = rerun_command(spec)
@@ -174,10 +179,7 @@ class Session(Generic[Spec]):
                 self._gdb,
                 watch,
             ).execute()
-        result = builder.result()
-        if self._record and keep is Keep.END and self._worth_recording(result):
-            self._do_again(folder / "recorded", spec, result, machine, images)
-        return result
+        return builder.result()
 
     def _images_of(self, spec: Spec) -> Keep:
         if self._keep:
@@ -185,23 +187,33 @@ class Session(Generic[Spec]):
         return Keep.FAILED if self._record and not spec.repeatable else Keep.END
 
     def _worth_recording(self, result: RunResult) -> bool:
+        if not self._record or self._keep:
+            return False
         broken = result.verdict in (Verdict.FAIL, Verdict.CRASH, Verdict.HANG)
         refused = result.exit_status in (exit_status.NO_MEMORY, exit_status.USAGE)
         return broken and not refused and self._cancellation.signal_number is None
 
     def _do_again(
-        self, folder: Path, spec: Spec, first: RunResult, machine: Machine, images: Images
+        self,
+        folder: Path,
+        spec: Spec,
+        first: RunResult,
+        machine: Machine,
+        images: Images,
+        kept: Keep,
     ) -> None:
-        """Adds to the result what the second run shows."""
+        """Adds to the first result what the second run shows. It keeps the images that the first,
+        by `kept`, has not."""
         from khorig.run.store_watch import StoreWatch  # of failed runs only
 
         folder.mkdir()
-        changed = next((f.changed for f in first.findings if f.changed), None)
+        changed = _changed(first)
         watch = StoreWatch(changed, spec, images.elves) if changed else None
-        again = self._run_in(folder, spec, machine, images, Keep.EVERY, watch)
+        keep = Keep.EVERY if kept is Keep.END else Keep.END
+        again = self._run_in(folder, spec, machine, images, keep, watch)
         self._documents.write_run(folder, again)
         first.who = again.who
-        where = "guest RAM at every stop in recorded/"
+        where = "guest RAM at every stop in recorded/" if keep is Keep.EVERY else "see recorded/"
         if again.images_left_out:
             where += f", {again.images_left_out} omitted (time limit)"
         if again.verdict is first.verdict and again.cause == first.cause:
@@ -228,3 +240,8 @@ class Session(Generic[Spec]):
                 self._documents.write_run(Path(result.directory), result)
             self._documents.write_session(self.folder, self.results)
         self._renderers.result(result)
+
+
+def _changed(result: RunResult) -> Changed | None:
+    """The pages to watch."""
+    return next((finding.changed for finding in result.findings if finding.changed), None)

@@ -51,6 +51,8 @@ class StoreWatch:
     """Watches pages that an earlier run of the same specification found changed, from the stop on
     at which they were still right."""
 
+    slower = 4  # times, at most
+
     def __init__(self, changed: Changed, spec: RunSpec, elves: Mapping[str, Path]) -> None:
         """`elves`: see khorig.vm.build_outputs.Images."""
         self._changed = changed

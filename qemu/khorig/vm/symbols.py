@@ -61,8 +61,9 @@ class Symbols:
 
     def describe(self, pc: int, loaded_at: int | None = None, returns: bool = False) -> str:
         """ "0xffffffff80001234 base::Panic+0x34 (kernel/cpus/panic.cc:63)", without what is not
-        known. An inlined function is named behind the line. `loaded_at`: where the image lies in
-        RAM, for the code that runs before it is mapped to its linked address. `returns`: `pc` is a return address; the line is that of the call."""
+        known; an inlined function is named behind the line. `loaded_at`: where the image lies in
+        RAM, for the code that runs before it is mapped to its linked address. `returns`: `pc` is a
+        return address; the line is that of the call."""
         linked = self._linked(pc, loaded_at)
         index = bisect.bisect_right(self._addresses, linked) - 1
         if index < 0 or not self._begin <= linked < self._end:
