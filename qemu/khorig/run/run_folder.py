@@ -18,7 +18,7 @@ from khorig.vm.build_outputs import Images
 from khorig.vm.errors import InfraError
 
 RECORDED = "recorded"  # folder of the repetition of a failed run
-FILES = ("kernel", "archive", "elf")  # and "volume" where firmware starts the kernel
+FILES = ("kernel", "archive")  # and "volume" where firmware starts the kernel
 VOLUME = "volume"
 
 _LARGEST = 1 << 20  # bytes of run.json
@@ -42,16 +42,19 @@ class RunFolder:
     spec: RunSpec
     files: Mapping[str, UsedFile]  # by use
     kernels: Mapping[str, UsedFile]  # by name; those of an archive may be gone
+    symbols: Mapping[str, UsedFile]  # ELF of a kernel, by its name
     versions: Mapping[str, Any]
 
     def images(self) -> Images:
-        """The files of then. Raises InfraError for one that is gone or has changed since."""
+        """The files of then. Raises InfraError for one that is gone or has changed since; symbols
+        of which that is true are not used."""
         for use, file in self.files.items():
             _check(use, file)
         volume = self.files[VOLUME].path if VOLUME in self.files else None
-        kernel, archive, elf = (self.files[use].path for use in FILES)
+        kernel, archive = (self.files[use].path for use in FILES)
         kernels = {name: file.path for name, file in self.kernels.items()}
-        return Images(kernel, archive, elf, volume, kernels)
+        elves = {name: file.path for name, file in self.symbols.items() if _is_same(file)}
+        return Images(kernel, archive, elves, volume, kernels)
 
 
 def find_run_folder(place: Path) -> Path:
@@ -86,7 +89,8 @@ def read_run_folder(folder: Path, inside: bool = False) -> RunFolder:
         if use not in files:
             raise Untrusted(f"{NAME}: no {use}")
     kernels = _files(folder, record.get("kernels"), False)
-    return RunFolder(folder, spec, files, kernels, fields(record.get("versions", {})))
+    symbols = _files(folder, record.get("symbols", {}), inside)
+    return RunFolder(folder, spec, files, kernels, symbols, fields(record.get("versions", {})))
 
 
 def _files(folder: Path, value: Any, inside: bool) -> dict[str, UsedFile]:
@@ -97,6 +101,14 @@ def _files(folder: Path, value: Any, inside: bool) -> dict[str, UsedFile]:
             raise Untrusted(f"{NAME}: {use} is {shown(name)}, expected a name inside")
         found[use] = UsedFile(name, folder / name, text(entry.get("sha256")))
     return found
+
+
+def _is_same(file: UsedFile) -> bool:
+    try:
+        _check("symbols", file)
+    except InfraError:
+        return False
+    return True
 
 
 def _check(use: str, file: UsedFile) -> None:

@@ -8,16 +8,16 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from khorig import __version__
 from khorig.mem.untrusted import read_object
 from khorig.run.bundle.container import member_of, write_container
-from khorig.run.bundle.dumps import pack_dumps
+from khorig.run.bundle.dumps import Report, pack_dumps
 from khorig.run.bundle.manifest import UNPACKED_BYTES, Manifest
 from khorig.run.bundle.scrub import Scrubber, absolute_paths
 from khorig.run.run_file import NAME as RUN
-from khorig.run.run_folder import RECORDED, RunFolder, read_run_folder
+from khorig.run.run_folder import RECORDED, RunFolder, UsedFile, read_run_folder
 from khorig.vm.build_outputs import source_root
 from khorig.vm.errors import InfraError
 
@@ -26,7 +26,7 @@ DUMPS_BYTES = 2 << 20  # of guest RAM, packed
 
 _FILES = "files"
 _TEXTS = ("verdict.json", "events.jsonl", "console.log", "qemu.argv", "qemu.stderr", "qmp.jsonl")
-_SYMBOLS = "vmlinux"  # beside the image of a Linux
+_SYMBOLS_BYTES = 4 << 20  # of a kernel's ELF; what is larger is left out
 _LARGEST = 256 << 20  # bytes of a text
 
 
@@ -53,15 +53,15 @@ def make_bundle(folder: Path, path: Path, dumps_bytes: int = DUMPS_BYTES) -> Mad
     if named := absolute_paths(run.spec.extra_qemu):
         raise InfraError(f"arguments for QEMU name a file of this machine: {named[0]}")
     left_out: list[str] = []
-    names = _member_names(run)
+    symbols = _symbols(run, left_out.append)
+    names = _member_names([*run.files.values(), *symbols.values()])
     scrubber = _scrubber(run, names)
-    contents: dict[str, bytes | Path] = {RUN: _run_json(run, names, scrubber)}
+    contents: dict[str, bytes | Path] = {RUN: _run_json(run, symbols, names, scrubber)}
     for name, file in names.items():
         contents[name] = file
     kept = folder / RECORDED
     for source, prefix in ((folder, ""), (kept, f"{RECORDED}/")):
         contents |= _texts(source, prefix, scrubber)
-    left_out += [f"{_SYMBOLS} of {name}: {size} bytes" for name, size in _symbols(run)]
     with tempfile.TemporaryDirectory(prefix="khorig.") as scratch:
         source = kept if kept.is_dir() else folder
         contents |= pack_dumps(source, Path(scratch), dumps_bytes, left_out.append)
@@ -73,13 +73,24 @@ def make_bundle(folder: Path, path: Path, dumps_bytes: int = DUMPS_BYTES) -> Mad
     return MadeBundle(path, path.stat().st_size, len(members), tuple(left_out))
 
 
-def _member_names(run: RunFolder) -> dict[str, Path]:
-    """Files of the run by their names in the bundle."""
+def _symbols(run: RunFolder, leave_out: Report) -> dict[str, UsedFile]:
+    """The symbols that are small enough, and those of then."""
+    found = {}
+    for name, path in run.images().elves.items():
+        if (size := path.stat().st_size) > _SYMBOLS_BYTES:
+            leave_out(f"{path.name}, symbols of {name}: {size} bytes")
+        else:
+            found[name] = run.symbols[name]
+    return found
+
+
+def _member_names(files: Sequence[UsedFile]) -> dict[str, Path]:
+    """Files of a run by their names in the bundle."""
     names: dict[str, Path] = {}
-    for use, file in run.files.items():
+    for number, file in enumerate(files):
         name = f"{_FILES}/{file.path.name}"
         if names.setdefault(name, file.path) != file.path:
-            names[f"{_FILES}/{use}.{file.path.name}"] = file.path
+            names[f"{_FILES}/{number}.{file.path.name}"] = file.path
     return names
 
 
@@ -90,18 +101,27 @@ def _scrubber(run: RunFolder, names: Mapping[str, Path]) -> Scrubber:
     kernels = getattr(run.spec, "kernels", ())
     files |= {name: Path(name).name for name in (*kernels, extra) if os.path.isabs(name)}
     places = {run.path.absolute(), run.path.resolve(), Path.home(), Path.cwd()}
-    places |= {file.path.parent for file in (*run.files.values(), *run.kernels.values())}
+    for used in (run.files, run.kernels, run.symbols):
+        places |= {file.path.parent for file in used.values()}
     if (root := source_root()) is not None:
         places |= {root, root.resolve()}
     return Scrubber(files, places)
 
 
-def _run_json(run: RunFolder, names: Mapping[str, Path], scrubber: Scrubber) -> bytes:
+def _run_json(
+    run: RunFolder,
+    symbols: Mapping[str, UsedFile],
+    names: Mapping[str, Path],
+    scrubber: Scrubber,
+) -> bytes:
     record = read_object((run.path / RUN).read_bytes(), _LARGEST)
     by_path = {path: name for name, path in names.items()}
     files: dict[str, Any] = record["files"]
     for use, file in run.files.items():
         files[use]["file"] = by_path[file.path]
+    record["symbols"] = {name: record["symbols"][name] for name in symbols}
+    for name, file in symbols.items():
+        record["symbols"][name]["file"] = by_path[file.path]
     for name, file in run.kernels.items():
         record["kernels"][name]["file"] = by_path.get(file.path, file.path.name)
     return scrubber.text(json.dumps(record, indent=1) + "\n").encode()
@@ -118,14 +138,4 @@ def _texts(folder: Path, prefix: str, scrubber: Scrubber) -> dict[str, bytes | P
         # Any bytes: a console has what the guest sent.
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         found[prefix + name] = scrubber.text(text).encode("utf-8", "surrogateescape")
-    return found
-
-
-def _symbols(run: RunFolder) -> list[tuple[str, int]]:
-    """Kernels as ELF that lie beside the images of peers, which are too large for a bundle."""
-    found = []
-    for name, file in run.kernels.items():
-        path = file.path.parent / _SYMBOLS
-        if path.is_file() and file.path.name != _SYMBOLS:
-            found.append((name, path.stat().st_size))
     return found
