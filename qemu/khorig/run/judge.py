@@ -35,15 +35,16 @@ from khorig.rules.temporal.pages import Before, compare_pages
 from khorig.rules.temporal.record import FullRecord, Record, take_full_record, take_record
 from khorig.rules.temporal.relayed import check_blocks, check_subtrees, relayed_pages
 from khorig.rules.temporal.runtime_services import RuntimeServices
+from khorig.rules.why import Why
 from khorig.run.coverage import Coverage
+from khorig.run.fired_fault import FiredFault
 from khorig.run.judging import Statistics, StopContext, Witness
 from khorig.run.make_stop import make_stop
 from khorig.run.memory_picture import draw_memory, draw_places
 from khorig.run.proven import count_handover
 
 _MOST = 6  # findings of a rule
-# Warnings that are failures if every client is known.
-_STRICT = ("KHR-I070",)
+_STRICT = ("KHR-I070",)  # warnings that are failures if every client is known
 
 Findings = list[Finding]
 
@@ -60,7 +61,7 @@ class RunJudge:
         """`witnesses` receive every event, too; they check events of particular kernels."""
         self._spec = spec
         self._plan = Plan(spec)
-        self._witnesses = witnesses
+        self._witnesses = (*witnesses, FiredFault(spec))
         self._evaluated = Evaluated()
         self._coverage = Coverage()
         self._facts: dict[int, GuestFacts] = {}
@@ -71,9 +72,9 @@ class RunJudge:
         self._names: HandoffBytes | None = None  # boot parameters pointing to it at `entry`
         self._booting_linux = False  # until its user space runs
         self._running: Before | None = None  # written once by this kernel, a Linux
-        self._fired: set[str] = set()
         self._firmware = RuntimeServices() if spec.boot == "uefi" else None
         self._statistics = Statistics()
+        self._why = Why()
         self._picture: Mapping[str, Any] | None = None
 
     @property
@@ -91,8 +92,6 @@ class RunJudge:
         """See khorig.run.judging.Judge. Raises EventFieldError."""
         if event.kind == "boot":
             self._begin(event.generation)
-        if event.kind == "fault":
-            self._fired.add(event.text("name"))
         findings = self._firmware.take(event) if self._firmware else []
         if not self._plan.is_linux(event.generation):
             self._facts.setdefault(event.generation, GuestFacts()).take(event)
@@ -116,10 +115,11 @@ class RunJudge:
     def on_stop(self, context: StopContext) -> Findings:
         """See khorig.run.judging.Judge. Raises EventFieldError."""
         stop = self._stop(context)
-        findings = [*self._check_firmware(stop), *self._check(stop)]
-        self._picture = None
+        found = [*self._check_firmware(stop), *self._check(stop)]
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
+        findings = self._why.explain(stop, snapshot, found)
+        self._picture = None
         if stop.at == "sealed":
             self._picture = draw_memory(stop, snapshot, findings)
         elif findings and snapshot is not None:
@@ -155,7 +155,8 @@ class RunJudge:
             findings += names.compare(stop) if names else []
             nodes = Before.of(arrived, arrived.node_hashes)
             findings += compare_pages(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
-        return findings + compare_pages(stop, Before.of(arrived), temporal.PAGES_UNTIL_RESTORED)
+        findings += compare_pages(stop, Before.of(arrived), temporal.PAGES_UNTIL_RESTORED)
+        return self._why.explain(stop, arrived.snapshot, findings)
 
     def _stop(self, context: StopContext) -> Stop:
         facts = self._facts.setdefault(context.generation, GuestFacts())
@@ -168,14 +169,7 @@ class RunJudge:
             return findings
         if self._generation:
             self._close(self._generation)
-        return [*findings, *self._unfired(), *self._evaluated.missing, *self._uncompared()]
-
-    def _unfired(self) -> Findings:
-        fault = self._spec.fault if isinstance(self._spec, KhorigRun) else None
-        if fault is None or fault in self._fired:
-            return []
-        what = f"fault '{fault}' was armed but did not fire"
-        return [Finding(protocol.FAULT_FIRED, what)]
+        return [*findings, *self._evaluated.missing, *self._uncompared()]
 
     def _uncompared(self) -> Findings:
         jumps = range(1, min(self._spec.generations, self._generation + 1))

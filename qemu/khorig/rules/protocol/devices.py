@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from khorig.guest.machine import LeftOn
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import DEVICES_OFF
+from khorig.rules.reason import Reason
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record
 
@@ -14,7 +18,12 @@ def check_devices(stop: Stop, sealed: Record) -> list[Finding]:
     if not stop.devices.seen:
         unread = stop.devices.unread
         return [stop.finding(DEVICES_OFF, "QEMU does not show any device", evidence=unread)]
-    return [
-        stop.finding(DEVICES_OFF, f"{left.device}: {left.text}", left.address, left.device)
-        for left in stop.devices.left_on
-    ]
+    return [_left_on(stop, left) for left in stop.devices.left_on]
+
+
+def _left_on(stop: Stop, left: LeftOn) -> Finding:
+    found = stop.finding(DEVICES_OFF, f"{left.device}: {left.text}", left.address, left.device)
+    if left.register != "command":
+        return found
+    what = f"DMA by {left.device} may reach any page until generation {stop.generation} stops it"
+    return replace(found, why=(Reason("device", what, left.address or 0, left.address or 0),))
