@@ -6,32 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-from khorig.api.bug_maker import BugMaker
+from khorig.api.bug_maker import BugMaker, Made, combinations
 from khorig.pytest_plugin import PytestRig
-from khorig.rules.bug import Bug, State
 from khorig.rules.bugs import bugs
-from khorig.rules.way import Way
-
-Made = tuple[Bug, Way, str]
-
-
-def made_with(linux: bool) -> list[list[Made]]:
-    """The machines of each way of the bugs that are found. The first of each list is another one
-    from way to way, so that every machine has its share."""
-    ways = [
-        (bug, way)
-        for bug in bugs().values()
-        if bug.state is State.FOUND
-        for way in bug.ways
-        if way.is_run and way.needs_linux == linux
-    ]
-    return [
-        [
-            (bug, way, way.machines[(at + turn) % len(way.machines)])
-            for turn in range(len(way.machines))
-        ]
-        for at, (bug, way) in enumerate(ways)
-    ]
+from khorig.run.faults import known_faults
 
 
 def name_of(made: Made) -> str:
@@ -39,7 +17,7 @@ def name_of(made: Made) -> str:
     return f"{bug.id}-{way.means}-{machine}"
 
 
-WAYS = made_with(linux=False)
+WAYS = combinations(linux=False)
 FIRST = [machines[0] for machines in WAYS]
 OTHERS = [made for machines in WAYS for made in machines[1:]]
 
@@ -54,6 +32,15 @@ def expect_found(maker: BugMaker, made: Made) -> None:
     bug, way, machine = made
     result = maker.make(bug, way, machine)
     assert result.is_found, f"{bug.id} on {machine}, {way.means}: {result.why_not}"
+
+
+def test_faults_are_the_kernels() -> None:
+    """And each says of which bugs it is one."""
+    known = known_faults()
+    for bug in bugs().values():
+        for way in bug.ways:
+            if way.fault:
+                assert bug.id in known[way.fault].bugs, f"{bug.id}: fault {way.fault}"
 
 
 @pytest.mark.parametrize("made", FIRST, ids=name_of)

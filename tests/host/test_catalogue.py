@@ -44,7 +44,7 @@ def test_a_row_is_decided(bug: Bug) -> None:
 
 @pytest.mark.parametrize(("bug", "way"), WAYS, ids=[f"{b.id}-{w.means}" for b, w in WAYS])
 def test_a_way_names_what_is_there(bug: Bug, way: Way) -> None:
-    defects = (way.fault, way.damage, way.poke, way.defect, way.mutant, way.test)
+    defects = (way.fault, way.damage, way.poke, way.defect, way.header, way.mutant, way.test)
     assert sum(map(bool, defects)) == 1
     assert set(way.machines) <= {machine.name for machine in MACHINES}
     assert not way.rule or way.rule in RULES

@@ -13,7 +13,9 @@ from khorig.guest.chain_run import ChainRun
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poke import parse_poke
 from khorig.linux.chain_kind import chain_kind
-from khorig.rules.bug import Bug
+from khorig.linux.peer import find_peer
+from khorig.rules.bug import Bug, State
+from khorig.rules.bugs import bugs
 from khorig.rules.finding import Verdict
 from khorig.rules.way import Way
 from khorig.run.damage.damage import Damage
@@ -21,6 +23,9 @@ from khorig.run.damage.damaging_judge import DamagingJudge
 from khorig.run.judging import Judge
 from khorig.run.khorig_kind import khorig_kind
 from khorig.vm.limits import Limits
+from khorig.vm.machines import machine_named
+
+Made = tuple[Bug, Way, str]  # with a machine
 
 # Enough for a block of each kind, with little to hash.
 _OPTIONS = ("megabytes=4",)
@@ -65,6 +70,8 @@ class BugMaker:
             if poke is None:
                 raise ValueError(f"{bug.id}: poke '{way.poke}'")
             options["pokes"] = (poke,)
+        elif way.header:
+            options["kernels"] = self._with_header(bug, way, machine, options["kernels"])
         elif way.damage:
             from khorig.run.damage.catalogue import DAMAGES  # needs numpy and libfdt
 
@@ -72,6 +79,36 @@ class BugMaker:
         result = self._rig.run(machine, **options)
         done = "; ".join(line for judge in judges for line in judge.lines)
         return MadeBug(bug, way, machine, control, result, done)
+
+    def _with_header(
+        self, bug: Bug, way: Way, machine: str, kernels: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """The chain with a copy of the last kernel that has another header."""
+        offset, _, raw = way.header.partition("=")
+        image = bytearray(find_peer(machine_named(machine).arch, kernels[-1]).image.read_bytes())
+        at, wanted = int(offset, 0), bytes.fromhex(raw)
+        image[at : at + len(wanted)] = wanted
+        path = self._rig.out / f"{bug.id}-{offset}-{raw}.image"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image)
+        return (*kernels[:-1], str(path))
+
+
+def combinations(linux: bool) -> list[list[Made]]:
+    """For each way to make a bug that is found by a run, with or without a Linux, its machines. The
+    first of each list is another one from way to way, so that every machine has its share."""
+    ways = [
+        (bug, way)
+        for bug in bugs().values()
+        if bug.state is State.FOUND
+        for way in bug.ways
+        if way.is_run and way.needs_linux == linux
+    ]
+    return [
+        [(bug, way, machines[(at + turn) % len(machines)]) for turn in range(len(machines))]
+        for at, (bug, way) in enumerate(ways)
+        for machines in [way.machines]
+    ]
 
 
 def _options(chosen: Mapping[str, Any]) -> dict[str, Any]:

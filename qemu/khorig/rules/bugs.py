@@ -14,7 +14,7 @@ from khorig.rules.way import RUN_OPTIONS, Way, run_options
 
 PATH = Path(__file__).with_name("bugs.toml")
 DEFAULT_MACHINES = ("q35", "virt")
-_PLAIN = {"rule", "generation", "fault", "damage", "poke", "mutant", "test"}
+_PLAIN = {"rule", "generation", "fault", "damage", "poke", "header", "mutant", "test"}
 _BUG = {"id", "what", "from", "state", "reason", "made"}
 
 

@@ -40,6 +40,7 @@ class Way:
     damage: str = ""  # to the handover (khorig.run.damage)
     poke: str = ""  # GENERATION:STOP:PLACE
     defect: Mapping[str, Any] = field(default_factory=dict, hash=False)  # of a run's options
+    header: str = ""  # OFFSET=BYTES in the image of the last kernel, a Linux: "0x202=00000000"
     mutant: str = ""  # LIST/ID in tests/mutants, killed by the tests that it names
     test: str = ""  # FILE::TEST, which makes it by itself
     run: Mapping[str, Any] = field(default_factory=dict, hash=False)  # options of both runs
@@ -47,7 +48,7 @@ class Way:
     @property
     def means(self) -> str:
         """The defect in a few words."""
-        for kind in ("fault", "damage", "poke", "mutant", "test"):
+        for kind in ("fault", "damage", "poke", "header", "mutant", "test"):
             if name := getattr(self, kind):
                 return f"{kind} {name}"
         words = (f"{name}={_plain(value)}" for name, value in self.defect.items())
