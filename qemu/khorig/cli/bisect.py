@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 import sys
@@ -106,7 +107,8 @@ def bisect(extra_qemu: tuple[str, ...], **options: Any) -> int:
             write_plan(plan, folder)
         held = hold_session(folder)
         try:
-            result = Bisection(plan, folder, STEP, click.echo).run()
+            show = functools.partial(_show, plan, folder)
+            result = Bisection(plan, folder, STEP, click.echo).run(show)
         except BaseException:
             click.echo(f"to go on: scripts/khorig bisect --resume {folder}", err=True)
             raise
@@ -114,13 +116,13 @@ def bisect(extra_qemu: tuple[str, ...], **options: Any) -> int:
             os.close(held)
     except NotBisectable as error:
         raise click.UsageError("; ".join((error.what, *error.evidence))) from error
-    return _show(result, plan, folder)
+    return exit_codes.PASS if result.first_bad is not None else exit_codes.FAIL
 
 
 def _plan(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> BisectPlan:
     """Raises UsageError, NotBisectable."""
     from khorig.linux.bisect_plan import BisectPlan
-    from khorig.linux.bisect_repository import Repository
+    from khorig.linux.bisect_repository import Repository, check_range
 
     for name in ("source", "good", "bad"):
         if options[name] is None:
@@ -139,10 +141,12 @@ def _plan(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> BisectPlan:
     checked = tuple(f"linux-{name}" if name == UNDER_TEST else name for name in names)
     spec = chain_spec(options, checked, machines[0], extra_qemu, options["boot"][0])
     repository = Repository(options["source"])
+    good, bad = (repository.commit(options[name]) for name in ("good", "bad"))
+    check_range(repository, good, bad)
     return BisectPlan(
         source=str(repository.folder),
-        good=repository.commit(options["good"]),
-        bad=repository.commit(options["bad"]),
+        good=good,
+        bad=bad,
         spec=dataclasses.replace(spec, kernels=names),
         match=_match(options["match"]),
         repeat=options["repeat"],
@@ -163,7 +167,7 @@ def _match(text: str) -> str:
     return text.upper()
 
 
-def _show(result: BisectResult, plan: BisectPlan, folder: Path) -> int:
+def _show(plan: BisectPlan, folder: Path, result: BisectResult) -> None:
     from khorig.linux.bisect_repository import Repository
     from khorig.out.bisect_text import bisect_lines
 
@@ -176,4 +180,3 @@ def _show(result: BisectResult, plan: BisectPlan, folder: Path) -> int:
         described = [repository.describe(commit) for commit in result.candidates]
     for line in bisect_lines(result, folder, described):
         click.echo(line)
-    return exit_codes.PASS if result.first_bad is not None else exit_codes.FAIL

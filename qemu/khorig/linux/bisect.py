@@ -12,7 +12,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Iterator, Sequence
+from typing import IO, Callable, Iterator, Sequence
 
 import khorig
 from khorig.linux.bisect_judgement import Outcome
@@ -62,24 +62,30 @@ class Bisection:
         self._repository = Repository(Path(plan.source))
         check_range(self._repository, plan.good, plan.bad)
 
-    def run(self) -> BisectResult:
-        """Raises InfraError if an end cannot be tested or git fails, Interrupted."""
+    def run(self, show: Callable[[BisectResult], None]) -> BisectResult:
+        """`show` gets the result before the work tree is removed, which may take minutes. Raises
+        InfraError if an end cannot be tested or git fails, Interrupted."""
         plan, repository = self._plan, self._repository
         commits = repository.count(plan.good, plan.bad)
         self._report(f"{commits} commits after {repository.describe(plan.good)}")
         if repository.is_dirty():
             self._report(f"{repository.folder}: changes that are not committed are not tested")
         with Worktree(repository, plan.bad, self._report) as worktree:
-            bad = self._end(worktree, "bad", plan.bad)
-            if bad.outcome is not Outcome.BAD:
-                return BisectResult(None, reason=self._wrong_end("bad", bad), bad_end=bad)
-            good = self._end(worktree, "good", plan.good)
-            if good.outcome is not Outcome.GOOD:
-                return BisectResult(None, reason=self._wrong_end("good", good), bad_end=bad)
-            try:
-                return self._bisect(worktree, bad)
-            finally:
-                self._keep_log(worktree)
+            result = self._find(worktree)
+            show(result)
+        return result
+
+    def _find(self, worktree: Worktree) -> BisectResult:
+        bad = self._end(worktree, "bad", self._plan.bad)
+        if bad.outcome is not Outcome.BAD:
+            return BisectResult(None, reason=self._wrong_end("bad", bad), bad_end=bad)
+        good = self._end(worktree, "good", self._plan.good)
+        if good.outcome is not Outcome.GOOD:
+            return BisectResult(None, reason=self._wrong_end("good", good), bad_end=bad)
+        try:
+            return self._bisect(worktree, bad)
+        finally:
+            self._keep_log(worktree)
 
     def _end(self, worktree: Worktree, name: str, commit: str) -> StepRecord:
         """Raises InfraError unless the end is good or bad."""

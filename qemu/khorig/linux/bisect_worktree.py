@@ -99,7 +99,8 @@ class Worktree:
     def _remove(self) -> None:
         if not self.path.exists():
             return
-        self._report(f"removing the work tree {self.path}")
+        with contextlib.suppress(OSError):  # also when nobody listens any more
+            self._report(f"removing the work tree {self.path}")
         try:
             self._save_times()
         except InfraError:

@@ -210,7 +210,7 @@ folder = Path(sys.argv[1])
 say = lambda line: print(line, flush=True)
 try:
     with interruptible():
-        Bisection(read_plan(folder), folder, (sys.executable, sys.argv[2]), say).run()
+        Bisection(read_plan(folder), folder, (sys.executable, sys.argv[2]), say).run(say)
 except Interrupted as end:
     sys.exit(128 + end.signal_number)
 """
@@ -314,6 +314,7 @@ def test_a_record_cut_short_is_left_out(tmp_path: Path) -> None:
 
 def test_an_unknown_step_is_trouble(tmp_path: Path) -> None:
     bisection, history = driven(tmp_path, PASS, FAIL)
+    driver = Bisection(bisection.plan, bisection.folder, ("/bin/false",), bisection.told.append)
     with pytest.raises(InfraError, match="the bad end was not tested"):
-        Bisection(bisection.plan, bisection.folder, ("/bin/false",), bisection.told.append).run()
+        driver.run(lambda result: None)
     assert not worktree_path(history.folder).exists()

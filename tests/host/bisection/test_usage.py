@@ -140,8 +140,18 @@ def test_what_cannot_be_bisected_is_named(
     git(history.folder, "checkout", "--quiet", "main")
     assert cli("--source", history.folder, *words) == exit_codes.USAGE
     err = capsys.readouterr().err
-    assert message in err and "bug in khorig" not in err
+    assert message in err and "bug in khorig" not in err and "to go on" not in err
     assert git(history.folder, "worktree", "list").count("\n") == 0
+
+
+def test_the_result_is_shown_before_the_work_tree_is_removed(
+    cli: Cli, history: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That takes minutes on a busy disk."""
+    assert cli("--source", history.folder, "--good", "main~4", "--bad", "main") == exit_codes.PASS
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("removing the work tree ")
+    assert any(line.startswith("first bad commit: ") for line in lines[:-1])
 
 
 def test_a_folder_without_git_is_named(
