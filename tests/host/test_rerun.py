@@ -70,7 +70,7 @@ def script(tmp_path: Path) -> Path:
     """In the folder of a run below a checkout."""
     folder = tmp_path / "tree/out/session/run"
     folder.mkdir(parents=True)
-    images = Images(Path("/k"), folder / "archive.cpio", Path("/elf"))
+    images = Images(Path("/k"), folder / "archive.cpio")
     write_rerun_script(
         folder / "rerun.sh", KhorigRun("x86_64", "q35", seed=7), machine_named("q35"), images
     )

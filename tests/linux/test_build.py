@@ -30,7 +30,6 @@ $(IMAGE): kernel/liveupdate/version
 	cp $< $@
 	cp $< $(O)/vmlinux
 	cp $< $(O)/include/config/kernel.release
-	cp $< $(O)/vmlinux
 	echo built >> $(O)/built
 	sh ./hook
 headers:

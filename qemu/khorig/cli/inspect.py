@@ -12,6 +12,8 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.dump_options import dump_options, json_option, opened
+from khorig.cli.page import show_page
+from khorig.cli.types import Number
 from khorig.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -27,6 +29,18 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--pages", is_flag=True, help="List preserved blocks with their owners.")
 @click.option("--owners", is_flag=True, help="Show memory per owner.")
 @click.option("--dts", is_flag=True, help="Dump the FDTs as source.")
+@click.option(
+    "--page",
+    type=Number(),
+    metavar="ADDRESS",
+    help="Show what the page with this byte holds and should hold.",
+)
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="DUMP",
+    help="With --page: an earlier dump of the machine.  [default: the stop before, beside DUMP]",
+)
 @json_option
 @click.option("--html", type=_FILE, metavar="FILE", help="Write a self-contained HTML report.")
 @click.option("--svg", type=_FILE, metavar="FILE", help="Write a memory map as SVG.")
@@ -39,6 +53,8 @@ def inspect(
     pages: bool,
     owners: bool,
     dts: bool,
+    page: int | None,
+    against: Path | None,
     as_json: bool,
     html: Path | None,
     svg: Path | None,
@@ -50,6 +66,7 @@ def inspect(
     \b
       khorig inspect out/latest/handover/x86_64-q35/gen1.sealed.ram.zst
       khorig inspect vmcore --owners
+      khorig inspect out/latest/handover/x86_64-q35/gen2.entry.ram.zst --page 0x1234000
       khorig inspect guest.elf --fdt 0x12345000 --dts
       khorig inspect vmcore --html handover.html --svg memory.svg
     """
@@ -59,7 +76,11 @@ def inspect(
     from khorig.out.inspect.memory_map import memory_map
     from khorig.out.inspect.summary import summary_lines
 
+    if against is not None and page is None:
+        raise click.UsageError("--against needs --page")
     with opened(dump, machine) as source:
+        if page is not None:
+            return show_page(source, page, against, fdt, generation, machine, as_json)
         try:
             snapshot = find_snapshot(source, fdt, generation)
         except NoHandover as error:

@@ -7,6 +7,7 @@ chooses them. More damages of the same seed begin with those of fewer.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -17,15 +18,18 @@ from typing import Iterable, Iterator, Literal
 from measured import cost_of
 from view.handover_image import PAGE, RAM
 
-from khorig.kho.snapshot import NoHandover, find_snapshot
+from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot
 from khorig.mem.formats import Dump, UnreadableDump, open_dump
+from khorig.mem.memory import range_at
 from khorig.out.inspect import details
 from khorig.out.inspect.document import inspection_document
 from khorig.out.inspect.foreign import foreign_lines
 from khorig.out.inspect.memory_map import memory_map
+from khorig.out.inspect.page import page_document, page_lines
 from khorig.out.inspect.summary import candidate_line, summary_lines
 from khorig.out.report.dump_page import dump_html, dump_svg
 from khorig.rules.check import check, check_unreadable
+from khorig.rules.page_view import view_page
 
 COUNT = int(os.environ.get("KHORIG_MUTATIONS", "667"))
 SEED = int(os.environ.get("KHORIG_MUTATION_SEED", "1"))
@@ -111,6 +115,24 @@ def _look(dump: Dump, everything: bool) -> None:
         dump_html(snapshot)
         dump_svg(snapshot)
         assert lines
+        for address in _places(snapshot):
+            view = view_page(dump, snapshot, address, 7)
+            shown = list(page_lines(view, snapshot, 7, ()))
+            assert all(line.isprintable() and len(line) < 400 for line in shown), shown
+            json.dumps(page_document(view, snapshot, ()))
+
+
+def _places(snapshot: Snapshot) -> list[int]:
+    """A page of each kind that is there and in RAM."""
+    geometry, handover = snapshot.geometry, snapshot.handover
+    nodes = [node.address for node in handover.tree.nodes]
+    firsts = (snapshot.owners.begins[:3] << geometry.page_shift).tolist()
+    found = [snapshot.root, *nodes[:1], *nodes[-1:], *firsts]
+    ranges = snapshot.memory.ranges
+    return [
+        address for address in found
+        if range_at(ranges, address).contains(address & -geometry.page_size, geometry.page_size)
+    ]  # fmt: skip
 
 
 def look_at(path: Path, everything: bool, machine: str | None = None) -> str:
