@@ -198,6 +198,37 @@ def test_a_second_signal_leaves_nothing_half_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+_TWICE = """
+import os, signal, sys, time
+from khorig.vm.cancellation import Cancellation
+cancellation = Cancellation()
+cancellation.install()
+for _ in range(2):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.01)
+print(cancellation.signal_number, flush=True)
+time.sleep(0.6)
+os.kill(os.getpid(), signal.SIGTERM)
+print("not reached")
+"""
+
+
+def test_a_signal_sent_twice_is_one() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _TWICE], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("15\n", 128 + signal.SIGTERM)
+
+
+def test_timeout_leaves_a_verdict_and_results(cli: Rig) -> None:
+    """timeout(1) sends its signal to the process and to its group."""
+    cli.play([event("boot", 1, handover=False, parameters="0x0"), ["busy", 600]])
+    words = ("timeout", "20", sys.executable, "-m", "khorig", *_RUN[:-1], "q35")
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=100, check=False)
+    assert done.returncode == 124 and "interrupted by SIGTERM" in done.stdout
+    assert _verdicts(cli) == ["INFRA"]
+
+
 def test_handlers_are_what_they_were_afterwards(cli: Rig) -> None:
     before = [signal.getsignal(number) for number in _SIGNALS]
     with pytest.raises(SystemExit):
