@@ -18,6 +18,17 @@ static void fill_page(unsigned long long *words, unsigned long long base) {
   for (size_t i = 0; i < PAGE / sizeof(*words); i++, base += INCREMENT) words[i] = base;
 }
 
+/* Collects the pages that are not as they should be: how many, and which are the first. */
+#define SHOWN 4
+struct wrong_pages {
+  unsigned long long count, first[SHOWN];
+};
+
+static void add_wrong(struct wrong_pages *wrong, unsigned long long page) {
+  if (wrong->count < SHOWN) wrong->first[wrong->count] = page;
+  wrong->count++;
+}
+
 static int has_content(const unsigned long long *words, unsigned long long base) {
   for (size_t i = 0; i < PAGE / sizeof(*words); i++, base += INCREMENT) {
     if (words[i] != base) return 0;

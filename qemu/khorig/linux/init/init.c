@@ -9,6 +9,7 @@
 #include "command_line.h"
 #include "debugfs.h"
 #include "idle.h"
+#include "kho_off.h"
 #include "kernel_log.h"
 #include "liveupdate.h"
 #include "next.h"
@@ -103,6 +104,7 @@ int main(void) {
   report_kernel_log();
   report_debugfs("in/fdt", 0);
   if (offered && !handover) say_refused();
+  if (generation == 1) name_kho_off();
   use_reserved_memory(!handover);
   use_liveupdate();
   use_program();

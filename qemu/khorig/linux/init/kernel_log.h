@@ -42,6 +42,8 @@ static void say_refused(void) {
   say_end();
 }
 
+static int no_scratch; /* the kernel had no room for it */
+
 static int is_wanted(const char *text) {
   for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
     if (strstr(text, wanted[i]) && !strstr(text, "ommand line:")) return 1;
@@ -68,6 +70,7 @@ static void report_kernel_log(void) {
     if (end) *end = '\0';
     if (!is_wanted(text)) continue;
     look_for_refusal(text);
+    if (strstr(text, "disabling kexec handover")) no_scratch = 1;
     say_begin("kernel-log");
     say_text("text", text);
     say_end();

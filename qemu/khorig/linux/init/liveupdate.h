@@ -16,16 +16,19 @@
 
 static int session_fd = -1; /* stays open: closing it would drop the session */
 
-/* Fills or compares the memfd. Returns the number of pages that are not as they should be. */
-static long use_memfd(int memfd, int fill) {
+/* Fills or compares the memfd. Returns the pages that are not as they should be. */
+static struct wrong_pages use_memfd(int memfd, int fill) {
+  struct wrong_pages wrong = {0};
   unsigned long long *words =
       mmap(NULL, MEMFD_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
-  if (words == MAP_FAILED) return -1;
-  long wrong = 0;
+  if (words == MAP_FAILED) {
+    wrong.count = MEMFD_PAGES;
+    return wrong;
+  }
   for (unsigned long i = 0; i < MEMFD_PAGES; i++) {
     unsigned long long *page = words + i * (PAGE / sizeof(*words));
     if (fill) fill_page(page, content_base(MEMFD_STATE, i));
-    wrong += !has_content(page, content_base(MEMFD_STATE, i));
+    if (!has_content(page, content_base(MEMFD_STATE, i))) add_wrong(&wrong, i);
   }
   munmap(words, MEMFD_PAGES * PAGE);
   return wrong;
@@ -39,7 +42,7 @@ static void create_session(int luo) {
   }
   session_fd = create.fd;
   int memfd = (int)syscall(__NR_memfd_create, SESSION, 0);
-  if (memfd < 0 || ftruncate(memfd, MEMFD_PAGES * PAGE) < 0 || use_memfd(memfd, 1) != 0) {
+  if (memfd < 0 || ftruncate(memfd, MEMFD_PAGES * PAGE) < 0 || use_memfd(memfd, 1).count != 0) {
     FAIL_ERRNO("liveupdate", "memfd");
     return;
   }
@@ -48,6 +51,18 @@ static void create_session(int luo) {
   if (ioctl(session_fd, LIVEUPDATE_SESSION_PRESERVE_FD, &preserve) < 0) {
     FAIL_ERRNO("liveupdate", "preserve memfd");
   }
+}
+
+/* Where a page of a file lies in memory the kernel does not say; the host finds it by its offset.
+ */
+static void fail_memfd(const struct wrong_pages *wrong) {
+  char text[200];
+  int at = snprintf(text, sizeof(text), "%llu of %lu pages of the memfd lost their content: page",
+                    wrong->count, MEMFD_PAGES);
+  for (unsigned i = 0; i < SHOWN && i < wrong->count; i++) {
+    at += snprintf(text + at, sizeof(text) - (size_t)at, "%s %llu", i ? "," : "", wrong->first[i]);
+  }
+  FAIL("liveupdate", text);
 }
 
 static void retrieve_session(int luo) {
@@ -61,16 +76,16 @@ static void retrieve_session(int luo) {
     FAIL_ERRNO("liveupdate", "retrieve memfd");
     return;
   }
-  long wrong = use_memfd(file.fd, 0);
+  struct wrong_pages wrong = use_memfd(file.fd, 0);
   struct liveupdate_session_finish finish = {.size = sizeof(finish)};
   if (ioctl(retrieve.fd, LIVEUPDATE_SESSION_FINISH, &finish) < 0) {
     FAIL_ERRNO("liveupdate", "finish session");
   }
-  if (wrong != 0) FAIL("liveupdate", "the memfd lost its content");
+  if (wrong.count != 0) fail_memfd(&wrong);
   say_begin("liveupdate");
   say_text("session", SESSION);
   say_number("bytes", MEMFD_PAGES * PAGE);
-  say_bool("ok", wrong == 0);
+  say_bool("ok", wrong.count == 0);
   say_end();
 }
 

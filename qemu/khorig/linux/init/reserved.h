@@ -48,6 +48,18 @@ static int find_area(const unsigned char *fdt, size_t size, const char *name, st
   return 0;
 }
 
+static void fail_pages(const char *name, struct area area, const struct wrong_pages *wrong,
+                       unsigned long long pages) {
+  char text[400];
+  int at =
+      snprintf(text, sizeof(text), "%llu of %llu pages lost their content:", wrong->count, pages);
+  for (unsigned i = 0; i < SHOWN && i < wrong->count; i++) {
+    at += snprintf(text + at, sizeof(text) - (size_t)at, "%s page %llu of memblock/%s at 0x%llx",
+                   i ? "," : "", wrong->first[i], name, area.start + wrong->first[i] * PAGE);
+  }
+  FAIL("reserve_mem", text);
+}
+
 static void use_area(const char *name, struct area area, unsigned long long state, int fill) {
   int memory = open("/dev/mem", O_RDWR | O_SYNC);
   unsigned long long *words =
@@ -56,17 +68,14 @@ static void use_area(const char *name, struct area area, unsigned long long stat
     FAIL_ERRNO("reserve_mem", "/dev/mem");
     return;
   }
-  unsigned long long wrong = 0, pages = area.size / PAGE;
+  unsigned long long pages = area.size / PAGE;
+  struct wrong_pages wrong = {0};
   for (unsigned long long i = 0; i < pages; i++) {
     unsigned long long *page = words + i * (PAGE / sizeof(*words));
     if (fill) fill_page(page, content_base(state, i));
-    if (has_content(page, content_base(state, i))) continue;
-    if (wrong++ == 0) {
-      char text[128];
-      snprintf(text, sizeof(text), "%s: page 0x%llx lost its content", name, area.start + i * PAGE);
-      FAIL("reserve_mem", text);
-    }
+    if (!has_content(page, content_base(state, i))) add_wrong(&wrong, i);
   }
+  if (wrong.count != 0) fail_pages(name, area, &wrong, pages);
   munmap(words, area.size);
   close(memory);
   say_begin("reserved");
@@ -74,7 +83,7 @@ static void use_area(const char *name, struct area area, unsigned long long stat
   say_hex("start", area.start);
   say_number("size", area.size);
   say_bool("revived", !fill);
-  say_bool("ok", wrong == 0);
+  say_bool("ok", wrong.count == 0);
   say_end();
 }
 
