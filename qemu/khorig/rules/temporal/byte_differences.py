@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import xxhash
 
 from khorig.kho.radix import Uint64Array
 
@@ -13,9 +14,10 @@ _WORD = 8  # bytes
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
-def describe_change(address: int, before: bytes | None, now: bytes) -> tuple[str, ...]:
-    """Lines about the changed page at `address`. Without a copy from before, the expected content
-    is derived from the content formula of docs/abi.md and the majority of the words."""
+def describe_change(address: int, before: bytes | None, now: bytes, digest: int) -> tuple[str, ...]:
+    """Lines about the changed page at `address`, whose XXH64 was `digest`. Without a copy from
+    before, the expected content is derived from the content formula of docs/abi.md and the majority
+    of the words. It is claimed only if it has that hash: a page may have words of its own."""
     found = np.frombuffer(now, dtype="<u8")
     if before is not None:
         expected: Uint64Array = np.frombuffer(before, dtype="<u8")
@@ -23,6 +25,10 @@ def describe_change(address: int, before: bytes | None, now: bytes) -> tuple[str
     else:
         by_formula = _formula(found)
         if by_formula is None:
+            return (_summary(found),)
+        if (by_formula == found).all():
+            return ("all words match the content formula: content of another page",)
+        if xxhash.xxh64_intdigest(by_formula.tobytes()) != digest:
             return (_summary(found),)
         expected, source = by_formula, "content formula"
     return _compare(address, expected, found, source)
@@ -32,8 +38,6 @@ def _compare(
     address: int, expected: Uint64Array, found: Uint64Array, source: str
 ) -> tuple[str, ...]:
     changed = np.flatnonzero(expected != found)
-    if not len(changed):
-        return ("all words match the content formula: content of another page",)
     lines = [
         f"{address + int(i) * _WORD:#018x}: found {int(found[i]):#018x}, "
         f"expected {int(expected[i]):#018x} ({source})"

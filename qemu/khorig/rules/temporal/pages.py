@@ -54,7 +54,8 @@ def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
         f"{before.generation}, {now.of(frame):#018x} {when} in generation {stop.generation}"
     )
     content = read_bytes(stop.memory, address, geometry.page_size)
-    evidence = list(describe_change(address, before.copies.get(frame), content))
+    copy = before.copies.get(frame)
+    evidence = list(describe_change(address, copy, content, hashes.of(frame)))
     if len(changed) > 1:
         noun = "page" if len(changed) == 2 else "pages"
         evidence.append(f"{len(changed) - 1} more changed {noun}:")
