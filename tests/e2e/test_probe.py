@@ -14,6 +14,7 @@ import pytest
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.spec import KHORIG
 from khorig.mem.memory import PhysRange
 from khorig.vm.build_outputs import Images, find_images
 from khorig.vm.cancellation import Cancellation
@@ -142,7 +143,7 @@ def test_a_guest_that_is_not_armed_never_stops(tmp_path: Path, name: str) -> Non
 
 @_BOTH
 def test_an_address_is_stopped_at_when_it_first_runs(tmp_path: Path, name: str) -> None:
-    elf = find_images(machine_named(name)).elf
+    elf = find_images(machine_named(name)).elves[KHORIG]
     lines = subprocess.run(["nm", "-C", str(elf)], capture_output=True, text=True, check=True)
     jumps = [line.split() for line in lines.stdout.splitlines() if "LoadAndJump(" in line]
     address = int(jumps[0][0], 16)
@@ -240,7 +241,7 @@ def test_what_lies_outside_is_counted_and_the_first_is_named(tmp_path: Path, nam
     first = seen["store"].first
     assert first is not None and first.physical is not None
     assert not any(area.contains(first.physical, 1) for area in guest.scratch)
-    assert "memory" in Symbols(find_images(machine_named(name)).elf).describe(first.pc)
+    assert "memory" in Symbols(find_images(machine_named(name)).elves[KHORIG]).describe(first.pc)
 
 
 _NOTE = """
@@ -288,12 +289,12 @@ def _symbols(elf: Path) -> dict[str, int]:
     return {words[2]: int(words[0], 16) for words in map(str.split, lines.splitlines())}
 
 
-def _watched(folder: Path, name: str, image: Path, elf: Path, page: int) -> list[Store]:
+def _watched(folder: Path, name: str, image: Path, page: int) -> list[Store]:
     """What is stored to a page by a kernel that ends by itself."""
     archive = folder / "archive"
     archive.write_bytes(bytes(512))
     spec = KhorigRun(machine_named(name).arch, name, memory=64 * _MIB)
-    with _machine(folder, spec, True, Images(image, archive, elf)) as vm:
+    with _machine(folder, spec, True, Images(image, archive)) as vm:
         _probe(vm).watch([page >> 12])
         vm.resume()
         deadline = time.monotonic() + _LIMIT_S
@@ -312,7 +313,7 @@ def test_every_kind_of_store_of_x86_is_seen(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    stores = _watched(tmp_path, "microvm", elf, elf, _PAGE)
+    stores = _watched(tmp_path, "microvm", elf, _PAGE)
     labels = _symbols(elf)
     page = bytearray(4096)
     for label, (code, left, at) in _X86.items():
@@ -375,7 +376,7 @@ def test_every_kind_of_store_of_arm64_is_seen(tmp_path: Path) -> None:
         check=True,
     )
     subprocess.run(["aarch64-linux-gnu-objcopy", "-O", "binary", str(elf), str(image)], check=True)
-    stores = _watched(tmp_path, "virt", image, elf, 0x41000000)
+    stores = _watched(tmp_path, "virt", image, 0x41000000)
     labels = _symbols(elf)
     for label, (code, left, at) in _ARM.items():
         of = [store for store in stores if store.pc == labels[label]]

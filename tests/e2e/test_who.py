@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
 
 from khorig.api.rig import Rig
 from khorig.guest.event import GuestEvent
