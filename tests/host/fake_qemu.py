@@ -9,6 +9,7 @@
     sleep S        do nothing for S seconds       hang          registers stay as they are
     busy S         registers change for S seconds, nothing is said
     circle N       registers change at each Nth look only
+    maps P         all addresses are mapped to physical address P
     version V      what the greeting says, before anything else
 """
 
@@ -36,6 +37,7 @@ class FakeQemu:
         self.version = [7, 2, 22]
         self.changes_every = 1  # looks; 0 for never
         self.looks = 0
+        self.mapped = "Unmapped"
         self.running = threading.Event()
 
     def tell(self, message: object) -> None:
@@ -53,6 +55,8 @@ class FakeQemu:
                 moving = time.monotonic_ns() if every and self.looks % every == 0 else 0
                 text = request["arguments"]["command-line"]
                 result = f"RIP={0x1000:016x} RBP={0x2000:016x} RAX={moving:016x}"
+                if text.startswith("gva2gpa"):
+                    result = self.mapped
                 if text.startswith("x "):
                     result = f"0000000000002000: 0x{0:016x} 0x{0x1234:016x}"
             elif command == "query-cpus-fast":
@@ -95,6 +99,8 @@ class FakeQemu:
             signal.pause()
         elif action in ("sleep", "busy"):
             time.sleep(float(str(argument)))
+        elif action == "maps":
+            self.mapped = f"gpa: {argument}"
         elif action == "hang":
             self.changes_every = 0
             time.sleep(3600)

@@ -30,6 +30,7 @@ def verdict_document(result: RunResult) -> str:
             "findings": [finding.json() for finding in result.findings],
             "statistics": dataclasses.asdict(result.statistics),
             "phases": [dataclasses.asdict(phase) for phase in result.phases],
+            "cpus": [cpu.record() for cpu in result.cpus],
             "poked": [dataclasses.asdict(poked) for poked in result.poked],
             "who": result.who.json() if result.who else None,
             "recorded": result.recorded,

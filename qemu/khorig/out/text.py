@@ -13,8 +13,11 @@ from khorig.rules.finding import Finding, Verdict
 from khorig.rules.registry import RULES
 from khorig.run.result import RunResult
 
-_EVIDENCE_LINES = 10
+_EVIDENCE_LINES = 14
 _LOG_LINES = 6
+_SHORT_EVIDENCE = 8
+_SHORT_LOG_LINES = 3  # below much evidence: a failure has less than 30 lines
+_BACKTRACE = "backtrace:"  # kernel/cpus/panic.cc
 _WIDTH = 400  # characters of a value
 
 
@@ -149,13 +152,15 @@ def _failure_lines(result: RunResult) -> list[str]:
     if finding.owner:
         lines.append(_line("owner", finding.owner))
     lines += _block("poked", [poked.line for poked in result.poked])
-    evidence = [line for line in finding.evidence if line not in finding.what]
     lines += _block("why", [reason.what for reason in finding.why])
     lines += _block("who", result.who.lines if result.who else ())
+    evidence = _backtrace_first([line for line in finding.evidence if line not in finding.what])
     lines += _block("evidence", evidence[:_EVIDENCE_LINES])
     lines += _block("more", _others(result.findings[1:]))
     if finding.verdict is not Verdict.INFRA:
-        lines += _block("log", [line for line in result.console_tail if line][-_LOG_LINES:])
+        log = [line for line in result.console_tail if line and line not in evidence]
+        count = _LOG_LINES if len(evidence) <= _SHORT_EVIDENCE else _SHORT_LOG_LINES
+        lines += _block("log", log[-count:])
     if result.recorded:
         lines.append(_line("repeat", result.recorded))
     if result.directory:
@@ -163,6 +168,12 @@ def _failure_lines(result: RunResult) -> list[str]:
     if result.rerun:
         lines.append(f"  {'rerun':<9} {result.rerun}")
     return lines
+
+
+def _backtrace_first(evidence: Sequence[str]) -> Sequence[str]:
+    """A kernel prints its registers first; where it was matters more."""
+    begin = evidence.index(_BACKTRACE) if _BACKTRACE in evidence else 0
+    return [*evidence[begin:], *evidence[:begin]]
 
 
 def _others(findings: Sequence[Finding]) -> list[str]:

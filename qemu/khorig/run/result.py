@@ -11,6 +11,7 @@ from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 from khorig.run.who import Who
+from khorig.vm.cpu_report import CpuReport
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class RunResult:
     kernels: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each, by its name
     console_tail: Sequence[str] = ()  # last lines of text, without events
     poked: Sequence[Poked] = ()  # bytes changed by `--poke`
+    cpus: Sequence[CpuReport] = ()  # of a dead guest
     images_left_out: int = 0  # images not saved, because of their time limit
     who: Who | None = None  # who changed memory, by the repeated run
     recorded: str = ""  # outcome of repeating a failed run to record it, or ""

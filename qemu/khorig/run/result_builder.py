@@ -12,6 +12,7 @@ from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 from khorig.run.result import Phase, RunResult
 from khorig.run.who import Who
+from khorig.vm.cpu_report import CpuReport
 from khorig.vm.machines import machine_named
 
 
@@ -27,6 +28,7 @@ class ResultBuilder:
         self._images_left_out = 0
         self._kernels: Mapping[str, str] = {}
         self._who: Who | None = None
+        self._cpus: tuple[CpuReport, ...] = ()
         self._verdict: Mapping[str, Any] | None = None
         self._jump_ns: int | None = None
 
@@ -44,6 +46,8 @@ class ResultBuilder:
             self._images_left_out += 1
         elif record["ev"] == "who":
             self._who = Who.of(record)
+        elif record["ev"] == "cpus":
+            self._cpus = tuple(CpuReport.of(cpu) for cpu in record["cpus"])
         elif record["ev"] == "verdict":
             self._verdict = record
 
@@ -81,6 +85,7 @@ class ResultBuilder:
             poked=self._poked,
             images_left_out=self._images_left_out,
             who=self._who,
+            cpus=self._cpus,
         )
 
 

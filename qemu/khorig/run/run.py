@@ -18,6 +18,7 @@ from khorig.guest.spec_json import spec_to_json
 from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
+from khorig.run.ending import Ending
 from khorig.run.event_record import event_record
 from khorig.run.firmware_monitor import FirmwareMonitor
 from khorig.run.guest_clock import GuestClock
@@ -45,12 +46,6 @@ if TYPE_CHECKING:
     from khorig.run.store_watch import StoreWatch
 
 _MAX_FINDINGS = 40
-
-_ENDED_BY_GUEST = {
-    "guest-reset": "unexpected reset (e.g. a triple fault)",
-    "guest-shutdown": "guest powered off without an exit status",
-    "guest-panic": "guest panic reported by QEMU",
-}
 
 
 class Run:
@@ -91,11 +86,11 @@ class Run:
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
-        self._symbols = SymbolsByGeneration(spec, images.elves)
+        symbols = SymbolsByGeneration(spec, images.elves)
+        self._ending = Ending(spec, machine, symbols, self._emit)
         self._monitor = GuestMonitor(spec)
         self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
-        self._shutdown = ""
         self._boot: GuestEvent | None = None
         slower = watch.slower if watch else 1
         self._clock = GuestClock(spec.timeout_s * slower if gdb is None else math.inf)
@@ -191,9 +186,9 @@ class Run:
             if self._ending_by_s is not None and time.monotonic() >= self._ending_by_s:
                 return None
             if self._clock.left_s <= 0:
-                self._on_deadline(watch)
+                self._add(self._ending.deadline(vm, watch, self._boot is not None))
                 return None
-            if self._hangs(watch):
+            if self._hangs(vm, watch):
                 return None
 
     def _handle(self, vm: Vm, event: VmEvent) -> bool:
@@ -207,7 +202,7 @@ class Run:
         elif isinstance(event, GarbledLine):
             self._add(self._garbled(event))
         elif isinstance(event, QmpEvent):
-            findings = self._on_qmp(event)
+            findings = self._on_qmp(vm, event)
         elif isinstance(event, GuestEvent):
             try:
                 findings = self._on_event(vm, event)
@@ -222,6 +217,7 @@ class Run:
     def _on_event(self, vm: Vm, event: GuestEvent) -> list[Finding]:
         self._stop_images.facts.take(event)
         findings = self._sequence.on_event(event)
+        self._ending.on_event(event)
         if event.kind == "boot":
             self._boot = event
             self._firmware.on_boot()
@@ -244,6 +240,7 @@ class Run:
     def _on_stop(self, vm: Vm, event: GuestEvent) -> list[Finding]:
         at = event.text("at")
         started_s = time.monotonic()
+        self._ending.on_stop(vm)
         facts = self._machine.facts(self._spec.memory)
         context = StopContext(event.generation, at, event, vm.ram, facts, self._boot)
         if at == "entry":
@@ -285,13 +282,12 @@ class Run:
             )
         return findings
 
-    def _on_qmp(self, event: QmpEvent) -> list[Finding]:
+    def _on_qmp(self, vm: Vm, event: QmpEvent) -> list[Finding]:
         if event.name == "SHUTDOWN":
-            self._shutdown = str(event.data.get("reason", ""))
-        if event.name == "GUEST_PANICKED":
-            return [self._finding(rules.GUEST, _ENDED_BY_GUEST["guest-panic"], Verdict.CRASH)]
-        if event.name == "RESET":
-            return [self._finding(rules.GUEST, _ENDED_BY_GUEST["guest-reset"], Verdict.CRASH)]
+            self._ending.on_shutdown(vm, str(event.data.get("reason", "")))
+        what = {"GUEST_PANICKED": "guest panic reported by QEMU", "RESET": "unexpected reset"}
+        if event.name in what:
+            return [self._finding(rules.GUEST, what[event.name], Verdict.CRASH)]
         return []
 
     def _on_exit(self, vm: Vm, status: int) -> int:
@@ -303,35 +299,21 @@ class Run:
                 what = f"guest exited with status {status} ({exit_status.MEANINGS[status]})"
                 self._add(self._finding(rules.EXIT_STATUS, what, verdict))
             return status
-        if status == 0 and self._shutdown in _ENDED_BY_GUEST:
+        if status == 0 and (ended := self._ending.by_guest()) is not None:
             if not self._monitor.linux_panicked:
-                what = _ENDED_BY_GUEST[self._shutdown]
-                self._add(self._finding(rules.GUEST, what, Verdict.CRASH))
+                self._add(ended)
             return status
         if status == -signal.SIGBUS:
             raise InfraError(f"no space left for guest RAM in {vm.ram_file.directory}")
         raise vm.died()
 
-    def _on_deadline(self, watch: ProgressWatch) -> None:
-        timeout = f"timed out after {self._spec.timeout_s:g} s"
-        evidence = (*watch.where(self._symbols.of(self._sequence.running)), watch.summary)
-        if watch.mostly_repeats or watch.spins:
-            what = f"{timeout} without progress"
-            self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
-            return
-        when = "while still making progress" if self._boot else "before a kernel booted"
-        what = f"{timeout} {when}; raise --timeout"
-        self._add(self._finding(rules.DEADLINE, what, Verdict.INFRA, evidence))
-
-    def _hangs(self, watch: ProgressWatch) -> bool:
+    def _hangs(self, vm: Vm, watch: ProgressWatch) -> bool:
         try:
             if not watch.hangs():
                 return False
         except QmpClosed:  # QEMU's exit is the next event
             return False
-        what = "no progress: console silent, CPU state repeats"
-        evidence = (*watch.where(self._symbols.of(self._sequence.running)), watch.summary)
-        self._add(self._finding(rules.PROGRESS, what, Verdict.HANG, evidence))
+        self._add(self._ending.hang(vm, watch))
         return True
 
     def _settle(self) -> None:

@@ -77,6 +77,8 @@ def qemu_argv(
         *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,fd={wiring.qmp}", "-mon", "chardev=qmp,mode=control"),
         *(wiring.probe.arguments(wiring.ram) if wiring.probe else ()),
+        # After a triple fault or a reset QEMU would exit, and the registers be gone.
+        *("-action", "shutdown=pause"),
         "-S",
         *(("-gdb", f"tcp:127.0.0.1:{gdb}") if gdb is not None else ()),
         *spec.extra_qemu,

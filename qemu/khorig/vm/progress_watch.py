@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from typing import TYPE_CHECKING, Callable
+from typing import Callable
 
 from khorig.mem.untrusted import Untrusted, count, items, shown
 from khorig.vm.errors import InfraError
@@ -14,11 +14,8 @@ from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
 from khorig.vm.vm import Vm
 
-if TYPE_CHECKING:
-    from khorig.vm.symbols import Symbols
-
 _CPU_S = 0.02  # minimum CPU time of a virtual CPU between samples
-_FRAMES = 12
+_MOST_PCS = 4096  # kept of a CPU
 _CODE = 4096  # bytes of a code page
 
 
@@ -57,7 +54,7 @@ class ProgressWatch:
         self._quiet_since = self._clock()
         self._next = self._quiet_since + self._limits.silence_s
         self._cpu_s = 0.0
-        self._pcs: set[int] = set()  # sampled on CPU 0
+        self.pcs: dict[int, set[int]] = {}  # sampled, by CPU
         self._code: set[tuple[int, int]] = set()  # (CPU, code page) seen
         self._new_code_s: list[float] = []  # when a CPU was sampled in new code
 
@@ -111,12 +108,17 @@ class ProgressWatch:
         )
 
     @property
-    def summary(self) -> str:
+    def summary(self) -> tuple[str, ...]:
         """Result of the samples as text."""
         silence = f"silent for {self.quiet_s:.1f} s"
         if not self._looks:
-            return silence
-        return f"{silence}; {self._old_looks} of {self._looks} CPU samples had a known state"
+            return (silence,)
+        known = f"{self._old_looks} of {self._looks} CPU samples had a known state"
+        lines = (f"{silence}; {known}",)
+        if not self.pcs.get(0):
+            return lines
+        low, high = min(self.pcs[0]), max(self.pcs[0])
+        return (f"{self._looks} samples, PC from {low:#018x} to {high:#018x}", *lines)
 
     def _shows_something_new(self, registers: str) -> bool:
         """Whether a CPU has new register contents since the last output."""
@@ -133,8 +135,9 @@ class ProgressWatch:
         if place not in self._code:
             self._new_code_s.append(now)
         self._code.add(place)
-        if cpu == 0:
-            self._pcs.add(pc)
+        pcs = self.pcs.setdefault(cpu, set())
+        if len(pcs) < _MOST_PCS:
+            pcs.add(pc)
 
     def _has_run(self) -> bool:
         """Whether a virtual CPU has run since the last look that counted, or has nothing to do:
@@ -154,38 +157,3 @@ class ProgressWatch:
             return False
         self._cpu_s = used_s
         return True
-
-    def where(self, symbols: Symbols) -> tuple[str, ...]:
-        """Backtrace of the guest, innermost first, and the range of sampled PCs."""
-        try:
-            chain = self._call_chain()
-        except InfraError as error:
-            return (f"cannot read registers: {error}",)
-        lines = [symbols.describe(pc, returns=n > 0) for n, pc in enumerate(chain)]
-        if self._pcs:
-            low, high = min(self._pcs), max(self._pcs)
-            lines.append(f"{self._looks} samples, PC from {low:#018x} to {high:#018x}")
-        return tuple(lines)
-
-    def _call_chain(self) -> list[int]:
-        registers = self._vm.qmp.monitor("info registers")
-        pc = _register(self._machine.pc_pattern, registers)
-        frame = _register(self._machine.frame_pattern, registers)
-        chain = [] if pc is None else [pc]
-        while frame and frame % 8 == 0 and len(chain) < _FRAMES:
-            words = re.findall(r"0x([0-9a-f]{16})", self._vm.qmp.monitor(f"x /2gx {frame:#x}"))
-            if len(words) != 2:
-                break
-            above, pc = (int(word, 16) for word in words)
-            if pc == 0:
-                break
-            chain.append(pc)
-            if above <= frame:  # stacks grow downwards, so a caller's frame lies above
-                break
-            frame = above
-        return chain
-
-
-def _register(pattern: re.Pattern[str], registers: str) -> int | None:
-    match = pattern.search(registers)
-    return int(match.group(1), 16) if match else None

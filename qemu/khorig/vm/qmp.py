@@ -104,9 +104,13 @@ class Qmp:
             except BlockingIOError:
                 self._wait(select.POLLOUT, deadline)
 
-    def monitor(self, command: str) -> str:
-        """Runs a human monitor command and returns its output. Raises as `execute`."""
-        return str(self.execute("human-monitor-command", **{"command-line": command}))
+    def monitor(self, command: str, cpu: int = 0) -> str:
+        """Runs a human monitor command, as CPU `cpu` sees things, and returns its output. Raises as
+        `execute`."""
+        arguments: dict[str, Any] = {"command-line": command}
+        if cpu:
+            arguments["cpu-index"] = cpu
+        return str(self.execute("human-monitor-command", **arguments))
 
     def receive(self) -> list[QmpEvent]:
         """Received events; does not block."""

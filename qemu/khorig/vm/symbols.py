@@ -59,7 +59,13 @@ class Symbols:
             self._addresses.append(base + offset)
             self._names.append(name.decode("utf-8", "replace"))
 
-    def describe(self, pc: int, loaded_at: int | None = None, returns: bool = False) -> str:
+    def address(self, name: str) -> int | None:
+        """The linked address of a function, None without it."""
+        return self._addresses[self._names.index(name)] if name in self._names else None
+
+    def describe(
+        self, pc: int, loaded_at: int | None = None, returns: bool = False, lines: bool = True
+    ) -> str:
         """ "0xffffffff80001234 base::Panic+0x34 (kernel/cpus/panic.cc:63)", without what is not
         known; an inlined function is named behind the line. `loaded_at`: where the image lies in
         RAM, for the code that runs before it is mapped to its linked address. `returns`: `pc` is a
@@ -69,7 +75,7 @@ class Symbols:
         if index < 0 or not self._begin <= linked < self._end:
             return f"{pc:#018x}"
         name = self._names[index]
-        line = self._lines.of(linked - returns, name)
+        line = self._lines.of(linked - returns, name) if lines else ""
         if len(name) > _LONGEST_NAME:  # a template that binutils do not demangle
             name = name[:_LONGEST_NAME] + "..."
         text = f"{pc:#018x} {name}+{linked - self._addresses[index]:#x}"

@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Mapping
 
 from khorig.guest.machine import RunningCpu
+from khorig.vm.cpu_state import CpuState
 from khorig.vm.firmware import Firmware
 from khorig.vm.machines.machine import Machine
 
@@ -23,6 +25,8 @@ _AAVMF = Firmware(
 
 _X0 = re.compile(r"\bX00=([0-9a-f]+)")
 _PSCI_CPU_OFF = 0x84000002  # Arm DEN 0022
+_MASKED, _LEVEL = 0x80, 0xC  # in PSTATE: the I bit, and the exception level
+_GENERAL = re.compile(r"X\d\d|SP|PC|PSTATE")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Arm64(Machine):
     kernel_suffix = ".bin"  # QEMU passes no device tree to an ELF
     pc_pattern = re.compile(r"\bPC=([0-9a-f]+)")
     cpu_property = "aarch64"
-    frame_pattern = re.compile(r"\bX29=([0-9a-f]+)")
+    linux_text = 0xFFFF_8000_8001_0000
 
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
         """See Machine. QEMU does not tell who is off, but a CPU that is has called CPU_OFF, which
@@ -46,6 +50,22 @@ class Arm64(Machine):
             RunningCpu(number, int(pc, 16))
             for number, (pc, x0) in enumerate(calls)
             if number > 0 and int(pc, 16) and int(x0, 16) != _PSCI_CPU_OFF
+        )
+
+    def cpu_state(self, number: int, values: Mapping[str, int], block: str) -> CpuState | None:
+        """See Machine. Whether it waits in WFI its registers do not tell."""
+        if (pc := values.get("PC")) is None:
+            return None
+        status = values.get("PSTATE")
+        return CpuState(
+            number,
+            pc,
+            values.get("SP", 0),
+            values.get("X29", 0),
+            {name: value for name, value in values.items() if _GENERAL.fullmatch(name)},
+            is_on=number == 0 or (pc != 0 and values.get("X00") != _PSCI_CPU_OFF),
+            interrupts=None if status is None else not status & _MASKED,
+            user=status is not None and not status & _LEVEL,
         )
 
     def arguments(self, accel: str) -> list[str]:

@@ -6,11 +6,12 @@ from __future__ import annotations
 import abc
 import re
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
+from typing import ClassVar, Mapping
 
 from khorig.guest.machine import MachineFacts, RunningCpu
 from khorig.mem.guest_ram import RamRegion
 from khorig.mem.ram_layouts import RAM_LAYOUTS, RamLayout
+from khorig.vm.cpu_state import CpuState, cpu_blocks, registers_of
 from khorig.vm.firmware import Firmware
 
 # The kernel is loaded at 2 MiB. With less RAM QEMU or the firmware fails before the kernel can
@@ -34,7 +35,7 @@ class Machine(abc.ABC):
     host_cpus: ClassVar[tuple[str, ...]]  # `uname -m` of hosts whose KVM runs this architecture
     kernel_suffix: ClassVar[str]  # of the image that QEMU's -kernel loads
     pc_pattern: ClassVar[re.Pattern[str]]  # in `info registers`
-    frame_pattern: ClassVar[re.Pattern[str]]
+    linux_text: ClassVar[int]  # where Linux maps its text, without KASLR
     cpu_property: ClassVar[str]  # of QEMU's CPU models: those that the kernel can run on have it
 
     @property
@@ -74,6 +75,19 @@ class Machine(abc.ABC):
         """The CPUs after the first that execute instructions, by QEMU's `info registers -a`. Empty
         when they cannot be told from halted ones by it."""
         return ()
+
+    def cpu_states(self, registers: str) -> tuple[CpuState, ...]:
+        """All CPUs in QEMU's `info registers -a`; those without a PC are left out."""
+        found = []
+        for number, block in cpu_blocks(registers):
+            state = self.cpu_state(number, registers_of(block), block)
+            if state is not None:
+                found.append(state)
+        return tuple(found)
+
+    @abc.abstractmethod
+    def cpu_state(self, number: int, values: Mapping[str, int], block: str) -> CpuState | None:
+        """A CPU by its registers and the text that they were read from. None without a PC."""
 
     def facts(self, ram_bytes: int) -> MachineFacts:
         """The same for a judge."""

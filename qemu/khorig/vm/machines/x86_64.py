@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Mapping
 
 from khorig.guest.machine import RunningCpu
+from khorig.vm.cpu_state import CpuState
 from khorig.vm.firmware import Firmware
 from khorig.vm.machines.machine import Machine
 
@@ -22,6 +24,8 @@ _OVMF = Firmware(
 
 _CR0 = re.compile(r"\bCR0=([0-9a-f]+)")
 _PROTECTED = 1
+_INTERRUPTS = 0x200  # in RFLAGS
+_GENERAL = re.compile(r"[RE](?:[A-D]X|[SD]I|[BSI]P|FL)|R\d+|CR[0234]|EFER")
 _RESET_VECTOR = 0xFFF0
 
 
@@ -40,7 +44,7 @@ class X86_64(Machine):
     kernel_suffix = ".elf"  # direct boot by its PVH note
     pc_pattern = re.compile(r"\b[RE]IP=([0-9a-f]+)")
     cpu_property = "lm"
-    frame_pattern = re.compile(r"\b[RE]BP=([0-9a-f]+)")
+    linux_text = 0xFFFF_FFFF_8100_0000
 
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
         """See Machine. A CPU that waits for its start is in the state of a reset; one that halted
@@ -57,6 +61,26 @@ class X86_64(Machine):
             if not (real_mode and (halted or at == _RESET_VECTOR)):
                 running.append(RunningCpu(number, at, halted))
         return tuple(running)
+
+    def cpu_state(self, number: int, values: Mapping[str, int], block: str) -> CpuState | None:
+        """See Machine."""
+        pc = values.get("RIP", values.get("EIP"))
+        if pc is None:
+            return None
+        flags = values.get("RFL", values.get("EFL"))
+        halted = "HLT=1" in block if "HLT=" in block else None
+        real_mode = not values.get("CR0", _PROTECTED) & _PROTECTED
+        return CpuState(
+            number,
+            pc,
+            values.get("RSP", values.get("ESP", 0)),
+            values.get("RBP", values.get("EBP", 0)),
+            {name: value for name, value in values.items() if _GENERAL.fullmatch(name)},
+            is_on=number == 0 or not (real_mode and (halted or pc == _RESET_VECTOR)),
+            halted=halted,
+            interrupts=None if flags is None else bool(flags & _INTERRUPTS),
+            user="CPL=3" in block,
+        )
 
     def arguments(self, accel: str) -> list[str]:
         # All features that TCG has: a kernel has to cope with what real CPUs offer, 5-level paging

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Looks at a guest that has died: where every CPU was, and in whose kernel."""
+
+from __future__ import annotations
+
+import contextlib
+
+from khorig.guest.event import GuestEvent
+from khorig.guest.spec import KHORIG, RunSpec
+from khorig.run.last_look import LastLook
+from khorig.run.running_kernel import RunningKernel
+from khorig.vm.cpu_memory import CpuMemory
+from khorig.vm.errors import InfraError
+from khorig.vm.machines.machine import Machine
+from khorig.vm.symbols_by_generation import SymbolsByGeneration
+from khorig.vm.vm import Vm
+
+
+class DeadGuest:
+    """Follows a run for what it takes to look at its end."""
+
+    def __init__(self, spec: RunSpec, machine: Machine, symbols: SymbolsByGeneration) -> None:
+        self._spec = spec
+        self._machine = machine
+        self._symbols = symbols
+        self._kernel = RunningKernel(machine.linux_text)
+
+    def on_event(self, event: GuestEvent) -> None:
+        """Every event in order."""
+        self._kernel.on_event(event)
+
+    def on_stop(self, vm: Vm) -> None:
+        """At a stop of the guest. A QEMU that does not answer is noticed elsewhere."""
+        with contextlib.suppress(InfraError):
+            self._kernel.on_stop(CpuMemory(vm.qmp, 0))
+
+    def look(self, vm: Vm, sampled: dict[int, set[int]] | None = None) -> LastLook:
+        """Pauses the guest for good. `sampled`: PCs by CPU, for the kind of a hang. Never raises:
+        what could not be read is in the result."""
+        from khorig.run.hang_kind import hang_kind  # most runs need neither
+        from khorig.vm.post_mortem import PostMortem
+
+        generation = self._kernel.generation
+        try:
+            dead = PostMortem(vm, self._machine)
+            dead.pause()
+            if not dead.states:
+                return LastLook(generation, (), error="QEMU shows no registers")
+            first = dead.states[0]
+            memory = dead.memory(first.number)
+            generation = self._kernel.decide(first, memory)
+            is_between = (
+                generation > self._kernel.generation and memory.physical(first.pc) == first.pc
+            )
+            symbols = self._symbols.of(generation)
+            names = dead.names(symbols, self._is_linux(generation))
+            cpus = dead.report(names)
+            kind = hang_kind(dead.states, cpus, names, sampled or {}, is_between)
+            return LastLook(generation, cpus, kind, names.why)
+        except InfraError as error:
+            return LastLook(generation, (), error=error.what)
+
+    def _is_linux(self, generation: int) -> bool:
+        known = 0 < generation <= self._spec.generations
+        return known and self._spec.kernel_of(generation) != KHORIG

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How a run ends that its guest does not end well."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Callable
+
+from khorig.guest.event import GuestEvent
+from khorig.guest.spec import RunSpec
+from khorig.rules.finding import Finding, Verdict
+from khorig.rules.protocol import definitions as rules
+from khorig.run.dead_guest import DeadGuest
+from khorig.run.last_look import LastLook
+from khorig.vm.errors import InfraError
+from khorig.vm.machines.machine import Machine
+from khorig.vm.progress_watch import ProgressWatch
+from khorig.vm.symbols_by_generation import SymbolsByGeneration
+from khorig.vm.vm import Vm
+
+_BY_GUEST = {
+    "guest-reset": "unexpected reset (e.g. a triple fault)",
+    "guest-shutdown": "guest powered off without an exit status",
+    "guest-panic": "guest panic reported by QEMU",
+}
+
+
+class Ending:
+    """Takes the last look at the guest, once, and words the finding."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        machine: Machine,
+        symbols: SymbolsByGeneration,
+        emit: Callable[..., None],
+    ) -> None:
+        """`emit` writes a record to the journal."""
+        self._spec = spec
+        self._dead = DeadGuest(spec, machine, symbols)
+        self._emit = emit
+        self._reason = ""  # of QEMU's own end
+        self.look = LastLook(0, ())
+
+    def on_event(self, event: GuestEvent) -> None:
+        """Every event in order."""
+        self._dead.on_event(event)
+
+    def on_stop(self, vm: Vm) -> None:
+        """At a stop of the guest."""
+        self._dead.on_stop(vm)
+
+    def take_look(self, vm: Vm, watch: ProgressWatch | None = None) -> LastLook:
+        """Pauses the guest for good and looks at its CPUs. Later calls return the same."""
+        if self.look.generation == 0:
+            self.look = self._dead.look(vm, watch.pcs if watch is not None else {})
+            self._emit("cpus", **self.look.record())
+        return self.look
+
+    def hang(self, vm: Vm, watch: ProgressWatch) -> Finding:
+        """The guest makes no progress."""
+        look = self.take_look(vm, watch)
+        return self._finding(rules.PROGRESS, f"no progress: {look.kind}", Verdict.HANG, watch)
+
+    def deadline(self, vm: Vm, watch: ProgressWatch, has_booted: bool) -> Finding:
+        """The time is over."""
+        timeout = f"timed out after {self._spec.timeout_s:g} s"
+        look = self.take_look(vm, watch)
+        if watch.mostly_repeats or watch.spins:
+            what = f"{timeout} without progress: {look.kind}"
+            return self._finding(rules.PROGRESS, what, Verdict.HANG, watch)
+        when = "while still making progress" if has_booted else "before a kernel booted"
+        what = f"{timeout} {when}; raise --timeout"
+        return self._finding(rules.DEADLINE, what, Verdict.INFRA, watch)
+
+    def on_shutdown(self, vm: Vm, reason: str) -> None:
+        """QEMU has stopped at the guest's wish, with its state as it was, and waits to be told to
+        exit."""
+        if self._reason or not reason.startswith("guest-"):
+            return
+        self._reason = reason
+        self.take_look(vm)
+        with contextlib.suppress(InfraError):  # it has ended by itself
+            vm.qmp.execute("quit")
+
+    def by_guest(self) -> Finding | None:
+        """The guest ended the machine without a status, None when it did not."""
+        if self._reason not in _BY_GUEST:
+            return None
+        return self._finding(rules.GUEST, _BY_GUEST[self._reason], Verdict.CRASH)
+
+    def _finding(
+        self, rule: str, what: str, verdict: Verdict, watch: ProgressWatch | None = None
+    ) -> Finding:
+        evidence = (*self.look.lines, *(watch.summary if watch is not None else ()))
+        generation = self.look.generation
+        return Finding(rule, what, generation=generation, verdict=verdict, evidence=evidence)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which kernel of a run a CPU executes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from khorig.guest.event import EventFieldError, GuestEvent, parse_address
+from khorig.vm.cpu_memory import CpuMemory
+from khorig.vm.cpu_state import CpuState
+
+
+class RunningKernel:
+    """Between the event `jump` and the first words of the next kernel either may run. The place of
+    its text in RAM decides: in the image that booted or in the segments of the next one, where a
+    khorig said them; at another place than Linux's text was before; or mapped 1:1, as between a
+    Linux and its successor's own page tables."""
+
+    def __init__(self, linux_text: int) -> None:
+        """`linux_text`: a virtual address in the text of every Linux of this architecture."""
+        self._linux_text = linux_text
+        self.generation = 0
+        self._jumped = False
+        self._image: tuple[int, int] | None = None
+        self._segments: list[tuple[int, int]] = []
+        self._text_at: int | None = None
+
+    def on_event(self, event: GuestEvent) -> None:
+        """Every event in order. What is malformed is as if it were absent."""
+        if event.kind == "boot":
+            self.generation = event.generation
+            self._jumped = False
+            self._segments, self._text_at = [], None
+            self._image = _range(event.fields.get("image"))
+        elif event.kind == "segments":
+            ranges = [_range(item[1:]) for item in _lists(event.fields.get("list"))]
+            self._segments = [found for found in ranges if found is not None]
+        elif event.kind == "jump":
+            self._jumped = True
+
+    def on_stop(self, memory: CpuMemory) -> None:
+        """Remembers where the text of this generation's Linux lies. Raises InfraError."""
+        if self._image is None:
+            self._text_at = memory.physical(self._linux_text)
+
+    def decide(self, state: CpuState, memory: CpuMemory) -> int:
+        """The generation that a CPU is in; the one that jumped where nothing tells. Raises
+        InfraError."""
+        if not self._jumped:
+            return self.generation
+        at = memory.physical(state.pc)
+        if at is None:
+            return self.generation
+        if any(begin <= at < end for begin, end in self._segments):
+            return self.generation + 1
+        if self._image is not None:
+            is_own = self._image[0] <= at < self._image[1] or at == state.pc  # or the relocator
+            return self.generation + (not is_own)
+        if at == state.pc:
+            return self.generation + 1
+        text_at = memory.physical(self._linux_text)
+        moved = text_at is not None and self._text_at is not None and text_at != self._text_at
+        return self.generation + moved
+
+
+def _lists(value: Any) -> list[list[Any]]:
+    """The lists in a list."""
+    return [item for item in value if isinstance(item, list)] if isinstance(value, list) else []
+
+
+def _range(value: Any) -> tuple[int, int] | None:
+    """Begin and end of ["0x1000", "0x2000"], address and size."""
+    if not isinstance(value, list) or len(value) < 2:
+        return None
+    try:
+        begin, size = (parse_address(item, "range") for item in value[:2])
+    except EventFieldError:
+        return None
+    return begin, begin + size

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which kernel has died, and how: kinds of hang, and whose text a CPU executes after a jump."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from rig import Rig, Script, event, stop
+
+from khorig.guest.event import GuestEvent
+from khorig.mem.kallsyms import Kallsyms
+from khorig.rules.finding import Verdict
+from khorig.run.hang_kind import hang_kind
+from khorig.run.running_kernel import RunningKernel
+from khorig.vm.cpu_memory import CpuMemory
+from khorig.vm.cpu_report import CpuReport, Frame
+from khorig.vm.cpu_state import CpuState
+from khorig.vm.guest_names import GuestNames
+from khorig.vm.symbols import Symbols
+
+NAMES = GuestNames(
+    Symbols(), Kallsyms([0x1000, 0x1100, 0x1200, 0x1300], ["delay", "vpanic", "kho_init", "idle"])
+)
+HALTED = {"halted": True, "interrupts": False}
+
+
+def kind_of(*states: CpuState, frames: tuple[int, ...] = (), **extra: Any) -> str:
+    reports = [
+        CpuReport(
+            state.number,
+            state.summary,
+            {},
+            tuple(Frame(pc, NAMES.describe(pc)) for pc in (state.pc, *frames)),
+        )
+        for state in states
+    ]
+    sampled = extra.get("sampled", {})
+    return hang_kind(states, reports, NAMES, sampled, extra.get("is_between", False))
+
+
+@pytest.mark.parametrize(
+    "states, kind",
+    [
+        (
+            [CpuState(0, 0x1300, **HALTED), CpuState(1, 0x1300, **HALTED)],
+            "no CPU runs: all halted, interrupts off",
+        ),
+        (
+            [CpuState(0, 0x1300, halted=True, interrupts=True), CpuState(1, 0, is_on=False)],
+            "no CPU runs: all halted, nothing wakes them",
+        ),
+        ([CpuState(0, 0x1010, interrupts=False)], "CPU 0 spins in delay, interrupts off"),
+        ([CpuState(0, 0x1010, interrupts=True)], "CPU 0 spins in delay"),
+        (
+            [CpuState(0, 0x1300, **HALTED), CpuState(1, 0x1010, halted=False, interrupts=False)],
+            "CPU 1 spins in delay, interrupts off",
+        ),
+        ([CpuState(0, 0x77)], "CPU 0 spins in 0x0000000000000077"),
+        ([], "no CPU is on"),
+    ],
+)
+def test_kinds_of_hang(states: list[CpuState], kind: str) -> None:
+    assert kind_of(*states) == kind
+
+
+def test_the_function_with_the_loop_is_named_not_one_that_it_calls() -> None:
+    state = CpuState(0, 0x1010, interrupts=True)
+    sampled = {0: {0x1010, 0x1210}}
+    assert kind_of(state, frames=(0x1220, 0x1320), sampled=sampled) == "CPU 0 spins in kho_init"
+
+
+def test_a_loop_in_panic_is_a_panic() -> None:
+    kind = kind_of(CpuState(0, 0x1010, interrupts=True), frames=(0x1120,))
+    assert kind == "panicked: CPU 0 loops in panic()"
+
+
+def test_purgatory_is_no_loop() -> None:
+    assert kind_of(CpuState(0, 0x77), is_between=True).startswith("in purgatory")
+
+
+TEXT = 0xFFFF_FFFF_8100_0000
+
+
+class Memory:
+    def __init__(self, **mapped: int) -> None:
+        self.mapped = {TEXT: mapped.get("text"), 0x5000: mapped.get("pc")}
+
+    def physical(self, address: int) -> int | None:
+        return self.mapped.get(address)
+
+
+def told(kernel: RunningKernel, kind: str, **fields: Any) -> None:
+    kernel.on_event(GuestEvent(kind, 1, 0, 0.0, fields))
+
+
+def decide(kernel: RunningKernel, **mapped: int) -> int:
+    return kernel.decide(CpuState(0, 0x5000), cast(CpuMemory, Memory(**mapped)))
+
+
+@pytest.mark.parametrize(
+    "at, generation",
+    [(0x201000, 1), (0x801000, 2), (0x5000, 1), (0x900000, 2)],
+    ids=["its image", "a segment", "the relocator", "somewhere else"],
+)
+def test_after_khorigs_jump_the_place_in_ram_decides(at: int, generation: int) -> None:
+    kernel = RunningKernel(TEXT)
+    told(kernel, "boot", image=["0x200000", "0x100000"])
+    told(kernel, "segments", list=[["kernel", "0x800000", "0xf1000"], ["x", "0xf00000", "0x1000"]])
+    assert decide(kernel, pc=at) == 1, "before the jump"
+    told(kernel, "jump")
+    assert decide(kernel, pc=at) == generation
+
+
+@pytest.mark.parametrize(
+    "mapped, generation",
+    [
+        ({"pc": 0x5000}, 2),
+        ({"pc": 0x1005000, "text": 0x1000000}, 1),
+        ({"pc": 0x3005000, "text": 0x3000000}, 2),
+        ({"pc": 0x3005000}, 1),
+        ({}, 1),
+    ],
+    ids=["1:1", "the old text", "a new text", "unknown", "not mapped"],
+)
+def test_after_a_linux_jumped_its_text_decides(mapped: dict[str, int], generation: int) -> None:
+    kernel = RunningKernel(TEXT)
+    told(kernel, "boot")
+    kernel.on_stop(cast(CpuMemory, Memory(text=0x1000000)))
+    told(kernel, "jump")
+    assert decide(kernel, **mapped) == generation
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"image": None}, {"image": []}, {"image": ["0x1"]}, {"image": [1, 2]},
+        {"image": ["-5", "x"]}, {"image": {"a": 1}},
+    ],
+)  # fmt: skip
+def test_words_of_a_guest_that_make_no_sense_are_absent(fields: dict[str, Any]) -> None:
+    kernel = RunningKernel(TEXT)
+    told(kernel, "boot", **fields)
+    malformed: list[object] = [None, 7, ["kernel"], [["kernel"]], [["kernel", 1, 2]], [[]]]
+    for bad in malformed:
+        told(kernel, "segments", list=bad)
+    told(kernel, "jump")
+    assert decide(kernel, pc=0x123000) == 1
+
+
+def test_a_hang_has_registers_in_journal_and_verdict(rig: Rig) -> None:
+    script: Script = [event("boot", 1, handover=False), *stop("entry", 1), ["hang", None]]
+    result = rig.run(script)
+    assert (result.verdict, result.cause) == (
+        Verdict.HANG,
+        "no progress: CPU 0 spins in 0x0000000000001000",
+    )
+    [cpu] = result.cpus
+    assert cpu.registers["RIP"] == 0x1000 and cpu.frames[0].pc == 0x1000
+    folder = Path(result.directory)
+    [shown] = json.loads((folder / "verdict.json").read_text())["cpus"]
+    assert shown["registers"]["RIP"] == "0x1000"
+    records = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    [record] = [record for record in records if record["ev"] == "cpus"]
+    assert record["cpus"] == [shown] and record["gen"] == 1
+
+
+def test_who_jumped_is_not_to_blame_for_the_next_kernel(rig: Rig) -> None:
+    script: Script = [
+        event("boot", 1, handover=False, image=["0x200000", "0x100000"]),
+        event("segments", 1, list=[["kernel", "0x800000", "0x100000"]]),
+        event("jump", 1, to="0x800000"),
+        ["maps", "0x801000"],
+        ["hang", None],
+    ]
+    result = rig.run(script, stops=())
+    assert (result.verdict, result.findings[0].generation) == (Verdict.HANG, 2)
