@@ -24,7 +24,7 @@ void LeaveSpinning(LeftCpu& left) {
   };
 }
 KHORIG_FAULT(ap_spins_in_old_text) = FaultAt<Point::kCpusParking, LeaveSpinning>(
-    "ap-spins-in-old-text", 1, "Q4", "a CPU is not parked and spins in the old kernel's text");
+    "ap-spins-in-old-text", 1, "Q4 N16", "a CPU is not parked and spins in the old kernel's text");
 
 void LeaveInUnownedPage(LeftCpu& left) {
   Fire();

@@ -18,8 +18,13 @@ from khorig.linux.archive import write_archive
 from khorig.linux.refusals import DamageHook, LinuxDamage
 from khorig.linux.user_space import compile_static
 from khorig.pytest_plugin import built_peer, each_arch
+from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
+from khorig.run.judging import StopContext
 from khorig.run.tamper.target import Target
+from khorig.vm.build_outputs import find_elf
+
+_SAMPLE = 64  # bytes of an image that no other file has
 
 # Not among the peers that are built when nobody asks; tests that need it are skipped without it.
 DMA_CMA = "linux-7.3@DMA_CMA"
@@ -150,3 +155,41 @@ def test_l8_the_tail_of_a_segment_in_cma_is_not_cleared(
         assert result.cause == "generation 2 found no handover at boot"
     else:
         assert (result.verdict, result.generations) == (Verdict.HANG, 1)
+
+
+class FlippedSegment:
+    """A StopHook: flips a bit of a kernel wherever it lies in memory, once it is loaded."""
+
+    def __init__(self, image: bytes) -> None:
+        at = len(image) // 2 & ~0xFFF | 0x100  # within a page, from whatever sector it begins
+        self._sample = image[at : at + _SAMPLE]
+
+    def __call__(self, context: StopContext) -> list[str]:
+        """See khorig.run.judging.StopHook."""
+        if (context.at, context.generation) != ("sealed", 1):
+            return []
+        flipped = bytes([self._sample[0] ^ 1])
+        found = []
+        for area in RamMemory(context.ram).ranges:
+            memory = context.ram.read(area.begin, area.size)
+            at = memory.find(self._sample)
+            while at >= 0:
+                found.append(area.begin + at)
+                at = memory.find(self._sample, at + 1)
+        for address in found:
+            context.ram.write(address, flipped)
+        return [f"flipped a bit at {', '.join(map(hex, found))}"]
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_l7_a_wrong_digest_ends_in_a_loop(rig: Rig, flipped: bool) -> None:
+    """Purgatory compares what was loaded with its digest, and stops for ever without a word when
+    they differ. Linux 7.3 compares nothing where KHO is on."""
+    image = find_elf("x86_64").with_suffix(".bin").read_bytes()
+    hooks = (FlippedSegment(image),) if flipped else ()
+    result = rig.run("q35", kernels=("linux-7.2", "khorig"), hooks=hooks, timeout_s=60.0)
+    if not flipped:
+        result.expect_pass()
+        return
+    assert (result.verdict, result.generations) == (Verdict.HANG, 1)
+    assert result.findings[0].rule == "KHR-I105"
