@@ -8,7 +8,9 @@
 #include "kernel/cpus/cpus.h"
 #include "kernel/defects/targets.h"
 #include "kernel/handover/points.h"
+#include "kernel/memory/points.h"
 #include "kernel/rig/require.h"
+#include "khocore/abi/radix.h"
 
 namespace defects {
 namespace {
@@ -22,6 +24,32 @@ using rig::FaultAt;
 using rig::Fire;
 using rig::Point;
 using rig::Require;
+
+/// As if a table or a stack were put there.
+void WriteEarly(memory::FoundHandover& found) {
+  const auto tracker = TrackerOf(found.physical, found.info.kho_root.begin);
+  const auto block = LargestPreserved(found.physical, tracker);
+  if (block.size == 0) return;
+  Fire();
+  memset(base::Direct<void>(block.begin), 0, khocore::kPageSize);
+}
+KHORIG_FAULT(early_allocation) = FaultAt<Point::kHandoverFound, WriteEarly>(
+    "early-allocation", 2, "E1 E3",
+    "a page is allocated before the handover is known, and written");
+
+/// The first page of the tree that is not its root.
+void OverwriteNode(memory::FoundHandover& found) {
+  const auto tracker = TrackerOf(found.physical, found.info.kho_root.begin);
+  auto* const root = base::Direct<uint64_t>(tracker.address());
+  for (size_t i = 0; i < khocore::abi::kRadixTableEntries; ++i) {
+    if (root[i] == 0) continue;
+    Fire();
+    memset(base::Direct<void>(khocore::PhysAddr::FromRaw(root[i])), 0x5a, khocore::kPageSize);
+    return;
+  }
+}
+KHORIG_FAULT(node_reused_early) = FaultAt<Point::kHandoverFound, OverwriteNode>(
+    "node-reused-early", 2, "E16", "a tracker node is reused before the tracker is walked");
 
 void LeaveTailBehind(Incoming& incoming) {
   Block block{};

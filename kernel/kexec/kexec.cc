@@ -146,10 +146,11 @@ PhysRange PlaceInitrd(SegmentPlacer& placer, uint64_t size, const ImageHeader& h
 }
 
 Segment BuildParameterSegment(const LoadRequest& request, SegmentPlacer& placer,
-                              const NextBoot& next) {
+                              const NextKernel& kernel, NextBoot& next) {
   const uint64_t size = ParametersSize(next);
   PlacedParameters placed{
-      request, Place(placer, "parameters", size, kParametersAlignment, arch::kFirstUsable)};
+      request, kernel, next,
+      Place(placer, "parameters", size, kParametersAlignment, arch::kFirstUsable)};
   rig::At<rig::Point::kParametersPlaced>(placed);
   const PhysRange place = placed.place;
   const PhysRange buffer =
@@ -203,11 +204,15 @@ NextKernel LoadNextKernel(const LoadRequest& request) {
     next_boot.initrd = {place.begin, initrd.size};
     add({"initrd", AddressOf(initrd.data), initrd.size, place});
   }
-  add(BuildParameterSegment(request, placer, next_boot));
+  add(BuildParameterSegment(request, placer, next, next_boot));
   next.parameters = next.segments[next.segment_count - 1].destination.begin;
+  PlacedSegments placed{request, next, &request.allocator};
+  rig::At<rig::Point::kSegmentsPlaced>(placed);
   next.plan = Require(arch::PrepareJump({next.segments, next.segment_count}, next.entry,
-                                        next.parameters, request.ram, request.allocator),
+                                        next.parameters, request.ram, *placed.pages),
                       "jump");
+  PreparedJump prepared{request, next};
+  rig::At<rig::Point::kJumpPrepared>(prepared);
   ReportSegments(next);
   return next;
 }

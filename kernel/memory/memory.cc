@@ -8,6 +8,7 @@
 #include "kernel/base/format.h"
 #include "kernel/base/region_set.h"
 #include "kernel/console/print.h"
+#include "kernel/memory/points.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/stop.h"
 #include "khocore/abi/scratch.h"
@@ -292,6 +293,8 @@ void SetUpMemory(const base::BootInfo& info, const Options& options, Memory* mem
     EndWithError(RequestError::kNoMemory, "no-memory", "the boot protocol names no usable RAM");
   }
   if (info.has_handover) {
+    FoundHandover found{info, memory->physical};
+    rig::At<rig::Point::kHandoverFound>(found);
     const RegionSet before = layout.used;
     const Status taken = TakeHandover(info, memory);
     if (!taken.ok()) {

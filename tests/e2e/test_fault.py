@@ -35,6 +35,7 @@ EXPECTED = {
     "node-in-scratch": Expected("KHR-I022", 1, "sealed", NODE),
     "late-preserve": Expected("KHR-I081", 2, "entry", NODE),
     "segment-outside-scratch": Expected("KHR-I110", 1, "sealed", PAGE),
+    "entry-misplaced": Expected("KHR-I110", 1, "sealed", ""),
     "write-after-seal": Expected("KHR-I080", 2, "entry", PAGE),
     "tail-not-restored": Expected(
         "KHR-I086", 2, "restored", r"block \d+ \(order [1-9]\d*\) page [1-9]\d*"

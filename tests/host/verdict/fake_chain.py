@@ -70,9 +70,9 @@ class FakeChain:
         link = self.image.clients["kexec-metadata"]
         assert isinstance(link, dict) and isinstance(link["preserved-data"], int)
         self.image.ram.write(link["preserved-data"] + 69, struct.pack("<I", generation))
-        begin = hex(SCRATCH[1].end - 0x10000)
+        begin, entry = hex(SCRATCH[1].end - 0x10000), hex(SCRATCH[1].end - 0x10000 + 0x200)
         self._has_memory(generation)
-        self.says("segments", generation, list=[["kernel", begin, "0x1000"]], entry=begin)
+        self.says("segments", generation, list=[["kernel", begin, "0x1000"]], entry=entry)
         return self.stops("sealed", generation, root=hex(self.image.root))
 
     def _has_memory(self, generation: int) -> None:

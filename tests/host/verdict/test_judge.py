@@ -230,7 +230,7 @@ def test_bad_scratch(area: tuple[int, int], rule: str) -> None:
     guest.boots(1)
     frames = {"table": hex(TABLE), "first": RAM.begin // PAGE, "count": RAM.size // PAGE}
     guest.says("memory", 1, frames=frames, scratch=[[hex(area[0]), hex(area[1])]])
-    guest.says("segments", 1, list=guest.segments, entry=guest.segments[0][1])
+    guest.says("segments", 1, list=guest.segments, entry=guest.entry())
     assert guest.stops("sealed", 1, **guest.stop_fields)[0].rule == rule
 
 
@@ -261,6 +261,16 @@ def test_segments_that_overlap_and_entry() -> None:
     guest.says("segments", 1, list=guest.segments, entry=hex(SCRATCH[0].begin))
     findings = guest.stops("sealed", 1, **guest.stop_fields)
     assert "entry" in first(findings, protocol.SEGMENTS, SCRATCH[0].begin, "").what
+
+
+def test_an_entry_beside_the_kernels_own() -> None:
+    guest = sealed_guest()
+    guest.boots(1)
+    guest.has_memory(1)
+    entry = int(guest.entry(), 16) + 16
+    guest.says("segments", 1, list=guest.segments, entry=hex(entry))
+    findings = guest.stops("sealed", 1, **guest.stop_fields)
+    assert f"expected {entry - 16:#018x}" in first(findings, protocol.SEGMENTS, entry, "").what
 
 
 @pytest.mark.parametrize("field", ["blocks", "pages", "nodes"])

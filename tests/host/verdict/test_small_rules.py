@@ -191,6 +191,6 @@ def test_what_is_handed_on_from_generation_to_generation(order: int, stays: bool
     assert guest.first_generation() == guest.enters() == guest.restores() == []
     page = block_of(guest, order) + 100
     guest.image.ram.write(page, bytes([guest.image.ram.read(page, 1)[0] ^ 1]))
-    guest.says("segments", 2, list=guest.segments, entry=guest.segments[0][1])
+    guest.says("segments", 2, list=guest.segments, entry=guest.entry())
     rules = {finding.rule for finding in guest.stops("sealed", 2, **guest.stop_fields)}
     assert (temporal.PAGES_HANDED_ON in rules) is stays

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/jump_defects.h"
+
+#include <cpuid.h>
+#include <string.h>
+
+#include "kernel/arch/x86_64/io.h"
+#include "kernel/arch/x86_64/relocate.h"
+#include "kernel/base/direct_map.h"
+
+extern "C" {
+extern const uint8_t __jump_defects_begin[];
+extern const uint8_t __jump_defect_direction[];
+extern const uint8_t __jump_defect_interrupts[];
+extern const uint8_t __jump_defect_arguments[];
+extern const uint8_t __jump_defect_control_bits[];
+extern const uint8_t __jump_defects_data[];
+extern const uint8_t __jump_defects_end[];
+}
+
+namespace arch {
+
+using base::Direct;
+using khocore::PhysAddr;
+
+namespace {
+
+constexpr uint64_t kPresent = 1;
+constexpr uint64_t kLarge = 1 << 7;
+/// _PAGE_NOPTISHADOW of Linux 6.14 and later.
+constexpr uint64_t kSoftwareBit = uint64_t{1} << 58;
+constexpr uint64_t kAddressMask = 0x000ffffffffff000;
+
+RelocatorData* DataOf(const JumpPlan& plan) {
+  auto* code = Direct<uint8_t>(plan.control);
+  return reinterpret_cast<RelocatorData*>(code + (__relocator_data - __relocator_begin));
+}
+
+/// What Linux has on and its relocator switches off.
+uint64_t ControlBits() {
+  constexpr uint64_t kGlobalPages = 1 << 7;
+  constexpr uint64_t kSmep = 1 << 20;
+  constexpr uint64_t kSmap = 1 << 21;
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return kGlobalPages;
+  return kGlobalPages | (b >> 7 & 1 ? kSmep : 0) | (b >> 20 & 1 ? kSmap : 0);
+}
+
+const uint8_t* CodeOf(EntryDefect defect) {
+  switch (defect) {
+    case EntryDefect::kDirection:
+      return __jump_defect_direction;
+    case EntryDefect::kInterrupts:
+      return __jump_defect_interrupts;
+    case EntryDefect::kArguments:
+      return __jump_defect_arguments;
+    case EntryDefect::kControlBits:
+      return __jump_defect_control_bits;
+    case EntryDefect::kLowerLevel:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool SpoilTables(const JumpPlan& plan, PhysAddr address, TableDefect defect) {
+  unsigned shift = 12 + 9 * (PagingLevels() - 1);
+  PhysAddr table = PhysAddr::FromRaw(DataOf(plan)->page_tables);
+  const auto entry_at = [&] { return &Direct<uint64_t>(table)[address.raw() >> shift & 511]; };
+  uint64_t* entry = entry_at();
+  if (defect == TableDefect::kSoftwareBits) {
+    *entry |= kSoftwareBit;
+    return true;
+  }
+  if (defect != TableDefect::kUnmapped) return false;  // CR0.WP is off during the copy
+  while (shift > 12 && (*entry & kLarge) == 0) {
+    table = PhysAddr::FromRaw(*entry & kAddressMask);
+    shift -= 9;
+    entry = entry_at();
+  }
+  *entry &= ~kPresent;
+  return true;
+}
+
+bool SpoilEntry(const JumpPlan& plan, EntryDefect defect, khocore::PageSource& pages) {
+  const uint8_t* const code = CodeOf(defect);
+  if (code == nullptr) return false;
+  const auto page = pages.AllocatePage();
+  if (!page.ok()) return false;
+  auto* const copy = Direct<uint8_t>(page.value().address());
+  memcpy(copy, __jump_defects_begin,
+         static_cast<size_t>(__jump_defects_end - __jump_defects_begin));
+  RelocatorData* const data = DataOf(plan);
+  const uint64_t words[] = {data->entry, ControlBits()};
+  memcpy(copy + (__jump_defects_data - __jump_defects_begin), words, sizeof(words));
+  data->entry = page.value().address().raw() + static_cast<uint64_t>(code - __jump_defects_begin);
+  return true;
+}
+
+}  // namespace arch
