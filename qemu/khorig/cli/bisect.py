@@ -140,6 +140,8 @@ def _plan(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> BisectPlan:
     # To the checks it is a Linux of some name.
     checked = tuple(f"linux-{name}" if name == UNDER_TEST else name for name in names)
     spec = chain_spec(options, checked, machines[0], extra_qemu, options["boot"][0])
+    pinned = zip(names, spec.kernels)
+    kernels = tuple(name if name == UNDER_TEST else build for name, build in pinned)
     repository = Repository(options["source"])
     good, bad = (repository.commit(options[name]) for name in ("good", "bad"))
     check_range(repository, good, bad)
@@ -147,7 +149,7 @@ def _plan(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> BisectPlan:
         source=str(repository.folder),
         good=good,
         bad=bad,
-        spec=dataclasses.replace(spec, kernels=names),
+        spec=dataclasses.replace(spec, kernels=kernels),
         match=_match(options["match"]),
         repeat=options["repeat"],
         jobs=options["jobs"],

@@ -101,8 +101,8 @@ class Bisection:
 
     def _wrong_end(self, name: str, record: StepRecord) -> str:
         commit = self._repository.describe(record.commit)
-        runs = f" ({self._plan.repeat} runs; --repeat N for more)" if name == "bad" else ""
-        return f"--{name} {commit} is {record.outcome.word}{runs}: {record.why}"
+        hint = "; --repeat N if that is a matter of luck" if name == "bad" else ""
+        return f"--{name} {commit} is {record.outcome.word}: {record.why}{hint}"
 
     def _bisect(self, worktree: Worktree, bad: StepRecord) -> BisectResult:
         git = Repository(worktree.path)

@@ -60,7 +60,7 @@ class Step:
         return _record(commit, subject, judgement, peer, self._text(judgement), built_s, ran_s)
 
     def _runs(self, peer: Peer, commit: str) -> Iterator[RunResult]:
-        kernels = (peer.name if name == UNDER_TEST else name for name in self._plan.spec.kernels)
+        kernels = (peer.pinned if name == UNDER_TEST else name for name in self._plan.spec.kernels)
         spec = dataclasses.replace(self._plan.spec, kernels=tuple(kernels))
         for number in range(1, self._plan.repeat + 1):
             result = self._run(spec, self._folder / "steps" / commit[:SHOWN])
@@ -92,7 +92,7 @@ def _record(
         judgement.rule,
         lines,
         judgement.result.rerun if judgement.result else "",
-        peer.name,
+        peer.pinned,
         str(peer.directory),
         round(built_s, 1),
         round(ran_s, 1),
