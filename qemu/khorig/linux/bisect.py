@@ -67,7 +67,8 @@ class Bisection:
         InfraError if an end cannot be tested or git fails, Interrupted."""
         plan, repository = self._plan, self._repository
         commits = repository.count(plan.good, plan.bad)
-        self._report(f"{commits} commits after {repository.describe(plan.good)}")
+        noun = "commit" if commits == 1 else "commits"
+        self._report(f"{commits} {noun} after {repository.describe(plan.good)}")
         if repository.is_dirty():
             self._report(f"{repository.folder}: changes that are not committed are not tested")
         with Worktree(repository, plan.bad, self._report) as worktree:
