@@ -40,14 +40,15 @@ class Repository:
     """Commits, as git in a folder sees them."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is a work tree or a folder in it. Raises NotBisectable."""
+        """`folder` is a work tree or a folder in it. Raises NotBisectable, InfraError without
+        git."""
         try:
             top = self._in(folder, "rev-parse", "--show-toplevel")
         except InfraError as error:
             why = tuple(line for line in error.evidence if line.startswith("fatal:"))
-            raise NotBisectable(
-                f"{folder}: not a work tree of git", why or error.evidence
-            ) from None
+            if not why:
+                raise
+            raise NotBisectable(f"{folder}: not a work tree of git", why) from None
         self.folder = Path(top.removesuffix("\n")).resolve()
 
     def git(self, *words: str) -> str:

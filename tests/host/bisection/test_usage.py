@@ -168,6 +168,19 @@ def test_a_folder_without_git_is_named(
     assert f"{tmp_path}: not a work tree of git; fatal: not a git repo" in capsys.readouterr().err
 
 
+def test_without_git_it_is_trouble(
+    cli: Cli,
+    history: History,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = ("--source", history.folder, "--good", "main~4", "--bad", "main")
+    assert cli(*words) == exit_codes.INFRA
+    assert "cannot start git: No such file" in capsys.readouterr().err
+
+
 def test_missing_packages_are_named_before_anything_is_built(
     cli: Cli, history: History, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
