@@ -5,6 +5,8 @@
 
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/cpus.h"
+#include "kernel/base/direct_map.h"
+#include "kernel/defects/targets.h"
 #include "kernel/handover/points.h"
 #include "kernel/rig/require.h"
 
@@ -35,6 +37,22 @@ void LeaveInUnownedPage(LeftCpu& left) {
 }
 KHORIG_FAULT(park_page_unowned) = FaultAt<Point::kCpusParking, LeaveInUnownedPage>(
     "park-page-unowned", 1, "Q6", "a CPU is parked in an unowned page");
+
+void LeaveWriting(LeftCpu& left) {
+  static khocore::Block target;
+  if (!FindListedBlock(left.generation, khocore::Order(), &target)) return;
+  Fire();
+  left.loop = [] {
+    for (;;) {
+      auto* const word = base::Direct<volatile uint64_t>(target.begin());
+      *word = *word + 1;
+      arch::Pause();
+    }
+  };
+}
+KHORIG_FAULT(ap_writes_from_old_text) = FaultAt<Point::kCpusParking, LeaveWriting>(
+    "ap-writes-from-old-text", 1, "Q4",
+    "a CPU is not parked and writes to a preserved page after the jump");
 
 void LeaveOn(StartedDevice& started, const char* kind) {
   if (strcmp(started.kind, kind) != 0) return;

@@ -54,7 +54,7 @@ EXPECTED = {
 
 
 # What only several CPUs can do wrong: test_storm.py.
-OF_CPUS = {"root-published-early", "lost-tracker-update"}
+OF_CPUS = {"root-published-early", "lost-tracker-update", "ap-writes-from-old-text"}
 # What page rights forbid: test_page_rights.py.
 OF_PAGES = {
     "write-text",

@@ -16,6 +16,7 @@ from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.memory import RamMemory
 from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Finding, Verdict
+from khorig.rules.protocol import definitions as protocol
 from khorig.rules.temporal import definitions as temporal
 from khorig.run.judge import RunJudge
 from khorig.run.judging import StopContext
@@ -33,8 +34,8 @@ def who_of(rig: Rig, machine: str, rule: str, **options: Any) -> Who:
     assert result.recorded.startswith("reproduced"), result.recorded
     who = result.who
     assert who is not None
-    finding = result.findings[0]
-    assert finding.changed is not None and finding.where in who.pages, (finding, who)
+    finding = next(finding for finding in result.findings if finding.changed)
+    assert finding.where in who.pages, (finding, who)
     return who
 
 
@@ -70,6 +71,38 @@ def test_a_store_of_the_next_kernel_is_of_its_generation(rig: Rig, machine: str)
     who = who_of(rig, machine, temporal.PAGES_UNTIL_RESTORED, fault="zeroed-when-restored")
     assert who.count and not who.nobody, who
     assert {store.generation for store in who.stores} == {2}, who
+
+
+@each_arch
+def test_a_cpu_that_was_left_behind_is_of_the_last_generation(rig: Rig, machine: str) -> None:
+    fault = "ap-writes-from-old-text"
+    result = rig.run(machine, record=True, fault=fault, smp=2, generations=2, extra_options=OPTIONS)
+    who = result.who
+    assert who is not None and result.findings[0].rule == protocol.CPUS_PARKED, result.findings
+    assert who.count > 1 and not who.nobody and not who.rig, who
+    assert {(store.cpu, store.generation) for store in who.stores} == {(1, 1)}, who
+    assert "kernel/defects/quiesce.cc" in who.stores[0].symbol, who.stores[0]
+
+
+@each_arch
+def test_a_segment_over_a_page_is_seen_before_anybody_writes(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, record=True, fault="segment-outside-scratch", extra_options=OPTIONS)
+    (finding,) = [f for f in result.findings if f.rule == protocol.SEGMENTS]
+    segment = next(reason for reason in finding.why if reason.kind == "segment")
+    assert re.fullmatch(
+        r"segment 1 \(parameters\) \[0x\w+, 0x\w+\) of the next kernel, generation 2, lies over "
+        r"block \d+ \(order \d+\) page 0",
+        segment.what,
+    ), segment
+    assert segment.begin <= int(finding.where, 16) < segment.end
+    assert result.who is None
+
+
+@each_arch
+def test_a_changed_tracker_node_is_named_as_such(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, fault="late-preserve", extra_options=OPTIONS)
+    why = [reason.what for reason in result.findings[0].why]
+    assert "tracker node of generation 1, which nothing preserves" in why, why
 
 
 @each_arch

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Iterable
 
 import pytest
@@ -36,6 +37,7 @@ class FakeProbe:
     watched: list[int] = field(default_factory=list)
     made: list[Store] = field(default_factory=list)
     watched_from: int = 1000
+    frozen: bool = False
 
     @property
     def ram(self) -> GuestRam:
@@ -46,6 +48,26 @@ class FakeProbe:
 
     def stores(self) -> list[Store]:
         return self.made[-RING:]
+
+    @property
+    def probe(self) -> FakeProbe:
+        return self
+
+    @property
+    def qemu(self) -> FakeProbe:
+        return self
+
+    def freeze(self) -> None:
+        assert not self.frozen
+        self.frozen = True
+
+    def thaw(self) -> None:
+        assert self.frozen
+        self.frozen = False
+
+    @property
+    def recorded(self) -> int:
+        return len(self.made)
 
     @property
     def dropped(self) -> int:
@@ -75,7 +97,7 @@ def watch(probe: FakeProbe, spec: RunSpec = SPEC, changed: Changed = CHANGED) ->
 
 def at_stop(who: StoreWatch, probe: FakeProbe, at: str = "sealed", generation: int = 1) -> None:
     """A stop at which the rig writes nothing."""
-    who.before_rig(context(probe, at, generation))
+    who.before_rig(context(probe, at, generation), probe)
     who.after_rig(context(probe, at, generation), probe)
 
 
@@ -146,10 +168,10 @@ def test_what_a_device_wrote_over_a_store_is_not_that_of_the_cpu() -> None:
 def test_the_rig_names_its_own_writes(name: str, does: dict[str, Any]) -> None:
     probe = FakeProbe()
     who = StoreWatch(CHANGED, dataclasses.replace(SPEC, **does), {})
-    who.before_rig(context(probe))
+    who.before_rig(context(probe), probe)
     probe.data[PAGE + 3] = 7
     who.after_rig(context(probe), probe)
-    who.before_rig(context(probe, "entry", 2))
+    who.before_rig(context(probe, "entry", 2), probe)
     probe.data[PAGE + 4] = 8
     who.after_rig(context(probe, "entry", 2), probe)
     found = who.finish(probe)
@@ -178,7 +200,9 @@ def test_stores_beyond_the_ring_are_counted() -> None:
     found = who.finish(probe)
     assert found.count == RING + 3 and len(found.stores) == RING
     assert found.stores[0].after == "0x00000007"
-    assert found.lines[6] == "7 stores since sealed in generation 1 in all, these are the last"
+    assert (
+        found.lines[2] == "7 stores since sealed in generation 1 in all; shown: the last of each PC"
+    )
     assert found.nobody == ()  # the bytes of the lost ones are of a CPU, which nobody knows
     assert found.note.startswith("3 older stores are not known, nor who wrote: 9 bytes at 0x")
 
@@ -212,11 +236,12 @@ def test_without_a_probe_there_is_no_guess(tmp_path: Path) -> None:
     who = StoreWatch(CHANGED, SPEC, {})
     (tmp_path / "qemu-old").write_text("#!/bin/sh\necho QEMU emulator version 6.2.0\n")
     (tmp_path / "qemu-old").chmod(0o755)
+    vm = SimpleNamespace(probe=None, qemu=probe)
     assert who.options(str(tmp_path / "qemu-old")) is None
-    who.before_rig(context(probe))
-    who.after_rig(context(probe), None)
+    who.before_rig(context(probe), vm)
+    who.after_rig(context(probe), vm)
     probe.store(PAGE, 1)
-    assert who.finish(None).lines == ("no probe: QEMU 6.2 is too old for the probe",)
+    assert who.finish(vm).lines == ("no probe: QEMU 6.2 is too old for the probe",)
 
 
 def test_pages_outside_of_ram_are_an_answer() -> None:
@@ -238,10 +263,21 @@ def test_a_store_belongs_to_the_kernel_that_ran() -> None:
     who.on_event(event("jump", 1), probe)
     probe.store(PAGE, 2)  # on its way into the next kernel
     probe.store(PAGE, 3, cpu=1)  # left behind
-    who.on_event(event("boot", 2), probe)
-    probe.store(PAGE, 4, cpu=1)
+    who.on_event(event("boot", 2, image=["0x200000", "0x300000"]), probe)
+    probe.store(PAGE, 4, cpu=1)  # still
     generations = [store.generation for store in who.finish(probe).stores[::-1]]
-    assert generations == [1, 2, 1, 2]
+    assert generations == [1, 2, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["cpus", "boot"])
+def test_a_cpu_that_was_started_belongs_to_the_kernel_that_did(kind: str) -> None:
+    probe = FakeProbe()
+    who = watch(probe)
+    who.on_event(event("jump", 1), probe)
+    who.on_event(event(kind, 2), probe)  # of a khorig, or of a Linux's user space
+    probe.store(PAGE, 1, cpu=1)
+    [store] = who.finish(probe).stores
+    assert store.generation == 2
 
 
 def test_symbols_decide_whose_code_it_is(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class RunJudge:
         arrived, names = self._restoring, self._names
         self._restoring = None
         if arrived is None:
-            return findings
+            return self._why.explain(stop, None, findings)
         if stop.facts.memory is None:  # boot parameters and tracker are still needed
             findings += names.compare(stop) if names else []
             nodes = Before.of(arrived, arrived.node_hashes)

@@ -154,7 +154,7 @@ class Run:
                 self._tail = tuple(vm.serial.tail)
             self._settle()
             if self._watch:
-                self._emit("who", **self._watch.finish(vm.probe).json())
+                self._emit("who", **self._watch.finish(vm).json())
             self._wall_s = time.monotonic() - self._started_s
             generation, failed = self._sequence.generation, bool(self._findings)
             self._emit_images(self._stop_images.at_end(vm, generation, failed))
@@ -227,7 +227,7 @@ class Run:
         findings += self._judge.on_event(event)
         self._poker.on_event(event)
         if self._watch:
-            self._watch.on_event(event, vm.probe)
+            self._watch.on_event(event, vm)
         if event.kind == "stop" and not findings:
             # The guest polls meanwhile. It is not paused through QMP: with -icount, 'cont' may
             # deadlock in QEMU (seen with 7.2.22, once in some hundred stops).
@@ -252,7 +252,7 @@ class Run:
             self._emit("map", gen=event.generation, at=at, **picture)
         self._emit_images(self._stop_images.at_stop(vm, self._sequence.generation, at))
         if self._watch:
-            self._watch.before_rig(context)
+            self._watch.before_rig(context, vm)
         if not findings:
             for hook in self._hooks:
                 if lines := hook(context):
@@ -261,7 +261,7 @@ class Run:
                         self._judge.on_tampered(context)
             findings = self._poke(context)
         if self._watch:
-            self._watch.after_rig(context, vm.probe)
+            self._watch.after_rig(context, vm)
         return findings
 
     def _look(self, vm: Vm, context: StopContext) -> StopContext:

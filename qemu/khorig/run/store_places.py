@@ -18,6 +18,7 @@ class _From:
 
     generation: int
     jumping: bool  # to it: until its first event, the last kernel's code runs, too
+    others: int  # the generation in which CPUs other than the boot CPU are
 
 
 class StorePlaces:
@@ -26,7 +27,7 @@ class StorePlaces:
     def __init__(self, symbols: SymbolsByGeneration) -> None:
         self._symbols = symbols
         self._numbers = [0]
-        self._running = [_From(1, False)]
+        self._running = [_From(1, False, 1)]
         self._images: dict[int, int] = {}  # where a kernel was loaded
 
     def on_event(self, event: GuestEvent, seen: int) -> None:
@@ -38,13 +39,18 @@ class StorePlaces:
                     self._images[event.generation] = int(image[0], 16)
                 except ValueError:
                     pass  # then some code has no name
-            self._add(seen, _From(event.generation, False))
+            # A khorig starts the other CPUs later; a Linux has, when its user space speaks.
+            started = "image" not in event.fields
+            others = event.generation if started else self._running[-1].others
+            self._add(seen, _From(event.generation, False, others))
+        elif event.kind == "cpus":
+            self._add(seen, _From(event.generation, False, event.generation))
         elif event.kind == "jump":
-            self._add(seen, _From(event.generation + 1, True))
+            self._add(seen, _From(event.generation + 1, True, event.generation))
 
     def on_entry(self, generation: int, seen: int) -> None:
         """A kernel's first instruction."""
-        self._add(seen, _From(generation, False))
+        self._add(seen, _From(generation, False, self._running[-1].others))
 
     def _add(self, seen: int, running: _From) -> None:
         if self._numbers[-1] == seen:
@@ -56,7 +62,10 @@ class StorePlaces:
     def of(self, number: int, cpu: int, pc: int) -> tuple[int, str]:
         """The generation whose code made a store, and the symbol of its PC, or ""."""
         running = self._running[bisect.bisect_right(self._numbers, number) - 1]
-        if not running.jumping:
+        left_behind = cpu != _BOOT_CPU and running.others != running.generation
+        if left_behind:
+            order: tuple[int, ...] = (running.others,)
+        elif not running.jumping:
             # Behind the running kernel's, code of the last one: a CPU that was not stopped.
             order = (running.generation, running.generation - 1)
         else:
@@ -66,6 +75,4 @@ class StorePlaces:
             described = self._symbols.of(generation).describe(pc, loaded_at)
             if symbol := described.partition(" ")[2]:
                 return generation, symbol
-        # Without symbols: while jumping, only the boot CPU leaves the last kernel.
-        leaves = not running.jumping or cpu == _BOOT_CPU
-        return running.generation if leaves else running.generation - 1, ""
+        return running.others if left_behind else running.generation, ""

@@ -39,11 +39,37 @@ class StoreProbe(Protocol):
         ...
 
     @property
+    def recorded(self) -> int:
+        ...
+
+    @property
     def dropped(self) -> int:
         ...
 
     @property
     def watched_from(self) -> int:
+        ...
+
+
+class Freezable(Protocol):
+    """What is needed of a khorig.vm.process.QemuProcess."""
+
+    def freeze(self) -> None:
+        ...
+
+    def thaw(self) -> None:
+        ...
+
+
+class WatchedVm(Protocol):
+    """What is needed of a khorig.vm.vm.Vm."""
+
+    @property
+    def probe(self) -> StoreProbe | None:
+        ...
+
+    @property
+    def qemu(self) -> Freezable:
         ...
 
 
@@ -74,12 +100,14 @@ class StoreWatch:
             self._no_probe = str(error)
             return None
 
-    def on_event(self, event: GuestEvent, probe: StoreProbe | None) -> None:
+    def on_event(self, event: GuestEvent, vm: WatchedVm) -> None:
         """Every event, in order."""
-        self._places.on_event(event, self._count(probe))
+        self._places.on_event(event, self._count(vm.probe))
 
-    def before_rig(self, context: StopContext) -> None:
-        """At a stop, before the rig may write to memory."""
+    def before_rig(self, context: StopContext, vm: WatchedVm) -> None:
+        """At a stop, before the rig may write to memory. Until `after_rig` no CPU runs, not even
+        one that should have been parked, and no device."""
+        vm.qemu.freeze()
         if self._pages is None:
             stop = (context.generation, context.at)
             if stop != (self._changed.generation, self._changed.stop):
@@ -92,8 +120,12 @@ class StoreWatch:
                 return
         self._before = self._pages.memory()
 
-    def after_rig(self, context: StopContext, probe: StoreProbe | None) -> None:
+    def after_rig(self, context: StopContext, vm: WatchedVm) -> None:
         """At the same stop, once the rig has written what it wanted."""
+        self._account(context, vm.probe)
+        vm.qemu.thaw()
+
+    def _account(self, context: StopContext, probe: StoreProbe | None) -> None:
         if context.at == "entry":
             self._places.on_entry(context.generation, self._count(probe))
         if self._pages is None:
@@ -107,8 +139,15 @@ class StoreWatch:
             self._watching = True
             probe.watch(self._frames())
 
-    def finish(self, probe: StoreProbe | None) -> Who:
+    def finish(self, vm: WatchedVm) -> Who:
         """At the end, while the memory is still there."""
+        vm.qemu.freeze()
+        try:
+            return self._answer(vm.probe)
+        finally:
+            vm.qemu.thaw()
+
+    def _answer(self, probe: StoreProbe | None) -> Who:
         found = Who(self._changed.generation, self._changed.stop)
         pages = tuple(f"{page:#018x}" for page in self._changed.pages)
         if self._pages is None:
@@ -161,7 +200,7 @@ class StoreWatch:
     def _count(self, probe: StoreProbe | None) -> int:
         if probe is None or not self._watching:
             return 0
-        return probe.dropped + len(probe.stores())
+        return probe.recorded
 
     def _frames(self) -> list[int]:
         each = range(0, self._changed.page_size, _FRAME)

@@ -65,9 +65,13 @@ class Who:
     def lines(self) -> tuple[str, ...]:
         """Text, the answer first."""
         since = f"{self.stop} in generation {self.generation}"
-        lines = [line for store in self.stores[:_SHOWN] for line in store.lines(since)]
-        if self.count > min(len(self.stores), _SHOWN):
-            lines.append(f"{self.count} stores since {since} in all, these are the last")
+        last_by_pc: dict[str, StoreBy] = {}
+        for store in self.stores:
+            last_by_pc.setdefault(store.pc, store)
+        shown = list(last_by_pc.values())[:_SHOWN]
+        lines = [line for store in shown for line in store.lines(since)]
+        if self.count > len(shown):
+            lines.append(f"{self.count} stores since {since} in all; shown: the last of each PC")
         lines += [f"the rig's own {line}" for line in self.rig]
         if self.nobody:
             bytes_of = "; ".join(self.nobody)

@@ -143,14 +143,19 @@ class Probe:
 
     def stores(self) -> tuple[Store, ...]:
         """The newest recorded stores, at most 65536, in their order."""
-        total = self._total
+        total = self.recorded
         first = max(0, total - block.RING_RECORDS)
         return tuple(s for n in range(first, total) if (s := self._store(n)) is not None)
 
     @property
+    def recorded(self) -> int:
+        """Stores recorded so far."""
+        return self._word("stores")
+
+    @property
     def dropped(self) -> int:
         """Stores recorded that are no longer in the ring; the oldest."""
-        return max(0, self._total - block.RING_RECORDS)
+        return max(0, self.recorded - block.RING_RECORDS)
 
     def expect_inside(
         self, kind: AccessKind, ranges: Iterable[PhysRange], cpu: int | None = None
@@ -182,10 +187,6 @@ class Probe:
     def watched_from(self) -> int:
         """Instructions of all CPUs at the first store after `watch`, wherever it went."""
         return self._word("watched_from")
-
-    @property
-    def _total(self) -> int:
-        return self._word("stores")
 
     def _word(self, part: str) -> int:
         return int(block.WORD.unpack_from(self._map, block.OFFSETS[part])[0])
