@@ -45,12 +45,8 @@ def dump_lines(dump: Dump, arch: str | None) -> Iterator[str]:
 
 def candidate_line(candidate: Candidate) -> str:
     """A root that was not chosen or is unreadable."""
-    count = "" if candidate.generation is None else f"after {_jumps(candidate.generation)}, "
+    count = "" if candidate.generation is None else f"for jump {candidate.generation}, "
     return f"{candidate.address:#018x}  {count}{candidate.state}; from {_how(candidate)}"
-
-
-def _jumps(count: int) -> str:
-    return f"{count} jump" + ("" if count == 1 else "s")
 
 
 def _how(candidate: Candidate) -> str:
@@ -68,7 +64,7 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
         chosen.state,
     ]
     if chosen.generation is not None:
-        root[-1] += f", written after {_jumps(chosen.generation)}"
+        root[-1] += f", made for jump {chosen.generation}"
     lines += labelled("root", root)
     if len(snapshot.candidates) > 1:
         lines += labelled("other roots", [candidate_line(c) for c in snapshot.candidates[1:9]])
