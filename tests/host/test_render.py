@@ -100,7 +100,7 @@ def test_results_have_the_agreed_fields() -> None:
             "id", "arch", "machine", "scenario", "verdict", "rule", "cause",
             "generations",
             "preserved_blocks", "preserved_bytes", "fragments", "fragment_depth", "wall_s",
-            "qemu", "seed", "spec", "kernels", "artifacts",
+            "qemu", "seed", "spec", "online", "kernels", "artifacts",
         ]  # fmt: skip
         assert run["verdict"] == verdict.value
         assert (run["cause"] == "") == (verdict is Verdict.PASS)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from khorig.guest.khorig_run import KhorigRun
+from khorig.out.text import result_lines
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 from khorig.run.result_builder import ResultBuilder
@@ -61,3 +62,16 @@ def test_costs_are_instructions(boot: str, shift: int) -> None:
     ).result()
     found = [(p.generation, p.name, p.instructions, p.pages) for p in result.phases]
     assert found == [(1, "serialize", 6_400 >> shift, 3), (2, "relocate", 64_000 >> shift, 0)]
+
+
+def test_cpus_that_did_not_run_are_named() -> None:
+    spec = KhorigRun("x86_64", "q35", smp=4)
+    builder = ResultBuilder(spec)
+    for generation, fields in ((1, {"ev": "boot", "cpus": 2}), (2, {"ev": "cpus", "online": 4})):
+        builder({"ev": "guest", "event": {**fields, "gen": generation, "t": 0}})
+    builder({"ev": "guest", "event": {"ev": "boot", "gen": 3, "t": 0, "cpus": "many"}})
+    builder({**VERDICT, "verdict": "PASS"})
+    result = builder.result()
+    assert result.online == {1: 2, 2: 4}
+    text = "\n".join(result_lines(result))
+    assert "generation 1 ran on 2 CPUs of 4" in text and "generation 2" not in text

@@ -23,10 +23,15 @@ _MAIN = """
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "cpus.h"
 #include "kho_off.h"
 #include "liveupdate.h"
 #include "reserved.h"
 int main(int argc, char **argv) {
+  if (!strcmp(argv[1], "cpus")) {
+    printf("%llu", count_cpus(argv[2]));
+    return 0;
+  }
   if (!strcmp(argv[1], "kho")) {
     snprintf(command_line, sizeof(command_line), "%s", argv[2]);
     no_scratch = argc > 3;
@@ -108,3 +113,12 @@ def test_kho_without_scratch_is_named(init: Path) -> None:
         "kho: switched itself off: no room for scratch (see kho_scratch=)"
     ]
     assert texts(init, "kho", "kho=on") == [], "it may be on, without debugfs"
+
+
+@pytest.mark.parametrize(
+    "cpus, count",
+    [("0\n", 1), ("0-3\n", 4), ("0-1,3,6-7\n", 5), ("", 0), ("x", 0), ("3-1\n", 0), ("0,,2", 1)],
+)
+def test_online_cpus_are_counted(init: Path, cpus: str, count: int) -> None:
+    done = subprocess.run([init, "cpus", cpus], capture_output=True, text=True, check=True)
+    assert done.stdout == str(count)

@@ -57,6 +57,7 @@ def _run(result: RunResult) -> dict[str, Any]:
         "qemu": result.qemu,
         "seed": result.spec.seed,
         "spec": spec_to_json(result.spec),
+        "online": {str(generation): count for generation, count in result.online.items()},
         "kernels": dict(result.kernels),
         "artifacts": result.id if result.directory else None,
     }

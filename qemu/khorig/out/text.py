@@ -105,9 +105,19 @@ def _cost_lines(result: RunResult) -> list[str]:
         if (cost := cost_per_page(phases, phase)) is not None:
             words.append(f"{label} {cost:.1f} instructions a page")
     words += [coverage_line(result)] if result.statistics.jumps else []
+    words += _idle_cpus(result)
     if words:
         lines.append(", ".join(words))
     return ["       " + line for line in lines]
+
+
+def _idle_cpus(result: RunResult) -> list[str]:
+    """CPUs of the machine that a kernel did not use."""
+    fewer = {g: online for g, online in result.online.items() if online < result.spec.smp}
+    return [
+        f"generation {generation} ran on {_plural(online, 'CPU')} of {result.spec.smp}"
+        for generation, online in sorted(fewer.items())[:2]
+    ]
 
 
 def coverage_line(result: RunResult) -> str:

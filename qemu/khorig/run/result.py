@@ -38,6 +38,7 @@ class RunResult:
     wall_s: float  # from starting QEMU to the verdict
     qemu: str  # version
     exit_status: int | None
+    online: Mapping[int, int] = field(default_factory=dict)  # online, of generations that say it
     kernels: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each, by its name
     console_tail: Sequence[str] = ()  # last lines of text, without events
     poked: Sequence[Poked] = ()  # bytes changed by `--poke`

@@ -26,6 +26,7 @@ class ResultBuilder:
         self._phases: list[Phase] = []
         self._poked: list[Poked] = []
         self._images_left_out = 0
+        self._online: dict[int, int] = {}
         self._kernels: Mapping[str, str] = {}
         self._who: Who | None = None
         self._cpus: tuple[CpuReport, ...] = ()
@@ -53,6 +54,9 @@ class ResultBuilder:
 
     def _on_guest(self, event: Mapping[str, Any]) -> None:
         kind, generation, now = event["ev"], int(event["gen"]), int(event["t"])
+        online = event.get({"boot": "cpus", "cpus": "online"}.get(kind, ""))
+        if type(online) is int and online > 0:
+            self._online[generation] = online
         if kind == "jump":
             self._jump_ns = now
         elif kind == "boot" and self._jump_ns is not None:
@@ -80,6 +84,7 @@ class ResultBuilder:
             wall_s=verdict["wall_s"],
             qemu=verdict["qemu"],
             exit_status=verdict["exit_status"],
+            online=self._online,
             kernels=self._kernels,
             console_tail=verdict["console_tail"],
             poked=self._poked,

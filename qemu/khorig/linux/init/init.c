@@ -7,10 +7,11 @@
 #include <sys/utsname.h>
 
 #include "command_line.h"
+#include "cpus.h"
 #include "debugfs.h"
 #include "idle.h"
-#include "kho_off.h"
 #include "kernel_log.h"
+#include "kho_off.h"
 #include "liveupdate.h"
 #include "next.h"
 #include "program.h"
@@ -50,6 +51,7 @@ static void say_boot(int handover) {
   say_text("version", name.release);
   say_text("protocol", "init");
   say_bool("handover", handover);
+  say_number("cpus", online_cpus());
   say_end();
 }
 

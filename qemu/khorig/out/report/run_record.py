@@ -169,6 +169,7 @@ def read_result(document: Any, spec: RunSpec | None = None) -> RunResult:
         recorded=found.recorded,
         id=found.id,
         rerun=found.rerun,
+        online=found.online,
         kernels=found.kernels,
     )
 
@@ -192,6 +193,7 @@ class _Document:
     statistics: Statistics = field(default_factory=Statistics)
     phases: list[Phase] = field(default_factory=list)
     poked: list[Poked] = field(default_factory=list)
+    online: dict[int, int] = field(default_factory=dict)
     kernels: dict[str, str] = field(default_factory=dict)
 
 
@@ -201,6 +203,7 @@ _DOCUMENT = {
     "findings": lambda value: [Finding.of(item) for item in items(value)],
     "statistics": lambda value: Statistics.of(fields(value)),
     "phases": lambda value: [typed(Phase, item) for item in items(value)],
+    "online": lambda value: {int(text(name)): count(it) for name, it in fields(value).items()},
     "kernels": lambda value: {text(name): text(it) for name, it in fields(value).items()},
     "who": Who.of,
     "poked": lambda value: [typed(Poked, item) for item in items(value)],
