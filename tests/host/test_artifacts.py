@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 
-from rig import Rig, handover_script
+import pytest
+from rig import Rig, Script, handover_script
 
+from khorig.cli.main import main
 from khorig.guest.spec_json import spec_from_json
+from khorig.rules.finding import Finding
 
 
 def test_the_folder_says_what_the_run_was_made_of(rig: Rig) -> None:
@@ -44,3 +49,37 @@ def test_results_say_where_the_artifacts_are(rig: Rig) -> None:
     artifacts = document["runs"][0]["artifacts"]
     assert artifacts == "handover/x86_64-q35-16M"
     assert (session / artifacts / "verdict.json").is_file()
+
+
+def test_a_moved_folder_is_read_where_it_is(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    """No document depends on the place: report, inspect and diff of the moved folder work."""
+    found = Finding("KHR-I080", "page changed", "0x5000", generation=2, stop="entry")
+    script: Script = []
+    for line in handover_script():
+        if line[0] == "say" and '"ev": "stop"' in line[1]:
+            script.append(["poke", [0x5000, f"{len(script):02x}"]])
+        script.append(line)
+    rig.judge.on_stops = lambda c: [found] if (c.generation, c.at) == (2, "entry") else []
+    result = rig.run(script, record=True, counted=False)
+    session = Path(result.directory).parents[1]
+    before = os.fspath(session)
+    moved = rig.folder / "elsewhere"
+    session.rename(moved)
+    for name in ("results.json", "junit.xml", "results.ktap", f"{result.id}/verdict.json"):
+        assert before not in (moved / name).read_text(), name
+
+    def khorig(*words: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        return int(str(ended.value.code)), capsys.readouterr().out
+
+    run = moved / result.id
+    assert khorig("report", moved)[0] == 0
+    report = (moved / "report.html").read_text()
+    assert re.findall(f".*{re.escape(before)}.*", report) == []
+    assert "<span>--page</span> <span>0x5000</span>" in report
+    sealed, entry = run / "gen1.sealed.ram.zst", run / "gen2.entry.ram.zst"
+    status, out = khorig("inspect", entry, "--page", "0x5000")
+    assert status == 0 and "as gen1.sealed.ram.zst: 1 of 4096 bytes differ" in out
+    status, out = khorig("diff", sealed, entry)
+    assert status == 1 and "0x0000000000005000" in out

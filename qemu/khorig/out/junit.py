@@ -54,7 +54,7 @@ def _case(result: RunResult, element: str) -> ET.Element:
     properties = ET.SubElement(case, "properties")
     for name, value in (("seed", f"{spec.seed:#x}"), ("qemu", result.qemu)):
         ET.SubElement(properties, "property", name=name, value=value)
-    text = _NOT_XML.sub("?", "\n".join(result_lines(result)))
+    text = _NOT_XML.sub("?", "\n".join(result_lines(result, in_document=True)))
     if element:
         detail = ET.SubElement(
             case, element, type=result.rule or "none", message=_NOT_XML.sub("?", result.cause)

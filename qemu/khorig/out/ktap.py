@@ -20,7 +20,7 @@ def ktap_document(results: Sequence[RunResult]) -> str:
     """results.ktap: one test point per run, preceded by its diagnostics."""
     lines = ["KTAP version 1", f"1..{len(results)}"]
     for number, result in enumerate(results, 1):
-        lines += ["# " + line.strip() for line in result_lines(result)]
+        lines += ["# " + line.strip() for line in result_lines(result, in_document=True)]
         passed = result.verdict in (Verdict.PASS, Verdict.SKIP)
         point = f"{'ok' if passed else 'not ok'} {number} {result.id}"
         if result.verdict is not Verdict.PASS:

@@ -44,15 +44,16 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
-def result_lines(result: RunResult) -> list[str]:
-    """All lines about a run; the first starts with the verdict."""
+def result_lines(result: RunResult, in_document: bool = False) -> list[str]:
+    """All lines about a run; the first starts with the verdict. In a document of the session its
+    folder is named relative to the session's, which may be moved."""
     head = f" {result.verdict.value:<5} {machine_label(result.spec):<15} "
     head += f"{scenario_label(result.spec):<10} "
     if result.verdict is Verdict.PASS:
         return [head + _proven(result), *_cost_lines(result)]
     if result.verdict is Verdict.SKIP:
         return [head + _printable(result.cause)]
-    return [head + _place(result), *_failure_lines(result)]
+    return [head + _place(result), *_failure_lines(result, in_document)]
 
 
 def summary_lines(results: Sequence[RunResult], folder: Path, wall_s: float) -> list[str]:
@@ -154,7 +155,7 @@ def _place(result: RunResult) -> str:
     return "  ".join([*place, *rule])
 
 
-def _failure_lines(result: RunResult) -> list[str]:
+def _failure_lines(result: RunResult, in_document: bool) -> list[str]:
     finding = result.findings[0]
     lines = [_line("error", finding.what)]
     if finding.where:
@@ -174,7 +175,8 @@ def _failure_lines(result: RunResult) -> list[str]:
     if result.recorded:
         lines.append(_line("repeat", result.recorded))
     if result.directory:
-        lines.append(_line("files", relative(Path(result.directory))))
+        folder = result.id if in_document else relative(Path(result.directory))
+        lines.append(_line("files", folder))
     if result.rerun:
         lines.append(f"  {'rerun':<9} {result.rerun}")
     return lines

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ _FILES = (
     "console.log", "events.jsonl", "verdict.json", "qemu.argv", "qemu.stderr", "qmp.jsonl",
     "rerun.sh",
 )  # fmt: skip
+_ADDRESS = re.compile("0x[0-9a-f]{1,16}")
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -145,6 +147,8 @@ def _looks(folder: Path, finding: Finding) -> Iterator[tuple[str, str]]:
     sealed = after if after in kept else f"gen{generation}.end"
     if sealed in kept:
         yield "Memory contents", command("inspect", sealed)
+        if _ADDRESS.fullmatch(finding.where):
+            yield "The page", f"{command('inspect', sealed)} --page {finding.where}"
 
 
 def _short(path: Path) -> str:
