@@ -18,8 +18,9 @@ def name_of(made: Made) -> str:
 
 
 WAYS = combinations(linux=False)
-FIRST = [machines[0] for machines in WAYS]
-OTHERS = [made for machines in WAYS for made in machines[1:]]
+# One way to make each bug, on one machine; the others at night.
+FIRST = list({made[0].id: made for machines in reversed(WAYS) for made in machines[:1]}.values())
+OTHERS = [made for machines in WAYS for made in machines if made not in FIRST]
 
 
 @pytest.fixture(scope="module", name="maker")
@@ -49,5 +50,5 @@ def test_a_bug_is_found(maker: BugMaker, made: Made) -> None:
 
 
 @pytest.mark.parametrize("made", OTHERS, ids=name_of)
-def test_a_bug_is_found_on_other_machines(maker: BugMaker, made: Made) -> None:
+def test_a_bug_is_found_in_other_ways(maker: BugMaker, made: Made) -> None:
     expect_found(maker, made)
