@@ -62,6 +62,8 @@ class FakeQemu:
             elif command == "query-cpus-fast":
                 result = [{"thread-id": os.getpid()}]
             self.tell({"return": result})
+            if command == "quit":
+                os._exit(0)
             if command == "cont":
                 self.running.set()
 

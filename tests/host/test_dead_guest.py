@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -96,7 +97,7 @@ def told(kernel: RunningKernel, kind: str, **fields: Any) -> None:
     kernel.on_event(GuestEvent(kind, 1, 0, 0.0, fields))
 
 
-def decide(kernel: RunningKernel, **mapped: int) -> int:
+def decide(kernel: RunningKernel, **mapped: int) -> int | None:
     return kernel.decide(CpuState(0, 0x5000), cast(CpuMemory, Memory(**mapped)))
 
 
@@ -120,12 +121,14 @@ def test_after_khorigs_jump_the_place_in_ram_decides(at: int, generation: int) -
         ({"pc": 0x5000}, 2),
         ({"pc": 0x1005000, "text": 0x1000000}, 1),
         ({"pc": 0x3005000, "text": 0x3000000}, 2),
-        ({"pc": 0x3005000}, 1),
-        ({}, 1),
+        ({"pc": 0x3005000}, None),
+        ({}, None),
     ],
     ids=["1:1", "the old text", "a new text", "unknown", "not mapped"],
 )
-def test_after_a_linux_jumped_its_text_decides(mapped: dict[str, int], generation: int) -> None:
+def test_after_a_linux_jumped_its_text_decides(
+    mapped: dict[str, int], generation: int | None
+) -> None:
     kernel = RunningKernel(TEXT)
     told(kernel, "boot")
     kernel.on_stop(cast(CpuMemory, Memory(text=0x1000000)))
@@ -147,7 +150,9 @@ def test_words_of_a_guest_that_make_no_sense_are_absent(fields: dict[str, Any]) 
     for bad in malformed:
         told(kernel, "segments", list=bad)
     told(kernel, "jump")
-    assert decide(kernel, pc=0x123000) == 1
+    assert decide(kernel, pc=0x123000) is None
+    kernel.on_text("[    0.000000] Linux version 7.3.4")
+    assert decide(kernel, pc=0x123000) == 2
 
 
 def test_a_hang_has_registers_in_journal_and_verdict(rig: Rig) -> None:
@@ -177,3 +182,53 @@ def test_who_jumped_is_not_to_blame_for_the_next_kernel(rig: Rig) -> None:
     ]
     result = rig.run(script, stops=())
     assert (result.verdict, result.findings[0].generation) == (Verdict.HANG, 2)
+
+
+def _broken(*after: list[Any]) -> Script:
+    """A second kernel that says so before the rig's init has any word."""
+    return [
+        event("boot", 1, handover=False),
+        event("jump", 1, to="0x0"),
+        ["say", "[    0.000000] Linux version 7.3.4"],
+        ["say", "[    0.400000] BUG: Bad page state in process swapper  pfn:3ac00"],
+        ["say", "[    0.500000] Oops: general protection fault [#1] SMP"],
+        ["say", "[    0.500000] RIP: 0010:kho_restore_page+0x3c/0x120"],
+        *after,
+    ]
+
+
+def test_a_linux_that_oopsed_and_is_silent_has_crashed(rig: Rig) -> None:
+    rig.limits = replace(rig.limits, oops_s=0.3)
+    result = rig.run(_broken(["busy", 60]), stops=(), generations=2)
+    assert (result.verdict, result.findings[0].generation) == (Verdict.CRASH, 2)
+    assert result.cause == "BUG: Bad page state in process swapper  pfn:3ac00"
+    evidence = result.findings[0].evidence
+    assert "RIP: 0010:kho_restore_page+0x3c/0x120" in evidence
+    assert any("0x0000000000001000" in line for line in evidence)
+    assert result.wall_s < 15
+
+
+def test_a_linux_that_goes_on_after_its_oops_has_not_crashed(rig: Rig) -> None:
+    rig.limits = replace(rig.limits, oops_s=0.3)
+    on = [event("boot", 2, handover=True), ["busy", 1], event("done", 2, status="pass")]
+    result = rig.run(_broken(*on, ["exit", 33]), stops=(), generations=2)
+    assert result.verdict is Verdict.PASS, result.findings
+
+
+def test_a_lockup_of_a_slow_host_is_no_crash(rig: Rig) -> None:
+    rig.limits = replace(rig.limits, oops_s=0.1)
+    script: Script = [
+        event("boot", 1, handover=False),
+        ["say", "[   22.400000] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!"],
+        ["busy", 1],
+        event("done", 1, status="pass"),
+        ["exit", 33],
+    ]
+    assert rig.run(script, stops=(), generations=1).verdict is Verdict.PASS
+
+
+def test_a_reset_shows_what_the_cpus_did(rig: Rig) -> None:
+    reset = ["event", ["SHUTDOWN", {"guest": True, "reason": "guest-reset"}]]
+    result = rig.run([event("boot", 1, handover=False), reset, ["sleep", 60]], stops=())
+    assert result.verdict is Verdict.CRASH and "triple fault" in result.cause
+    assert [cpu.registers["RIP"] for cpu in result.cpus] == [0x1000]

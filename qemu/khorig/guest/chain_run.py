@@ -18,6 +18,8 @@ RESERVED_ALIGNMENT = 1 << 16  # the largest page of all; Linux preserves whole p
 _RESERVE = f"reserve_mem={RESERVED_BYTES >> 10}K:{RESERVED_ALIGNMENT}:{RESERVED_NAME}"
 _U64 = (1 << 64) - 1
 _BUILD = re.compile(r"(?P<name>linux-[^/]+):(?P<build>[0-9a-f]{4,16})")
+# On x86_64 nothing tells Linux where its early console is.
+_EARLY_CONSOLE = {"x86_64": "earlycon=uart8250,io,0x3f8,115200", "arm64": "earlycon"}
 _CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
 # A busy host delays the timer; Linux then panics with "IO-APIC + timer doesn't work".
 _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
@@ -118,7 +120,7 @@ class ChainRun(RunSpec):
     def _linux_words(self, generation: int) -> list[str]:
         words = [
             f"console={_CONSOLE[self.arch]}",
-            *("earlycon", "panic=-1", "kho=on", "liveupdate=on", "retain_initrd"),
+            *(_EARLY_CONSOLE[self.arch], "panic=-1", "kho=on", "liveupdate=on", "retain_initrd"),
             *_OWN_OPTIONS[self.arch],
             # The same seed is to give the same run; who wants addresses at random says so.
             *(() if "kaslr" in self.linux_options else ("nokaslr",)),

@@ -29,6 +29,10 @@ class DeadGuest:
         """Every event in order."""
         self._kernel.on_event(event)
 
+    def on_text(self, text: str) -> None:
+        """A line of the console that is no event."""
+        self._kernel.on_text(text)
+
     def on_stop(self, vm: Vm) -> None:
         """At a stop of the guest. A QEMU that does not answer is noticed elsewhere."""
         with contextlib.suppress(InfraError):
@@ -48,7 +52,8 @@ class DeadGuest:
                 return LastLook(generation, (), error="QEMU shows no registers")
             first = dead.states[0]
             memory = dead.memory(first.number)
-            generation = self._kernel.decide(first, memory)
+            decided = self._kernel.decide(first, memory)
+            generation = self._kernel.generation if decided is None else decided
             is_between = (
                 generation > self._kernel.generation and memory.physical(first.pc) == first.pc
             )
@@ -56,7 +61,8 @@ class DeadGuest:
             names = dead.names(symbols, self._is_linux(generation))
             cpus = dead.report(names)
             kind = hang_kind(dead.states, cpus, names, sampled or {}, is_between)
-            return LastLook(generation, cpus, kind, names.why)
+            certain = decided is not None
+            return LastLook(generation, cpus, kind, names.why, is_certain=certain)
         except InfraError as error:
             return LastLook(generation, (), error=error.what)
 

@@ -46,6 +46,10 @@ class Ending:
         """Every event in order."""
         self._dead.on_event(event)
 
+    def on_text(self, text: str) -> None:
+        """A line of the console that is no event."""
+        self._dead.on_text(text)
+
     def on_stop(self, vm: Vm) -> None:
         """At a stop of the guest."""
         self._dead.on_stop(vm)

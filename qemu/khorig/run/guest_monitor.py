@@ -11,6 +11,7 @@ from khorig.guest.event import GuestEvent
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
+from khorig.run.last_look import LastLook
 
 _STATUS_OF = {
     "fail": exit_status.FAIL,
@@ -20,9 +21,11 @@ _STATUS_OF = {
 }
 _PANIC_LINES = 24
 _LAST_LINES = 8  # of output of a failed program
-_OOPS_LINES = 12
+_OOPS_LINES = 6
 _LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
-_LINUX_OOPS = re.compile(r"(Unable to handle kernel |Internal error: |BUG: |Oops: ).*")
+_LINUX_OOPS = re.compile(
+    r"(Unable to handle kernel |Internal error: |BUG: (?!soft lockup|workqueue lockup)|Oops: ).*"
+)
 _PLACE = re.compile(r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*")  # in Linux code
 
 
@@ -54,6 +57,12 @@ class GuestMonitor:
         options."""
         return bool(self._linux_panic)
 
+    @property
+    def linux_dies(self) -> bool:
+        """Whether Linux panicked, or has said that it is broken (BUG:, Oops:) and nothing of the
+        rig's since: a Linux that goes on from there has words for the rig."""
+        return bool(self._linux_panic or self._linux_oops)
+
     def _on_linux_text(self, text: str) -> None:
         if self._linux_panic:
             return
@@ -66,6 +75,7 @@ class GuestMonitor:
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """Findings of this event. A panic is reported by `finish`, when its output is complete.
         Raises EventFieldError."""
+        self._linux_oops.clear()
         if event.kind == "program":
             self._program_output = tuple(self._text)
         self._text.clear()
@@ -88,15 +98,16 @@ class GuestMonitor:
             return [self._finding(event, f"{event.text('cause')}: {event.text('text')}")]
         return []
 
-    def finish(self, running: int) -> list[Finding]:
-        """The panic with its output; a Linux panic in generation `running`."""
-        if self._linux_panic:
+    def finish(self, running: int, look: LastLook = LastLook(0, ())) -> list[Finding]:
+        """The panic with its output; the death of a Linux in generation `running`, or in that which
+        the last look tells. A Linux that said Oops and was not looked at has gone on."""
+        if self._linux_panic or (look.generation and self._linux_oops):
             return [
                 Finding(
                     rules.GUEST,
-                    self._linux_panic,
-                    generation=running,
-                    evidence=tuple(self._linux_oops),
+                    self._linux_panic or self._linux_oops[0],
+                    generation=look.generation if look.is_certain else running,
+                    evidence=(*self._linux_oops, *look.lines),
                     verdict=Verdict.CRASH,
                 )
             ]

@@ -23,6 +23,7 @@ class LastLook:
     no_names: str = ""  # why a Linux's addresses have no names
     log: tuple[str, ...] = ()  # of a Linux, from its memory, where it did not reach the console
     error: str = ""  # why there is no more
+    is_certain: bool = False  # that this generation ran
 
     def record(self) -> dict[str, Any]:
         """For the journal."""

@@ -91,6 +91,7 @@ class Run:
         self._monitor = GuestMonitor(spec)
         self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
+        self._panicked = self._has_ended = False  # a Linux; any kernel by its own word
         self._boot: GuestEvent | None = None
         slower = watch.slower if watch else 1
         self._clock = GuestClock(spec.timeout_s * slower if gdb is None else math.inf)
@@ -184,9 +185,12 @@ class Run:
             if is_over:
                 return None
             if self._ending_by_s is not None and time.monotonic() >= self._ending_by_s:
+                if self._monitor.linux_dies:
+                    self._ending.take_look(vm, watch)
                 return None
             if self._clock.left_s <= 0:
-                self._add(self._ending.deadline(vm, watch, self._boot is not None))
+                found = self._ending.deadline(vm, watch, self._boot is not None)
+                self._add(*(() if self._monitor.linux_dies else (found,)))
                 return None
             if self._hangs(vm, watch):
                 return None
@@ -196,8 +200,12 @@ class Run:
         findings: list[Finding] = []
         if isinstance(event, ConsoleLine):
             self._monitor.on_text(event.text)
-            if self._monitor.linux_panicked and self._ending_by_s is None:
+            self._ending.on_text(event.text)
+            if self._monitor.linux_panicked and not self._panicked:
+                self._panicked = True
                 self._ending_by_s = time.monotonic() + self._limits.last_words_s
+            elif self._monitor.linux_dies and not self._panicked:  # from its last line on
+                self._ending_by_s = time.monotonic() + self._limits.oops_s
             findings = self._firmware.on_text(event.text)
         elif isinstance(event, GarbledLine):
             self._add(self._garbled(event))
@@ -222,8 +230,11 @@ class Run:
             self._boot = event
             self._firmware.on_boot()
         if event.kind in ("panic", "error"):
-            self._ending_by_s = time.monotonic() + self._limits.last_words_s
+            self._ending_by_s, self._has_ended = time.monotonic() + self._limits.last_words_s, True
         self._add(*self._monitor.on_event(event))
+        if self._ending_by_s is not None and event.kind not in ("panic", "error"):
+            if not (self._monitor.linux_dies or self._has_ended):
+                self._ending_by_s = None  # it goes on after its BUG or Oops
         findings += self._judge.on_event(event)
         self._poker.on_event(event)
         if self._watch:
@@ -300,7 +311,7 @@ class Run:
                 self._add(self._finding(rules.EXIT_STATUS, what, verdict))
             return status
         if status == 0 and (ended := self._ending.by_guest()) is not None:
-            if not self._monitor.linux_panicked:
+            if not self._monitor.linux_dies:
                 self._add(ended)
             return status
         if status == -signal.SIGBUS:
@@ -313,12 +324,13 @@ class Run:
                 return False
         except QmpClosed:  # QEMU's exit is the next event
             return False
-        self._add(self._ending.hang(vm, watch))
+        found = self._ending.hang(vm, watch)
+        self._add(*(() if self._monitor.linux_dies else (found,)))
         return True
 
     def _settle(self) -> None:
         """After the guest's end: reports what is missing, unless an earlier finding explains it."""
-        self._add(*self._monitor.finish(self._sequence.running))
+        self._add(*self._monitor.finish(self._sequence.running, self._ending.look))
         if self._status is None and not self._findings:
             what = f"guest did not exit within {self._limits.last_words_s:g} s after its last event"
             self._add(self._finding(rules.EXIT_STATUS, what))

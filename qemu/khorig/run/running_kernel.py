@@ -20,7 +20,7 @@ class RunningKernel:
         """`linux_text`: a virtual address in the text of every Linux of this architecture."""
         self._linux_text = linux_text
         self.generation = 0
-        self._jumped = False
+        self._jumped = self._next_has_words = False
         self._image: tuple[int, int] | None = None
         self._segments: list[tuple[int, int]] = []
         self._text_at: int | None = None
@@ -29,7 +29,7 @@ class RunningKernel:
         """Every event in order. What is malformed is as if it were absent."""
         if event.kind == "boot":
             self.generation = event.generation
-            self._jumped = False
+            self._jumped = self._next_has_words = False
             self._segments, self._text_at = [], None
             self._image = _range(event.fields.get("image"))
         elif event.kind == "segments":
@@ -43,14 +43,17 @@ class RunningKernel:
         if self._image is None:
             self._text_at = memory.physical(self._linux_text)
 
-    def decide(self, state: CpuState, memory: CpuMemory) -> int:
-        """The generation that a CPU is in; the one that jumped where nothing tells. Raises
-        InfraError."""
-        if not self._jumped:
-            return self.generation
+    def on_text(self, text: str) -> None:
+        """A line of the console: a Linux that boots says so."""
+        self._next_has_words |= self._jumped and "Linux version " in text
+
+    def decide(self, state: CpuState, memory: CpuMemory) -> int | None:
+        """The generation that a CPU is in, None where nothing tells. Raises InfraError."""
+        if not self._jumped or self._next_has_words:
+            return self.generation + self._jumped
         at = memory.physical(state.pc)
         if at is None:
-            return self.generation
+            return None
         if any(begin <= at < end for begin, end in self._segments):
             return self.generation + 1
         if self._image is not None:
@@ -59,8 +62,9 @@ class RunningKernel:
         if at == state.pc:
             return self.generation + 1
         text_at = memory.physical(self._linux_text)
-        moved = text_at is not None and self._text_at is not None and text_at != self._text_at
-        return self.generation + moved
+        if text_at is None or self._text_at is None:
+            return None
+        return self.generation + (text_at != self._text_at)
 
 
 def _lists(value: Any) -> list[list[Any]]:

@@ -19,6 +19,7 @@ class Limits:
     looks: int = 20  # samples in a row with only known states: a hang
     spin_s: float = 30.0  # of silence in known code pages: a spin
     last_words_s: float = 2.0  # for a guest to exit after its last event
+    oops_s: float = 4.0  # of silence of a Linux after BUG: or Oops:
     images_s: float = 60.0  # for all images of a run; later ones are omitted
     console: int = 64 << 20  # bytes
 
