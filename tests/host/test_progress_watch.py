@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
 from typing import cast
 
@@ -295,3 +296,79 @@ def test_a_circle_with_something_new_now_and_then_mostly_repeats(
         machine.work = 1000 + number if number % 10 == 0 else number % 3
         assert looks(machine, watch, 1) == 0
         assert watch.mostly_repeats == (number >= 19)
+
+
+def test_a_loop_of_many_states_but_few_values_is_a_hang(
+    machine: Machine, watch: ProgressWatch
+) -> None:
+    """A loop that calls functions is seen at ever new places with ever new mixtures of the same
+    values: whether twenty known states come in a row is luck."""
+    draw = random.Random(7)
+    found = 0
+    for number in range(600):
+        rare = draw.random() < 0.2
+        machine.pc = 0x1000 + 4 * draw.randrange(60 if rare else 3)
+        machine.work, machine.frame = draw.randrange(5), draw.randrange(4 if rare else 1)
+        found = found or (number if looks(machine, watch, 1) else 0)
+    assert 20 < found < 60
+
+
+def test_a_loop_in_a_loop_gets_on(machine: Machine, watch: ProgressWatch) -> None:
+    """Each counter has only values that it has had; the whole of them is new."""
+    for number in range(400):
+        machine.work, machine.frame = number % 23, number // 23 % 23
+        assert looks(machine, watch, 1) == 0
+
+
+HALTED = "RIP={pc:016x} RFL={flags:08x} [-] CPL=0 HLT=1\nCR0=80050033\n"
+
+
+def halted(machine: Machine, monkeypatch: pytest.MonkeyPatch, flags: int) -> None:
+    text = HALTED.format(pc=0x1000, flags=flags)
+    monkeypatch.setattr(machine, "monitor", lambda command: f"\nCPU#0\n{text}\nCPU#1\n{text}")
+    machine.running = {CPU: Thread(0.0, True, 5), OTHER: Thread(0.0, True)}
+
+
+def test_cpus_that_are_halted_and_deaf_are_dead_at_once(
+    machine: Machine, watch: ProgressWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halted(machine, monkeypatch, 0x46)
+    assert looks(machine, watch, 100, cpu_s=0.0) == 3
+
+
+def test_cpus_that_nothing_wakes_are_dead_after_a_while(
+    machine: Machine, watch: ProgressWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halted(machine, monkeypatch, 0x246)
+    found = looks(machine, watch, 300, cpu_s=0.0)
+    assert found == pytest.approx(10 / 0.11, abs=3)
+
+
+def test_an_idle_guest_is_no_dead_one_while_its_timer_ticks(
+    machine: Machine, watch: ProgressWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halted(machine, monkeypatch, 0x246)
+    for turn in range(240):  # 26 s
+        machine.running[CPU] = Thread(0.0, True, turn)
+        machine.now += 0.11
+        assert not watch.hangs()
+    found = 0
+    for turn in range(240, 340):
+        machine.running[CPU] = Thread(0.0, True, turn)
+        machine.now += 0.11
+        found = found or (turn if watch.hangs() else 0)
+    assert found, "idle for ever"
+
+
+def test_work_between_sleeps_is_progress(
+    machine: Machine, watch: ProgressWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awake = "\nCPU#0\nRIP={0:016x} RAX={0:016x} RFL=00000246 HLT=0\nCR0=80050033\n"
+    for turn in range(400):
+        halted(machine, monkeypatch, 0x246)
+        if turn % 50 > 45:
+            text = awake.format(0x5000 + turn)
+            monkeypatch.setattr(machine, "monitor", lambda command, text=text: text)
+        machine.running[CPU] = Thread(turn, turn % 50 <= 45, turn)
+        machine.now += 0.11
+        assert not watch.hangs()

@@ -216,7 +216,8 @@ class Session(Generic[Spec]):
         where = "guest RAM at every stop in recorded/" if keep is Keep.EVERY else "see recorded/"
         if again.images_left_out:
             where += f", {again.images_left_out} omitted (time limit)"
-        if again.verdict is first.verdict and again.cause == first.cause:
+        hangs = again.verdict is Verdict.HANG  # where in its loop a hang is caught differs
+        if again.verdict is first.verdict and (hangs or again.cause == first.cause):
             first.recorded = f"reproduced; {where}"
             return
         outcome = f"{again.verdict.value}: {again.cause}" if again.cause else again.verdict.value

@@ -30,6 +30,7 @@ class Thread:
 
     cpu_s: float  # CPU time
     sleeps: bool  # sleeping, not waiting for a CPU
+    turns: int = 0  # how often it was given a CPU: a thread that is woken gets one
 
 
 class QemuProcess:
@@ -120,8 +121,9 @@ class QemuProcess:
         for folder in Path(f"/proc/{self.pid}/task").glob("*"):
             try:
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # it just exited
+                turns = int((folder / "schedstat").read_text().split()[2])
+            except (OSError, LookupError, ValueError):  # it just exited
                 continue
             ticks = int(fields[11]) + int(fields[12])
-            threads[int(folder.name)] = Thread(ticks / _TICKS_PER_S, fields[0] == "S")
+            threads[int(folder.name)] = Thread(ticks / _TICKS_PER_S, fields[0] == "S", turns)
         return threads

@@ -6,26 +6,34 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections import deque
 from typing import Callable
 
 from khorig.mem.untrusted import Untrusted, count, items, shown
+from khorig.vm.cpu_state import CpuState
 from khorig.vm.errors import InfraError
+from khorig.vm.halt_watch import HaltWatch
 from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
 from khorig.vm.vm import Vm
 
 _CPU_S = 0.02  # minimum CPU time of a virtual CPU between samples
 _MOST_PCS = 4096  # kept of a CPU
+_OF_A_LOOP = frozenset({"RIP", "EIP", "RFL", "EFL", "PC", "PSTATE"})
 _CODE = 4096  # bytes of a code page
 
 
 class ProgressWatch:
     """Samples the guest's registers once its console has been silent for a while.
 
-    A guest whose CPUs all come back to register contents that they have had before, look after
-    look, and that says nothing, runs in a circle: it hangs. One with a CPU whose registers are new
-    each time gets on, however slow the host is. Looks count only when a virtual CPU has run in
-    between or all sleep by their own will, so that a busy host is not taken for a hung guest.
+    A guest whose CPUs have no register value that the register has not had before, look after
+    look, and mostly whole states that they have had before, and that says nothing, runs in a
+    circle: it hangs. One with a CPU whose registers are new each time gets on, however slow the
+    host is. Looks count only when a virtual CPU has run in between or all sleep by their own will,
+    so that a busy host is not taken for a hung guest.
+
+    A guest whose CPUs are all halted runs in no circle: it hangs at once where they take no
+    interrupts, after a time where nothing wakes them, and after a longer one where timers do.
     """
 
     def __init__(
@@ -41,6 +49,8 @@ class ProgressWatch:
         self._limits = limits
         self._clock = clock
         self._threads: frozenset[int] | None = None  # of virtual CPUs
+        self._turns = 0  # of those
+        self._all_sleep = False  # all threads of QEMU
         self._restart()
 
     def _restart(self) -> None:
@@ -49,7 +59,10 @@ class ProgressWatch:
         self._seen: dict[int, set[bytes]] = {}  # by CPU
         self._looks = 0
         self._old_looks = 0  # samples with known state only
-        self._repeats = 0  # of those in a row
+        self._repeats = 0  # samples in a row without a new value
+        self._values: dict[tuple[int, str], set[int]] = {}  # by CPU and register
+        self._last_new = deque([True] * self._limits.looks, self._limits.looks)
+        self._halt = HaltWatch(self._limits)
         self._bytes = self._vm.serial.total_bytes
         self._quiet_since = self._clock()
         self._next = self._quiet_since + self._limits.silence_s
@@ -83,10 +96,17 @@ class ProgressWatch:
         is_new = self._shows_something_new(registers)
         self._looks += 1
         self._old_looks += not is_new
-        self._repeats = 0 if is_new else self._repeats + 1
-        for cpu, match in enumerate(self._machine.pc_pattern.finditer(registers)):
-            self._add_pc(cpu, int(match.group(1), 16), now)
-        return self._repeats >= self._limits.looks
+        self._last_new.append(is_new)
+        states = self._machine.cpu_states(registers)
+        has_new_value = False
+        for state in states:
+            has_new_value |= self._add_pc(state.number, state.pc, now)
+            has_new_value |= self._add_values(state)
+        if self._halt.waits(states, self._all_sleep, self._turns, now):
+            return self._halt.is_over
+        self._repeats = 0 if has_new_value else self._repeats + 1
+        mostly_old = sum(self._last_new) <= self._limits.looks / 2
+        return self._repeats >= self._limits.looks and mostly_old
 
     @property
     def mostly_repeats(self) -> bool:
@@ -130,14 +150,29 @@ class ProgressWatch:
             seen.add(state)
         return is_new
 
-    def _add_pc(self, cpu: int, pc: int, now: float) -> None:
+    def _add_values(self, state: CpuState) -> bool:
+        """Whether a register has a value that it has not had. Flags and the place in known code are
+        what a loop has many of; a loop with new values in its registers gets on."""
+        is_new = False
+        for name, value in state.registers.items():
+            if name in _OF_A_LOOP:
+                continue
+            seen = self._values.setdefault((state.number, name), set())
+            is_new |= value not in seen
+            seen.add(value)
+        return is_new
+
+    def _add_pc(self, cpu: int, pc: int, now: float) -> bool:
+        """Whether it is in a page of code where this CPU was not."""
         place = (cpu, pc // _CODE)
-        if place not in self._code:
+        is_new = place not in self._code
+        if is_new:
             self._new_code_s.append(now)
         self._code.add(place)
         pcs = self.pcs.setdefault(cpu, set())
         if len(pcs) < _MOST_PCS:
             pcs.add(pc)
+        return is_new
 
     def _has_run(self) -> bool:
         """Whether a virtual CPU has run since the last look that counted, or has nothing to do:
@@ -150,7 +185,9 @@ class ProgressWatch:
             except (LookupError, TypeError, Untrusted):
                 raise InfraError(f"QEMU's list of CPUs has no threads: {shown(cpus)}") from None
         threads = self._vm.qemu.threads()
-        if all(thread.sleeps for thread in threads.values()):
+        self._turns = sum(thread.turns for id, thread in threads.items() if id in self._threads)
+        self._all_sleep = all(thread.sleeps for thread in threads.values())
+        if self._all_sleep:
             return bool(threads)
         used_s = sum(thread.cpu_s for id, thread in threads.items() if id in self._threads)
         if used_s - self._cpu_s < _CPU_S:
