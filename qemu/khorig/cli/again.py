@@ -21,30 +21,30 @@ from khorig.run.session import RunKind
 _STATUS = {Sameness.NOT_RUN: exit_codes.INFRA}
 
 
-def run_again(run: RunFolder, options: SessionOptions) -> int:
+def run_again(run: RunFolder, kind: RunKind[Any], options: SessionOptions) -> int:
     """Repeats a run with the files of its folder and prints whether the outcome is the same.
     Returns the exit status: 0 for the same verdict, rule and cause, 1 for another, 3 when it could
-    not be repeated. Raises InfraError for a file that is gone or has changed; UsageError, OSError.
-    """
+    not be repeated. `kind` is its `kind_of`. Raises UsageError, OSError."""
     from khorig.out.report.run_record import read_run
 
     then = read_run(run.path).result
-    check_qemu_arguments(run.spec)
     found: list[Sameness] = []
 
     def compare(results: Sequence[RunResult]) -> str:
         found.append(sameness(then, results[0]))
         return "\n".join(again_lines(then, results[0], run.versions))
 
-    status = run_session([run.spec], _kind_of(run), options, compare)
+    status = run_session([run.spec], kind, options, compare)
     if status > exit_codes.SIGNAL or not found:
         return status
     default = exit_codes.PASS if found[0].is_same else exit_codes.FAIL
     return _STATUS.get(found[0], default)
 
 
-def _kind_of(run: RunFolder) -> RunKind[Any]:
-    """How runs of this kind are judged, with the images of then."""
+def kind_of(run: RunFolder) -> RunKind[Any]:
+    """How runs of this kind are judged, with the images of then. Raises InfraError for a file that
+    is gone or has changed; UsageError."""
+    check_qemu_arguments(run.spec)
     images = run.images()
     kind: RunKind[Any]
     if isinstance(run.spec, ChainRun):

@@ -11,7 +11,7 @@ from typing import Any, Callable, TypeVar
 
 import click
 
-from khorig.cli.again import run_again
+from khorig.cli.again import kind_of, run_again
 from khorig.cli.run_options import run_options
 from khorig.cli.session import session_options
 from khorig.cli.verb import Verb
@@ -51,7 +51,8 @@ def rerun(bundle: Path, trust_qemu_arguments: bool, unpack: Path | None, **optio
     chosen = session_options(options, record=False)
     if unpack is None:
         with tempfile.TemporaryDirectory(prefix="khorig.") as scratch:
-            return run_again(_open(bundle, Path(scratch), trust_qemu_arguments), chosen)
+            run = _open(bundle, Path(scratch), trust_qemu_arguments)
+            return run_again(run, kind_of(run), chosen)
     from khorig.run.bundle.dumps import FOLDER, restore_dumps
 
     unpack.mkdir(parents=True)
@@ -63,7 +64,7 @@ def rerun(bundle: Path, trust_qemu_arguments: bool, unpack: Path | None, **optio
     except BaseException:
         shutil.rmtree(unpack)
         raise
-    return run_again(run, chosen)
+    return run_again(run, kind_of(run), chosen)
 
 
 def _open(bundle: Path, folder: Path, trust: bool) -> RunFolder:

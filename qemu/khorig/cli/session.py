@@ -14,6 +14,7 @@ from khorig.cli import exit_codes
 from khorig.cli.output import renderer_for
 from khorig.guest.spec import RunSpec
 from khorig.run.artifacts import DRY_RUN, default_out
+from khorig.run.debug.debugger import Debugger, GdbFromStart
 
 if TYPE_CHECKING:
     from khorig.run.result import RunResult
@@ -34,6 +35,7 @@ class SessionOptions:
     record: bool = True  # guest RAM at every stop of failed runs
     jobs: int = 1  # runs side by side
     gdb: int | None = None  # the port on which the one run waits for gdb
+    debugger: Debugger | None = None  # in place of `gdb`
     dry_run: bool = False  # only print QEMU's command lines
 
 
@@ -70,8 +72,6 @@ def run_session(
 
     cancellation = Cancellation()
     cancellation.install()
-    if options.gdb is not None:
-        click.echo(_how_to_attach(specs[0], options.gdb), file=options.people)
     session = Session(
         options.out,
         kind,
@@ -80,7 +80,7 @@ def run_session(
         [renderer_for(options.people, options.verbose)],
         keep=options.keep,
         record=options.record and options.gdb is None,
-        gdb=options.gdb,
+        debugger=_at_start(specs[0], options),
     )
     results = session.run_all(specs, options.jobs)
     if summary is not None and (text := summary(results)):
@@ -117,10 +117,17 @@ def _print_commands(specs: Sequence[Spec], kind: RunKind[Spec], options: Session
     return exit_codes.PASS
 
 
-def _how_to_attach(spec: RunSpec, port: int) -> str:
+def _at_start(spec: RunSpec, options: SessionOptions) -> Debugger:
+    """Who holds up the run, after telling people how to attach gdb to it from its start."""
+    if options.debugger is not None:
+        return options.debugger
+    if options.gdb is None:
+        return Debugger()
     from khorig.guest.spec import KHORIG
+    from khorig.run.debug.attach import gdb_command
     from khorig.vm.build_outputs import find_elf
 
     # Whoever debugs a Linux knows where its vmlinux is.
-    elf = f" {find_elf(spec.arch)}" if spec.kernel_of(1) == KHORIG else ""
-    return f"waiting for gdb:  gdb{elf} -ex 'target remote localhost:{port}'"
+    elf = find_elf(spec.arch) if spec.kernel_of(1) == KHORIG else None
+    click.echo(f"waiting for gdb:  {gdb_command(spec.arch, elf, options.gdb)}", file=options.people)
+    return GdbFromStart(options.gdb)

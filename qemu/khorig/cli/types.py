@@ -134,6 +134,26 @@ class Seed(click.ParamType):
         return seed
 
 
+class StopPlace(NameOf):
+    """A stop of a generation: "entry:2"."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        """`stops` are those that guests have."""
+        super().__init__("stop", lambda: stops)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name, colon, generation = str(value).partition(":")
+        if not colon or not generation.isascii() or not generation.isdigit():
+            self.fail(
+                f"invalid place '{value}' (expected STOP:GENERATION, e.g. entry:2)", param, ctx
+            )
+        [stop] = super().convert(name, param, ctx)
+        return stop, int(generation[:9])
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "STOP:GENERATION"
+
+
 class Number(click.ParamType):
     """A number, decimal or with 0x."""
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import signal
 import time
 import traceback
@@ -18,6 +17,7 @@ from khorig.guest.spec_json import spec_to_json
 from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
+from khorig.run.debug.debugger import Debugger
 from khorig.run.ending import Ending
 from khorig.run.event_record import event_record
 from khorig.run.firmware_monitor import FirmwareMonitor
@@ -66,11 +66,11 @@ class Run:
         cancellation: Cancellation,
         keep: Keep,
         limits: Limits,
-        gdb: int | None = None,
+        debugger: Debugger,
         watch: StoreWatch | None = None,
     ) -> None:
         """`judge` makes the judge while QEMU comes up: what it needs takes long to import.
-        `gdb` is a port. `watch` finds out who changes memory."""
+        `watch` finds out who changes memory."""
         self._spec = spec
         self._machine = machine
         self._images = images
@@ -80,8 +80,8 @@ class Run:
         self._directory = directory
         self._journal = journal
         self._cancellation = cancellation
-        self._limits = limits if gdb is None else limits.debugged()
-        self._gdb = gdb
+        self._limits = limits
+        self._debugger = debugger
         self._watch = watch
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
@@ -93,8 +93,7 @@ class Run:
         self._ending_by_s: float | None = None
         self._panicked = self._has_ended = False  # a Linux; any kernel by its own word
         self._boot: GuestEvent | None = None
-        slower = watch.slower if watch else 1
-        self._clock = GuestClock(spec.timeout_s * slower if gdb is None else math.inf)
+        self._clock = GuestClock(spec.timeout_s * (watch.slower if watch else 1))
         self._stop_images = StopImages(
             directory, machine, cancellation, spec.page_shift_of(), limits.images_s, keep
         )
@@ -127,7 +126,8 @@ class Run:
 
     def _run_vm(self) -> None:
         def command(wiring: Any) -> list[str]:
-            words = qemu_argv(self._machine, self._spec, self._images, wiring, gdb=self._gdb)
+            port = self._debugger.port_at_start
+            words = qemu_argv(self._machine, self._spec, self._images, wiring, gdb=port)
             (self._directory / "qemu.argv").write_text("\n".join(words) + "\n")
             return words
 
@@ -145,8 +145,7 @@ class Run:
             self._ram = vm.ram
             self._emit("qemu", version=vm.version, pid=vm.qemu.pid)
             watch = ProgressWatch(vm, self._machine, self._limits)
-            if self._gdb is None:  # otherwise gdb lets it run
-                vm.resume()
+            self._debugger.start(vm)
             self._clock.start()
             try:
                 self._status = self._drive(vm, watch)
@@ -174,7 +173,7 @@ class Run:
             if self._ending_by_s is not None:
                 left_s = min(left_s, self._ending_by_s - time.monotonic())
             is_over = False
-            for event in vm.wait(left_s):
+            for event in vm.wait(self._debugger.wait_s(left_s)):
                 kind, fields = event_record(event)
                 self._emit(kind, **fields)  # all of them, also after a finding
                 if is_over:
@@ -184,6 +183,8 @@ class Run:
                 is_over = self._handle(vm, event)
             if is_over:
                 return None
+            if self._debugger.patient:
+                continue
             if self._ending_by_s is not None and time.monotonic() >= self._ending_by_s:
                 if self._monitor.linux_dies:
                     self._ending.take_look(vm, watch)
@@ -250,6 +251,7 @@ class Run:
 
     def _on_stop(self, vm: Vm, event: GuestEvent) -> list[Finding]:
         at = event.text("at")
+        self._debugger.at_stop(vm, event, self._boot)
         started_s = time.monotonic()
         self._ending.on_stop(vm)
         facts = self._machine.facts(self._spec.memory)

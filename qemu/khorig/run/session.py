@@ -20,6 +20,7 @@ from khorig.guest.spec import RunSpec
 from khorig.rules.changed import Changed
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.artifacts import hold_session, new_folder, new_session_folder
+from khorig.run.debug.debugger import Debugger
 from khorig.run.images import images_for
 from khorig.run.judging import Judge, StopHook
 from khorig.run.keep import Keep
@@ -75,11 +76,10 @@ class Session(Generic[Spec]):
         keep: bool = False,
         record: bool = True,
         limits: Limits = Limits(),
-        gdb: int | None = None,
+        debugger: Debugger = Debugger(),
     ) -> None:
-        """`keep` keeps guest RAM at every stop of every run, `record` that of failed runs; `gdb` is
-        the port on which runs wait for a debugger, which then has all the time it wants. Raises
-        InfraError when there can be no folder."""
+        """`keep` keeps guest RAM at every stop of every run, `record` that of failed runs;
+        `debugger` may hold up the one run. Raises InfraError when there can be no folder."""
         self.folder = new_session_folder(out)
         self.results: list[RunResult] = []
         self._kind = kind
@@ -89,7 +89,7 @@ class Session(Generic[Spec]):
         self._keep = keep
         self._record = record
         self._limits = limits
-        self._gdb = gdb
+        self._debugger = debugger
         self._lock = threading.Lock()
 
     def run_all(self, specs: Sequence[Spec], jobs: int = 1) -> list[RunResult]:
@@ -176,7 +176,7 @@ class Session(Generic[Spec]):
                 self._cancellation,
                 keep,
                 self._limits,
-                self._gdb,
+                self._debugger,
                 watch,
             ).execute()
         return builder.result()

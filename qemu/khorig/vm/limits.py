@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-
-_FOREVER_S = 1e6  # about the maximum of a selector
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,3 @@ class Limits:
     oops_s: float = 4.0  # of silence of a Linux after BUG: or Oops:
     images_s: float = 60.0  # for all images of a run; later ones are omitted
     console: int = 64 << 20  # bytes
-
-    def debugged(self) -> Limits:
-        """Limits for a guest under a debugger."""
-        return dataclasses.replace(self, silence_s=_FOREVER_S, last_words_s=_FOREVER_S)
