@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,21 @@ def test_of_a_large_log_the_end_is_read(tmp_path: Path) -> None:
         cost = cost_of(process.stderr_lines)
         assert process.stderr_lines()[-1] == "the cause"
     assert cost.grown_kib < 16 << 10 and cost.cpu_s < 1.0
+
+
+def test_nothing_of_it_runs_while_it_is_frozen(tmp_path: Path) -> None:
+    words = ["sh", "-c", "while :; do echo x >&2; done"]
+    log = tmp_path / "stderr"
+    with QemuProcess(words, log, ()) as process:
+        process.freeze()
+        size = log.stat().st_size
+        time.sleep(0.05)
+        assert log.stat().st_size == size
+        process.thaw()
+        deadline = time.monotonic() + 10
+        while log.stat().st_size == size:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.kill()
+        process.freeze()  # nothing is there any more
+        process.thaw()
