@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import re
+import socket
+import time
+from pathlib import Path
 from typing import Any
 
 
@@ -136,6 +139,84 @@ class DeviceJudge(RunJudge):
         if event.kind == "jump" and event.generation == 1:
             self._ram.write(self._page + 2048, b"DMA!")
         return super().on_event(event)
+
+
+class Edu:
+    """QEMU's device `edu`, driven from outside of the guest by QEMU's test protocol: a driver that
+    started DMA and never stopped it."""
+
+    BUFFER, TO_RAM = 0x40000, 3
+    DELAY_S = 0.1  # of its DMA
+
+    def __init__(self, socket_path: Path, machine: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(socket_path))
+        self._answers = self._socket.makefile("r")
+        self._ecam = {"q35": 0xB0000000, "virt": 0x4010000000}[machine]
+        self._bar = {"q35": 0xFEA00000, "virt": 0x10000000}[machine]
+
+    def _ask(self, command: str) -> None:
+        self._socket.sendall(f"{command}\n".encode())
+        answer = self._answers.readline()
+        assert answer.startswith("OK"), (command, answer)
+
+    def start(self, target: int) -> None:
+        """Starts a transfer of 8 bytes of its buffer."""
+        function = self._ecam + (0x1E << 15)
+        self._ask(f"writel {function + 0x10:#x} {self._bar:#x}")
+        self._ask(f"writew {function + 4:#x} 0x6")  # memory, bus mastering
+        for register, value in (
+            (0x80, self.BUFFER),
+            (0x88, target),
+            (0x90, 8),
+            (0x98, self.TO_RAM),
+        ):
+            self._ask(f"writeq {self._bar + register:#x} {value:#x}")
+
+
+class EduJudge(RunJudge):
+    """Starts the device once all is sealed; the next kernel waits at `entry` until it is done."""
+
+    def __init__(self, spec: KhorigRun, socket_path: Path) -> None:
+        super().__init__(spec)
+        self._path = socket_path
+
+    def on_stop(self, context: StopContext) -> list[Finding]:
+        """See khorig.run.judging.Judge."""
+        if (context.at, context.generation) == ("entry", 2):
+            time.sleep(2 * Edu.DELAY_S)
+        findings = super().on_stop(context)
+        if (context.at, context.generation) == ("sealed", 1):
+            root = context.event.address("root")
+            blocks = decode_handover(RamMemory(context.ram), root, GEOMETRY_4K).blocks
+            Edu(self._path, self._spec.machine).start(
+                int(blocks.frames[blocks.orders.argmax()]) << 12
+            )
+        return findings
+
+
+@each_arch
+def test_dma_of_a_device_that_was_left_on_is_of_no_cpu(
+    rig: Rig, machine: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "qtest"
+    qtest = ("-qtest", f"unix:{path},server=on,wait=off", "-qtest-log", "none")
+    result = rig.run(
+        machine,
+        record=True,
+        fault="bus-master-left-on",
+        counted=False,  # the device waits for time, not for instructions
+        extra_options=OPTIONS,
+        extra_qemu=("-device", "edu,addr=1e.0,dma_mask=0xffffffffffffffff", *qtest),
+        judge=lambda spec: EduJudge(spec, path),
+    )
+    rules = [finding.rule for finding in result.findings]
+    assert rules[0] == protocol.DEVICES_OFF and temporal.PAGES_ACROSS_JUMP in rules, rules
+    assert "DMA by PCI function 00:1e.0" in " ".join(r.what for f in result.findings for r in f.why)
+    who = result.who
+    assert who is not None and (who.count, who.rig, who.note) == (0, (), ""), who
+    assert who.nobody[0].startswith(f"8 bytes at {who.pages[0]}: "), who
+    assert who.lines[0].startswith("no CPU stored there since sealed in generation 1: device")
 
 
 @each_arch
