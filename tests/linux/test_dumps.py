@@ -10,9 +10,12 @@ import pytest
 
 from khorig.api.rig import Rig
 from khorig.api.rig_result import RigResult
+from khorig.cli.main import main
+from khorig.guest.poke import parse_poke
 from khorig.kho.snapshot import Snapshot
 from khorig.pytest_plugin import each_arch
 from khorig.rules.check import check, is_broken
+from khorig.rules.finding import Verdict
 
 Event = Mapping[str, Any]
 
@@ -111,3 +114,24 @@ def test_dumps_of_linux(rig: Rig, machine: str, release: str) -> None:
         shown = debugfs_of(result, 3)["in/fdt"]
         with snapshot.memory.view(snapshot.handover.root.address, shown["size"]) as view:
             assert fnv(bytes(view)) == int(shown["fnv"], 0)
+
+
+@each_arch
+def test_a_failed_chain_leaves_every_stop_and_shows_the_page(
+    rig: Rig, machine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It need not fail the same way again, so the images are those of the first run."""
+    poke = parse_poke("1:sealed:memblock/reference+8")
+    assert poke is not None
+    result = rig.run(machine, kernels=("linux-7.3", "khorig"), pokes=(poke,), record=True)
+    assert result.verdict is Verdict.FAIL
+    images = {path.name.removesuffix(".ram.zst") for path in result.folder.glob("*.ram.zst")}
+    assert images == {"gen1.restored", "gen1.sealed", "gen2.entry", "gen2.end"}
+    entry = result.folder / "gen2.entry.ram.zst"
+    with pytest.raises(SystemExit) as ended:
+        main(("inspect", str(entry), "--page", result.findings[0].where))
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "owner       memblock/reference page 0" in said
+    assert "as gen1.sealed.ram.zst: 1 of 4096 bytes differ" in said
+    assert f"as the content formula, seed {result.spec.seed:#x}: 1 of 4096 bytes differ" in said
