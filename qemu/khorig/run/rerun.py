@@ -13,7 +13,8 @@ from khorig.vm.build_outputs import Images, source_root
 from khorig.vm.command import standalone_command
 from khorig.vm.machines.machine import Machine
 
-# The checkout around the folder comes first, so that a copied checkout repeats its own runs.
+# The checkout around the folder comes first, so that a copied checkout repeats its own runs; one of
+# somebody else's, in /tmp, is none.
 _SCRIPT = """\
 #!/bin/sh
 # Without the rig, in this folder, console on this terminal:
@@ -22,7 +23,9 @@ khorig=${{KHORIG:-}}
 above=$(cd "$(dirname "$0")" && pwd -P) || exit
 while [ -z "$khorig" ] && [ "$above" != / ]; do
   above=$(dirname "$above")
-  if [ -x "$above/scripts/khorig" ]; then khorig=$above/scripts/khorig; fi
+  if [ -x "$above/scripts/khorig" ] && [ -O "$above/scripts/khorig" ]; then
+    khorig=$above/scripts/khorig
+  fi
 done
 if [ -z "$khorig" ]; then khorig=$(command -v khorig) || khorig={made_by}; fi
 if ! command -v "$khorig" >/dev/null; then

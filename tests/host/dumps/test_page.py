@@ -18,6 +18,7 @@ from khorig.cli.main import main
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.spec_json import spec_to_json
 from khorig.kho.content import rig_content
+from khorig.out.inspect.beside import stop_before
 from khorig.out.inspect.page import page_lines
 from khorig.rules.page_view import NoPage, PageView, view_page
 
@@ -278,3 +279,27 @@ def test_a_finding_of_the_run_is_named_at_its_page(verb: Verb, tmp_path: Path) -
     (tmp_path / "verdict.json").write_text(json.dumps(verdict))
     _, out, _ = verb("inspect", path, "--page", hex(sample.log + 9))
     assert out.count("run's verdict, generation 2 at entry: KHR-I080 no preserved page") == 1
+
+
+@pytest.mark.parametrize(
+    "image, before",
+    [
+        ("gen2.entry", "gen1.sealed"),
+        ("gen2.restored", "gen1.sealed"),
+        ("gen2.end", "gen2.sealed"),
+        ("gen3.entry", "gen2.sealed"),
+        ("gen1.sealed", "gen1.restored"),
+        ("gen1.restored", "gen1.entry"),
+        ("gen1.entry", None),
+        ("gen10.entry", "gen2.sealed"),
+    ],
+)
+def test_the_last_seal_before_a_stop_counts(tmp_path: Path, image: str, before: str | None) -> None:
+    kept = ("gen1.entry", "gen1.restored", "gen1.sealed", "gen2.entry", "gen2.restored",
+            "gen2.sealed", "gen2.end", "gen9.left", "gen9.sealed.bak")  # fmt: skip
+    for name in kept:
+        (tmp_path / f"{name}.ram.zst").touch()
+    found = stop_before(tmp_path / f"{image}.ram.zst")
+    assert found == (tmp_path / f"{before}.ram.zst" if before else None)
+    assert stop_before(tmp_path / "vmcore") is None
+    assert stop_before(tmp_path / "none" / "gen1.sealed.ram") is None
