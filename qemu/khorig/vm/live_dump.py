@@ -51,7 +51,11 @@ def dump_machine(path: Path) -> IO[bytes]:
         with socket.socket(socket.AF_UNIX) as connection, Journal(Path(os.devnull)) as journal:
             connection.connect(str(path))
             qmp = Qmp(connection, journal, _ANSWER_S)
-            qmp.handshake()
+            try:
+                qmp.handshake()
+            except InfraError as error:
+                why = f"{error.what}; it serves one client at a time, is there another?"
+                raise UnreadableDump(path, why) from error
             file: IO[bytes] = tempfile.TemporaryFile()
             try:
                 qmp.give(_NAME, file.fileno())

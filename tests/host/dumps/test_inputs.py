@@ -7,6 +7,7 @@ import errno
 import functools
 import json
 import os
+import socket
 import struct
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from khorig.mem.formats import UnreadableDump, open_dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import PhysRange
 from khorig.rules.check import check, is_broken
+from khorig.vm import live_dump
 from khorig.vm.ram_file import RamFile
 
 _FOUR_GIB = 4 << 30
@@ -330,3 +332,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "pread", fail)
     with pytest.raises(UnreadableDump, match="cannot be read at 0x0: Input/output error"):
         open_dump(path, "virt")
+
+
+def test_a_busy_qmp_socket_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QEMU greets the next client when the one before has left."""
+    monkeypatch.setattr(live_dump, "_ANSWER_S", 0.2)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "vm.qmp"))
+        server.listen()
+        with pytest.raises(UnreadableDump, match="one client at a time, is there another?"):
+            live_dump.open_memory(tmp_path / "vm.qmp")
