@@ -103,3 +103,14 @@ def test_a_panic_is_symbolized(rig: Rig, machine: str) -> None:
 @each_arch
 def test_the_control_passes(rig: Rig, machine: str) -> None:
     rig.run(machine, "chain").expect_pass()
+
+
+@each_arch
+def test_a_hang_has_every_cpu_and_comes_soon(rig: Rig, machine: str) -> None:
+    result = rig.run(machine, "handover", smp=2, fault="hang-before-jump", record=False)
+    assert result.verdict is Verdict.HANG, result.findings
+    assert result.cause.startswith("no progress: CPU 0 spins in "), result.cause
+    assert [cpu.number for cpu in result.cpus] == [0, 1]
+    for cpu in result.cpus:
+        assert len(cpu.registers) > 15 and len(cpu.frames) >= 2, cpu
+    assert any("LoadAndJump" in frame.where for frame in result.cpus[0].frames)

@@ -230,3 +230,11 @@ def test_the_cpu_that_panics_comes_first_and_others_have_a_line() -> None:
 def test_reports_survive_the_journal() -> None:
     report = cpu(3, "interrupts off", "arch::Pause+0x6", "handover::Jump+0x1")
     assert CpuReport.of(report.record()) == report
+
+
+def test_a_linux_that_reached_no_console_dies_of_what_its_log_says() -> None:
+    log = ("random: crng init done", "Kernel panic - not syncing: no tracker", "CPU: 0 PID: 0")
+    look = LastLook(3, (cpu(0, "interrupts on", "delay+0x1"),), log=log)
+    assert look.last_words == log[1]
+    assert look.lines[1:] == tuple(f"kernel log in memory: {line}" for line in log)
+    assert LastLook(3, (), log=log[:1]).last_words == ""

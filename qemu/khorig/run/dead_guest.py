@@ -7,13 +7,15 @@ import contextlib
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.spec import KHORIG, RunSpec
-from khorig.run.last_look import LastLook
+from khorig.run.last_look import LastLook, panics
 from khorig.run.running_kernel import RunningKernel
 from khorig.vm.cpu_memory import CpuMemory
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
 from khorig.vm.symbols_by_generation import SymbolsByGeneration
 from khorig.vm.vm import Vm
+
+_LOG_LINES = 5
 
 
 class DeadGuest:
@@ -42,6 +44,7 @@ class DeadGuest:
         """Pauses the guest for good. `sampled`: PCs by CPU, for the kind of a hang. Never raises:
         what could not be read is in the result."""
         from khorig.run.hang_kind import hang_kind  # most runs need neither
+        from khorig.mem.kernel_log import lines_that_matter
         from khorig.vm.post_mortem import PostMortem
 
         generation = self._kernel.generation
@@ -61,10 +64,25 @@ class DeadGuest:
             names = dead.names(symbols, self._is_linux(generation))
             cpus = dead.report(names)
             kind = hang_kind(dead.states, cpus, names, sampled or {}, is_between)
+            is_mute = self._kernel.is_mute and generation > self._kernel.generation
+            log = dead.kernel_log() if is_mute and self._is_linux(generation) else []
+            matters = tuple(lines_that_matter(log, _LOG_LINES))
             certain = decided is not None
-            return LastLook(generation, cpus, kind, names.why, is_certain=certain)
+            return LastLook(generation, cpus, kind, names.why, matters, is_certain=certain)
         except InfraError as error:
             return LastLook(generation, (), error=error.what)
+
+    def panics(self, vm: Vm) -> bool:
+        """Whether a Linux is in panic(), whatever its console says. The guest runs on. Raises
+        InfraError."""
+        from khorig.vm.post_mortem import PostMortem
+
+        kernel = self._kernel
+        last = kernel.generation + kernel.is_mute
+        if not (self._is_linux(kernel.generation) or self._is_linux(last)):
+            return False
+        dead = PostMortem(vm, self._machine)
+        return any(map(panics, dead.report(dead.names(self._symbols.of(last), is_linux=True))))
 
     def _is_linux(self, generation: int) -> bool:
         known = 0 < generation <= self._spec.generations

@@ -18,6 +18,7 @@ from khorig.vm.progress_watch import ProgressWatch
 from khorig.vm.symbols_by_generation import SymbolsByGeneration
 from khorig.vm.vm import Vm
 
+_FIRST_CHECK_S = 5.0
 _BY_GUEST = {
     "guest-reset": "unexpected reset (e.g. a triple fault)",
     "guest-shutdown": "guest powered off without an exit status",
@@ -39,6 +40,7 @@ class Ending:
         self._spec = spec
         self._dead = DeadGuest(spec, machine, symbols)
         self._emit = emit
+        self._next_check_s = _FIRST_CHECK_S  # of silence
         self._reason = ""  # of QEMU's own end
         self.look = LastLook(0, ())
 
@@ -64,7 +66,21 @@ class Ending:
     def hang(self, vm: Vm, watch: ProgressWatch) -> Finding:
         """The guest makes no progress."""
         look = self.take_look(vm, watch)
+        if look.last_words:
+            return self._finding(rules.GUEST, look.last_words, Verdict.CRASH, watch)
         return self._finding(rules.PROGRESS, f"no progress: {look.kind}", Verdict.HANG, watch)
+
+    def panics(self, vm: Vm, watch: ProgressWatch) -> bool:
+        """Whether a silent Linux is in panic(): its loop reads a clock, so its registers are ever
+        new. Looks at growing intervals, and only while no CPU is in new code. Raises InfraError."""
+        if watch.quiet_s < self._next_check_s:
+            if watch.quiet_s < _FIRST_CHECK_S:
+                self._next_check_s = _FIRST_CHECK_S
+            return False
+        if not watch.is_calm:
+            return False
+        self._next_check_s = 2 * watch.quiet_s
+        return self._dead.panics(vm)
 
     def deadline(self, vm: Vm, watch: ProgressWatch, has_booted: bool) -> Finding:
         """The time is over."""

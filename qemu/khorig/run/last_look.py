@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Sequence
 
 from khorig.vm.cpu_report import CpuReport
 
+_DEATH = re.compile(r"Kernel panic|Oops|BUG: |Unable to handle|Internal error")
 _FRAMES = 8  # of the CPU that matters
 _OTHERS = 3
 _OUTSIDE = ("", "off")  # states that say nothing about who died
@@ -37,6 +39,11 @@ class LastLook:
         }
 
     @property
+    def last_words(self) -> str:
+        """The line of its log with which a Linux died that did not reach its console, or ""."""
+        return next((line for line in self.log if _DEATH.match(line)), "")
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """Shortened: the CPU that matters with up to 8 frames, one line for each other."""
         if self.error:
@@ -56,6 +63,7 @@ class LastLook:
             shown.append(f"and {len(others) - _OTHERS} more CPUs in verdict.json")
         if self.no_names:
             shown.append(f"no symbols: {self.no_names}")
+        shown += [f"kernel log in memory: {line}" for line in self.log]
         return tuple(shown)
 
 

@@ -322,7 +322,7 @@ class Run:
 
     def _hangs(self, vm: Vm, watch: ProgressWatch) -> bool:
         try:
-            if not watch.hangs():
+            if not watch.hangs() and not self._ending.panics(vm, watch):
                 return False
         except QmpClosed:  # QEMU's exit is the next event
             return False

@@ -43,6 +43,11 @@ class RunningKernel:
         if self._image is None:
             self._text_at = memory.physical(self._linux_text)
 
+    @property
+    def is_mute(self) -> bool:
+        """Whether a jump was announced and the next kernel has said nothing."""
+        return self._jumped and not self._next_has_words
+
     def on_text(self, text: str) -> None:
         """A line of the console: a Linux that boots says so."""
         self._next_has_words |= self._jumped and "Linux version " in text

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from khorig.mem.kallsyms import Kallsyms, NoKallsyms, find_kallsyms
+from khorig.mem.kernel_log import find_kernel_log
 from khorig.vm.backtrace import report_cpu
 from khorig.vm.cpu_memory import CpuMemory
 from khorig.vm.cpu_report import CpuReport
@@ -54,6 +55,14 @@ class PostMortem:
 
     def _kallsyms(self, pc: int, at: int, memory: CpuMemory) -> Kallsyms:
         return find_kallsyms(self._vm.ram, pc, at, memory.physical)
+
+    def kernel_log(self) -> list[str]:
+        """The log of the Linux that runs, from its memory. Raises InfraError."""
+        for state in self.states:
+            at = None if state.user else self.memory(state.number).physical(state.pc)
+            if at is not None and (log := find_kernel_log(self._vm.ram, at)):
+                return log
+        return []
 
     def report(self, names: GuestNames) -> tuple[CpuReport, ...]:
         """Every CPU, in QEMU's order."""

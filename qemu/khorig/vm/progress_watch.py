@@ -128,6 +128,14 @@ class ProgressWatch:
         )
 
     @property
+    def is_calm(self) -> bool:
+        """Whether no CPU has been in new code for some looks."""
+        begin = self._clock() - self._limits.looks * self._limits.interval_s
+        return self._looks >= self._limits.looks and not any(
+            when > begin for when in self._new_code_s[-1:]
+        )
+
+    @property
     def summary(self) -> tuple[str, ...]:
         """Result of the samples as text."""
         silence = f"silent for {self.quiet_s:.1f} s"
