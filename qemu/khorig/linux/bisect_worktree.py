@@ -101,10 +101,11 @@ class Worktree:
             return
         with contextlib.suppress(OSError):  # also when nobody listens any more
             self._report(f"removing the work tree {self.path}")
-        try:
-            self._save_times()
-        except InfraError:
-            self._times.unlink(missing_ok=True)
+        # As long as they are there they are right: of a tree that is not all there yet, or not any
+        # more.
+        if not self._times.exists():
+            with contextlib.suppress(InfraError):
+                self._save_times()
         try:
             self._repository.git("worktree", "remove", "--force", "--force", str(self.path))
         except InfraError:  # one that git does not know any more
@@ -119,19 +120,25 @@ class Worktree:
                         sink.write(f"{blob} {time_ns} {name}\0")
 
     def _restore_times(self) -> None:
-        """A file that is not as it was when the times were saved stays as new as it is."""
-        try:
-            text = self._times.read_text(encoding="utf-8", errors="surrogateescape")
-            records = (record.split(" ", 2) for record in text.split("\0") if record)
-            kept = {name: (blob, int(time_ns)) for blob, time_ns, name in records}
-        except (OSError, ValueError):
-            return
+        """A file that is not as it was when the times were saved stays as new as it is. From then
+        on the tree has the times."""
+        kept = self._kept_times()
         for name, blob in self._files():
             known, time_ns = kept.get(name, ("", 0))
             if known == blob:
                 os.utime(self.path / name, ns=(time_ns, time_ns), follow_symlinks=False)
         # To git they look edited now, and it would write them again.
         Repository(self.path).git("update-index", "-q", "--refresh")
+        self._times.unlink(missing_ok=True)
+
+    def _kept_times(self) -> dict[str, tuple[str, int]]:
+        """By name, the blob and the time. Nothing when they are damaged."""
+        try:
+            text = self._times.read_text(encoding="utf-8", errors="surrogateescape")
+            records = (record.split(" ", 2) for record in text.split("\0") if record)
+            return {name: (blob, int(time_ns)) for blob, time_ns, name in records}
+        except (OSError, ValueError):
+            return {}
 
     def _files(self) -> Iterator[tuple[str, str]]:
         """Name and blob of all tracked files. Raises InfraError."""

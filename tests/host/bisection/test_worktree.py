@@ -56,6 +56,19 @@ def test_a_file_that_did_not_change_is_as_old_as_it_was(history: History) -> Non
     assert _visit(history, one, two)[FILE] > third[FILE]
 
 
+def test_times_outlive_a_tree_that_is_not_all_there(history: History) -> None:
+    """Whoever is interrupted while it is checked out or removed does not compile everything."""
+    before = _visit(history, history.commits[0], then_s=10**9)
+    path = worktree_path(history.folder)
+    git(history.folder, "worktree", "add", "--quiet", "--no-checkout", "--detach", str(path))
+    assert _visit(history, history.commits[0]) == before
+    # In use, the tree itself has them.
+    git(history.folder, "worktree", "add", "--quiet", "--detach", str(path), history.commits[0])
+    path.with_name(path.name + ".times").unlink()
+    now = _times(path)
+    assert _visit(history, history.commits[0]) == now != before
+
+
 @pytest.mark.parametrize("damage", [b"", b"x", b"\0\0 \0", b"\xff\xfe", b"a b c\0", b"../x 1 2\0"])
 def test_damaged_times_make_all_files_new(history: History, damage: bytes) -> None:
     before = _visit(history, history.commits[0])
