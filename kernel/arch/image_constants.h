@@ -9,3 +9,5 @@
 #define SYMBOL_TABLE_BYTES 0xc000
 // The stack of each CPU.
 #define STACK_BYTES 0x8000
+// Where an image keeps the registers that it was entered with, from its first byte (docs/abi.md).
+#define ENTRY_RECORD_OFFSET 0x100

@@ -7,6 +7,7 @@
 namespace defects {
 namespace {
 
+using arch::EntryDefect;
 using arch::TableDefect;
 using rig::FaultAt;
 using rig::Fire;
@@ -24,6 +25,29 @@ KHORIG_FAULT(destination_read_only) =
     FaultAt<Point::kJumpPrepared, SpoilTables<TableDefect::kReadOnly>>(
         "destination-read-only", 1, "N2",
         "the relocator's page tables map a destination read-only (arm64)");
+
+template <EntryDefect kDefect>
+void SpoilEntry(kexec::PreparedJump& jump) {
+  if (arch::SpoilEntry(jump.next.plan, kDefect, jump.request.allocator)) Fire();
+}
+KHORIG_FAULT(entered_with_direction) =
+    FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kDirection>>(
+        "entered-with-direction-flag", 1, "J15",
+        "the next kernel is entered with RFLAGS.DF set (x86_64)");
+KHORIG_FAULT(entered_with_interrupts) =
+    FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kInterrupts>>(
+        "entered-with-interrupts", 1, "J15", "the next kernel is entered with interrupts on");
+KHORIG_FAULT(entered_with_arguments) =
+    FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kArguments>>(
+        "entered-with-wrong-arguments", 1, "J14",
+        "the next kernel is entered with a wrong argument register");
+KHORIG_FAULT(entered_with_control_bits) =
+    FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kControlBits>>(
+        "entered-with-control-bits", 1, "J6",
+        "the next kernel is entered with bits of the old one in a control register");
+KHORIG_FAULT(entered_at_el1) = FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kLowerLevel>>(
+    "entered-at-el1", 1, "J12",
+    "the next kernel is entered at EL1 (arm64 at EL2: -- -machine virtualization=on)");
 
 }  // namespace
 }  // namespace defects

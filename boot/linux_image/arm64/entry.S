@@ -4,11 +4,20 @@
 
 // Entry of the Linux boot protocol: MMU off, x0 = device tree, EL1 or EL2, anywhere in memory at
 // 2 MiB alignment. What is written before the MMU is on lies between __early_begin and __early_end
-// alone; only there can the caches and memory disagree.
+// alone; only there can the caches and memory disagree. The record of the entry is written too, and
+// read by the host alone.
 
 .section .text.entry, "ax"
 .globl image_entry
 image_entry:
+  load_address x9, entry_record
+  stp x0, x1, [x9]
+  stp x2, x3, [x9, #16]
+  mrs x10, daif
+  mrs x11, CurrentEL
+  stp x10, x11, [x9, #32]
+  read_el x10, sctlr
+  str x10, [x9, #48]
   msr daifset, #0xf
   mov x19, x0
   msr tpidr_el1, xzr      // the first CPU; see cpus.cc

@@ -3,6 +3,8 @@
 // The 64 bytes that make the flat image one that a loader of Linux kernels takes (Linux
 // Documentation/arch/arm64/booting.rst, section 4).
 
+#include "kernel/arch/image_constants.h"
+
 .section .text.header, "ax"
 .globl image_header
 image_header:
@@ -14,3 +16,9 @@ image_header:
   .quad 0, 0, 0
   .ascii "ARM\x64"
   .long 0
+
+  // How the last kernel entered this one: x0 to x3, DAIF, CurrentEL, SCTLR. For the host (docs/abi.md).
+  .org image_header + ENTRY_RECORD_OFFSET
+.globl entry_record
+entry_record:
+  .quad 0, 0, 0, 0, 0, 0, 0, 0

@@ -50,6 +50,7 @@ class GuestFacts:
     """The events of one generation."""
 
     parameters: int | None = None  # address of what the boot protocol passed
+    image: int | None = None  # where the kernel lies
     memory: MemoryFacts | None = None
     cpus: CpuFacts | None = None
     segments: Segments | None = None
@@ -60,6 +61,8 @@ class GuestFacts:
         """Processes any event. Raises EventFieldError."""
         if event.kind == "boot":
             self.parameters = event.address("parameters")
+            if "image" in event.fields:
+                self.image = _addresses(event.fields["image"], 2, "event 'boot': 'image'")[0]
         elif event.kind == "memory":
             self.memory = parse_memory(event)
         elif event.kind == "cpus":

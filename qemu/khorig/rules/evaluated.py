@@ -8,7 +8,7 @@ from khorig.rules.protocol.definitions import EVALUATED
 from khorig.rules.registry import RULES
 
 _STOPS = ("entry", "restored", "sealed")
-_MOST = 8  # findings
+_MOST = 10  # findings
 
 
 class Evaluated:
@@ -40,5 +40,5 @@ class Evaluated:
 
     @property
     def missing(self) -> list[Finding]:
-        """Rules due but not evaluated in finished generations, at most the first 8."""
+        """Rules due but not evaluated in finished generations, at most the first 10."""
         return list(self._missing)

@@ -101,6 +101,8 @@ class Plan:
         if self._spec.smp > 1 and not self._is_chain:
             rules.append(protocol.CPUS_PARKED)
         rules.append(protocol.DEVICES_OFF)
+        if not self._is_chain:
+            rules.append(protocol.ENTERED)
         return tuple(rules)
 
     def _at_restored(self, generation: int) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ class FakeGuest:
         self.ledger: list[tuple[int, int]] = []
         self.ledger_store = 0
         self.devices = DeviceStates(seen=("PCI functions",))
+        # RFLAGS, CR0, CR4, EFER and RSI at the entry of every kernel.
+        self.registers = [0x2, 0x80000031, 0x20, 0x500, PARAMETERS]
         self.left_out: set[int] = set()  # blocks that the ledger is to lack
 
     def entry(self) -> str:
@@ -159,7 +161,11 @@ class FakeGuest:
         return self.judge.on_stop(context)
 
     def boots(self, generation: int) -> None:
-        self.says("boot", generation, parameters=hex(PARAMETERS), handover=generation > 1)
+        image = [self.segments[0][1], hex(int(self.segments[0][1], 16) + 0x10000)]
+        self.image.ram.write(int(image[0], 16) + 0x100, struct.pack("<5Q", *self.registers))
+        self.says(
+            "boot", generation, parameters=hex(PARAMETERS), image=image, handover=generation > 1
+        )
 
     def has_memory(self, generation: int) -> None:
         scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]

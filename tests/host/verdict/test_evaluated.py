@@ -49,7 +49,7 @@ def test_of_very_much_that_is_missing_the_first_is_named() -> None:
     for generation in range(1, 100):
         evaluated.close(generation, {"sealed": (A, B)})
     assert missing(evaluated)[:3] == [(A, 1, "sealed"), (B, 1, "sealed"), (A, 2, "sealed")]
-    assert len(evaluated.missing) == 8
+    assert len(evaluated.missing) == 10
 
 
 @pytest.mark.parametrize(

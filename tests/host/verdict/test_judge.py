@@ -66,6 +66,7 @@ def test_every_missing_rule_is_named() -> None:
         temporal.TRACKER_ACROSS_JUMP,
         temporal.HANDOFF,
         protocol.DEVICES_OFF,
+        protocol.ENTERED,
         temporal.PAGES_UNTIL_RESTORED,
         temporal.BLOCKS_RESTORED,
         temporal.SCRATCH_INHERITED,
@@ -90,7 +91,12 @@ def due_of(spec: KhorigRun) -> dict[tuple[int, str], set[str]]:
 
 
 _SEALED = {protocol.SEGMENTS, protocol.RAM_USED, protocol.SEALED_COUNTS, protocol.LEDGER}
-_JUMP = {temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP, protocol.DEVICES_OFF}
+_JUMP = {
+    temporal.PAGES_ACROSS_JUMP,
+    temporal.TRACKER_ACROSS_JUMP,
+    protocol.DEVICES_OFF,
+    protocol.ENTERED,
+}
 _ENTRY = {*_JUMP, temporal.HANDOFF}
 _RESTORED = {
     temporal.PAGES_UNTIL_RESTORED,

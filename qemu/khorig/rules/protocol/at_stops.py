@@ -12,6 +12,7 @@ from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.counts import check_restored_counts, check_sealed_counts
 from khorig.rules.protocol.cpus import check_online, check_parked
 from khorig.rules.protocol.devices import check_devices
+from khorig.rules.protocol.entered import check_entered
 from khorig.rules.protocol.ledger import check_ledger
 from khorig.rules.protocol.scenario import outside_scenario
 from khorig.rules.protocol.scenarios.churn import check_churn
@@ -38,6 +39,7 @@ STOP_RULES: Mapping[str, StopRule] = {
     protocol.CPUS_ONLINE: check_online,
     protocol.CPUS_PARKED: check_parked,
     protocol.DEVICES_OFF: check_devices,
+    protocol.ENTERED: check_entered,
 }
 
 _SCENARIOS: Mapping[str, StopRule] = {
