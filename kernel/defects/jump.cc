@@ -45,9 +45,10 @@ KHORIG_FAULT(entered_with_control_bits) =
     FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kControlBits>>(
         "entered-with-control-bits", 1, "J6",
         "the next kernel is entered with bits of the old one in a control register");
-KHORIG_FAULT(entered_at_el1) = FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kLowerLevel>>(
-    "entered-at-el1", 1, "J12",
-    "the next kernel is entered at EL1 (arm64 at EL2: -- -machine virtualization=on)");
+KHORIG_FAULT(entered_at_lower_level) =
+    FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kLowerLevel>>(
+        "entered-at-el1", 1, "J12",
+        "the next kernel is entered at EL1 (arm64 at EL2: -- -machine virtualization=on)");
 
 }  // namespace
 }  // namespace defects

@@ -58,7 +58,7 @@ constexpr Fault FaultAt(const char* name, uint32_t generation, const char* bugs,
 // AddressSanitizer would put red zones between the records of the section.
 #define KHORIG_FAULT(identifier)                  \
   __attribute__((section(".khorig.faults"), used, \
-                 no_sanitize("address"))) constexpr ::rig::Fault identifier
+                 no_sanitize("address"))) constinit const ::rig::Fault identifier
 
 /// The fault called by the `length` bytes at `name`, or null.
 const Fault* FindFault(const char* name, size_t length);
@@ -82,8 +82,7 @@ extern Point armed_point;
 /// The point itself: calls the armed fault if it acts here.
 template <Point kPoint>
 inline void At(typename ContextOf<kPoint>::Type& context) {
-  if (internal::armed_point == kPoint) [[unlikely]]
-    internal::armed->act(&context);
+  if (__builtin_expect(internal::armed_point == kPoint, 0)) internal::armed->act(&context);
 }
 
 }  // namespace rig

@@ -58,8 +58,9 @@ class FaultTest : public testing::Test {
 TEST_F(FaultTest, IsFoundByItsWholeName) {
   EXPECT_EQ(Find("fires"), &fires);
   EXPECT_EQ(Find("nowhere"), &nowhere);
-  for (const char* other : {"", "fire", "fires2", "Fires"})
+  for (const char* other : {"", "fire", "fires2", "Fires"}) {
     EXPECT_EQ(Find(other), nullptr) << other;
+  }
 }
 
 TEST_F(FaultTest, ActsAtItsPointAndSaysSoOnce) {

@@ -73,7 +73,7 @@ def test_every_fault_is_made_by_a_test() -> None:
     assert set(EXPECTED) | OF_CPUS | OF_PAGES | made == set(known_faults())
 
 
-@pytest.mark.parametrize("fault", known_faults().values(), ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", known_faults().values(), ids=list(known_faults()))
 def test_a_fault_names_bugs_of_the_catalogue(fault: FaultInfo) -> None:
     """And each way of the catalogue is one that its fault names."""
     made = {bug.id for bug in bugs().values() for way in bug.ways if way.fault == fault.name}
