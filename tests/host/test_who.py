@@ -120,13 +120,14 @@ def test_stores_of_cpus_are_named_the_last_one_first() -> None:
     probe.store(0x5000, 0x33)  # of a page that nobody watches
     found = who.finish(probe)
     assert probe.watched == [PAGE // SIZE]
+    assert [store.instructions for store in found.stores] == [99, 5]
     assert (found.count, found.rig, found.nobody, found.note) == (2, (), (), "")
     assert found.lines == (
         "CPU 2 in generation 1 stored 4 bytes at 0x0000000000003008: 0x00000011 -> 0x00000022, "
-        "99 instructions after sealed in generation 1",
+        "after sealed in generation 1",
         "  by 0x0000000000000042",
         "CPU 1 in generation 1 stored 4 bytes at 0x0000000000003008: 0x00000000 -> 0x00000011, "
-        "5 instructions after sealed in generation 1",
+        "after sealed in generation 1",
         "  by 0xffff800000001234",
     )
 

@@ -25,15 +25,15 @@ class StoreBy:
     size: int  # bytes
     before: str  # as a little-endian number
     after: str
-    instructions: int  # of all CPUs since the watch began
+    # Of all CPUs since the watch began; among them the guest's polls until the host lets it go on.
+    instructions: int
 
     def lines(self, since: str) -> tuple[str, str]:
         """Who stored what, and where its code is."""
         size = "1 byte" if self.size == 1 else f"{self.size} bytes"
         what = f"stored {size} at {self.address}: {self.before} -> {self.after}"
-        count = "1 instruction" if self.instructions == 1 else f"{self.instructions} instructions"
         return (
-            f"CPU {self.cpu} in generation {self.generation} {what}, {count} after {since}",
+            f"CPU {self.cpu} in generation {self.generation} {what}, after {since}",
             f"  by {self.pc} {self.symbol}".rstrip(),
         )
 
