@@ -15,6 +15,7 @@ from khorig.rules.finding import Verdict
 from khorig.rules.registry import RULES
 from khorig.rules.way import Way
 from khorig.run.damage.catalogue import DAMAGES
+from khorig.run.tamper.catalogue import TAMPERINGS
 from khorig.vm.machines import MACHINES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,12 @@ def test_a_way_names_what_is_there(bug: Bug, way: Way) -> None:
     if way.test:
         file, _, name = way.test.partition("::")
         assert f"def {name or 'test_'}" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_every_damage_is_of_a_bug() -> None:
+    """Tamperings have a use of their own."""
+    used = {way.damage for _, way in WAYS}
+    assert set(DAMAGES) - set(TAMPERINGS) <= used
 
 
 ROW = """

@@ -8,7 +8,7 @@ import struct
 import libfdt
 
 from khorig.kho.clients.khorig import KHORIG_PATH, METADATA_PATH
-from khorig.kho.layout import COMPATIBLE_PROPERTY, DATA_PROPERTY, MAP_PROPERTY, SIZE_PROPERTY
+from khorig.kho.layout import COMPATIBLE_PROPERTY, DATA_PROPERTY, SIZE_PROPERTY
 from khorig.run.damage.damage import Damage
 from khorig.run.tamper.target import CannotTamper, Target
 
@@ -21,12 +21,6 @@ def _half_node(target: Target) -> str:
 
     target.edit_fdt(target.handover.root.address, edit)
     return "client 'half' of the root has no property"
-
-
-def _swapped_map(target: Target) -> str:
-    value = struct.pack(">Q", target.handover.tree.root)
-    target.set_property(target.handover.root.address, "/", MAP_PROPERTY, value)
-    return "map pointer in big-endian order"
 
 
 def _swapped_client(target: Target) -> str:
@@ -83,7 +77,6 @@ def _client_version(target: Target) -> str:
 
 CLIENT_DAMAGES = (
     Damage("half-node", "a client has neither address nor size", _half_node),
-    Damage("map-swapped", "the map pointer is big-endian", _swapped_map),
     Damage("client-swapped", "the address of a client is big-endian", _swapped_client),
     Damage("fragment-unaligned", "a fragment begins at 4 bytes", _unaligned_fragment),
     Damage("size-too-long", "a blob's size reaches into what follows it", _size_over_page),

@@ -10,13 +10,6 @@ _ORDER = 2
 _LOW_PAGE = 0x90000  # where Linux puts its real-mode trampoline
 
 
-def _free_page(target: Target) -> str:
-    spare = target.spare_pages()
-    page = next(spare)
-    target.set_key(target.geometry.key(page, 0), spare)
-    return f"free page {page:#018x} stays in the tracker"
-
-
 def _free_block(target: Target) -> str:
     spare = target.spare_pages()
     size = target.geometry.page_size << _ORDER
@@ -79,7 +72,6 @@ def _zeroed_page(target: Target) -> str:
 
 
 TRACKER_DAMAGES = (
-    Damage("free-page-preserved", "a page is free and still in the tracker", _free_page),
     Damage("free-block-preserved", "a block is free and still in the tracker", _free_block),
     Damage("dangling-node", "a table points to a page that is free", _dangling_node),
     Damage("low-block", "a page below 1 MiB is preserved", _low_block),
