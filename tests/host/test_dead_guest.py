@@ -108,7 +108,7 @@ def decide(kernel: RunningKernel, **mapped: int) -> int | None:
 )
 def test_after_khorigs_jump_the_place_in_ram_decides(at: int, generation: int) -> None:
     kernel = RunningKernel(TEXT)
-    told(kernel, "boot", image=["0x200000", "0x100000"])
+    told(kernel, "boot", image=["0x200000", "0x300000"])
     told(kernel, "segments", list=[["kernel", "0x800000", "0xf1000"], ["x", "0xf00000", "0x1000"]])
     assert decide(kernel, pc=at) == 1, "before the jump"
     told(kernel, "jump")
@@ -174,7 +174,7 @@ def test_a_hang_has_registers_in_journal_and_verdict(rig: Rig) -> None:
 
 def test_who_jumped_is_not_to_blame_for_the_next_kernel(rig: Rig) -> None:
     script: Script = [
-        event("boot", 1, handover=False, image=["0x200000", "0x100000"]),
+        event("boot", 1, handover=False, image=["0x200000", "0x300000"]),
         event("segments", 1, list=[["kernel", "0x800000", "0x100000"]]),
         event("jump", 1, to="0x800000"),
         ["maps", "0x801000"],

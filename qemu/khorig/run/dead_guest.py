@@ -60,8 +60,8 @@ class DeadGuest:
             is_between = (
                 generation > self._kernel.generation and memory.physical(first.pc) == first.pc
             )
-            symbols = self._symbols.of(generation)
-            names = dead.names(symbols, self._is_linux(generation))
+            kernel = max(generation, 1)  # one without a word is the first, or firmware
+            names = dead.names(self._symbols.of(kernel), self._is_linux(kernel))
             cpus = dead.report(names)
             kind = hang_kind(dead.states, cpus, names, sampled or {}, is_between)
             is_mute = self._kernel.is_mute and generation > self._kernel.generation

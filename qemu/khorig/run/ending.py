@@ -58,7 +58,7 @@ class Ending:
 
     def take_look(self, vm: Vm, watch: ProgressWatch | None = None) -> LastLook:
         """Pauses the guest for good and looks at its CPUs. Later calls return the same."""
-        if self.look.generation == 0:
+        if not self.look.was_taken:
             self.look = self._dead.look(vm, watch.pcs if watch is not None else {})
             self._emit("cpus", **self.look.record())
         return self.look

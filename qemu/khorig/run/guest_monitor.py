@@ -101,7 +101,7 @@ class GuestMonitor:
     def finish(self, running: int, look: LastLook = LastLook(0, ())) -> list[Finding]:
         """The panic with its output; the death of a Linux in generation `running`, or in that which
         the last look tells. A Linux that said Oops and was not looked at has gone on."""
-        if self._linux_panic or (look.generation and self._linux_oops):
+        if self._linux_panic or (look.was_taken and self._linux_oops):
             return [
                 Finding(
                     rules.GUEST,

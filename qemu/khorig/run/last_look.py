@@ -39,6 +39,11 @@ class LastLook:
         }
 
     @property
+    def was_taken(self) -> bool:
+        """Whether anybody has looked."""
+        return bool(self.cpus or self.error)
+
+    @property
     def last_words(self) -> str:
         """The line of its log with which a Linux died that did not reach its console, or ""."""
         return next((line for line in self.log if _DEATH.match(line)), "")

@@ -20,7 +20,7 @@ class RunningKernel:
         """`linux_text`: a virtual address in the text of every Linux of this architecture."""
         self._linux_text = linux_text
         self.generation = 0
-        self._jumped = self._next_has_words = False
+        self._jumped, self._next_has_words = True, False  # firmware jumps to the first
         self._image: tuple[int, int] | None = None
         self._segments: list[tuple[int, int]] = []
         self._text_at: int | None = None
@@ -31,10 +31,10 @@ class RunningKernel:
             self.generation = event.generation
             self._jumped = self._next_has_words = False
             self._segments, self._text_at = [], None
-            self._image = _range(event.fields.get("image"))
+            self._image = _pair(event.fields.get("image"))
         elif event.kind == "segments":
-            ranges = [_range(item[1:]) for item in _lists(event.fields.get("list"))]
-            self._segments = [found for found in ranges if found is not None]
+            pairs = [_pair(item[1:]) for item in _lists(event.fields.get("list"))]
+            self._segments = [(pair[0], sum(pair)) for pair in pairs if pair is not None]
         elif event.kind == "jump":
             self._jumped = True
 
@@ -56,7 +56,7 @@ class RunningKernel:
         """The generation that a CPU is in, None where nothing tells. Raises InfraError."""
         if not self._jumped or self._next_has_words:
             return self.generation + self._jumped
-        at = memory.physical(state.pc)
+        at = memory.physical(state.pc) if self.generation else None
         if at is None:
             return None
         if any(begin <= at < end for begin, end in self._segments):
@@ -77,12 +77,12 @@ def _lists(value: Any) -> list[list[Any]]:
     return [item for item in value if isinstance(item, list)] if isinstance(value, list) else []
 
 
-def _range(value: Any) -> tuple[int, int] | None:
-    """Begin and end of ["0x1000", "0x2000"], address and size."""
+def _pair(value: Any) -> tuple[int, int] | None:
+    """The numbers of ["0x1000", "0x2000"]."""
     if not isinstance(value, list) or len(value) < 2:
         return None
     try:
-        begin, size = (parse_address(item, "range") for item in value[:2])
+        first, second = (parse_address(item, "address") for item in value[:2])
     except EventFieldError:
         return None
-    return begin, begin + size
+    return first, second
