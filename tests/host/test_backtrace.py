@@ -157,7 +157,7 @@ def test_call_chains(frames: list[tuple[int, int, int]], chain: list[int]) -> No
 def test_a_chain_that_leaves_memory_says_where() -> None:
     report = frames_in(linked((0x100, 0x8000, 0x11)), NAMELESS)
     assert report.error == "frame at 0x0000000000008000 is not mapped"
-    assert frames_in({}, NAMELESS, frame=0x101).error == "no frame at 0x0000000000000101"
+    assert frames_in({}, NAMELESS, frame=0x104).error == "no frame at 0x0000000000000104"
 
 
 KALLSYMS = Kallsyms([0x1000, 0x1100, 0x1200, 0x1300], ["delay", "panic", "kho_init", "_etext"])
