@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Callable
+from typing import Callable, Sequence
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.spec import RunSpec
@@ -102,6 +102,15 @@ class Ending:
         self.take_look(vm)
         with contextlib.suppress(InfraError):  # it has ended by itself
             vm.qmp.execute("quit")
+
+    def on_panic(self, generation: int, lines: Sequence[str]) -> None:
+        """khorig printed these lines in a panic, and was gone before anybody could look."""
+        if lines and not self.look.was_taken:
+            from khorig.run.panic_text import cpus_in_panic  # most runs do not need it
+
+            cpus = cpus_in_panic(lines)
+            self.look = LastLook(generation, cpus, "panicked", is_certain=True)
+            self._emit("cpus", **self.look.record())
 
     def by_guest(self) -> Finding | None:
         """The guest ended the machine without a status, None when it did not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from typing import Sequence
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import GuestEvent
@@ -19,7 +20,8 @@ _STATUS_OF = {
     "panic": exit_status.PANIC,
     "error": None,  # 39 or 41
 }
-_PANIC_LINES = 24
+_PANIC_LINES = 24  # of a finding
+_ALL_PANIC_LINES = 64 * 28  # backtraces of 64 CPUs
 _LAST_LINES = 8  # of output of a failed program
 _OOPS_LINES = 6
 _LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
@@ -48,8 +50,13 @@ class GuestMonitor:
         if text.strip():
             self._text.append(text.rstrip())
         self._on_linux_text(text.rstrip())
-        if self._panic is not None and len(self._panic_lines) < _PANIC_LINES and text.strip():
+        if self._panic is not None and len(self._panic_lines) < _ALL_PANIC_LINES and text.strip():
             self._panic_lines.append(text.rstrip())
+
+    @property
+    def panic_lines(self) -> Sequence[str]:
+        """What khorig printed in a panic."""
+        return self._panic_lines
 
     @property
     def linux_panicked(self) -> bool:
@@ -118,7 +125,7 @@ class GuestMonitor:
                 rules.GUEST,
                 f"panic: {self._panic.fields.get('text', 'no text')}",
                 generation=self._panic.generation,
-                evidence=tuple(self._panic_lines),
+                evidence=tuple(self._panic_lines[:_PANIC_LINES]),
                 verdict=Verdict.CRASH,
             )
         ]

@@ -332,6 +332,7 @@ class Run:
 
     def _settle(self) -> None:
         """After the guest's end: reports what is missing, unless an earlier finding explains it."""
+        self._ending.on_panic(self._sequence.generation, self._monitor.panic_lines)
         self._add(*self._monitor.finish(self._sequence.running, self._ending.look))
         if self._status is None and not self._findings:
             what = f"guest did not exit within {self._limits.last_words_s:g} s after its last event"
