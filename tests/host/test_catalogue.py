@@ -91,3 +91,8 @@ state = "found"
 def test_a_row_that_cannot_be_read_is_named(text: str, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         read_bugs(text)
+
+
+def test_no_bug_that_was_found_is_lost() -> None:
+    """At least so many are found."""
+    assert sum(bug.state is State.FOUND for bug in bugs().values()) >= 90

@@ -19,7 +19,7 @@ from khorig.rules.bugs import bugs
 from khorig.rules.way import Way
 from khorig.run.artifacts import default_out
 
-_STATES = {"found": State.FOUND, "open": State.OPEN}
+_FOUND = "found"  # in place of an id: every bug that is
 
 
 class _Catalogue(VerbGroup):
@@ -117,8 +117,8 @@ def _machines() -> Sequence[str]:
 
 
 def _chosen(id: str) -> list[Bug]:
-    if state := _STATES.get(id.lower()):
-        return [bug for bug in bugs().values() if bug.state is state]
+    if id.lower() == _FOUND:
+        return [bug for bug in bugs().values() if bug.state is State.FOUND]
     return [_bug(id)]
 
 

@@ -30,7 +30,6 @@ class State(enum.Enum):
     FOUND = "found"  # a test makes it, and the run fails with the rule that is named
     IMPOSSIBLE = "impossible here"  # nothing that the rig runs on has it
     LINUX_IS_RIGHT = "Linux is right now"
-    OPEN = "open"
 
 
 @dataclass(frozen=True)
