@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, Iterable
 
 import pytest
+from tiny_vmlinux import TEXT, build
 
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
@@ -282,8 +283,6 @@ def test_a_cpu_that_was_started_belongs_to_the_kernel_that_did(kind: str) -> Non
 
 
 def test_symbols_decide_whose_code_it_is(tmp_path: Path) -> None:
-    from test_symbols import TEXT, build
-
     spec = ChainRun("x86_64", "q35", kernels=("linux-7.3", "/images/bzImage"))
     probe = FakeProbe()
     who = StoreWatch(CHANGED, spec, {"linux-7.3": build(tmp_path, "-g")})
