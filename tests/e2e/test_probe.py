@@ -180,6 +180,7 @@ def test_the_copy_of_the_next_kernel_is_seen_to_the_byte(tmp_path: Path, name: s
         if not stores:
             page = guest.entry & ~0xFFF
             stores.extend(_probe(vm).stores())
+            assert 10**6 < _probe(vm).watched_from <= stores[0].instruction
             copy = bytearray(4096)
             for store in stores:
                 at = store.physical - page

@@ -115,6 +115,16 @@ def test_after_khorigs_jump_the_place_in_ram_decides(at: int, generation: int) -
     assert decide(kernel, pc=at) == generation
 
 
+def test_a_kernel_whose_entry_the_host_saw_runs() -> None:
+    kernel = RunningKernel(TEXT)
+    told(kernel, "boot")
+    told(kernel, "jump")
+    kernel.on_event(GuestEvent("stop", 2, 0, 0.0, {"at": "entry"}))
+    assert decide(kernel, pc=0x1005000, text=0x1000000) == 2 and kernel.is_entered
+    kernel.on_event(GuestEvent("boot", 2, 0, 0.0, {}))
+    assert kernel.generation == 2 and not kernel.is_entered
+
+
 @pytest.mark.parametrize(
     "mapped, generation",
     [

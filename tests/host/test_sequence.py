@@ -31,6 +31,11 @@ _WORDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def course(sequence: Sequence, words: str) -> list[Finding]:
     """What is wrong with a course; each word is an event and the number of its generation."""
+    return follow(sequence, words) + sequence.finish()
+
+
+def follow(sequence: Sequence, words: str) -> list[Finding]:
+    """The same, and it goes on."""
     findings: list[Finding] = []
     for word in words.split():
         name, generation = word[:-1], int(word[-1])
@@ -38,7 +43,7 @@ def course(sequence: Sequence, words: str) -> list[Finding]:
             name = "warm" if generation > 1 else "cold"
         kind, fields = _WORDS.get(name, (name, {}))
         findings += sequence.on_event(GuestEvent(kind, generation, 0, 0.0, fields))
-    return findings + sequence.finish()
+    return findings
 
 
 def spec(**fields: Any) -> KhorigRun:
@@ -122,6 +127,47 @@ def test_a_linux_has_no_first_instruction_to_stop_at() -> None:
     chain = ChainRun("x86_64", "q35", kernels=("khorig", "/linux", "khorig"))
     assert course(Sequence(chain), GOOD.replace("entry2", "")) == []
     assert "unexpected stop" in course(Sequence(chain), GOOD)[0].what
+
+
+_PROBED = ChainRun("x86_64", "q35", kernels=("khorig", "/linux", "khorig"), probed=True)
+
+
+def test_the_entry_of_a_linux_comes_before_its_boot() -> None:
+    sequence = Sequence(_PROBED)
+    assert follow(sequence, "boot1 entry1 sealed1 jump1") == []
+    assert (sequence.running, sequence.executing) == (1, 1)
+    assert "generation 2 was not entered" in sequence.whereabouts()[0]
+    assert sequence.on_entry(2) == []
+    assert (sequence.running, sequence.executing) == (2, 2)
+    assert "generation 2 was entered" in sequence.whereabouts()[0]
+    assert follow(sequence, "boot2 restored2 sealed2 jump2 boot3 entry3 restored3 done3") == []
+    assert sequence.whereabouts() == () and sequence.finish() == []
+
+
+def test_an_entry_that_is_missed_is_missed() -> None:
+    sequence = Sequence(_PROBED)
+    findings = follow(sequence, "boot1 entry1 sealed1 jump1 boot2 restored2 sealed2 jump2 boot3")
+    assert [finding.what for finding in findings] == ["generation 2 did not stop at 'entry'"]
+
+
+@pytest.mark.parametrize(
+    ("words", "generation", "why"),
+    [
+        ("boot1 entry1 sealed1", 2, "generation 1 did not jump"),
+        ("boot1 entry1 jump1", 2, "generation 1 did not stop at 'sealed'"),
+        ("boot1 entry1 sealed1 jump1", 3, "out of order"),
+    ],
+)
+def test_an_entry_out_of_order(words: str, generation: int, why: str) -> None:
+    sequence = Sequence(_PROBED)
+    assert follow(sequence, words) == []
+    assert why in sequence.on_entry(generation)[0].what
+
+
+def test_a_kernel_is_entered_once() -> None:
+    sequence = Sequence(_PROBED)
+    follow(sequence, "boot1 entry1 sealed1 jump1")
+    assert sequence.on_entry(2) == [] and "out of order" in sequence.on_entry(2)[0].what
 
 
 def test_after_the_jump_the_next_generation_runs() -> None:

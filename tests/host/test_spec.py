@@ -52,6 +52,7 @@ _SPECS: list[RunSpec] = [
         counted=False,
         linux_options=("2:kho=off",),
         extra_initrd="/tmp/more.cpio",
+        probed=True,
         expected_refusals={3: "map-missing"},
     ),
 ]

@@ -23,7 +23,8 @@ from khorig.linux.chain_kind import chain_kind
 from khorig.linux.image import arch_of_image
 from khorig.linux.initrd import why_no_initrd
 from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers, pinned
-from khorig.vm.machines import Machine
+from khorig.run.kernel_stops import with_probe
+from khorig.vm.machines import Machine, machine_named
 
 if TYPE_CHECKING:
     from khorig.linux.kconfig_option import KconfigOption
@@ -213,8 +214,10 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     if options["tamper"] is not None:
         specs = _damaged(specs, options["tamper"])
     for spec in specs:
+        probed = with_probe(spec, machine_named(spec.machine)) if spec.pokes else spec
         for poke in spec.pokes:
-            stops = spec.stops_of(poke.generation) if poke.generation <= spec.generations else ()
+            known = poke.generation <= spec.generations
+            stops = probed.stops_of(poke.generation) if known else ()
             check_pokes((poke,), spec.generations, stops)
     return run_session(specs, chain_kind(), session_options(options))
 

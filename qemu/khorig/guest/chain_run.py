@@ -51,6 +51,7 @@ class ChainRun(RunSpec):
     counted: bool = True
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
+    probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
 
     @property
     def generations(self) -> int:
@@ -77,8 +78,11 @@ class ChainRun(RunSpec):
         return self.kernels[generation - 1]
 
     def stops_of(self, generation: int) -> tuple[str, ...]:
-        """See RunSpec. Linux has no stop at its first instruction."""
+        """See RunSpec. Linux has a stop at its first instruction only if the probe makes it, armed
+        where the kernel before waits for its jump."""
         if not is_linux(self.kernel_of(generation)):
+            return self.stops
+        if self.probed and generation > 1 and "sealed" in self.stops:
             return self.stops
         return tuple(stop for stop in self.stops if stop != "entry")
 
@@ -86,7 +90,8 @@ class ChainRun(RunSpec):
         """See RunSpec."""
         linux = is_linux(self.kernel_of(generation))
         words = self._linux_words(generation) if linux else self._khorig_words(generation)
-        stops = ",".join(self.stops_of(generation)) if with_stops else ""
+        mine = (stop for stop in self.stops if stop != "entry" or not linux)
+        stops = ",".join(mine) if with_stops else ""
         if stops:
             words.append(f"khorig.stops={stops}" if linux else f"stops={stops}")
         options = self.linux_options if linux else self.extra_options

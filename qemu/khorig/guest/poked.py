@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,7 @@ class Poked:
         """One line: address, owner, old and new value."""
         owner = self.owner or "unowned"
         return f"{self.address} ({owner}): {self.before:#04x} -> {self.after:#04x}"
+
+    def record(self) -> dict[str, Any]:
+        """The fields of its record in the journal."""
+        return {"lines": [f"poked {self.line}"], **asdict(self)}

@@ -46,8 +46,9 @@ class Plan:
 
     def is_compared(self, jump: int) -> bool:
         """Whether pages must be compared across the jump from generation `jump`: always, except to
-        a Linux that must refuse the handover, as it has no stop before user space."""
-        return self.takes_over(jump + 1) or not self.is_linux(jump + 1)
+        a Linux that must refuse the handover and has no stop before its user space."""
+        has_entry = "entry" in self._spec.stops_of(jump + 1)
+        return self.takes_over(jump + 1) or has_entry or not self.is_linux(jump + 1)
 
     def due(self, generation: int, at: str) -> tuple[str, ...]:
         """The rules to evaluate at an enabled stop, if the generation reaches it."""
@@ -94,9 +95,13 @@ class Plan:
     def _at_entry(self, generation: int) -> tuple[str, ...]:
         if self.is_linux(generation - 1):
             taken = self.takes_over(generation)  # else it may be corrupted
+            if self.is_linux(generation):
+                return (temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP)
             return (temporal.PAGES_ACROSS_JUMP, *(self._linux if taken else ()))
         rules = [temporal.PAGES_ACROSS_JUMP, temporal.TRACKER_ACROSS_JUMP]
-        if self.takes_over(generation):  # else the host may have corrupted it
+        # A Linux does not report where its boot parameters lie; a handover that is to be refused
+        # may have been corrupted by the host.
+        if self.takes_over(generation) and not self.is_linux(generation):
             rules.append(temporal.HANDOFF)
         if self._spec.smp > 1 and not self._is_chain:
             rules.append(protocol.CPUS_PARKED)

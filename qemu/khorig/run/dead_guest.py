@@ -57,9 +57,8 @@ class DeadGuest:
             memory = dead.memory(first.number)
             decided = self._kernel.decide(first, memory)
             generation = self._kernel.generation if decided is None else decided
-            is_between = (
-                generation > self._kernel.generation and memory.physical(first.pc) == first.pc
-            )
+            is_next = generation > self._kernel.generation or self._kernel.is_entered
+            is_between = is_next and memory.physical(first.pc) == first.pc
             kernel = max(generation, 1)  # one without a word is the first, or firmware
             names = dead.names(self._symbols.of(kernel), self._is_linux(kernel))
             cpus = dead.report(names)

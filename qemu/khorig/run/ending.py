@@ -35,8 +35,10 @@ class Ending:
         machine: Machine,
         symbols: SymbolsByGeneration,
         emit: Callable[..., None],
+        whereabouts: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
-        """`emit` writes a record to the journal."""
+        """`emit` writes a record to the journal; `whereabouts` says which kernel was entered."""
+        self._whereabouts = whereabouts
         self._spec = spec
         self._dead = DeadGuest(spec, machine, symbols)
         self._emit = emit
@@ -121,6 +123,10 @@ class Ending:
     def _finding(
         self, rule: str, what: str, verdict: Verdict, watch: ProgressWatch | None = None
     ) -> Finding:
-        evidence = (*self.look.lines, *(watch.summary if watch is not None else ()))
+        evidence = (
+            *self.look.lines,
+            *(watch.summary if watch is not None else ()),
+            *self._whereabouts(),
+        )
         generation = self.look.generation
         return Finding(rule, what, generation=generation, verdict=verdict, evidence=evidence)

@@ -4,28 +4,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
-from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.machine import MachineFacts
 from khorig.guest.spec import RunSpec
 from khorig.guest.status import PASS
-from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot, snapshot_of_stop
-from khorig.mem.errors import DecodeError
+from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot
 from khorig.mem.guest_ram import GuestRam
-from khorig.rules.check import check
-from khorig.rules.evaluated import Evaluated
 from khorig.rules.finding import Finding
-from khorig.rules.outcome import Status
-from khorig.rules.plan import Plan
 from khorig.rules.protocol import definitions as protocol
-from khorig.rules.protocol.at_stops import STOP_RULES, scenario_rule
+from khorig.rules.protocol.at_stops import scenario_rule
 from khorig.rules.protocol.ram import check_ram
-from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
 from khorig.rules.temporal.handoff import HandoffBytes, read_handoff_bytes
@@ -33,23 +26,18 @@ from khorig.rules.temporal.keeping import Span, pages_that_stay
 from khorig.rules.temporal.page_hashes import hash_pages
 from khorig.rules.temporal.pages import Before, compare_pages
 from khorig.rules.temporal.record import FullRecord, Record, take_full_record, take_record
-from khorig.rules.temporal.relayed import check_blocks, check_subtrees, relayed_pages
+from khorig.rules.temporal.relayed import RELAYED, relayed_pages
 from khorig.rules.temporal.runtime_services import RuntimeServices
 from khorig.rules.why import Why
-from khorig.run.coverage import Coverage
+from khorig.run.examination import Examination, Findings
 from khorig.run.fired_fault import FiredFault
 from khorig.run.judging import Statistics, StopContext, Witness
 from khorig.run.make_stop import make_stop
 from khorig.run.memory_picture import draw_memory, draw_places
 from khorig.run.proven import count_handover
 
-_MOST = 6  # findings of a rule
-_STRICT = ("KHR-I070",)  # warnings that are failures if every client is known
 
-Findings = list[Finding]
-
-
-class RunJudge:
+class RunJudge(Examination):
     """The Judge of a run (see khorig.run.judging.Judge).
 
     At `sealed` the handover is decoded, hashed, and checked by the static rules and against the
@@ -59,11 +47,8 @@ class RunJudge:
 
     def __init__(self, spec: RunSpec, witnesses: Sequence[Witness] = ()) -> None:
         """`witnesses` receive every event, too; they check events of particular kernels."""
-        self._spec = spec
-        self._plan = Plan(spec)
+        super().__init__(spec)
         self._witnesses = (*witnesses, FiredFault(spec))
-        self._evaluated = Evaluated()
-        self._coverage = Coverage()
         self._facts: dict[int, GuestFacts] = {}
         self._generation = 0
         self._before: Record | FullRecord | None = None  # as left by the previous kernel
@@ -73,7 +58,6 @@ class RunJudge:
         self._booting_linux = False  # until its user space runs
         self._running: Before | None = None  # written once by this kernel, a Linux
         self._firmware = RuntimeServices() if spec.boot == "uefi" else None
-        self._statistics = Statistics()
         self._why = Why()
         self._picture: Mapping[str, Any] | None = None
 
@@ -100,7 +84,10 @@ class RunJudge:
         return findings
 
     def _begin(self, generation: int) -> None:
-        """Drops the facts of earlier generations."""
+        """Drops the facts of earlier generations. A kernel begins at its `boot`, or at an `entry`
+        that it does not announce."""
+        if generation == self._generation:
+            return
         if self._generation:
             self._close(self._generation)
         self._facts = {g: f for g, f in self._facts.items() if g >= generation}
@@ -114,8 +101,10 @@ class RunJudge:
 
     def on_stop(self, context: StopContext) -> Findings:
         """See khorig.run.judging.Judge. Raises EventFieldError."""
+        if context.at == "entry":
+            self._begin(context.generation)
         stop = self._stop(context)
-        found = [*self._check_firmware(stop), *self._check(stop)]
+        found = [*self._check_firmware(stop), *self._check(stop, context.is_jump)]
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
         findings = self._why.explain(stop, snapshot, found)
@@ -190,20 +179,45 @@ class RunJudge:
             return self._firmware.compare(stop)
         return self._firmware.check(stop)
 
-    def _check(self, stop: Stop) -> Findings:
+    def _check(self, stop: Stop, is_jump: bool) -> Findings:
         is_linux = self._plan.is_linux(stop.generation)
         if stop.at == "sealed":
-            return self._on_linux_sealed(stop) if is_linux else self._on_sealed(stop)
-        if is_linux:
-            return self._on_linux_restored(stop) if stop.at == "restored" else []
-        if stop.generation == 1:
+            return self._on_linux_sealed(stop, is_jump) if is_linux else self._on_sealed(stop)
+        if stop.generation == 1 and not is_linux:
             return []
+        if is_linux:
+            return (
+                self._on_linux_restored(stop)
+                if stop.at == "restored"
+                else self._on_linux_entry(stop)
+            )
         if stop.at == "entry":
             return self._on_entry(stop)
         return self._on_restored(stop) if stop.at == "restored" else []
 
-    def _on_linux_sealed(self, stop: Stop) -> Findings:
-        """The kernel runs on until the jump: state serialized on the way down is not there yet."""
+    def _on_linux_entry(self, stop: Stop) -> Findings:
+        """The first instruction of a Linux, which reports nothing of it."""
+        before = self._before
+        if stop.at != "entry" or before is None or before.generation != stop.generation - 1:
+            return []
+        due = self._plan.due(stop.generation, "entry")
+        if isinstance(before, Record):
+            findings = self._by_rule(stop, before, due)
+            findings += self._compare(stop, Before.of(before), temporal.PAGES_ACROSS_JUMP)
+            nodes = Before.of(before, before.node_hashes)
+            return findings + self._compare(stop, nodes, temporal.TRACKER_ACROSS_JUMP)
+        if before.snapshot is None:
+            return []
+        findings = self._compare_full(stop, before, before.snapshot)
+        if before.is_jump:  # all is serialized
+            return findings
+        try:
+            return findings + self._static(stop, find_snapshot(stop.dump(None)))
+        except NoHandover as error:
+            return findings + [stop.finding(temporal.HANDOFF, str(error))]
+
+    def _on_linux_sealed(self, stop: Stop, is_jump: bool) -> Findings:
+        """Unless this is the jump, state serialized on the way down is not there yet."""
         snapshot: Snapshot | None = None
         findings: Findings = []
         if self._plan.due(stop.generation, "sealed"):
@@ -214,7 +228,8 @@ class RunJudge:
             except NoHandover as error:
                 what = f"no handover prepared: {error}"
                 findings = [stop.finding(protocol.LINUX_REPORTS, what)]
-        self._before = take_full_record(stop.generation, stop.at, stop.memory, snapshot)
+        record = take_full_record(stop.generation, stop.at, stop.memory, snapshot)
+        self._before = replace(record, is_jump=is_jump)
         self._arrived = None
         return findings
 
@@ -245,8 +260,8 @@ class RunJudge:
             return []
         if isinstance(before, FullRecord):
             jump, boot = (
-                pages_that_stay(before.snapshot, span, is_complete=False)
-                for span in (Span.LINUX_JUMP, Span.LINUX_BOOT)
+                pages_that_stay(before.snapshot, span, is_complete=before.is_jump)
+                for span in (before.span, Span.LINUX_BOOT)
             )
             hashes = before.hashes.of(np.intersect1d(jump, boot, assume_unique=True))
         else:
@@ -281,14 +296,21 @@ class RunJudge:
         if snapshot is None:
             return findings if taken else []
         self._arrived = take_record(stop.generation, stop.at, snapshot)
+        findings += self._compare_full(stop, before, snapshot)
+        return findings + (self._static(stop, snapshot) if taken else [])
+
+    def _compare_full(self, stop: Stop, before: FullRecord, snapshot: Snapshot) -> Findings:
+        """Across the jump of a Linux: what `snapshot` preserves, by the record of all memory."""
+        complete = before.is_jump or snapshot is not before.snapshot
+        findings: Findings = []
         for rule, frames in (
             (temporal.TRACKER_ACROSS_JUMP, snapshot.node_frames),
-            (temporal.PAGES_ACROSS_JUMP, pages_that_stay(snapshot, Span.LINUX_JUMP)),
+            (temporal.PAGES_ACROSS_JUMP, pages_that_stay(snapshot, before.span, complete)),
         ):
             hashes = before.hashes.of(frames)
             earlier = Before(before.generation, before.at, hashes, snapshot)
             findings += self._compare(stop, earlier, rule)
-        return findings + (self._static(stop, snapshot) if taken else [])
+        return findings
 
     def _on_restored(self, stop: Stop) -> Findings:
         self._restoring = None
@@ -326,51 +348,6 @@ class RunJudge:
 
     # ---- parts
 
-    def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
-        """The handover at `root`, or at the root in the boot parameters."""
-        try:
-            snapshot = snapshot_of_stop(stop.dump(root))
-        except NoHandover as error:
-            return None, [stop.finding(temporal.HANDOFF, str(error), owner=owner)]
-        except DecodeError as error:
-            rule = rule_of(replace(error.problem, subject="root")).id
-            return None, [stop.finding_of(rule, error.problem, owner)]
-        count_handover(self._statistics, snapshot)
-        return snapshot, []
-
-    def _static(self, stop: Stop, snapshot: Snapshot) -> Findings:
-        """Findings of the static rules, at most 6 per rule."""
-        is_own = isinstance(self._spec, KhorigRun)
-        findings: Findings = []
-        for outcome in check(snapshot):
-            if outcome.status is Status.ABSENT:
-                continue
-            rule = outcome.rule.id
-            self._evaluated.add(rule, stop.generation, stop.at)
-            strict = is_own and rule in _STRICT
-            if outcome.status is Status.FAILED or (strict and outcome.violations):
-                findings += [
-                    stop.finding(rule, violation.text, violation.address, violation.owner)
-                    for violation in outcome.violations[:_MOST]
-                ]
-        return findings
-
-    def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
-        findings: Findings = []
-        for rule in due:
-            if rule in STOP_RULES:
-                findings += STOP_RULES[rule](stop, record)
-                self._evaluated.add(rule, stop.generation, stop.at)
-        return findings
-
-    def _compare(self, stop: Stop, before: Before, rule: str) -> Findings:
-        pages = len(before.hashes.frames)
-        self._evaluated.add(rule, stop.generation, stop.at)
-        self._statistics.pages_compared += pages
-        if before.generation == stop.generation - 1:
-            self._coverage.add(before.generation, pages, before.snapshot.geometry.page_size)
-        return compare_pages(stop, before, rule)
-
     def _compare_handed_on(self, stop: Stop, before: Record, sealed: Record) -> Findings:
         frames = pages_that_stay(before.snapshot, Span.GENERATION)
         still = pages_that_stay(sealed.snapshot, Span.GENERATION)
@@ -381,12 +358,8 @@ class RunJudge:
         return compare_pages(stop, Before.of(before, was), temporal.PAGES_HANDED_ON)
 
     def _compare_relayed(self, stop: Stop, arrived: Record, sealed: Record) -> Findings:
-        relayed: tuple[tuple[str, Callable[[Stop, Record, Record], Findings]], ...] = (
-            (temporal.SUBTREES_RELAYED, check_subtrees),
-            (temporal.BLOCKS_RELAYED, check_blocks),
-        )
         findings: Findings = []
-        for rule, look in relayed:
+        for rule, look in RELAYED.items():
             findings += look(stop, arrived, sealed)
             self._evaluated.add(rule, stop.generation, stop.at)
         kept = Before.of(arrived, relayed_pages(arrived, sealed))

@@ -27,6 +27,7 @@ class StopContext:
     boot: GuestEvent | None = None  # the first event of this generation
     running_cpus: tuple[RunningCpu, ...] = ()  # at `entry`, if known
     devices: DeviceStates = DeviceStates()  # at `entry` after a jump
+    is_jump: bool = False  # a Linux's `sealed`: its jump, not the last event of its user space
 
 
 class StopHook(Protocol):

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from khorig.guest.machine import DeviceStates, RunningCpu
 from khorig.guest.spec import RunSpec
+from khorig.run.judging import StopContext
 from khorig.vm.devices.states import read_devices
 from khorig.vm.machines.machine import Machine
 from khorig.vm.qmp import Qmp
@@ -18,3 +21,14 @@ def look_at_cpus(qmp: Qmp, machine: Machine, spec: RunSpec) -> tuple[RunningCpu,
 def look_at_devices(qmp: Qmp, machine: Machine, generation: int) -> DeviceStates | None:
     """After a jump, before the kernel switches anything on; else None."""
     return read_devices(qmp, machine.arch) if generation > 1 else None
+
+
+def look(
+    qmp: Qmp, machine: Machine, spec: RunSpec, context: StopContext
+) -> tuple[StopContext, DeviceStates | None]:
+    """The stop with what QEMU shows of it, and the devices if they were looked at."""
+    devices = look_at_devices(qmp, machine, context.generation)
+    if devices is not None:
+        context = dataclasses.replace(context, devices=devices)
+    cpus = look_at_cpus(qmp, machine, spec)
+    return dataclasses.replace(context, running_cpus=cpus), devices

@@ -25,7 +25,8 @@ from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestMonitor
 from khorig.run.keep import Keep
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook
-from khorig.run.look import look_at_cpus, look_at_devices
+from khorig.run.kernel_stops import KernelStops, jumps_of
+from khorig.run.look import look
 from khorig.run.run_file import kernel_digests
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.run.stop_images import StopImages
@@ -36,6 +37,7 @@ from khorig.vm.errors import InfraError, Interrupted
 from khorig.vm.journal import Journal
 from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
+from khorig.vm.probe.records import ProbeStop
 from khorig.vm.progress_watch import ProgressWatch
 from khorig.vm.qmp import QmpClosed, QmpEvent
 from khorig.vm.serial_port import ConsoleLine, GarbledLine
@@ -87,7 +89,8 @@ class Run:
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
         symbols = SymbolsByGeneration(spec, images.elves)
-        self._ending = Ending(spec, machine, symbols, self._emit)
+        self._ending = Ending(spec, machine, symbols, self._emit, self._sequence.whereabouts)
+        self._kernels = KernelStops(spec, jumps_of(spec, images.elves))
         self._monitor = GuestMonitor(spec)
         self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
@@ -139,7 +142,7 @@ class Run:
             self._cancellation,
             self._prepare,
             self._limits,
-            self._watch.options(self._machine.binary) if self._watch else None,
+            self._watch.options(self._machine.binary) if self._watch else self._kernels.options,
         ) as vm:
             self._version = vm.version
             self._ram = vm.ram
@@ -156,7 +159,7 @@ class Run:
             if self._watch:
                 self._emit("who", **self._watch.finish(vm).json())
             self._wall_s = time.monotonic() - self._started_s
-            generation, failed = self._sequence.generation, bool(self._findings)
+            generation, failed = self._sequence.executing, bool(self._findings)
             self._emit_images(self._stop_images.at_end(vm, generation, failed))
 
     def _prepare(self) -> None:
@@ -209,9 +212,12 @@ class Run:
                 self._ending_by_s = time.monotonic() + self._limits.oops_s
             findings = self._firmware.on_text(event.text)
         elif isinstance(event, GarbledLine):
-            self._add(self._garbled(event))
+            what = f"garbled event ({event.why}): {event.text[:200]}"
+            self._add(self._finding(rules.WELL_FORMED, what))
         elif isinstance(event, QmpEvent):
             findings = self._on_qmp(vm, event)
+        elif isinstance(event, ProbeStop):
+            findings = self._on_probe(vm, event)
         elif isinstance(event, GuestEvent):
             try:
                 findings = self._on_event(vm, event)
@@ -240,30 +246,45 @@ class Run:
         self._poker.on_event(event)
         if self._watch:
             self._watch.on_event(event, vm)
-        if event.kind == "stop" and not findings:
-            # The guest polls meanwhile. It is not paused through QMP: with -icount, 'cont' may
-            # deadlock in QEMU (seen with 7.2.22, once in some hundred stops).
+        findings += self._kernels.on_event(event)
+        if event.kind == "stop" and not findings and not self._kernels.arm(vm.probe, event):
+            # The guest polls meanwhile: with -icount QMP's 'cont' may deadlock (seen with 7.2.22).
             with self._clock.host():
                 findings = self._on_stop(vm, event)
-            if not findings:
-                vm.serial.send(b"g")
+        if event.kind == "stop" and not findings:
+            vm.serial.send(b"g")
         return findings
 
-    def _on_stop(self, vm: Vm, event: GuestEvent) -> list[Finding]:
+    def _on_probe(self, vm: Vm, stop: ProbeStop) -> list[Finding]:
+        event, findings = self._kernels.take(stop), list[Finding]()
+        if event is not None:
+            if event.text("at") == "entry":
+                self._ending.on_event(event)
+                findings = self._sequence.on_entry(event.generation) + self._kernels.missed()
+            with self._clock.host():
+                findings = findings or self._on_stop(vm, event, is_jump=True)
+        if not findings and vm.probe is not None:
+            vm.probe.resume()
+        return findings
+
+    def _on_stop(self, vm: Vm, event: GuestEvent, is_jump: bool = False) -> list[Finding]:
         at = event.text("at")
         self._debugger.at_stop(vm, event, self._boot)
         started_s = time.monotonic()
         self._ending.on_stop(vm)
         facts = self._machine.facts(self._spec.memory)
-        context = StopContext(event.generation, at, event, vm.ram, facts, self._boot)
+        boot = self._boot if self._boot and self._boot.generation == event.generation else None
+        context = StopContext(event.generation, at, event, vm.ram, facts, boot, is_jump=is_jump)
         if at == "entry":
-            context = self._look(vm, context)
+            context, devices = look(vm.qmp, self._machine, self._spec, context)
+            if devices is not None:
+                self._emit("devices", gen=context.generation, **dataclasses.asdict(devices))
         findings = self._judge.on_stop(context)
         host_ms = round((time.monotonic() - started_s) * 1000, 3)
         self._emit("stop", gen=event.generation, at=at, host_ms=host_ms)
         if (picture := self._judge.picture) is not None:
             self._emit("map", gen=event.generation, at=at, **picture)
-        self._emit_images(self._stop_images.at_stop(vm, self._sequence.generation, at))
+        self._emit_images(self._stop_images.at_stop(vm, event.generation, at))
         if self._watch:
             self._watch.before_rig(context, vm)
         if not findings:
@@ -277,22 +298,11 @@ class Run:
             self._watch.after_rig(context, vm)
         return findings
 
-    def _look(self, vm: Vm, context: StopContext) -> StopContext:
-        devices = look_at_devices(vm.qmp, self._machine, context.generation)
-        if devices is not None:
-            self._emit("devices", gen=context.generation, **dataclasses.asdict(devices))
-            context = dataclasses.replace(context, devices=devices)
-        cpus = look_at_cpus(vm.qmp, self._machine, self._spec)
-        return dataclasses.replace(context, running_cpus=cpus)
-
     def _poke(self, context: StopContext) -> list[Finding]:
         """Last at a stop, after judge and image."""
         done, findings = self._poker.on_stop(context)
         for poked in done:
-            what = dataclasses.asdict(poked)
-            self._emit(
-                "hook", gen=context.generation, at=context.at, lines=[f"poked {poked.line}"], **what
-            )
+            self._emit("hook", gen=context.generation, at=context.at, **poked.record())
         return findings
 
     def _on_qmp(self, vm: Vm, event: QmpEvent) -> list[Finding]:
@@ -347,18 +357,12 @@ class Run:
         for record in records:
             self._emit("image", **record)
 
-    def _garbled(self, line: GarbledLine) -> Finding:
-        return self._finding(rules.WELL_FORMED, f"garbled event ({line.why}): {line.text[:200]}")
-
     def _finding(
-        self,
-        rule: str,
-        what: str,
-        verdict: Verdict = Verdict.FAIL,
-        evidence: tuple[str, ...] = (),
+        self, rule: str, what: str, verdict: Verdict = Verdict.FAIL, evidence: Sequence[str] = ()
     ) -> Finding:
-        generation = self._sequence.generation
-        return Finding(rule, what, generation=generation, verdict=verdict, evidence=evidence)
+        lines = (*evidence, *self._sequence.whereabouts())
+        at = self._sequence.executing
+        return Finding(rule, what, generation=at, verdict=verdict, evidence=lines)
 
     def _add_infra(self, what: str, evidence: tuple[str, ...] = ()) -> None:
         finding = self._finding("", what, Verdict.INFRA, evidence)

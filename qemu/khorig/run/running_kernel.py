@@ -20,6 +20,7 @@ class RunningKernel:
         """`linux_text`: a virtual address in the text of every Linux of this architecture."""
         self._linux_text = linux_text
         self.generation = 0
+        self.is_entered = False  # by its first instruction, which the host saw; no `boot` yet
         self._jumped, self._next_has_words = True, False  # firmware jumps to the first
         self._image: tuple[int, int] | None = None
         self._segments: list[tuple[int, int]] = []
@@ -29,12 +30,14 @@ class RunningKernel:
         """Every event in order. What is malformed is as if it were absent."""
         if event.kind == "boot":
             self.generation = event.generation
-            self._jumped = self._next_has_words = False
+            self._jumped = self._next_has_words = self.is_entered = False
             self._segments, self._text_at = [], None
             self._image = _pair(event.fields.get("image"))
         elif event.kind == "segments":
             pairs = [_pair(item[1:]) for item in _lists(event.fields.get("list"))]
             self._segments = [(pair[0], sum(pair)) for pair in pairs if pair is not None]
+        elif event.kind == "stop" and event.generation == self.generation + 1:
+            self.generation, self.is_entered, self._jumped = event.generation, True, False
         elif event.kind == "jump":
             self._jumped = True
 

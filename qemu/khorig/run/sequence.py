@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import GuestEvent
-from khorig.guest.spec import RunSpec
+from khorig.guest.spec import KHORIG, RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
 
@@ -23,6 +23,7 @@ class Sequence:
         self._spec = spec
         self.generation = 0  # running; 0 before the first `boot`
         self._jumped = False
+        self._entered = False  # by the next generation, which has not spoken yet
         self._done: str | None = None
         self._stops: list[str] = []
         self._refused: dict[int, str] = {}
@@ -48,10 +49,43 @@ class Sequence:
             self._done = event.text("status")
         return []
 
+    def on_entry(self, generation: int) -> list[Finding]:
+        """The first instruction of `generation`, a kernel that does not announce it, as the host
+        saw it."""
+        if generation != self.generation + 1 or self._entered:
+            return [self._wrong(f"generation {generation} was entered out of order")]
+        if not self._jumped:
+            what = f"generation {generation} was entered, but generation {self.generation}"
+            return [self._wrong(f"{what} did not jump", verdict=Verdict.CRASH)]
+        findings = self._missing_stops()
+        self._entered = True
+        return findings
+
     @property
     def running(self) -> int:
-        """The running generation; after a jump the next one."""
-        return self.generation + self._jumped
+        """The running generation; after a jump the next one, where its entry is not seen."""
+        return self.executing if self._sees_entry else self.generation + self._jumped
+
+    @property
+    def executing(self) -> int:
+        """The generation that has executed an instruction last, as far as that is seen."""
+        return self.generation + self._entered
+
+    def whereabouts(self) -> tuple[str, ...]:
+        """Which kernel runs between a jump and the next `boot`, where it is seen."""
+        if not self._jumped or not self._sees_entry:
+            return ()
+        following = self.generation + 1
+        if self._entered:
+            return (f"generation {following} was entered, and has not reported its boot",)
+        return (f"generation {self.generation} jumped, and generation {following} was not entered",)
+
+    @property
+    def _sees_entry(self) -> bool:
+        following = self.generation + 1
+        if following > self._spec.generations or self._spec.kernel_of(following) == KHORIG:
+            return False
+        return "entry" in self._spec.stops_of(following)
 
     def finish(self) -> list[Finding]:
         """Missing events, after the guest exited."""
@@ -80,10 +114,10 @@ class Sequence:
                 return [self._wrong(f"{came}, expected generation {expected}")]
             what = f"{came}, but generation {self.generation} did not jump"
             return [self._wrong(what, verdict=Verdict.CRASH)]
-        findings = self._missing_stops()
+        findings = [] if self._entered else self._missing_stops()
         self.generation = event.generation
-        self._jumped = False
-        self._stops = []
+        self._stops = ["entry"] if self._entered else []
+        self._jumped = self._entered = False
         if event.generation > self._spec.generations:
             what = f"more than {self._spec.generations} generations booted"
             findings.append(self._wrong(what))

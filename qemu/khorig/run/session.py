@@ -24,6 +24,7 @@ from khorig.run.debug.debugger import Debugger
 from khorig.run.images import images_for
 from khorig.run.judging import Judge, StopHook
 from khorig.run.keep import Keep
+from khorig.run.kernel_stops import with_probe
 from khorig.run.outputs import Documents, Renderer
 from khorig.run.renderers import Renderers
 from khorig.run.rerun import rerun_command, write_rerun_script
@@ -127,6 +128,7 @@ class Session(Generic[Spec]):
 
     def _run(self, spec: Spec) -> RunResult:
         machine = machine_named(spec.machine)
+        spec = with_probe(spec, machine, type(self._debugger) is not Debugger)
         reason = machine.refuses(spec.memory, spec.boot)
         if (number := self._cancellation.signal_number) is not None:
             reason = f"not started: interrupted by {signal.Signals(number).name}"

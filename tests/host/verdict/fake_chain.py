@@ -42,12 +42,21 @@ class FakeChain:
         assert self.judge.on_event(event) == []
         return event
 
-    def stops(self, at: str, generation: int, **fields: Any) -> set[str]:
+    def stops(self, at: str, generation: int, is_jump: bool = False, **fields: Any) -> set[str]:
         event = self.says("stop", generation, at=at, **fields)
+        return self._looks(at, event, is_jump)
+
+    def _looks(self, at: str, event: GuestEvent, is_jump: bool = False) -> set[str]:
+        ram, generation = self.image.ram, event.generation
         self.findings = self.judge.on_stop(
-            StopContext(generation, at, event, self.image.ram, MACHINE, devices=SEEN)
+            StopContext(generation, at, event, ram, MACHINE, devices=SEEN, is_jump=is_jump)
         )
         return {finding.rule for finding in self.findings}
+
+    def is_entered(self, generation: int) -> set[str]:
+        """A Linux at its first instruction, of which it says nothing."""
+        fields = {"ev": "stop", "at": "entry"}
+        return self._looks("entry", GuestEvent("stop", generation, 0, 0.0, fields))
 
     def boots(self, generation: int) -> None:
         self.says("boot", generation, parameters=hex(BOOT_PARAMS), handover=generation > 1)
@@ -63,10 +72,10 @@ class FakeChain:
             self._has_memory(generation)
         return self.stops("restored", generation)
 
-    def seals(self, generation: int) -> set[str]:
-        """A kernel that hands over what memory holds."""
+    def seals(self, generation: int, is_jump: bool = False) -> set[str]:
+        """A kernel that hands over what memory holds; a Linux in user space or at its jump."""
         if self.spec.kernel_of(generation) != KHORIG:
-            return self.stops("sealed", generation)
+            return self.stops("sealed", generation, is_jump)
         link = self.image.clients["kexec-metadata"]
         assert isinstance(link, dict) and isinstance(link["preserved-data"], int)
         self.image.ram.write(link["preserved-data"] + 69, struct.pack("<I", generation))

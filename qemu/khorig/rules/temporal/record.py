@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Mapping
 
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.formats.dump import DumpMemory
 from khorig.mem.memory import PhysicalMemory, read_bytes
+from khorig.rules.temporal.keeping import Span
 from khorig.rules.temporal.page_hashes import AllHashes, PageHashes, hash_all, hash_pages
 
 _MAX_COPIES = 2048  # pages; structure is small, and its bytes are useful evidence
@@ -57,10 +58,17 @@ class FullRecord:
     at: str
     snapshot: Snapshot | None  # its handover, if a scan found one
     hashes: AllHashes  # of pages of the snapshot's size
+    is_jump: bool = False  # taken at the jump itself: nothing is serialized after it
+
+    @property
+    def span(self) -> Span:
+        """The interval to the next kernel's first instruction."""
+        return Span.JUMP if self.is_jump else Span.LINUX_JUMP
 
     def taken_again(self, memory: DumpMemory) -> FullRecord:
         """The same record with current hashes."""
-        return take_full_record(self.generation, self.at, memory, self.snapshot)
+        again = take_full_record(self.generation, self.at, memory, self.snapshot)
+        return replace(again, is_jump=self.is_jump)
 
 
 def take_full_record(

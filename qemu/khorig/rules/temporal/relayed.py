@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Callable, Mapping
+
 import numpy as np
 
 from khorig.kho.blocks import Blocks, Int64Array
@@ -76,3 +78,10 @@ def check_blocks(stop: Stop, arrived: Record, sealed: Record) -> list[Finding]:
 def _keys(blocks: Blocks) -> Int64Array:
     keys: Int64Array = blocks.frames << _ORDER_BITS | blocks.orders
     return keys
+
+
+# By rule.
+RELAYED: Mapping[str, Callable[[Stop, Record, Record], list[Finding]]] = {
+    SUBTREES_RELAYED: check_subtrees,
+    BLOCKS_RELAYED: check_blocks,
+}

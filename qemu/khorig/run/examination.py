@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Evaluates rules at a stop and remembers which."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Iterable
+
+from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.spec import RunSpec
+from khorig.kho.snapshot import NoHandover, Snapshot, snapshot_of_stop
+from khorig.mem.errors import DecodeError
+from khorig.rules.check import check
+from khorig.rules.evaluated import Evaluated
+from khorig.rules.finding import Finding
+from khorig.rules.outcome import Status
+from khorig.rules.plan import Plan
+from khorig.rules.protocol.at_stops import STOP_RULES
+from khorig.rules.registry import rule_of
+from khorig.rules.stop import Stop
+from khorig.rules.temporal import definitions as temporal
+from khorig.rules.temporal.pages import Before, compare_pages
+from khorig.rules.temporal.record import Record
+from khorig.run.coverage import Coverage
+from khorig.run.judging import Statistics
+from khorig.run.proven import count_handover
+
+_MOST = 6  # findings of a rule
+# Warnings that are failures if every client is known.
+_STRICT = ("KHR-I070",)
+
+Findings = list[Finding]
+
+
+class Examination:
+    """What a judge does at every stop, whichever kernel waits there."""
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+        self._plan = Plan(spec)
+        self._evaluated = Evaluated()
+        self._coverage = Coverage()
+        self._statistics = Statistics()
+
+    def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
+        """The handover at `root`, or at the root in the boot parameters."""
+        try:
+            snapshot = snapshot_of_stop(stop.dump(root))
+        except NoHandover as error:
+            return None, [stop.finding(temporal.HANDOFF, str(error), owner=owner)]
+        except DecodeError as error:
+            rule = rule_of(replace(error.problem, subject="root")).id
+            return None, [stop.finding_of(rule, error.problem, owner)]
+        count_handover(self._statistics, snapshot)
+        return snapshot, []
+
+    def _static(self, stop: Stop, snapshot: Snapshot) -> Findings:
+        """Findings of the static rules, at most 6 per rule."""
+        is_own = isinstance(self._spec, KhorigRun)
+        findings: Findings = []
+        for outcome in check(snapshot):
+            if outcome.status is Status.ABSENT:
+                continue
+            rule = outcome.rule.id
+            self._evaluated.add(rule, stop.generation, stop.at)
+            strict = is_own and rule in _STRICT
+            if outcome.status is Status.FAILED or (strict and outcome.violations):
+                findings += [
+                    stop.finding(rule, violation.text, violation.address, violation.owner)
+                    for violation in outcome.violations[:_MOST]
+                ]
+        return findings
+
+    def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
+        findings: Findings = []
+        for rule in due:
+            if rule in STOP_RULES:
+                findings += STOP_RULES[rule](stop, record)
+                self._evaluated.add(rule, stop.generation, stop.at)
+        return findings
+
+    def _compare(self, stop: Stop, before: Before, rule: str) -> Findings:
+        pages = len(before.hashes.frames)
+        self._evaluated.add(rule, stop.generation, stop.at)
+        self._statistics.pages_compared += pages
+        if before.generation == stop.generation - 1:
+            self._coverage.add(before.generation, pages, before.snapshot.geometry.page_size)
+        return compare_pages(stop, before, rule)
