@@ -12,7 +12,8 @@ struct Scenario { const char *name, *summary; _Bool expects_refusal; void (*work
   __attribute__((section("scenarios"), used)) static const struct Scenario id = {#id, text};
 struct Fault { const char *name, *summary, *bugs; unsigned generation; void (*act)(void*); };
 #define FAULT(id, name) \\
-  __attribute__((section("faults"), used)) static const struct Fault id = {name, "words", "R1 R2", 2};
+  __attribute__((section("faults"), used)) static const struct Fault id = \\
+      {name, "words", "R1 R2", 2};
 %s
 void _start(void) {}
 """

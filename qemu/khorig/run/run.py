@@ -239,9 +239,8 @@ class Run:
         if event.kind in ("panic", "error"):
             self._ending_by_s, self._has_ended = time.monotonic() + self._limits.last_words_s, True
         self._add(*self._monitor.on_event(event))
-        if self._ending_by_s is not None and event.kind not in ("panic", "error"):
-            if not (self._monitor.linux_dies or self._has_ended):
-                self._ending_by_s = None  # it goes on after its BUG or Oops
+        if not self._has_ended and not self._monitor.linux_dies:
+            self._ending_by_s = None  # it goes on after its BUG or Oops
         findings += self._judge.on_event(event)
         self._poker.on_event(event)
         if self._watch:
