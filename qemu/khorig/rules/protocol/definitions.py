@@ -247,7 +247,8 @@ PROTOCOL_RULES = (
         "a kernel is entered as its boot protocol says",
         "No interrupt is on, and no control register has a bit of the predecessor: on x86_64 "
         "RFLAGS without TF, IF, DF, NT and AC, CR0, CR4 and EFER with what long mode needs; on "
-        "arm64 DAIF masked, MMU and data cache off, x1 to x3 zero, at the EL of the machine's first kernel.",
+        "arm64 DAIF masked, MMU and data cache off, x1 to x3 zero, at the EL of the machine's "
+        "first kernel.",
         "A kernel that does not expect it dies before it can print.",
         ("J6", "J12", "J14", "J15"),
         "The message has the register. The kernel's first instructions record them in its image "
