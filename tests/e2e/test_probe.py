@@ -300,7 +300,10 @@ def _watched(folder: Path, name: str, image: Path, page: int) -> list[Store]:
         vm.resume()
         deadline = time.monotonic() + _LIMIT_S
         while time.monotonic() < deadline:
-            if any(isinstance(event, Exited) for event in vm.wait(1.0)):
+            ends = (
+                isinstance(e, Exited) or getattr(e, "name", "") == "SHUTDOWN" for e in vm.wait(1.0)
+            )
+            if any(ends):
                 return list(_probe(vm).stores())
     raise AssertionError(f"no end in {_LIMIT_S} s")
 
