@@ -40,7 +40,7 @@ def attempts_at_sealed() -> Sequence[Attempt]:
     boot = GuestEvent("boot", 1, 0, 0.0, {"parameters": hex(PARAMETERS), "handover": False})
     assert survey.on_event(boot) == []
     guest.has_memory(1)
-    guest.says("segments", 1, list=guest.segments, entry=guest.segments[0][1])
+    guest.says("segments", 1, list=guest.segments, entry=guest.entry())
     assert survey.on_stop(context(guest, "sealed", 1)) == []
     guest.boots(2)
     assert survey.on_stop(context(guest, "entry", 2)) == []
