@@ -34,7 +34,7 @@ def archive_of(files: Files) -> bytes:
 def use(archive: bytes, machine: str, build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes `build` a folder of built files, with this archive."""
     images = find_images(machine_named(machine))
-    for image in {images.kernel, *images.elves.values()}:
+    for image in {images.kernel, *images.elves.values(), *images.kernels.values()}:
         (build / image.name).symlink_to(image.resolve())
     (build / images.archive.name).write_bytes(archive)
     monkeypatch.setenv("KHORIG_BUILD", str(build))

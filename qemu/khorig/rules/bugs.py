@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Mapping
 
+from khorig.mem.errors import Error
 from khorig.rules.bug import Bug, State
 from khorig.rules.finding import Verdict
 from khorig.rules.way import RUN_OPTIONS, Way, run_options
@@ -18,7 +19,7 @@ _PLAIN = {"rule", "generation", "fault", "damage", "poke", "header", "mutant", "
 _BUG = {"id", "what", "from", "state", "reason", "made"}
 
 
-class CatalogueError(ValueError):
+class CatalogueError(Error):
     """A row that cannot be read."""
 
 

@@ -129,8 +129,8 @@ class RunJudge(Examination):
             self._restoring, self._names = self._arrived, read_handoff_bytes(stop)
 
     def on_trouble(self, ram: GuestRam, machine: MachineFacts) -> Findings:
-        """See khorig.run.judging.Judge. Until all is restored, neither the handover nor the boot
-        parameters pointing to it may change."""
+        """See khorig.run.judging.Judge. From the seal until all is restored, neither the handover
+        nor the boot parameters pointing to it may change."""
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
         findings = self._firmware.compare(stop) if self._firmware else []
@@ -139,7 +139,11 @@ class RunJudge(Examination):
         arrived, names = self._restoring, self._names
         self._restoring = None
         if arrived is None:
-            return self._why.explain(stop, None, findings)
+            sealed = self._before
+            if not isinstance(sealed, Record) or sealed.generation != self._generation:
+                return self._why.explain(stop, None, findings)
+            findings += compare_pages(stop, Before.of(sealed), temporal.PAGES_ACROSS_JUMP)
+            return self._why.explain(stop, sealed.snapshot, findings)
         if stop.facts.memory is None:  # boot parameters and tracker are still needed
             findings += names.compare(stop) if names else []
             nodes = Before.of(arrived, arrived.node_hashes)

@@ -127,6 +127,17 @@ def test_trouble_after_entry_is_explained_by_what_changed(
     assert trouble(guest) == []  # once is enough
 
 
+def test_trouble_before_entry_is_explained_by_what_changed_since_the_seal() -> None:
+    guest = sealed_guest()
+    assert guest.first_generation() == []
+    assert trouble(guest) == []
+    at = block_of(guest, 4) + 3 * PAGE
+    guest.image.ram.write(at, bytes([guest.image.ram.read(at, 1)[0] ^ 1]))
+    (finding,) = trouble(guest)
+    assert (finding.rule, finding.owner) == (temporal.PAGES_ACROSS_JUMP, "memblock/mem0 page 3")
+    assert int(finding.where, 16) == at
+
+
 def test_trouble_elsewhere_is_not_explained_by_memory_that_may_change() -> None:
     guest = sealed_guest()
     assert guest.first_generation() == trouble(guest) == []
