@@ -76,7 +76,10 @@ class Symbols:
             return f"{pc:#018x}"
         name = self._names[index]
         line = self._lines.of(linked - returns, name) if lines else ""
-        if len(name) > _LONGEST_NAME:  # a template that binutils do not demangle
+        if name.startswith("_Z"):  # a template that binutils do not demangle
+            place, _, inlined = line.partition(", ")
+            if inlined:
+                return f"{pc:#018x} {inlined} ({place})"
             name = name[:_LONGEST_NAME] + "..."
         text = f"{pc:#018x} {name}+{linked - self._addresses[index]:#x}"
         return f"{text} ({line})" if line else text

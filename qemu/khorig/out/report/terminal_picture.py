@@ -14,7 +14,7 @@ from khorig.rules.finding import Verdict
 from khorig.run.result import RunResult
 
 _COLUMNS = 120
-_LABEL = re.compile(r" +\S+ +| +")  # what the rest of a line is indented by
+_LABEL = re.compile(r" {1,2}\S+ +| +")  # what the rest of a line is indented by
 _MOST_RUNS = 8
 _STYLES = {Verdict.CRASH: "fail"}  # where it is not the verdict's name
 
