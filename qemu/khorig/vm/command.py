@@ -75,7 +75,7 @@ def qemu_argv(
         *_append(spec, images, with_stops=True),
         *("-object", f"{backend},mem-path=/proc/self/fd/{wiring.ram}"),
         *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),
-        *("-chardev", f"socket,id=qmp,fd={wiring.qmp}", "-mon", "chardev=qmp,mode=control"),
+        *("-chardev", f"socket,id=qmp,fd={wiring.qmp}", "-qmp", "chardev:qmp"),
         *(wiring.probe.arguments(wiring.ram) if wiring.probe else ()),
         # After a triple fault or a reset QEMU would exit, and the registers be gone.
         *("-action", "shutdown=pause"),

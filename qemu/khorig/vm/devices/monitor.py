@@ -12,7 +12,10 @@ from khorig.vm.errors import InfraError
 from khorig.vm.qmp import Qmp
 
 _VIEW = re.compile(r"^FlatView #\d+$", re.MULTILINE)
-_REGION = re.compile(r"^\s+([0-9a-f]+)-([0-9a-f]+) \(prio -?\d+, i/o\): (\S+)(?: @([0-9a-f]+))?")
+# QEMU 11.1 calls the ECAM of virt a container.
+_REGION = re.compile(
+    r"^\s+([0-9a-f]+)-([0-9a-f]+) \(prio -?\d+, (?:i/o|container)\): (\S+)(?: @([0-9a-f]+))?"
+)
 _NUMBER = re.compile(r"(?:: |= )0x([0-9a-f]+)\s*$")
 
 
