@@ -16,7 +16,7 @@ qemu_plugin_tb Translate(uint64_t address, uint8_t* host, size_t count) {
     insn.host = host == nullptr ? nullptr : host + 4 * i;
     tb.instructions.push_back(insn);
   }
-  TheQemu().translate(0, &tb);
+  TheQemu().translate(&tb);
   return tb;
 }
 
@@ -39,13 +39,25 @@ using probe::TheQemu;
 
 extern "C" {
 
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, qemu_plugin_vcpu_tb_trans_cb_t cb) {
-  TheQemu().translate = cb;
+#if KHORIG_PLUGIN_API < 7
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
+                                           void (*cb)(qemu_plugin_id_t, qemu_plugin_tb*)) {
+  TheQemu().translate = [=](qemu_plugin_tb* tb) { cb(id, tb); };
 }
 
-void qemu_plugin_register_flush_cb(qemu_plugin_id_t, qemu_plugin_simple_cb_t cb) {
-  TheQemu().flush = cb;
+void qemu_plugin_register_flush_cb(qemu_plugin_id_t id, void (*cb)(qemu_plugin_id_t)) {
+  TheQemu().flush = [=] { cb(id); };
 }
+#else
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, void (*cb)(qemu_plugin_tb*, void*),
+                                           void* userdata) {
+  TheQemu().translate = [=](qemu_plugin_tb* tb) { cb(tb, userdata); };
+}
+
+void qemu_plugin_register_flush_cb(qemu_plugin_id_t, void (*cb)(void*), void* userdata) {
+  TheQemu().flush = [=] { cb(userdata); };
+}
+#endif
 
 void qemu_plugin_register_vcpu_tb_exec_cb(qemu_plugin_tb* tb, qemu_plugin_vcpu_udata_cb_t cb,
                                           qemu_plugin_cb_flags, void* userdata) {
@@ -62,11 +74,36 @@ void qemu_plugin_register_vcpu_mem_cb(qemu_plugin_insn* insn, qemu_plugin_vcpu_m
   insn->memory.emplace_back(cb, userdata);
 }
 
+#if KHORIG_PLUGIN_API < 2
 void qemu_plugin_register_vcpu_tb_exec_inline(qemu_plugin_tb* tb, qemu_plugin_op, void* ptr,
                                               uint64_t imm) {
   tb->count = static_cast<uint64_t*>(ptr);
   tb->add = imm;
 }
+#else
+struct qemu_plugin_scoreboard {
+  uint64_t sum;
+};
+
+struct qemu_plugin_u64 {
+  qemu_plugin_scoreboard* score;
+  size_t offset;
+};
+
+qemu_plugin_scoreboard* qemu_plugin_scoreboard_new(size_t) {
+  static qemu_plugin_scoreboard score;
+  score.sum = 0;
+  return &score;
+}
+
+void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(qemu_plugin_tb* tb, qemu_plugin_op,
+                                                       qemu_plugin_u64 entry, uint64_t imm) {
+  tb->count = &entry.score->sum;
+  tb->add = imm;
+}
+
+uint64_t qemu_plugin_u64_sum(qemu_plugin_u64 entry) { return entry.score->sum; }
+#endif
 
 size_t qemu_plugin_tb_n_insns(const qemu_plugin_tb* tb) { return tb->instructions.size(); }
 uint64_t qemu_plugin_tb_vaddr(const qemu_plugin_tb* tb) { return tb->instructions[0].address; }

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "qemu/probe/qemu_api.h"
@@ -42,8 +44,8 @@ struct FakeAccess {
 
 /// The plugin's callbacks, and the access that is being looked at.
 struct FakeQemu {
-  qemu_plugin_vcpu_tb_trans_cb_t translate = nullptr;
-  qemu_plugin_simple_cb_t flush = nullptr;
+  std::function<void(qemu_plugin_tb*)> translate;
+  std::function<void()> flush;
   FakeAccess access;
 };
 

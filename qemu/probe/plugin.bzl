@@ -16,6 +16,7 @@ PROBE_COPTS = [
 _LIBRARY = [
     "accesses.cc",
     "accesses.h",
+    "callbacks.h",
     "control_block.h",
     "counter.h",
     "plugin.cc",
@@ -28,7 +29,10 @@ _LIBRARY = [
 
 def probe_sources(api):
     """The sources of the probe for one API version."""
-    return _LIBRARY + ["counter_inline.cc" if api < 2 else "counter_scoreboard.cc"]
+    return _LIBRARY + [
+        "callbacks_with_id.cc" if api < 7 else "callbacks_with_data.cc",
+        "counter_inline.cc" if api < 2 else "counter_scoreboard.cc",
+    ]
 
 def probe_plugin(api):
     """Makes `probe-api<N>.so`.

@@ -21,6 +21,7 @@
 #include <new>
 
 #include "qemu/probe/accesses.h"
+#include "qemu/probe/callbacks.h"
 #include "qemu/probe/control_block.h"
 #include "qemu/probe/counter.h"
 #include "qemu/probe/qemu_api.h"
@@ -253,9 +254,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t*, int argc, char*
   if (at == MAP_FAILED) return -1;
   plugin = new (at) Plugin(*block, options.socket, options.ram, options.stores, options.fetches);
   StartCounter();
-  qemu_plugin_register_vcpu_tb_trans_cb(
-      id, [](qemu_plugin_id_t, qemu_plugin_tb* tb) { plugin->OnTranslate(tb); });
-  qemu_plugin_register_flush_cb(id, [](qemu_plugin_id_t) { plugin->OnFlush(); });
+  CallOnTranslation(id, [](qemu_plugin_tb* tb) { plugin->OnTranslate(tb); });
+  CallOnFlush(id, [] { plugin->OnFlush(); });
   __atomic_store_n(&block->state, kReady, __ATOMIC_RELEASE);
   return 0;
 }

@@ -292,7 +292,7 @@ TEST_F(ProbeTest, FetchesOutsideAreCountedWithTheirAddress) {
 
 TEST_F(ProbeTest, AFlushStartsTheTableOfBlocksAnew) {
   const qemu_plugin_tb first = Translate(kKernel, ram_);
-  TheQemu().flush(1);
+  TheQemu().flush();
   const qemu_plugin_tb again = Translate(kKernel, ram_);
   EXPECT_EQ(first.before[0].second, again.before[0].second);
 }

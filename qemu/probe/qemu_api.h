@@ -4,7 +4,7 @@
 // The part of QEMU's plugin interface that the probe uses. Debian packages no qemu-plugin.h, so the
 // prototypes are declared here, after include/qemu/qemu-plugin.h of QEMU 7.2 (API version 1), 9.0
 // (2) and 11.1 (7). All of them are the same in every version, except those for counting (see
-// counter.h). Opaque structures are only ever passed back.
+// counter.h), translation and flush (see callbacks.h). Opaque structures are only ever passed back.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,9 +25,7 @@ enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
 enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_R = 1, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_MEM_RW };
 enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
 
-using qemu_plugin_simple_cb_t = void (*)(qemu_plugin_id_t id);
 using qemu_plugin_vcpu_udata_cb_t = void (*)(unsigned int vcpu_index, void* userdata);
-using qemu_plugin_vcpu_tb_trans_cb_t = void (*)(qemu_plugin_id_t id, qemu_plugin_tb* tb);
 using qemu_plugin_vcpu_mem_cb_t = void (*)(unsigned int vcpu_index, qemu_plugin_meminfo_t info,
                                            uint64_t vaddr, void* userdata);
 
@@ -37,7 +35,6 @@ KHORIG_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t* in
                                       char** argv);
 
 // What QEMU exports.
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_tb_trans_cb_t cb);
 void qemu_plugin_register_vcpu_tb_exec_cb(qemu_plugin_tb* tb, qemu_plugin_vcpu_udata_cb_t cb,
                                           qemu_plugin_cb_flags flags, void* userdata);
 void qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_insn* insn, qemu_plugin_vcpu_udata_cb_t cb,
@@ -45,7 +42,6 @@ void qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_insn* insn, qemu_plugin_
 void qemu_plugin_register_vcpu_mem_cb(qemu_plugin_insn* insn, qemu_plugin_vcpu_mem_cb_t cb,
                                       qemu_plugin_cb_flags flags, qemu_plugin_mem_rw rw,
                                       void* userdata);
-void qemu_plugin_register_flush_cb(qemu_plugin_id_t id, qemu_plugin_simple_cb_t cb);
 size_t qemu_plugin_tb_n_insns(const qemu_plugin_tb* tb);
 uint64_t qemu_plugin_tb_vaddr(const qemu_plugin_tb* tb);
 qemu_plugin_insn* qemu_plugin_tb_get_insn(const qemu_plugin_tb* tb, size_t idx);

@@ -23,6 +23,7 @@ from khorig.vm.machines import machine_named
 from khorig.vm.probe.plugin import find_probe
 from khorig.vm.probe.probe import Probe
 from khorig.vm.probe.records import Outside, ProbeStop, Store
+from khorig.vm.qmp import QmpEvent
 from khorig.vm.symbols import Symbols
 from khorig.vm.vm import Exited, Vm
 
@@ -85,6 +86,9 @@ class Guest:
                         _probe(vm).resume()
                     elif isinstance(event, GuestEvent):
                         self._take(vm, event, arm)
+                    elif isinstance(event, QmpEvent):
+                        if event.data.get("reason") == "guest-shutdown":
+                            vm.qmp.execute("quit")
                     elif isinstance(event, Exited):
                         assert event.status == 33
                         look(self, vm)

@@ -10,6 +10,7 @@
     busy S         registers change for S seconds, nothing is said
     circle N       registers change at each Nth look only
     maps P         all addresses are mapped to physical address P
+    status N       end with that status when told to quit
     version V      what the greeting says, before anything else
 """
 
@@ -38,6 +39,7 @@ class FakeQemu:
         self.changes_every = 1  # looks; 0 for never
         self.looks = 0
         self.mapped = "Unmapped"
+        self.status = 0
         self.running = threading.Event()
 
     def tell(self, message: object) -> None:
@@ -63,7 +65,7 @@ class FakeQemu:
                 result = [{"thread-id": os.getpid()}]
             self.tell({"return": result})
             if command == "quit":
-                os._exit(0)
+                os._exit(self.status)
             if command == "cont":
                 self.running.set()
 
@@ -103,6 +105,8 @@ class FakeQemu:
             time.sleep(float(str(argument)))
         elif action == "maps":
             self.mapped = f"gpa: {argument}"
+        elif action == "status":
+            self.status = int(str(argument))
         elif action == "hang":
             self.changes_every = 0
             time.sleep(3600)

@@ -151,3 +151,16 @@ def test_a_guest_in_a_long_circle_at_the_deadline_hangs(
     assert result.verdict is Verdict.HANG
     spins = "CPU 0 spins in 0x0000000000001000"
     assert result.cause == f"timed out after 1 s without progress: {spins}"
+
+
+@pytest.mark.parametrize(
+    "last, status", [(event("done", 3, status="pass"), 33), (event("panic", 3, text="ouch"), 37)]
+)
+def test_a_shutdown_with_a_status_is_not_looked_at(rig: Rig, last: list[Any], status: int) -> None:
+    """As isa-debug-exit ends the guest in QEMU 10 and later."""
+    down = ["event", ["SHUTDOWN", {"guest": True, "reason": "guest-shutdown"}]]
+    script = [*handover_script()[:-2], last, ["status", status], down, ["sleep", 60]]
+    result = rig.run(script)
+    assert result.exit_status == status
+    assert (result.verdict is Verdict.PASS) == (status == 33)
+    assert "info registers -a" not in (Path(result.directory) / "qmp.jsonl").read_text()

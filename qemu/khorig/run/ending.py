@@ -44,10 +44,12 @@ class Ending:
         self._emit = emit
         self._next_check_s = _FIRST_CHECK_S  # of silence
         self._reason = ""  # of QEMU's own end
+        self._has_said_so = False
         self.look = LastLook(0, ())
 
     def on_event(self, event: GuestEvent) -> None:
         """Every event in order."""
+        self._has_said_so |= event.kind in ("done", "panic", "error")
         self._dead.on_event(event)
 
     def on_text(self, text: str) -> None:
@@ -101,7 +103,9 @@ class Ending:
         if self._reason or not reason.startswith("guest-"):
             return
         self._reason = reason
-        self.take_look(vm)
+        # In QEMU 10 isa-debug-exit, too, asks for a shutdown; 7.2 exits.
+        if reason != "guest-shutdown" or not self._has_said_so:
+            self.take_look(vm)
         with contextlib.suppress(InfraError):  # it has ended by itself
             vm.qmp.execute("quit")
 
