@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-// Counts executed instructions without a call per block. API version 1 adds to one number, which
-// loses updates when CPUs run on several threads; version 2 replaced that by a number for each CPU.
+// Counts executed instructions, with a call for each block. QEMU's own counters corrupt the guest:
+// in QEMU 10.0 and 11.1, where CPUs share a thread (-icount), the address of a CPU's counter is
+// computed in place of the constant that is the CPU's number, and the guest's instructions in that
+// block compute with it. On CPU 1 each 1 is an 8.
 
 #include <cstdint>
 
 #include "qemu/probe/qemu_api.h"
 
 namespace probe {
-
-/// Once, at the start.
-void StartCounter();
 
 /// In the translation of `tb`: counts its instructions each time it is executed.
 void CountInstructions(qemu_plugin_tb* tb);

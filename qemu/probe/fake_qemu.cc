@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "qemu/probe/fake_qemu.h"
 
+extern "C" {
+KHORIG_EXPORT thread_local void* current_cpu;
+
+KHORIG_EXPORT void* qemu_get_cpu(int index) {
+  static char cpus[16];
+  return index < 16 ? &cpus[index] : nullptr;
+}
+}  // extern "C"
+
 namespace probe {
 
 FakeQemu& TheQemu() {
@@ -21,14 +30,15 @@ qemu_plugin_tb Translate(uint64_t address, uint8_t* host, size_t count) {
 }
 
 void Execute(qemu_plugin_tb& tb, unsigned cpu, const FakeAccess* access, uint64_t address) {
-  if (tb.count != nullptr) *tb.count += tb.add;
-  for (const auto& [call, data] : tb.before) call(cpu, data);
+  constexpr unsigned kTranslator = 0;
+  current_cpu = qemu_get_cpu(static_cast<int>(cpu));
+  for (const auto& [call, data] : tb.before) call(kTranslator, data);
   for (const qemu_plugin_insn& insn : tb.instructions) {
-    for (const auto& [call, data] : insn.before) call(cpu, data);
+    for (const auto& [call, data] : insn.before) call(kTranslator, data);
     if (access == nullptr) continue;
     for (const auto& [call, data] : insn.memory) {
       TheQemu().access = *access;
-      call(cpu, 0, address, data);
+      call(kTranslator, 0, address, data);
     }
   }
 }
@@ -73,37 +83,6 @@ void qemu_plugin_register_vcpu_mem_cb(qemu_plugin_insn* insn, qemu_plugin_vcpu_m
                                       qemu_plugin_cb_flags, qemu_plugin_mem_rw, void* userdata) {
   insn->memory.emplace_back(cb, userdata);
 }
-
-#if KHORIG_PLUGIN_API < 2
-void qemu_plugin_register_vcpu_tb_exec_inline(qemu_plugin_tb* tb, qemu_plugin_op, void* ptr,
-                                              uint64_t imm) {
-  tb->count = static_cast<uint64_t*>(ptr);
-  tb->add = imm;
-}
-#else
-struct qemu_plugin_scoreboard {
-  uint64_t sum;
-};
-
-struct qemu_plugin_u64 {
-  qemu_plugin_scoreboard* score;
-  size_t offset;
-};
-
-qemu_plugin_scoreboard* qemu_plugin_scoreboard_new(size_t) {
-  static qemu_plugin_scoreboard score;
-  score.sum = 0;
-  return &score;
-}
-
-void qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(qemu_plugin_tb* tb, qemu_plugin_op,
-                                                       qemu_plugin_u64 entry, uint64_t imm) {
-  tb->count = &entry.score->sum;
-  tb->add = imm;
-}
-
-uint64_t qemu_plugin_u64_sum(qemu_plugin_u64 entry) { return entry.score->sum; }
-#endif
 
 size_t qemu_plugin_tb_n_insns(const qemu_plugin_tb* tb) { return tb->instructions.size(); }
 uint64_t qemu_plugin_tb_vaddr(const qemu_plugin_tb* tb) { return tb->instructions[0].address; }

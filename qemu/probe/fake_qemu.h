@@ -22,8 +22,6 @@ struct qemu_plugin_insn {
 struct qemu_plugin_tb {
   std::vector<qemu_plugin_insn> instructions;
   std::vector<std::pair<qemu_plugin_vcpu_udata_cb_t, void*>> before;
-  uint64_t* count = nullptr;
-  uint64_t add = 0;
 };
 
 struct qemu_plugin_hwaddr {
@@ -55,7 +53,8 @@ FakeQemu& TheQemu();
 /// plugin has instrumented it.
 qemu_plugin_tb Translate(uint64_t address, uint8_t* host, size_t count = 1);
 
-/// Executes a block on a CPU. Every instruction makes `access`.
+/// Executes a block on a CPU, which callbacks are not told, as in QEMU 10.0 with -icount. Every
+/// instruction makes `access`.
 void Execute(qemu_plugin_tb& tb, unsigned cpu = 0, const FakeAccess* access = nullptr,
              uint64_t address = 0);
 

@@ -18,7 +18,10 @@ _LIBRARY = [
     "accesses.h",
     "callbacks.h",
     "control_block.h",
+    "counter.cc",
     "counter.h",
+    "cpus.cc",
+    "cpus.h",
     "plugin.cc",
     "qemu_api.h",
     "ram.cc",
@@ -29,10 +32,7 @@ _LIBRARY = [
 
 def probe_sources(api):
     """The sources of the probe for one API version."""
-    return _LIBRARY + [
-        "callbacks_with_id.cc" if api < 7 else "callbacks_with_data.cc",
-        "counter_inline.cc" if api < 2 else "counter_scoreboard.cc",
-    ]
+    return _LIBRARY + ["callbacks_with_id.cc" if api < 7 else "callbacks_with_data.cc"]
 
 def probe_plugin(api):
     """Makes `probe-api<N>.so`.

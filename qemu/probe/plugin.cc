@@ -24,6 +24,7 @@
 #include "qemu/probe/callbacks.h"
 #include "qemu/probe/control_block.h"
 #include "qemu/probe/counter.h"
+#include "qemu/probe/cpus.h"
 #include "qemu/probe/qemu_api.h"
 #include "qemu/probe/ram.h"
 #include "qemu/probe/stops.h"
@@ -80,11 +81,11 @@ class Plugin {
 Plugin* plugin;
 
 void OnInstructionCallback(unsigned int cpu, void* pc) {
-  plugin->OnInstruction(cpu, reinterpret_cast<uint64_t>(pc));
+  plugin->OnInstruction(RunningCpu(cpu), reinterpret_cast<uint64_t>(pc));
 }
 
 void OnBlockCallback(unsigned int cpu, void* number) {
-  plugin->OnBlock(cpu, reinterpret_cast<size_t>(number));
+  plugin->OnBlock(RunningCpu(cpu), reinterpret_cast<size_t>(number));
 }
 
 void OnAccessCallback(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t address, void* pc) {
@@ -182,7 +183,7 @@ void Plugin::OnPart(uint32_t cpu, qemu_plugin_meminfo_t info, uint64_t address, 
   const qemu_plugin_hwaddr* const where = qemu_plugin_get_hwaddr(info, address);
   if (where == nullptr || qemu_plugin_hwaddr_is_io(where)) return;
   if (const auto offset = ram_.OffsetOfReported(qemu_plugin_hwaddr_phys_addr(where))) {
-    accesses_.OnStore(cpu, pc, address, *offset, size);
+    accesses_.OnStore(RunningCpu(cpu), pc, address, *offset, size);
   }
 }
 
@@ -253,7 +254,6 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t*, int argc, char*
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) return -1;
   plugin = new (at) Plugin(*block, options.socket, options.ram, options.stores, options.fetches);
-  StartCounter();
   CallOnTranslation(id, [](qemu_plugin_tb* tb) { plugin->OnTranslate(tb); });
   CallOnFlush(id, [] { plugin->OnFlush(); });
   __atomic_store_n(&block->state, kReady, __ATOMIC_RELEASE);

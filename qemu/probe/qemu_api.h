@@ -3,8 +3,8 @@
 
 // The part of QEMU's plugin interface that the probe uses. Debian packages no qemu-plugin.h, so the
 // prototypes are declared here, after include/qemu/qemu-plugin.h of QEMU 7.2 (API version 1), 9.0
-// (2) and 11.1 (7). All of them are the same in every version, except those for counting (see
-// counter.h), translation and flush (see callbacks.h). Opaque structures are only ever passed back.
+// (2) and 11.1 (7). All of them are the same in every version, except those for translation and
+// flush (see callbacks.h). Opaque structures are only ever passed back.
 
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +23,6 @@ using qemu_plugin_meminfo_t = uint32_t;
 
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
 enum qemu_plugin_mem_rw { QEMU_PLUGIN_MEM_R = 1, QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_MEM_RW };
-enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
 
 using qemu_plugin_vcpu_udata_cb_t = void (*)(unsigned int vcpu_index, void* userdata);
 using qemu_plugin_vcpu_mem_cb_t = void (*)(unsigned int vcpu_index, qemu_plugin_meminfo_t info,
