@@ -12,6 +12,7 @@ from typing import Callable, Mapping, Sequence
 import numpy as np
 
 from khorig.kho.blocks import Blocks, BoolArray, Int64Array
+from khorig.kho.owned_page import OwnedPage
 
 NOBODY = "nobody"
 _NOBODY = -1
@@ -290,6 +291,38 @@ class Owners:
             return label(offset)
         many = int(self._pages[number + 1]) > 1
         return f"{self.names[number]} page {offset}" if many else self.names[number]
+
+    def locate(self, frame: int) -> OwnedPage | None:
+        """Which page of which owner; None for one that nobody claims or that is not preserved."""
+        at = self._at(frame)
+        if at < 0 or self.ids[at] == _NOBODY:
+            return None
+        number, offset = int(self.ids[at]), int(self.offsets[at])
+        name = self.names[number]
+        claim = self.names[:number].count(name)
+        if not self._rests[at]:
+            return OwnedPage(name, offset + frame - self._begins[at], claim)
+        head = self._frame_of(number, offset)
+        return None if head is None else OwnedPage(name, offset, claim, frame - head)
+
+    def find(self, page: OwnedPage) -> int | None:
+        """The frame of a page that `locate` has named, perhaps in another handover; None if there
+        is no such owner or it has no such page."""
+        numbers = [number for number, name in enumerate(self.names) if name == page.owner]
+        if not 0 <= page.claim < len(numbers):
+            return None
+        number = numbers[page.claim]
+        head = self._frame_of(number, page.page)
+        if head is None or not page.beyond:
+            return head
+        at = self._at(head + page.beyond)
+        return head + page.beyond if at >= 0 and self.ids[at] == number else None
+
+    def _frame_of(self, number: int, offset: int) -> int | None:
+        own = (self.ids == number) & (self._rests == 0)
+        behind = offset - self.offsets  # the first page of each run
+        runs = np.flatnonzero(own & (behind >= 0) & (behind < self.ends - self.begins))
+        return int(self.begins[runs[0]] + behind[runs[0]]) if len(runs) else None
 
     def ids_of(self, frames: Int64Array) -> Int64Array:
         """For each of some frames the place of its owner in `names`, -1 for nobody and for pages

@@ -58,11 +58,16 @@ def _claim_fragments(claims: Claims, fragments: Sequence[Fragment], geometry: Ge
     """All at once: there may be thousands, each in a page of its own."""
     places: dict[int, str] = {}
     for fragment in fragments:
-        for frame in range(*_pages(PhysRange(fragment.address, fragment.size), geometry)):
+        for frame in fragment_frames(fragment, geometry):
             places.setdefault(frame, f"{FRAGMENT_OWNER} {fragment.path}")
     names = list(places.values())
     frames = np.array(list(places), dtype=np.int64)
     claims.claim_pages(frames, FRAGMENT_OWNER, names.__getitem__)
+
+
+def fragment_frames(fragment: Fragment, geometry: Geometry) -> range:
+    """The page frames that a fragment touches."""
+    return range(*_pages(PhysRange(fragment.address, fragment.size), geometry))
 
 
 def _block_label(owned: OwnedBlocks) -> Label:

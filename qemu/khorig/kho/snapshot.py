@@ -30,8 +30,9 @@ from khorig.kho.clients.scenario_state import ScenarioState, read_scenario_state
 from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.handover import Handover, decode_handover
 from khorig.kho.layout import GEOMETRY_4K, Geometry
+from khorig.kho.owned_page import OwnedPage
 from khorig.kho.owners import Owners
-from khorig.kho.ownership import find_owners
+from khorig.kho.ownership import FRAGMENT_OWNER, find_owners, fragment_frames
 from khorig.kho.scratch import has_area, read_scratch
 from khorig.mem.errors import DecodeError, Error, Problem
 from khorig.mem.formats.dump import Dump, DumpMemory
@@ -106,6 +107,29 @@ class Snapshot:
         that claims it although it is not preserved (the first such page of each). "" for any
         other."""
         return self.owners.name(frame) or self._node(frame) or self._strays.get(frame, "")
+
+    def locate(self, frame: int) -> OwnedPage | None:
+        """Which page of which owner, to `find` it in another snapshot; None for one that is neither
+        preserved and owned nor a node of the tracker."""
+        page = self.owners.locate(frame)
+        if page is None or page.owner == FRAGMENT_OWNER:
+            return next((page for page, own in self._parts.items() if own == frame), None)
+        return page
+
+    def find(self, page: OwnedPage) -> int | None:
+        """The frame of a page that `locate` has named, perhaps in another snapshot."""
+        frame = self.owners.find(page)
+        return self._parts.get(page) if frame is None else frame
+
+    @cached_property
+    def _parts(self) -> Mapping[OwnedPage, int]:
+        """The frames of what is known by what it is, not by its place in a row: fragments and the
+        nodes of the tracker."""
+        parts = {OwnedPage(self._node(frame)): frame for frame in self._nodes}
+        for fragment in self.handover.fragments[1:]:
+            for page, frame in enumerate(fragment_frames(fragment, self.geometry)):
+                parts.setdefault(OwnedPage(f"{FRAGMENT_OWNER} {fragment.path}", page), frame)
+        return parts
 
     @cached_property
     def _strays(self) -> Mapping[int, str]:

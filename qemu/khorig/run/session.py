@@ -218,8 +218,7 @@ class Session(Generic[Spec]):
         where = "guest RAM at every stop in recorded/" if keep is Keep.EVERY else "see recorded/"
         if again.images_left_out:
             where += f", {again.images_left_out} omitted (time limit)"
-        hangs = again.verdict is Verdict.HANG  # where in its loop a hang is caught differs
-        if again.verdict is first.verdict and (hangs or again.cause == first.cause):
+        if _is_same(first, again):
             first.recorded = f"reproduced; {where}"
             return
         outcome = f"{again.verdict.value}: {again.cause}" if again.cause else again.verdict.value
@@ -243,6 +242,17 @@ class Session(Generic[Spec]):
                 self._documents.write_run(Path(result.directory), result)
             self._documents.write_session(self.folder, self.results)
         self._renderers.result(result)
+
+
+def _is_same(first: RunResult, again: RunResult) -> bool:
+    """Where in its loop a hang is caught differs, and in a run that counts no instructions where a
+    page lies."""
+    if again.verdict is not first.verdict:
+        return False
+    if again.verdict is Verdict.HANG or again.cause == first.cause:
+        return True
+    same = [(f.rule, f.owner, f.generation, f.stop) for f in (first.findings[0], again.findings[0])]
+    return bool(first.findings[0].changed and first.findings[0].owner) and same[0] == same[1]
 
 
 def _changed(result: RunResult) -> Changed | None:

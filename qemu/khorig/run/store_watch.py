@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Iterable, Mapping, Protocol, Sequence
 
@@ -13,6 +14,7 @@ from khorig.rules.changed import Changed
 from khorig.run.explained_pages import ExplainedPages
 from khorig.run.judging import StopContext
 from khorig.run.store_places import StorePlaces
+from khorig.run.watched_pages import WatchedPages
 from khorig.run.who import MOST_STORES, StoreBy, Who
 from khorig.vm.probe.errors import NoProbe
 from khorig.vm.probe.plugin import ProbeOptions, find_probe
@@ -75,7 +77,8 @@ class WatchedVm(Protocol):
 
 class StoreWatch:
     """Watches pages that an earlier run of the same specification found changed, from the stop on
-    at which they were still right."""
+    at which they were still right. Unless the run counts instructions they may lie elsewhere by
+    now, and are found by their owners."""
 
     slower = 4  # times, at most
 
@@ -84,6 +87,7 @@ class StoreWatch:
         self._changed = changed
         self._spec = spec
         self._places = StorePlaces(SymbolsByGeneration(spec, elves))
+        self._watched = WatchedPages(changed.pages)
         self._pages: ExplainedPages | None = None  # once the watch has begun
         self._watching = False
         self._before: dict[int, bytes] = {}  # the pages before the rig's turn at a stop
@@ -113,8 +117,10 @@ class StoreWatch:
             if stop != (self._changed.generation, self._changed.stop):
                 return
             try:
+                if not self._spec.counted:
+                    self._watched = WatchedPages.at(context, self._changed)
                 size = self._changed.page_size
-                self._pages = ExplainedPages(self._changed.pages, size, context.ram)
+                self._pages = ExplainedPages(self._watched.pages, size, context.ram)
             except OutsideGuestRam as error:
                 self._note = str(error)
                 return
@@ -148,17 +154,19 @@ class StoreWatch:
             vm.qemu.thaw()
 
     def _answer(self, probe: StoreProbe | None) -> Who:
-        found = Who(self._changed.generation, self._changed.stop)
-        pages = tuple(f"{page:#018x}" for page in self._changed.pages)
+        found = Who(
+            self._changed.generation,
+            self._changed.stop,
+            tuple(f"{page:#018x}" for page in self._watched.pages),
+            self._watched.others,
+        )
         if self._pages is None:
             where = f"{found.stop} of generation {found.generation}"
             note = self._note or f"not reproduced: {where} was not reached"
-            return Who(found.generation, found.stop, pages, note=note)
+            return replace(found, note=note)
         if not self._watching or probe is None:
             rig = tuple(self._rig[:_MOST_LINES])
-            return Who(
-                found.generation, found.stop, pages, rig=rig, note=f"no probe: {self._no_probe}"
-            )
+            return replace(found, rig=rig, note=f"no probe: {self._no_probe}")
         self._replay(probe)
         stores, dropped = probe.stores(), probe.dropped
         nobody = self._pages.unexplained()[:_MOST_LINES]
@@ -169,10 +177,8 @@ class StoreWatch:
         if not (stores or dropped or self._rig or nobody):
             note = "not reproduced: no page changed while it was watched"
         shown = list(enumerate(stores, dropped))[-MOST_STORES:]
-        return Who(
-            generation=found.generation,
-            stop=found.stop,
-            pages=pages,
+        return replace(
+            found,
             count=dropped + len(stores),
             stores=tuple(
                 self._store(number, store, probe.watched_from) for number, store in shown[::-1]
@@ -204,7 +210,7 @@ class StoreWatch:
 
     def _frames(self) -> list[int]:
         each = range(0, self._changed.page_size, _FRAME)
-        return [(page + offset) // _FRAME for page in self._changed.pages for offset in each]
+        return [(page + offset) // _FRAME for page in self._watched.pages for offset in each]
 
     def _store(self, number: int, store: Store, watched_from: int) -> StoreBy:
         generation, symbol = self._places.of(number, store.cpu, store.pc)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from khorig.mem.untrusted import items, texts, typed
+from khorig.rules.changed import MOST_PAGES
+from khorig.run.watched_page import WatchedPage
 
 MOST_STORES = 32
 _SHOWN = 3
@@ -45,6 +47,7 @@ class Who:
     generation: int  # the watch began at this stop
     stop: str
     pages: tuple[str, ...] = ()  # watched, "0x0000000002400000"
+    others: tuple[WatchedPage, ...] = ()  # of them: elsewhere than in the first run, or not found
     count: int = 0  # of stores by CPUs
     stores: tuple[StoreBy, ...] = ()  # the last of them, the last one first
     rig: tuple[str, ...] = ()  # what the rig itself wrote there, one line each
@@ -55,7 +58,8 @@ class Who:
     @staticmethod
     def of(record: Any) -> Who | None:
         """From JSON. Raises Untrusted."""
-        return None if record is None else typed(Who, record, stores=_stores, **_TEXTS)
+        special = {**_TEXTS, "stores": _stores, "others": _others}
+        return None if record is None else typed(Who, record, **special)
 
     def json(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,11 +83,18 @@ class Who:
             lines.append(f"not seen by the probe: {', '.join(self.unseen)}")
         if self.note:
             lines.append(self.note)
+        lines += [page.line for page in self.others[:_SHOWN]]
+        if len(self.others) > _SHOWN:
+            lines.append(f"{len(self.others) - _SHOWN} more pages elsewhere or not found")
         return tuple(lines)
 
 
 def _stores(value: Any) -> tuple[StoreBy, ...]:
     return tuple(typed(StoreBy, store) for store in items(value)[:MOST_STORES])
+
+
+def _others(value: Any) -> tuple[WatchedPage, ...]:
+    return tuple(WatchedPage.of(page) for page in items(value)[:MOST_PAGES])
 
 
 _TEXTS = {name: texts for name in ("pages", "rig", "nobody", "unseen")}

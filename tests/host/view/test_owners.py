@@ -134,3 +134,26 @@ def test_cost_follows_the_blocks_and_not_their_pages() -> None:
     owners = settled(blocks, [("ram", [(frame, 1 << order) for frame, order in blocks])])
     assert owners.name((5 << 30) + 12345).startswith("ram page ")
     assert len(owners.begins) == 63 and owners.page_count == 63 << 30
+
+
+@settings(max_examples=400, deadline=None)
+@given(disjoint_blocks(), st.lists(runs_of_claims, max_size=5))
+def test_a_page_is_found_by_what_it_was_located_as(blocks: Runs, lists: list[Runs]) -> None:
+    """Also where two claims have one name, and in the rest of an owner's block."""
+    claims = [(f"c{number % 2}", runs) for number, runs in enumerate(lists)]
+    owners = settled(blocks, claims)
+    located = {frame: owners.locate(frame) for frame in range(_FRAMES + 16)}
+    for frame, page in located.items():
+        assert (page is None) == (owners.owner(frame) in ("", "nobody"))
+        if page is not None:
+            assert page.owner == owners.owner(frame) and owners.find(page) == frame
+
+
+def test_a_page_is_found_where_its_owner_lies_elsewhere() -> None:
+    first = settled([(8, 2), (32, 0)], [("a", [(8, 2), (32, 1)])])
+    again = settled([(16, 2), (40, 0)], [("b", [(40, 1)]), ("a", [(16, 2), (40, 1)])])
+    places = [first.locate(frame) for frame in (8, 9, 10, 11)]
+    assert [place and again.find(place) for place in places] == [16, 17, 18, 19]
+    assert str(places[3]) == "a page 0 and 3 beyond"
+    taken = first.locate(32)  # of another owner there
+    assert taken and again.find(taken) is None

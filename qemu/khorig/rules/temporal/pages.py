@@ -65,5 +65,6 @@ def compare_pages(stop: Stop, before: Before, rule: str) -> list[Finding]:
         ]
     owner = before.snapshot.describe(frame)
     pages = (other << geometry.page_shift for other in changed)
-    since = Changed.since(before.generation, before.at, geometry.page_size, pages)
+    locate = before.snapshot.locate
+    since = Changed.since(before.generation, before.at, geometry.page_size, pages, locate)
     return [stop.finding(rule, what, address, owner, tuple(evidence), since)]

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Iterator, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.kho.blocks import Int64Array
 from khorig.kho.layout import GEOMETRY_4K
-from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot, snapshot_of_stop
-from khorig.mem.errors import DecodeError
-from khorig.mem.formats.dump import Dump, RunFacts
-from khorig.mem.memory import RamMemory
+from khorig.kho.snapshot import Snapshot
 from khorig.run.judging import StopContext
 from khorig.run.poke.place import Place
+from khorig.run.stop_snapshot import snapshot_at
 from khorig.run.tamper.handoff_source import find_handoff_source, find_scratch_source
 from khorig.run.tamper.target import CannotTamper
 
@@ -45,32 +42,12 @@ class Sights:
             return (*self._handed_over, *self._runtime)
         if context.at == "entry" and is_first:
             return self._runtime
-        snapshot = _snapshot(context)
+        snapshot = snapshot_at(context)
         if snapshot is None:
             return self._runtime
         self._handed_over = tuple(_pages(snapshot, snapshot.owners.frames))
         nodes = _pages(snapshot, snapshot.node_frames)
         return (*self._handed_over, *nodes, *_ways_to(snapshot, context), *self._runtime)
-
-
-def _snapshot(context: StopContext) -> Snapshot | None:
-    """Linux does not report its root before the jump, so all of memory is scanned."""
-    try:
-        root = parameters = None
-        if context.at == "entry" and context.boot is not None:
-            parameters = context.boot.address("parameters")
-        elif "root" in context.event.fields:
-            root = context.event.address("root")
-        facts = RunFacts(context.generation, context.at, root, parameters)
-        machine = context.machine
-        memory = RamMemory(context.ram)
-        dump = Dump(Path(), "stop", memory, machine.arch, machine.name, _SHIFT, run=facts)
-        if root is not None or parameters is not None:
-            return snapshot_of_stop(dump)
-        found = find_snapshot(dump)
-        return found if found.chosen.holds_itself else None
-    except (DecodeError, EventFieldError, NoHandover):
-        return None
 
 
 def _pages(snapshot: Snapshot, frames: Int64Array) -> Iterator[Place]:
