@@ -9,12 +9,13 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import pytest
 from rig import Rig, Script, event, handover_script, stop
 
 from khorig.guest.event import GuestEvent
+from khorig.kho.owned_page import OwnedPage
 from khorig.rules.changed import Changed
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import StopContext
@@ -120,20 +121,20 @@ def test_another_failure_is_not_the_same_once_more(rig: Rig) -> None:
 
 
 def test_a_page_that_lies_elsewhere_is_the_same_once_more(rig: Rig) -> None:
-    def run_twice(owners: Sequence[str]) -> str:
+    def run_twice(*owners: OwnedPage | None) -> str:
         pages = iter(zip((0x1000, 0x2000), owners))
 
         def on_stop(context: StopContext) -> list[Finding]:
             page, owner = next(pages)
-            changed = Changed(1, "sealed", 0x1000, (page,), 1)
-            return [Finding("KHR-I080", f"page {page:#x} changed", owner=owner, changed=changed)]
+            changed = Changed(1, "sealed", 0x1000, (page,), 1, (owner,))
+            return [Finding("KHR-I080", f"page {page:#x} changed", changed=changed)]
 
         rig.judge.on_stops = on_stop
         return rig.run(handover_script(), record=True).recorded
 
-    assert run_twice(["memblock/a page 3", "memblock/a page 3"]).startswith("reproduced;")
-    for owners in (["memblock/a page 3", "memblock/a page 4"], ["", ""]):
-        assert "NOT reproduced: rerun gave FAIL: page 0x2000 changed" in run_twice(owners)
+    assert run_twice(OwnedPage("memblock/a", 3), OwnedPage("memblock/a", 3)).startswith("reprod")
+    for owner, other in ((OwnedPage("memblock/a", 3), OwnedPage("memblock/a", 4)), (None, None)):
+        assert "NOT reproduced: rerun gave FAIL: page 0x2000 changed" in run_twice(owner, other)
 
 
 def test_a_hang_is_done_once_more(rig: Rig) -> None:

@@ -74,13 +74,21 @@ class FakeProbe:
     def dropped(self) -> int:
         return max(0, len(self.made) - RING)
 
-    def store(self, address: int, value: int, cpu: int = 0, pc: int = 0x80, at: int = 0) -> None:
-        """By a CPU, 4 bytes."""
+    def store(
+        self,
+        address: int,
+        value: int,
+        cpu: int = 0,
+        pc: int = 0x80,
+        at: int = 0,
+        mapped: int = 0,
+    ) -> None:
+        """By a CPU, 4 bytes; `mapped`: so far from its physical address."""
         before, after = bytes(self.data[address : address + 4]), value.to_bytes(4, "little")
         self.data[address : address + 4] = after
         if address // SIZE in self.watched:
             self.made.append(
-                Store(cpu, pc, address, address, 4, before, after, self.watched_from + at)
+                Store(cpu, pc, address + mapped, address, 4, before, after, self.watched_from + at)
             )
 
 
@@ -296,6 +304,29 @@ def test_symbols_decide_whose_code_it_is(tmp_path: Path) -> None:
     found = [(store.generation, store.symbol) for store in who.finish(probe).stores[::-1]]
     name = "start_kernel+0x0 (init/main.c:3)"
     assert found == [(1, name), (1, name), (2, "")]
+
+
+def test_a_program_of_a_linux_is_user_space() -> None:
+    """Until the next kernel's first event, too. What boots a Linux is mapped 1:1, and khorig has no
+    programs."""
+    probe = FakeProbe()
+    spec = ChainRun("x86_64", "q35", kernels=("linux-7.3", "linux-7.3", "khorig"), counted=True)
+    who = watch(probe, spec)
+    probe.store(PAGE, 1, pc=0x401000, mapped=0x7F00_0000_0000)
+    probe.store(PAGE, 2, pc=0xFFFF_8000_0000_1000, mapped=0x7F00_0000_0000)
+    who.on_event(event("jump", 1), probe)
+    probe.store(PAGE, 3, pc=0x401000, mapped=0x7F00_0000_0000)
+    probe.store(PAGE, 4, pc=0x1000)
+    found = [(store.generation, store.symbol) for store in who.finish(probe).stores[::-1]]
+    assert found == [(1, "user space"), (1, ""), (1, "user space"), (2, "")]
+    assert who.finish(probe).lines[1] == "  by 0x0000000000001000"
+    probe = FakeProbe()
+    who = watch(probe, spec)
+    for kind, generation in (("boot", 2), ("jump", 2), ("boot", 3)):
+        who.on_event(event(kind, generation), probe)
+        probe.store(PAGE, 1, pc=0x401000, mapped=0x7F00_0000_0000)
+    found = [(store.generation, store.symbol) for store in who.finish(probe).stores[::-1]]
+    assert found == [(2, "user space"), (2, "user space"), (3, "")]
 
 
 def test_it_comes_back_from_json_as_it_was() -> None:

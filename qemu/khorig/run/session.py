@@ -251,8 +251,14 @@ def _is_same(first: RunResult, again: RunResult) -> bool:
         return False
     if again.verdict is Verdict.HANG or again.cause == first.cause:
         return True
-    same = [(f.rule, f.owner, f.generation, f.stop) for f in (first.findings[0], again.findings[0])]
-    return bool(first.findings[0].changed and first.findings[0].owner) and same[0] == same[1]
+    if not (first.findings and again.findings):
+        return False
+    one, other = first.findings[0], again.findings[0]
+    if not (one.changed and other.changed and all(one.changed.owners)):
+        return False
+    owners = set(one.changed.owners)
+    there = (one.rule, one.generation, one.stop) == (other.rule, other.generation, other.stop)
+    return there and bool(owners) and owners == set(other.changed.owners)
 
 
 def _changed(result: RunResult) -> Changed | None:

@@ -6,10 +6,16 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass
 
+from khorig.guest.chain_run import is_linux
 from khorig.guest.event import GuestEvent
+from khorig.guest.spec import RunSpec
+from khorig.vm.probe.records import Store
 from khorig.vm.symbols_by_generation import SymbolsByGeneration
 
+USER_SPACE = "user space"  # in place of a symbol
+
 _BOOT_CPU = 0  # it makes the jump and enters the next kernel
+_KERNEL = 1 << 63  # a Linux's addresses begin here or above
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class _From:
 class StorePlaces:
     """Follows which generation runs, counted in stores seen."""
 
-    def __init__(self, symbols: SymbolsByGeneration) -> None:
+    def __init__(self, spec: RunSpec, symbols: SymbolsByGeneration) -> None:
+        self._spec = spec
         self._symbols = symbols
         self._numbers = [0]
         self._running = [_From(1, False, 1)]
@@ -59,8 +66,9 @@ class StorePlaces:
             self._numbers.append(seen)
             self._running.append(running)
 
-    def of(self, number: int, cpu: int, pc: int) -> tuple[int, str]:
-        """The generation whose code made a store, and the symbol of its PC, or ""."""
+    def of(self, number: int, store: Store) -> tuple[int, str]:
+        """The generation whose code made a store, and the symbol of its PC, USER_SPACE or ""."""
+        cpu, pc = store.cpu, store.pc
         running = self._running[bisect.bisect_right(self._numbers, number) - 1]
         left_behind = cpu != _BOOT_CPU and running.others != running.generation
         if left_behind:
@@ -75,4 +83,12 @@ class StorePlaces:
             described = self._symbols.of(generation).describe(pc, loaded_at)
             if symbol := described.partition(" ")[2]:
                 return generation, symbol
-        return running.others if left_behind else running.generation, ""
+        found = running.others if left_behind else running.generation
+        user_space = order[0]  # the next kernel's begins after its first event
+        if self._is_linux(user_space) and pc < _KERNEL and store.virtual != store.physical:
+            return user_space, USER_SPACE  # what boots a Linux is mapped 1:1 where it is that low
+        return found, ""
+
+    def _is_linux(self, generation: int) -> bool:
+        inside = 0 < generation <= self._spec.generations
+        return inside and is_linux(self._spec.kernel_of(generation))

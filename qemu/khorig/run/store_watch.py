@@ -86,7 +86,7 @@ class StoreWatch:
         """`elves`: see khorig.vm.build_outputs.Images."""
         self._changed = changed
         self._spec = spec
-        self._places = StorePlaces(SymbolsByGeneration(spec, elves))
+        self._places = StorePlaces(spec, SymbolsByGeneration(spec, elves))
         self._watched = WatchedPages(changed.pages)
         self._pages: ExplainedPages | None = None  # once the watch has begun
         self._watching = False
@@ -213,7 +213,7 @@ class StoreWatch:
         return [(page + offset) // _FRAME for page in self._watched.pages for offset in each]
 
     def _store(self, number: int, store: Store, watched_from: int) -> StoreBy:
-        generation, symbol = self._places.of(number, store.cpu, store.pc)
+        generation, symbol = self._places.of(number, store)
         return StoreBy(
             cpu=store.cpu,
             generation=generation,
