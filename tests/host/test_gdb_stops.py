@@ -162,7 +162,7 @@ def test_a_store_that_no_cpu_does(failed: Path, tmp_path: Path) -> None:
         (("--gdb", "--at", "refused:2"), "generation 2 stops at sealed, entry, restored"),
         (("--gdb", "--at", "entry"), "expected STOP:GENERATION"),
         (("--gdb", "--at", "nowhere:2"), "nowhere"),
-        (("--gdb", "--at", "entry:2", "--before-write", "1"), "exclude each other"),
+        (("--gdb", "--at", "entry:2", "--before-write", "1"), "excludes --at and"),
     ],
 )
 def test_places_that_no_run_reaches(

@@ -29,9 +29,19 @@ from khorig.run.sequence import STOPS
     metavar="ADDRESS",
     help="With --gdb: stop before the last store to 8 bytes at a physical address.",
 )
+@click.option(
+    "--reverse",
+    is_flag=True,
+    help="With --gdb: record the run, stop the recording at its last stop or --at, and let gdb go "
+    "back (reverse-stepi, reverse-continue).",
+)
 @run_options("out", "keep", "gdb", "verbose", "json")
 def replay(
-    folder: Path, at: tuple[str, int] | None, before_write: int | None, **options: Any
+    folder: Path,
+    at: tuple[str, int] | None,
+    before_write: int | None,
+    reverse: bool,
+    **options: Any,
 ) -> int:
     """Do the run again that left the folder DIR, with the kernels, the seed and the arguments of
     then, and print whether verdict, rule and cause are the same.
@@ -45,6 +55,7 @@ def replay(
     \b
       khorig replay DIR --gdb --at entry:2
       khorig replay DIR --gdb --before-write 0x2400000
+      khorig replay DIR --gdb --reverse
 
     \b
     Exit status: 0 the same; 1 another verdict, rule or cause; 3 not repeated.
@@ -57,11 +68,15 @@ def replay(
         raise click.UsageError(f"{folder}: {error}") from error
     kind, chosen = kind_of(run), session_options(options, record=False)
     if chosen.gdb is None:
-        if at is not None or before_write is not None:
-            raise click.UsageError("--at and --before-write need --gdb")
+        if at is not None or before_write is not None or reverse:
+            raise click.UsageError("--at, --before-write and --reverse need --gdb")
         return run_again(run, kind, chosen)
-    if at is not None and before_write is not None:
-        raise click.UsageError("--at and --before-write exclude each other")
+    if before_write is not None and (at is not None or reverse):
+        raise click.UsageError("--before-write excludes --at and --reverse")
+    if reverse:
+        from khorig.cli.reversing import run_backwards
+
+        return run_backwards(run, kind, chosen, chosen.gdb, at)
     from khorig.cli.stopping import debugger_for
 
     debugger = debugger_for(run, kind, chosen, chosen.gdb, at, before_write)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import click
 
@@ -22,7 +22,7 @@ from khorig.run.debug.before_store import (
     StopBeforeStore,
     halts_before,
 )
-from khorig.run.debug.debugger import Debugger, GdbAtStop, GdbFromStart
+from khorig.run.debug.debugger import Announce, Debugger, GdbAtStop, GdbFromStart
 from khorig.run.run_folder import RunFolder
 from khorig.run.session import RunKind, Session
 from khorig.vm.errors import InfraError
@@ -44,6 +44,18 @@ def debugger_for(
     """The debugger that stops the run where it was asked for, and prints then how to attach gdb.
     For a write the run is done twice here. Raises UsageError for a place that the run does not
     reach, InfraError."""
+    announce = announcer(run, options, port)
+    if before_write is not None:
+        return _before_write(run.spec, kind, options, port, before_write, announce)
+    if at is None:
+        announce(1, None)
+        return GdbFromStart(port)
+    check_stop(run.spec, *at)
+    return GdbAtStop(port, at[1], at[0], announce)
+
+
+def announcer(run: RunFolder, options: SessionOptions, port: int) -> Announce:
+    """What prints how to attach gdb to the run."""
     images = run.images()
 
     def announce(generation: int, boot: GuestEvent | None) -> None:
@@ -55,17 +67,15 @@ def debugger_for(
         if (mend := no_gdb(run.spec.arch)) is not None:
             click.echo(f"  ({mend})", options.people)
 
-    if before_write is not None:
-        return _before_write(run.spec, kind, options, port, before_write, announce)
-    if at is None:
-        announce(1, None)
-        return GdbFromStart(port)
-    stop, generation = at
-    if not 1 <= generation <= run.spec.generations:
-        raise click.UsageError(f"--at: the run has generations 1 to {run.spec.generations}")
-    if stop not in (stops := run.spec.stops_of(generation)):
+    return announce
+
+
+def check_stop(spec: RunSpec, stop: str, generation: int) -> None:
+    """Raises UsageError for a stop that the run does not have."""
+    if not 1 <= generation <= spec.generations:
+        raise click.UsageError(f"--at: the run has generations 1 to {spec.generations}")
+    if stop not in (stops := spec.stops_of(generation)):
         raise click.UsageError(f"--at: generation {generation} stops at {', '.join(stops)}")
-    return GdbAtStop(port, generation, stop, announce)
 
 
 def _before_write(
@@ -74,7 +84,7 @@ def _before_write(
     options: SessionOptions,
     port: int,
     address: int,
-    announce: Callable[[int, GuestEvent | None], None],
+    announce: Announce,
 ) -> Debugger:
     if not spec.counted:
         raise click.UsageError("--before-write: this run does not count virtual time (--count)")

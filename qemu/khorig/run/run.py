@@ -73,9 +73,7 @@ class Run:
     ) -> None:
         """`judge` makes the judge while QEMU comes up: what it needs takes long to import.
         `watch` finds out who changes memory."""
-        self._spec = spec
-        self._machine = machine
-        self._images = images
+        self._spec, self._machine, self._images = spec, machine, images
         self._make_judge = judge
         self._statistics = Statistics()
         self._hooks = hooks
@@ -83,8 +81,7 @@ class Run:
         self._journal = journal
         self._cancellation = cancellation
         self._limits = limits
-        self._debugger = debugger
-        self._watch = watch
+        self._debugger, self._watch = debugger, watch
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
@@ -129,8 +126,10 @@ class Run:
 
     def _run_vm(self) -> None:
         def command(wiring: Any) -> list[str]:
-            port = self._debugger.port_at_start
-            words = qemu_argv(self._machine, self._spec, self._images, wiring, gdb=port)
+            gdb, recording = self._debugger.port_at_start, self._debugger.recording
+            words = qemu_argv(
+                self._machine, self._spec, self._images, wiring, gdb=gdb, recording=recording
+            )
             (self._directory / "qemu.argv").write_text("\n".join(words) + "\n")
             return words
 
@@ -161,6 +160,7 @@ class Run:
             self._wall_s = time.monotonic() - self._started_s
             generation, failed = self._sequence.executing, bool(self._findings)
             self._emit_images(self._stop_images.at_end(vm, generation, failed))
+            self._debugger.finish(vm)
 
     def _prepare(self) -> None:
         from khorig.run.poke.poker import Poker

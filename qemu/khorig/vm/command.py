@@ -10,6 +10,7 @@ from khorig.guest.spec import RunSpec
 from khorig.vm.build_outputs import Images
 from khorig.vm.machines.machine import Machine
 from khorig.vm.probe.wiring import ProbeWiring
+from khorig.vm.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,21 @@ class Wiring:
         return (self.ram, self.console, self.qmp, *probe)
 
 
-def _common(machine: Machine, spec: RunSpec, images: Images, accel: str) -> list[str]:
+def _common(
+    machine: Machine, spec: RunSpec, images: Images, accel: str, recording: Recording | None = None
+) -> list[str]:
     # Virtual time counts instructions, for reproducible runs; sleep=off skips idle time.
     shift = machine.icount_shift(spec.boot)
-    clock = ["-icount", f"shift={shift},sleep=off", "-rtc", "base=2020-01-01,clock=vm"]
+    # While it records, input would never reach a guest that polls with sleep=off (QEMU 7.2).
+    how = recording.icount if recording else "sleep=off"
+    clock = ["-icount", f"shift={shift},{how}", "-rtc", "base=2020-01-01,clock=vm"]
     return [
         machine.binary,
         *machine.arguments(accel),
         *("-m", f"{spec.memory >> 10}K"),
         *(("-smp", str(spec.smp)) if spec.smp > 1 else ()),
         *(clock if accel == "tcg" and spec.counted else []),
+        *((*recording.arguments, *machine.replay_arguments) if recording else ()),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *_start(machine, images),
     ]
@@ -66,12 +72,13 @@ def qemu_argv(
     wiring: Wiring,
     accel: str = "tcg",
     gdb: int | None = None,
+    recording: Recording | None = None,
 ) -> list[str]:
     """QEMU command of a run: paused, with console, QMP and RAM on inherited descriptors, and a gdb
-    stub on port `gdb` of localhost."""
+    stub on port `gdb` of localhost. `recording` is made or replayed."""
     backend = f"memory-backend-file,id=ram,size={spec.memory},share=on"
     return [
-        *_common(machine, spec, images, accel),
+        *_common(machine, spec, images, accel, recording),
         *_append(spec, images, with_stops=True),
         *("-object", f"{backend},mem-path=/proc/self/fd/{wiring.ram}"),
         *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),

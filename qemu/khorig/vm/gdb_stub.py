@@ -27,8 +27,9 @@ class Halt:
 
 
 class GdbStub:
-    """A connection. The guest stands still when it is made, and every method but `go` and `halted`
-    needs a guest that does. Every method raises InfraError when QEMU is gone or does not answer."""
+    """A connection. The guest stands still when it is made, and every method but `go`, `go_back`
+    and `halted` needs a guest that does. Every method raises InfraError when QEMU is gone or does
+    not answer."""
 
     def __init__(self, port: int, arch: str) -> None:
         self._pc = _PC[arch]
@@ -81,6 +82,16 @@ class GdbStub:
         """Executes one instruction of the CPU that halted."""
         self._send(b"s")
         return self.halted()
+
+    def go_back(self) -> None:
+        """Lets a recorded run go back: to behind the last store to a watched range or the last
+        breakpoint before, or to its start. `halted` does not say which."""
+        self._send(b"bc")
+
+    def step_back(self) -> None:
+        """Takes one instruction of a recorded run back."""
+        self._send(b"bs")
+        self.halted()
 
     def halted(self) -> Halt:
         """Waits for the guest to halt."""

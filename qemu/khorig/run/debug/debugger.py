@@ -8,6 +8,7 @@ from typing import Callable
 from khorig.guest.event import GuestEvent
 from khorig.vm.errors import InfraError
 from khorig.vm.qmp import QmpEvent
+from khorig.vm.recording import Recording
 from khorig.vm.vm import Exited, Vm
 
 _FOREVER_S = 1e6  # about the maximum of a selector
@@ -21,6 +22,7 @@ class Debugger:
     """No debugger: a run that is not held up."""
 
     port_at_start: int | None = None  # of QEMU's gdb stub; the guest then waits for gdb
+    recording: Recording | None = None  # to be made of the run
     patient = False  # whether gdb has the guest: no timeout, no hang
 
     def start(self, vm: Vm) -> None:
@@ -34,6 +36,9 @@ class Debugger:
     def at_stop(self, vm: Vm, stop: GuestEvent, boot: GuestEvent | None) -> None:
         """At each stop, before the host looks; may wait. `boot` is that of the running kernel.
         Raises InfraError, Interrupted."""
+
+    def finish(self, vm: Vm) -> None:
+        """Once, behind the last look at the guest. Raises InfraError, Interrupted."""
 
 
 class GdbFromStart(Debugger):

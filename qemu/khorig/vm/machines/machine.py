@@ -49,6 +49,11 @@ class Machine(abc.ABC):
         return ()
 
     @property
+    def replay_arguments(self) -> tuple[str, ...]:
+        """QEMU's arguments for what it cannot record or replay otherwise."""
+        return ()
+
+    @property
     def id(self) -> str:
         """ "x86_64-q35" """
         return f"{self.arch}-{self.name}"

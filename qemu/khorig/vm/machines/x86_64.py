@@ -98,6 +98,12 @@ class X86_64(Machine):
         return ("-bios", self.bios) if self.bios else ()
 
     @property
+    def replay_arguments(self) -> tuple[str, ...]:
+        """See Machine."""
+        # Its reset waits for the CPU, which waits for QEMU to go back in time (QEMU 7.2).
+        return ("-global", "apic.vapic=off")
+
+    @property
     def firmware(self) -> Firmware | None:
         """See Machine."""
         return _OVMF if self.has_firmware else None
