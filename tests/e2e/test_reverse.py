@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -20,6 +21,7 @@ from khorig.vm.gdb_stub import GdbStub
 from khorig.vm.symbols import Symbols
 
 _WAITING = "waiting for gdb:  "
+_PATIENCE_S = 120.0
 _DEFECT = "FaultAt"  # the function that the one with the store, WriteBlock, is inlined to
 
 
@@ -76,11 +78,18 @@ def _backwards(folder: Path, out: Path, *words: str) -> Iterator[_Backwards]:
     port = _free_port()
     command = _khorig("replay", folder, "--out", out, "--gdb", port, "--reverse", *words)
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TMPDIR": str(out)},  # what a killed replay leaves goes with the test
     ) as process:
+        watchdog = threading.Timer(_PATIENCE_S, process.kill)  # and QEMU with it
+        watchdog.start()
         try:
             yield _Backwards(process, folder, port)
         finally:
+            watchdog.cancel()
             process.kill()
 
 
