@@ -130,10 +130,14 @@ def test_from_a_chosen_stop(failed: Path, tmp_path: Path) -> None:
         assert "stopped in generation 1" in replay.said
         # In the wait for the host, or in what that calls; the store comes later.
         assert any(name in replay.where() for name in ("WaitForHost", "Pause", "Console"))
-        replay.stub.watch(_address(failed), 8)
+        address = _address(failed)
+        right = replay.stub.read_u64(address)
+        replay.stub.watch(address, 8)
         replay.stub.go()
         replay.stub.halted()
         assert _DEFECT in replay.where()
+        replay.stub.step_back()
+        assert replay.stub.read_u64(address) == right
 
 
 def test_an_interrupt_ends_it(failed: Path, tmp_path: Path) -> None:
