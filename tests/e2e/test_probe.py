@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -86,9 +87,8 @@ class Guest:
                         _probe(vm).resume()
                     elif isinstance(event, GuestEvent):
                         self._take(vm, event, arm)
-                    elif isinstance(event, QmpEvent):
-                        if event.data.get("reason") == "guest-shutdown":
-                            vm.qmp.execute("quit")
+                    elif isinstance(event, QmpEvent) and "guest-shutdown" in event.data.values():
+                        vm.qmp.execute("quit")
                     elif isinstance(event, Exited):
                         assert event.status == 33
                         look(self, vm)
@@ -249,14 +249,20 @@ def test_what_lies_outside_is_counted_and_the_first_is_named(tmp_path: Path, nam
     assert "memory" in Symbols(find_images(machine_named(name)).elves[KHORIG]).describe(first.pc)
 
 
-_NOTE = """
-.section .note, "a"
-.long 4, 4, 18
-.asciz "Xen"
-.long _start
-.text
-.global _start
-"""
+def test_a_store_above_4_gib_is_seen_where_it_lies(tmp_path: Path) -> None:
+    """QEMU reports addresses of RAM since 8.2; khorig stores by an equal one."""
+    seen: list[Outside] = []
+    guest = Guest(tmp_path, "q35", stores=True)
+    guest.spec = replace(guest.spec, memory=5120 * _MIB)
+    guest.run(
+        lambda guest, vm: _probe(vm).expect_inside("store", [PhysRange(0, 1 << 32)]),
+        lambda guest, vm: seen.append(_probe(vm).outside("store")),
+    )
+    first = seen[-1].first
+    assert first is not None and first.physical == first.virtual >= 1 << 32, seen
+
+
+_NOTE = '.section .note, "a"; .long 4, 4, 18; .asciz "Xen"; .long _start; .text; .global _start\n'
 _PAGE = 0x300000  # of x86: watched; the stack ends in it
 
 # Label: the instruction, what it leaves, and where in the page.

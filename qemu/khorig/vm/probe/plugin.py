@@ -14,7 +14,7 @@ from khorig.vm.build_outputs import build_directories
 from khorig.vm.probe.errors import NoProbe
 
 # QEMU's version from which on it has this version of the plugin interface (its qemu-plugin.h);
-# until the next line. From 9.0 on QEMU also loads plugins of earlier versions, down to 2.
+# until the next line. 10.0 also loads plugins of earlier versions, down to 2; 11.1 only 7.
 _APIS = (
     ((7, 2), 1),
     ((9, 0), 2),
