@@ -112,14 +112,18 @@ class Snapshot:
         """Which page of which owner, to `find` it in another snapshot; None for one that is neither
         preserved and owned nor a node of the tracker."""
         page = self.owners.locate(frame)
-        if page is None or page.owner == FRAGMENT_OWNER:
-            return next((page for page, own in self._parts.items() if own == frame), None)
-        return page
+        if page is not None and page.owner != FRAGMENT_OWNER:
+            return page
+        beyond = page.beyond if page else 0
+        parts = (part for part, own in self._parts.items() if own == frame - beyond)
+        return next((replace(part, beyond=beyond) for part in parts), None)
 
     def find(self, page: OwnedPage) -> int | None:
         """The frame of a page that `locate` has named, perhaps in another snapshot."""
-        frame = self.owners.find(page)
-        return self._parts.get(page) if frame is None else frame
+        head = self._parts.get(replace(page, beyond=0))
+        if head is None or not page.beyond:
+            return self.owners.find(page) if head is None else head
+        return head + page.beyond if self.locate(head + page.beyond) == page else None
 
     @cached_property
     def _parts(self) -> Mapping[OwnedPage, int]:

@@ -10,17 +10,22 @@ from typing import Any
 import pytest
 from dumps.sample import Image, Sample
 from verdict.fake_chain import KHORIG, LINUX, MACHINE, PLACES, FakeChain
-from view.handover_image import PAGE, RAM
+from view.handover_image import PAGE, RAM, fdt_bytes
 
 from khorig.guest.event import GuestEvent
 from khorig.kho.owned_page import OwnedPage
+from khorig.kho.snapshot import Snapshot
 from khorig.mem.untrusted import Untrusted
 from khorig.rules.changed import Changed
 from khorig.rules.finding import Finding
 from khorig.run.judging import StopContext
+from khorig.run.stop_snapshot import snapshot_at
 from khorig.run.store_watch import StoreWatch
 from khorig.run.watched_pages import WatchedPages
 from khorig.run.who import Who
+
+
+STOP = GuestEvent("stop", 1, 0, 0.0, {"ev": "stop", "at": "sealed"})
 
 
 class _Elsewhere(Image):
@@ -79,6 +84,31 @@ def test_a_page_is_found_by_its_owner_and_its_place_there(
     assert page.line == (
         f"{finding.owner} is at {watched.pages[0]:#018x} in this run, {first:#018x} in the first"
     )
+
+
+def test_the_rest_of_a_fragments_block_is_found_too(again: FakeChain) -> None:
+    """Linux preserves what it allocates, which may be more than a page."""
+
+    def with_rest(sample: Sample) -> tuple[Snapshot, int]:
+        image = sample.image
+        at = image.preserved_block(1)
+        image.ram.write(at, fdt_bytes({"compatible": "other"}))
+        image.clients["wide"] = image.link(at)
+        sample.finish()
+        found = snapshot_at(StopContext(1, "sealed", STOP, image.ram, MACHINE))
+        assert found is not None
+        return found, at >> 12
+
+    first, frame = with_rest(Sample())
+    other, elsewhere = with_rest(again.sample)
+    places = [first.locate(frame), first.locate(frame + 1)]
+    assert [str(place) for place in places] == [
+        "fragment /wide page 0",
+        "fragment /wide page 0 and 1 beyond",
+    ]
+    assert [place and other.find(place) for place in places] == [elsewhere, elsewhere + 1]
+    far = OwnedPage("fragment /wide", 0, beyond=2)
+    assert other.find(far) is None and elsewhere != frame
 
 
 def test_the_text_has_the_address_of_this_run(again: FakeChain) -> None:
