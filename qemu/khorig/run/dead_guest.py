@@ -9,7 +9,6 @@ from khorig.guest.event import GuestEvent
 from khorig.guest.spec import KHORIG, RunSpec
 from khorig.run.last_look import LastLook, panics
 from khorig.run.running_kernel import RunningKernel
-from khorig.vm.cpu_memory import CpuMemory
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
 from khorig.vm.symbols_by_generation import SymbolsByGeneration
@@ -37,6 +36,8 @@ class DeadGuest:
 
     def on_stop(self, vm: Vm) -> None:
         """At a stop of the guest. A QEMU that does not answer is noticed elsewhere."""
+        from khorig.vm.cpu_memory import CpuMemory  # while QEMU runs
+
         with contextlib.suppress(InfraError):
             self._kernel.on_stop(CpuMemory(vm.qmp, 0))
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
-from khorig.vm.cpu_report import CpuReport
+if TYPE_CHECKING:
+    from khorig.vm.cpu_report import CpuReport
 
 _DEATH = re.compile(r"Kernel panic|Oops|BUG: |Unable to handle|Internal error")
 _FRAMES = 8  # of the CPU that matters

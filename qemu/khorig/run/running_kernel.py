@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
-from khorig.vm.cpu_memory import CpuMemory
-from khorig.vm.cpu_state import CpuState
+
+if TYPE_CHECKING:
+    from khorig.vm.cpu_memory import CpuMemory
+    from khorig.vm.cpu_state import CpuState
 
 
 class RunningKernel:

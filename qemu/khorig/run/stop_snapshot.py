@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from khorig.guest.event import EventFieldError
-from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.snapshot import NoHandover, Snapshot, find_snapshot, snapshot_of_stop
 from khorig.mem.errors import DecodeError
 from khorig.mem.formats.dump import Dump, RunFacts
@@ -14,7 +13,7 @@ from khorig.mem.memory import RamMemory
 from khorig.run.judging import StopContext
 
 
-def snapshot_at(context: StopContext, shift: int = GEOMETRY_4K.page_shift) -> Snapshot | None:
+def snapshot_at(context: StopContext, shift: int) -> Snapshot | None:
     """The handover in memory at a stop, None if none can be read. Linux does not report its root
     before the jump, so all of memory is scanned. `shift`: the binary logarithm of the page size."""
     try:

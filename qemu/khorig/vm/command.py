@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from khorig.guest.spec import RunSpec
 from khorig.vm.build_outputs import Images
 from khorig.vm.machines.machine import Machine
 from khorig.vm.probe.wiring import ProbeWiring
-from khorig.vm.recording import Recording
+
+if TYPE_CHECKING:
+    from khorig.vm.recording import Recording
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def test_the_rest_of_a_fragments_block_is_found_too(again: FakeChain) -> None:
         image.ram.write(at, fdt_bytes({"compatible": "other"}))
         image.clients["wide"] = image.link(at)
         sample.finish()
-        found = snapshot_at(StopContext(1, "sealed", STOP, image.ram, MACHINE))
+        found = snapshot_at(StopContext(1, "sealed", STOP, image.ram, MACHINE), 12)
         assert found is not None
         return found, at >> 12
 

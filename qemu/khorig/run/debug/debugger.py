@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, TYPE_CHECKING
 
 from khorig.guest.event import GuestEvent
 from khorig.vm.errors import InfraError
 from khorig.vm.qmp import QmpEvent
-from khorig.vm.recording import Recording
 from khorig.vm.vm import Exited, Vm
+
+if TYPE_CHECKING:
+    from khorig.vm.recording import Recording
 
 _FOREVER_S = 1e6  # about the maximum of a selector
 _PATIENCE_S = 60.0

@@ -42,7 +42,7 @@ class Sights:
             return (*self._handed_over, *self._runtime)
         if context.at == "entry" and is_first:
             return self._runtime
-        snapshot = snapshot_at(context)
+        snapshot = snapshot_at(context, GEOMETRY_4K.page_shift)
         if snapshot is None:
             return self._runtime
         self._handed_over = tuple(_pages(snapshot, snapshot.owners.frames))
