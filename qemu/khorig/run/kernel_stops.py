@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Mapping, TypeVar, cast
 
 from khorig.guest.chain_run import ChainRun, is_linux
 from khorig.guest.event import EventFieldError, GuestEvent
@@ -20,8 +20,10 @@ from khorig.vm.machines.machine import Machine
 from khorig.vm.probe.control_block import MAX_RANGES
 from khorig.vm.probe.errors import NoProbe
 from khorig.vm.probe.plugin import ProbeOptions, find_probe
-from khorig.vm.probe.probe import Probe
 from khorig.vm.probe.records import ProbeStop
+
+if TYPE_CHECKING:
+    from khorig.vm.probe.probe import Probe
 
 _JUMP = "machine_kexec"  # Linux's last function in C before the next kernel
 

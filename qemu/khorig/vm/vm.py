@@ -9,7 +9,7 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Union
+from typing import TYPE_CHECKING, Callable, Union
 
 from khorig.mem.guest_ram import GuestRam
 from khorig.vm.cancellation import Cancellation
@@ -20,12 +20,14 @@ from khorig.vm.journal import Journal
 from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
 from khorig.vm.probe.plugin import ProbeOptions
-from khorig.vm.probe.probe import Probe
 from khorig.vm.probe.records import ProbeStop
 from khorig.vm.process import QemuProcess
 from khorig.vm.qmp import Qmp, QmpClosed, QmpEvent
 from khorig.vm.ram_file import RamFile
 from khorig.vm.serial_port import ConsoleItem, SerialPort
+
+if TYPE_CHECKING:
+    from khorig.vm.probe.probe import Probe
 
 MINIMUM_QEMU = (7, 2)
 
@@ -107,7 +109,11 @@ class Vm:
         console_theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CONSOLE_BUFFER)
         qmp, qmp_theirs = (enter(end) for end in socket.socketpair())
         regions = machine.ram_regions(ram_bytes)
-        self.probe = enter(Probe(probe, regions)) if probe else None
+        self.probe = None
+        if probe is not None:
+            from khorig.vm.probe.probe import Probe  # most runs have none
+
+            self.probe = enter(Probe(probe, regions))
         wiring = Wiring(
             self.ram_file.fileno(),
             console_theirs.fileno(),
