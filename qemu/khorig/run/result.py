@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Mapping, Sequence
+from typing import TYPE_CHECKING, Mapping, Sequence
 
 from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
-from khorig.run.who import Who
-from khorig.vm.cpu_report import CpuReport
+
+if TYPE_CHECKING:
+    from khorig.run.who import Who
+    from khorig.vm.cpu_report import CpuReport
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from khorig.guest.poked import Poked
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 from khorig.run.result import Phase, RunResult
-from khorig.run.who import Who
-from khorig.vm.cpu_report import CpuReport
 from khorig.vm.machines import machine_named
+
+if TYPE_CHECKING:
+    from khorig.run.who import Who
+    from khorig.vm.cpu_report import CpuReport
 
 
 class ResultBuilder:
@@ -46,8 +48,12 @@ class ResultBuilder:
         elif record["ev"] == "image" and "left_out" in record:
             self._images_left_out += 1
         elif record["ev"] == "who":
+            from khorig.run.who import Who  # of few runs, as are the CPUs below
+
             self._who = Who.of(record)
         elif record["ev"] == "cpus":
+            from khorig.vm.cpu_report import CpuReport
+
             self._cpus = tuple(CpuReport.of(cpu) for cpu in record["cpus"])
         elif record["ev"] == "verdict":
             self._verdict = record
