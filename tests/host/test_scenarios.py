@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_kernel import build_elf
 
+from khorig.run.faults import read_faults
 from khorig.run.scenarios import ScenarioInfo, read_scenarios
 from khorig.vm.errors import InfraError
 from khorig.vm.symbols import Symbols
@@ -71,11 +73,10 @@ def test_any_damage_is_an_error_or_a_list(
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(damaged) - 1) | st.integers(0, 63))
         damaged[at] = data.draw(st.integers(0, 255))
-    path.write_bytes(damaged)
-    try:
-        read_scenarios(path)
-    except InfraError:
-        pass
+    path.write_bytes(damaged[: data.draw(st.just(len(damaged)) | st.integers(0, len(damaged)))])
+    for read in (read_scenarios, read_faults):
+        with contextlib.suppress(InfraError):
+            read(path)
     Symbols(path).describe(0)
 
 

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping
 
+from khorig.run.kernel_lists import read_list
 from khorig.vm.build_outputs import find_elf
 from khorig.vm.elf_file import ElfFile
-from khorig.vm.errors import InfraError
 from khorig.vm.machines import ARCHITECTURES
 
-# The linker script puts these around the records.
-_BEGIN = "__faults_begin"
-_END = "__faults_end"
 _RECORD = struct.Struct("<QQQI")
 
 
@@ -31,13 +28,7 @@ class FaultInfo:
 
 def read_faults(elf_path: Path) -> list[FaultInfo]:
     """All faults, by name. Raises InfraError if the list is empty or unreadable."""
-    try:
-        faults = _read(ElfFile(elf_path))
-    except (ValueError, OSError) as error:
-        raise InfraError(f"cannot read the faults of {elf_path}: {error}") from error
-    if not faults:
-        raise InfraError(f"{elf_path} has no faults")
-    return sorted(faults, key=lambda fault: fault.name)
+    return read_list(elf_path, "faults", _RECORD, _fault)
 
 
 def known_faults() -> Mapping[str, FaultInfo]:
@@ -45,10 +36,6 @@ def known_faults() -> Mapping[str, FaultInfo]:
     return {fault.name: fault for arch in ARCHITECTURES for fault in read_faults(find_elf(arch))}
 
 
-def _read(elf: ElfFile) -> list[FaultInfo]:
-    faults = []
-    for address in elf.objects(elf.symbol(_BEGIN), elf.symbol(_END)):
-        record = _RECORD.unpack(elf.bytes_at(address, _RECORD.size))
-        name, summary, bugs = (elf.text_at(pointer) for pointer in record[:3])
-        faults.append(FaultInfo(name, summary, tuple(bugs.split()), record[3]))
-    return faults
+def _fault(elf: ElfFile, record: tuple[int, ...]) -> FaultInfo:
+    name, summary, bugs = (elf.text_at(pointer) for pointer in record[:3])
+    return FaultInfo(name, summary, tuple(bugs.split()), record[3])
