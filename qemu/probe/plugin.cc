@@ -113,12 +113,11 @@ void Plugin::OnTranslate(qemu_plugin_tb* tb) {
 }
 
 void Plugin::StopIn(qemu_plugin_tb* tb, size_t count) {
-  qemu_plugin_insn* const first = qemu_plugin_tb_get_insn(tb, 0);
   qemu_plugin_insn* const last = qemu_plugin_tb_get_insn(tb, count - 1);
   const uint64_t begin = qemu_plugin_tb_vaddr(tb);
   const uint64_t end = qemu_plugin_insn_vaddr(last) + qemu_plugin_insn_size(last);
   const uint64_t awaited = stops_.AwaitedIn(begin, end);
-  const bool may_fetch = block_.fetch_armed != 0 && PhysicalOf(first) == begin;
+  const bool may_fetch = block_.fetch_armed != 0;
   if (awaited == 0 && !may_fetch) return;
   for (size_t i = 0; i < count; ++i) {
     qemu_plugin_insn* const insn = qemu_plugin_tb_get_insn(tb, i);
