@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from khorig.linux.peer import cache_directory
-from khorig.linux.source import PrivateApt
+from khorig.linux.source import linux_apt
 from khorig.vm.errors import InfraError
 
 _PACKAGE = "linux-source-7.3"
@@ -56,7 +56,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
 def _fetch() -> tuple[str, list[str]]:
     """The version that is taken, and what is told meanwhile."""
     told: list[str] = []
-    return PrivateApt().fetch(_PACKAGE, told.append).name.split("_")[1], told
+    return linux_apt().fetch(_PACKAGE, told.append).name.split("_")[1], told
 
 
 def _a_week_passes() -> None:
@@ -67,11 +67,11 @@ def _a_week_passes() -> None:
 def test_of_packages_that_were_fetched_the_newest_counts(mirror: Mirror) -> None:
     archives = cache_directory() / "apt" / "cache" / "archives"
     archives.mkdir(parents=True)
-    assert PrivateApt().kept(_PACKAGE) is None
+    assert linux_apt().kept(_PACKAGE) is None
     for version in ("7.3.10-1~bpo13+1", "7.3.9-1~bpo13+1", "7.3~rc7-1", "1%3a7.3.1-1"):
         (archives / f"{_PACKAGE}_{version}_all.deb").touch()
     for newest in ("1%3a7.3.1-1", "7.3.10-1~bpo13+1", "7.3.9-1~bpo13+1", "7.3~rc7-1"):
-        kept = PrivateApt().kept(_PACKAGE)
+        kept = linux_apt().kept(_PACKAGE)
         assert kept is not None and kept.name == f"{_PACKAGE}_{newest}_all.deb"
         kept.unlink()
 

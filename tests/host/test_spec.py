@@ -43,6 +43,10 @@ _SPECS: list[RunSpec] = [
         generations=2,
         fault="hang-before-jump",
         counted=False,
+        cpu="max,la57=off",
+        machine_options=("smm=off",),
+        qemu="11.1",
+        accel="kvm",
     ),
     ChainRun("x86_64", "q35", kernels=_CHAIN),
     ChainRun(

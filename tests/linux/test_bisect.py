@@ -15,7 +15,7 @@ from linux_history import BAD, make_history
 from khorig.cli import exit_codes
 from khorig.cli.main import main
 from khorig.linux.build import missing_packages, only_builder
-from khorig.linux.source import DebianSource, PrivateApt
+from khorig.linux.source import DebianSource, linux_apt
 from khorig.pytest_plugin import each_arch
 
 _PACKAGE = "linux-source-7.3"
@@ -37,7 +37,7 @@ def tree_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of Debian's source, and from then on a cache of its own."""
     if missing := missing_packages():
         pytest.skip(f"missing packages: apt-get install {' '.join(missing)}")
-    if PrivateApt().kept(_PACKAGE) is None:
+    if linux_apt().kept(_PACKAGE) is None:
         pytest.skip(f"no {_PACKAGE} in the cache: scripts/khorig linux build --version 7.3")
     tree = tmp_path / "linux"
     source = DebianSource("7.3")

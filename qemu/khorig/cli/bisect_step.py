@@ -24,9 +24,9 @@ from khorig.linux.bisect_record import append_record, read_records
 from khorig.linux.bisect_repository import Repository
 from khorig.linux.bisect_step import Step
 from khorig.linux.peer import Peer
-from khorig.linux.source import Report
 from khorig.run.result import RunResult
 from khorig.vm.errors import Interrupted
+from khorig.vm.private_apt import Report
 
 _GIVE_UP = 128  # the lowest status that ends `git bisect run`
 _TROUBLE = 255

@@ -11,7 +11,7 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.appended import check_chain_options
-from khorig.cli.qemu_arguments import check_qemu_arguments
+from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
 from khorig.cli.run_options import ALL, machines_of, run_options, without
 from khorig.cli.session import run_session, session_options
 from khorig.cli.suggest import unknown_kernel
@@ -187,7 +187,7 @@ def list_command() -> int:
 @count_option
 @run_options(
     *("arch", "machine", "boot", "smp", "seed", "pokes", "stops", "append", "out", "keep"),
-    *("jobs", "gdb", "dry_run", "verbose", "json"),
+    *("jobs", "gdb", "dry_run", "verbose", "json", *HARDWARE),
     mem="1G",
     timeout=_TIMEOUT_S,
     tamper=_known_damage,
@@ -251,7 +251,7 @@ def _damaged(specs: list[ChainRun], wanted: Sequence[str]) -> list[ChainRun]:
 @count_option
 @run_options(
     *("arch", "machine", "smp", "seed", "stops", "out", "keep"),
-    *("jobs", "dry_run", "verbose", "json"),
+    *("jobs", "dry_run", "verbose", "json", *HARDWARE),
     mem="1G",
     timeout=_TIMEOUT_S,
 )
@@ -290,6 +290,7 @@ def chain_spec(
         if name != "khorig" and not name.startswith("linux-") and "/" not in name:
             raise unknown_kernel(name)
     check_chain_options(kernels, options.get("append", ()), options.get("linux_append", ()))
+    hardware = hardware_of(options, machine)
     spec = ChainRun(
         arch=machine.arch,
         machine=machine.name,
@@ -303,10 +304,13 @@ def chain_spec(
         boot=boot,
         pokes=options.get("pokes", ()),
         kernels=tuple(pinned(machine.arch, name) for name in kernels),
-        counted=options["count"] or must_count(machine.name),
+        counted=options["count"] or (hardware["accel"] == "tcg" and must_count(machine.name)),
         linux_options=tuple(options.get("linux_append", ())),
         extra_initrd=_initrd(options.get("initrd"), kernels),
+        **hardware,
     )
+    if spec.counted and spec.accel != "tcg":
+        raise click.UsageError(f"--count: {spec.accel} counts no instructions")
     check_qemu_arguments(spec)
     return spec
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks a user's arguments for QEMU (after `--`).
+"""What a user chooses of QEMU, by options and behind `--`.
 
 Of two conflicting options QEMU takes the last; the rig would continue with its own and blame the
 guest.
@@ -8,12 +8,15 @@ guest.
 from __future__ import annotations
 
 import math
-from typing import Callable, Iterator, Mapping
+import os
+import re
+from typing import Any, Callable, Iterator, Mapping
 
 import click
 
 from khorig.guest.spec import RunSpec
-from khorig.vm.machines import machine_named
+from khorig.vm.errors import InfraError
+from khorig.vm.machines import Machine, machine_named
 
 _SMP_FACTORS = ("drawers", "books", "sockets", "dies", "clusters", "modules", "cores", "threads")
 # "pc-q35-7.2" is the q35 of an older QEMU.
@@ -28,12 +31,60 @@ _FIXED = {
 }
 
 
+HARDWARE = ("cpu", "machine_option", "qemu", "accel")  # options, in khorig.cli.run_options
+
+_PROPERTY = re.compile(r"[a-z][\w.-]*=[^,]+")
+
+
+def hardware_of(options: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
+    """The fields of a RunSpec that `options` choose on a machine. Raises UsageError."""
+    accel = _accelerator(options.get("accel", "tcg"), machine)
+    qemu = options.get("qemu", "")
+    if os.sep in qemu or os.path.exists(qemu):
+        qemu = os.path.abspath(qemu)
+    try:
+        machine.emulator(qemu)
+    except InfraError as error:
+        raise click.UsageError(error.what) from error
+    for option in options.get("machine_option", ()):
+        if _PROPERTY.fullmatch(option) is None:
+            expected = "expected NAME=VALUE (e.g. virtualization=on)"
+            raise click.UsageError(f"--machine-option '{option}': {expected}")
+    return {
+        "cpu": options.get("cpu", ""),
+        "machine_options": tuple(options.get("machine_option", ())),
+        "qemu": qemu,
+        "accel": accel,
+    }
+
+
+def _accelerator(wanted: str, machine: Machine) -> str:
+    """ "tcg" or "kvm". Raises UsageError when KVM cannot run that architecture."""
+    if wanted == "tcg":
+        return wanted
+    host = os.uname().machine
+    if host not in machine.host_cpus:
+        if wanted == "auto":
+            return "tcg"
+        raise click.UsageError(f"--accel kvm: no {machine.arch} guests on a host of {host}")
+    if wanted == "auto":
+        from khorig.run.kvm_probe import probe_kvm
+
+        return "tcg" if probe_kvm() else "kvm"
+    return wanted
+
+
 def check_qemu_arguments(spec: RunSpec) -> None:
     """Raises UsageError for an argument that conflicts with the run."""
-    for option, value in _options(spec.extra_qemu):
+    chosen = (("--cpu", "-cpu", spec.cpu),) if spec.cpu else ()
+    for name, option, value in (
+        *chosen,
+        *(("--machine-option", "-machine", value) for value in spec.machine_options),
+        *((f"-- {option}", option, value) for option, value in _options(spec.extra_qemu)),
+    ):
         why = _CHECKS[option](spec, value) if option in _CHECKS else None
         if why is not None:
-            raise click.UsageError(f"-- {option} {value}".rstrip() + f": {why}")
+            raise click.UsageError(f"{name} {value}".rstrip() + f": {why}")
 
 
 def _options(arguments: tuple[str, ...]) -> Iterator[tuple[str, str]]:

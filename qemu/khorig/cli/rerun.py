@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import tempfile
@@ -72,8 +73,9 @@ def _open(bundle: Path, folder: Path, trust: bool) -> RunFolder:
     from khorig.run.bundle.open import open_bundle
 
     run, _ = _try(bundle, lambda: open_bundle(bundle, folder))
-    if run.spec.extra_qemu and not trust:
-        words = shlex.join(run.spec.extra_qemu)
+    program = ("--qemu", run.spec.qemu) if os.sep in run.spec.qemu else ()
+    if (asked := (*run.spec.machine_options, *program, *run.spec.extra_qemu)) and not trust:
+        words = shlex.join(asked)
         raise click.UsageError(
             f"{bundle} has arguments for QEMU ({words}), which can read and write files of this "
             "machine; --trust-qemu-arguments passes them on"

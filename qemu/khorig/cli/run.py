@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from khorig.cli.appended import check_run_options
-from khorig.cli.qemu_arguments import check_qemu_arguments
+from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
 from khorig.cli.run_options import ALL, machines_of, run_options
 from khorig.cli.session import run_session, session_options
 from khorig.cli.suggest import unknown
@@ -43,6 +43,7 @@ from khorig.vm.build_outputs import find_elf
 )
 @run_options(
     *("arch", "machine", "boot", "smp", "mem", "seed", "pokes", "stops", "append", "timeout"),
+    *HARDWARE,
     *("out", "keep", "jobs", "gdb", "dry_run", "verbose", "json"),
     tamper=known_tamperings,
 )
@@ -80,6 +81,7 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
         tampers = _tampers(options["tamper"]) if scenario in refusing else (None,)
         choices = itertools.product(machines, options["boot"], faults, tampers)
         for machine, boot, fault, tamper in choices:
+            hardware = hardware_of(options, machine)
             spec = KhorigRun(
                 arch=machine.arch,
                 machine=machine.name,
@@ -96,6 +98,8 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
                 stops=options["stops"],
                 extra_options=options["append"],
                 extra_qemu=extra_qemu,
+                counted=hardware["accel"] == "tcg",
+                **hardware,
             )
             check_qemu_arguments(spec)
             specs.append(tampered(spec, tamper) if tamper else spec)

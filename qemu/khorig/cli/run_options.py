@@ -10,7 +10,7 @@ import click
 
 from khorig.cli.types import GdbPort, NameOf, OutFolder, PokeOf, Seconds, Seed, Size, StopsOf
 from khorig.guest.khorig_run import KhorigRun
-from khorig.guest.spec import BOOTS, RunSpec
+from khorig.guest.spec import ACCELERATORS, BOOTS, RunSpec
 from khorig.run.sequence import STOPS
 from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machine
 
@@ -96,6 +96,30 @@ _OPTIONS: Mapping[str, Callable[..., _Decorator]] = {
         type=StopsOf(STOPS),
         default=",".join(RunSpec.stops),
         text="Where the guest stops for the host to look at its memory, or 'none'.",
+    ),
+    "cpu": _one(
+        "--cpu",
+        default=RunSpec.cpu,
+        metavar="MODEL",
+        text="CPU of the guest, as QEMU's -cpu.  [default: max]",
+    ),
+    "machine_option": _one(
+        "--machine-option",
+        multiple=True,
+        metavar="NAME=VALUE",
+        text="Property of the machine, as QEMU's -machine; repeatable.",
+    ),
+    "qemu": _one(
+        "--qemu",
+        default=RunSpec.qemu,
+        metavar="PATH|VERSION",
+        text="Another QEMU: a program, a folder of programs, or a version ('khorig qemu fetch').",
+    ),
+    "accel": _one(
+        "--accel",
+        type=click.Choice((*ACCELERATORS, "auto")),
+        default=RunSpec.accel,
+        text="tcg emulates and counts instructions; kvm does neither; auto is kvm where it runs.",
     ),
     "append": _one(
         "--append",

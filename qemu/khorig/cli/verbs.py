@@ -27,6 +27,7 @@ _VERBS = {
     "bundle": "bundle:bundle",
     "rerun": "rerun:rerun",
     "report": "report:report",
+    "qemu": "qemu:qemu",
     "clean": "clean:clean",
     "list": "listing:list_command",
     "doctor": "doctor:doctor",

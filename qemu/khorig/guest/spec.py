@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import abc
+import re
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Mapping, Self
 
 from khorig.guest.poke import Poke
 
+ACCELERATORS = ("tcg", "kvm")
 BOOTS = ("direct", "uefi")  # boot methods of the first kernel
 _PAGE_SHIFT = 12  # of khorig, and of every kernel on x86_64
+_NO_PART_OF_A_NAME = re.compile(r"[^\w.@=+-]")
 KHORIG = "khorig"  # name of the rig's own kernel in a chain
 
 
@@ -38,6 +42,10 @@ class RunSpec(abc.ABC):
     pokes: tuple[Poke, ...] = ()  # applied by the host at stops
     extra_options: tuple[str, ...] = ()  # for the command line of each khorig, "name=value"
     extra_qemu: tuple[str, ...] = ()
+    cpu: str = ""  # of QEMU's -cpu; "" for all features that the accelerator has
+    machine_options: tuple[str, ...] = ()  # of QEMU's -machine, "name=value"
+    qemu: str = ""  # which QEMU (khorig.vm.emulator); "" for the one in $PATH
+    accel: str = "tcg"  # or "kvm"
     expected_status: int = 33  # of the guest, docs/abi.md
     # Generations that must refuse their handover, with the cause ("fdt-magic"). Only these may boot
     # cold after a jump.
@@ -110,5 +118,8 @@ class RunSpec(abc.ABC):
         if self.smp != RunSpec.smp:
             name += f"-smp{self.smp}"
         boot = () if self.boot == RunSpec.boot else (self.boot,)
+        accel = () if self.accel == RunSpec.accel else (self.accel,)
+        words = (self.cpu, *self.machine_options, self.qemu and f"qemu-{Path(self.qemu).name}")
+        hardware = (_NO_PART_OF_A_NAME.sub("_", word) for word in words if word)
         pokes = (f"poke-{poke.slug}" for poke in self.pokes)
-        return "-".join((name, *boot, *self.defects, *pokes))
+        return "-".join((name, *boot, *accel, *hardware, *self.defects, *pokes))

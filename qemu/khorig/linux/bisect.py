@@ -25,9 +25,9 @@ from khorig.linux.bisect_repository import (
     git_words,
 )
 from khorig.linux.bisect_worktree import Worktree
-from khorig.linux.source import Report
 from khorig.run.artifacts import write_whole
 from khorig.vm.errors import InfraError
+from khorig.vm.private_apt import Report
 
 LOG = "bisect.log"  # of git, for `git bisect replay`
 _OUTPUT = "git.log"  # what git prints

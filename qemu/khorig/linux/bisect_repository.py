@@ -7,8 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from khorig.linux.source import command
 from khorig.vm.errors import InfraError
+from khorig.vm.private_apt import command
 
 # The user's hooks and helpers are for the user's work tree, and may write into it.
 _SETTINGS = (

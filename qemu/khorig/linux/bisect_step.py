@@ -14,9 +14,9 @@ from khorig.linux.bisect_plan import UNDER_TEST, BisectPlan
 from khorig.linux.bisect_record import StepRecord
 from khorig.linux.bisect_repository import SHOWN
 from khorig.linux.peer import Peer
-from khorig.linux.source import Report
 from khorig.run.result import RunResult
 from khorig.vm.errors import InfraError
+from khorig.vm.private_apt import Report
 
 Build = Callable[[str], Peer]  # of a commit; raises InfraError
 Run = Callable[[ChainRun, Path], RunResult]  # with its artifacts below a folder

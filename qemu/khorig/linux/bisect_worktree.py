@@ -16,9 +16,9 @@ import xxhash
 
 from khorig.linux.bisect_repository import Repository
 from khorig.linux.peer import cache_directory
-from khorig.linux.source import Report
 from khorig.vm.errors import InfraError
 from khorig.vm.partial_file import partial_file
+from khorig.vm.private_apt import Report
 
 
 def worktree_path(source: Path) -> Path:

@@ -27,9 +27,10 @@ from khorig.linux.peer import (
     write_peer,
 )
 from khorig.linux.kconfig_option import KconfigOption, unmet
-from khorig.linux.source import Report, Source
+from khorig.linux.source import Source
 from khorig.vm.errors import InfraError
 from khorig.vm.exit_meaning import describe_status, last_lines
+from khorig.vm.private_apt import Report
 
 _CONFIG = Path(__file__).parent / "config"
 _RECIPE = 2  # increment when the steps below change

@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from khorig.linux.bisect_repository import SHOWN, Repository
-from khorig.linux.source import Report
 from khorig.vm.errors import InfraError
+from khorig.vm.private_apt import Report
 
 
 def peer_name(commit: str) -> str:

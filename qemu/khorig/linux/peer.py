@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from khorig.guest.chain_run import split_build
 from khorig.mem.untrusted import Untrusted, read_object, text
+from khorig.vm.cache_root import cache_root
 from khorig.vm.errors import InfraError
 
 _DESCRIPTION = "peer.json"
@@ -78,10 +77,7 @@ class Peer:
 
 def cache_directory() -> Path:
     """Cache of built kernels; not created here."""
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "khorig" / "linux"
-    home = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
-    return Path(home) / ".cache" / "khorig" / "linux"
+    return cache_root() / "linux"
 
 
 def write_peer(peer: Peer) -> None:

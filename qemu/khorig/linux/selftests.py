@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Callable
 
 from khorig.linux.peer import Peer
-from khorig.linux.source import Report
 from khorig.linux.user_space import compile_static
 from khorig.vm.errors import InfraError
+from khorig.vm.private_apt import Report
 
 PROGRAMS = ("luo_kexec_simple", "luo_multi_session", "luo_stress_files", "luo_stress_sessions")
 

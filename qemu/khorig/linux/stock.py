@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 from khorig.linux.peer import IMAGE_TARGET, STOCK, Peer, cache_directory, write_peer
-from khorig.linux.source import PrivateApt, Report, command
+from khorig.linux.source import linux_apt
 from khorig.vm.errors import InfraError
+from khorig.vm.private_apt import Report, command
 
 ARCH = "x86_64"
 NAME = f"linux-{STOCK}"
@@ -22,7 +23,7 @@ _SUFFIX = "-cloud-amd64"  # the smallest with a serial console
 def fetch_stock(report: Report) -> Peer:
     """The newest one that the mirror has; the newest in the cache where the mirror does not answer.
     Raises InfraError when there is neither."""
-    apt = PrivateApt()
+    apt = linux_apt()
     try:
         names = [name for name in apt.names(_PREFIX, report) if name.endswith(_SUFFIX)]
         if not names:

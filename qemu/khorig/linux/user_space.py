@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Sequence
 
 from khorig.linux.peer import Peer
-from khorig.linux.source import command
+from khorig.vm.private_apt import command
 
 _TARGET = {"x86_64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 FLAGS = (

@@ -8,6 +8,7 @@ from typing import Callable, Sequence
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.spec import RunSpec
+from khorig.guest.status import FAIL, PASS
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
 from khorig.run.dead_guest import DeadGuest
@@ -43,13 +44,17 @@ class Ending:
         self._dead = DeadGuest(spec, machine, symbols)
         self._emit = emit
         self._next_check_s = _FIRST_CHECK_S  # of silence
+        self.told_status = 0  # of `done`, where QEMU cannot pass it on
+        self._hides_status = machine.hides_status(spec.accel)
         self._reason = ""  # of QEMU's own end
         self._has_said_so = False
         self.look = LastLook(0, ())
 
     def on_event(self, event: GuestEvent) -> None:
-        """Every event in order."""
+        """Every event in order. Raises EventFieldError."""
         self._has_said_so |= event.kind in ("done", "panic", "error")
+        if self._hides_status and event.kind == "done":
+            self.told_status = {"pass": PASS, "fail": FAIL}.get(event.text("status"), 0)
         self._dead.on_event(event)
 
     def on_text(self, text: str) -> None:

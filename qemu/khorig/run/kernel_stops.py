@@ -16,6 +16,7 @@ from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import ORDER
 from khorig.vm.elf_file import ElfFile
+from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
 from khorig.vm.probe.control_block import MAX_RANGES
 from khorig.vm.probe.errors import NoProbe
@@ -39,9 +40,11 @@ def why_no_probe(spec: RunSpec, machine: Machine, gdb: bool = False) -> str | No
         return ""
     if gdb:
         return "a debugger stops the CPUs"
+    if spec.accel != "tcg":
+        return f"{spec.accel} runs no plugins of QEMU"
     try:
-        find_probe(machine.binary)
-    except NoProbe as error:
+        find_probe(machine.emulator(spec.qemu))
+    except (NoProbe, InfraError) as error:
         return str(error)
     return None
 
@@ -95,7 +98,7 @@ class KernelStops:
             return None
         from khorig.vm.machines import machine_named
 
-        return find_probe(machine_named(self.spec.machine).binary)
+        return find_probe(machine_named(self.spec.machine).emulator(self.spec.qemu))
 
     @property
     def _is_probed(self) -> bool:

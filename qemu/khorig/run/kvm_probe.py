@@ -37,13 +37,15 @@ def probe_kvm() -> str:
 def boot_with_kvm(machine: Machine, timeout_s: float = 5.0) -> str:
     """Boots the kernel of `machine` once. As `probe_kvm`."""
     images = find_images(machine)
-    spec = KhorigRun(machine.arch, machine.name, generations=1, stops=())
+    spec = KhorigRun(
+        machine.arch, machine.name, generations=1, stops=(), accel="kvm", counted=False
+    )
     with tempfile.TemporaryDirectory(prefix="khorig-kvm-") as folder:
         try:
             with Vm(
                 machine,
                 spec.memory,
-                lambda wiring: qemu_argv(machine, spec, images, wiring, accel="kvm"),
+                lambda wiring: qemu_argv(machine, spec, images, wiring),
                 Path(folder),
                 Cancellation(),
             ) as vm:

@@ -61,6 +61,14 @@ def _parts(spec: RunSpec) -> tuple[list[str], list[str]]:
         words += ["--poke", str(poke)]
     if spec.stops != RunSpec.stops:
         words += ["--stops", ",".join(spec.stops) or "none"]
+    if spec.cpu:
+        words += ["--cpu", spec.cpu]
+    for option in spec.machine_options:
+        words += ["--machine-option", option]
+    if spec.qemu:
+        words += ["--qemu", spec.qemu]
+    if spec.accel != RunSpec.accel:
+        words += ["--accel", spec.accel]
     for option in spec.extra_options:
         words += ["--append", option]
     return words, ["--", *spec.extra_qemu] if spec.extra_qemu else []

@@ -141,7 +141,7 @@ class Run:
             self._cancellation,
             self._prepare,
             self._limits,
-            self._watch.options(self._machine.binary) if self._watch else self._kernels.options,
+            self._watch.options if self._watch else self._kernels.options,
         ) as vm:
             self._version = vm.version
             self._ram = vm.ram
@@ -313,6 +313,7 @@ class Run:
         return []
 
     def _on_exit(self, vm: Vm, status: int) -> int:
+        status = status or self._ending.told_status
         if status in exit_status.MEANINGS:
             expected = self._spec.expected_status
             explained = expected == exit_status.PASS and self._monitor.explain(status)

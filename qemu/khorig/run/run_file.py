@@ -60,7 +60,7 @@ class RunFile:
                 "python": sys.version.partition(" ")[0],
                 "host": _host(),
             },
-            "emulator": machine.binary,
+            "emulator": machine.emulator(spec.qemu),
         }
         self._write()
 

@@ -210,7 +210,8 @@ class Session(Generic[Spec]):
 
         folder.mkdir()
         changed = _changed(first)
-        watch = StoreWatch(changed, spec, images.elves) if changed else None
+        traced = changed is not None and spec.accel == "tcg"
+        watch = StoreWatch(changed, spec, images.elves) if changed and traced else None
         keep = Keep.EVERY if kept is Keep.END else Keep.END
         again = self._run_in(folder, spec, machine, images, keep, watch)
         self._documents.write_run(folder, again)

@@ -8,7 +8,7 @@ import re
 from typing import Any, Iterator
 
 from khorig.guest.chain_run import ChainRun
-from khorig.guest.spec import BOOTS, RunSpec
+from khorig.guest.spec import ACCELERATORS, BOOTS, RunSpec
 from khorig.mem.untrusted import Untrusted, shown
 from khorig.run.sequence import STOPS
 from khorig.vm.machines import MACHINES
@@ -41,6 +41,9 @@ def check_spec(spec: RunSpec) -> None:
         raise Untrusted(f"'memory': {spec.memory:#x} is no multiple of {_RAM_UNIT:#x}")
     if spec.boot not in BOOTS:
         raise Untrusted(f"'boot': {shown(spec.boot)}, expected one of {', '.join(BOOTS)}")
+    if spec.accel not in ACCELERATORS:
+        what = f"'accel': {shown(spec.accel)}, expected one of {', '.join(ACCELERATORS)}"
+        raise Untrusted(what)
     for stop in spec.stops:
         if stop not in STOPS:
             raise Untrusted(f"'stops': {shown(stop)}, expected one of {', '.join(STOPS)}")

@@ -16,6 +16,7 @@ from khorig.run.judging import StopContext
 from khorig.run.store_places import StorePlaces
 from khorig.run.watched_pages import WatchedPages
 from khorig.run.who import MOST_STORES, StoreBy, Who
+from khorig.vm.machines import machine_named
 from khorig.vm.probe.errors import NoProbe
 from khorig.vm.probe.plugin import ProbeOptions, find_probe
 from khorig.vm.probe.records import Store
@@ -96,10 +97,12 @@ class StoreWatch:
         self._rig: list[str] = []
         self._note = self._no_probe = ""
 
-    def options(self, binary: str) -> ProbeOptions | None:
+    @property
+    def options(self) -> ProbeOptions | None:
         """The probe that the run needs; None if that QEMU has none, and the answer says so."""
         try:
-            return find_probe(binary, stores=True)
+            machine = machine_named(self._spec.machine)
+            return find_probe(machine.emulator(self._spec.qemu), stores=True)
         except NoProbe as error:
             self._no_probe = str(error)
             return None

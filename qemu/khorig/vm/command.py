@@ -34,7 +34,7 @@ class Wiring:
 
 
 def _common(
-    machine: Machine, spec: RunSpec, images: Images, accel: str, recording: Recording | None = None
+    machine: Machine, spec: RunSpec, images: Images, recording: Recording | None = None
 ) -> list[str]:
     # Virtual time counts instructions, for reproducible runs; sleep=off skips idle time.
     shift = machine.icount_shift(spec.boot)
@@ -42,11 +42,11 @@ def _common(
     how = recording.icount if recording else "sleep=off"
     clock = ["-icount", f"shift={shift},{how}", "-rtc", "base=2020-01-01,clock=vm"]
     return [
-        machine.binary,
-        *machine.arguments(accel),
+        machine.emulator(spec.qemu),
+        *machine.arguments(spec.accel, spec.cpu, spec.machine_options),
         *("-m", f"{spec.memory >> 10}K"),
         *(("-smp", str(spec.smp)) if spec.smp > 1 else ()),
-        *(clock if accel == "tcg" and spec.counted else []),
+        *(clock if spec.counted else []),
         *((*recording.arguments, *machine.replay_arguments) if recording else ()),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *_start(machine, images),
@@ -73,7 +73,6 @@ def qemu_argv(
     spec: RunSpec,
     images: Images,
     wiring: Wiring,
-    accel: str = "tcg",
     gdb: int | None = None,
     recording: Recording | None = None,
 ) -> list[str]:
@@ -81,7 +80,7 @@ def qemu_argv(
     stub on port `gdb` of localhost. `recording` is made or replayed."""
     backend = f"memory-backend-file,id=ram,size={spec.memory},share=on"
     return [
-        *_common(machine, spec, images, accel, recording),
+        *_common(machine, spec, images, recording),
         *_append(spec, images, with_stops=True),
         *("-object", f"{backend},mem-path=/proc/self/fd/{wiring.ram}"),
         *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),
@@ -101,7 +100,7 @@ def standalone_command(machine: Machine, spec: RunSpec, images: Images) -> str:
     backend = f"memory-backend-ram,id=ram,size={spec.memory}"
     return shlex.join(
         [
-            *_common(machine, spec, images, "tcg"),
+            *_common(machine, spec, images),
             *_append(spec, images, with_stops=False),
             *("-object", backend, "-serial", "stdio"),
             *spec.extra_qemu,

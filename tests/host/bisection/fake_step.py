@@ -17,11 +17,11 @@ from khorig.linux.bisect_plan import BisectPlan
 from khorig.linux.bisect_step import Step
 from khorig.linux.commit_source import peer_name
 from khorig.linux.peer import Peer, cache_directory
-from khorig.linux.source import Report
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 from khorig.run.result import RunResult
 from khorig.vm.errors import InfraError
+from khorig.vm.private_apt import Report
 
 FILE = "kernel/liveupdate/end"
 _PAGE = "0x000000001f2c4000"

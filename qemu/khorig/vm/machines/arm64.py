@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, Sequence
 
 from khorig.guest.machine import RunningCpu
 from khorig.vm.cpu_state import CpuState
@@ -68,16 +68,23 @@ class Arm64(Machine):
             user=status is not None and not status & _LEVEL,
         )
 
-    def arguments(self, accel: str) -> list[str]:
-        # Without dtb-randomness=off QEMU puts other seeds into the device tree in every run.
-        cpu = "host" if accel == "kvm" else "max"
-        machine = f"{self.name},accel={accel},memory-backend=ram,gic-version=3,dtb-randomness=off"
+    def arguments(self, accel: str, cpu: str = "", options: Sequence[str] = ()) -> list[str]:
+        """See Machine."""
+        # KVM has no other interrupt controller than the host. Without dtb-randomness=off QEMU puts
+        # other seeds into the device tree in every run.
+        gic = "host" if accel == "kvm" else "3"
+        name = f"{self.name},accel={accel},memory-backend=ram,gic-version={gic}"
         return [
-            *("-machine", machine),
-            *("-cpu", cpu),
+            *("-machine", ",".join((name, "dtb-randomness=off", *options))),
+            *("-cpu", cpu or ("host" if accel == "kvm" else "max")),
             # Linux exits QEMU from user space.
             *("-semihosting-config", "enable=on,target=native,userspace=on"),
         ]
+
+    def hides_status(self, accel: str) -> bool:
+        """See Machine. The status goes by semihosting, which only an emulated CPU has; the guest
+        then switches the machine off."""
+        return accel == "kvm"
 
     @property
     def firmware(self) -> Firmware | None:

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import abc
+import os
 import re
+import shutil
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, Mapping
+from pathlib import Path
+from typing import ClassVar, Mapping, Sequence
 
 from khorig.guest.machine import MachineFacts, RunningCpu
 from khorig.mem.guest_ram import RamRegion
 from khorig.mem.ram_layouts import RAM_LAYOUTS, RamLayout
 from khorig.vm.cpu_state import CpuState, cpu_blocks, registers_of
+from khorig.vm.errors import InfraError
 from khorig.vm.firmware import Firmware
 
 # The kernel is loaded at 2 MiB. With less RAM QEMU or the firmware fails before the kernel can
@@ -58,19 +62,43 @@ class Machine(abc.ABC):
         """ "x86_64-q35" """
         return f"{self.arch}-{self.name}"
 
+    def emulator(self, qemu: str) -> str:
+        """The program that runs the machine, of the QEMU that --qemu names: "" for the one in
+        $PATH, a program, a folder of programs, or a version that `khorig qemu fetch` has fetched.
+        InfraError with the reason when there is none."""
+        if not qemu:
+            return self.binary
+        from khorig.vm.fetched_qemu import fetched_folder  # few runs need it
+
+        if os.sep not in qemu and (folder := fetched_folder(qemu)) is not None:
+            return os.fspath(folder / self.binary)
+        path = Path(qemu)
+        if path.is_dir():
+            path /= self.binary
+        if shutil.which(path.absolute()) is not None:
+            return os.fspath(path.absolute())
+        if os.sep in qemu or path.exists():
+            raise InfraError(f"--qemu {qemu}: {path} is no program")
+        raise InfraError(f"--qemu {qemu}: not fetched (fix: khorig qemu fetch {qemu})")
+
     def ram_regions(self, ram_bytes: int) -> list[RamRegion]:
         """Where the RAM of `ram_bytes` lies and at which offset of its backing file, ascending."""
         return self.layout.regions(ram_bytes)
 
     @abc.abstractmethod
-    def arguments(self, accel: str) -> list[str]:
+    def arguments(self, accel: str, cpu: str = "", options: Sequence[str] = ()) -> list[str]:
         """QEMU's arguments for machine, CPU and the device through which the guest ends QEMU.
-        `accel` is "tcg" or "kvm". The RAM backend has the id "ram"."""
+        `accel` is "tcg" or "kvm", `cpu` the CPU if not all features that it has, `options` more
+        "name=value" of the machine. The RAM backend has the id "ram"."""
 
     @property
     @abc.abstractmethod
     def firmware(self) -> Firmware | None:
         """The machine's UEFI firmware, or None when there is none for it."""
+
+    def hides_status(self, accel: str) -> bool:
+        """Whether QEMU ends with status 0 whatever the guest wants it to end with."""
+        return False
 
     def icount_shift(self, boot: str) -> int:
         """Log2 of the virtual nanoseconds that one instruction takes in a run that starts so."""

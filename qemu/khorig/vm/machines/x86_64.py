@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, Sequence
 
 from khorig.guest.machine import RunningCpu
 from khorig.vm.cpu_state import CpuState
@@ -82,13 +82,14 @@ class X86_64(Machine):
             user="CPL=3" in block,
         )
 
-    def arguments(self, accel: str) -> list[str]:
+    def arguments(self, accel: str, cpu: str = "", options: Sequence[str] = ()) -> list[str]:
+        """See Machine."""
         # All features that TCG has: a kernel has to cope with what real CPUs offer, 5-level paging
         # included.
-        cpu = "host" if accel == "kvm" else "max"
+        name = f"{self.name},accel={accel},memory-backend=ram{self.properties}"
         return [
-            *("-machine", f"{self.name},accel={accel},memory-backend=ram{self.properties}"),
-            *("-cpu", cpu),
+            *("-machine", ",".join((name, *options))),
+            *("-cpu", cpu or ("host" if accel == "kvm" else "max")),
             *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
         ]
 
