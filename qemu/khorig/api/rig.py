@@ -88,6 +88,15 @@ class Rig:
             plays = words_of(scenario)
             spec = KhorigRun(arch, machine, scenario=scenario, plays=plays, **options)
             kind = khorig_kind(**changes)
+        return self._run(spec, kind, keep, record, limits)
+
+    def run_spec(self, spec: KhorigRun, *, record: bool = False) -> RigResult:
+        """The same for a run whose specification is there."""
+        return self._run(spec, khorig_kind(), False, record, Limits())
+
+    def _run(
+        self, spec: RunSpec, kind: RunKind[Any], keep: bool, record: bool, limits: Limits
+    ) -> RigResult:
         session = Session(
             self.out,
             kind,

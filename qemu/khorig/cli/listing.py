@@ -8,17 +8,21 @@ import json
 import click
 
 from khorig.cli.verb import Verb
+from khorig.run.axes.axis import Axis
+from khorig.run.axes.read import read_axes
 from khorig.run.faults import known_faults
 from khorig.run.scenarios import read_scenarios
 from khorig.vm.build_outputs import find_elf
 from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, machine_origin
 
 
-@click.command("list", cls=Verb, short_help="List scenarios, machines, faults and tamperings.")
+@click.command(
+    "list", cls=Verb, short_help="List scenarios, machines, faults, tamperings and axes."
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output (schema 1).")
 def list_command(as_json: bool) -> None:
-    """List scenarios, machines, faults and tamperings that 'khorig run' takes. Scenarios and
-    faults are read from the built kernels; nothing is booted."""
+    """List scenarios, machines, faults and tamperings that 'khorig run' takes, and the axes of the
+    hardware matrix. Scenarios and faults are read from the built kernels; nothing is booted."""
     from khorig.kho.clients.outside import DECODERS
     from khorig.kho.codecs import CODECS
     from khorig.rules.protocol.scenario import SCENARIOS
@@ -50,10 +54,12 @@ def list_command(as_json: bool) -> None:
     }
     decoders |= {name: _from("client", DECODERS.distribution(name)) for name in DECODERS}
     faults = {name: fault.summary for name, fault in known_faults().items()}
+    axes = {axis.name: _axis(axis) for axis in read_axes()}
     groups = {
         "scenarios": scenarios,
         "machines": machines,
         "faults": faults,
+        "axes": axes,
         "tamperings": tamperings,
         "decoders": decoders,
     }
@@ -64,6 +70,13 @@ def list_command(as_json: bool) -> None:
         click.echo(f"{title}:")
         for name, summary in entries.items():
             click.echo(f"  {name:<24} {summary}")
+
+
+def _axis(axis: Axis) -> str:
+    """What it is, its values, and what reveals them."""
+    values = ", ".join(value.name for value in axis.values)
+    reveals = f"fault {axis.fault}" if axis.fault else "no fault"
+    return f"{axis.summary}: {values}  ({reveals})"
 
 
 def _from(summary: str, distribution: str) -> str:

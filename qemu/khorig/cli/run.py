@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, Sequence
 
 import click
 
@@ -67,6 +67,14 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     from khorig.run.khorig_kind import khorig_kind
 
     return run_session(_specs(options, extra_qemu), khorig_kind(), session_options(options))
+
+
+def specs_of(words: Sequence[str]) -> list[KhorigRun]:
+    """The runs that these arguments of `khorig run` ask for. Raises UsageError, InfraError."""
+    at = words.index("--") if "--" in words else len(words)
+    extra = tuple(words[at + 1 :])
+    with run.make_context("run", list(words[:at]), obj=extra) as context:
+        return _specs(context.params, extra)
 
 
 def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigRun]:

@@ -65,7 +65,7 @@ class Machine(abc.ABC):
     def emulator(self, qemu: str) -> str:
         """The program that runs the machine, of the QEMU that --qemu names: "" for the one in
         $PATH, a program, a folder of programs, or a version that `khorig qemu fetch` has fetched.
-        InfraError with the reason when there is none."""
+        Raises InfraError with the reason when there is none."""
         if not qemu:
             return self.binary
         from khorig.vm.fetched_qemu import fetched_folder  # few runs need it
