@@ -35,6 +35,10 @@ uint32_t FindPciDevices(unsigned bus);
 uint32_t ReadPciConfig(PciFunction function, unsigned offset);
 void WritePciConfig(PciFunction function, unsigned offset, uint32_t value);
 
+/// Addresses that memory BARs may be given, the same for the CPU and on the bus. Empty where
+/// firmware gives every BAR its address.
+khocore::PhysRange FindPciMemory();
+
 /// Calls `visit` with the registers of each place for a virtio-mmio device. Most are empty.
 void ForEachVirtioTransport(khocore::FunctionRef<void(khocore::PhysAddr registers)> visit);
 

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "kernel/drivers/pci_registers.h"
+
 namespace drivers {
 
 using arch::PciBuses;
@@ -15,32 +17,14 @@ namespace {
 constexpr unsigned kMaxBuses = 256;
 constexpr unsigned kFunctions = 8;
 
-constexpr unsigned kId = 0x00;
-constexpr unsigned kCommand = 0x04;  // status in the upper half, where writing 0 changes nothing
-constexpr unsigned kHeader = 0x0c;
-constexpr unsigned kBusNumbers = 0x18;
+using namespace pci;
 
 constexpr uint32_t kVendorMask = 0xffff;
-constexpr uint32_t kCommandMask = 0xffff;
-constexpr uint32_t kBusMaster = 1 << 2;
-constexpr uint32_t kMultifunction = 1 << 23;
-constexpr uint32_t kLayoutMask = 0x7f << 16;
-constexpr uint32_t kBridgeLayout = 1 << 16;
 
 using Visit = khocore::FunctionRef<void(PciFunction)>;
 
 bool Exists(PciFunction function) {
   return (ReadPciConfig(function, kId) & kVendorMask) != kVendorMask;
-}
-
-void ForEachFunctionOf(unsigned bus, Visit visit) {
-  for (uint32_t devices = arch::FindPciDevices(bus); devices != 0; devices &= devices - 1) {
-    const auto device = static_cast<unsigned>(__builtin_ctz(devices));
-    const bool several = (ReadPciConfig({bus, device, 0}, kHeader) & kMultifunction) != 0;
-    for (unsigned number = 0; number < (several ? kFunctions : 1); ++number) {
-      if (Exists({bus, device, number})) visit({bus, device, number});
-    }
-  }
 }
 
 /// Numbers the buses behind bridges in depth-first order, as Linux does.
@@ -50,7 +34,7 @@ class BusNumbers {
     const PciBuses buses = arch::FindPciBuses();
     end_ = buses.first + buses.count;
     for (unsigned bus = buses.first; bus < end_; ++bus) {
-      ForEachFunctionOf(bus, [&](PciFunction) { used_[bus] = true; });
+      ForEachPciFunctionOf(bus, [&](PciFunction) { used_[bus] = true; });
     }
     // A bus behind a bridge is numbered after its parent, so the roots are those not yet seen.
     for (unsigned bus = buses.first; bus < end_; ++bus) {
@@ -62,10 +46,10 @@ class BusNumbers {
   /// Returns the last bus behind `bus`.
   unsigned NumberBehind(unsigned bus) {
     unsigned last = bus;
-    ForEachFunctionOf(bus, [&](PciFunction function) {
-      if ((ReadPciConfig(function, kHeader) & kLayoutMask) != kBridgeLayout) return;
+    ForEachPciFunctionOf(bus, [&](PciFunction function) {
+      if (!IsBridge(function)) return;
       const uint32_t numbers = ReadPciConfig(function, kBusNumbers);
-      const unsigned secondary = numbers >> 8 & 0xff, subordinate = numbers >> 16 & 0xff;
+      const unsigned secondary = Secondary(numbers), subordinate = Subordinate(numbers);
       if (secondary != 0) {
         last = subordinate > last ? subordinate : last;
         return;
@@ -87,9 +71,40 @@ class BusNumbers {
 
 }  // namespace
 
+bool IsBridge(PciFunction function) {
+  return (ReadPciConfig(function, kHeader) & kLayoutMask) == kBridgeLayout;
+}
+
+void ForEachPciFunctionOf(unsigned bus, Visit visit) {
+  for (uint32_t devices = arch::FindPciDevices(bus); devices != 0; devices &= devices - 1) {
+    const auto device = static_cast<unsigned>(__builtin_ctz(devices));
+    const bool several = (ReadPciConfig({bus, device, 0}, kHeader) & kMultifunction) != 0;
+    for (unsigned number = 0; number < (several ? kFunctions : 1); ++number) {
+      if (Exists({bus, device, number})) visit({bus, device, number});
+    }
+  }
+}
+
+void SetPciCommand(PciFunction function, uint32_t bits) {
+  const uint32_t command = ReadPciConfig(function, kCommand) & kCommandMask;
+  if ((command & bits) != bits) WritePciConfig(function, kCommand, command | bits);
+}
+
+bool FindPciFunction(uint32_t id, PciFunction* found) {
+  bool has_found = false;
+  ForEachPciFunction([&](PciFunction function) {
+    if (has_found || ReadPciConfig(function, kId) != id) return;
+    *found = function;
+    has_found = true;
+  });
+  return has_found;
+}
+
+void NumberPciBuses() { BusNumbers().Assign(); }
+
 void ForEachPciFunction(Visit visit) {
   const PciBuses buses = arch::FindPciBuses();
-  for (unsigned i = 0; i < buses.count; ++i) ForEachFunctionOf(buses.first + i, visit);
+  for (unsigned i = 0; i < buses.count; ++i) ForEachPciFunctionOf(buses.first + i, visit);
 }
 
 unsigned StopBusMasters() {
@@ -104,11 +119,10 @@ unsigned StopBusMasters() {
 }
 
 unsigned StartBusMasters() {
-  BusNumbers().Assign();
+  NumberPciBuses();
   unsigned functions = 0;
   ForEachPciFunction([&](PciFunction function) {
-    const uint32_t command = ReadPciConfig(function, kCommand) & kCommandMask;
-    WritePciConfig(function, kCommand, command | kBusMaster);
+    SetPciCommand(function, kBusMaster);
     ++functions;
   });
   return functions;

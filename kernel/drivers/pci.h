@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <stdint.h>
+
 #include "kernel/arch/devices.h"
 #include "khocore/function_ref.h"
 
@@ -12,12 +14,23 @@ namespace drivers {
 /// nothing. Functions behind a bridge without bus numbers cannot be reached, nor reach memory.
 void ForEachPciFunction(khocore::FunctionRef<void(arch::PciFunction)> visit);
 
+/// The same on one bus.
+void ForEachPciFunctionOf(unsigned bus, khocore::FunctionRef<void(arch::PciFunction)> visit);
+bool IsBridge(arch::PciFunction function);
+/// The first function of `id`: the device in the upper half, the vendor in the lower. False when
+/// there is none on the buses that have numbers.
+bool FindPciFunction(uint32_t id, arch::PciFunction* found);
+/// Numbers the buses behind bridges that firmware has not numbered.
+void NumberPciBuses();
+/// Sets bits of the command register, and writes nothing when they are set.
+void SetPciCommand(arch::PciFunction function, uint32_t bits);
+
 /// Takes bus mastering from every function, so that none can write to memory or send an MSI.
 /// Returns how many had it.
 unsigned StopBusMasters();
 
-/// The reverse, for the rig: numbers the buses behind bridges that firmware has not numbered, and
-/// gives bus mastering to every function. Returns how many functions there are.
+/// The reverse, for the rig: numbers the buses and gives bus mastering to every function. Returns
+/// how many functions there are.
 unsigned StartBusMasters();
 
 }  // namespace drivers

@@ -56,6 +56,8 @@ void WritePciConfig(PciFunction function, unsigned offset, uint32_t value) {
   WriteMmio32(Registers(function) + offset, value);
 }
 
+PhysRange FindPciMemory() { return this_machine.pci_memory; }
+
 void ForEachVirtioTransport(khocore::FunctionRef<void(PhysAddr)> visit) {
   for (size_t i = 0; i < this_machine.virtio_count; ++i) {
     const PhysRange registers = this_machine.virtio[i];

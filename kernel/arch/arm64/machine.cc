@@ -105,12 +105,32 @@ void AddRegisters(const TreeNode& node, PhysRange (&list)[N], size_t* count, Not
   list[(*count)++] = registers;
 }
 
+/// The entry of `ranges` for 32-bit memory (PCI Bus Binding to IEEE 1275, 2.2.1.1), which is three
+/// cells on the bus, two for the CPU and two of size.
+PhysRange ReadPciMemory(base::PropertyValue ranges) {
+  constexpr size_t kEntryBytes = 7 * sizeof(uint32_t);
+  constexpr uint32_t kSpaceMask = 0x03000000, kMemory32 = 0x02000000;
+  if (ranges.size % kEntryBytes != 0) return {};
+  for (size_t at = 0; at < ranges.size; at += kEntryBytes) {
+    uint64_t kind = 0, on_bus = 0, begin = 0, size = 0;
+    (void)base::ReadNumber({ranges.data + at, 4}, &kind);
+    (void)base::ReadNumber({ranges.data + at + 4, 8}, &on_bus);
+    (void)base::ReadNumber({ranges.data + at + 12, 8}, &begin);
+    (void)base::ReadNumber({ranges.data + at + 20, 8}, &size);
+    const PhysRange memory{khocore::PhysAddr::FromRaw(begin), size};
+    const bool fits = !memory.Wraps() && memory.end().raw() <= uint64_t{1} << 32;
+    if ((kind & kSpaceMask) == kMemory32 && on_bus == begin && fits) return memory;
+  }
+  return {};
+}
+
 void ReadPci(const DeviceTree& tree, const TreeNode& node, Machine* machine, Note note) {
   if (!base::HasString(node.compatible, "pci-host-ecam-generic")) return;
   if (!node.DeviceReg(0, &machine->pci)) {
     note("PCI host: no usable reg; bus mastering is left as it is");
     return;
   }
+  machine->pci_memory = ReadPciMemory(node.ranges);
   // Bus numbers are a byte each; the pair reads as first << 32 | last.
   uint64_t buses = 0;
   if (base::ReadNumber(tree.Property(node.offset, "bus-range"), &buses) && buses >> 32 < 256) {

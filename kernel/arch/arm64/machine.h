@@ -24,6 +24,8 @@ struct Machine {
   size_t its_count = 0;
   khocore::PhysRange pci;  ///< configuration space (ECAM) of buses from `pci_first_bus`, or empty
   unsigned pci_first_bus = 0;
+  /// Where 32-bit memory of the PCI bus is the same for the CPU, or empty
+  khocore::PhysRange pci_memory;
 
   static constexpr size_t kMaxVirtio = 64;
   khocore::PhysRange virtio[kMaxVirtio];  ///< each place for a virtio-mmio device

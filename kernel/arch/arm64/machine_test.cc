@@ -48,6 +48,10 @@ TestTree VirtTree(const char* gic, const char* stdout_path) {
   tree.Node("/pcie@10000000").String("/pcie@10000000", "compatible", "pci-host-ecam-generic");
   tree.Cells("/pcie@10000000", "reg", {0x40, 0x10000000, 0, 0x10000000});
   tree.Cells("/pcie@10000000", "bus-range", {4, 255});
+  tree.Cells("/pcie@10000000", "ranges",
+             {0x1000000, 0,    0,          0,    0x3eff0000, 0,    0x10000,     // I/O
+              0x2000000, 0,    0x10000000, 0,    0x10000000, 0,    0x2eff0000,  // 32-bit memory
+              0x3000000, 0x80, 0,          0x80, 0,          0x80, 0});         // 64-bit memory
   return tree.Pack();
 }
 
@@ -60,6 +64,27 @@ TEST(ReadMachine, ReadsQemusVirt) {
   EXPECT_EQ(outcome.machine.gic_cpu, Range(0x8010000, 0x20000));
   EXPECT_EQ(outcome.machine.pci, Range(0x4010000000, 0x10000000));
   EXPECT_EQ(outcome.machine.pci_first_bus, 4u);
+  EXPECT_EQ(outcome.machine.pci_memory, Range(0x10000000, 0x2eff0000));
+}
+
+TEST(ReadMachine, TakesPciMemoryOnlyWhereTheBusHasTheCpusAddresses) {
+  const std::initializer_list<uint32_t> unusable[] = {
+      {},
+      {0x2000000, 0, 0x10000000, 0, 0x10000000, 0},               // no whole entry
+      {0x1000000, 0, 0x10000000, 0, 0x10000000, 0, 0x1000000},    // I/O
+      {0x3000000, 0, 0x10000000, 0, 0x10000000, 0, 0x1000000},    // 64-bit
+      {0x2000000, 0, 0, 0, 0x10000000, 0, 0x1000000},             // translated
+      {0x2000000, 0, 0xf0000000, 0, 0xf0000000, 0, 0x10001000},   // beyond 4 GiB
+      {0x2000000, 0, 0x1000, 0, 0x1000, 0xffffffff, 0xffffffff},  // wraps
+  };
+  for (const auto& cells : unusable) {
+    TestTree tree;
+    tree.Node("/pci").String("/pci", "compatible", "pci-host-ecam-generic");
+    tree.Cells("/pci", "reg", {0, 0x30000000, 0, 0x100000}).Cells("/pci", "ranges", cells);
+    const Outcome outcome = Read(tree.Pack());
+    EXPECT_NE(outcome.machine.pci.size, 0u);
+    EXPECT_EQ(outcome.machine.pci_memory.size, 0u);
+  }
 }
 
 TEST(ReadMachine, ReadsGicVersion3) {

@@ -60,6 +60,13 @@ void WritePciConfig(PciFunction function, unsigned offset, uint32_t value) {
   OutLong(kDataPort, value);
 }
 
+/// QEMU's qboot assigns no BAR. On each of QEMU's PCs this lies above RAM and ECAM, and below the
+/// interrupt controllers and the flash; firmware that does assign takes what it wants first.
+khocore::PhysRange FindPciMemory() {
+  constexpr uint64_t kBegin = 0xf0000000, kEnd = 0xfc000000;
+  return {PhysAddr::FromRaw(kBegin), HasConfigPorts() ? kEnd - kBegin : 0};
+}
+
 /// Those of QEMU's microvm (hw/i386/microvm.h), which has no configuration ports and describes its
 /// devices in AML only. Any other machine may have something else at this address.
 void ForEachVirtioTransport(khocore::FunctionRef<void(PhysAddr)> visit) {
