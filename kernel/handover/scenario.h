@@ -13,16 +13,19 @@ class Outgoing;
 struct Client;
 
 /// What a run does in each of its generations. Registered with `KHORIG_SCENARIO`; the host lists
-/// scenarios from the linker section without booting, reading the two strings.
+/// scenarios from the linker section without booting, reading what comes first.
 ///
 /// The functions are the scenario's part in the steps of `Client`, after those of the
 /// clients, but `preserve` before theirs; null where there is nothing to do. What goes wrong is
 /// reported with `KHORIG_FAIL` or ended by `Require`.
 struct Scenario {
-  // The host reads these three out of the image (qemu/khorig/scenarios.py), so they come first.
+  // The host reads these four out of the image (qemu/khorig/run/scenarios.py), so they come first.
   const char* name;
   const char* summary;
   bool expects_refusal;  ///< a generation after the first is expected to refuse its handover
+  /// What it needs of the machine, words separated by spaces: "smp=2", "device=edu" (docs/abi.md).
+  /// The host adds the devices. Null when it runs on any.
+  const char* needs = nullptr;
 
   /// Who hands over besides the scenario itself (kernel/clients/list.h).
   khocore::Span<const Client* const> clients;
@@ -38,7 +41,7 @@ struct Scenario {
   /// Preserves the state; may write fragments and add links to them.
   void (*preserve)(Outgoing& outgoing) = nullptr;
 };
-static_assert(offsetof(Scenario, expects_refusal) == 16);
+static_assert(offsetof(Scenario, expects_refusal) == 16 && offsetof(Scenario, needs) == 24);
 
 // AddressSanitizer would put red zones between the records of the section.
 #define KHORIG_SCENARIO(identifier)                                           \

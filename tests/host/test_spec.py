@@ -35,6 +35,7 @@ _SPECS: list[RunSpec] = [
         tamper="root-magic",
         pokes=(Poke(1, "sealed", "khorig/log", 16), Poke(2, "entry", 0x1000)),
         extra_options=("a=b",),
+        devices=("edu",),
         extra_qemu=("-d", "int"),
         expected_status=41,
         expected_refusals={2: "fdt-magic"},

@@ -7,9 +7,15 @@ import subprocess
 from pathlib import Path
 
 _SOURCE = """
-struct Scenario { const char *name, *summary; _Bool expects_refusal; void (*work[4])(void); };
-#define SCENARIO(id, text) \\
-  __attribute__((section("scenarios"), used)) static const struct Scenario id = {#id, text};
+struct Scenario {
+  const char *name, *summary;
+  _Bool expects_refusal;
+  const char *needs;
+  void (*work[4])(void);
+};
+#define SCENARIO(id, text, needs) \\
+  __attribute__((section("scenarios"), used)) static const struct Scenario id = \\
+      {#id, text, 0, needs};
 struct Fault { const char *name, *summary, *bugs; unsigned generation; void (*act)(void*); };
 #define FAULT(id, name) \\
   __attribute__((section("faults"), used)) static const struct Fault id = \\
@@ -27,9 +33,12 @@ def build_elf(
     scenarios: dict[str, str],
     bounds: bool = True,
     faults: tuple[str, ...] = FAULTS,
+    needs: str | None = None,
 ) -> None:
-    """Links an ELF with these scenarios and faults between their symbols, which may be left out."""
-    lines = [f'SCENARIO({name}, "{text}")' for name, text in scenarios.items()]
+    """Links an ELF with these scenarios and faults between their symbols, which may be left out.
+    Every scenario has `needs`."""
+    words = f'"{needs}"' if needs is not None else "0"
+    lines = [f'SCENARIO({name}, "{text}", {words})' for name, text in scenarios.items()]
     if not scenarios:
         lines = ['__attribute__((section("scenarios"), used)) static const char nothing[0] = {};']
     lines += [f'FAULT(fault_{number}, "{name}")' for number, name in enumerate(faults)]

@@ -18,6 +18,8 @@ from khorig.out.session_documents import SessionDocuments
 from khorig.rules.protocol.scenario import words_of
 from khorig.run.judging import Judge, StopHook
 from khorig.run.khorig_kind import khorig_kind
+from khorig.run.needs import with_needs
+from khorig.run.scenarios import needs_of
 from khorig.run.session import RunKind, Session
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.limits import Limits
@@ -67,7 +69,8 @@ class Rig:
         `boot`, `extra_options`, `extra_qemu`.
 
         Whatever happens to the run is in the result. Raises InfraError when `out` cannot be
-        written, KeyError for an unknown machine, TypeError for an unknown option.
+        written, UnmetNeed when the machine lacks what the scenario needs, KeyError for an unknown
+        machine, TypeError for an unknown option.
         """
         arch = machine_named(machine).arch
         changes: dict[str, Any] = {}
@@ -86,7 +89,8 @@ class Rig:
             kind = chain_kind(**changes)
         else:
             plays = words_of(scenario)
-            spec = KhorigRun(arch, machine, scenario=scenario, plays=plays, **options)
+            run = KhorigRun(arch, machine, scenario=scenario, plays=plays, **options)
+            spec = with_needs(run, needs_of(arch, scenario))
             kind = khorig_kind(**changes)
         return self._run(spec, kind, keep, record, limits)
 

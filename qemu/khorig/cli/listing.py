@@ -11,7 +11,7 @@ from khorig.cli.verb import Verb
 from khorig.run.axes.axis import Axis
 from khorig.run.axes.read import read_axes
 from khorig.run.faults import known_faults
-from khorig.run.scenarios import read_scenarios
+from khorig.run.scenarios import ScenarioInfo, read_scenarios
 from khorig.vm.build_outputs import find_elf
 from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, machine_origin
 
@@ -29,7 +29,7 @@ def list_command(as_json: bool) -> None:
     from khorig.run.tamper.catalogue import TAMPERINGS
 
     scenarios = {
-        scenario.name: scenario.summary
+        scenario.name: _with_needs(scenario)
         for arch in ARCHITECTURES
         for scenario in read_scenarios(find_elf(arch))
     }
@@ -77,6 +77,12 @@ def _axis(axis: Axis) -> str:
     values = ", ".join(value.name for value in axis.values)
     reveals = f"fault {axis.fault}" if axis.fault else "no fault"
     return f"{axis.summary}: {values}  ({reveals})"
+
+
+def _with_needs(scenario: ScenarioInfo) -> str:
+    return (
+        f"{scenario.summary}  (needs {scenario.needs})" if str(scenario.needs) else scenario.summary
+    )
 
 
 def _from(summary: str, distribution: str) -> str:

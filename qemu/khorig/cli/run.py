@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 import click
 
@@ -19,6 +19,9 @@ from khorig.guest.khorig_run import KhorigRun
 from khorig.run.faults import known_faults
 from khorig.run.tamper.runs import known_tamperings, tampered
 from khorig.vm.build_outputs import find_elf
+
+if TYPE_CHECKING:
+    from khorig.run.scenarios import ScenarioInfo
 
 
 @click.command(cls=Verb, takes_qemu=True, short_help="Run scenarios and print a verdict for each.")
@@ -82,7 +85,8 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
 
     check_run_options(options["append"])
     machines = machines_of(options["arch"], options["machine"])
-    refusing = _check_scenarios({machine.arch for machine in machines}, options)
+    known = _check_scenarios({machine.arch for machine in machines}, options)
+    refusing = {name for name, scenario in known.items() if scenario.expects_refusal}
     faults = options["fault"] or (None,)
     specs = []
     for scenario in options["scenario"]:
@@ -110,6 +114,8 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
                 **hardware,
             )
             check_qemu_arguments(spec)
+            if scenario in known:
+                spec = _with_needs(spec, known[scenario])
             specs.append(tampered(spec, tamper) if tamper else spec)
             check_pokes(spec.pokes, specs[-1].generations, spec.stops)
     return specs
@@ -119,13 +125,22 @@ def _tampers(names: tuple[str, ...] | None) -> tuple[str, ...]:
     return known_tamperings() if names is None or ALL in names else names
 
 
-def _check_scenarios(archs: set[str], options: dict[str, Any]) -> set[str]:
-    """Returns the scenarios that expect a damaged handover. Raises UsageError for one that a kernel
+def _with_needs(spec: KhorigRun, scenario: ScenarioInfo) -> KhorigRun:
+    from khorig.run.needs import UnmetNeed, with_needs
+
+    try:
+        return with_needs(spec, scenario.needs)
+    except UnmetNeed as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _check_scenarios(archs: set[str], options: dict[str, Any]) -> dict[str, ScenarioInfo]:
+    """Returns the chosen scenarios that kernels have. Raises UsageError for one that a kernel
     lacks."""
     from khorig.rules.protocol.scenario import SCENARIOS
     from khorig.run.scenarios import read_scenarios
 
-    refusing = set()
+    chosen = {}
     for arch in archs:
         known = {scenario.name: scenario for scenario in read_scenarios(find_elf(arch))}
         for name in options["scenario"]:
@@ -133,11 +148,10 @@ def _check_scenarios(archs: set[str], options: dict[str, Any]) -> set[str]:
                 continue
             if name not in known:
                 raise unknown("scenario", name, [*known, *SCENARIOS])
-            if known[name].expects_refusal:
-                refusing.add(name)
-            elif options["tamper"]:
+            chosen[name] = known[name]
+            if options["tamper"] and not known[name].expects_refusal:
                 text = (
                     f"--tamper: scenario '{name}' does not expect a corrupt handover; use 'refuse'"
                 )
                 raise click.UsageError(text)
-    return refusing
+    return chosen

@@ -41,6 +41,7 @@ class RunSpec(abc.ABC):
     tamper: str | None = None  # name in khorig.run.tamper
     pokes: tuple[Poke, ...] = ()  # applied by the host at stops
     extra_options: tuple[str, ...] = ()  # for the command line of each khorig, "name=value"
+    devices: tuple[str, ...] = ()  # that the scenario needs (khorig.vm.needed_devices)
     extra_qemu: tuple[str, ...] = ()
     cpu: str = ""  # of QEMU's -cpu; "" for all features that the accelerator has
     machine_options: tuple[str, ...] = ()  # of QEMU's -machine, "name=value"

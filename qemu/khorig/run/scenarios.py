@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from khorig.run.kernel_lists import read_list
+from khorig.run.needs import Needs, parse_needs
+from khorig.vm.build_outputs import find_elf
 from khorig.vm.elf_file import ElfFile
 
-_RECORD = struct.Struct("<QQB")  # kernel/handover/scenario.h
+_RECORD = struct.Struct("<QQB7xQ")  # kernel/handover/scenario.h
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,26 @@ class ScenarioInfo:
     name: str
     summary: str
     expects_refusal: bool  # the host must corrupt the handover
+    needs: Needs = Needs()
 
 
 def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
-    """All scenarios, by name. Each is an object between the two symbols: name, summary, a flag, and
-    fields used by the kernel only. Raises InfraError if the list is empty or unreadable."""
+    """All scenarios, by name. Each is an object between the two symbols: name, summary, a flag,
+    needs, and fields used by the kernel only. Raises InfraError if the list is empty or unreadable.
+    """
     return read_list(elf_path, "scenarios", _RECORD, _scenario)
 
 
+def needs_of(arch: str, scenario: str) -> Needs:
+    """What it needs of its machine; nothing when the kernel of `arch` has no such scenario. Raises
+    InfraError if the kernel is not built."""
+    known = {info.name: info.needs for info in read_scenarios(find_elf(arch))}
+    return known.get(scenario, Needs())
+
+
 def _scenario(elf: ElfFile, record: tuple[int, ...]) -> ScenarioInfo:
-    name, summary, refusal = record
+    name, summary, refusal, needs = record
     if refusal > 1:
         raise ValueError(f"scenario record with the flag {refusal}")
-    return ScenarioInfo(elf.text_at(name), elf.text_at(summary), refusal == 1)
+    words = parse_needs(elf.text_at(needs)) if needs else Needs()
+    return ScenarioInfo(elf.text_at(name), elf.text_at(summary), refusal == 1, words)

@@ -12,6 +12,7 @@ from khorig.guest.spec import ACCELERATORS, BOOTS, RunSpec
 from khorig.mem.untrusted import Untrusted, shown
 from khorig.run.sequence import STOPS
 from khorig.vm.machines import MACHINES
+from khorig.vm.needed_devices import NEEDED_DEVICES
 
 _RAM_UNIT = 1 << 16  # bytes
 _MOST_RAM = 1 << 40  # bytes; the file of it is sparse
@@ -44,6 +45,10 @@ def check_spec(spec: RunSpec) -> None:
     if spec.accel not in ACCELERATORS:
         what = f"'accel': {shown(spec.accel)}, expected one of {', '.join(ACCELERATORS)}"
         raise Untrusted(what)
+    for device in spec.devices:
+        if device not in NEEDED_DEVICES:
+            known = ", ".join(NEEDED_DEVICES)
+            raise Untrusted(f"'devices': {shown(device)}, expected one of {known}")
     for stop in spec.stops:
         if stop not in STOPS:
             raise Untrusted(f"'stops': {shown(stop)}, expected one of {', '.join(STOPS)}")

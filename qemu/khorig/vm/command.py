@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from khorig.guest.spec import RunSpec
 from khorig.vm.build_outputs import Images
 from khorig.vm.machines.machine import Machine
+from khorig.vm.needed_devices import device_arguments
 from khorig.vm.probe.wiring import ProbeWiring
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def qemu_argv(
         *("-action", "shutdown=pause"),
         "-S",
         *(("-gdb", f"tcp:127.0.0.1:{gdb}") if gdb is not None else ()),
+        *device_arguments(spec.devices, spec.extra_qemu),
         *spec.extra_qemu,
     ]
 
@@ -103,6 +105,7 @@ def standalone_command(machine: Machine, spec: RunSpec, images: Images) -> str:
             *_common(machine, spec, images),
             *_append(spec, images, with_stops=False),
             *("-object", backend, "-serial", "stdio"),
+            *device_arguments(spec.devices, spec.extra_qemu),
             *spec.extra_qemu,
         ]
     )

@@ -30,6 +30,7 @@ _BUILT_IN: tuple[Machine, ...] = (
         # QEMU's choice is a SeaBIOS that takes the end of RAM, where QEMU 10 puts the initrd.
         bios="qboot.rom",
         has_firmware=False,
+        has_pci=False,
     ),
     Arm64("virt", 255 * _GIB, "Arm virtual machine, device tree"),
 )

@@ -31,6 +31,7 @@ class Machine(abc.ABC):
     max_ram: int  # bytes addressable with the selected CPU
     summary: str
     _: KW_ONLY
+    has_pci: bool = True
     layout_of: str = ""  # the machine of RAM_LAYOUTS that has its RAM at the same addresses
 
     arch: ClassVar[str]
