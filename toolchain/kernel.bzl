@@ -116,7 +116,7 @@ def _kernel_image_impl(ctx):
     arguments.add("--cxxfilt", CXXFILT)
     arguments.add("--kernel", kernel)
     checked = ctx.attr.ubsan or "ubsan" in ctx.features
-    arguments.add("--limit", (512 if checked else 256) * _KIBIBYTE)
+    arguments.add("--limit", (640 if checked else 320) * _KIBIBYTE)
     arguments.add("--elf", elf)
     arguments.add("--image", image)
     ctx.actions.run(
