@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "khocore/page_source.h"
@@ -20,13 +21,29 @@ struct Segment {
   khocore::PhysRange destination;
 };
 
+/// A page that the copy uses.
+struct JumpPage {
+  const char* name;
+  const char* rights;  ///< that it needs: "r", "rw" or "rx"
+  khocore::PhysAddr address;
+};
+
 /// Everything the jump needs, made while allocation is still possible. All its pages come from
 /// `pages`, outside every destination, so that the copy cannot overwrite its own code, stack or
 /// page tables. Segments and `pages` lie in `ram`, which is mapped during the copy, and when the
 /// next kernel starts with the MMU on. Errors: `kOutOfMemory`, which gives no page back: nothing
 /// but the end of the run follows.
 struct JumpPlan {
+  static constexpr size_t kMaxPages = 3;
   khocore::PhysAddr control;  ///< first page of what the architecture prepared
+  /// For those who check: the topmost of the tables that the copy runs on, how many levels there
+  /// are from it down, and how an entry is read. A machine in a process has none.
+  khocore::PhysAddr tables;
+  unsigned levels = 0;
+  const char* format = "";
+  /// What the copy uses besides its sources and destinations.
+  JumpPage pages[kMaxPages] = {};
+  size_t page_count = 0;
 };
 khocore::Result<JumpPlan> PrepareJump(khocore::Span<const Segment> segments,
                                       khocore::PhysAddr entry, khocore::PhysAddr parameters,

@@ -12,9 +12,11 @@ namespace arch {
 
 /// What can be wrong with the tables that the copy runs on, where they map an address.
 enum class TableDefect {
-  kUnmapped,      ///< no entry
-  kReadOnly,      ///< the copy may not write
-  kSoftwareBits,  ///< the topmost entry has a bit that is the kernel's own
+  kUnmapped,       ///< no entry
+  kReadOnly,       ///< the copy may not write
+  kSoftwareBits,   ///< the topmost entry has a bit that is the kernel's own
+  kNotExecutable,  ///< code may not run
+  kElsewhere,      ///< to another address
 };
 bool SpoilTables(const JumpPlan& plan, khocore::PhysAddr address, TableDefect defect);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Faults of the jump itself: the tables that the copy runs on, and how the next kernel is entered.
 
+#include <string.h>
+
 #include "kernel/arch/jump_defects.h"
 #include "kernel/kexec/points.h"
 
@@ -24,7 +26,25 @@ KHORIG_FAULT(destination_unmapped) =
 KHORIG_FAULT(destination_read_only) =
     FaultAt<Point::kJumpPrepared, SpoilTables<TableDefect::kReadOnly>>(
         "destination-read-only", 1, "N2",
-        "the relocator's page tables map a destination read-only (arm64)");
+        "the relocator's page tables map a destination read-only");
+KHORIG_FAULT(destination_elsewhere) =
+    FaultAt<Point::kJumpPrepared, SpoilTables<TableDefect::kElsewhere>>(
+        "destination-elsewhere", 1, "", "the relocator's page tables map a destination elsewhere");
+KHORIG_FAULT(transition_software_bits) =
+    FaultAt<Point::kJumpPrepared, SpoilTables<TableDefect::kSoftwareBits>>(
+        "transition-software-bits", 1, "N1",
+        "an entry of the relocator's page tables has a bit that is this kernel's own");
+
+void ForbidCode(kexec::PreparedJump& jump) {
+  const arch::JumpPlan& plan = jump.next.plan;
+  for (size_t i = 0; i < plan.page_count; ++i) {
+    const arch::JumpPage& page = plan.pages[i];
+    if (strcmp(page.rights, "rx") != 0) continue;
+    if (arch::SpoilTables(plan, page.address, TableDefect::kNotExecutable)) Fire();
+  }
+}
+KHORIG_FAULT(relocator_not_executable) = FaultAt<Point::kJumpPrepared, ForbidCode>(
+    "relocator-not-executable", 1, "", "the relocator's page tables forbid its own code");
 
 template <EntryDefect kDefect>
 void SpoilEntry(kexec::PreparedJump& jump) {

@@ -28,17 +28,39 @@ kexec::NextKernel Load(Outgoing& outgoing) {
   return next;
 }
 
-void StopSealed(const Outgoing& outgoing) {
+/// The tables that the copy runs on, and all that it uses through them besides destinations.
+void DescribeTables(Event& event, const kexec::NextKernel& next) {
+  const arch::JumpPlan& plan = next.plan;
+  event.Begin("tables", '{')
+      .Hex("root", plan.tables.raw())
+      .Number("levels", plan.levels)
+      .Text("format", plan.format)
+      .Begin("pages", '[');
+  for (size_t i = 0; i < plan.page_count; ++i) {
+    const arch::JumpPage& page = plan.pages[i];
+    event.ItemBegin('[').ItemText(page.name).ItemText(page.rights).Item(page.address.raw());
+    event.End(']');
+  }
+  event.End(']').Begin("sources", '[');
+  for (size_t i = 0; i < next.segment_count; ++i) {
+    const arch::Segment& segment = next.segments[i];
+    event.ItemBegin('[').ItemText(segment.name).Item(segment.source.raw()).Item(segment.bytes);
+    event.End(']');
+  }
+  event.End(']').End('}');
+}
+
+void ReportSealed(const Outgoing& outgoing, const kexec::NextKernel& next) {
   const khocore::Tracker& tracker = outgoing.tracker();
-  Event("stop")
-      .Text("at", "sealed")
+  Event event("stop");
+  event.Text("at", "sealed")
       .Hex("root", outgoing.root().address().raw())
       .Number("blocks", tracker.block_count())
       .Number("pages", tracker.page_count())
       .Number("nodes", tracker.node_count())
       .Number("ledger_pages", outgoing.ledger_pages)
       .Number("free_pages", outgoing.generation().allocator.free_pages());
-  rig::WaitForHost();
+  DescribeTables(event, next);
 }
 
 /// The jump starts on the CPU that booted, whichever CPU asks for it. Returns who did.
@@ -63,7 +85,10 @@ void AnnounceJump(const kexec::NextKernel& next, uint32_t generation) {
 void LoadAndJump(Outgoing& outgoing) {
   const kexec::NextKernel next = Load(outgoing);
   Generation& generation = outgoing.generation();
-  if (generation.options.stop_at_sealed) StopSealed(outgoing);
+  if (generation.options.stop_at_sealed) {
+    ReportSealed(outgoing, next);
+    rig::WaitForHost();
+  }
   rig::At<rig::Point::kSealed>(outgoing);
   LeftCpu left{generation};
   if (cpus::CpuCount() > 1) rig::At<rig::Point::kCpusParking>(left);

@@ -42,6 +42,8 @@ EXPECTED = {
     ),
     "hang-before-jump": Expected("KHR-I105", 1, "", "", Verdict.HANG),
     "panic-after-restore": Expected("KHR-I102", 2, "", "", Verdict.CRASH),
+    "destination-elsewhere": Expected("KHR-I130", 1, "sealed", "plan|code"),
+    "relocator-not-executable": Expected("KHR-I130", 1, "sealed", "code"),
     "bus-master-left-on": Expected("KHR-I123", 2, "entry", "PCI function 00:00.0"),
     "timer-left-armed": Expected("KHR-I123", 2, "entry", "PIT channel 0|virtual timer of CPU 0"),
     "interrupt-left-unmasked": Expected(

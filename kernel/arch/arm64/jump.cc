@@ -50,7 +50,12 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
   plan->code = code.raw();
   FillPlan(segments, entry, parameters, plan);
   FillTransitionTable(RunningMap(), ram, Direct<uint64_t>(table));
-  return JumpPlan{control};
+  return JumpPlan{.control = control,
+                  .tables = table,
+                  .levels = kTransitionLevels,
+                  .format = RunningMap().regime == Regime::kEl1 ? "arm64 EL1" : "arm64 EL2",
+                  .pages = {{"plan", "r", control}, {"code", "rx", code}},
+                  .page_count = 2};
 }
 
 void Jump(const JumpPlan& plan) {

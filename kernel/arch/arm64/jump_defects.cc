@@ -24,9 +24,8 @@ using khocore::PhysAddr;
 
 namespace {
 
-constexpr unsigned kGigabyteLog2 = 30;
-constexpr uint64_t kValid = 1;
-constexpr uint64_t kApReadOnly = 1 << 7;
+/// Of those that the architecture leaves to software.
+constexpr uint64_t kSoftwareBit = uint64_t{1} << 55;
 
 bool IsAtEl2() {
   uint64_t level = 0;
@@ -53,13 +52,24 @@ const uint8_t* CodeOf(EntryDefect defect) {
 }  // namespace
 
 bool SpoilTables(const JumpPlan& plan, PhysAddr address, TableDefect defect) {
-  if (defect == TableDefect::kSoftwareBits) return false;
   auto* const table = Direct<uint64_t>(PhysAddr::FromRaw(Direct<Plan>(plan.control)->table));
-  uint64_t* const entry = &table[address.raw() >> kGigabyteLog2];
-  if (defect == TableDefect::kUnmapped) {
-    *entry &= ~kValid;
-  } else {
-    *entry |= kApReadOnly;
+  uint64_t* const entry = &table[address.raw() / kGigabyte];
+  switch (defect) {
+    case TableDefect::kUnmapped:
+      *entry &= ~kTypeMask;
+      break;
+    case TableDefect::kReadOnly:
+      *entry |= kReadOnly;
+      break;
+    case TableDefect::kSoftwareBits:
+      *entry |= kSoftwareBit;
+      break;
+    case TableDefect::kNotExecutable:
+      *entry |= kNever | kPrivilegedNever;
+      break;
+    case TableDefect::kElsewhere:
+      *entry ^= kGigabyte;
+      break;
   }
   return true;
 }

@@ -22,6 +22,8 @@ namespace arch {
 inline constexpr uint64_t kGrainSize = uint64_t{2} << 20;
 inline constexpr uint64_t kGigabyte = uint64_t{1} << 30;
 inline constexpr size_t kEntries = 512;
+/// Of the tables that the copy runs on, levels 1 to 3.
+inline constexpr unsigned kTransitionLevels = 3;
 
 // Bits of a descriptor.
 inline constexpr uint64_t kBlock = 1;  // levels 1 and 2

@@ -68,7 +68,14 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
       .entry = entry.raw(),
       .parameters = parameters.raw()};
   memcpy(code + (__relocator_data - __relocator_begin), &data, sizeof(data));
-  return JumpPlan{control.code};
+  return JumpPlan{.control = control.code,
+                  .tables = tables.value(),
+                  .levels = PagingLevels(),
+                  .format = "x86_64",
+                  .pages = {{"code", "rx", control.code},
+                            {"list of copies", "r", control.copies},
+                            {"stack", "rw", control.stack}},
+                  .page_count = 3};
 }
 
 void Jump(const JumpPlan& plan) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel/arch/x86_64/io.h"
+#include "kernel/arch/x86_64/page_tables.h"
 #include "kernel/arch/x86_64/relocate.h"
 #include "kernel/base/direct_map.h"
 
@@ -25,11 +26,8 @@ using khocore::PhysAddr;
 
 namespace {
 
-constexpr uint64_t kPresent = 1;
-constexpr uint64_t kLarge = 1 << 7;
 /// _PAGE_NOPTISHADOW of Linux 6.14 and later.
 constexpr uint64_t kSoftwareBit = uint64_t{1} << 58;
-constexpr uint64_t kAddressMask = 0x000ffffffffff000;
 
 RelocatorData* DataOf(const JumpPlan& plan) {
   auto* code = Direct<uint8_t>(plan.control);
@@ -76,13 +74,27 @@ bool SpoilTables(const JumpPlan& plan, PhysAddr address, TableDefect defect) {
     *entry |= kSoftwareBit;
     return true;
   }
-  if (defect != TableDefect::kUnmapped) return false;  // CR0.WP is off during the copy
-  while (shift > 12 && (*entry & kLarge) == 0) {
-    table = PhysAddr::FromRaw(*entry & kAddressMask);
+  while (shift > 12 && (*entry & kLargePage) == 0) {
+    table = PhysAddr::FromRaw(*entry & kTableAddress);
     shift -= 9;
     entry = entry_at();
   }
-  *entry &= ~kPresent;
+  switch (defect) {
+    case TableDefect::kUnmapped:
+      *entry &= ~kPresent;
+      break;
+    case TableDefect::kReadOnly:  // the copy runs without CR0.WP; the next kernel may not
+      *entry &= ~kWritable;
+      break;
+    case TableDefect::kSoftwareBits:
+      break;
+    case TableDefect::kNotExecutable:
+      *entry |= kNoExecute;
+      break;
+    case TableDefect::kElsewhere:
+      *entry ^= uint64_t{1} << shift;
+      break;
+  }
   return true;
 }
 

@@ -37,6 +37,26 @@ class Segments:
 
 
 @dataclass(frozen=True)
+class JumpPage:
+    """A page that the copy of the next kernel uses through its page tables."""
+
+    name: str
+    rights: str  # that it needs: "r", "rw", "rx"
+    address: int
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """The tables of the stop `sealed`."""
+
+    root: int  # physical
+    levels: int
+    format: str
+    pages: tuple[JumpPage, ...]
+    sources: tuple[Segment, ...]  # of the segments
+
+
+@dataclass(frozen=True)
 class CpuFacts:
     """The `cpus` event."""
 
@@ -105,19 +125,45 @@ def parse_scratch(event: GuestEvent) -> tuple[PhysRange, ...]:
 
 def parse_segments(event: GuestEvent) -> Segments:
     """Raises EventFieldError."""
-    what = "event 'segments': 'list'"
+    segments = _segments(_items(event, "list"), "event 'segments': 'list'")
+    return Segments(segments, event.address("entry"))
+
+
+def parse_tables(event: GuestEvent) -> TableFacts:
+    """Raises EventFieldError."""
+    what, value = "event 'stop': 'tables'", event.fields.get("tables")
+    if not isinstance(value, dict) or not isinstance(value.get("format"), str):
+        raise EventFieldError(f"{what} is {value!r}, expected an object with a format")
+    pages = []
+    for page in _list(value.get("pages"), f"{what}: 'pages'"):
+        if not isinstance(page, list) or [type(item) for item in page[:2]] != [str, str]:
+            raise EventFieldError(f"{what} has {page!r}, expected a name, rights and an address")
+        pages.append(JumpPage(page[0], page[1], *_addresses(page[2:], 1, what)))
+    return TableFacts(
+        parse_address(value.get("root"), f"{what}: 'root'"),
+        _count(value.get("levels"), f"{what}: 'levels'"),
+        value["format"],
+        tuple(pages),
+        _segments(_list(value.get("sources"), f"{what}: 'sources'"), what),
+    )
+
+
+def _segments(items: Sequence[Any], what: str) -> tuple[Segment, ...]:
     segments = []
-    for item in _items(event, "list"):
+    for item in items:
         if not isinstance(item, list) or not item or not isinstance(item[0], str):
             raise EventFieldError(f"{what} has {item!r}, expected a name, begin and size")
         segments.append(Segment(item[0], PhysRange(*_addresses(item[1:], 2, what))))
-    return Segments(tuple(segments), event.address("entry"))
+    return tuple(segments)
 
 
 def _items(event: GuestEvent, name: str) -> Sequence[Any]:
-    value = event.fields.get(name)
+    return _list(event.fields.get(name), f"event '{event.kind}': '{name}'")
+
+
+def _list(value: object, what: str) -> Sequence[Any]:
     if not isinstance(value, list):
-        raise EventFieldError(f"event '{event.kind}': '{name}' is {value!r}, expected a list")
+        raise EventFieldError(f"{what} is {value!r}, expected a list")
     return value
 
 

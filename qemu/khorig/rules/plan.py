@@ -75,7 +75,7 @@ class Plan:
                 return ()
             ran = "restored" in self._spec.stops_of(generation)
             return (*self._linux, *((temporal.PAGES_HANDED_ON,) if ran else ()))
-        always = (protocol.SEGMENTS, protocol.RAM_USED)
+        always = (protocol.SEGMENTS, protocol.TRANSITION, protocol.RAM_USED)
         if self._is_chain:
             relayed = (temporal.SUBTREES_RELAYED, temporal.BLOCKS_RELAYED, temporal.PAGES_RELAYED)
             return (*always, *self._relayed, *(relayed if self.takes_over(generation) else ()))

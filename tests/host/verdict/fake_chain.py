@@ -8,6 +8,7 @@ import struct
 from typing import Any, Callable, Mapping
 
 from dumps.sample import BOOT_PARAMS, FRAME_TABLE, Sample
+from verdict.fake_tables import write_tables
 from view.handover_image import PAGE, RAM, SCRATCH
 
 from khorig.guest.chain_run import ChainRun
@@ -82,7 +83,8 @@ class FakeChain:
         begin, entry = hex(SCRATCH[1].end - 0x10000), hex(SCRATCH[1].end - 0x10000 + 0x200)
         self._has_memory(generation)
         self.says("segments", generation, list=[["kernel", begin, "0x1000"]], entry=entry)
-        return self.stops("sealed", generation, root=hex(self.image.root))
+        tables = write_tables(self.image)
+        return self.stops("sealed", generation, root=hex(self.image.root), tables=tables)
 
     def _has_memory(self, generation: int) -> None:
         scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]

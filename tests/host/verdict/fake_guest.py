@@ -10,6 +10,7 @@ from typing import Any, Sequence
 import libfdt
 import xxhash
 from view.frame_table_writer import ENTRIES, write_frame_table
+from verdict.fake_tables import write_tables
 from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typical_image
 
 from khorig.guest.event import GuestEvent
@@ -73,6 +74,7 @@ class FakeGuest:
             "nodes": len(self.image.nodes),
             "ledger_pages": len(self.ledger),
             "free_pages": 1,
+            "tables": write_tables(self.image),
         }
         self.restored_fields = {
             "blocks": len(self.image.blocks),

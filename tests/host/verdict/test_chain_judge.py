@@ -245,7 +245,12 @@ def test_a_khorig_in_a_chain_is_no_linux() -> None:
 
 _LINUX = {"KHR-I001", "KHR-I013", "KHR-I019"}  # of the static rules, as samples
 _LINUX_SEALED = {*_LINUX, temporal.PAGES_HANDED_ON}
-_OWN = {protocol.SEGMENTS, protocol.RAM_USED, "KHR-I001", "KHR-I013", "KHR-I019", "KHR-I024"}
+_OWN = {
+    protocol.SEGMENTS,
+    protocol.TRANSITION,
+    protocol.RAM_USED,
+    *("KHR-I001", "KHR-I013", "KHR-I019", "KHR-I024"),
+}
 _RELAYED = {temporal.SUBTREES_RELAYED, temporal.BLOCKS_RELAYED, temporal.PAGES_RELAYED}
 _UNDER_LINUX = {temporal.PAGES_UNDER_LINUX}
 _JUMP = {

@@ -90,7 +90,13 @@ def due_of(spec: KhorigRun) -> dict[tuple[int, str], set[str]]:
     return found
 
 
-_SEALED = {protocol.SEGMENTS, protocol.RAM_USED, protocol.SEALED_COUNTS, protocol.LEDGER}
+_SEALED = {
+    protocol.SEGMENTS,
+    protocol.TRANSITION,
+    protocol.RAM_USED,
+    protocol.SEALED_COUNTS,
+    protocol.LEDGER,
+}
 _JUMP = {
     temporal.PAGES_ACROSS_JUMP,
     temporal.TRACKER_ACROSS_JUMP,

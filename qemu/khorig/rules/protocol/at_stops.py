@@ -19,6 +19,7 @@ from khorig.rules.protocol.scenarios.churn import check_churn
 from khorig.rules.protocol.scenarios.recursion import check_fragment_tree
 from khorig.rules.protocol.scenarios.storm import check_storm
 from khorig.rules.protocol.segments import check_segments
+from khorig.rules.protocol.transition import check_transition
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
 from khorig.rules.temporal.handoff import check_handoff, check_scratch
@@ -40,6 +41,7 @@ STOP_RULES: Mapping[str, StopRule] = {
     protocol.CPUS_PARKED: check_parked,
     protocol.DEVICES_OFF: check_devices,
     protocol.ENTERED: check_entered,
+    protocol.TRANSITION: check_transition,
 }
 
 _SCENARIOS: Mapping[str, StopRule] = {

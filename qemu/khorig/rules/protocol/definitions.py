@@ -32,6 +32,7 @@ FIRMWARE = "KHR-I121"
 POKED = "KHR-I122"
 DEVICES_OFF = "KHR-I123"
 ENTERED = "KHR-I124"
+TRANSITION = "KHR-I130"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -253,5 +254,17 @@ PROTOCOL_RULES = (
         ("J6", "J12", "J14", "J15"),
         "The message has the register. The kernel's first instructions record them in its image "
         "(docs/abi.md).",
+    ),
+    _protocol(
+        TRANSITION,
+        "the copy's page tables map what it uses",
+        "At the stop `sealed` the page tables that the copy of the next kernel runs on map its "
+        "code, data, sources and destinations to themselves, each with the rights that it needs. "
+        "All of them and the tables lie outside every destination, and no entry has a bit that "
+        "the architecture leaves to the kernel that wrote it.",
+        "The copy has no exception handlers and no console: what it cannot reach ends the machine "
+        "in silence. A next kernel that starts on the tables follows their entries.",
+        ("J2", "J3", "J10", "L4", "L5", "N1", "N2"),
+        "The message has the entry, its address and its level.",
     ),
 )
