@@ -17,7 +17,8 @@ namespace probe {
 inline constexpr uint64_t kMagic = 0x3130'4542'4f52'504b;  // "KPROBE01"
 inline constexpr uint64_t kPageSize = 4096;
 
-inline constexpr size_t kMaxRegions = 8;
+inline constexpr size_t kMaxRegions = 160;  // a file may lie in two
+inline constexpr size_t kMaxFiles = 128;    // of guest RAM: QEMU's limit of NUMA nodes
 inline constexpr size_t kMaxRanges = 64;
 inline constexpr size_t kMaxAddresses = 16;
 inline constexpr size_t kMaxPages = 1024;

@@ -2,13 +2,13 @@
 // The probe: a plugin of QEMU's TCG that stops CPUs at given instructions and records who stores
 // where, in kernels that know nothing of it.
 //
-// -plugin probe.so,control=FD,socket=FD,ram=FD[,stores=on][,fetches=on]
+// -plugin probe.so,control=FD,socket=FD,ram=FD[,ram=FD...][,stores=on][,fetches=on]
 //
 // control: the memfd of control_block.h. socket: where stops are reported and answered. ram: the
-// file of guest RAM. Without `stores` and `fetches` only blocks that may have to stop get a
-// callback; the rest runs as without plugin. A block is looked at when it is translated. One that
-// was translated before the host armed a stop is translated again before it runs as part of the
-// next kernel: loading that kernel wrote there, and QEMU drops the blocks of a page on a store.
+// files of guest RAM, in order. Without `stores` and `fetches` only blocks that may have to stop
+// get a callback; the rest runs as without plugin. A block is looked at when it is translated. One
+// that was translated before the host armed a stop is translated again before it runs as part of
+// the next kernel: loading that kernel wrote there, and QEMU drops the blocks of a page on a store.
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <span>
 
 #include "qemu/probe/accesses.h"
 #include "qemu/probe/callbacks.h"
@@ -42,15 +43,25 @@ struct Block {
   uint64_t physical;
 };
 
+// The words behind the plugin's name.
+struct Options {
+  int control = -1;
+  int socket = -1;
+  int ram[kMaxFiles] = {};
+  size_t ram_count = 0;
+  bool stores = false;
+  bool fetches = false;
+
+  std::span<const int> files() const { return {ram, ram_count}; }
+};
+
 class Plugin {
  public:
-  Plugin(ControlBlock& block, int socket, int ram, bool stores, bool fetches)
+  Plugin(ControlBlock& block, const Options& options)
       : block_(block),
-        file_(ram),
-        stores_(stores),
-        fetches_(fetches),
+        options_(options),
         ram_(block),
-        stops_(block, socket),
+        stops_(block, options.socket),
         accesses_(block, ram_) {}
 
   void OnTranslate(qemu_plugin_tb* tb);
@@ -68,9 +79,7 @@ class Plugin {
               uint64_t pc);
 
   ControlBlock& block_;
-  const int file_;
-  const bool stores_;
-  const bool fetches_;
+  const Options options_;
   Ram ram_;
   Stops stops_;
   Accesses accesses_;
@@ -95,7 +104,7 @@ void OnAccessCallback(unsigned int cpu, qemu_plugin_meminfo_t info, uint64_t add
 // The machine does not exist when a plugin is installed, and its RAM is mapped once.
 void Plugin::FindRam() {
   if (__atomic_load_n(&block_.state, __ATOMIC_ACQUIRE) != kReady) return;
-  const bool found = ram_.Find(file_);
+  const bool found = ram_.Find(options_.files());
   __atomic_store_n(&block_.state, found ? kMapped : kNoRam, __ATOMIC_RELEASE);
 }
 
@@ -109,7 +118,7 @@ void Plugin::OnTranslate(qemu_plugin_tb* tb) {
   const size_t count = qemu_plugin_tb_n_insns(tb);
   if (count == 0) return;
   StopIn(tb, count);
-  if (stores_ || fetches_) Watch(tb, count);
+  if (options_.stores || options_.fetches) Watch(tb, count);
 }
 
 void Plugin::StopIn(qemu_plugin_tb* tb, size_t count) {
@@ -133,7 +142,7 @@ void Plugin::StopIn(qemu_plugin_tb* tb, size_t count) {
 
 void Plugin::Watch(qemu_plugin_tb* tb, size_t count) {
   CountInstructions(tb);
-  if (fetches_) {
+  if (options_.fetches) {
     // Beyond the table a block is counted with no address of its own.
     size_t number = __atomic_fetch_add(&used_, 1, __ATOMIC_RELAXED);
     if (number >= kMaxBlocks) {
@@ -144,7 +153,7 @@ void Plugin::Watch(qemu_plugin_tb* tb, size_t count) {
     qemu_plugin_register_vcpu_tb_exec_cb(tb, OnBlockCallback, QEMU_PLUGIN_CB_NO_REGS,
                                          reinterpret_cast<void*>(number));
   }
-  for (size_t i = 0; stores_ && i < count; ++i) {
+  for (size_t i = 0; options_.stores && i < count; ++i) {
     qemu_plugin_insn* const insn = qemu_plugin_tb_get_insn(tb, i);
     qemu_plugin_register_vcpu_mem_cb(insn, OnAccessCallback, QEMU_PLUGIN_CB_NO_REGS,
                                      QEMU_PLUGIN_MEM_W,
@@ -186,14 +195,6 @@ void Plugin::OnPart(uint32_t cpu, qemu_plugin_meminfo_t info, uint64_t address, 
   }
 }
 
-struct Options {
-  int control = -1;
-  int socket = -1;
-  int ram = -1;
-  bool stores = false;
-  bool fetches = false;
-};
-
 bool Parse(int argc, char** argv, Options& options) {
   for (int i = 0; i < argc; ++i) {
     const char* const value = std::strchr(argv[i], '=');
@@ -207,7 +208,8 @@ bool Parse(int argc, char** argv, Options& options) {
     } else if (is("socket")) {
       options.socket = std::atoi(value + 1);
     } else if (is("ram")) {
-      options.ram = std::atoi(value + 1);
+      if (options.ram_count == kMaxFiles) return false;
+      options.ram[options.ram_count++] = std::atoi(value + 1);
     } else if (is("stores")) {
       options.stores = std::strcmp(value + 1, "on") == 0;
     } else if (is("fetches")) {
@@ -216,7 +218,7 @@ bool Parse(int argc, char** argv, Options& options) {
       return false;
     }
   }
-  return options.control >= 0 && options.socket >= 0 && options.ram >= 0;
+  return options.control >= 0 && options.socket >= 0 && options.ram_count != 0;
 }
 
 // The control block, or nullptr when the descriptor is none of ours.
@@ -240,7 +242,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t*, int argc, char*
   using namespace probe;  // NOLINT(google-build-using-namespace): this is C's entry point
   Options options;
   if (!Parse(argc, argv, options)) {
-    std::fputs("probe: expects control=FD,socket=FD,ram=FD[,stores=on][,fetches=on]\n", stderr);
+    std::fputs("probe: expects control=FD,socket=FD,ram=FD[,ram=FD...][,stores=on][,fetches=on]\n",
+               stderr);
     return -1;
   }
   ControlBlock* const block = MapControl(options.control);
@@ -252,7 +255,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t*, int argc, char*
   void* const at = mmap(nullptr, sizeof(Plugin), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) return -1;
-  plugin = new (at) Plugin(*block, options.socket, options.ram, options.stores, options.fetches);
+  plugin = new (at) Plugin(*block, options);
   CallOnTranslation(id, [](qemu_plugin_tb* tb) { plugin->OnTranslate(tb); });
   CallOnFlush(id, [] { plugin->OnFlush(); });
   __atomic_store_n(&block->state, kReady, __ATOMIC_RELEASE);

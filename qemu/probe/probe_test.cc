@@ -15,6 +15,7 @@
 #include "qemu/probe/control_block.h"
 #include "qemu/probe/fake_qemu.h"
 #include "qemu/probe/qemu_api.h"
+#include "qemu/probe/ram.h"
 
 namespace probe {
 namespace {
@@ -311,6 +312,25 @@ TEST_F(ProbeTest, RamThatIsNotMappedIsSaid) {
   EXPECT_EQ(block_->state, kNoRam);
   ram_ =
       static_cast<uint8_t*>(mmap(nullptr, kRam, PROT_READ | PROT_WRITE, MAP_SHARED, ram_file_, 0));
+}
+
+TEST(RamTest, FilesFollowEachOtherWhereverTheyAreMapped) {
+  static ControlBlock block;
+  block.region_count = 2;
+  block.regions[0] = {0x40000000, 0x3000, 0, 0};
+  block.regions[1] = {0x40003000, 0x5000, 0x3000, 0x43000};  // as QEMU 7.2 reports a second node
+  static uint8_t second[0x5000], first[0x3000];
+  Ram ram(block);
+  ram.Map(first, sizeof(first));
+  ram.Map(second, sizeof(second));
+  EXPECT_EQ(ram.size(), 0x8000u);
+  EXPECT_EQ(ram.OffsetOf(first + 0x2fff), 0x2fffu);
+  EXPECT_EQ(ram.OffsetOf(second + 0x10), 0x3010u);
+  EXPECT_EQ(ram.OffsetOf(second + sizeof(second) + 0x3000), std::nullopt);
+  EXPECT_EQ(ram.At(0x2fff), first + 0x2fff);
+  EXPECT_EQ(ram.At(0x3000), second);
+  EXPECT_EQ(ram.OffsetOfReported(0x43010), 0x3010u);
+  EXPECT_EQ(ram.PhysicalOf(0x3010), 0x40003010u);
 }
 
 TEST(InstallTest, WhatItCannotUseIsRefused) {

@@ -54,6 +54,8 @@ Mapping Parse(std::string_view line) {
 bool Ram::Find(int descriptor, std::string_view maps) {
   struct stat file{};
   if (fstat(descriptor, &file) != 0) return false;
+  uint8_t* begin = nullptr;  // where the file's first byte is or would be
+  uint64_t size = 0;
   while (!maps.empty()) {
     const size_t length = std::min(maps.find('\n'), maps.size());
     const Mapping mapping = Parse(maps.substr(0, length));
@@ -62,13 +64,15 @@ bool Ram::Find(int descriptor, std::string_view maps) {
     if (mapping.inode != file.st_ino || !mapping.is_shared) continue;
     // One mapping may be listed in pieces.
     const uint64_t zero = mapping.begin - mapping.offset;
-    if (begin_ == nullptr) begin_ = reinterpret_cast<uint8_t*>(zero);
-    if (reinterpret_cast<uint64_t>(begin_) == zero) size_ = std::max(size_, mapping.end - zero);
+    if (begin == nullptr) begin = reinterpret_cast<uint8_t*>(zero);
+    if (reinterpret_cast<uint64_t>(begin) == zero) size = std::max(size, mapping.end - zero);
   }
-  return begin_ != nullptr;
+  if (begin == nullptr || count_ == kMaxFiles) return false;
+  Map(begin, size);
+  return true;
 }
 
-bool Ram::Find(int descriptor) {
+bool Ram::Find(std::span<const int> descriptors) {
   static char maps[1 << 20];
   const int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
@@ -78,18 +82,29 @@ bool Ram::Find(int descriptor) {
     size += static_cast<size_t>(got);
   }
   close(file);
-  return Find(descriptor, std::string_view(maps, size));
+  return std::all_of(descriptors.begin(), descriptors.end(), [&](int descriptor) {
+    return Find(descriptor, std::string_view(maps, size));
+  });
 }
 
 void Ram::Map(uint8_t* begin, uint64_t size) {
-  begin_ = begin;
-  size_ = size;
+  files_[count_++] = {begin, size_, size};
+  size_ += size;
+}
+
+const uint8_t* Ram::At(uint64_t offset) const {
+  const Mapped* file = files_;
+  while (offset - file->offset >= file->size) ++file;
+  return file->begin + (offset - file->offset);
 }
 
 std::optional<uint64_t> Ram::OffsetOf(const void* host) const {
-  const auto at = reinterpret_cast<uint64_t>(host), begin = reinterpret_cast<uint64_t>(begin_);
-  if (begin_ == nullptr || host == nullptr || at - begin >= size_) return std::nullopt;
-  return at - begin;
+  const auto at = reinterpret_cast<uint64_t>(host);
+  for (size_t i = 0; i < count_ && host != nullptr; ++i) {
+    const uint64_t within = at - reinterpret_cast<uint64_t>(files_[i].begin);
+    if (within < files_[i].size) return files_[i].offset + within;
+  }
+  return std::nullopt;
 }
 
 std::optional<uint64_t> Ram::OffsetOfReported(uint64_t reported) const {

@@ -4,26 +4,28 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "qemu/probe/control_block.h"
 
 namespace probe {
 
-/// Guest RAM as it is mapped in this process.
+/// Guest RAM as it is mapped in this process: one file, or one for each NUMA node.
 class Ram {
  public:
   /// `block` outlives the object.
   explicit Ram(const ControlBlock& block) : block_(block) {}
 
-  /// Finds the mapping of the file `descriptor` in the lines of `maps` (/proc/self/maps). Returns
-  /// whether there is one.
+  /// Finds the mapping of the file `descriptor` in the lines of `maps` (/proc/self/maps). Its first
+  /// byte has the offset behind the last byte of the file found before. Returns whether there is
+  /// one.
   bool Find(int descriptor, std::string_view maps);
 
-  /// The same with this process's own mappings.
-  bool Find(int descriptor);
+  /// The same for each of `descriptors`, with this process's own mappings.
+  bool Find(std::span<const int> descriptors);
 
-  /// Tells where the file is mapped, for tests.
+  /// Tells where a file is mapped, for tests.
   void Map(uint8_t* begin, uint64_t size);
 
   /// The offset of a host address, nothing outside of RAM.
@@ -35,14 +37,22 @@ class Ram {
   /// The guest-physical address of an offset.
   std::optional<uint64_t> PhysicalOf(uint64_t offset) const;
 
-  /// The live bytes at an offset. `offset` + `size` lies inside.
-  const uint8_t* At(uint64_t offset) const { return begin_ + offset; }
+  /// The live bytes at an offset below `size()`, as far as the file that has it.
+  const uint8_t* At(uint64_t offset) const;
 
+  /// Bytes of all files.
   uint64_t size() const { return size_; }
 
  private:
+  struct Mapped {
+    uint8_t* begin;
+    uint64_t offset;
+    uint64_t size;
+  };
+
   const ControlBlock& block_;
-  uint8_t* begin_ = nullptr;  // where offset 0 is or would be
+  Mapped files_[kMaxFiles] = {};
+  size_t count_ = 0;
   uint64_t size_ = 0;
 };
 

@@ -194,7 +194,7 @@ def test_dry_run_names_what_would_be_skipped(cli: Rig, capsys: pytest.CaptureFix
 def test_gdb_waits_on_localhost(cli: Rig) -> None:
     machine = machine_named("q35")
     argv = qemu_argv(
-        machine, KhorigRun("x86_64", "q35"), find_images(machine), Wiring(3, 4, 5), gdb=4321
+        machine, KhorigRun("x86_64", "q35"), find_images(machine), Wiring((3,), 4, 5), gdb=4321
     )
     assert argv[argv.index("-gdb") + 1] == "tcp:127.0.0.1:4321"
     assert "-S" in argv

@@ -166,9 +166,9 @@ def test_a_folder_that_cannot_be_written_is_passed_over(
 
 def test_a_ram_file_has_no_name() -> None:
     with RamFile(_MIB) as file:
-        name = os.readlink(f"/proc/self/fd/{file.fileno()}")
+        name = os.readlink(f"/proc/self/fd/{file.descriptors[0]}")
         assert name.startswith(f"{file.directory}/") and name.endswith(" (deleted)")
-        assert os.fstat(file.fileno()).st_nlink == 0
+        assert os.fstat(file.descriptors[0]).st_nlink == 0
 
 
 def test_a_view_that_is_kept_does_not_break_the_end() -> None:

@@ -23,6 +23,7 @@ from khorig.vm.probe.errors import NoProbe, ProbeLimit
 from khorig.vm.probe.plugin import ProbeOptions, api_of, find_probe
 from khorig.vm.probe.probe import Probe
 from khorig.vm.probe.records import Access, ProbeStop
+from khorig.vm.ram_spec import assumed
 
 _OPTIONS = ProbeOptions(Path("/probe,1.so"), reports_physical=False, stores=True, fetches=True)
 _REGIONS = (RamRegion(0, 0x10000, 0), RamRegion(1 << 32, 0x10000, 0x10000))
@@ -62,14 +63,14 @@ def ram() -> GuestRam:
 
 @pytest.fixture
 def probe(ram: GuestRam) -> Iterator[Probe]:
-    with Probe(_OPTIONS, _REGIONS) as probe:
+    with Probe(_OPTIONS) as probe:
         yield probe
 
 
 @pytest.fixture
 def plugin(probe: Probe, ram: GuestRam) -> Iterator[Plugin]:
     plugin = Plugin(probe)
-    probe.attach(ram)
+    probe.attach(ram, assumed(_REGIONS).pieces)
     yield plugin
     plugin.close()
 
@@ -93,12 +94,13 @@ def test_both_halves_have_one_layout() -> None:
     assert theirs == {**block.OFFSETS, **sizes}
 
 
-def test_the_regions_say_where_this_qemu_reports_ram(probe: Probe, plugin: Plugin) -> None:
+def test_the_regions_say_where_this_qemu_reports_ram(plugin: Plugin, ram: GuestRam) -> None:
     high = plugin.read("regions", "<QQQQ", block.REGION.size)
     assert high == (1 << 32, 0x10000, 0x10000, 0x10000)  # an address in QEMU's block
     newer = ProbeOptions(Path("p.so"), reports_physical=True)
-    with Probe(newer, _REGIONS) as other:
+    with Probe(newer) as other:
         theirs = Plugin(other)
+        other.attach(ram, assumed(_REGIONS).pieces)
         assert theirs.read("regions", "<QQQQ", block.REGION.size)[3] == 1 << 32
         theirs.close()
 
@@ -189,13 +191,13 @@ def test_a_probe_that_does_not_work_is_named(
     probe.check()
 
 
-def test_what_does_not_fit_is_refused(probe: Probe, plugin: Plugin) -> None:
+def test_what_does_not_fit_is_refused(probe: Probe, plugin: Plugin, ram: GuestRam) -> None:
     with pytest.raises(ProbeLimit, match="64 ranges, not 65"):
         probe.stop_on_fetch([PhysRange(at, 1) for at in range(65)])
     with pytest.raises(ProbeLimit, match="16 addresses, not 17"):
         probe.stop_at(*range(17))
-    with pytest.raises(ProbeLimit, match="8 regions"):
-        Probe(_OPTIONS, _REGIONS * 5)
+    with pytest.raises(ProbeLimit, match="160 regions"):
+        probe.attach(ram, assumed(_REGIONS * 100).pieces)
 
 
 def test_qemu_that_is_gone_is_no_error(probe: Probe, plugin: Plugin) -> None:
@@ -208,13 +210,13 @@ def test_qemu_that_is_gone_is_no_error(probe: Probe, plugin: Plugin) -> None:
 def test_the_command_line_names_the_plugin_and_its_descriptors(probe: Probe) -> None:
     machine = machine_named("q35")
     images = Images(Path("k"), Path("a"))
-    wiring = Wiring(3, 4, 5, probe.wiring())
+    wiring = Wiring((3,), 4, 5, probe.wiring())
     words = qemu_argv(machine, KhorigRun("x86_64", "q35"), images, wiring)
     theirs = probe.wiring()
     options = f"control={theirs.control},socket={theirs.socket},ram=3,stores=on,fetches=on"
     assert words[words.index("-plugin") + 1] == f"/probe,,1.so,{options}"
     assert wiring.descriptors == (3, 4, 5, theirs.control, theirs.socket)
-    bare = Wiring(3, 4, 5)
+    bare = Wiring((3,), 4, 5)
     assert "-plugin" not in qemu_argv(machine, KhorigRun("x86_64", "q35"), images, bare)
 
 

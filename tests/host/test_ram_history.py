@@ -31,7 +31,7 @@ def test_every_noted_moment_comes_back(tmp_path: Path) -> None:
             for _ in range(random_one.randrange(8)):
                 size = random_one.randrange(1, 3 * 4096)
                 at = random_one.randrange(_SIZE - size)
-                os.pwrite(ram.fileno(), random_one.randbytes(size), at)
+                os.pwrite(ram.descriptors[0], random_one.randbytes(size), at)
             history.note()
             moments.append(_content(ram))
         for moment in reversed(moments):
@@ -46,14 +46,14 @@ def test_every_noted_moment_comes_back(tmp_path: Path) -> None:
 
 def test_what_becomes_zero_or_a_hole_is_noted(tmp_path: Path) -> None:
     with RamFile(_SIZE) as ram:
-        os.pwrite(ram.fileno(), b"x" * 8192, 1 << 20)
+        os.pwrite(ram.descriptors[0], b"x" * 8192, 1 << 20)
         history = RamHistory(ram, tmp_path)
         history.note()
-        os.pwrite(ram.fileno(), bytes(4096), 1 << 20)
+        os.pwrite(ram.descriptors[0], bytes(4096), 1 << 20)
         history.note()
         assert _content(history) == _content(ram)
-        os.ftruncate(ram.fileno(), 0)  # no page of the file is left
-        os.ftruncate(ram.fileno(), _SIZE)
+        os.ftruncate(ram.descriptors[0], 0)  # no page of the file is left
+        os.ftruncate(ram.descriptors[0], _SIZE)
         history.note()
         assert not any(_content(history))
         history.back()
@@ -65,10 +65,10 @@ def test_what_becomes_zero_or_a_hole_is_noted(tmp_path: Path) -> None:
 
 def test_holes_and_unchanged_pages_take_no_room(tmp_path: Path) -> None:
     with RamFile(1 << 34) as ram:
-        os.pwrite(ram.fileno(), b"x" * (1 << 20), 1 << 33)
+        os.pwrite(ram.descriptors[0], b"x" * (1 << 20), 1 << 33)
         history = RamHistory(ram, tmp_path)
         for _ in range(4):
-            os.pwrite(ram.fileno(), os.urandom(100), 1 << 33)
+            os.pwrite(ram.descriptors[0], os.urandom(100), 1 << 33)
             history.note()
         assert sum(size for _, size in history.extents()) == 1 << 20
         kept = os.fstat(history._before.fileno()).st_size

@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
@@ -21,11 +20,18 @@ from rig import guest_ram_held
 from khorig.api.rig import Rig
 from khorig.api.rig_result import RigResult
 from khorig.guest import status as exit_status
+from khorig.guest.khorig_run import KhorigRun
 from khorig.rules.finding import Verdict
 from khorig.run.judging import StopContext
 from khorig.run.kvm_probe import probe_kvm
+from khorig.vm.build_outputs import find_images
+from khorig.vm.cancellation import Cancellation
+from khorig.vm.command import qemu_argv
 from khorig.vm.limits import Limits
 from khorig.vm.machines import MACHINES, Machine, machine_named
+from khorig.vm.ram_map import ask_ram_map
+from khorig.vm.ram_spec import assumed, ram_spec
+from khorig.vm.vm import Vm
 
 _MIB = 1 << 20
 _GIB = 1 << 30
@@ -46,33 +52,54 @@ def run(tmp_path: Path) -> Runner:
     return Rig(tmp_path).run
 
 
+def _paused(spec: KhorigRun, folder: Path) -> Vm:
+    """A machine before its first instruction."""
+    machine = machine_named(spec.machine)
+    images = find_images(machine)
+    return Vm(machine, spec, lambda w: qemu_argv(machine, spec, images, w), folder, Cancellation())
+
+
 @_ALL
 @pytest.mark.parametrize("size", [128 * _MIB, 2816 * _MIB, 3072 * _MIB, 3584 * _MIB, 6 * _GIB])
-def test_ram_lies_where_this_qemu_puts_it(machine: Machine, size: int) -> None:
-    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
-        file.truncate(size)
-        backend = f"memory-backend-file,id=ram,size={size},share=on,mem-path={file.name}"
-        said = subprocess.run(
-            [
-                *(machine.binary, *machine.arguments("tcg"), "-m", f"{size >> 20}M"),
-                *("-object", backend, "-nodefaults", "-display", "none", "-S"),
-                *("-monitor", "stdio"),
-            ],
-            input="info mtree -f\nquit\n",
-            capture_output=True,
-            text=True,
-            timeout=60,
-        ).stdout
-    view = next(part for part in said.split("FlatView #") if 'AS "memory"' in part)
-    found = re.findall(r"([0-9a-f]{16})-([0-9a-f]{16}) \(prio \d+, ram\): ram(?: @(\S+))?", view)
-    assert found
-    regions = machine.ram_regions(size)
-    for first, last, offset in found:
-        gpa, end = int(first, 16), int(last, 16) + 1
-        home = next(r for r in regions if r.gpa <= gpa and end <= r.end)
-        assert gpa - home.gpa + home.offset == int(offset or "0", 16)
-    # Firmware may hide a little below 1 MiB; all else has to be there.
-    assert sum(int(last, 16) + 1 - int(first, 16) for first, last, _ in found) >= size - _MIB
+def test_ram_lies_where_this_qemu_puts_it(tmp_path: Path, machine: Machine, size: int) -> None:
+    spec = KhorigRun(machine.arch, machine.name, memory=size, extra_qemu=("-d", "unimp"))
+    plain = ram_spec(replace(spec, extra_qemu=()))
+    with _paused(spec, tmp_path) as vm:  # asked for, because who knows what `-d` does
+        asked = ask_ram_map(vm.qmp, plain.backends)
+        assert vm.ram.regions == asked.regions
+    assert plain.is_plain and asked == assumed(machine.ram_regions(size))
+
+
+@pytest.mark.parametrize(
+    ("machine", "words", "regions"),
+    [
+        ("q35", "max-ram-below-4g=1G", [(0, _GIB, 0), (4 * _GIB, _GIB, _GIB)]),
+        ("virt", "highmem=off", [(_GIB, 2 * _GIB, 0)]),
+    ],
+)
+def test_an_option_may_move_ram(
+    tmp_path: Path, machine: str, words: str, regions: list[tuple[int, int, int]]
+) -> None:
+    arch = machine_named(machine).arch
+    spec = KhorigRun(arch, machine, memory=2 * _GIB, extra_qemu=("-machine", words))
+    with _paused(spec, tmp_path) as vm:
+        assert [(r.gpa, r.size, r.offset) for r in vm.ram.regions] == regions
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc", "virt"])
+def test_nodes_lie_one_behind_the_other(tmp_path: Path, machine: str) -> None:
+    arch, odd = machine_named(machine).arch, 103428 << 10
+    nodes = (odd, 0, 6 * _GIB - odd)
+    with _paused(KhorigRun(arch, machine, memory=6 * _GIB, numa=nodes), tmp_path) as vm:
+        [*_, last] = vm.ram.regions
+        assert vm.ram.regions == tuple(machine_named(machine).ram_regions(6 * _GIB))
+        begin = vm.ram.regions[0].gpa
+        boundary, word = begin + odd - 4, bytes.fromhex("0123456789abcdef")
+        vm.ram.write(boundary, word)  # half of it is in each file
+        vm.ram.write(last.end - 8, word[::-1])
+        for place, stored in ((boundary, word), (last.end - 8, word[::-1])):
+            said = vm.qmp.monitor(f"xp /8bx {place:#x}")
+            assert bytes(int(byte, 16) for byte in re.findall(r" 0x(..)\b", said)) == stored
 
 
 @_ALL

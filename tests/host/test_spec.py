@@ -27,6 +27,7 @@ _SPECS: list[RunSpec] = [
         "arm64",
         "virt",
         memory=1 << 30,
+        numa=(1 << 29, 0, 1 << 29),
         smp=4,
         boot="uefi",
         seed=7,

@@ -156,7 +156,7 @@ def test_what_no_kernel_of_a_chain_would_get(
         (("-m", "1G"), "use --mem"),
         (("-machine", "pc"), "the machine is q35; use --machine"),
         (("-M", "type=virt"), "the machine is q35; use --machine"),
-        (("-machine", "max-ram-below-4g=1G"), "the host's map of guest RAM"),
+        (("-numa", "node"), "use --numa"),
         (("-machine", "q35,memory-backend=mine"), "the host reads guest RAM"),
         (("-machine", "acpi=off"), "the other 3 CPUs by ACPI"),
         (("-kernel", "bzImage"), "linux run --kernel"),

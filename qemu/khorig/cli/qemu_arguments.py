@@ -24,14 +24,11 @@ _OF_OLDER_QEMU = {"q35": "pc-q35-", "pc": "pc-i440fx-", "virt": "virt-"}
 # Machine properties that the rig relies on, with the reason.
 _FIXED = {
     "memory-backend": "the host reads guest RAM through the rig's own",
-    "max-ram-below-4g": "the host's map of guest RAM assumes the default",
-    "mem-map": "the host's map of guest RAM assumes the default",
-    "highmem": "the host's map of guest RAM assumes the default",
     "accel": "runs are emulated (TCG)",
 }
 
 
-HARDWARE = ("cpu", "machine_option", "qemu", "accel")  # options, in khorig.cli.run_options
+HARDWARE = ("numa", "cpu", "machine_option", "qemu", "accel")  # options, in khorig.cli.run_options
 
 _PROPERTY = re.compile(r"[a-z][\w.-]*=[^,]+")
 
@@ -51,6 +48,7 @@ def hardware_of(options: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
             expected = "expected NAME=VALUE (e.g. virtualization=on)"
             raise click.UsageError(f"--machine-option '{option}': {expected}")
     return {
+        "numa": options.get("numa", ()),
         "cpu": options.get("cpu", ""),
         "machine_options": tuple(options.get("machine_option", ())),
         "qemu": qemu,
@@ -75,7 +73,13 @@ def _accelerator(wanted: str, machine: Machine) -> str:
 
 
 def check_qemu_arguments(spec: RunSpec) -> None:
-    """Raises UsageError for an argument that conflicts with the run."""
+    """Raises UsageError for an argument that conflicts with the run, and for NUMA nodes that its
+    machine cannot have."""
+    if spec.numa:
+        from khorig.guest.numa import why_no_numa  # few runs have any
+
+        if (why := why_no_numa(spec)) is not None:
+            raise click.UsageError(f"--numa: {why}")
     chosen = (("--cpu", "-cpu", spec.cpu),) if spec.cpu else ()
     for name, option, value in (
         *chosen,
@@ -146,6 +150,7 @@ def _loaded(instead: str) -> Callable[[RunSpec, str], str | None]:
 _CHECKS: Mapping[str, Callable[[RunSpec, str], str | None]] = {
     "-m": _memory,
     "-smp": _smp,
+    "-numa": lambda spec, value: "the host reads guest RAM through the rig's own; use --numa",
     "-machine": _machine,
     "-M": _machine,
     "-cpu": _cpu,

@@ -8,7 +8,7 @@ from typing import Any, Callable, Mapping, Sequence, TypeVar
 
 import click
 
-from khorig.cli.types import GdbPort, NameOf, OutFolder, PokeOf, Seconds, Seed, Size, StopsOf
+from khorig.cli.types import GdbPort, NameOf, OutFolder, PokeOf, Seconds, Seed, Size, Sizes, StopsOf
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.spec import ACCELERATORS, BOOTS, RunSpec
 from khorig.run.sequence import STOPS
@@ -41,7 +41,7 @@ def _one(*names: str, text: str, **settings: Any) -> Callable[..., _Decorator]:
 
     def make(*default: Any) -> _Decorator:
         values = {**settings, "default": default[0]} if default else settings
-        shown = values.get("default") is not None
+        shown = values.get("default") not in (None, ())
         return click.option(*names, help=text, show_default=shown, **values)
 
     return make
@@ -71,6 +71,12 @@ _OPTIONS: Mapping[str, Callable[..., _Decorator]] = {
         text="CPUs of the guest; khorig brings up at most 64.",
     ),
     "mem": _one("--mem", type=Size(), default="256M", text="RAM of the guest."),
+    "numa": _one(
+        "--numa",
+        type=Sizes(),
+        default=(),
+        text="RAM of each NUMA node, in order, together --mem; 0 for a node without memory.",
+    ),
     "seed": _one(
         "--seed",
         type=Seed(),

@@ -83,6 +83,14 @@ class OutFolder(click.Path):
         return super().convert(value, param, ctx)
 
 
+def _bytes_of(text: str) -> int | None:
+    match = re.fullmatch(r"([0-9]{1,12})([KMGkmg]?)(?:i?[bB])?", text)
+    if match is None:
+        return None
+    shift = {"k": 10, "m": 20, "g": 30, "": 20}[match.group(2).lower()]
+    return int(match.group(1)) << shift
+
+
 class Size(click.ParamType):
     """Bytes: "64M", "1G", "65536K"; a plain number is MiB, as in QEMU."""
 
@@ -91,14 +99,33 @@ class Size(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"([0-9]{1,12})([KMGkmg]?)(?:i?[bB])?", str(value))
-        if match is None or int(match.group(1)) == 0:
+        size = _bytes_of(str(value))
+        if not size:
             self.fail(f"invalid size '{value}' (expected e.g. 256M, 1G)", param, ctx)
-        shift = {"k": 10, "m": 20, "g": 30, "": 20}[match.group(2).lower()]
-        size = int(match.group(1)) << shift
         if size % _RAM_UNIT:
             self.fail(f"size '{value}' is not a multiple of {_RAM_UNIT >> 10}K", param, ctx)
         return size
+
+
+class Sizes(click.ParamType):
+    """Bytes of each of several: "100M,156M"; 0 is a size."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        sizes = []
+        for word in str(value).split(","):
+            if (size := _bytes_of(word)) is None:
+                self.fail(f"invalid size '{word}' (expected e.g. 100M,156M)", param, ctx)
+            sizes.append(size)
+        return tuple(sizes)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "SIZE,..."
 
 
 class Seconds(click.FloatRange):

@@ -33,6 +33,7 @@ class RunSpec(abc.ABC):
     machine: str
     _: KW_ONLY
     memory: int = 256 << 20  # bytes
+    numa: tuple[int, ...] = ()  # bytes of each NUMA node, together `memory`; empty: no NUMA
     smp: int = 1  # CPUs
     boot: str = "direct"  # or "uefi": by firmware and the EFI loader
     seed: int = 0x5EED0001
@@ -116,6 +117,8 @@ class RunSpec(abc.ABC):
         name = f"{self.what}/{self.arch}-{self.machine}"
         if self.memory != RunSpec.memory:
             name += f"-{self.memory >> 20}M"
+        if self.numa:
+            name += f"-numa{len(self.numa)}"
         if self.smp != RunSpec.smp:
             name += f"-smp{self.smp}"
         boot = () if self.boot == RunSpec.boot else (self.boot,)

@@ -1,13 +1,63 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Guest-physical memory as the host sees it."""
+"""Guest-physical memory as the host sees it, and the sparse files that have it."""
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Iterator, Sequence
 
 from khorig.mem.errors import Error
+
+
+Extent = tuple[int, int]  # offset, size
+
+
+def holes_left_out(descriptor: int, end: int, begin: int = 0) -> Iterator[Extent]:
+    """The extents between `begin` and `end` that a file's file system has bytes for."""
+    at = begin
+    while at < end:
+        try:
+            data = os.lseek(descriptor, at, os.SEEK_DATA)
+            hole = min(end, os.lseek(descriptor, data, os.SEEK_HOLE))
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # the file system cannot tell
+                yield at, end - at
+            return
+        if data >= end:
+            return
+        yield data, hole - data
+        at = hole
+
+
+class SparseFiles:
+    """Reads them by offset from the begin of the first. The descriptors are the caller's."""
+
+    def __init__(self, files: Sequence[tuple[int, int]]) -> None:
+        """`files`: (descriptor, bytes) in their order."""
+        self._files = []
+        self.size = 0
+        for descriptor, size in files:
+            self._files.append((descriptor, self.size, self.size + size))
+            self.size += size
+
+    def extents(self, begin: int = 0, end: int | None = None) -> Iterator[Extent]:
+        """(offset, size) of what was ever written between two offsets; the rest is zeros."""
+        for descriptor, first, last in self._files:
+            low, high = max(begin, first), min(self.size if end is None else end, last)
+            for at, size in holes_left_out(descriptor, high - first, low - first):
+                yield at + first, size
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Bytes, fewer behind the last file."""
+        found = b""
+        for descriptor, first, last in self._files:
+            if first <= offset < last and size > 0:
+                found += os.pread(descriptor, min(size, last - offset), offset - first)
+                size -= last - offset
+                offset = last
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +92,12 @@ class GuestRam:
     """
 
     def __init__(
-        self, buffer: memoryview, regions: Sequence[RamRegion], file: int | None = None
+        self, buffer: memoryview, regions: Sequence[RamRegion], files: SparseFiles | None = None
     ) -> None:
-        """`regions` lie inside `buffer` (else ValueError) and are given in ascending order. `file`
-        is a descriptor of the backing file, where there is one."""
+        """`regions` lie inside `buffer` (else ValueError) and are given in ascending order. `files`
+        are the backing files, where there are any."""
         self._buffer = buffer
-        self._file = file
+        self._files = files
         self.regions: tuple[RamRegion, ...] = tuple(regions)
         for region in self.regions:
             if region.offset < 0 or region.offset + region.size > len(buffer):
@@ -74,30 +124,20 @@ class GuestRam:
         """Whether any of a range may have been written: reading a page that was not would give it
         memory. Raises OutsideGuestRam."""
         offset = self.offset(gpa, size)
-        if self._file is None:
+        if self._files is None:
             return True
-        try:
-            return os.lseek(self._file, offset, os.SEEK_DATA) < offset + size
-        except OSError:  # ENXIO: nothing but a hole follows
-            return False
+        return next(self._files.extents(offset, offset + size), None) is not None
 
     def extents(self) -> list[tuple[int, int]]:
         """(guest-physical address, bytes) of all that was ever written, ascending; the rest reads
         as zeros. All RAM where there is no backing file to ask."""
-        if self._file is None:
+        if self._files is None:
             return [(region.gpa, region.size) for region in self.regions]
-        found = []
-        for region in self.regions:
-            at, end = region.offset, region.offset + region.size
-            while at < end:
-                try:
-                    begin = os.lseek(self._file, at, os.SEEK_DATA)
-                except OSError:  # ENXIO: nothing but a hole follows
-                    break
-                at = min(os.lseek(self._file, begin, os.SEEK_HOLE), end)
-                if begin < at:
-                    found.append((begin - region.offset + region.gpa, at - begin))
-        return found
+        return [
+            (begin - region.offset + region.gpa, size)
+            for region in self.regions
+            for begin, size in self._files.extents(region.offset, region.offset + region.size)
+        ]
 
     def view(self, gpa: int, size: int) -> memoryview:
         """The live bytes of a range, not copied. Release it before the run ends: a view that is

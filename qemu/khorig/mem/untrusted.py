@@ -144,6 +144,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "int | None": lambda value: None if value is None else integer(value),
     "tuple[str, ...]": texts,
     "Sequence[str]": texts,
+    "tuple[int, ...]": lambda value: tuple(integer(item) for item in items(value)),
 }
 
 

@@ -44,7 +44,7 @@ def boot_with_kvm(machine: Machine, timeout_s: float = 5.0) -> str:
         try:
             with Vm(
                 machine,
-                spec.memory,
+                spec,
                 lambda wiring: qemu_argv(machine, spec, images, wiring),
                 Path(folder),
                 Cancellation(),

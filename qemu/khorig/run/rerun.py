@@ -53,6 +53,8 @@ def _parts(spec: RunSpec) -> tuple[list[str], list[str]]:
     words += ["--seed", f"{spec.seed:#x}", "--timeout", f"{spec.timeout_s:g}"]
     if spec.boot != RunSpec.boot:
         words += ["--boot", spec.boot]
+    if spec.numa:
+        words += ["--numa", ",".join(_size(size) if size else "0" for size in spec.numa)]
     if spec.smp != RunSpec.smp:
         words += ["--smp", str(spec.smp)]
     if spec.tamper:

@@ -135,7 +135,7 @@ class Run:
 
         with Vm(
             self._machine,
-            self._spec.memory,
+            self._spec,
             command,
             self._directory,
             self._cancellation,

@@ -8,6 +8,7 @@ import re
 from typing import Any, Iterator
 
 from khorig.guest.chain_run import ChainRun
+from khorig.guest.numa import why_no_numa
 from khorig.guest.spec import ACCELERATORS, BOOTS, RunSpec
 from khorig.mem.untrusted import Untrusted, shown
 from khorig.run.sequence import STOPS
@@ -40,6 +41,8 @@ def check_spec(spec: RunSpec) -> None:
             raise Untrusted(f"'{what}': {value}, expected {least} to {most}")
     if spec.memory % _RAM_UNIT:
         raise Untrusted(f"'memory': {spec.memory:#x} is no multiple of {_RAM_UNIT:#x}")
+    if why := why_no_numa(spec):
+        raise Untrusted(f"'numa': {why}")
     if spec.boot not in BOOTS:
         raise Untrusted(f"'boot': {shown(spec.boot)}, expected one of {', '.join(BOOTS)}")
     if spec.accel not in ACCELERATORS:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Sequence
 
 from khorig.guest.spec import RunSpec
 from khorig.vm.build_outputs import Images
 from khorig.vm.machines.machine import Machine
 from khorig.vm.needed_devices import device_arguments
 from khorig.vm.probe.wiring import ProbeWiring
+from khorig.vm.ram_spec import ram_spec
 
 if TYPE_CHECKING:
     from khorig.vm.recording import Recording
@@ -22,7 +23,7 @@ class Wiring:
     """File descriptors inherited by QEMU. They have no names in the file system, so none can be
     left behind."""
 
-    ram: int
+    ram: tuple[int, ...]  # one, or one for each NUMA node with memory
     console: int
     qmp: int
     probe: ProbeWiring | None = None
@@ -31,7 +32,7 @@ class Wiring:
     def descriptors(self) -> tuple[int, ...]:
         """All of them."""
         probe = (self.probe.control, self.probe.socket) if self.probe else ()
-        return (self.ram, self.console, self.qmp, *probe)
+        return (*self.ram, self.console, self.qmp, *probe)
 
 
 def _common(
@@ -69,6 +70,21 @@ def _append(spec: RunSpec, images: Images, with_stops: bool) -> list[str]:
     return ["-append", spec.command_line(1, with_stops)]
 
 
+def _ram(spec: RunSpec, kinds: Sequence[str]) -> list[str]:
+    """RAM, in a backend of each of these kinds."""
+    ram = ram_spec(spec)
+    words = []
+    for backend, kind in zip(ram.backends, kinds):
+        name, _, rest = kind.partition(",")
+        options = (f"memory-backend-{name}", f"id={backend.name}", f"size={backend.size}", rest)
+        words += ["-object", ",".join(filter(None, options))]
+    if not ram.nodes:
+        return [*words, "-machine", "memory-backend=ram"]
+    for node, size in enumerate(ram.nodes):
+        words += ["-numa", f"node,nodeid={node}" + (f",memdev=ram{node}" if size else "")]
+    return words
+
+
 def qemu_argv(
     machine: Machine,
     spec: RunSpec,
@@ -79,11 +95,11 @@ def qemu_argv(
 ) -> list[str]:
     """QEMU command of a run: paused, with console, QMP and RAM on inherited descriptors, and a gdb
     stub on port `gdb` of localhost. `recording` is made or replayed."""
-    backend = f"memory-backend-file,id=ram,size={spec.memory},share=on"
+    files = [f"file,share=on,mem-path=/proc/self/fd/{file}" for file in wiring.ram]
     return [
         *_common(machine, spec, images, recording),
         *_append(spec, images, with_stops=True),
-        *("-object", f"{backend},mem-path=/proc/self/fd/{wiring.ram}"),
+        *_ram(spec, files),
         *("-chardev", f"socket,id=console,fd={wiring.console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,fd={wiring.qmp}", "-qmp", "chardev:qmp"),
         *(wiring.probe.arguments(wiring.ram) if wiring.probe else ()),
@@ -99,12 +115,12 @@ def qemu_argv(
 def standalone_command(machine: Machine, spec: RunSpec, images: Images) -> str:
     """Shell command for the same machine without the rig: console on stdio, no stops. Under UEFI
     the command line is unchanged, and the guest waits at its stops for a `g`."""
-    backend = f"memory-backend-ram,id=ram,size={spec.memory}"
     return shlex.join(
         [
             *_common(machine, spec, images),
             *_append(spec, images, with_stops=False),
-            *("-object", backend, "-serial", "stdio"),
+            *_ram(spec, ["ram"] * len(ram_spec(spec).backends)),
+            *("-serial", "stdio"),
             *device_arguments(spec.devices, spec.extra_qemu),
             *spec.extra_qemu,
         ]

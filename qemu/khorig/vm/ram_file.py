@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The file of guest RAM."""
+"""The files of guest RAM."""
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import tempfile
 from typing import Callable, Sequence
 
-from khorig.mem.guest_ram import GuestRam, RamRegion
+from khorig.mem.guest_ram import GuestRam, RamRegion, SparseFiles
 from khorig.vm.errors import InfraError
 
 # Upper bound of RAM touched by a run. The file is sparse: requiring space for all RAM would refuse
 # large guests that run fine.
 _TOUCHED_AT_MOST = 512 << 20
+_MAP_FIXED = 0x10  # of Linux, x86_64 and arm64
 
 
 def free_bytes(directory: str) -> int:
@@ -26,24 +28,34 @@ def free_bytes(directory: str) -> int:
 
 
 class RamFile:
-    """A sparse file without a name, mapped here and shared with QEMU by descriptor.
+    """Guest RAM in sparse files without a name, mapped here one behind the other and shared with
+    QEMU by descriptor: one file, or one for each NUMA node, because each is a memory backend of its
+    own (memory-backend-file has an offset only from QEMU 8.1 on). Offsets are from the begin of the
+    first.
 
-    It lies in /dev/shm, or in $TMPDIR when that has no room. Because it has no name it is gone with
-    the last process that holds it, however that process ends. Raises InfraError when neither
+    They lie in /dev/shm, or in $TMPDIR when that has no room. Without a name they are gone
+    with the last process that holds them, however that process ends. Raises InfraError when neither
     directory has room.
     """
 
-    def __init__(self, size: int, room: Callable[[str], int] = free_bytes) -> None:
-        """`size`: bytes; `room`: free bytes of a directory."""
+    def __init__(
+        self, size: int, room: Callable[[str], int] = free_bytes, nodes: Sequence[int] = ()
+    ) -> None:
+        """`size`: bytes; `room`: free bytes of a directory; `nodes`: bytes of each NUMA node that
+        has memory, whole pages, together `size`."""
         self.size = size
+        sizes = tuple(nodes) or (size,)
         self.directory = _directory_with_room(min(size, _TOUCHED_AT_MOST), room)
+        self._opened = contextlib.ExitStack()
         try:
-            self._file = tempfile.TemporaryFile(dir=self.directory, buffering=0)
-            os.ftruncate(self._file.fileno(), size)
-            self._map = mmap.mmap(self._file.fileno(), size)
+            files = [self._make(bytes_of_one) for bytes_of_one in sizes]
+            self._map = mmap.mmap(files[0], size) if len(files) == 1 else _joined(files, sizes)
         except OSError as error:
+            self._opened.close()
             what = f"cannot allocate {size} bytes of guest RAM in {self.directory}: {error}"
             raise InfraError(what) from error
+        self._files = SparseFiles(list(zip(files, sizes)))
+        self.descriptors = tuple(files)  # inherited by QEMU
         self._open: list[GuestRam] = []
 
     def __enter__(self) -> RamFile:
@@ -56,35 +68,44 @@ class RamFile:
             self._map.close()
         except BufferError:
             pass  # a view exists; the memory is freed with it
-        self._file.close()
+        self._opened.close()
 
-    def fileno(self) -> int:
-        """The descriptor inherited by QEMU."""
-        return self._file.fileno()
+    def _make(self, size: int) -> int:
+        file = self._opened.enter_context(tempfile.TemporaryFile(dir=self.directory, buffering=0))
+        os.ftruncate(file.fileno(), size)
+        return file.fileno()
 
     def guest_ram(self, regions: Sequence[RamRegion]) -> GuestRam:
-        """The file by guest-physical address; valid until exit of this context."""
-        ram = GuestRam(memoryview(self._map), regions, self.fileno())
+        """The files by guest-physical address; valid until exit of this context."""
+        ram = GuestRam(memoryview(self._map), regions, self._files)
         self._open.append(ram)
         return ram
 
     def extents(self) -> list[tuple[int, int]]:
         """(offset, size) of written data; the rest is holes."""
-        extents = []
-        at = 0
-        while at < self.size:
-            try:
-                begin = os.lseek(self.fileno(), at, os.SEEK_DATA)
-            except OSError:  # ENXIO: only a hole follows
-                break
-            end = os.lseek(self.fileno(), begin, os.SEEK_HOLE)
-            extents.append((begin, end - begin))
-            at = end
-        return extents
+        return list(self._files.extents())
 
     def pread(self, size: int, offset: int) -> bytes:
         """Bytes by file offset, without touching holes."""
-        return os.pread(self.fileno(), size, offset)
+        return self._files.pread(size, offset)
+
+
+def _joined(files: Sequence[int], sizes: Sequence[int]) -> mmap.mmap:
+    """One mapping of several files, so that what spans two of them is one row of bytes."""
+    import ctypes  # few runs have several
+
+    joined = mmap.mmap(-1, sum(sizes))  # its pages are replaced below, and unmapped with it
+    at = ctypes.addressof(ctypes.c_char.from_buffer(joined))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    wide = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
+    libc.mmap.argtypes = wide
+    how = mmap.MAP_SHARED | _MAP_FIXED
+    for file, size in zip(files, sizes):
+        if libc.mmap(at, size, mmap.PROT_READ | mmap.PROT_WRITE, how, file, 0) != at:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        at += size
+    return joined
 
 
 def _directory_with_room(needed: int, room: Callable[[str], int]) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from khorig.mem.changed_pages import union
-from khorig.mem.formats.source import holes_left_out
 from khorig.mem.memory import PhysRange
+from khorig.mem.guest_ram import holes_left_out
 from khorig.vm.ram_file import RamFile
 
 _PAGE = 4096  # bytes: the unit that is compared and kept

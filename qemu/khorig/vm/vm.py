@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Union
 
+from khorig.guest.spec import RunSpec
 from khorig.mem.guest_ram import GuestRam
 from khorig.vm.cancellation import Cancellation
 from khorig.vm.command import Wiring
@@ -24,6 +25,7 @@ from khorig.vm.probe.records import ProbeStop
 from khorig.vm.process import QemuProcess
 from khorig.vm.qmp import Qmp, QmpClosed, QmpEvent
 from khorig.vm.ram_file import RamFile
+from khorig.vm.ram_spec import RamSpec, assumed, ram_spec
 from khorig.vm.serial_port import ConsoleItem, SerialPort
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Vm:
     def __init__(
         self,
         machine: Machine,
-        ram_bytes: int,
+        spec: RunSpec,
         argv: Callable[[Wiring], list[str]],
         directory: Path,
         cancellation: Cancellation,
@@ -69,18 +71,21 @@ class Vm:
         limits: Limits = Limits(),
         probe: ProbeOptions | None = None,
     ) -> None:
-        """`argv` makes the command; `directory` gets console.log, qmp.jsonl and qemu.stderr;
-        `meanwhile` is called while QEMU comes up. `probe` (khorig.vm.probe.plugin.find_probe) needs
-        TCG, and no gdb: neither lets a CPU wait for the host."""
+        """`spec` tells the RAM; `argv` makes the command; `directory` gets console.log,
+        qmp.jsonl and qemu.stderr; `meanwhile` is called while QEMU comes up. `probe`
+        (khorig.vm.probe.plugin.find_probe) needs TCG, and no gdb: neither lets a CPU wait for the
+        host."""
         self._stack = contextlib.ExitStack()
         self._selector = selectors.DefaultSelector()
         self.cancellation = cancellation
         self._binary = machine.binary
         self._limits = limits
+        ram = ram_spec(spec)
         try:
-            self._start(machine, ram_bytes, argv, directory, probe)
+            self._start(ram, argv, directory, probe)
             meanwhile()
             self.version = self._handshake()
+            self._find_ram(machine, ram)
         except BaseException:
             self._stack.close()
             raise
@@ -93,8 +98,7 @@ class Vm:
 
     def _start(
         self,
-        machine: Machine,
-        ram_bytes: int,
+        ram: RamSpec,
         argv: Callable[[Wiring], list[str]],
         directory: Path,
         probe: ProbeOptions | None,
@@ -102,20 +106,20 @@ class Vm:
         cancellation = self.cancellation
         enter = self._stack.enter_context
         enter(self._selector)
-        self.ram_file = enter(RamFile(ram_bytes))
+        nodes = [backend.size for backend in ram.backends]
+        self.ram_file = enter(RamFile(ram.size, nodes=nodes))
         console, console_theirs = (enter(end) for end in socket.socketpair())
         # QEMU sends single bytes, each charged with hundreds of bytes: with a full buffer the guest
         # polls until this process runs again, which changes its instruction count.
         console_theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CONSOLE_BUFFER)
         qmp, qmp_theirs = (enter(end) for end in socket.socketpair())
-        regions = machine.ram_regions(ram_bytes)
         self.probe = None
         if probe is not None:
             from khorig.vm.probe.probe import Probe  # most runs have none
 
-            self.probe = enter(Probe(probe, regions))
+            self.probe = enter(Probe(probe))
         wiring = Wiring(
-            self.ram_file.fileno(),
+            self.ram_file.descriptors,
             console_theirs.fileno(),
             qmp_theirs.fileno(),
             self.probe.wiring() if self.probe else None,
@@ -127,13 +131,25 @@ class Vm:
         self.qemu = enter(QemuProcess(argv(wiring), stderr, wiring.descriptors))
         console_theirs.close()
         qmp_theirs.close()
-        self.ram = self.ram_file.guest_ram(regions)
         ends = [self.serial.fileno(), self.qmp.fileno(), self.qemu.fileno(), cancellation.fileno()]
         if self.probe:
-            self.probe.attach(self.ram)
             ends.append(self.probe.fileno())
         for descriptor in ends:
             self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def _find_ram(self, machine: Machine, ram: RamSpec) -> None:
+        if ram.is_plain:
+            found = assumed(machine.ram_regions(ram.size))
+        else:
+            from khorig.vm.ram_map import ask_ram_map  # most machines are as their table says
+
+            try:
+                found = ask_ram_map(self.qmp, ram.backends)
+            except QmpClosed as error:
+                raise self.died() from error
+        self.ram = self.ram_file.guest_ram(found.regions)
+        if self.probe:
+            self.probe.attach(self.ram, found.pieces)
 
     def _handshake(self) -> str:
         try:

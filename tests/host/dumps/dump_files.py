@@ -71,7 +71,7 @@ def write_packed(path: Path, ram: GuestRam, facts: Mapping[str, Any]) -> None:
     size, pieces = _image_pieces(ram)
     with RamFile(size) as file:
         for offset, content in pieces.items():
-            os.pwrite(file.fileno(), content, offset)
+            os.pwrite(file.descriptors[0], content, offset)
         name = path.with_name(path.name.removesuffix(".ram.zst"))
         save_ram_image(file, name, _description(ram, facts))
 

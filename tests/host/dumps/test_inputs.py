@@ -139,7 +139,7 @@ def test_a_live_machine(tmp_path: Path) -> None:
         ram = file.guest_ram([RamRegion(RAM.begin, RAM.size, 0)])
         for frame, page in used_pages(image().ram).items():
             ram.write(frame << 12, page)
-        with open_dump(Path(f"/proc/self/fd/{file.fileno()}"), "virt") as dump:
+        with open_dump(Path(f"/proc/self/fd/{file.descriptors[0]}"), "virt") as dump:
             found = find_snapshot(dump)
             assert found.chosen.state == "whole"
             ram.write(image().root, b"GARBAGE!")

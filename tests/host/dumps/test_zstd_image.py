@@ -73,7 +73,7 @@ def test_a_damaged_frame_hides_only_itself(tmp_path: Path) -> None:
 def _written(folder: Path, content: bytes) -> Path:
     """An image as a run keeps it."""
     with RamFile(_SIZE * 4) as ram:
-        os.pwrite(ram.fileno(), content, _SIZE)
+        os.pwrite(ram.descriptors[0], content, _SIZE)
         save_ram_image(ram, folder / "kept", {})
     return folder / "kept.ram.zst"
 

@@ -17,7 +17,8 @@ from typing import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from khorig.mem.formats.source import Extent, Source
+from khorig.mem.formats.source import Source
+from khorig.mem.guest_ram import Extent
 
 MAGIC = b"makedumpfile\0"
 _HEADER = struct.Struct(">16sqq")  # signature, type, version

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from pathlib import Path
 from typing import IO, Iterator, Protocol
 
 from khorig.mem.formats.errors import UnreadableDump
-
-Extent = tuple[int, int]  # offset, size
+from khorig.mem.guest_ram import Extent, holes_left_out
 
 
 class Source(Protocol):
@@ -32,23 +30,6 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Closes what is open. Closing twice is harmless."""
-
-
-def holes_left_out(descriptor: int, size: int) -> Iterator[Extent]:
-    """The extents of a file that its file system has bytes for."""
-    at = 0
-    while at < size:
-        try:
-            begin = os.lseek(descriptor, at, os.SEEK_DATA)
-            end = min(size, os.lseek(descriptor, begin, os.SEEK_HOLE))
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # the file system cannot tell
-                yield at, size - at
-            return
-        if begin >= size:
-            return
-        yield begin, end - begin
-        at = end
 
 
 class FileSource:

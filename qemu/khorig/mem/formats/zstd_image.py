@@ -18,7 +18,8 @@ import zstandard
 
 from khorig.mem.errors import Error
 from khorig.mem.formats.errors import UnreadableDump
-from khorig.mem.formats.source import Extent, FileSource
+from khorig.mem.formats.source import FileSource
+from khorig.mem.guest_ram import Extent
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 _MAX_FRAME = 64 << 20  # bytes unpacked; an image has frames of 8 MiB

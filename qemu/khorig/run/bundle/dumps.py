@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Callable, cast
 
 from khorig.mem.errors import Error
-from khorig.mem.formats.source import Extent, FileSource, holes_left_out
+from khorig.mem.formats.source import FileSource
+from khorig.mem.guest_ram import Extent, holes_left_out
 from khorig.mem.formats.zstd_image import ZstdImage
 from khorig.mem.image_changes import PAGE, apply_changes, write_changes
 from khorig.mem.untrusted import Untrusted, read_object

@@ -37,7 +37,7 @@ def serve_recording(
     replayed = dataclasses.replace(recording, replayed=True)
     with Vm(
         machine,
-        spec.memory,
+        spec,
         lambda wiring: qemu_argv(machine, spec, images, wiring, gdb=port, recording=replayed),
         folder,
         cancellation,

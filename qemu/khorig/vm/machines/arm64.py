@@ -73,7 +73,7 @@ class Arm64(Machine):
         # KVM has no other interrupt controller than the host. Without dtb-randomness=off QEMU puts
         # other seeds into the device tree in every run.
         gic = "host" if accel == "kvm" else "3"
-        name = f"{self.name},accel={accel},memory-backend=ram,gic-version={gic}"
+        name = f"{self.name},accel={accel},gic-version={gic}"
         return [
             *("-machine", ",".join((name, "dtb-randomness=off", *options))),
             *("-cpu", cpu or ("host" if accel == "kvm" else "max")),

@@ -90,7 +90,7 @@ class Machine(abc.ABC):
     def arguments(self, accel: str, cpu: str = "", options: Sequence[str] = ()) -> list[str]:
         """QEMU's arguments for machine, CPU and the device through which the guest ends QEMU.
         `accel` is "tcg" or "kvm", `cpu` the CPU if not all features that it has, `options` more
-        "name=value" of the machine. The RAM backend has the id "ram"."""
+        "name=value" of the machine."""
 
     @property
     @abc.abstractmethod

@@ -86,7 +86,7 @@ class X86_64(Machine):
         """See Machine."""
         # All features that TCG has: a kernel has to cope with what real CPUs offer, 5-level paging
         # included.
-        name = f"{self.name},accel={accel},memory-backend=ram{self.properties}"
+        name = f"{self.name},accel={accel}{self.properties}"
         return [
             *("-machine", ",".join((name, *options))),
             *("-cpu", cpu or ("host" if accel == "kvm" else "max")),

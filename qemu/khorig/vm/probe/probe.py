@@ -30,11 +30,10 @@ class Probe:
     only memory is read at such a stop.
     """
 
-    def __init__(self, options: ProbeOptions, regions: Sequence[RamRegion]) -> None:
-        """`regions` are those of the machine; the guest must not run yet. Raises ProbeLimit."""
+    def __init__(self, options: ProbeOptions) -> None:
+        """For a QEMU that is about to be started."""
         self._options = options
         self._ram: GuestRam | None = None
-        _limit("regions of RAM", len(regions), block.MAX_REGIONS)
         self._file = os.memfd_create("khorig-probe", os.MFD_CLOEXEC)
         try:
             os.ftruncate(self._file, block.SIZE)
@@ -45,7 +44,7 @@ class Probe:
             raise
         self._ours.setblocking(False)
         self._received = b""
-        self._write_header(regions)
+        self._put("header", 0, block.HEADER, block.MAGIC, block.SIZE, 0, 0)
 
     def __enter__(self) -> Probe:
         return self
@@ -62,10 +61,19 @@ class Probe:
         options = tuple(word for word, wanted in flags if wanted)
         return ProbeWiring(self._options.plugin, self._file, self._theirs.fileno(), options)
 
-    def attach(self, ram: GuestRam) -> None:
-        """Once QEMU has its end. `ram` outlives the object."""
+    def attach(self, ram: GuestRam, pieces: Sequence[tuple[RamRegion, int]]) -> None:
+        """Once QEMU has its end; the guest must not run yet. `ram` outlives the object; `pieces`
+        are RamMap's. Raises ProbeLimit."""
+        _limit("regions of RAM", len(pieces), block.MAX_REGIONS)
         self._theirs.close()
         self._ram = ram
+        for number, (region, reported) in enumerate(pieces):
+            if self._options.reports_physical:
+                reported = region.gpa
+            at = number * block.REGION.size
+            fields = (region.gpa, region.size, region.offset, reported)
+            self._put("regions", at, block.REGION, *fields)
+        self._put("header", block.HEADER.size - 4, struct.Struct("<I"), len(pieces))
 
     def fileno(self) -> int:
         """Readable when a CPU has stopped."""
@@ -208,17 +216,6 @@ class Probe:
             after[:size],
             access.instruction,
         )
-
-    def _write_header(self, regions: Sequence[RamRegion]) -> None:
-        self._put("header", 0, block.HEADER, block.MAGIC, block.SIZE, 0, len(regions))
-        for number, region in enumerate(regions):
-            # QEMU's block of RAM begins where its first region does (`info mtree -f`).
-            reported = regions[0].gpa + region.offset
-            if self._options.reports_physical:
-                reported = region.gpa
-            at = number * block.REGION.size
-            fields = (region.gpa, region.size, region.offset, reported)
-            self._put("regions", at, block.REGION, *fields)
 
     def _arm_ranges(self, flag: str, part: str, ranges: Sequence[PhysRange]) -> None:
         _limit("ranges", len(ranges), block.MAX_RANGES)

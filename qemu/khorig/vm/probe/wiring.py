@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Sequence
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class ProbeWiring:
     socket: int
     options: tuple[str, ...]
 
-    def arguments(self, ram: int) -> list[str]:
-        """QEMU's arguments; `ram` is the descriptor of the file of guest RAM."""
+    def arguments(self, ram: Sequence[int]) -> list[str]:
+        """QEMU's arguments; `ram` are the descriptors of the files of guest RAM, in order."""
         name = str(self.plugin).replace(",", ",,")
-        words = (name, f"control={self.control}", f"socket={self.socket}", f"ram={ram}")
-        return ["-plugin", ",".join((*words, *self.options))]
+        words = (name, f"control={self.control}", f"socket={self.socket}")
+        return ["-plugin", ",".join((*words, *(f"ram={file}" for file in ram), *self.options))]
