@@ -41,7 +41,7 @@ Status Archive::Take(handover::Generation& generation) {
   Offer(generation, initrd);
   // The early map of used memory merges neighbours; from here on these pages are blocks of their
   // own, the very ones that get preserved.
-  return memory::ForEachBlock(WholePages(initrd),
+  return memory::ForEachBlock(generation.allocator.nodes(), WholePages(initrd),
                               [&](Block block) { return generation.allocator.Regroup(block); });
 }
 
@@ -55,7 +55,13 @@ Status Archive::Restore(handover::Incoming& incoming) {
 
 Status Archive::Preserve(handover::Outgoing& outgoing) const {
   if (range_.size == 0) return Ok{};
-  return outgoing.tracker().PreserveRange(WholePages(range_));
+  // Whoever loaded it knew no nodes.
+  for (PhysRange rest = WholePages(range_); rest.size != 0;) {
+    const PhysRange part = outgoing.generation().allocator.nodes().FrontOf(rest);
+    KHOCORE_RETURN_IF_ERROR(outgoing.tracker().PreserveRange(part));
+    rest = {part.end(), rest.size - part.size};
+  }
+  return Ok{};
 }
 
 Status Archive::Serialize(handover::Outgoing& outgoing) const {

@@ -5,13 +5,14 @@
 
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/mmu.h"
+#include "kernel/arch/nodes.h"
 #include "kernel/base/format.h"
 #include "kernel/base/region_set.h"
 #include "kernel/console/print.h"
 #include "kernel/memory/points.h"
+#include "kernel/memory/scratch_layout.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/stop.h"
-#include "khocore/abi/scratch.h"
 
 namespace memory {
 namespace {
@@ -36,8 +37,6 @@ using rig::Options;
 using rig::RequestError;
 using rig::WaitForHost;
 
-constexpr uint64_t kMiB = uint64_t{1} << 20;
-constexpr PhysAddr kLowLimit = PhysAddr::FromRaw(uint64_t{4} << 30);
 constexpr PhysAddr kNoLimit = PhysAddr::FromRaw(~uint64_t{0});
 
 /// What is known before there is an allocator. Large, so not on the stack.
@@ -244,41 +243,11 @@ void Refuse(const khocore::Error& error) {
       .Text("text", text);
 }
 
-uint64_t DefaultScratchSize(const Memory& memory, bool low) {
-  const uint64_t share = memory.ram_bytes / (low ? 16 : 32);
-  const uint64_t least = (low ? 8 : 4) * kMiB;
-  const uint64_t most = (low ? 64 : 32) * kMiB;
-  return share < least ? least : share > most ? most : share;
-}
-
-/// The first kernel of a chain lays out scratch as Linux does: low memory, global, one per node
-/// (one node here). Takes it out of `allowed`.
-void ReserveScratch(const Options& options, Memory* memory, RegionSet* allowed) {
-  constexpr const char* kNames[] = {"low", "global", "node"};
-  for (int i = 0; i < 3; ++i) {
-    uint64_t size = options.scratch_sizes[i];
-    if (size == 0) size = DefaultScratchSize(*memory, i == 0);
-    size = khocore::AlignUp(size, khocore::abi::kScratchAlignment);
-    const auto find = [size, allowed](PhysAddr limit) {
-      return allowed->FindHole(size, khocore::abi::kScratchAlignment, layout.used,
-                               PhysAddr::FromRaw(arch::kFirstUsable), limit);
-    };
-    PhysAddr place = find(i == 0 ? kLowLimit : kNoLimit);
-    if (place.is_null()) place = find(kNoLimit);  // a machine may have no low memory at all
-    if (place.is_null() || !memory->scratch.Add({place, size}).ok()) {
-      EndWithError(RequestError::kNoMemory, "no-memory",
-                   "no room for the %s scratch area: %lu MiB in one piece of %lu MiB RAM",
-                   kNames[i], size / kMiB, memory->ram_bytes / kMiB);
-    }
-    (void)allowed->Remove({place, size});
-  }
-}
-
-void StartCold(const Options& options, Memory* memory) {
+void StartCold(const Options& options, const base::NodeMap& nodes, Memory* memory) {
   memory->scratch = Scratch();
   static RegionSet allowed;
   allowed = layout.ram;
-  ReserveScratch(options, memory, &allowed);
+  ReserveScratch({options, nodes, layout.used, &allowed}, &memory->scratch);
   if (!PlaceFrameTable(memory, allowed).ok() || !FillFrameTable(memory).ok()) {
     EndWithError(RequestError::kNoMemory, "no-memory", "no room for the frame table");
   }
@@ -288,6 +257,9 @@ void StartCold(const Options& options, Memory* memory) {
 
 void SetUpMemory(const base::BootInfo& info, const Options& options, Memory* memory) {
   FindRam(info);
+  const base::NodeMap& known = arch::FindNodes(info, [](const char* text, uint64_t value) {
+    Print("memory: ignored: %s 0x%lx\n", text, value);
+  });
   MapAllRam(memory);
   if (memory->physical.window_count() == 0) {
     EndWithError(RequestError::kNoMemory, "no-memory", "the boot protocol names no usable RAM");
@@ -307,8 +279,10 @@ void SetUpMemory(const base::BootInfo& info, const Options& options, Memory* mem
       layout.used = before;
     }
   }
-  if (!memory->has_incoming) StartCold(options, memory);
-  memory->allocator.Initialize(memory->physical, memory->frames);
+  FoundNodes nodes{&known, &known};
+  rig::At<rig::Point::kNodesFound>(nodes);
+  if (!memory->has_incoming) StartCold(options, *nodes.of_scratch, memory);
+  memory->allocator.Initialize(memory->physical, memory->frames, *nodes.of_blocks);
   CompleteFrameTable(memory);
 }
 

@@ -33,11 +33,11 @@ PageFrame BuddyOf(Block block) {
   return PageFrame::FromNumber(block.frame.number() ^ block.order.pages());
 }
 
-/// Calls `visit` for the fewest blocks of an order that the allocator has.
+/// Calls `visit` for the fewest blocks of an order that the allocator has, each in one node.
 template <typename Visit>
-void ForEachPiece(PhysRange range, Visit visit) {
+void ForEachPiece(const base::NodeMap& nodes, PhysRange range, Visit visit) {
   constexpr Order kLargest = Order::FromLog2(PageAllocator::kMaxOrder);
-  (void)ForEachBlock(range, [&](Block block) -> Status {
+  (void)ForEachBlock(nodes, range, [&](Block block) -> Status {
     const Order order = block.order.log2() < kLargest.log2() ? block.order : kLargest;
     for (uint64_t at = 0; at < block.order.pages(); at += order.pages()) {
       visit(Block{block.frame + at, order});
@@ -54,14 +54,19 @@ PageAllocator::Links* PageAllocator::LinksOf(PageFrame frame) const {
   return static_cast<Links*>(bytes);
 }
 
-void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, FrameTable& frames) {
+void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, FrameTable& frames,
+                               const base::NodeMap& nodes) {
   memory_ = &memory;
   frames_ = &frames;
+  nodes_ = &nodes;
+  const PhysRange all = RangeOf(frames.first(), frames.end());
+  const PhysRange first = nodes.FrontOf(all);
+  if (first.size != all.size) boundary_ = PageFrame::Containing(first.end());
   for (PageFrame at = frames.first(); at < frames.end();) {
     const FrameTable::Run run = frames.RunAt(at);
     const PageFrame end = at + run.frames;
     if (IsUnused(run)) {
-      ForEachPiece(RangeOf(at, end), [this](Block block) {
+      ForEachPiece(nodes, RangeOf(at, end), [this](Block block) {
         KHORIG_CHECK(frames_->SplitOff(block).ok());
         Enter(block);
       });
@@ -72,12 +77,12 @@ void PageAllocator::Initialize(const khocore::PhysicalMemory& memory, FrameTable
 }
 
 void PageAllocator::InsertRange(PhysRange range) {
-  ForEachPiece(range, [this](Block block) { InsertAndMerge(block); });
+  ForEachPiece(*nodes_, range, [this](Block block) { InsertAndMerge(block); });
 }
 
 void PageAllocator::Mark(PhysRange range, FrameState state) {
   const Status marked =
-      ForEachBlock(range, [&](Block block) { return frames_->Set(block, state); });
+      ForEachBlock(*nodes_, range, [&](Block block) { return frames_->Set(block, state); });
   KHORIG_CHECK(marked.ok());
 }
 
@@ -102,21 +107,42 @@ void PageAllocator::InsertAndMerge(Block block) {
   while (block.order.log2() < kMaxOrder) {
     const Block buddy{BuddyOf(block), block.order};
     if (!frames_->IsHead(buddy, FrameState::kFree)) break;
+    const Block joined{buddy.frame < block.frame ? buddy.frame : block.frame,
+                       Order::FromLog2(block.order.log2() + 1)};
+    if (!nodes_->IsInOne({joined.begin(), joined.bytes()})) break;
     Unlink(buddy);
-    block.frame = buddy.frame < block.frame ? buddy.frame : block.frame;
-    block.order = Order::FromLog2(block.order.log2() + 1);
+    block = joined;
     KHORIG_CHECK(frames_->Join(block).ok());
   }
   Enter(block);
 }
 
-PageAllocator::Choice PageAllocator::Choose(unsigned order) {
-  unsigned best = order;
+PageAllocator::Choice PageAllocator::End(unsigned list, bool oldest) const {
+  if (list > kMaxOrder) return {list, kNone, kNone};
+  const PageFrame head = oldest ? lists_[list].last : lists_[list].first;
+  return {list, head, head};
+}
+
+PageAllocator::Choice PageAllocator::AtBoundary(Order order) const {
+  const auto around = [this](unsigned log2) {
+    return PageFrame::FromNumber((boundary_.number() - 1) >> log2 << log2);
+  };
+  for (unsigned list = order.log2(); list <= kMaxOrder; ++list) {
+    const Block block{around(list), Order::FromLog2(list)};
+    if (block.frame < frames_->first() || frames_->end() < block.frame + block.order.pages()) break;
+    if (!frames_->IsHead(block, FrameState::kFree) || frames_->in_scratch(block.frame)) continue;
+    return {list, block.frame, around(order.log2())};
+  }
+  return {kMaxOrder + 1, kNone, kNone};
+}
+
+PageAllocator::Choice PageAllocator::Choose(Order order) {
+  unsigned best = order.log2();
   while (best <= kMaxOrder && lists_[best].first == kNone) ++best;
-  if (best > kMaxOrder || random_ == nullptr) return {best, false};
+  if (best > kMaxOrder || random_ == nullptr) return End(best, false);
   const bool oldest = (random_->Next() & 1) != 0;
   const bool plenty = free_pages_ > all_pages_ / 8 * 7;
-  if (!plenty || scattered_ == kScattered) return {best, oldest};
+  if (!plenty || scattered_ == kScattered) return End(best, oldest);
   unsigned lists[kMaxOrder + 1] = {best};
   unsigned count = 1;
   for (unsigned at = best + 1; at <= kMaxOrder; ++at) {
@@ -124,21 +150,32 @@ PageAllocator::Choice PageAllocator::Choose(unsigned order) {
   }
   // Lists are filled in ascending order: with any seed there is a block near either end of RAM.
   const unsigned number = scattered_++;
-  if (number < 2) return {lists[count - 1], number == 1};
-  return {lists[random_->Below(count)], oldest};
+  if (number < 2) return End(lists[count - 1], number == 1);
+  if (number == 2 && boundary_ != kNone) {
+    const Choice choice = AtBoundary(order);
+    if (choice.list <= kMaxOrder) return choice;
+  }
+  return End(lists[random_->Below(count)], oldest);
 }
 
 Result<PageFrame> PageAllocator::Allocate(Order order) {
   if (order.log2() > kMaxOrder) return Error{ErrorCode::kOrderRange, PhysAddr(), order.log2()};
-  const auto [found, oldest] = Choose(order.log2());
+  const auto [found, free, taken] = Choose(order);
   if (found > kMaxOrder) return Error{ErrorCode::kOutOfMemory, PhysAddr(), order.bytes()};
-  const PageFrame head = oldest ? lists_[found].last : lists_[found].first;
-  Unlink({head, Order::FromLog2(found)});
+  Unlink({free, Order::FromLog2(found)});
+  PageFrame head = free;
   for (unsigned split = found; split > order.log2(); --split) {
     const Order half = Order::FromLog2(split - 1);
-    const Block rest{head + half.pages(), half};
-    KHORIG_CHECK(frames_->SplitOff(rest).ok());
-    Enter(rest);
+    const Block upper{head + half.pages(), half};
+    KHORIG_CHECK(frames_->SplitOff(upper).ok());
+    if (taken < upper.frame) {
+      Enter(upper);
+      continue;
+    }
+    const Block lower{head, half};
+    KHORIG_CHECK(frames_->SplitOff(lower).ok());  // its order is half of what it was
+    Enter(lower);
+    head = upper.frame;
   }
   KHORIG_CHECK(frames_->Set({head, order}, FrameState::kAllocated).ok());
   return head;
@@ -178,10 +215,10 @@ PhysRange PageAllocator::FindFree(uint64_t bytes, uint64_t alignment) const {
   const uint64_t step = alignment < khocore::kPageSize ? khocore::kPageSize : alignment;
   for (PageFrame at = frames_->first(); at < frames_->end();) {
     const FrameTable::Run run = frames_->RunAt(at);
-    const PhysRange free = RangeOf(at, at + run.frames);
+    const PhysRange free = nodes_->FrontOf(RangeOf(at, at + run.frames));
     const PhysRange place{PhysAddr::FromRaw(khocore::AlignUp(free.begin.raw(), step)), bytes};
     if (IsUnused(run) && free.Contains(place)) return place;
-    at = at + run.frames;
+    at = PageFrame::Containing(free.end());
   }
   return {};
 }
@@ -200,7 +237,7 @@ void PageAllocator::TakeOut(PhysRange kept) {
 }
 
 Status PageAllocator::FreeRange(PhysRange range) {
-  return ForEachBlock(range, [&](Block block) { return Free(block.frame); });
+  return ForEachBlock(*nodes_, range, [&](Block block) { return Free(block.frame); });
 }
 
 Status PageAllocator::Regroup(Block block) { return frames_->Set(block, FrameState::kAllocated); }

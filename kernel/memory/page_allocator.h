@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "kernel/base/node_map.h"
 #include "kernel/base/random.h"
 #include "khocore/frame_table.h"
 #include "khocore/page_source.h"
@@ -10,9 +11,9 @@
 
 namespace memory {
 
-/// A buddy allocator over a frame table. It hands out memory outside scratch only, so everything it
-/// returns may be preserved; scratch is left to the next kernel. Free blocks are linked through
-/// their own first page.
+/// A buddy allocator over a frame table. Nothing it returns spans NUMA nodes. It hands out memory
+/// outside scratch only, so everything it returns may be preserved; scratch is left to the next
+/// kernel. Free blocks are linked through their own first page.
 class PageAllocator : public khocore::PageSource {
  public:
   static constexpr unsigned kMaxOrder = 20;
@@ -20,15 +21,16 @@ class PageAllocator : public khocore::PageSource {
   static constexpr unsigned kScattered = 8;
 
   /// Takes over every frame that is `kFree` and outside scratch, none of which heads a block.
-  /// `memory` and `frames` outlive the allocator. Call once.
-  void Initialize(const khocore::PhysicalMemory& memory, khocore::FrameTable& frames);
+  /// `memory`, `frames` and `nodes` outlive the allocator. Call once.
+  void Initialize(const khocore::PhysicalMemory& memory, khocore::FrameTable& frames,
+                  const base::NodeMap& nodes);
 
   /// From here on `random` decides which free block is used: the oldest or the newest of the best
   /// size, and for the first `kScattered` while nearly all memory is free, of any size that is
-  /// large enough; the first two of these lie near either end of RAM. So a state lies in some
-  /// distant parts of a large machine, around those first ones: what it takes to describe it (nodes
-  /// of the tracker, free blocks between its pages) does not grow with RAM, and large states still
-  /// fit into a small machine.
+  /// large enough; the first two of these lie near either end of RAM, the third at a boundary of
+  /// nodes where there is one. So a state lies in some distant parts of a large machine, around
+  /// those first ones: what it takes to describe it (nodes of the tracker, free blocks between its
+  /// pages) does not grow with RAM, and large states still fit into a small machine.
   void SetRandom(base::Random* random) { random_ = random; }
 
   /// A block, owned by the caller until `Free`. Its content is whatever was there before.
@@ -52,6 +54,7 @@ class PageAllocator : public khocore::PageSource {
   void FreePage(khocore::PageFrame page) override;
 
   uint64_t free_pages() const { return free_pages_; }
+  const base::NodeMap& nodes() const { return *nodes_; }
 
  private:
   static constexpr khocore::PageFrame kNone = khocore::PageFrame::FromNumber(~uint64_t{0});
@@ -72,13 +75,17 @@ class PageAllocator : public khocore::PageSource {
   /// Puts a block into its list whose frames are marked already.
   void Enter(khocore::Block block);
   void Unlink(khocore::Block block);
-  /// The order of the list to take a block of `order` from, above `kMaxOrder` when there is none.
-  /// Which free block is split: the oldest or the newest of a list.
+  /// Which free block is split, and the block that is taken out of it.
   struct Choice {
-    unsigned list;  // above `kMaxOrder` when there is none
-    bool oldest;
+    unsigned list;  // the free block's order, above `kMaxOrder` when there is none
+    khocore::PageFrame free;
+    khocore::PageFrame taken;
   };
-  Choice Choose(unsigned order);
+  Choice Choose(khocore::Order order);
+  /// The oldest or the newest of a list, and the begin of it.
+  Choice End(unsigned list, bool oldest) const;
+  /// The free block of `order` around the last page below the first boundary of nodes.
+  Choice AtBoundary(khocore::Order order) const;
   void InsertAndMerge(khocore::Block block);
   void InsertRange(khocore::PhysRange range);
   /// The lowest free range of this size, whatever blocks it is made of; empty when there is none.
@@ -88,6 +95,8 @@ class PageAllocator : public khocore::PageSource {
 
   const khocore::PhysicalMemory* memory_ = nullptr;
   khocore::FrameTable* frames_ = nullptr;
+  const base::NodeMap* nodes_ = nullptr;
+  khocore::PageFrame boundary_ = kNone;  ///< the first page of the second node
   base::Random* random_ = nullptr;
   List lists_[kMaxOrder + 1];
   uint64_t all_pages_ = 0;  ///< free at the start
@@ -95,12 +104,12 @@ class PageAllocator : public khocore::PageSource {
   unsigned scattered_ = 0;
 };
 
-/// Splits a page-aligned range into the fewest aligned blocks, front to back, and calls
-/// `visit(block)` for each until it returns an error, which is passed on.
+/// Splits a page-aligned range into the fewest aligned blocks that each lie in one node, front to
+/// back, and calls `visit(block)` for each until it returns an error, which is passed on.
 template <typename Visit>
-khocore::Status ForEachBlock(khocore::PhysRange range, Visit visit) {
+khocore::Status ForEachBlock(const base::NodeMap& nodes, khocore::PhysRange range, Visit visit) {
   while (range.size >= khocore::kPageSize) {
-    const khocore::Block block = khocore::FirstBlock(range);
+    const khocore::Block block = khocore::FirstBlock(nodes.FrontOf(range));
     KHOCORE_RETURN_IF_ERROR(visit(block));
     range = {block.end(), range.size - block.bytes()};
   }

@@ -57,14 +57,54 @@ class PageAllocatorTest : public testing::Test {
   khocore::TestFrames storage_;
   PhysicalMemory memory_;
   FrameTable& frames_ = storage_.table;
+  base::NodeMap nodes_;
   PageAllocator allocator_;
 };
+
+TEST_F(PageAllocatorTest, NothingSpansNodes) {
+  constexpr uint64_t kBoundary = 3333;  // aligned to nothing
+  const auto in_one = [this](PhysRange range) { return nodes_.IsInOne(range); };
+  ASSERT_TRUE(nodes_.Add({PhysAddr(), kBoundary * kPageSize}, 0));
+  ASSERT_TRUE(nodes_.Add({PhysAddr::FromRaw(kBoundary * kPageSize), 9000 * kPageSize}, 1));
+  allocator_.Initialize(memory_, frames_, nodes_);
+  base::Random random = base::Random::ForPurpose(3, "test");
+  allocator_.SetRandom(&random);
+  std::vector<PageFrame> pages;
+  unsigned at_boundary = 0;
+  for (unsigned i = 0; i < 8; ++i) {  // the third, a single page, is the last below the boundary
+    const auto page = allocator_.Allocate(Order());
+    ASSERT_TRUE(page.ok());
+    at_boundary += page.value().number() == kBoundary - 1 ? 1 : 0;
+    pages.push_back(page.value());
+  }
+  EXPECT_EQ(at_boundary, 1u);
+  // All of memory, in blocks of every size, and back.
+  for (unsigned log2 = 9; log2 < 10; --log2) {
+    for (auto head = allocator_.Allocate(Order::FromLog2(log2)); head.ok();
+         head = allocator_.Allocate(Order::FromLog2(log2))) {
+      EXPECT_TRUE(in_one({head.value().address(), Order::FromLog2(log2).bytes()}));
+      pages.push_back(head.value());
+    }
+  }
+  EXPECT_EQ(allocator_.free_pages(), 0u);
+  for (const PageFrame page : pages) EXPECT_TRUE(allocator_.Free(page).ok());
+  // Blocks that touch have become one again, but those at the boundary.
+  for (PageFrame at = frames_.first(); at < frames_.end();) {
+    const Order order = frames_.order(at);
+    EXPECT_TRUE(in_one({at.address(), order.bytes()}));
+    at = at + order.pages();
+  }
+  const auto range = allocator_.AllocateRange(1700 * kPageSize, kPageSize);
+  ASSERT_TRUE(range.ok());  // only the lower node has so many in one piece; both have them together
+  EXPECT_TRUE(in_one(range.value()));
+  EXPECT_FALSE(allocator_.AllocateRange(2400 * kPageSize, kPageSize).ok());
+}
 
 TEST_F(PageAllocatorTest, TakesOverWhatIsFreeAndNothingElse) {
   Mark(2000, 10, FrameState::kAllocated);
   Mark(3000, 5, FrameState::kPreserved);
   ASSERT_TRUE(frames_.SetScratch({PageFrame::FromNumber(4096).address(), 1024 * kPageSize}).ok());
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   EXPECT_EQ(allocator_.free_pages(), kPages - 10 - 5 - 1024);
   std::set<uint64_t> seen;
   while (true) {
@@ -83,7 +123,7 @@ TEST_F(PageAllocatorTest, TakesOverWhatIsFreeAndNothingElse) {
 }
 
 TEST_F(PageAllocatorTest, BlocksAreAlignedAndMergeAgain) {
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   const std::vector<uint8_t> before = BytesOf(frames_, frames_.first(), kPages);
   Random random(3);
   allocator_.SetRandom(&random);
@@ -107,7 +147,7 @@ TEST_F(PageAllocatorTest, BlocksAreAlignedAndMergeAgain) {
 }
 
 TEST_F(PageAllocatorTest, RangesCoverExactlyTheirPages) {
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   const auto range = allocator_.AllocateRange(37 * kPageSize + 1, 16 * kPageSize);
   ASSERT_TRUE(range.ok());
   EXPECT_EQ(range.value().size, 38 * kPageSize);
@@ -121,7 +161,7 @@ TEST_F(PageAllocatorTest, RangesCoverExactlyTheirPages) {
 TEST_F(PageAllocatorTest, RangesAreFoundAcrossBlocks) {
   // 4000 pages in one piece, of which no block has more than 2048.
   Mark(1500, 20, FrameState::kAllocated);
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   EXPECT_FALSE(allocator_.AllocateRange(4481 * kPageSize, kPageSize).ok());
   const auto range = allocator_.AllocateRange(4000 * kPageSize, 8 * kPageSize);
   ASSERT_TRUE(range.ok());
@@ -139,7 +179,7 @@ TEST_F(PageAllocatorTest, RangesAreFoundBesideScratchAndWhatIsInUse) {
   Mark(1500, 1, FrameState::kPreserved);
   ASSERT_TRUE(frames_.SetScratch({PageFrame::FromNumber(2048).address(), 2048 * kPageSize}).ok());
   Mark(5000, 1000, FrameState::kAllocated);
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   EXPECT_FALSE(allocator_.AllocateRange(905 * kPageSize, kPageSize).ok());
   const auto range = allocator_.AllocateRange(700 * kPageSize, kPageSize);
   ASSERT_TRUE(range.ok());
@@ -149,7 +189,7 @@ TEST_F(PageAllocatorTest, RangesAreFoundBesideScratchAndWhatIsInUse) {
 }
 
 TEST_F(PageAllocatorTest, RangesTooLargeForMemoryAreRefused) {
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   for (const uint64_t size : {(kPages + 1) * kPageSize, uint64_t{5} << 30, ~uint64_t{0}}) {
     EXPECT_EQ(allocator_.AllocateRange(size, kPageSize).error().code, ErrorCode::kOutOfMemory);
   }
@@ -170,7 +210,7 @@ class LargePageAllocatorTest : public testing::Test {
     EXPECT_NE(bytes_, MAP_FAILED);
     EXPECT_TRUE(memory_.AddWindow(kRam, static_cast<uint8_t*>(bytes_)).ok());
     EXPECT_TRUE(storage_.table.Fill(kRam, FrameState::kFree).ok());
-    allocator_.Initialize(memory_, storage_.table);
+    allocator_.Initialize(memory_, storage_.table, nodes_);
   }
   ~LargePageAllocatorTest() override { munmap(bytes_, kRam.size); }
 
@@ -216,7 +256,7 @@ TEST_F(LargePageAllocatorTest, AlignmentBeyondTheLargestOrderIsMet) {
 
 TEST_F(PageAllocatorTest, RefusesWhatItDidNotHandOut) {
   ASSERT_TRUE(frames_.SetScratch({PageFrame::FromNumber(4096).address(), 1024 * kPageSize}).ok());
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   const auto head = allocator_.Allocate(Order::FromLog2(3));
   ASSERT_TRUE(head.ok());
   EXPECT_FALSE(allocator_.Free(head.value() + 1).ok()) << "a tail page";
@@ -235,10 +275,11 @@ TEST_F(PageAllocatorTest, RefusesWhatItDidNotHandOut) {
 
 TEST_F(PageAllocatorTest, RegroupsWhatIsAllocated) {
   Mark(2000, 48, FrameState::kAllocated);  // no blocks yet, as at the start
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   const PhysRange range{PageFrame::FromNumber(2000).address(), 48 * kPageSize};
   EXPECT_FALSE(allocator_.FreeRange(range).ok()) << "tails of no block";
-  ASSERT_TRUE(ForEachBlock(range, [&](Block block) { return allocator_.Regroup(block); }).ok());
+  ASSERT_TRUE(
+      ForEachBlock(nodes_, range, [&](Block block) { return allocator_.Regroup(block); }).ok());
   EXPECT_TRUE(
       frames_.IsHead({PageFrame::FromNumber(2000), Order::FromLog2(4)}, FrameState::kAllocated));
   EXPECT_EQ(allocator_.free_pages(), kPages - 48);
@@ -249,7 +290,7 @@ TEST_F(PageAllocatorTest, RegroupsWhatIsAllocated) {
 
 TEST_F(PageAllocatorTest, PagesForKhocoreAreZero) {
   std::memset(bytes_.get(), 0xa5, kPages * kPageSize);
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   const auto page = allocator_.AllocatePage();
   ASSERT_TRUE(page.ok());
   const auto* at = static_cast<const uint8_t*>(memory_.Find({page.value().address(), kPageSize}));
@@ -259,7 +300,7 @@ TEST_F(PageAllocatorTest, PagesForKhocoreAreZero) {
 }
 
 TEST_F(PageAllocatorTest, APageIsNoBlock) {
-  allocator_.Initialize(memory_, frames_);
+  allocator_.Initialize(memory_, frames_, nodes_);
   const auto block = allocator_.Allocate(Order::FromLog2(1));
   ASSERT_TRUE(block.ok());
   EXPECT_ENDS(allocator_.FreePage(block.value()), kPanic, "order.page. == Order");
@@ -270,7 +311,7 @@ TEST_F(PageAllocatorTest, APageIsNoBlock) {
 TEST(ForEachBlock, SplitsFrontToBackIntoTheFewestBlocks) {
   std::vector<std::pair<uint64_t, unsigned>> blocks;
   const PhysRange range{PageFrame::FromNumber(5).address(), 14 * kPageSize};
-  ASSERT_TRUE(ForEachBlock(range, [&](Block block) -> Status {
+  ASSERT_TRUE(ForEachBlock(nodes_, range, [&](Block block) -> Status {
                 blocks.emplace_back(block.frame.number(), block.order.log2());
                 return Ok{};
               }).ok());
@@ -284,7 +325,7 @@ TEST_F(PageAllocatorTest, TheFirstTwoBlocksLieNearEitherEndWithAnySeed) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
     Mark(kFirst, kPages, FrameState::kFree);
     PageAllocator allocator;
-    allocator.Initialize(memory_, frames_);
+    allocator.Initialize(memory_, frames_, nodes_);
     base::Random random(seed);
     allocator.SetRandom(&random);
     // Of 2,048 pages there is one block, so what it is split into goes to the next.

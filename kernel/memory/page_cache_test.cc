@@ -31,7 +31,7 @@ class PageCacheTest : public testing::Test {
     memset(base::Direct<void>(kRam.begin), 0xa5, kRam.size);
     EXPECT_TRUE(memory_.AddWindow(kRam, base::Direct<void>(kRam.begin)).ok());
     EXPECT_TRUE(storage_.table.Fill(kRam, FrameState::kFree).ok());
-    allocator_.Initialize(memory_, storage_.table);
+    allocator_.Initialize(memory_, storage_.table, nodes_);
   }
 
   PageFrame Take(PageCache& cache) {
@@ -43,6 +43,7 @@ class PageCacheTest : public testing::Test {
   arch::TestRam ram_;
   khocore::TestFrames storage_;
   khocore::PhysicalMemory memory_;
+  base::NodeMap nodes_;
   PageAllocator allocator_;
   SharedAllocator shared_{allocator_};
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernel/base/boot_info.h"
+#include "kernel/base/node_map.h"
 #include "kernel/rig/fault.h"
 #include "khocore/physical_memory.h"
 
@@ -15,6 +16,12 @@ struct FoundHandover {
   const khocore::PhysicalMemory& physical;
 };
 
+/// The nodes of memory, for those who keep to them.
+struct FoundNodes {
+  const base::NodeMap* of_scratch;
+  const base::NodeMap* of_blocks;
+};
+
 }  // namespace memory
 
 namespace rig {
@@ -22,6 +29,11 @@ namespace rig {
 template <>
 struct ContextOf<Point::kHandoverFound> {
   using Type = memory::FoundHandover;
+};
+
+template <>
+struct ContextOf<Point::kNodesFound> {
+  using Type = memory::FoundNodes;
 };
 
 }  // namespace rig

@@ -14,6 +14,7 @@ namespace rig {
 enum class Point : uint8_t {
   kNowhere,           ///< the scenario that has the defect asks `IsArmed`
   kHandoverFound,     ///< the handover is about to be checked; nothing may be written yet
+  kNodesFound,        ///< the nodes of memory are known; there is no scratch yet on a cold boot
   kRestored,          ///< all is restored and verified, before the stop `restored`
   kTakenOver,         ///< after the stop `restored`, before anything is freed
   kTrackerStarting,   ///< the tracker is about to get its page source

@@ -7,6 +7,7 @@
 #include "boot/linux_image/arm64/device_tree_names.h"
 #include "boot/linux_image/arm64/tree_editor.h"
 #include "kernel/base/format.h"
+#include "kernel/base/memory_nodes.h"
 
 namespace efi {
 
@@ -52,21 +53,49 @@ int FreshChild(int parent, const char* name, TreeEditor* editor) {
   return node;
 }
 
+/// The NUMA nodes of memory; none when they contradict each other.
+base::NodeMap NodesOf(const DeviceTree& tree) {
+  base::NodeMap nodes;
+  bool fit = true;
+  tree.Walk([&](const base::TreeNode& node) {
+    fit = fit && base::AddMemoryNode(tree, node, &nodes, [](const char*) {});
+  });
+  return fit ? nodes : base::NodeMap();
+}
+
+/// Writes RAM that lies in `part` into the node `name`. Returns its offset, or a negative number.
+int WriteMemory(const BootInfo& info, khocore::PhysRange part, const char* name,
+                TreeEditor* editor) {
+  const int memory = FreshChild(0, name, editor);
+  if (memory < 0) return memory;
+  editor->SetString(memory, "device_type", "memory");
+  for (size_t i = 0; i < info.region_count; ++i) {
+    const MemoryRegion& region = info.regions[i];
+    if (region.type != MemoryType::kRam || !region.range.Overlaps(part)) continue;
+    const uint64_t begin =
+        region.range.begin < part.begin ? part.begin.raw() : region.range.begin.raw();
+    const uint64_t end =
+        part.end() < region.range.end() ? part.end().raw() : region.range.end().raw();
+    editor->AppendRange(memory, "reg", {khocore::PhysAddr::FromRaw(begin), end - begin});
+  }
+  return memory;
+}
+
 /// The firmware has allocated memory since it wrote the tree, so its memory map counts instead.
-void ReplaceMemory(const BootInfo& info, TreeEditor* editor) {
+void ReplaceMemory(const BootInfo& info, const base::NodeMap& nodes, TreeEditor* editor) {
   for (int node = FindMemory(editor->fdt()); node >= 0; node = FindMemory(editor->fdt())) {
     if (editor->Check(fdt_del_node(editor->fdt(), node)) < 0) return;
   }
   for (int i = fdt_num_mem_rsv(editor->fdt()); i-- > 0;) {
     editor->Check(fdt_del_mem_rsv(editor->fdt(), i));
   }
-  const int memory = FreshChild(0, "memory", editor);
-  if (memory < 0) return;
-  editor->SetString(memory, "device_type", "memory");
-  for (size_t i = 0; i < info.region_count; ++i) {
-    const MemoryRegion& region = info.regions[i];
-    if (region.type == MemoryType::kRam) editor->AppendRange(memory, "reg", region.range);
-  }
+  unsigned number = 0;
+  nodes.ForEachPart([&](khocore::PhysRange part, uint32_t node) {
+    char name[32] = "memory";
+    if (number++ != 0) base::FormatTo(name, sizeof(name), "memory@%lx", part.begin.raw());
+    const int memory = WriteMemory(info, part, name, editor);
+    if (memory >= 0 && (number > 1 || node != 0)) editor->SetU32(memory, "numa-node-id", node);
+  });
 }
 
 void ReserveRuntimeServices(const BootInfo& info, TreeEditor* editor) {
@@ -106,7 +135,8 @@ void WriteChosen(const kexec::NextBoot& next, const Firmware& firmware, TreeEdit
 
 uint64_t TreeSize(uint64_t tree_bytes, const char* command_line) {
   const uint64_t bytes = tree_bytes + strlen(command_line) + kOtherBytes +
-                         BootInfo::kMaxRegions * (kNodeBytes + kRangeBytes);
+                         BootInfo::kMaxRegions * (kNodeBytes + kRangeBytes) +
+                         base::NodeMap::kCapacity * (kNodeBytes + kRangeBytes);
   return bytes < DeviceTree::kMaxSize ? bytes : DeviceTree::kMaxSize;
 }
 
@@ -116,7 +146,7 @@ Status BuildTree(const DeviceTree& tree, const kexec::NextBoot& next, const Firm
   if (!cells.AreValid()) return Error{ErrorCode::kFdtStructure, {}};
   TreeEditor editor(buffer.data, cells);
   editor.Check(fdt_open_into(tree.blob(), buffer.data, static_cast<int>(buffer.size)));
-  if (editor.error() == 0) ReplaceMemory(*next.info, &editor);
+  if (editor.error() == 0) ReplaceMemory(*next.info, NodesOf(tree), &editor);
   if (editor.error() == 0) ReserveRuntimeServices(*next.info, &editor);
   if (editor.error() == 0) WriteChosen(next, firmware, &editor);
   if (editor.error() == 0) editor.Check(fdt_pack(buffer.data));

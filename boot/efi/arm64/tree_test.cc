@@ -86,6 +86,24 @@ TEST_F(BuildTreeTest, MemoryIsWhatTheLoaderFound) {
   EXPECT_EQ(fdt_num_mem_rsv(built()), 0);
 }
 
+TEST_F(BuildTreeTest, NumaNodesStay) {
+  TestTree tree;
+  tree.Node("/memory@41234000").String("/memory@41234000", "device_type", "memory");
+  tree.Cells("/memory@41234000", "reg", {0, 0x41234000, 0, 0x10000000});
+  tree.Cells("/memory@41234000", "numa-node-id", {5});
+  tree.Node("/memory@40000000").String("/memory@40000000", "device_type", "memory");
+  tree.Cells("/memory@40000000", "reg", {0, 0x40000000, 0, 0x1234000});
+  tree.Cells("/memory@40000000", "numa-node-id", {1});
+  AddRegion(Range(0x40000000, 0x3000000), MemoryType::kRam);
+  AddRegion(Range(0x44000000, 0x1000000), MemoryType::kRam);
+  ASSERT_TRUE(Build(tree).ok());
+  EXPECT_EQ(Get("/memory", "reg"), Cells({0, 0x40000000, 0, 0x1234000}));
+  EXPECT_EQ(Get("/memory", "numa-node-id"), Cells({1}));
+  EXPECT_EQ(Get("/memory@41234000", "reg"),
+            Cells({0, 0x41234000, 0, 0x1dcc000, 0, 0x44000000, 0, 0x1000000}));
+  EXPECT_EQ(Get("/memory@41234000", "numa-node-id"), Cells({5}));
+}
+
 TEST_F(BuildTreeTest, WhatFirmwareSaysOfMemoryDoesNotStay) {
   TestTree tree;
   tree.Node("/memory").Cells("/memory", "reg", {0, 0, 0, 0x1000});

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernel/base/memory_nodes.h"
+
 namespace arch {
 
 using base::DeviceTree;
@@ -166,8 +168,10 @@ void ReadCpu(const TreeNode& node, Machine* machine, Note note) {
 Machine ReadMachine(const DeviceTree& tree, Note note) {
   Machine machine;
   ConsoleFinder consoles;
+  bool nodes_fit = true;
   tree.Walk([&](const TreeNode& node) {
     consoles.Visit(node);
+    nodes_fit = nodes_fit && base::AddMemoryNode(tree, node, &machine.nodes, note);
     if (node.compatible.data == nullptr || !node.IsEnabled()) return;
     if (machine.gic == Machine::Gic::kNone) ReadGic(node, &machine, note);
     if (machine.pci.size == 0) ReadPci(tree, node, &machine, note);
@@ -180,6 +184,7 @@ Machine ReadMachine(const DeviceTree& tree, Note note) {
     if (machine.psci == Machine::Psci::kNone) ReadPsci(tree, node, &machine, note);
     ReadCpu(node, &machine, note);
   });
+  if (!nodes_fit) machine.nodes = {};
   machine.console = consoles.Find(tree, note);
   return machine;
 }

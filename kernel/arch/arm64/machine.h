@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "kernel/base/device_tree.h"
+#include "kernel/base/node_map.h"
 #include "khocore/types.h"
 
 namespace arch {
@@ -32,6 +33,7 @@ struct Machine {
   size_t virtio_count = 0;
 
   static constexpr size_t kMaxCpus = 64;
+  base::NodeMap nodes;           ///< NUMA nodes of memory
   uint64_t cpus[kMaxCpus] = {};  ///< MPIDR of each
   size_t cpu_count = 0;          ///< that the tree has, whether there was room for them or not
   Psci psci = Psci::kNone;

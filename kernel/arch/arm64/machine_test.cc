@@ -216,6 +216,24 @@ TEST(ReadMachine, ReachesFirmwareAsTheTreeSays) {
   EXPECT_EQ(Read(old).machine.psci, Machine::Psci::kNone) << "its functions have other numbers";
 }
 
+TEST(ReadMachine, ReadsTheNodesOfMemory) {
+  TestTree tree;
+  const auto add = [&tree](const std::string& name, uint32_t begin, uint32_t size, uint32_t node) {
+    tree.Node(name).String(name, "device_type", "memory");
+    tree.Cells(name, "reg", {0, begin, 0, size}).Cells(name, "numa-node-id", {node});
+  };
+  add("/memory@46501000", 0x46501000, 0x1000000, 7);
+  add("/memory@40000000", 0x40000000, 0x6501000, 0);
+  const Machine machine = Read(tree).machine;
+  EXPECT_EQ(machine.nodes.FrontOf(Range(0x40000000, 0x7000000)), Range(0x40000000, 0x6501000));
+  EXPECT_EQ(machine.nodes.NodeOf(PhysAddr::FromRaw(0x46600000)), 7u);
+
+  add("/memory@46600000", 0x46600000, 0x1000, 0);  // the other node's
+  const Outcome outcome = Read(tree);
+  EXPECT_EQ(outcome.notes.size(), 1u);
+  EXPECT_TRUE(outcome.machine.nodes.IsInOne(Range(0x40000000, 0x7000000)));
+}
+
 TEST(ReadMachine, FindsNothingInAnEmptyTree) {
   const Outcome outcome = Read(TestTree());
   EXPECT_TRUE(outcome.notes.empty());

@@ -7,7 +7,7 @@ using khocore::PhysAddr;
 
 namespace {
 
-// ACPI 6.5: 5.2.5.3 RSDP, 5.2.6 table header, 5.2.7 RSDT, 5.2.8 XSDT, 5.2.12 MADT.
+// ACPI 6.5: 5.2.5.3 RSDP, 5.2.6 table header, 5.2.7 RSDT, 5.2.8 XSDT, 5.2.12 MADT, 5.2.16 SRAT.
 
 struct __attribute__((packed)) RootPointer {
   char signature[8];
@@ -37,10 +37,12 @@ struct __attribute__((packed)) TableHeader {
 };
 static_assert(sizeof(TableHeader) == 36);
 
-constexpr uint64_t kMadtHeader = sizeof(TableHeader) + 8;  ///< with the APIC's address and flags
+constexpr uint64_t kMadtHeader = sizeof(TableHeader) + 8;   ///< with the APIC's address and flags
+constexpr uint64_t kSratHeader = sizeof(TableHeader) + 12;  ///< with two reserved fields
 constexpr uint64_t kMaxTable = uint64_t{1} << 20;
 constexpr uint8_t kLocalApic = 0;
 constexpr uint8_t kLocalX2Apic = 9;
+constexpr uint8_t kMemoryAffinity = 1;
 constexpr uint32_t kEnabled = 1;
 
 struct __attribute__((packed)) LocalApicEntry {
@@ -61,6 +63,19 @@ struct __attribute__((packed)) LocalX2ApicEntry {
   uint32_t processor;
 };
 static_assert(sizeof(LocalX2ApicEntry) == 16);
+
+struct __attribute__((packed)) MemoryAffinityEntry {
+  uint8_t type;
+  uint8_t length;
+  uint32_t domain;
+  uint16_t reserved;
+  uint64_t begin;
+  uint64_t size;
+  uint32_t more_reserved;
+  uint32_t flags;
+  uint64_t last_reserved;
+};
+static_assert(sizeof(MemoryAffinityEntry) == 40);
 
 bool SumsToZero(const void* bytes, uint64_t size) {
   uint8_t sum = 0;
@@ -126,48 +141,91 @@ void AddProcessor(uint32_t apic_id, uint32_t flags, Processors* processors) {
   processors->apic_ids[processors->count++] = static_cast<uint8_t>(apic_id);
 }
 
-void ReadMadt(const uint8_t* table, uint64_t size, const base::BootReader& reader,
-              Processors* processors) {
+/// A table of entries that each begin with their type and length, and where they begin.
+struct EntryTable {
+  const char* signature;
+  uint64_t header;
+  const char* damaged;  ///< the note about it
+  const char* rest;     ///< the note about entries that cannot be read
+};
+constexpr EntryTable kMadt = {"APIC", kMadtHeader, "MADT with a wrong length or checksum at",
+                              "the rest of the MADT from its byte"};
+constexpr EntryTable kSrat = {"SRAT", kSratHeader, "SRAT with a wrong length or checksum at",
+                              "the rest of the SRAT from its byte"};
+
+/// Calls `visit(type, bytes, length)` for each entry of the table of `size` bytes. False when it
+/// ends in something else.
+template <typename Visit>
+bool ForEachEntry(const EntryTable& kind, const uint8_t* table, uint64_t size,
+                  const base::BootReader& reader, Visit visit) {
   constexpr uint64_t kTypeAndLength = 2;
-  for (uint64_t at = kMadtHeader; at < size;) {
+  for (uint64_t at = kind.header; at < size;) {
     const uint64_t length = size - at < kTypeAndLength ? 0 : table[at + 1];
     if (length < kTypeAndLength || length > size - at) {
-      reader.Ignore("the rest of the MADT from its byte", at);
-      return;
+      reader.Ignore(kind.rest, at);
+      return false;
     }
-    if (table[at] == kLocalApic && length >= sizeof(LocalApicEntry)) {
-      LocalApicEntry entry;
-      __builtin_memcpy(&entry, table + at, sizeof(entry));
-      AddProcessor(entry.apic_id, entry.flags, processors);
-    } else if (table[at] == kLocalX2Apic && length >= sizeof(LocalX2ApicEntry)) {
-      LocalX2ApicEntry entry;
-      __builtin_memcpy(&entry, table + at, sizeof(entry));
-      AddProcessor(entry.apic_id, entry.flags, processors);
-    }
+    visit(table[at], table + at, length);
     at += length;
   }
+  return true;
+}
+
+/// The table of this kind, whole and with a right checksum, or null.
+const uint8_t* FindEntryTable(PhysAddr rsdp, const EntryTable& kind, const base::BootReader& reader,
+                              uint64_t* size) {
+  if (rsdp.is_null()) return nullptr;
+  const RootTable root = FindRootTable(rsdp, reader);
+  for (uint64_t at = sizeof(TableHeader); at + root.width <= root.size; at += root.width) {
+    uint64_t address = 0;
+    __builtin_memcpy(&address, root.bytes + at, root.width);
+    const uint8_t* table = FindTable(address, reader, size);
+    if (table == nullptr || !HasSignature(table, kind.signature)) continue;
+    if (*size >= kind.header && SumsToZero(table, *size)) return table;
+    reader.Ignore(kind.damaged, address);
+  }
+  return nullptr;
 }
 
 }  // namespace
 
 Processors ReadProcessors(PhysAddr rsdp, const base::BootReader& reader) {
   Processors processors;
-  if (rsdp.is_null()) return processors;
-  const RootTable root = FindRootTable(rsdp, reader);
-  for (uint64_t at = sizeof(TableHeader); at + root.width <= root.size; at += root.width) {
-    uint64_t address = 0;
-    __builtin_memcpy(&address, root.bytes + at, root.width);
-    uint64_t size = 0;
-    const uint8_t* table = FindTable(address, reader, &size);
-    if (table == nullptr || !HasSignature(table, "APIC")) continue;
-    if (size < kMadtHeader || !SumsToZero(table, size)) {
-      reader.Ignore("MADT with a wrong length or checksum at", address);
-      continue;
-    }
-    ReadMadt(table, size, reader, &processors);
-    return processors;
-  }
+  uint64_t size = 0;
+  const uint8_t* const table = FindEntryTable(rsdp, kMadt, reader, &size);
+  if (table == nullptr) return processors;
+  (void)ForEachEntry(kMadt, table, size, reader,
+                     [&](uint8_t type, const uint8_t* bytes, uint64_t length) {
+                       if (type == kLocalApic && length >= sizeof(LocalApicEntry)) {
+                         LocalApicEntry entry;
+                         __builtin_memcpy(&entry, bytes, sizeof(entry));
+                         AddProcessor(entry.apic_id, entry.flags, &processors);
+                       } else if (type == kLocalX2Apic && length >= sizeof(LocalX2ApicEntry)) {
+                         LocalX2ApicEntry entry;
+                         __builtin_memcpy(&entry, bytes, sizeof(entry));
+                         AddProcessor(entry.apic_id, entry.flags, &processors);
+                       }
+                     });
   return processors;
+}
+
+void ReadNodes(PhysAddr rsdp, const base::BootReader& reader, base::NodeMap* nodes) {
+  uint64_t size = 0;
+  const uint8_t* const table = FindEntryTable(rsdp, kSrat, reader, &size);
+  if (table == nullptr) return;
+  bool fits = true;
+  const bool whole = ForEachEntry(
+      kSrat, table, size, reader, [&](uint8_t type, const uint8_t* bytes, uint64_t length) {
+        if (type != kMemoryAffinity || length < sizeof(MemoryAffinityEntry)) return;
+        MemoryAffinityEntry entry;
+        __builtin_memcpy(&entry, bytes, sizeof(entry));
+        if ((entry.flags & kEnabled) == 0) return;
+        const khocore::PhysRange range{PhysAddr::FromRaw(entry.begin), entry.size};
+        if (nodes->Add(range, entry.domain)) return;
+        reader.Ignore("SRAT: memory of two nodes, or more than can be kept, at", entry.begin);
+        fits = false;
+      });
+  if (!whole || !fits) *nodes = {};
 }
 
 }  // namespace arch

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "kernel/base/boot_reader.h"
+#include "kernel/base/node_map.h"
 #include "khocore/types.h"
 
 namespace arch {
@@ -21,5 +22,9 @@ struct Processors {
 /// are checked, what cannot be used is left out and reported to `reader`. Finds none when there is
 /// no MADT.
 Processors ReadProcessors(khocore::PhysAddr rsdp, const base::BootReader& reader);
+
+/// The same to the SRAT (ACPI 6.5, 5.2.16), whose memory is added to `nodes`. None is when there is
+/// no SRAT, or one that contradicts itself.
+void ReadNodes(khocore::PhysAddr rsdp, const base::BootReader& reader, base::NodeMap* nodes);
 
 }  // namespace arch

@@ -173,6 +173,60 @@ TEST_F(AcpiTest, StopsAtAnEntryThatDoesNotFit) {
   }
 }
 
+Bytes MemoryAffinity(uint32_t node, uint64_t begin, uint64_t size, uint32_t flags = 1) {
+  Bytes bytes{1, 40};
+  Append(bytes, node);
+  bytes.resize(8);
+  Append(bytes, begin);
+  Append(bytes, size);
+  bytes.resize(28);
+  Append(bytes, flags);
+  bytes.resize(40);
+  return bytes;
+}
+
+/// The nodes of a machine whose SRAT has these entries.
+class SratTest : public AcpiTest {
+ protected:
+  base::NodeMap Nodes(const std::vector<Bytes>& entries) {
+    PutAll({});
+    Bytes body = Join(entries);
+    body.insert(body.begin(), 4, 0);  // two fields before the entries, of 4 and 8 bytes
+    Put(kMadt, Table("SRAT", body));
+    base::NodeMap nodes;
+    memory_.With([&](const base::BootReader& reader) {
+      ReadNodes(khocore::PhysAddr::FromRaw(kRsdp), reader, &nodes);
+    });
+    return nodes;
+  }
+};
+
+khocore::PhysRange Range(uint64_t begin, uint64_t size) {
+  return {khocore::PhysAddr::FromRaw(begin), size};
+}
+
+TEST_F(SratTest, FindsEnabledMemory) {
+  const Bytes processor{0, 16, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  const base::NodeMap nodes =
+      Nodes({processor, MemoryAffinity(0, 0, 0xa0000), MemoryAffinity(0, 0x100000, 0x6401000),
+             MemoryAffinity(9, 0x3000, 0x1000, 0),  // not enabled
+             MemoryAffinity(3, 0x6501000, 0x9aff000)});
+  EXPECT_TRUE(memory_.notes().empty());
+  EXPECT_EQ(nodes.FrontOf(Range(0, 0x10000000)), Range(0, 0x6501000));
+  EXPECT_EQ(nodes.NodeOf(khocore::PhysAddr::FromRaw(0x6501000)), 3u);
+}
+
+TEST_F(SratTest, WhatContradictsItselfIsNone) {
+  const Bytes first = MemoryAffinity(0, 0, 0x2000000),
+              second = MemoryAffinity(1, 0x2000000, 0x1000);
+  for (const Bytes& last : {MemoryAffinity(2, 0x1fff000, 0x1000), Bytes{1, 41}, Bytes{1, 0},
+                            MemoryAffinity(2, ~uint64_t{0} - 10, 0x1000)}) {
+    EXPECT_TRUE(Nodes({first, second, last}).IsInOne(Range(0, 0x4000000)));
+    EXPECT_EQ(memory_.notes().size(), 1u);
+  }
+  EXPECT_FALSE(Nodes({first, second}).IsInOne(Range(0, 0x4000000)));
+}
+
 TEST_F(AcpiTest, SurvivesAnything) {
   std::mt19937 random(1);
   for (unsigned round = 0; round < 3000; ++round) {

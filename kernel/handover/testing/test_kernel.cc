@@ -49,7 +49,7 @@ TestKernel::TestKernel(TestRam& ram, uint32_t generation_number)
 }
 
 TestKernel::TestKernel(TestRam& ram) : TestKernel(ram, 1) {
-  memory.allocator.Initialize(memory.physical, memory.frames);
+  memory.allocator.Initialize(memory.physical, memory.frames, nodes);
 }
 
 TestKernel::TestKernel(TestRam& ram, uint32_t generation_number, PhysAddr root)
@@ -58,7 +58,7 @@ TestKernel::TestKernel(TestRam& ram, uint32_t generation_number, PhysAddr root)
   EXPECT_TRUE(opened.ok()) << khocore::Describe(opened);
   memory.has_incoming = opened.ok();
   if (opened.ok()) memory.incoming = opened.value();
-  memory.allocator.Initialize(memory.physical, memory.frames);
+  memory.allocator.Initialize(memory.physical, memory.frames, nodes);
 }
 
 void TestKernel::BeginTracker(size_t final_pages) {

@@ -66,6 +66,7 @@ class TestKernel {
  public:
   rig::Options options;
   base::BootInfo info = {};
+  base::NodeMap nodes;
   memory::Memory memory;
   Generation generation;
   Incoming incoming;

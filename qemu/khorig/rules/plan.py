@@ -75,7 +75,12 @@ class Plan:
                 return ()
             ran = "restored" in self._spec.stops_of(generation)
             return (*self._linux, *((temporal.PAGES_HANDED_ON,) if ran else ()))
-        always = (protocol.SEGMENTS, protocol.TRANSITION, protocol.RAM_USED)
+        always = (
+            protocol.SEGMENTS,
+            protocol.TRANSITION,
+            protocol.RAM_USED,
+            *self._nodes(generation),
+        )
         if self._is_chain:
             relayed = (temporal.SUBTREES_RELAYED, temporal.BLOCKS_RELAYED, temporal.PAGES_RELAYED)
             return (*always, *self._relayed, *(relayed if self.takes_over(generation) else ()))
@@ -87,6 +92,12 @@ class Plan:
         if self._spec.smp > 1:
             rules.append(protocol.CPUS_ONLINE)
         return tuple(rules)
+
+    def _nodes(self, generation: int) -> tuple[str, ...]:
+        """A Linux before may have been built without NUMA."""
+        before = range(1, generation)
+        is_due = self._spec.numa and not any(map(self.is_linux, before))
+        return (protocol.NODES,) if is_due else ()
 
     @staticmethod
     def _has_rule(spec: KhorigRun) -> bool:

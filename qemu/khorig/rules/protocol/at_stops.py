@@ -14,6 +14,7 @@ from khorig.rules.protocol.cpus import check_online, check_parked
 from khorig.rules.protocol.devices import check_devices
 from khorig.rules.protocol.entered import check_entered
 from khorig.rules.protocol.ledger import check_ledger
+from khorig.rules.protocol.nodes import check_nodes
 from khorig.rules.protocol.scenario import outside_scenario
 from khorig.rules.protocol.scenarios.churn import check_churn
 from khorig.rules.protocol.scenarios.recursion import check_fragment_tree
@@ -37,6 +38,7 @@ STOP_RULES: Mapping[str, StopRule] = {
     protocol.SEALED_COUNTS: check_sealed_counts,
     protocol.RESTORED_COUNTS: check_restored_counts,
     protocol.LEDGER: check_ledger,
+    protocol.NODES: check_nodes,
     protocol.CPUS_ONLINE: check_online,
     protocol.CPUS_PARKED: check_parked,
     protocol.DEVICES_OFF: check_devices,

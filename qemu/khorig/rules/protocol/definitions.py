@@ -33,6 +33,7 @@ POKED = "KHR-I122"
 DEVICES_OFF = "KHR-I123"
 ENTERED = "KHR-I124"
 TRANSITION = "KHR-I130"
+NODES = "KHR-I136"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -266,5 +267,15 @@ PROTOCOL_RULES = (
         "in silence. A next kernel that starts on the tables follows their entries.",
         ("J2", "J3", "J10", "L4", "L5", "N1", "N2"),
         "The message has the entry, its address and its level.",
+    ),
+    _protocol(
+        NODES,
+        "blocks and scratch keep to NUMA nodes",
+        "No preserved block and no scratch area is in two of the nodes that QEMU was told to make, "
+        "and behind the areas for low memory and for all nodes each node with memory has one.",
+        "Linux attributes all pages of a block to the node of its first, and takes the early "
+        "memory of a node from its scratch area.",
+        ("R3", "T5", "E9"),
+        "The message names the nodes; `--numa` made their boundary.",
     ),
 )
