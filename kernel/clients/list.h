@@ -6,6 +6,7 @@
 #include "kernel/clients/generation_record.h"
 #include "kernel/clients/kho_test.h"
 #include "kernel/clients/ledger.h"
+#include "kernel/clients/live_device.h"
 #include "kernel/clients/log_ring.h"
 #include "kernel/clients/reserved_memory.h"
 #include "kernel/clients/runtime_services.h"
@@ -23,6 +24,14 @@ inline constexpr const handover::Client* kOwnList[] = {
 };
 inline constexpr handover::Clients kOwn = {kOwnList, sizeof(kOwnList) / sizeof(kOwnList[0])};
 static_assert(handover::FinalPages(kOwn) <= handover::PageReserve::kMaxPages);
+
+/// The same with a device that works across the jump. Its page is preserved after the ledger.
+inline constexpr const handover::Client* kLiveList[] = {
+    &kGenerationRecord, &kArchive,         &kLogRing, &kLedger,
+    &kReservedMemory,   &kRuntimeServices, &kStores,  &kLiveDevice,
+};
+inline constexpr handover::Clients kLive = {kLiveList, sizeof(kLiveList) / sizeof(kLiveList[0])};
+static_assert(handover::FinalPages(kLive) <= handover::PageReserve::kMaxPages);
 
 /// In a chain with other kernels, which know nothing of khorig's own state: what came is checked
 /// and passed through, and nothing but the record, reserved memory and Linux's test data is added.

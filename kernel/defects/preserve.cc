@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel/base/direct_map.h"
+#include "kernel/clients/points.h"
 #include "kernel/clients/stores.h"
 #include "kernel/cpus/cpus.h"
 #include "kernel/defects/targets.h"
@@ -172,6 +173,22 @@ void LeakPage(Outgoing& outgoing) {
 }
 KHORIG_FAULT(leaked_preservation) = FaultAt<Point::kPreserved, LeakPage>(
     "leaked-preservation", 2, "G9", "generation 2 preserves a page that no client owns");
+
+void LeaveOutLivePage(clients::LiveDeviceKept& kept) {
+  Fire();
+  kept.page = false;
+}
+KHORIG_FAULT(device_page_not_preserved) = FaultAt<Point::kLiveDeviceKeeping, LeaveOutLivePage>(
+    "device-page-not-preserved", 1, "Q10 N17",
+    "the page that a live device writes is not preserved (scenario live-dma)");
+
+void StopLiveDevice(clients::LiveDeviceKept& kept) {
+  Fire();
+  kept.master = false;
+}
+KHORIG_FAULT(live_device_stopped) = FaultAt<Point::kLiveDeviceKeeping, StopLiveDevice>(
+    "live-device-stopped", 1, "N17",
+    "a device that is handed over loses bus mastering (scenario live-dma)");
 
 }  // namespace
 }  // namespace defects

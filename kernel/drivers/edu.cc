@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/drivers/edu.h"
 
+#include "kernel/arch/cpu.h"
 #include "kernel/arch/mmu.h"
 #include "kernel/drivers/pci.h"
 #include "kernel/drivers/pci_memory.h"
@@ -86,6 +87,23 @@ void Edu::StartLoad(PhysAddr memory, uint32_t offset, uint32_t bytes) const {
 
 void Edu::StartStore(PhysAddr memory, uint32_t offset, uint32_t bytes) const {
   Start(kBuffer + offset, memory.raw(), bytes, kToMemory);
+}
+
+uint64_t Edu::EndOfTransfer() {
+  constexpr uint64_t kMillisecond = 1'000'000;
+  const uint64_t now = arch::Counter();
+  return now - now % kMillisecond + kTransferNanoseconds;
+}
+
+bool Edu::Wait() const {
+  // A look takes QEMU's big lock, and a pause ends the block of instructions that it runs.
+  constexpr unsigned kStepsPerLook = 50'000;
+  const uint64_t begun = arch::Counter();
+  while (IsBusy()) {
+    if (arch::Counter() - begun > 10 * kTransferNanoseconds) return false;
+    for (unsigned i = 0; i < kStepsPerLook; ++i) asm volatile("");
+  }
+  return true;
 }
 
 bool Edu::IsBusy() const { return (ReadDevice(registers_ + kDmaCommand) & kStart) != 0; }

@@ -17,6 +17,7 @@ class Edu {
  public:
   static constexpr uint32_t kPciId = 0x11e81234;
   static constexpr uint64_t kRegisterBytes = 1 << 20;
+  /// QEMU aborts on a transfer that reaches the end.
   static constexpr uint32_t kBufferBytes = 4096;
   static constexpr uint64_t kTransferNanoseconds = 100'000'000;
 
@@ -41,6 +42,11 @@ class Edu {
   void StartStore(khocore::PhysAddr memory, uint32_t offset, uint32_t bytes) const;
   /// Whether a transfer is under way.
   bool IsBusy() const;
+  /// When a transfer that starts now ends, by `arch::Counter` under QEMU's `-icount`: QEMU counts
+  /// from the last whole millisecond.
+  static uint64_t EndOfTransfer();
+  /// Waits until none is. False when that takes ten times as long as it should.
+  bool Wait() const;
 
  private:
   Edu(arch::PciFunction function, khocore::PhysAddr registers)

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "kernel/arch/cpu.h"
 #include "kernel/arch/mmu.h"
 #include "kernel/drivers/testing/fake_pci.h"
 
@@ -23,6 +24,8 @@ struct Device {
   std::vector<std::pair<uint64_t, uint32_t>> writes;
   std::vector<PhysRange> mapped;
   bool can_map = true;
+  unsigned busy_looks = 0;  ///< how often it still is, after `command` says so
+  uint64_t now = 0;
 };
 Device* device = nullptr;
 
@@ -108,15 +111,31 @@ TEST_F(EduTest, IsBusyUntilItsCommandIsCleared) {
   EXPECT_TRUE(edu.value().IsBusy());
 }
 
+TEST_F(EduTest, IsWaitedForButNotForever) {
+  const auto edu = Edu::Find();
+  ASSERT_TRUE(edu.ok());
+  device_.busy_looks = 3;
+  EXPECT_TRUE(edu.value().Wait());
+  EXPECT_EQ(device_.busy_looks, 0u);
+  device_.busy_looks = 1'000'000;
+  EXPECT_FALSE(edu.value().Wait());
+  EXPECT_GT(device_.busy_looks, 0u);
+}
+
 }  // namespace
 }  // namespace drivers
 
 namespace arch {
 
+uint64_t Counter() { return drivers::device->now += 1'000'000; }
+
 uint32_t ReadDevice(khocore::PhysAddr address) {
   const uint64_t offset = address.raw() - drivers::kRegisters;
   if (offset == 0) return drivers::device->id;
-  return offset == 0x98 ? drivers::device->command : 0;
+  if (offset != 0x98) return 0;
+  if (drivers::device->busy_looks == 0) return drivers::device->command;
+  --drivers::device->busy_looks;
+  return 1;
 }
 
 void WriteDevice(khocore::PhysAddr address, uint32_t value) {

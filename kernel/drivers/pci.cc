@@ -69,6 +69,17 @@ class BusNumbers {
   bool used_[kMaxBuses] = {};
 };
 
+bool IsSame(PciFunction one, PciFunction other) {
+  return one.bus == other.bus && one.device == other.device && one.function == other.function;
+}
+
+bool IsKept(PciFunction function, khocore::Span<const PciFunction> kept) {
+  for (const PciFunction& each : kept) {
+    if (IsSame(function, each) || IsAbove(function, each)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 bool IsBridge(PciFunction function) {
@@ -83,6 +94,12 @@ void ForEachPciFunctionOf(unsigned bus, Visit visit) {
       if (Exists({bus, device, number})) visit({bus, device, number});
     }
   }
+}
+
+bool IsAbove(PciFunction bridge, PciFunction function) {
+  if (!IsBridge(bridge)) return false;
+  const uint32_t numbers = ReadPciConfig(bridge, kBusNumbers);
+  return Secondary(numbers) <= function.bus && function.bus <= Subordinate(numbers);
 }
 
 void SetPciCommand(PciFunction function, uint32_t bits) {
@@ -107,9 +124,10 @@ void ForEachPciFunction(Visit visit) {
   for (unsigned i = 0; i < buses.count; ++i) ForEachPciFunctionOf(buses.first + i, visit);
 }
 
-unsigned StopBusMasters() {
+unsigned StopBusMasters(khocore::Span<const PciFunction> kept) {
   unsigned masters = 0;
   ForEachPciFunction([&](PciFunction function) {
+    if (IsKept(function, kept)) return;
     const uint32_t command = ReadPciConfig(function, kCommand) & kCommandMask;
     if ((command & kBusMaster) == 0) return;
     WritePciConfig(function, kCommand, command & ~kBusMaster);

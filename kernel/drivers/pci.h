@@ -5,6 +5,7 @@
 
 #include "kernel/arch/devices.h"
 #include "khocore/function_ref.h"
+#include "khocore/types.h"
 
 namespace drivers {
 
@@ -17,6 +18,8 @@ void ForEachPciFunction(khocore::FunctionRef<void(arch::PciFunction)> visit);
 /// The same on one bus.
 void ForEachPciFunctionOf(unsigned bus, khocore::FunctionRef<void(arch::PciFunction)> visit);
 bool IsBridge(arch::PciFunction function);
+/// Whether `bridge` is one between a root bus and `function`.
+bool IsAbove(arch::PciFunction bridge, arch::PciFunction function);
 /// The first function of `id`: the device in the upper half, the vendor in the lower. False when
 /// there is none on the buses that have numbers.
 bool FindPciFunction(uint32_t id, arch::PciFunction* found);
@@ -25,9 +28,9 @@ void NumberPciBuses();
 /// Sets bits of the command register, and writes nothing when they are set.
 void SetPciCommand(arch::PciFunction function, uint32_t bits);
 
-/// Takes bus mastering from every function, so that none can write to memory or send an MSI.
-/// Returns how many had it.
-unsigned StopBusMasters();
+/// Takes bus mastering from every function, so that none can write to memory or send an MSI, but
+/// from `kept` and the bridges above them. Returns how many had it and lost it.
+unsigned StopBusMasters(khocore::Span<const arch::PciFunction> kept);
 
 /// The reverse, for the rig: numbers the buses and gives bus mastering to every function. Returns
 /// how many functions there are.

@@ -152,11 +152,7 @@ Result<PhysAddr> PciMemoryOf(PciFunction function, unsigned bar) {
 void OpenPciFunction(PciFunction function) {
   SetPciCommand(function, kDecodeMemory | kBusMaster);
   ForEachPciFunction([&](PciFunction bridge) {
-    if (!IsBridge(bridge)) return;
-    const uint32_t numbers = ReadPciConfig(bridge, kBusNumbers);
-    const bool is_above =
-        Secondary(numbers) <= function.bus && function.bus <= Subordinate(numbers);
-    if (is_above) SetPciCommand(bridge, kDecodeMemory | kBusMaster);
+    if (IsAbove(bridge, function)) SetPciCommand(bridge, kDecodeMemory | kBusMaster);
   });
 }
 

@@ -104,7 +104,7 @@ TEST_F(Pci, FindsNothingWithoutPci) {
   machine_.buses = {0, 0};
   EXPECT_TRUE(Found().empty());
   EXPECT_EQ(drivers::StartBusMasters(), 0u);
-  EXPECT_EQ(drivers::StopBusMasters(), 0u);
+  EXPECT_EQ(drivers::StopBusMasters({}), 0u);
 }
 
 TEST_F(Pci, FindsFunctionsOfMultifunctionDevicesOnly) {
@@ -170,10 +170,24 @@ TEST_F(Pci, TakesBusMasteringFromEveryFunctionAndNothingElse) {
   EXPECT_EQ(drivers::StartBusMasters(), 6u);
   EXPECT_EQ(Count(), std::make_pair(6u, 6u));
   EXPECT_EQ((machine_.roots[0][{5, 1}].command), 0xffff0107u) << "the status was cleared";
-  EXPECT_EQ(drivers::StopBusMasters(), 6u);
+  EXPECT_EQ(drivers::StopBusMasters({}), 6u);
   EXPECT_EQ(Count(), std::make_pair(6u, 0u));
   EXPECT_EQ((machine_.roots[0][{5, 1}].command), 0xffff0103u);
-  EXPECT_EQ(drivers::StopBusMasters(), 0u);
+  EXPECT_EQ(drivers::StopBusMasters({}), 0u);
+}
+
+TEST_F(Pci, KeepsWhatWorksAcrossTheJumpWithTheBridgesAboveIt) {
+  Function inner = Bridge({{{3, 0}, {}}, {{4, 0}, {}}});
+  machine_.roots[0] = {{{1, 0}, Bridge({{{0, 0}, inner}})}, {{2, 0}, Bridge({{{3, 0}, {}}})}};
+  EXPECT_EQ(drivers::StartBusMasters(), 6u);
+  const PciFunction kept[] = {{2, 3, 0}};
+  EXPECT_EQ(drivers::StopBusMasters({kept, 1}), 3u);
+  EXPECT_NE((machine_.roots[0][{1, 0}].command & kBusMaster), 0u);
+  EXPECT_NE((machine_.behind[1][{0, 0}].command & kBusMaster), 0u);
+  EXPECT_NE((machine_.behind[0][{3, 0}].command & kBusMaster), 0u);
+  EXPECT_EQ((machine_.behind[0][{4, 0}].command & kBusMaster), 0u);
+  EXPECT_EQ((machine_.roots[0][{2, 0}].command & kBusMaster), 0u);
+  EXPECT_EQ((machine_.behind[2][{3, 0}].command & kBusMaster), 0u);
 }
 
 }  // namespace

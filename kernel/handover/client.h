@@ -35,6 +35,9 @@ struct Client {
   khocore::Status (*freeze)(Outgoing& outgoing) = nullptr;
   /// The last step: writes and links what leads to the preserved memory.
   khocore::Status (*serialize)(Outgoing& outgoing) = nullptr;
+  /// The last thing before the jump, when this CPU is the only one and all is off that has to be.
+  /// Prints nothing.
+  void (*depart)() = nullptr;
 };
 
 using Clients = khocore::Span<const Client* const>;

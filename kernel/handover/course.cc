@@ -106,7 +106,7 @@ const Scenario& ChooseScenario(const Options& options) {
   if (scenario.work != nullptr) scenario.work(generation);
   static Outgoing outgoing(generation);
   Seal(outgoing, scenario);
-  LoadAndJump(outgoing);
+  LoadAndJump(outgoing, scenario);
 }
 
 }  // namespace

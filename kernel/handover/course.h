@@ -22,6 +22,6 @@ void TakeOver(Incoming& incoming, const Scenario& scenario);
 void Seal(Outgoing& outgoing, const Scenario& scenario);
 
 /// Loads the next kernel, reports the sealed state, waits at the stop `sealed`, and jumps.
-[[noreturn]] void LoadAndJump(Outgoing& outgoing);
+[[noreturn]] void LoadAndJump(Outgoing& outgoing, const Scenario& scenario);
 
 }  // namespace handover

@@ -2,6 +2,7 @@
 #include "kernel/arch/jump.h"
 
 #include "kernel/cpus/cpus.h"
+#include "kernel/handover/client.h"
 #include "kernel/handover/course.h"
 #include "kernel/handover/live_devices.h"
 #include "kernel/handover/points.h"
@@ -82,7 +83,7 @@ void AnnounceJump(const kexec::NextKernel& next, uint32_t generation) {
 
 }  // namespace
 
-void LoadAndJump(Outgoing& outgoing) {
+void LoadAndJump(Outgoing& outgoing, const Scenario& scenario) {
   const kexec::NextKernel next = Load(outgoing);
   Generation& generation = outgoing.generation();
   if (generation.options.stop_at_sealed) {
@@ -97,7 +98,10 @@ void LoadAndJump(Outgoing& outgoing) {
   const size_t others = cpus::CpuCount() - 1;
   cpus::ParkCpus(left.loop);
   if (others != 0) Event("quiesce").Text("what", "other CPUs").Number("count", others);
-  devices.Quiesce();
+  devices.Quiesce(outgoing.kept_devices());
+  for (const Client* client : scenario.clients) {
+    if (client->depart != nullptr) client->depart();
+  }
   arch::Jump(next.plan);
 }
 

@@ -16,35 +16,36 @@ namespace {
 
 using khocore::Order;
 using khocore::PhysRange;
+using Kept = khocore::Span<const arch::PciFunction>;
 
 /// One row a kind, in the order in which they are switched off.
 constexpr struct {
   const char* what;
   bool (*start)(PhysRange tables);  ///< in reverse order; false when there is nothing to start
-  unsigned (*stop)();               ///< returns how many were on
+  unsigned (*stop)(Kept kept);      ///< returns how many were on
 } kKinds[] = {
     {"bus masters", [](PhysRange) { return drivers::StartBusMasters() != 0; },
      drivers::StopBusMasters},
     {"virtio devices", [](PhysRange) { return drivers::StartVirtioDevices() != 0; },
-     drivers::StopVirtioDevices},
+     [](Kept) { return drivers::StopVirtioDevices(); }},
     {"timers",
      [](PhysRange) {
        arch::StartTimers();
        return true;
      },
-     arch::StopTimers},
+     [](Kept) { return arch::StopTimers(); }},
     {"interrupt lines",
      [](PhysRange) {
        arch::StartInterruptLines();
        return true;
      },
-     arch::StopInterruptLines},
+     [](Kept) { return arch::StopInterruptLines(); }},
     {"interrupt controllers",
      [](PhysRange tables) {
        arch::StartInterruptControllers(tables);
        return true;
      },
-     arch::StopInterruptControllers},
+     [](Kept) { return arch::StopInterruptControllers(); }},
 };
 constexpr unsigned kKindCount = sizeof(kKinds) / sizeof(kKinds[0]);
 
@@ -73,11 +74,11 @@ LiveDevices::LiveDevices(memory::PageAllocator& allocator) {
   }
 }
 
-void LiveDevices::Quiesce() const {
+void LiveDevices::Quiesce(Kept kept) const {
   arch::DisableInterrupts();
   for (unsigned i = 0; i < kKindCount; ++i) {
     if ((skipped_ >> i & 1) != 0) continue;
-    const unsigned count = kKinds[i].stop();
+    const unsigned count = kKinds[i].stop(kept);
     rig::Event("quiesce").Text("what", kKinds[i].what).Number("count", count);
   }
 }

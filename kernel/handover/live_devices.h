@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "kernel/arch/devices.h"
 #include "kernel/memory/page_allocator.h"
+#include "khocore/types.h"
 
 namespace handover {
 
@@ -16,9 +18,9 @@ class LiveDevices {
   explicit LiveDevices(memory::PageAllocator& allocator);
 
   /// Switches off what could write to memory or interrupt the next kernel, DMA first, because MSIs
-  /// are DMA. Prints a `quiesce` event for each kind; printing still works afterwards. Called on
-  /// the only CPU that is left.
-  void Quiesce() const;
+  /// are DMA. `kept` go on, and the next kernel takes them over. Prints a `quiesce` event for each
+  /// kind; printing still works afterwards. Called on the only CPU that is left.
+  void Quiesce(khocore::Span<const arch::PciFunction> kept) const;
 
  private:
   unsigned skipped_ = 0;  ///< a bit for each kind that a fault leaves on

@@ -35,6 +35,12 @@ Status Outgoing::AddLink(const char* name, PhysRange data) {
   return Ok{};
 }
 
+Status Outgoing::KeepDevice(arch::PciFunction function) {
+  if (kept_count_ == kMaxKept) return Error{ErrorCode::kNoSpace, {}, kept_count_};
+  kept_[kept_count_++] = function;
+  return Ok{};
+}
+
 Status Outgoing::Close() {
   if (link_count_ != 0) {
     khocore::FragmentWriter top(physical(), reserve_, tracker_, khocore::abi::kKhorigCompatible);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "kernel/arch/devices.h"
 #include "kernel/handover/generation.h"
 #include "kernel/handover/page_reserve.h"
 #include "khocore/outgoing.h"
@@ -14,6 +15,7 @@ namespace handover {
 class Outgoing {
  public:
   static constexpr size_t kMaxLinks = 8;
+  static constexpr size_t kMaxKept = 4;
   /// What `Open` and `Close` write in the last step: the root and the `khorig` fragment.
   static constexpr size_t kFinalPages = 2;
 
@@ -53,6 +55,11 @@ class Outgoing {
   /// `Close`; `name` must stay. Errors: `kNoSpace`.
   khocore::Status AddLink(const char* name, khocore::PhysRange data);
 
+  /// A PCI function that keeps bus mastering across the jump, with the bridges above it. Errors:
+  /// `kNoSpace`.
+  khocore::Status KeepDevice(arch::PciFunction function);
+  khocore::Span<const arch::PciFunction> kept_devices() const { return {kept_, kept_count_}; }
+
   /// Pages in the ledger, for the stop `sealed`.
   uint64_t ledger_pages = 0;
 
@@ -68,6 +75,8 @@ class Outgoing {
   khocore::Outgoing root_;
   Link links_[kMaxLinks] = {};
   size_t link_count_ = 0;
+  arch::PciFunction kept_[kMaxKept] = {};
+  size_t kept_count_ = 0;
 };
 
 }  // namespace handover

@@ -12,20 +12,21 @@ namespace rig {
 
 /// Where faults act, in the order of a generation.
 enum class Point : uint8_t {
-  kNowhere,           ///< the scenario that has the defect asks `IsArmed`
-  kHandoverFound,     ///< the handover is about to be checked; nothing may be written yet
-  kNodesFound,        ///< the nodes of memory are known; there is no scratch yet on a cold boot
-  kRestored,          ///< all is restored and verified, before the stop `restored`
-  kTakenOver,         ///< after the stop `restored`, before anything is freed
-  kTrackerStarting,   ///< the tracker is about to get its page source
-  kPreserved,         ///< everything is preserved, and the ledger not written
-  kSealing,           ///< the root is complete
-  kParametersPlaced,  ///< the next kernel's parameters have a place, and are not written yet
-  kSegmentsPlaced,    ///< all segments have their places; the jump is not prepared yet
-  kJumpPrepared,      ///< the pages of the jump are written
-  kSealed,            ///< after the stop `sealed`
-  kCpusParking,       ///< the other CPUs are about to be parked
-  kDeviceStarted,     ///< one kind of devices was switched on, to be quiesced later
+  kNowhere,            ///< the scenario that has the defect asks `IsArmed`
+  kHandoverFound,      ///< the handover is about to be checked; nothing may be written yet
+  kNodesFound,         ///< the nodes of memory are known; there is no scratch yet on a cold boot
+  kRestored,           ///< all is restored and verified, before the stop `restored`
+  kTakenOver,          ///< after the stop `restored`, before anything is freed
+  kTrackerStarting,    ///< the tracker is about to get its page source
+  kPreserved,          ///< everything is preserved, and the ledger not written
+  kLiveDeviceKeeping,  ///< a live device and its page are about to be kept
+  kSealing,            ///< the root is complete
+  kParametersPlaced,   ///< the next kernel's parameters have a place, and are not written yet
+  kSegmentsPlaced,     ///< all segments have their places; the jump is not prepared yet
+  kJumpPrepared,       ///< the pages of the jump are written
+  kSealed,             ///< after the stop `sealed`
+  kCpusParking,        ///< the other CPUs are about to be parked
+  kDeviceStarted,      ///< one kind of devices was switched on, to be quiesced later
 };
 
 /// What a fault at a point gets, and may change: `ContextOf<kPoint>::Type`, defined beside the code

@@ -23,12 +23,15 @@
 ///                 more { preserved-data; blob-size = 4096; }; };   next fragment when one is full
 ///         runtime-services { preserved-data; blob-size = 4096; };   only after a start by UEFI:
 ///             / { compatible = "khorig-runtime-services-v1"; regions = <RuntimeRegion>*; };
+///         live-device { preserved-data; blob-size };   only when a device works across the jump:
+///                                                       a `LiveDevice`
 ///         <any> { preserved-data; blob-size; };         what a scenario links
 ///     };
 ///
 /// The store "ledger" holds the `LedgerEntry` of every page that was preserved when the ledger was
 /// made, in the order of their keys in the radix tree. Its own pages and chunks are not in it, nor
-/// what is preserved after it: the fragments written then, the generation record, the root.
+/// what is preserved after it: the fragments written then, the generation record, the root, and the
+/// page that a live device writes.
 
 namespace khocore::abi {
 
@@ -77,6 +80,28 @@ struct RuntimeRegion {
   uint64_t hash;   ///< XXH64 of them, seed 0
 };
 static_assert(sizeof(RuntimeRegion) == 24);
+
+/// A PCI function that goes on without a reset, bus mastering on, and what it may write: `bytes`
+/// from `offset` on in one preserved page, a `LiveRecord`.
+inline constexpr char kLiveDeviceNode[] = "live-device";
+struct LiveDevice {
+  char kind[8];          ///< "edu": QEMU's
+  uint32_t function;     ///< bus << 8 | device << 3 | function
+  uint32_t bytes;        ///< of each transfer
+  uint64_t registers;    ///< physical address
+  uint64_t page;         ///< physical address
+  uint64_t bus_address;  ///< by which the device reaches `page`
+  uint64_t offset;       ///< in `page`
+  uint64_t count;        ///< transfers that were over when this was written
+};
+static_assert(sizeof(LiveDevice) == 56);
+
+/// What the device's transfer number `count` writes, from 1 on; before it, `count` is 0.
+struct LiveRecord {
+  uint64_t count;
+  uint64_t check;  ///< ~count
+};
+static_assert(sizeof(LiveRecord) == 16);
 
 inline constexpr char kLedgerStore[] = "ledger";
 

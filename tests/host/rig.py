@@ -80,6 +80,7 @@ class RecordingJudge:
         self.tampered: list[tuple[int, str]] = []
         self.on_stops: Callable[[StopContext], list[Finding]] = lambda context: []
         self.picture: dict[str, Any] | None = None
+        self.counters: dict[str, int] = {}
         self.statistics = Statistics(2, 64, 64 << 12, 3, 2, 6, 128)
 
     def on_event(self, event: GuestEvent) -> list[Finding]:

@@ -25,6 +25,19 @@ class RunningCpu:
 
 
 @dataclass(frozen=True)
+class PciPlace:
+    """Where a PCI function is."""
+
+    function: int  # bus << 8 | device << 3 | function
+    memory: tuple[int, ...] = ()  # physical addresses of its registers
+    behind: tuple[int, int] | None = None  # of a bridge: first and last bus behind it
+
+    def is_above(self, function: int) -> bool:
+        """Whether it is a bridge between a root bus and that function."""
+        return self.behind is not None and self.behind[0] <= function >> 8 <= self.behind[1]
+
+
+@dataclass(frozen=True)
 class LeftOn:
     """A device, timer or interrupt controller that is on."""
 
@@ -33,6 +46,7 @@ class LeftOn:
     value: int
     why: str  # "bus mastering on"
     address: int | None = None  # physical, of a register in memory
+    pci: PciPlace | None = None  # of a PCI function
 
     @property
     def text(self) -> str:

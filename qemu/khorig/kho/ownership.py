@@ -42,6 +42,8 @@ def find_owners(
         claim_area(link.blob, link.path.lstrip("/"))
     for reserved in clients.reserved:
         claim_area(reserved.area, f"{RESERVED_OWNER}{reserved.name}")
+    if clients.live is not None:
+        claim_area(clients.live.page, clients.live.owner)
     for store in clients.stores.values():
         name = store_owner(store.name)
         chunks = [chunk >> geometry.page_shift for chunk in store.vmalloc.chunks]

@@ -12,6 +12,7 @@ from khorig.rules.protocol.scenario import outside_scenario
 from khorig.rules.registry import static_rules
 from khorig.rules.temporal import definitions as temporal
 
+LIVE_DEVICE_SCENARIO = "live-dma"
 SCENARIOS = ("churn", "storm", "recursion")  # state depends on the seed only
 
 # Features that a sealed handover always has (`Rule.needs`).
@@ -87,6 +88,8 @@ class Plan:
         rules = [*always, *self._own, protocol.SEALED_COUNTS, protocol.LEDGER]
         if isinstance(self._spec, KhorigRun) and self._has_rule(self._spec):
             rules.append(protocol.SCENARIO)
+        if self._has_live_device:
+            rules.append(protocol.LIVE_DEVICE)
         if self.takes_over(generation):
             rules.append(temporal.PAGES_HANDED_ON)
         if self._spec.smp > 1:
@@ -98,6 +101,11 @@ class Plan:
         before = range(1, generation)
         is_due = self._spec.numa and not any(map(self.is_linux, before))
         return (protocol.NODES,) if is_due else ()
+
+    @property
+    def _has_live_device(self) -> bool:
+        spec = self._spec
+        return isinstance(spec, KhorigRun) and spec.scenario == LIVE_DEVICE_SCENARIO
 
     @staticmethod
     def _has_rule(spec: KhorigRun) -> bool:
@@ -119,6 +127,8 @@ class Plan:
         rules.append(protocol.DEVICES_OFF)
         if not self._is_chain:
             rules.append(protocol.ENTERED)
+        if self._has_live_device:
+            rules += [protocol.LIVE_DEVICE, temporal.LIVE_PAGE]
         return tuple(rules)
 
     def _at_restored(self, generation: int) -> tuple[str, ...]:
@@ -134,6 +144,8 @@ class Plan:
             temporal.SCRATCH_INHERITED,
             protocol.RESTORED_COUNTS,
         ]
+        if self._has_live_device:
+            rules += [protocol.LIVE_DEVICE, temporal.LIVE_PAGE]
         if self._spec.smp > 1:
             rules.append(protocol.CPUS_ONLINE)
         return tuple(rules)

@@ -29,6 +29,7 @@ from khorig.rules.temporal.record import FullRecord, Record, take_full_record, t
 from khorig.rules.temporal.relayed import RELAYED, relayed_pages
 from khorig.rules.temporal.runtime_services import RuntimeServices
 from khorig.rules.why import Why
+from khorig.run.counters import read_counters
 from khorig.run.examination import Examination, Findings
 from khorig.run.fired_fault import FiredFault
 from khorig.run.judging import Statistics, StopContext, Witness
@@ -60,6 +61,7 @@ class RunJudge(Examination):
         self._firmware = RuntimeServices() if spec.boot == "uefi" else None
         self._why = Why()
         self._picture: Mapping[str, Any] | None = None
+        self._counters: Mapping[str, int] = {}
 
     @property
     def statistics(self) -> Statistics:
@@ -71,6 +73,11 @@ class RunJudge(Examination):
     def picture(self) -> Mapping[str, Any] | None:
         """See khorig.run.judging.Judge."""
         return self._picture
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """See khorig.run.judging.Judge."""
+        return self._counters
 
     def on_event(self, event: GuestEvent) -> Findings:
         """See khorig.run.judging.Judge. Raises EventFieldError."""
@@ -108,6 +115,7 @@ class RunJudge(Examination):
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
         findings = self._why.explain(stop, snapshot, found)
+        self._counters = read_counters(stop, snapshot)
         self._picture = None
         if stop.at == "sealed":
             self._picture = draw_memory(stop, snapshot, findings)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Protocol
+from typing import Any, Iterator, Mapping, Protocol
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import DeviceStates, MachineFacts, RunningCpu
@@ -106,3 +106,15 @@ class Judge(Protocol):
     def picture(self) -> Mapping[str, Any] | None:
         """Memory use at the last stop, for the journal (khorig.run.memory_picture); None if
         unchanged."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What works across a jump, and how far it was at the last stop, read from memory."""
+
+
+def shown_by(judge: Judge, stop: GuestEvent) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a judge has read at a stop, as records of the journal: kind and fields."""
+    for what, value in judge.counters.items():
+        yield "counter", {"what": what, "value": value, "ns": stop.virtual_ns}
+    if judge.picture is not None:
+        yield "map", judge.picture

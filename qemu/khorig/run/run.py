@@ -24,7 +24,7 @@ from khorig.run.firmware_monitor import FirmwareMonitor
 from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestMonitor
 from khorig.run.keep import Keep
-from khorig.run.judging import Judge, Statistics, StopContext, StopHook
+from khorig.run.judging import Judge, Statistics, StopContext, StopHook, shown_by
 from khorig.run.kernel_stops import KernelStops, jumps_of
 from khorig.run.look import look
 from khorig.run.run_file import kernel_digests
@@ -281,8 +281,8 @@ class Run:
         findings = self._judge.on_stop(context)
         host_ms = round((time.monotonic() - started_s) * 1000, 3)
         self._emit("stop", gen=event.generation, at=at, host_ms=host_ms)
-        if (picture := self._judge.picture) is not None:
-            self._emit("map", gen=event.generation, at=at, **picture)
+        for kind, fields in shown_by(self._judge, event):
+            self._emit(kind, gen=event.generation, at=at, **fields)
         self._emit_images(self._stop_images.at_stop(vm, event.generation, at))
         if self._watch:
             self._watch.before_rig(context, vm)

@@ -10,6 +10,7 @@ from typing import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from khorig.kho.clients.live_device import LiveDevice, decode_live_device
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import Fragment, string_property, u64_property
 from khorig.kho.handover import Handover
@@ -33,6 +34,7 @@ STORE_COMPATIBLE = "khorig-store-v1"
 ARCHIVE_PATH = KHORIG_PATH + "/archive"
 LOG_PATH = KHORIG_PATH + "/log"
 STORES_PATH = KHORIG_PATH + "/stores"
+LIVE_DEVICE_PATH = KHORIG_PATH + "/live-device"
 LEDGER_STORE = "ledger"
 MAX_STORE = 64 << 20  # bytes: a ledger of 4 million pages
 
@@ -88,6 +90,7 @@ class Clients:
     reserved: tuple[ReservedMemory, ...] = ()
     archive: PhysRange | None = None
     log: LogRing | None = None
+    live: LiveDevice | None = None
     stores: Mapping[str, Store] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
@@ -144,6 +147,14 @@ class _ClientReader:
             return decode_log(self.memory, link.blob) if link else None
         except DecodeError as error:
             self._keep(error, "log")
+            return None
+
+    def live(self) -> LiveDevice | None:
+        link = self.handover.blob(LIVE_DEVICE_PATH)
+        try:
+            return decode_live_device(self.memory, link.blob, self.geometry) if link else None
+        except DecodeError as error:
+            self._keep(error, "live device")
             return None
 
     def archive(self) -> PhysRange | None:
@@ -225,7 +236,7 @@ def decode_clients(memory: PhysicalMemory, handover: Handover) -> Clients:
     """Reads what khorig's own clients and those it shares with Linux left; clients that are absent
     are None or empty. Never raises for what is in memory.
 
-    Ids: "metadata-size", "metadata-version", "log-header", "reserve-mem", "store",
+    Ids: "metadata-size", "metadata-version", "log-header", "live-device", "reserve-mem", "store",
     "client-compatible", "property-size" and those of `decode_vmalloc`.
     """
     reader = _ClientReader(memory, handover)
@@ -235,6 +246,7 @@ def decode_clients(memory: PhysicalMemory, handover: Handover) -> Clients:
         reserved=reader.reserved(),
         archive=reader.archive(),
         log=reader.log(),
+        live=reader.live(),
         stores=reader.stores(),
         problems=tuple(reader.problems.items),
     )

@@ -55,6 +55,7 @@ class RunRecord:
     guest: list[Mapping[str, Any]] = field(default_factory=list)  # the guest's events
     stops: list[Mapping[str, Any]] = field(default_factory=list)  # checks of memory by the host
     maps: list[Mapping[str, Any]] = field(default_factory=list)  # khorig.run.memory_picture
+    counters: list[Mapping[str, Any]] = field(default_factory=list)  # khorig.run.counters
     log: list[LogLine] = field(default_factory=list)
     damaged: int = 0  # unreadable lines of the journal
 
@@ -112,8 +113,8 @@ def _take(record: RunRecord, entry: Mapping[str, Any]) -> None:
                 "host_ms": number(entry["host_ms"]),
             }
         )
-    elif kind == "map":
-        record.maps.append(entry)
+    elif kind in ("map", "counter"):
+        (record.maps if kind == "map" else record.counters).append(entry)
         return
     line = _line(kind, entry)
     if line is not None:
@@ -130,7 +131,7 @@ def _line(kind: str, entry: Mapping[str, Any]) -> str | None:
         items(entry["lines"])
     if kind == "devices":
         for left_on in items(entry["left_on"]):
-            typed(LeftOn, left_on)
+            typed(LeftOn, left_on, pci=lambda place: None)  # not shown
         texts(entry["unread"])
     return verbose_text(entry)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
+from khorig.out.report.counter_chart import CounterChart, charts_of
 from khorig.out.report.fragment_tree import TreeNode, tree_of
 from khorig.out.report.memory_map import STRUCTURE, MemoryMap, colours_of, draw_map
 from khorig.out.report.run_record import LogLine, RunRecord
@@ -79,6 +80,7 @@ class RunView:
     lanes: list[Lane] = field(default_factory=list)
     lanes_left_out: int = 0
     jumps: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+    counters: list[CounterChart] = field(default_factory=list)
     damage: str = ""
 
     @property
@@ -181,6 +183,7 @@ def _draw_timeline(view: RunView) -> None:
         view.jumps = blackouts(view.record, lanes)[-_MOST_LANES:]
         view.lanes = lanes[-_MOST_LANES:]
         view.lanes_left_out = len(lanes) - len(view.lanes)
+        view.counters = charts_of(view.record)
 
 
 def _draw_maps(view: RunView) -> None:

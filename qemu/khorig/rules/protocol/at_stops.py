@@ -14,6 +14,7 @@ from khorig.rules.protocol.cpus import check_online, check_parked
 from khorig.rules.protocol.devices import check_devices
 from khorig.rules.protocol.entered import check_entered
 from khorig.rules.protocol.ledger import check_ledger
+from khorig.rules.protocol.live_device import check_live_device, check_live_page
 from khorig.rules.protocol.nodes import check_nodes
 from khorig.rules.protocol.scenario import outside_scenario
 from khorig.rules.protocol.scenarios.churn import check_churn
@@ -44,6 +45,8 @@ STOP_RULES: Mapping[str, StopRule] = {
     protocol.DEVICES_OFF: check_devices,
     protocol.ENTERED: check_entered,
     protocol.TRANSITION: check_transition,
+    protocol.LIVE_DEVICE: check_live_device,
+    temporal.LIVE_PAGE: check_live_page,
 }
 
 _SCENARIOS: Mapping[str, StopRule] = {

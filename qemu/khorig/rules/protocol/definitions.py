@@ -34,6 +34,7 @@ DEVICES_OFF = "KHR-I123"
 ENTERED = "KHR-I124"
 TRANSITION = "KHR-I130"
 NODES = "KHR-I136"
+LIVE_DEVICE = "KHR-I125"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -277,5 +278,15 @@ PROTOCOL_RULES = (
         "memory of a node from its scratch area.",
         ("R3", "T5", "E9"),
         "The message names the nodes; `--numa` made their boundary.",
+    ),
+    _protocol(
+        LIVE_DEVICE,
+        "a device that is handed over works on",
+        "When it is sealed it has done as many transfers as its description says; at the next "
+        "kernel's first instruction it is a bus master with its registers where they were; and "
+        "when all is restored it has done one transfer more, which was started before the jump.",
+        "A device that was reset, or that lost bus mastering, has lost the work under way.",
+        ("N17",),
+        "The message has both counts, or what the function's registers show.",
     ),
 )

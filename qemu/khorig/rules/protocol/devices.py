@@ -14,11 +14,22 @@ from khorig.rules.temporal.record import Record
 
 
 def check_devices(stop: Stop, sealed: Record) -> list[Finding]:
-    """No device, timer or interrupt controller is on at kernel entry."""
+    """No device, timer or interrupt controller is on at kernel entry, but for a device that was
+    handed over as it works, and the bridges above it."""
     if not stop.devices.seen:
         unread = stop.devices.unread
         return [stop.finding(DEVICES_OFF, "QEMU does not show any device", evidence=unread)]
-    return [_left_on(stop, left) for left in stop.devices.left_on]
+    live = sealed.snapshot.clients.live
+    return [
+        _left_on(stop, left)
+        for left in stop.devices.left_on
+        if live is None or not _is_live(left, live.function)
+    ]
+
+
+def _is_live(left: LeftOn, function: int) -> bool:
+    pci = left.pci
+    return pci is not None and (pci.function == function or pci.is_above(function))
 
 
 def _left_on(stop: Stop, left: LeftOn) -> Finding:

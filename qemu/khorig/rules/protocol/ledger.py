@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from khorig.kho.blocks import BoolArray, Int64Array
-from khorig.kho.clients.khorig import LedgerArray
+from khorig.kho.clients.khorig import LIVE_DEVICE_PATH, LedgerArray
 from khorig.kho.ownership import FRAGMENT_OWNER, LEDGER_OWNERS
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import LEDGER
@@ -14,7 +14,7 @@ from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record
 
 # Preserved after the ledger is written: the structure around it, and the ledger itself.
-_LATER = ("root", "kexec-metadata", FRAGMENT_OWNER, *LEDGER_OWNERS)
+_LATER = ("root", "kexec-metadata", FRAGMENT_OWNER, *LEDGER_OWNERS, LIVE_DEVICE_PATH.lstrip("/"))
 
 
 def check_ledger(stop: Stop, sealed: Record) -> list[Finding]:
@@ -54,7 +54,8 @@ def _check_pages(
     known[known] = frames[at[known]] == pages[known]
     if not known.all():
         return finding(~known, "not preserved")
-    ranks = np.argsort(sealed.snapshot.handover.blocks.page_frames(), kind="stable")[at]
+    every = np.searchsorted(sealed.snapshot.owners.frames, pages)
+    ranks = np.argsort(sealed.snapshot.handover.blocks.page_frames(), kind="stable")[every]
     disordered = np.diff(ranks, prepend=-1) <= 0
     if disordered.any():
         return finding(disordered, "not in key order")
@@ -68,7 +69,9 @@ def _check_pages(
 
 
 def _check_complete(stop: Stop, sealed: Record, pages: Int64Array) -> list[Finding]:
-    later = sealed.snapshot.owners.pages_of(*_LATER)
+    live = sealed.snapshot.clients.live  # its page is to change
+    names = (*_LATER, live.owner) if live else _LATER
+    later = sealed.snapshot.owners.pages_of(*names)
     absent = np.setdiff1d(sealed.snapshot.owners.frames, np.union1d(pages, later))
     if not len(absent):
         return []

@@ -19,6 +19,7 @@ BLOCKS_RELAYED = "KHR-I088"
 PAGES_RELAYED = "KHR-I089"
 RUNTIME_SERVICES = "KHR-I090"
 PAGES_UNDER_LINUX = "KHR-I091"
+LIVE_PAGE = "KHR-I092"
 
 _temporal = partial(Rule, kind=Kind.TEMPORAL)
 
@@ -130,5 +131,14 @@ TEMPORAL_RULES = (
         "Linux keeps a preserved page reserved until it is restored, and reserved memory forever.",
         ("G1", "T7", "R14"),
         "The owner identifies the page.",
+    ),
+    _temporal(
+        LIVE_PAGE,
+        "a device that works across the jump writes only where it says",
+        "From the seal until all is restored nothing changes in the page of a live device but the "
+        "bytes that its description names.",
+        "The page is preserved memory as any other; that a device writes it is no leave for a CPU.",
+        ("Q2",),
+        "The evidence has the bytes.",
     ),
 )

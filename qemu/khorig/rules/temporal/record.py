@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Mapping
 
+from khorig.kho.blocks import Int64Array
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.formats.dump import DumpMemory
@@ -27,23 +28,35 @@ class Record:
     hashes: PageHashes  # of every preserved page
     node_hashes: PageHashes  # of the tracker's nodes, which are not preserved
     copies: Mapping[int, bytes]  # by frame: root, fragments and nodes
+    live_page: bytes = b""  # content of the page that a live device writes, which has no hash
 
 
 def take_record(generation: int, at: str, snapshot: Snapshot) -> Record:
     """Hashes the whole handover. Raises OutsideRam."""
-    memory, geometry = snapshot.memory, snapshot.geometry
+    memory, geometry, live = snapshot.memory, snapshot.geometry, snapshot.clients.live
     fragments = [f.address >> geometry.page_shift for f in snapshot.handover.fragments]
     structure = [*snapshot.node_frames.tolist(), *fragments]
     return Record(
         generation=generation,
         at=at,
         snapshot=snapshot,
-        hashes=hash_pages(memory, snapshot.owners.frames, geometry),
+        hashes=hash_pages(memory, _frames_at_rest(snapshot), geometry),
         node_hashes=hash_pages(memory, snapshot.node_frames, geometry),
         copies={
             frame: _page(memory, frame, geometry.page_shift) for frame in structure[:_MAX_COPIES]
         },
+        live_page=read_bytes(memory, live.page.begin, live.page.size) if live else b"",
     )
+
+
+def _frames_at_rest(snapshot: Snapshot) -> Int64Array:
+    """The preserved pages but the one that a live device writes."""
+    frames, live = snapshot.owners.frames, snapshot.clients.live
+    if live is None:
+        return frames
+    written = live.page.begin >> snapshot.geometry.page_shift
+    rest: Int64Array = frames[frames != written]
+    return rest
 
 
 def _page(memory: PhysicalMemory, frame: int, shift: int) -> bytes:

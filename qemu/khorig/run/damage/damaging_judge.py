@@ -71,6 +71,11 @@ class DamagingJudge:
         """See Judge."""
         return self._judge.picture
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """See Judge."""
+        return self._judge.counters
+
 
 def target_at(context: StopContext) -> Target:
     """The handover at a stop of khorig: at `entry` the one that arrived, else the one that is

@@ -32,6 +32,11 @@ class Survey:
         """See Judge."""
         return self._judge.picture
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """See Judge."""
+        return self._judge.counters
+
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """See Judge."""
         self._sights.on_event(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator
 
-from khorig.guest.machine import LeftOn
+from khorig.guest.machine import LeftOn, PciPlace
 from khorig.mem.untrusted import count, fields, items
 from khorig.vm.devices.monitor import DeviceMonitor
 
@@ -15,13 +15,11 @@ _ADDRESS_PORT, _DATA_PORT = 0xCF8, 0xCFC
 _ENABLE = 1 << 31
 _ECAM = "pcie-mmcfg-mmio"
 
-_Function = tuple[int, int, int]  # bus, device, function
-
 
 def read_pci(monitor: DeviceMonitor) -> list[LeftOn]:
     """The functions that are bus masters, by their command registers, those behind bridges and
     extra root buses included."""
-    functions = sorted(_functions(monitor))
+    functions = sorted(_functions(monitor), key=lambda place: place.function)
     if (base := monitor.region(_ECAM)) is not None:
         ecam = base
         return _masters(functions, lambda at: (ecam + at, monitor.word(ecam + at)))
@@ -34,14 +32,20 @@ def read_pci(monitor: DeviceMonitor) -> list[LeftOn]:
 
 
 def _masters(
-    functions: list[_Function], read: Callable[[int], tuple[int | None, int]]
+    functions: list[PciPlace], read: Callable[[int], tuple[int | None, int]]
 ) -> list[LeftOn]:
     found = []
-    for bus, device, function in functions:
-        address, value = read(bus << 20 | device << 15 | function << 12 | _COMMAND)
+    for place in functions:
+        address, value = read(place.function << 12 | _COMMAND)
         if value & _BUS_MASTER:
-            name = f"PCI function {bus:02x}:{device:02x}.{function}"
-            found.append(LeftOn(name, "command", value & 0xFFFF, "bus mastering on", address))
+            bus, slot, function = (
+                place.function >> 8,
+                place.function >> 3 & 0x1F,
+                place.function & 7,
+            )
+            name = f"PCI function {bus:02x}:{slot:02x}.{function}"
+            why = "bus mastering on"
+            found.append(LeftOn(name, "command", value & 0xFFFF, why, address, place))
     return found
 
 
@@ -51,15 +55,20 @@ def _read_by_ports(monitor: DeviceMonitor, at: int) -> int:
     return monitor.port_word(_DATA_PORT)
 
 
-def _functions(monitor: DeviceMonitor) -> Iterator[_Function]:
+def _functions(monitor: DeviceMonitor) -> Iterator[PciPlace]:
     for root in items(monitor.execute("query-pci")):
         yield from _on_bus(items(fields(root)["devices"]))
 
 
-def _on_bus(devices: Any) -> Iterator[_Function]:
+def _on_bus(devices: Any) -> Iterator[PciPlace]:
     for device in map(fields, devices):
-        yield count(device["bus"]), count(device["slot"]), count(device["function"])
+        bus, slot, function = (count(device[part]) for part in ("bus", "slot", "function"))
         bridge = fields(device.get("pci_bridge", {}))
+        buses = fields(bridge["bus"]) if bridge else {}
+        behind = (count(buses["secondary"]), count(buses["subordinate"])) if bridge else None
+        regions = map(fields, items(device.get("regions", [])))
+        memory = tuple(count(r["address"]) for r in regions if r["type"] == "memory")
+        yield PciPlace(bus << 8 | slot << 3 | function, memory, behind)
         # Behind a bridge without bus numbers nothing can be reached, nor reach memory.
-        if bridge and count(fields(bridge["bus"])["secondary"]):
+        if behind is not None and behind[0]:
             yield from _on_bus(items(bridge.get("devices", [])))

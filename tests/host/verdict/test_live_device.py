@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A device that works across the jump must go on, where it was, and write only its record."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from verdict.fake_guest import FakeGuest, first
+from view.live_device_image import (
+    FUNCTION,
+    OFFSET,
+    REGISTERS,
+    add_live_device,
+    description,
+    live_page,
+    record,
+)
+
+from khorig.guest.machine import DeviceStates, LeftOn, PciPlace
+from khorig.rules.protocol import definitions as protocol
+from khorig.rules.temporal import definitions as temporal
+from khorig.run.judge import RunJudge
+
+OWNER = "live device edu"
+FOUND = "PCI function 01:03.0"
+
+
+def master(function: int = FUNCTION, **changes: object) -> LeftOn:
+    """A function that is on."""
+    place = dataclasses.replace(PciPlace(function, (REGISTERS,)), **changes)  # type: ignore
+    name = f"PCI function {function >> 8:02x}:{function >> 3 & 31:02x}.{function & 7}"
+    return LeftOn(name, "command", 6, "bus mastering on", None, place)
+
+
+BRIDGE = master(0x0008, memory=(), behind=(1, 1))
+
+
+def live_guest(count: int = 4, described: int = 4) -> tuple[FakeGuest, int]:
+    """A guest that has sealed a live device; the page."""
+    guest = FakeGuest()
+    guest.spec = dataclasses.replace(guest.spec, scenario="live-dma")
+    guest.judge = RunJudge(guest.spec)
+    page = live_page(guest.image, count)
+    blob = add_live_device(guest.image, description(page, described))
+    guest.left_out = {page, blob}
+    guest.seal()
+    guest.devices = DeviceStates(("PCI functions",), (BRIDGE, master()))
+    return guest, page
+
+
+def writes(guest: FakeGuest, page: int, count: int) -> None:
+    guest.image.ram.write(page + OFFSET, record(count))
+
+
+def test_a_transfer_over_the_jump_passes() -> None:
+    guest, page = live_guest()
+    assert guest.first_generation() == []
+    assert guest.judge.counters == {OWNER: 4}
+    assert guest.enters() == []
+    assert guest.judge.counters == {OWNER: 4}
+    writes(guest, page, 5)
+    assert guest.restores() == []
+    assert guest.judge.counters == {OWNER: 5}
+
+
+def test_it_may_end_before_the_entry() -> None:
+    guest, page = live_guest()
+    assert guest.first_generation() == []
+    writes(guest, page, 5)
+    assert guest.enters() == []
+    assert guest.restores() == []
+
+
+def test_a_transfer_that_never_ends_or_a_second_one_is_found() -> None:
+    for count, text in ((4, "written 4 times, expected 5"), (6, "written 6 times, expected 5")):
+        guest, page = live_guest()
+        assert guest.first_generation() == []
+        assert guest.enters() == []
+        writes(guest, page, count)
+        found = first(guest.restores(), protocol.LIVE_DEVICE, page + OFFSET, OWNER)
+        assert text in found.what
+
+
+def test_garbage_is_found() -> None:
+    guest, page = live_guest()
+    assert guest.first_generation() == []
+    assert guest.enters() == []
+    guest.image.ram.write(page + OFFSET, b"\1" * 16)
+    found = first(guest.restores(), protocol.LIVE_DEVICE, page + OFFSET, OWNER)
+    assert found.what.startswith("live-record: ")
+    assert guest.judge.counters == {}
+
+
+def test_the_description_must_agree_at_the_seal() -> None:
+    guest, page = live_guest(described=3)
+    found = first(guest.first_generation(), protocol.LIVE_DEVICE, page + OFFSET, OWNER)
+    assert found.what == "edu has written 4 times, expected 3"
+
+
+def test_a_handover_without_it_is_found() -> None:
+    guest = FakeGuest()
+    guest.spec = dataclasses.replace(guest.spec, scenario="live-dma")
+    guest.judge = RunJudge(guest.spec)
+    guest.seal()
+    found = first(guest.first_generation(), protocol.LIVE_DEVICE, None, "")
+    assert found.what == "no device is handed over that can be read"
+
+
+def test_a_byte_beside_the_record_is_found() -> None:
+    for at, stop in ((OFFSET - 1, "entry"), (OFFSET + 16, "restored"), (0, "entry")):
+        guest, page = live_guest()
+        assert guest.first_generation() == []
+        byte = guest.image.ram.read(page + at, 1)[0]
+        if stop == "entry":
+            guest.image.ram.write(page + at, bytes([byte ^ 1]))
+            found = first(guest.enters(), temporal.LIVE_PAGE, page, OWNER)
+        else:
+            assert guest.enters() == []
+            writes(guest, page, 5)
+            guest.image.ram.write(page + at, bytes([byte ^ 1]))
+            found = first(guest.restores(), temporal.LIVE_PAGE, page, OWNER)
+        word = f"{page + at & ~7:#018x}:"
+        assert any(line.startswith(word) for line in found.evidence), found.evidence
+
+
+def test_a_device_that_lost_bus_mastering_is_found() -> None:
+    guest, _ = live_guest()
+    assert guest.first_generation() == []
+    guest.devices = DeviceStates(("PCI functions",), (BRIDGE,))
+    found = first(guest.enters(), protocol.LIVE_DEVICE, None, FOUND)
+    assert found.what == f"{FOUND} lost bus mastering"
+
+
+def test_registers_that_moved_are_found() -> None:
+    guest, _ = live_guest()
+    assert guest.first_generation() == []
+    guest.devices = DeviceStates(("PCI functions",), (master(memory=(REGISTERS + 4096,)),))
+    found = first(guest.enters(), protocol.LIVE_DEVICE, REGISTERS, FOUND)
+    assert found.what == f"{FOUND} has registers at 0xf0001000, handed over at 0xf0000000"
+
+
+def test_every_other_function_must_be_off() -> None:
+    other = master(FUNCTION + 8)
+    beside = master(0x0010, memory=(), behind=(2, 2))
+    for left in (other, beside):
+        guest, _ = live_guest()
+        assert guest.first_generation() == []
+        guest.devices = DeviceStates(("PCI functions",), (master(), left))
+        first(guest.enters(), protocol.DEVICES_OFF, None, left.device)
+
+
+def test_functions_that_nobody_saw_are_not_on() -> None:
+    guest, _ = live_guest()
+    assert guest.first_generation() == []
+    guest.devices = DeviceStates(("PIT",))
+    found = first(guest.enters(), protocol.LIVE_DEVICE, None, "")
+    assert found.what == "QEMU does not show PCI functions"
