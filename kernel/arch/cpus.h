@@ -27,6 +27,9 @@ using Note = void (*)(const char* text, uint64_t value);
 size_t FindCpus(const base::BootInfo& info, Note note);
 /// What the hardware calls a CPU: APIC ID, MPIDR.
 uint64_t HardwareId(size_t number);
+/// Makes the CPU with this hardware id the last of those that can be started, after `FindCpus`.
+/// False when there is no such CPU besides the one that calls, or none could be parked.
+bool SetCpuAside(uint64_t hardware_id);
 
 enum class StartResult : uint8_t {
   kStarted,
@@ -43,15 +46,17 @@ StartResult StartCpu(const base::BootInfo& info, size_t number, khocore::PhysRan
 /// Called by a CPU as its last act in this kernel.
 [[noreturn]] void LeaveCpu();
 /// Called by the first CPU for each for which `StartCpu` returned `kStarted` or `kNoAnswer`, and
-/// which is about to call `LeaveCpu`: waits until it is off, in the state from which the next
-/// kernel can start it. Returns false if it is still running.
+/// which is about to call `LeaveCpu`, and for one that was set aside and has left its loop: waits
+/// until it is off, in the state from which a kernel can start it. Returns false if it is still
+/// running.
 bool RemoveCpu(size_t number);
 /// Writes an endless loop to the page of RAM at `page`, for a CPU that a defect leaves there.
 void MakeLoop(khocore::PhysAddr page);
 /// Enters what `MakeLoop` wrote, on any CPU.
 [[noreturn]] void EnterLoop(khocore::PhysAddr page);
-/// Interrupts the other CPUs (NMI, SGI) so that they reach `ExceptionHandlers::stop`. Where the
-/// machine's interrupt controller cannot be used, they poll for a panic. Any CPU may call it.
+/// Interrupts the other CPUs (NMI, SGI) so that they reach `ExceptionHandlers::stop`; one that runs
+/// on for itself is not reached. Where the machine's interrupt controller cannot be used, they poll
+/// for a panic. Any CPU may call it.
 void InterruptOtherCpus();
 
 }  // namespace arch

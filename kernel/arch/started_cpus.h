@@ -21,6 +21,10 @@ class StartedCpus {
   /// Waits until the CPU is online; false after `nanoseconds`.
   bool Await(size_t number, uint64_t nanoseconds) const;
 
+  bool IsOnline(size_t number) const {
+    return __atomic_load_n(&states_[number], __ATOMIC_ACQUIRE) == kOnline;
+  }
+
   /// False when the CPU is online by now.
   bool Abandon(size_t number) { return Transition(number, kAbandoned); }
 

@@ -6,6 +6,7 @@
 #include "kernel/clients/generation_record.h"
 #include "kernel/clients/kho_test.h"
 #include "kernel/clients/ledger.h"
+#include "kernel/clients/live_cpu.h"
 #include "kernel/clients/live_device.h"
 #include "kernel/clients/log_ring.h"
 #include "kernel/clients/reserved_memory.h"
@@ -32,6 +33,14 @@ inline constexpr const handover::Client* kLiveList[] = {
 };
 inline constexpr handover::Clients kLive = {kLiveList, sizeof(kLiveList) / sizeof(kLiveList[0])};
 static_assert(handover::FinalPages(kLive) <= handover::PageReserve::kMaxPages);
+/// The same with a CPU that runs on. It comes behind the ledger.
+inline constexpr const handover::Client* kOwnAndLiveCpuList[] = {
+    &kGenerationRecord, &kArchive,         &kLogRing, &kLedger,
+    &kReservedMemory,   &kRuntimeServices, &kStores,  &kLiveCpu,
+};
+inline constexpr handover::Clients kOwnAndLiveCpu = {
+    kOwnAndLiveCpuList, sizeof(kOwnAndLiveCpuList) / sizeof(kOwnAndLiveCpuList[0])};
+static_assert(handover::FinalPages(kOwnAndLiveCpu) <= handover::PageReserve::kMaxPages);
 
 /// In a chain with other kernels, which know nothing of khorig's own state: what came is checked
 /// and passed through, and nothing but the record, reserved memory and Linux's test data is added.

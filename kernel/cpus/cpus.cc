@@ -28,12 +28,17 @@ constexpr size_t kLeftCpu = 1;
 /// Work for all CPUs: `round` counts the works, `done` the CPUs that have finished the current one.
 /// A round without work makes the CPUs leave.
 struct {
+  size_t found = 1;
   size_t count = 1;
   size_t started = 1;  ///< and those that did not come online, but may execute something
   const Work* work = nullptr;
   uint32_t round = 0;
   uint32_t done = 0;
-  void (*loop)() = nullptr;  ///< where a defect leaves `kLeftCpu`
+  size_t leaver = 0;          ///< the CPU that leaves for `leave` after the current work, or 0
+  void (*leave)() = nullptr;  ///< does not return
+  uint64_t away_id = 0;       ///< of the CPU that runs on for itself, if `has_away`
+  size_t away = 0;            ///< its number, or 0
+  bool has_away = false;
 } shared;
 
 struct Place {
@@ -65,12 +70,11 @@ void WaitAndWork(size_t number) {
     }
     ++seen;
     const Work* work = shared.work;
-    void (*const loop)() = number == kLeftCpu ? shared.loop : nullptr;
+    void (*const leave)() = number == shared.leaver ? shared.leave : nullptr;
     if (work != nullptr) (*work)(number);
     __atomic_add_fetch(&shared.done, 1, __ATOMIC_RELEASE);
-    if (work != nullptr) continue;
-    if (loop != nullptr) loop();
-    arch::LeaveCpu();
+    if (leave != nullptr) leave();
+    if (work == nullptr) arch::LeaveCpu();
   }
 }
 
@@ -102,9 +106,9 @@ bool StartOne(const base::BootInfo& info, size_t number, PageAllocator& allocato
   return false;
 }
 
-void ReportCpus(size_t found) {
+void ReportCpus() {
   Event event("cpus");
-  event.Number("found", found)
+  event.Number("found", shared.found)
       .Number("online", shared.count)
       .Number("supported", arch::kMaxCpus)
       .Begin("ids", '[');
@@ -115,17 +119,49 @@ void ReportCpus(size_t found) {
 }  // namespace
 
 void StartCpus(const base::BootInfo& info, PageAllocator& allocator) {
-  const size_t found = arch::FindCpus(info, PrintNote);
+  const size_t found = shared.found = arch::FindCpus(info, PrintNote);
   if (found == 1) return;
   if (found > arch::kMaxCpus) {
     Print("cpus: %zu of %zu are used\n", arch::kMaxCpus, found);
   }
-  const size_t wanted = found < arch::kMaxCpus ? found : arch::kMaxCpus;
+  size_t wanted = found < arch::kMaxCpus ? found : arch::kMaxCpus;
+  if (shared.has_away) {
+    if (arch::SetCpuAside(shared.away_id)) {
+      shared.away = --wanted;
+    } else {
+      KHORIG_FAIL("cpus", "there is no CPU 0x%lx to leave alone", shared.away_id);
+    }
+  }
   while (shared.count < wanted && StartOne(info, shared.count, allocator)) ++shared.count;
-  ReportCpus(found);
+  ReportCpus();
 }
 
 size_t CpuCount() { return shared.count; }
+
+uint64_t LastCpu() { return arch::HardwareId(shared.count - 1); }
+
+void SendAway(void (*leave)()) {
+  shared.away = shared.leaver = shared.count - 1;
+  shared.leave = leave;
+  RunOnAllCpus([](size_t) {});
+  shared.leaver = 0;
+  --shared.count;
+  ReportCpus();
+}
+
+void KeepAway(uint64_t hardware_id) {
+  shared.away_id = hardware_id;
+  shared.has_away = true;
+}
+
+bool TakeBack(const base::BootInfo& info, PageAllocator& allocator) {
+  if (shared.away != shared.count || !arch::RemoveCpu(shared.away)) return false;
+  if (!StartOne(info, shared.away, allocator)) return false;
+  shared.away = 0;
+  ++shared.count;
+  ReportCpus();
+  return true;
+}
 
 void RunOnAllCpus(Work work) {
   StartRound(&work);
@@ -135,12 +171,13 @@ void RunOnAllCpus(Work work) {
 
 void ParkCpus(void (*loop)()) {
   if (shared.started == 1) return;
-  shared.loop = loop;
+  shared.leaver = loop == nullptr ? 0 : kLeftCpu;
+  shared.leave = loop;
   StartRound(nullptr);
   WaitForDone();
   for (size_t i = 1; i < shared.started; ++i) {
-    const bool left = loop != nullptr && i == kLeftCpu;
-    if (!left && !arch::RemoveCpu(i)) Panic("CPU %zu cannot be parked", i);
+    if (i == shared.leaver || i == shared.away) continue;
+    if (!arch::RemoveCpu(i)) Panic("CPU %zu cannot be parked", i);
   }
   shared.count = 1;
 }

@@ -20,6 +20,20 @@ void StartCpus(const base::BootInfo& info, memory::PageAllocator& allocator);
 /// How many CPUs are at work, this one included.
 size_t CpuCount();
 
+// One CPU may run on for itself while kernels come and go: it is neither at work nor parked, and
+// nobody interrupts it.
+
+/// The hardware id of the CPU that `SendAway` would send away.
+uint64_t LastCpu();
+/// The last CPU, which is not the first, calls `leave`, which does not return. It is no CPU of this
+/// kernel any more; prints the `cpus` event.
+void SendAway(void (*leave)());
+/// Before `StartCpus`, which leaves this CPU alone: an earlier kernel has sent it away.
+void KeepAway(uint64_t hardware_id);
+/// Starts the CPU that was kept away, and that has left its loop, as one of this kernel, and prints
+/// the `cpus` event. False if it does not stop or start.
+[[nodiscard]] bool TakeBack(const base::BootInfo& info, memory::PageAllocator& allocator);
+
 /// Calls `work(number)` on every CPU at the same time and returns when all are done.
 void RunOnAllCpus(khocore::FunctionRef<void(size_t number)> work);
 

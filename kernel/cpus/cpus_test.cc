@@ -84,6 +84,35 @@ TEST(Cpus, WorkIsDoneAtTheSameTime) {
       "");
 }
 
+TEST(Cpus, TheLastCpuIsSentAway) {
+  IN_A_MACHINE(
+      "3",
+      {
+        static uint32_t left = 0;
+        Expect(LastCpu() == 2);
+        SendAway([] {
+          __atomic_add_fetch(&left, 1, __ATOMIC_RELEASE);
+          arch::LeaveCpu();
+        });
+        while (__atomic_load_n(&left, __ATOMIC_ACQUIRE) != 1) {
+        }
+        Expect(CpuCount() == 2);
+        uint32_t calls = 0;
+        RunOnAllCpus([&](size_t number) {
+          Expect(number < 2);
+          __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+        });
+        Expect(calls == 2);
+        ParkCpus(nullptr);
+        Expect(CpuCount() == 1);
+      },
+      "\"found\":3,\"online\":2,");
+}
+
+TEST(Cpus, ACpuThatNobodyKeptDoesNotComeBack) {
+  IN_A_MACHINE("2", Expect(!TakeBack(kernel.info, kernel.memory.allocator)), "");
+}
+
 TEST(Cpus, StacksComeFromTheAllocator) {
   IN_A_MACHINE("2", Expect(kernel.memory.frames.missing_pages() == 0), "\"online\":2");
   // Without memory the CPU is left out.

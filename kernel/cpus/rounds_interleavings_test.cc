@@ -42,6 +42,7 @@ void Halt() { Interleavings::Current()->End(); }
 size_t CpuNumber() { return Interleavings::Current()->worker(); }
 size_t FindCpus(const base::BootInfo&, Note) { return machine.cpus; }
 uint64_t HardwareId(size_t number) { return number; }
+bool SetCpuAside(uint64_t) { return false; }
 
 StartResult StartCpu(const base::BootInfo&, size_t number, khocore::PhysRange,
                      void (*entry)(size_t number), Note) {

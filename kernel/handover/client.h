@@ -22,6 +22,9 @@ struct Client {
 
   /// Makes the state of a first generation. Only on a cold boot.
   khocore::Status (*create)(Generation& generation) = nullptr;
+  /// Names the CPU that runs on for the client (`cpus::KeepAway`), before this kernel starts its
+  /// own. Only reads what was handed over.
+  khocore::Status (*keep_cpus)(Incoming& incoming) = nullptr;
   /// Takes back what the previous kernel handed over, without writing to it.
   khocore::Status (*restore)(Incoming& incoming) = nullptr;
   /// Compares it with what it must be; a difference is a `fail` event. Apart from `restore`,

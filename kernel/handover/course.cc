@@ -85,7 +85,6 @@ const Scenario& ChooseScenario(const Options& options) {
   memory::SetUpMemory(info, options, &memory);
   rig::ReportPhase("early-boot", arch::Counter() - entered - waited, 0, 0);
   memory::ReportMemory(memory);
-  cpus::StartCpus(info, memory.allocator);
 
   const Scenario& scenario = ChooseScenario(options);
   static Generation generation{
@@ -95,9 +94,11 @@ const Scenario& ChooseScenario(const Options& options) {
       .scratch = memory.scratch,
       .allocator = memory.allocator,
       .random = base::Random::ForPurpose(options.seed + options.generation, "placement")};
+  static Incoming incoming(generation, memory);
+  if (memory.has_incoming) KeepCpus(incoming, scenario);
+  cpus::StartCpus(info, memory.allocator);
   memory.allocator.SetRandom(&generation.random);
   if (memory.has_incoming) {
-    static Incoming incoming(generation, memory);
     TakeOver(incoming, scenario);
   } else {
     StartCold(generation, scenario, memory.has_refused);

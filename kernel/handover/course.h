@@ -14,6 +14,9 @@ namespace handover {
 /// has refused one and the scenario expects that.
 void StartCold(Generation& generation, const Scenario& scenario, bool has_refused);
 
+/// Has each client say which CPU runs on for it, before this kernel starts its own.
+void KeepCpus(Incoming& incoming, const Scenario& scenario);
+
 /// Takes the state of the previous generation back, verifies it, and waits at the stop `restored`.
 void TakeOver(Incoming& incoming, const Scenario& scenario);
 

@@ -35,6 +35,7 @@ constexpr Client kOne = {
     .name = "one",
     .final_pages = 2,
     .create = [](Generation&) { return Note("create-1"); },
+    .keep_cpus = [](Incoming&) { return Note("keep-1"); },
     .restore = [](Incoming&) { return Note("restore-1"); },
     .verify = [](Incoming&) { (void)Note("verify-1"); },
     .adopt = [](Generation&) { return Note("adopt-1"); },
@@ -46,6 +47,7 @@ constexpr Client kTwo = {
     .name = "two",
     .final_pages = 3,
     .create = [](Generation&) { return Note("create-2"); },
+    .keep_cpus = [](Incoming&) { return Note("keep-2"); },
     .restore = [](Incoming&) { return Note("restore-2"); },
     .verify = [](Incoming&) { (void)Note("verify-2"); },
     .adopt = [](Generation&) { return Note("adopt-2"); },
@@ -125,6 +127,18 @@ TEST_F(CourseTest, TakingOverRestoresVerifiesAndAdopts) {
   EXPECT_EQ(Count(printed, "\"ev\":\"restored\""), 1u) << printed;
   EXPECT_EQ(Count(printed, "\"ev\":\"fail\""), 0u) << printed;
   EXPECT_EQ(second.memory.allocator.free_pages(), free + 1) << "the root is released";
+}
+
+TEST_F(CourseTest, CpusAreKeptBeforeAnythingIsRestored) {
+  const PhysAddr root = HandOver();
+  steps.clear();
+  TestKernel second(ram_, 2, root);
+  KeepCpus(second.incoming, SomeScenario());
+  EXPECT_EQ(steps, "keep-1 keep-2 ");
+  EXPECT_EQ(second.incoming.restored().blocks, 0u);
+  step_result = khocore::Error{ErrorCode::kMagic};
+  EXPECT_MACHINE_END(KeepCpus(second.incoming, SomeScenario()), ExitStatus::kFail,
+                     "\"what\":\"one\".*magic");
 }
 
 TEST_F(CourseTest, ABlockThatNobodyTakesBackIsAFailure) {

@@ -22,7 +22,7 @@ class Incoming {
     uint64_t pages = 0;
   };
 
-  /// `memory` has a handover; both arguments outlive the object.
+  /// Used if `memory` has a handover; both arguments outlive the object.
   Incoming(Generation& generation, memory::Memory& memory)
       : generation_(generation), memory_(memory) {}
   Incoming(const Incoming&) = delete;

@@ -53,6 +53,12 @@ void ReportRestored(const Incoming& incoming) {
 
 }  // namespace
 
+void KeepCpus(Incoming& incoming, const Scenario& scenario) {
+  for (const Client* client : scenario.clients) {
+    if (client->keep_cpus != nullptr) Require(client->keep_cpus(incoming), client->name);
+  }
+}
+
 void TakeOver(Incoming& incoming, const Scenario& scenario) {
   Restore(incoming, scenario);
   Verify(incoming, scenario);

@@ -17,6 +17,7 @@ enum class Point : uint8_t {
   kNodesFound,         ///< the nodes of memory are known; there is no scratch yet on a cold boot
   kRestored,           ///< all is restored and verified, before the stop `restored`
   kTakenOver,          ///< after the stop `restored`, before anything is freed
+  kLiveCpuStarting,    ///< a CPU is about to be sent away to run on for itself
   kTrackerStarting,    ///< the tracker is about to get its page source
   kPreserved,          ///< everything is preserved, and the ledger not written
   kLiveDeviceKeeping,  ///< a live device and its page are about to be kept

@@ -23,6 +23,7 @@
 ///                 more { preserved-data; blob-size = 4096; }; };   next fragment when one is full
 ///         runtime-services { preserved-data; blob-size = 4096; };   only after a start by UEFI:
 ///             / { compatible = "khorig-runtime-services-v1"; regions = <RuntimeRegion>*; };
+///         live-cpu { preserved-data; blob-size; };      a `LiveCpu`: a CPU that runs on
 ///         live-device { preserved-data; blob-size };   only when a device works across the jump:
 ///                                                       a `LiveDevice`
 ///         <any> { preserved-data; blob-size; };         what a scenario links
@@ -31,7 +32,7 @@
 /// The store "ledger" holds the `LedgerEntry` of every page that was preserved when the ledger was
 /// made, in the order of their keys in the radix tree. Its own pages and chunks are not in it, nor
 /// what is preserved after it: the fragments written then, the generation record, the root, and the
-/// page that a live device writes.
+/// pages that a live device and a live CPU write.
 
 namespace khocore::abi {
 
@@ -104,5 +105,36 @@ struct LiveRecord {
 static_assert(sizeof(LiveRecord) == 16);
 
 inline constexpr char kLedgerStore[] = "ledger";
+
+/// A page of a live CPU.
+struct LiveCpuPage {
+  uint64_t physical;
+  uint64_t virtual_address;  ///< in the CPU's own page tables
+};
+
+/// A CPU that executes a loop in pages of its own while kernels come and go. Each of the pages is a
+/// preserved block of order 0. The next kernel neither starts nor resets the CPU, and writes only
+/// to the mailbox. Hashed by nobody, because the CPU writes them at any time: stack and counter.
+struct LiveCpu {
+  static constexpr uint64_t kMaxTables = 5;
+
+  uint64_t magic;               ///< `kLiveCpuMagic`
+  uint64_t hardware_id;         ///< APIC ID; MPIDR_EL1 without what is no affinity
+  uint64_t iterations;          ///< of the loop when this was handed over, or fewer
+  uint64_t table_count;         ///< a page table for each level
+  uint64_t tables[kMaxTables];  ///< physical addresses, the topmost first; 0 behind the last
+  LiveCpuPage text;             ///< read and execute; virtual and physical address are equal
+  LiveCpuPage stack;            ///< read and write
+  LiveCpuPage counter;          ///< read and write: a `LiveCpuCounter`
+  LiveCpuPage mailbox;          ///< read: a u64, not 0 once the CPU is to leave the loop
+};
+static_assert(sizeof(LiveCpu) == 136);
+inline constexpr uint64_t kLiveCpuMagic = 0x7570632d6576696c;  // "live-cpu"
+
+struct LiveCpuCounter {
+  uint64_t iterations;
+  uint64_t has_left;  ///< 1 when the CPU has left the loop
+};
+static_assert(sizeof(LiveCpuCounter) == 16);
 
 }  // namespace khocore::abi

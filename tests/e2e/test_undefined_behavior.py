@@ -21,6 +21,7 @@ _RUNS: dict[str, dict[str, Any]] = {
     "chain": {"generations": 5},
     "churn": {"extra_options": ("operations=20000",)},
     "handover": {"smp": 4, "extra_options": ("megabytes=16",)},
+    "live-cpu": {"smp": 2},
     "recursion": {"extra_options": ("fragments=300",)},
     "storm": {"smp": 4},
 }

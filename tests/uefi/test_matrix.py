@@ -14,8 +14,9 @@ from khorig.vm.build_outputs import find_elf
 from khorig.vm.machines import machine_named
 
 _PASSING = ("handover", "recursion", "chain", "churn", "storm")
-# Needs other kernels, which QEMU starts: tests/linux.
-_ELSEWHERE = ("relay",)
+# Needs other kernels, which QEMU starts: tests/linux. Takes more than one CPU:
+# tests/e2e/test_live_cpu.py.
+_ELSEWHERE = ("relay", "live-cpu")
 
 
 @each_arch

@@ -100,6 +100,16 @@ size_t FindCpus(const base::BootInfo&, Note) {
 
 uint64_t HardwareId(size_t number) { return smp.ids[number]; }
 
+bool SetCpuAside(uint64_t hardware_id) {
+  for (size_t i = 1; i < smp.count; ++i) {
+    if (smp.ids[i] != hardware_id) continue;
+    memmove(smp.ids + i, smp.ids + i + 1, (smp.count - i - 1) * sizeof(smp.ids[0]));
+    smp.ids[smp.count - 1] = hardware_id;
+    return true;
+  }
+  return false;
+}
+
 StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory,
                      void (*entry)(size_t number), Note) {
   if (this_machine.psci == Machine::Psci::kNone || number >= smp.count) {

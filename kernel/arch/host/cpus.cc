@@ -40,6 +40,9 @@ size_t FindCpus(const base::BootInfo&, Note) {
 
 uint64_t HardwareId(size_t number) { return number; }
 
+/// No thread survives execve(2).
+bool SetCpuAside(uint64_t) { return false; }
+
 /// A thread has its stack already.
 StartResult StartCpu(const base::BootInfo&, size_t number, khocore::PhysRange,
                      void (*entry)(size_t number), Note) {

@@ -182,6 +182,17 @@ size_t FindCpus(const base::BootInfo& info, Note note) {
   return smp.processors.found == 0 ? 1 : smp.processors.found;
 }
 
+bool SetCpuAside(uint64_t hardware_id) {
+  uint8_t* const ids = smp.processors.apic_ids;
+  for (size_t i = 0; i < smp.processors.count; ++i) {
+    if (ids[i] != hardware_id || ids[i] == ApicIdOf(0)) continue;
+    memmove(ids + i, ids + i + 1, smp.processors.count - i - 1);
+    ids[smp.processors.count - 1] = static_cast<uint8_t>(hardware_id);
+    return smp.apic.Open();
+  }
+  return false;
+}
+
 StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory,
                      void (*entry)(size_t number), Note note) {
   // Intel's manual waits 10 ms after INIT for CPUs of the last century; newer ones need little.
@@ -236,8 +247,13 @@ void EnterLoop(PhysAddr page) {
   __builtin_unreachable();
 }
 
+/// One by one: a CPU that runs on for itself has no handler.
 void InterruptOtherCpus() {
-  if (smp.trampoline.size != 0) smp.apic.NmiToOthers();
+  if (smp.trampoline.size == 0) return;
+  const size_t self = CpuNumber();
+  for (size_t i = 0; i < kMaxCpus; ++i) {
+    if (i != self && (i == 0 || smp.started.IsOnline(i))) smp.apic.Nmi(ApicIdOf(i));
+  }
 }
 
 PhysRange StackAround(uint64_t address) { return smp.started.StackAround(address); }

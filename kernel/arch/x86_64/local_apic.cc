@@ -21,7 +21,6 @@ constexpr uint32_t kInit = 5 << 8;
 constexpr uint32_t kStartup = 6 << 8;
 constexpr uint32_t kPending = 1 << 12;
 constexpr uint32_t kAssert = 1 << 14;
-constexpr uint32_t kAllButSelf = 3 << 18;
 
 }  // namespace
 
@@ -41,7 +40,7 @@ void LocalApic::Init(uint8_t apic_id) { Send(apic_id, kInit | kAssert); }
 
 void LocalApic::Startup(uint8_t apic_id, uint8_t page) { Send(apic_id, kStartup | page); }
 
-void LocalApic::NmiToOthers() { Send(0, kNmi | kAssert | kAllButSelf); }
+void LocalApic::Nmi(uint8_t apic_id) { Send(apic_id, kNmi | kAssert); }
 
 void LocalApic::Send(uint8_t apic_id, uint32_t command) {
   *Register(kCommandHigh) = uint32_t{apic_id} << 24;

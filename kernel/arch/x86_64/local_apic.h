@@ -17,8 +17,8 @@ class LocalApic {
   void Init(uint8_t apic_id);
   /// Starts a CPU that waits, in real mode at `page` * 4 KiB.
   void Startup(uint8_t apic_id, uint8_t page);
-  /// Interrupts every CPU but this one.
-  void NmiToOthers();
+  /// Interrupts a CPU, whether it takes interrupts or not.
+  void Nmi(uint8_t apic_id);
 
  private:
   void Send(uint8_t apic_id, uint32_t command);

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Callable
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,17 @@ class RunningCpu:
     number: int  # in QEMU
     pc: int  # virtual address
     halted: bool = False  # in the kernel's code; an interrupt would continue it
+    hardware_id: int | None = None  # APIC ID, affinity of MPIDR_EL1; None where QEMU does not tell
+
+
+# The physical address of a virtual one, as the CPU with that number in QEMU has it; None if its
+# page tables do not map it.
+Translate = Callable[[int, int], int | None]
+
+
+def translates_nothing(number: int, virtual: int) -> int | None:
+    """Where nobody looks at CPUs."""
+    return None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Sequence
 import numpy as np
 
 from khorig.kho.clients.khorig import LEDGER_STORE, STORES_PATH, Clients
+from khorig.kho.clients.live_cpu import LIVE_CPU_OWNER
 from khorig.kho.clients.scenario_blocks import OwnedBlocks
 from khorig.kho.fragment import Fragment
 from khorig.kho.handover import Handover
@@ -49,6 +50,8 @@ def find_owners(
         chunks = [chunk >> geometry.page_shift for chunk in store.vmalloc.chunks]
         claims.claim_pages(np.array(chunks, dtype=np.int64), f"{name} chunk")
         claims.claim_blocks(store.vmalloc.blocks, name)
+    for owner, page in clients.live_cpu.owned if clients.live_cpu else ():
+        claim_area(PhysRange(page, geometry.page_size), owner)
     for owner, area in areas:
         claim_area(area, owner)
     for owned in blocks:
@@ -95,4 +98,6 @@ def store_owner(store: str) -> str:
     return f"{STORES_PATH.lstrip('/')}/{store}"
 
 
+# Written by a CPU that runs on, at any time.
+LIVE_OWNERS = (f"{LIVE_CPU_OWNER}/stack", f"{LIVE_CPU_OWNER}/counter")
 LEDGER_OWNERS = (store_owner(LEDGER_STORE), f"{store_owner(LEDGER_STORE)} chunk")

@@ -9,6 +9,7 @@ from khorig.kho.bitmap_chunks import BitmapChunks
 from khorig.kho.candidates import Candidate
 from khorig.kho.clients.khorig import LOG_PATH, MEMBLOCK_PATH, METADATA_PATH
 from khorig.kho.clients.linux import KHO_TEST_PATH, LUO_PATH
+from khorig.kho.clients.live_cpu import LIVE_CPU_PATH
 from khorig.kho.placement import check_placement
 from khorig.kho.scratch import check_scratch
 from khorig.kho.snapshot import Snapshot
@@ -125,5 +126,6 @@ def features(snapshot: Snapshot) -> set[str]:
         "memfd": bool(memfds),
         "outside decoder": bool(snapshot.outside),
         "kho_test": is_test,
+        "live CPU": handover.blob(LIVE_CPU_PATH) is not None and snapshot.arch is not None,
     }
     return {name for name, there in have.items() if there}

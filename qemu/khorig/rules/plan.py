@@ -13,6 +13,7 @@ from khorig.rules.registry import static_rules
 from khorig.rules.temporal import definitions as temporal
 
 LIVE_DEVICE_SCENARIO = "live-dma"
+LIVE_CPU = "live-cpu"  # the scenario with a CPU that runs on
 SCENARIOS = ("churn", "storm", "recursion")  # state depends on the seed only
 
 # Features that a sealed handover always has (`Rule.needs`).
@@ -32,7 +33,8 @@ class Plan:
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
         self._is_chain = not isinstance(spec, KhorigRun)
-        self._own = _static(_OWN, spec.arch)
+        self._is_live = isinstance(spec, KhorigRun) and spec.scenario == LIVE_CPU
+        self._own = _static(_OWN | {"live CPU"} if self._is_live else _OWN, spec.arch)
         self._relayed = _static(_RELAYED, spec.arch)
         self._linux = _static(_ANY, "")
 
@@ -124,6 +126,8 @@ class Plan:
             rules.append(temporal.HANDOFF)
         if self._spec.smp > 1 and not self._is_chain:
             rules.append(protocol.CPUS_PARKED)
+        if self._is_live:
+            rules.append(protocol.COUNTING)
         rules.append(protocol.DEVICES_OFF)
         if not self._is_chain:
             rules.append(protocol.ENTERED)
@@ -146,6 +150,8 @@ class Plan:
         ]
         if self._has_live_device:
             rules += [protocol.LIVE_DEVICE, temporal.LIVE_PAGE]
+        if self._is_live:
+            rules.append(protocol.COUNTING)
         if self._spec.smp > 1:
             rules.append(protocol.CPUS_ONLINE)
         return tuple(rules)

@@ -10,7 +10,7 @@ from typing import Callable
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
-from khorig.guest.machine import DeviceStates, RunningCpu
+from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
 from khorig.guest.spec import RunSpec
 from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.layout import Geometry
@@ -33,6 +33,7 @@ class Stop:
     spec: RunSpec
     running_cpus: tuple[RunningCpu, ...] = ()
     devices: DeviceStates = DeviceStates()
+    translate: Translate = translates_nothing
 
     @property
     def memory(self) -> DumpMemory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Mapping
 
+from khorig.kho.clients.live_cpu import read_iterations
 from khorig.kho.clients.live_device import read_live_count
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.errors import DecodeError
@@ -15,10 +16,15 @@ from khorig.rules.stop import Stop
 def read_counters(stop: Stop, snapshot: Snapshot | None) -> Mapping[str, int]:
     """The counters of a handover by name, as they are now. One that cannot be read is left out: a
     rule has it."""
-    live = snapshot.clients.live if snapshot else None
-    if live is None:
+    if snapshot is None:
         return {}
+    live, cpu = snapshot.clients.live, snapshot.clients.live_cpu
+    counters = {}
     try:
-        return {live.owner: read_live_count(stop.memory, live)}
+        if live is not None:
+            counters[live.owner] = read_live_count(stop.memory, live)
+        if cpu is not None:
+            counters["iterations"] = read_iterations(stop.memory, cpu)
     except (DecodeError, OutsideRam):
-        return {}
+        pass
+    return counters

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Protocol
 
 from khorig.guest.event import GuestEvent
-from khorig.guest.machine import DeviceStates, MachineFacts, RunningCpu
+from khorig.guest.machine import (
+    DeviceStates,
+    MachineFacts,
+    RunningCpu,
+    Translate,
+    translates_nothing,
+)
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.untrusted import items, typed
 from khorig.rules.finding import Finding
@@ -27,6 +33,7 @@ class StopContext:
     boot: GuestEvent | None = None  # the first event of this generation
     running_cpus: tuple[RunningCpu, ...] = ()  # at `entry`, if known
     devices: DeviceStates = DeviceStates()  # at `entry` after a jump
+    translate: Translate = translates_nothing  # at `entry`
     is_jump: bool = False  # a Linux's `sealed`: its jump, not the last event of its user space
 
 

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
-from khorig.guest.machine import DeviceStates, RunningCpu
+from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
 from khorig.guest.spec import RunSpec
 from khorig.run.judging import StopContext
 from khorig.vm.devices.states import read_devices
@@ -13,9 +13,18 @@ from khorig.vm.machines.machine import Machine
 from khorig.vm.qmp import Qmp
 
 
-def look_at_cpus(qmp: Qmp, machine: Machine, spec: RunSpec) -> tuple[RunningCpu, ...]:
-    """The CPUs after the first that are not parked, if it can be told."""
-    return machine.running_cpus(qmp.monitor("info registers -a")) if spec.smp > 1 else ()
+def look_at_cpus(
+    qmp: Qmp, machine: Machine, spec: RunSpec
+) -> tuple[tuple[RunningCpu, ...], Translate]:
+    """The CPUs after the first that are not parked, if it can be told, and what they map."""
+    running = machine.running_cpus(qmp.monitor("info registers -a")) if spec.smp > 1 else ()
+    if not running:
+        return (), translates_nothing
+    from khorig.vm.cpu_view import CpuView
+
+    view = CpuView(qmp, machine.arch)
+    known = (replace(cpu, hardware_id=view.hardware_id(cpu.number)) for cpu in running)
+    return tuple(known), view.translate
 
 
 def look_at_devices(qmp: Qmp, machine: Machine, generation: int) -> DeviceStates | None:
@@ -29,6 +38,6 @@ def look(
     """The stop with what QEMU shows of it, and the devices if they were looked at."""
     devices = look_at_devices(qmp, machine, context.generation)
     if devices is not None:
-        context = dataclasses.replace(context, devices=devices)
-    cpus = look_at_cpus(qmp, machine, spec)
-    return dataclasses.replace(context, running_cpus=cpus), devices
+        context = replace(context, devices=devices)
+    cpus, translate = look_at_cpus(qmp, machine, spec)
+    return replace(context, running_cpus=cpus, translate=translate), devices

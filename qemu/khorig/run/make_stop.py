@@ -34,4 +34,5 @@ def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
         spec=spec,
         running_cpus=context.running_cpus,
         devices=context.devices,
+        translate=context.translate,
     )

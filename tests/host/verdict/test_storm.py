@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+from unittest.mock import Mock
+
 import pytest
 from verdict.fake_guest import stop_of
 from view.handover_image import typical_image
@@ -14,6 +17,7 @@ from khorig.guest.machine import RunningCpu
 from khorig.rules.protocol import cpus
 from khorig.rules.protocol.scenarios.storm import expected_storm
 from khorig.rules.stop import Stop
+from khorig.rules.temporal.record import Record
 from khorig.run.rerun import rerun_command
 from khorig.vm.machines import machine_named
 
@@ -68,6 +72,9 @@ PSTATE=400003c5 -Z-- EL1h
 """
 
 
+NO_LIVE_CPU = cast(Record, Mock(**{"snapshot.clients.live_cpu": None}))
+
+
 def stop_with(running: tuple[RunningCpu, ...] = (), **fields: int) -> Stop:
     facts = GuestFacts()
     if fields:
@@ -114,7 +121,7 @@ def test_running_cpus() -> None:
         RunningCpu(2, 0x47FFE004),
         RunningCpu(4, 0xFFFFFF8000011890),
     )
-    findings = cpus.check_parked(stop_with(found), None)  # type: ignore[arg-type]
+    findings = cpus.check_parked(stop_with(found), NO_LIVE_CPU)
     assert [f.owner for f in findings] == ["CPU 2", "CPU 3"]
     assert [f.what.split(" 0x")[0] for f in findings] == [
         "CPU 2 not parked: PC",
@@ -132,7 +139,7 @@ def test_running_cpus() -> None:
     ],
 )
 def test_lost_cpus(fields: dict[str, int], words: list[str]) -> None:
-    findings = cpus.check_online(stop_with(**fields), None)  # type: ignore[arg-type]
+    findings = cpus.check_online(stop_with(**fields), NO_LIVE_CPU)
     assert len(findings) == len(words)
     assert all(word in found.what for word, found in zip(words, findings))
 

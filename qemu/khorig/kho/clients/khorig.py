@@ -10,6 +10,7 @@ from typing import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from khorig.kho.clients.live_cpu import LIVE_CPU_PATH, LiveCpu, decode_live_cpu
 from khorig.kho.clients.live_device import LiveDevice, decode_live_device
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import Fragment, string_property, u64_property
@@ -92,6 +93,7 @@ class Clients:
     log: LogRing | None = None
     live: LiveDevice | None = None
     stores: Mapping[str, Store] = field(default_factory=dict)
+    live_cpu: LiveCpu | None = None
     problems: tuple[Problem, ...] = ()
 
 
@@ -155,6 +157,14 @@ class _ClientReader:
             return decode_live_device(self.memory, link.blob, self.geometry) if link else None
         except DecodeError as error:
             self._keep(error, "live device")
+            return None
+
+    def live_cpu(self) -> LiveCpu | None:
+        link = self.handover.blob(LIVE_CPU_PATH)
+        try:
+            return decode_live_cpu(self.memory, link.blob, self.geometry) if link else None
+        except DecodeError as error:
+            self._keep(error, "live-cpu")
             return None
 
     def archive(self) -> PhysRange | None:
@@ -236,7 +246,8 @@ def decode_clients(memory: PhysicalMemory, handover: Handover) -> Clients:
     """Reads what khorig's own clients and those it shares with Linux left; clients that are absent
     are None or empty. Never raises for what is in memory.
 
-    Ids: "metadata-size", "metadata-version", "log-header", "live-device", "reserve-mem", "store",
+    Ids: "metadata-size", "metadata-version", "log-header", "live-device", "live-cpu",
+    "reserve-mem", "store",
     "client-compatible", "property-size" and those of `decode_vmalloc`.
     """
     reader = _ClientReader(memory, handover)
@@ -248,6 +259,7 @@ def decode_clients(memory: PhysicalMemory, handover: Handover) -> Clients:
         log=reader.log(),
         live=reader.live(),
         stores=reader.stores(),
+        live_cpu=reader.live_cpu(),
         problems=tuple(reader.problems.items),
     )
 

@@ -35,6 +35,7 @@ ENTERED = "KHR-I124"
 TRANSITION = "KHR-I130"
 NODES = "KHR-I136"
 LIVE_DEVICE = "KHR-I125"
+COUNTING = "KHR-I133"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -180,7 +181,9 @@ PROTOCOL_RULES = (
         "only the boot CPU runs at entry",
         "At the next kernel's first instruction every other CPU waits for its start in QEMU, or is "
         "off.",
-        "A CPU still running, or halted in a kernel, executes code that is being overwritten.",
+        "A CPU still running, or halted in a kernel, executes code that is being overwritten. One "
+        "that was handed over running (`khorig/live-cpu`) has to run, in its text page and on its "
+        "page tables.",
         (),
         "The message names the owner of the page being executed.",
     ),
@@ -288,5 +291,14 @@ PROTOCOL_RULES = (
         "A device that was reset, or that lost bus mastering, has lost the work under way.",
         ("N17",),
         "The message has both counts, or what the function's registers show.",
+    ),
+    _protocol(
+        COUNTING,
+        "a CPU that runs on counts across each jump",
+        "The counter in its page is higher at the next kernel's `entry` and `restored` than it was "
+        "at `sealed`, and grows while the kernel waits there.",
+        "A CPU that stands still across the jump is one that was stopped by it.",
+        ("N16",),
+        "The journal has the values (records `counter`).",
     ),
 )

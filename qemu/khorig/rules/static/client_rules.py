@@ -183,4 +183,26 @@ CLIENT_RULES = (
         "`khorig diff` against a dump from before the jump names the page.",
         needs="kho_test",
     ),
+    Rule(
+        "KHR-I074",
+        "every page of a CPU that runs on is preserved",
+        "`khorig/live-cpu` describes text, stack, counter, mailbox and a page table for each "
+        "level, all of them distinct pages, and each is preserved.",
+        "The next kernel uses pages that are not, and the CPU executes or overwrites what is "
+        "there.",
+        ("N16",),
+        "The message names CPU and page.",
+        (("live-cpu", ANY),),
+        needs="live CPU",
+    ),
+    Rule(
+        "KHR-I075",
+        "the tables of a CPU that runs on map its own pages and nothing else",
+        "Text may be executed, stack and counter written, the mailbox read; every table is its "
+        "own.",
+        "What else is mapped can be executed or written while another kernel owns it.",
+        ("N16",),
+        "The message has the virtual address and what is mapped there.",
+        needs="live CPU",
+    ),
 )  # fmt: skip

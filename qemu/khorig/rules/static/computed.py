@@ -9,6 +9,7 @@ from typing import Callable, Iterator, Mapping
 from khorig.kho.bitmap_chunks import SMALL_BITMAP, BitmapChunks
 from khorig.kho.blocks import Blocks
 from khorig.kho.clients.khorig import KHORIG_PATH, METADATA_PATH, METADATA_SIZE
+from khorig.kho.clients.live_cpu import LIVE_CPU_OWNER
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import string_property
 from khorig.kho.frame_table import FrameState
@@ -18,6 +19,7 @@ from khorig.kho.vmalloc import Vmalloc
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange, read_bytes
 from khorig.rules.frames import odd_frames
+from khorig.rules.static.live_cpu import pages_preserved, tables_map_own_pages
 
 Breach = tuple[int, str]  # address, text
 Check = Callable[[Snapshot], Iterator[Breach]]
@@ -232,10 +234,14 @@ def _reserved_strays(snapshot: Snapshot) -> Iterator[Breach]:
 
 def _strays(snapshot: Snapshot) -> Iterator[Breach]:
     for stray in snapshot.owners.strays:
-        # The root is KHR-I005.
-        if not _is_reserved(stray.owner) and stray.owner != "root":
+        # The root is KHR-I005, a page of a CPU that runs on KHR-I074.
+        if not _is_reserved(stray.owner) and not _is_live(stray.owner) and stray.owner != "root":
             address = stray.frame << snapshot.geometry.page_shift
             yield address, f"page of {stray.owner} is not preserved"
+
+
+def _is_live(owner: str) -> bool:
+    return owner.startswith(f"{LIVE_CPU_OWNER}/")
 
 
 def _unowned(snapshot: Snapshot) -> Iterator[Breach]:
@@ -267,4 +273,6 @@ COMPUTED: Mapping[str, Check] = {
     "KHR-I068": _clashes,
     "KHR-I069": _strays,
     "KHR-I070": _unowned,
+    "KHR-I074": pages_preserved,
+    "KHR-I075": tables_map_own_pages,
 }

@@ -11,8 +11,9 @@ import numpy as np
 
 from khorig.kho.blocks import Int64Array
 from khorig.kho.clients.linux import MEMFD_COMPATIBLE
+from khorig.kho.clients.live_cpu import LIVE_CPU_OWNER
 from khorig.kho.owners import expand
-from khorig.kho.ownership import FRAGMENT_OWNER, RESERVED_OWNER
+from khorig.kho.ownership import FRAGMENT_OWNER, LIVE_OWNERS, RESERVED_OWNER
 from khorig.kho.snapshot import Snapshot
 
 
@@ -33,7 +34,8 @@ _GIVEN_BACK = re.compile(r"kho_test (folio|array|chunk)|LUO.*")
 _HELD = re.compile(r"LUO/.* folio")  # by the rig's user space, until the next jump
 # Written once, then only handed on.
 _CONSTANT = re.compile(
-    r"khorig/archive|khorig/stores/(blocks|generation-.*)( chunk)?|block|" + RESERVED_OWNER + ".*"
+    r"khorig/archive|khorig/stores/(blocks|generation-.*)( chunk)?|block|"
+    rf"{LIVE_CPU_OWNER}/(text|mailbox|table .*)|{RESERVED_OWNER}.*"
 )
 
 # Written once by a Linux and the rig's user space, before the first stop.
@@ -42,7 +44,7 @@ _WRITTEN_ONCE = re.compile(
 )
 
 _STAYS: Mapping[Span, Callable[[str], bool]] = {
-    Span.JUMP: lambda owner: True,
+    Span.JUMP: lambda owner: owner not in LIVE_OWNERS,
     Span.LINUX_JUMP: lambda owner: _SERIALIZED_LATE.fullmatch(owner) is None,
     Span.LINUX_BOOT: lambda owner: bool(
         _GIVEN_BACK.fullmatch(owner) is None or _HELD.fullmatch(owner)

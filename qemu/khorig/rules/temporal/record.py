@@ -6,8 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Mapping
 
+import numpy as np
+
 from khorig.kho.blocks import Int64Array
+from khorig.kho.clients.live_cpu import read_iterations
 from khorig.kho.layout import GEOMETRY_4K
+from khorig.kho.ownership import LIVE_OWNERS
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.formats.dump import DumpMemory
 from khorig.mem.memory import PhysicalMemory, read_bytes
@@ -25,10 +29,11 @@ class Record:
     generation: int
     at: str
     snapshot: Snapshot
-    hashes: PageHashes  # of every preserved page
+    hashes: PageHashes  # of every preserved page that may not change
     node_hashes: PageHashes  # of the tracker's nodes, which are not preserved
     copies: Mapping[int, bytes]  # by frame: root, fragments and nodes
     live_page: bytes = b""  # content of the page that a live device writes, which has no hash
+    iterations: int | None = None  # of a CPU that runs on, read last
 
 
 def take_record(generation: int, at: str, snapshot: Snapshot) -> Record:
@@ -36,6 +41,7 @@ def take_record(generation: int, at: str, snapshot: Snapshot) -> Record:
     memory, geometry, live = snapshot.memory, snapshot.geometry, snapshot.clients.live
     fragments = [f.address >> geometry.page_shift for f in snapshot.handover.fragments]
     structure = [*snapshot.node_frames.tolist(), *fragments]
+    cpu = snapshot.clients.live_cpu
     return Record(
         generation=generation,
         at=at,
@@ -46,12 +52,15 @@ def take_record(generation: int, at: str, snapshot: Snapshot) -> Record:
             frame: _page(memory, frame, geometry.page_shift) for frame in structure[:_MAX_COPIES]
         },
         live_page=read_bytes(memory, live.page.begin, live.page.size) if live else b"",
+        iterations=read_iterations(memory, cpu) if cpu else None,
     )
 
 
 def _frames_at_rest(snapshot: Snapshot) -> Int64Array:
-    """The preserved pages but the one that a live device writes."""
+    """The preserved pages but those that a live device and a live CPU write."""
     frames, live = snapshot.owners.frames, snapshot.clients.live
+    if snapshot.clients.live_cpu is not None:
+        frames = np.setdiff1d(frames, snapshot.owners.pages_of(*LIVE_OWNERS))
     if live is None:
         return frames
     written = live.page.begin >> snapshot.geometry.page_shift
