@@ -19,6 +19,7 @@
 #include "boot/efi/machine.h"
 #include "boot/efi/memory_map.h"
 #include "boot/efi/services.h"
+#include "boot/efi/tables.h"
 #include "kernel/arch/cpu.h"
 #include "kernel/base/hash.h"
 #include "kernel/kexec/linux_boot.h"
@@ -184,6 +185,7 @@ void Report(PhysRange kernel, const kexec::NextBoot& boot, PhysRange parameters,
   unsigned attempts = 0;
   const MemoryMap map = LeaveFirmware(services, image, &attempts);
   DescribeMemory(map, &info);
+  KeepTables(*system, &info);
   const khocore::Status built = BuildKernelParameters(boot, map, *system, parameters);
   if (!built.ok()) {
     EndWithError(RequestError::kUsage, "parameters", "%s: found 0x%lx, expected 0x%lx",

@@ -14,7 +14,7 @@ from khorig.out.costs import jump_cost, start_cost
 from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol.definitions import GUEST
-from khorig.rules.temporal.definitions import RUNTIME_SERVICES
+from khorig.rules.temporal.definitions import FIRMWARE_MAP, RUNTIME_SERVICES
 from khorig.run.judge import RunJudge
 from khorig.run.judging import StopContext
 from khorig.vm.machines import machine_named
@@ -84,6 +84,15 @@ def test_scattered_memory_and_a_map_that_changes(guest: FirmwareGuest, machine: 
     assert loader["attempts"] == 2
     # Only the load options ask for 16 MiB, the file beside the loader for the scenario's own 64.
     assert 16 * MIB <= result.statistics.preserved_bytes < 32 * MIB
+
+
+@pytest.mark.parametrize("machine", ["q35"])
+def test_a_truncated_memory_map_is_found(guest: FirmwareGuest, machine: str) -> None:
+    guest.volume(machine, f"stress-{machine_named(machine).arch}.esp")
+    result = guest.run(machine, fault="e820-truncated")
+    assert (result.verdict, result.findings[0].rule) == (Verdict.FAIL, FIRMWARE_MAP)
+    assert result.findings[0].generation == 2
+    assert "is missing in that of generation 2" in result.cause
 
 
 class _Nobody(RunJudge):

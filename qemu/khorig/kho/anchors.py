@@ -8,6 +8,7 @@ import numpy as np
 
 from khorig.kho.boot.boot_params import KHO_DATA_HEAD, find_in_setup_data
 from khorig.kho.boot.device_tree import find_in_device_tree
+from khorig.kho.boot.efi import SIGNATURE
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.fdt import HEADER_SIZE, MAGIC, MAGIC_BYTES
 from khorig.mem.errors import DecodeError
@@ -23,6 +24,7 @@ _LARGEST_ROOT = 1 << 16  # a page of 64 KiB
 _LARGEST_FDT = 2 << 20
 _CHOSEN = b"linux,kho-fdt\0"
 _MAX_ADDRESS = 1 << 52  # what the architectures can address
+_SYSTEM_TABLE = int.from_bytes(SIGNATURE, "little")
 _NEXT_SIZE = 8  # bytes of a setup_data's link, before type and length
 
 
@@ -41,6 +43,7 @@ class Findings:
     anchors: tuple[Anchor, ...]
     roots: tuple[int, ...]  # addresses of FDTs at page starts that call themselves kho-...
     looked_at: int = 0  # bytes, all that the file has
+    system_tables: tuple[int, ...] = ()  # addresses of what may be EFI's
 
 
 class _Scanner:
@@ -50,6 +53,7 @@ class _Scanner:
         self.memory = memory
         self.anchors: list[Anchor] = []
         self.roots: list[int] = []
+        self.system_tables: list[int] = []
         self._looks = _MAX_LOOKS
         self._fdt_bytes = _MAX_FDT_BYTES
 
@@ -59,6 +63,9 @@ class _Scanner:
         for at in (words == KHO_DATA_HEAD).nonzero()[0][: self._looks].tolist():
             self._looks -= 1
             self._keep(_setup_data(self.memory, begin + 8 * at - _NEXT_SIZE))
+        for at in (words == _SYSTEM_TABLE).nonzero()[0][:_MAX_FOUND].tolist():
+            if len(self.system_tables) < _MAX_FOUND:
+                self.system_tables.append(begin + 8 * at)
         starts = np.frombuffer(view, dtype=">u4", count=len(view) // 4)[:: PAGE // 4]
         for page in (starts == MAGIC).nonzero()[0][: self._looks].tolist():
             self._looks -= 1
@@ -88,7 +95,9 @@ def scan(memory: DumpMemory) -> Findings:
         scanner.look(begin, view)
         looked_at += len(view)
         del view
-    return Findings(tuple(scanner.anchors), tuple(scanner.roots), looked_at)
+    return Findings(
+        tuple(scanner.anchors), tuple(scanner.roots), looked_at, tuple(scanner.system_tables)
+    )
 
 
 def _fdt_bytes(memory: DumpMemory, at: int, limit: int) -> bytes:

@@ -18,6 +18,7 @@ import numpy as np
 
 from khorig.kho.anchors import Anchor, Findings, scan
 from khorig.kho.blocks import Int64Array
+from khorig.kho.boot.efi import SystemTable, find_system_table
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.candidates import Candidate, find_candidates
@@ -71,6 +72,7 @@ class Snapshot:
     scanned: bool  # whether all of memory was looked at for what names a root
     frames: FrameTable | None  # khorig's page allocator, where the image says where it is
     problems: tuple[Problem, ...]  # of reading what no other part keeps
+    system_tables: tuple[int, ...] = ()  # addresses of what may be EFI's
 
     def __repr__(self) -> str:
         return (
@@ -138,6 +140,11 @@ class Snapshot:
     @cached_property
     def _strays(self) -> Mapping[int, str]:
         return {stray.frame: stray.owner for stray in self.owners.strays}
+
+    @cached_property
+    def firmware(self) -> SystemTable | None:
+        """What UEFI left; None on a machine that it did not start."""
+        return find_system_table(self.memory, places=self.system_tables)
 
     @cached_property
     def node_frames(self) -> Int64Array:
@@ -253,6 +260,7 @@ def _read(
         scanned=found is not None,
         frames=frames,
         problems=tuple(problems),
+        system_tables=found.system_tables if found else (),
     )
 
 

@@ -58,7 +58,7 @@ class Plan:
         spec = self._spec
         if at not in spec.stops_of(generation):
             return ()
-        firmware = (temporal.RUNTIME_SERVICES,) if self._has_firmware(generation, at) else ()
+        firmware = self._of_firmware(generation, at)
         if at == "sealed":
             rules = self._at_sealed(generation) if generation < spec.generations else ()
         elif generation > 1 and "sealed" in spec.stops_of(generation - 1):
@@ -68,9 +68,20 @@ class Plan:
             rules = ()
         return (*firmware, *rules) if rules or generation == 1 else rules
 
-    def _has_firmware(self, generation: int, at: str) -> bool:
-        """The first kernel reports the regions after its `entry`."""
-        return self._spec.boot == "uefi" and (generation > 1 or at == "sealed")
+    def _of_firmware(self, generation: int, at: str) -> tuple[str, ...]:
+        """The first kernel reports the regions of runtime services after its `entry`, and has no
+        `restored` unless it is a Linux."""
+        first = generation == 1 and not self.is_linux(generation)
+        if self._spec.boot != "uefi" or (first and at == "restored"):
+            return ()
+        rules = [temporal.FIRMWARE_TABLES, temporal.FIRMWARE_HEADERS]
+        if not self.is_linux(1) and (generation > 1 or at == "sealed"):
+            rules.append(temporal.RUNTIME_SERVICES)
+        if at == "entry" and not self.is_linux(generation):
+            rules.append(temporal.FIRMWARE_MAP)
+            if generation > 1 and self._spec.arch == "x86_64":
+                rules.append(temporal.RSDP_HANDED_ON)
+        return tuple(rules)
 
     def _at_sealed(self, generation: int) -> tuple[str, ...]:
         if self.is_linux(generation):

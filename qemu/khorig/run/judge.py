@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from khorig.run.make_stop import make_stop
 from khorig.run.memory_picture import draw_memory, draw_places
 from khorig.run.proven import count_handover
 
+if TYPE_CHECKING:
+    from khorig.rules.temporal.firmware_tables import FirmwareTables
+
 
 class RunJudge(Examination):
     """The Judge of a run (see khorig.run.judging.Judge).
@@ -58,7 +61,10 @@ class RunJudge(Examination):
         self._names: HandoffBytes | None = None  # boot parameters pointing to it at `entry`
         self._booting_linux = False  # until its user space runs
         self._running: Before | None = None  # written once by this kernel, a Linux
-        self._firmware = RuntimeServices() if spec.boot == "uefi" else None
+        uefi = spec.boot == "uefi"
+        # A Linux that the firmware starts does not hand on what is its services' memory.
+        self._firmware = RuntimeServices() if uefi and not self._plan.is_linux(1) else None
+        self._tables = _firmware_tables() if uefi else None
         self._why = Why()
         self._picture: Mapping[str, Any] | None = None
         self._counters: Mapping[str, int] = {}
@@ -141,7 +147,11 @@ class RunJudge(Examination):
         nor the boot parameters pointing to it may change."""
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
-        findings = self._firmware.compare(stop) if self._firmware else []
+        findings: Findings = []
+        if self._firmware:
+            findings += self._firmware.compare(stop)
+        if self._tables:
+            findings += self._tables.compare(stop, dead=True)
         if self._booting_linux:
             findings += self._compare_under_linux(stop)
         arrived, names = self._restoring, self._names
@@ -184,12 +194,18 @@ class RunJudge(Examination):
 
     def _check_firmware(self, stop: Stop) -> Findings:
         """The first kernel reports the regions after its `entry`, Linux never does."""
-        if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
+        if self._tables is None:
             return []
+        is_linux = self._plan.is_linux(stop.generation)
+        findings: Findings = []
+        for rule, found in self._tables.check(stop).items():
+            self._evaluated.add(rule, stop.generation, stop.at)
+            findings += found
+        if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
+            return findings
         self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
-        if self._plan.is_linux(stop.generation):
-            return self._firmware.compare(stop)
-        return self._firmware.check(stop)
+        look = self._firmware.compare if is_linux else self._firmware.check
+        return findings + look(stop)
 
     def _check(self, stop: Stop, is_jump: bool) -> Findings:
         is_linux = self._plan.is_linux(stop.generation)
@@ -376,3 +392,9 @@ class RunJudge(Examination):
             self._evaluated.add(rule, stop.generation, stop.at)
         kept = Before.of(arrived, relayed_pages(arrived, sealed))
         return findings + self._compare(stop, kept, temporal.PAGES_RELAYED)
+
+
+def _firmware_tables() -> FirmwareTables:
+    from khorig.rules.temporal.firmware_tables import FirmwareTables  # most runs have none
+
+    return FirmwareTables()

@@ -110,6 +110,9 @@ _RESTORED = {
     temporal.SCRATCH_INHERITED,
     protocol.RESTORED_COUNTS,
 }
+_TABLES = {temporal.FIRMWARE_TABLES, temporal.FIRMWARE_HEADERS}
+_FIRMWARE = {*_TABLES, temporal.RUNTIME_SERVICES}
+_FIRMWARE_ENTRY = {*_FIRMWARE, temporal.FIRMWARE_MAP, temporal.RSDP_HANDED_ON}
 
 
 @pytest.mark.parametrize(
@@ -133,12 +136,13 @@ _RESTORED = {
         (
             KhorigRun("x86_64", "q35", generations=3, boot="uefi"),
             {
-                (1, "sealed"): {*_SEALED, temporal.RUNTIME_SERVICES},
-                (2, "entry"): {*_ENTRY, temporal.RUNTIME_SERVICES},
-                (2, "restored"): {*_RESTORED, temporal.RUNTIME_SERVICES},
-                (2, "sealed"): {*_SEALED, temporal.PAGES_HANDED_ON, temporal.RUNTIME_SERVICES},
-                (3, "entry"): {*_ENTRY, temporal.RUNTIME_SERVICES},
-                (3, "restored"): {*_RESTORED, temporal.RUNTIME_SERVICES},
+                (1, "entry"): {*_TABLES, temporal.FIRMWARE_MAP},
+                (1, "sealed"): {*_SEALED, *_FIRMWARE},
+                (2, "entry"): {*_ENTRY, *_FIRMWARE_ENTRY},
+                (2, "restored"): {*_RESTORED, *_FIRMWARE},
+                (2, "sealed"): {*_SEALED, temporal.PAGES_HANDED_ON, *_FIRMWARE},
+                (3, "entry"): {*_ENTRY, *_FIRMWARE_ENTRY},
+                (3, "restored"): {*_RESTORED, *_FIRMWARE},
             },
         ),
     ],

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
+from typing import Iterator
 
 from khorig.kho.boot.handoff_fields import Field, Handoff
 from khorig.mem.errors import DecodeError
@@ -15,27 +17,53 @@ _SETUP_KEXEC_KHO = 10
 _KHO_DATA = struct.Struct("<4Q")  # fdt_addr, fdt_size, scratch_addr, scratch_size
 _MAX_NODES = 64
 
+_RSDP = 0x70  # offset in boot_params of acpi_rsdp_addr
+
 # Type and length of the node that names a handover, as one word.
 KHO_DATA_HEAD = _KHO_DATA.size << 32 | _SETUP_KEXEC_KHO
 
 
+@dataclass(frozen=True)
+class SetupData:
+    """One node of the list."""
+
+    kind: int
+    payload: int  # physical address
+    size: int  # bytes, unchecked
+
+
 def find_in_boot_params(memory: PhysicalMemory, boot_params: int) -> Handoff | None:
     """See find_handoff."""
-    first = read_bytes(memory, boot_params + _SETUP_DATA_POINTER, 8)
-    return find_in_setup_data(memory, int.from_bytes(first, "little"))
+    return _find(memory, nodes_of(memory, boot_params))
 
 
 def find_in_setup_data(memory: PhysicalMemory, first: int) -> Handoff | None:
     """Walks the list of setup_data from its node `first` on, which is 0 for an empty list."""
+    return _find(memory, _nodes(memory, first))
+
+
+def nodes_of(memory: PhysicalMemory, boot_params: int) -> Iterator[SetupData]:
+    """The list of setup_data. Raises DecodeError: "outside-ram", "setup-data" for a cycle."""
+    first = read_bytes(memory, boot_params + _SETUP_DATA_POINTER, 8)
+    return _nodes(memory, int.from_bytes(first, "little"))
+
+
+def _nodes(memory: PhysicalMemory, first: int) -> Iterator[SetupData]:
     at = first
     for _ in range(_MAX_NODES):
         if at == 0:
-            return None
+            return
         following, kind, size = _HEAD.unpack(read_bytes(memory, at, _HEAD.size))
-        if kind == _SETUP_KEXEC_KHO:
-            return _kho_data(memory, at + _HEAD.size, size)
+        yield SetupData(kind, at + _HEAD.size, size)
         at = following
     raise DecodeError("setup-data", at, f"more than {_MAX_NODES} nodes of setup_data, or a cycle")
+
+
+def _find(memory: PhysicalMemory, nodes: Iterator[SetupData]) -> Handoff | None:
+    for node in nodes:
+        if node.kind == _SETUP_KEXEC_KHO:
+            return _kho_data(memory, node.payload, node.size)
+    return None
 
 
 def _kho_data(memory: PhysicalMemory, at: int, size: int) -> Handoff:
@@ -47,3 +75,8 @@ def _kho_data(memory: PhysicalMemory, at: int, size: int) -> Handoff:
         Field(at + 8 * i, 8, "little", value) for i, value in enumerate(values)
     )
     return Handoff(root, root_size, scratch, scratch_size)
+
+
+def read_rsdp(memory: PhysicalMemory, boot_params: int) -> int:
+    """acpi_rsdp_addr; 0 where nobody knows it. Raises OutsideRam."""
+    return int.from_bytes(read_bytes(memory, boot_params + _RSDP, 8), "little")

@@ -11,6 +11,7 @@ from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import PhysRange
 from khorig.out.inspect.client_lines import one_line
 from khorig.out.inspect.details import owners_of_blocks, pages_by_owner
+from khorig.out.inspect.firmware import firmware_document
 from khorig.rules.outcome import Outcome
 
 SCHEMA = 1
@@ -51,6 +52,8 @@ def inspection_document(snapshot: Snapshot, pages: bool) -> dict[str, Any]:
             for owner, count, first in pages_by_owner(snapshot)
         ],
     }
+    if snapshot.firmware:
+        document["firmware"] = firmware_document(snapshot.firmware)
     if dump.run:
         document["generation"] = dump.run.generation
         document["at"] = dump.run.at

@@ -12,6 +12,7 @@ from khorig.kho.candidates import Candidate
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.formats.dump import Dump
 from khorig.out.inspect.client_lines import client_lines
+from khorig.out.inspect.firmware import firmware_lines
 from khorig.out.text import size
 
 _LABEL = 12  # columns
@@ -75,6 +76,8 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
     nested = f"{count} device trees, depth {handover.depth}, {len(handover.blobs)} plain blobs"
     lines += labelled("fragments", [nested])
     lines += labelled("clients", client_lines(snapshot) or ["none"])
+    if snapshot.firmware:
+        lines += labelled("firmware", firmware_lines(snapshot.firmware))
     lines += labelled("problems", _problems(snapshot))
     return lines
 

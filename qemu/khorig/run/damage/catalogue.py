@@ -7,6 +7,7 @@ from typing import Mapping
 
 from khorig.run.damage.client_damages import CLIENT_DAMAGES
 from khorig.run.damage.damage import Damage
+from khorig.run.damage.firmware_damages import FIRMWARE_DAMAGES
 from khorig.run.damage.handoff_damages import HANDOFF_DAMAGES
 from khorig.run.damage.list_damages import LIST_DAMAGES
 from khorig.run.damage.luo_damages import LUO_DAMAGES
@@ -27,6 +28,7 @@ _EVERY = (
     *LIST_DAMAGES,
     *CLIENT_DAMAGES,
     *HANDOFF_DAMAGES,
+    *FIRMWARE_DAMAGES,
     *LUO_DAMAGES,
     *RELAY_DAMAGES,
 )
