@@ -11,6 +11,7 @@ from khorig.run.kernel_lists import read_list
 from khorig.run.needs import Needs, parse_needs
 from khorig.vm.build_outputs import find_elf
 from khorig.vm.elf_file import ElfFile
+from khorig.vm.errors import InfraError
 
 _RECORD = struct.Struct("<QQB7xQ")  # kernel/handover/scenario.h
 
@@ -33,9 +34,12 @@ def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
 
 
 def needs_of(arch: str, scenario: str) -> Needs:
-    """What it needs of its machine; nothing when the kernel of `arch` has no such scenario. Raises
-    InfraError if the kernel is not built."""
-    known = {info.name: info.needs for info in read_scenarios(find_elf(arch))}
+    """What it needs of its machine; nothing when the kernel of `arch` has no such scenario or cannot
+    be read, which the run itself reports."""
+    try:
+        known = {info.name: info.needs for info in read_scenarios(find_elf(arch))}
+    except InfraError:
+        return Needs()
     return known.get(scenario, Needs())
 
 
