@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "kernel/base/boot_info.h"
 #include "khocore/function_ref.h"
 #include "khocore/types.h"
 
@@ -38,6 +39,17 @@ void WritePciConfig(PciFunction function, unsigned offset, uint32_t value);
 /// Addresses that memory BARs may be given, the same for the CPU and on the bus. Empty where
 /// firmware gives every BAR its address.
 khocore::PhysRange FindPciMemory();
+
+/// The IOMMU that PCI functions are behind.
+enum class IommuKind : uint8_t { kNone, kVtd, kSmmuV3 };
+struct IommuPlace {
+  IommuKind kind = IommuKind::kNone;
+  khocore::PhysAddr registers;
+};
+/// The first that firmware's tables name, of the kind that this architecture has.
+IommuPlace FindIommu(const base::BootInfo& info);
+/// What was written to RAM before is seen by devices that look after it.
+void PublishToDevices();
 
 /// Calls `visit` with the registers of each place for a virtio-mmio device. Most are empty.
 void ForEachVirtioTransport(khocore::FunctionRef<void(khocore::PhysAddr registers)> visit);

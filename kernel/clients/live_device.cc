@@ -5,7 +5,6 @@
 
 #include "kernel/arch/cpu.h"
 #include "kernel/base/direct_map.h"
-#include "kernel/clients/points.h"
 #include "kernel/rig/content.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/require.h"
@@ -14,6 +13,7 @@ namespace clients {
 namespace {
 
 using drivers::Edu;
+using drivers::Iommu;
 using khocore::Error;
 using khocore::ErrorCode;
 using khocore::kPageSize;
@@ -33,6 +33,8 @@ constexpr uint64_t kReach = uint64_t{1} << 32;  // of the device
 constexpr uint64_t kRecordOffset = 0x400;
 constexpr uint64_t kRecords = 128;
 constexpr unsigned kMaxTries = 64;
+/// Behind an IOMMU: RAM of no machine of less than 1.4 GiB, so that a bypass does not write it.
+constexpr PhysAddr kBusAddress = PhysAddr::FromRaw(0x9a5a5000);
 /// Where a transfer is to end while the next kernel is copied: so long after the copy begins.
 constexpr uint64_t kEndsAfter = 20'000;
 
@@ -70,6 +72,37 @@ bool IsRestWhole(handover::Generation& generation, PageFrame page, const LiveRec
   return is_same;
 }
 
+const char* KindOf(arch::IommuPlace place) {
+  static constexpr char kVtd[8] = "vtd", kSmmuV3[8] = "smmuv3";
+  return place.kind == arch::IommuKind::kVtd ? kVtd : kSmmuV3;
+}
+
+khocore::Block TableOf(uint64_t entry) {
+  return {PageFrame::Containing(PhysAddr::FromRaw(entry)),
+          Order::FromLog2(static_cast<unsigned>(entry % kPageSize))};
+}
+
+abi::LiveIommu Describe(const Iommu& iommu) {
+  static_assert(abi::kLiveIommuTables == Iommu::kMaxTables);
+  abi::LiveIommu state = {};
+  memcpy(state.kind, KindOf(iommu.place()), sizeof(state.kind));
+  state.registers = iommu.place().registers.raw();
+  state.root = iommu.root().raw();
+  for (const khocore::Block& block : iommu.tables()) {
+    state.tables[state.count++] = block.begin().raw() | block.order.log2();
+  }
+  return state;
+}
+
+/// Links a copy of `state` in a page of the last step.
+Status Link(handover::Outgoing& outgoing, const char* node, const void* state, size_t size) {
+  const Result<PageFrame> page = outgoing.final_pages().AllocatePage();
+  if (!page.ok()) return page.error();
+  memcpy(base::Direct<void>(page.value().address()), state, size);
+  KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve({page.value(), Order()}));
+  return outgoing.AddLink(node, {page.value().address(), size});
+}
+
 }  // namespace
 
 LiveRecord* LiveDevice::record() const {
@@ -94,10 +127,19 @@ Status LiveDevice::Create(handover::Generation& generation) {
   const Result<PageFrame> page = AllocateReachable(generation.allocator);
   if (!page.ok()) return page.error();
   page_ = page.value();
-  bus_address_ = page_.address();
   rig::FillPage(page_, generation.options.seed, rig::ContentOwner(kNode), 0);
   *record() = RecordOf(0);
-  return FillBuffer(generation, 0);
+  KHOCORE_RETURN_IF_ERROR(FillBuffer(generation, 0));
+  bus_address_ = page_.address();
+  const arch::IommuPlace place = arch::FindIommu(generation.info);
+  if (place.kind == arch::IommuKind::kNone) return Ok{};
+  bus_address_ = kBusAddress;
+  const Result<Iommu> iommu =
+      Iommu::SwitchOn(place, edu_.function(), bus_address_, page_,
+                      [&](Order order) { return generation.allocator.Allocate(order); });
+  if (!iommu.ok()) return iommu.error();
+  iommu_ = Describe(iommu.value());
+  return Ok{};
 }
 
 Status LiveDevice::Restore(handover::Incoming& incoming) {
@@ -128,7 +170,31 @@ Status LiveDevice::Restore(handover::Incoming& incoming) {
   edu_ = edu.value();
   bus_address_ = PhysAddr::FromRaw(state.bus_address);
   handed_count_ = state.count;
-  return Ok{};
+  return RestoreIommu(incoming);
+}
+
+Status LiveDevice::RestoreIommu(handover::Incoming& incoming) {
+  const Result<PhysRange> link = incoming.FindLink(abi::kLiveIommuNode);
+  if (!link.ok()) return link.error().code == ErrorCode::kNotFound ? Status(Ok{}) : link.error();
+  const PhysRange blob = link.value();
+  if (blob.size != sizeof(iommu_)) {
+    return Error{ErrorCode::kBlobSizeRange, blob.begin, blob.size, sizeof(iommu_)};
+  }
+  memcpy(&iommu_, base::Direct<void>(blob.begin), sizeof(iommu_));
+  KHOCORE_RETURN_IF_ERROR(incoming.RestoreForRelease(blob.begin));
+  const arch::IommuPlace place = arch::FindIommu(incoming.generation().info);
+  if (place.kind == arch::IommuKind::kNone || memcmp(iommu_.kind, KindOf(place), 8) != 0 ||
+      place.registers.raw() != iommu_.registers) {
+    return Error{ErrorCode::kMagic, blob.begin, place.registers.raw(), iommu_.registers};
+  }
+  if (iommu_.count > abi::kLiveIommuTables) {
+    return Error{ErrorCode::kBlobSizeRange, blob.begin, iommu_.count, abi::kLiveIommuTables};
+  }
+  for (uint64_t i = 0; i < iommu_.count; ++i) {
+    KHOCORE_RETURN_IF_ERROR(incoming.RestoreBlock(TableOf(iommu_.tables[i])));
+  }
+  const Result<Iommu> iommu = Iommu::TakeOver(place, PhysAddr::FromRaw(iommu_.root));
+  return iommu.ok() ? Status(Ok{}) : iommu.error();
 }
 
 void LiveDevice::Verify(const handover::Incoming& incoming) const {
@@ -147,19 +213,31 @@ void LiveDevice::Verify(const handover::Incoming& incoming) const {
 
 Status LiveDevice::Adopt(handover::Generation& generation) const {
   const uint64_t next = record()->count + 1;
-  return next % kRecords == 0 ? FillBuffer(generation, next) : Status(Ok{});
+  if (next % kRecords != 0) return Ok{};
+  if (iommu_.count != 0) return Error{ErrorCode::kNoSpace, page_.address(), next, kRecords};
+  return FillBuffer(generation, next);
 }
 
-Status LiveDevice::Preserve(handover::Outgoing& outgoing) const {
-  LiveDeviceKept kept;
-  rig::At<rig::Point::kLiveDeviceKeeping>(kept);
-  if (kept.master) KHOCORE_RETURN_IF_ERROR(outgoing.KeepDevice(edu_.function()));
-  return kept.page ? outgoing.tracker().Preserve({page_, Order()}) : Status(Ok{});
+Status LiveDevice::Preserve(handover::Outgoing& outgoing) {
+  kept_.has_iommu = iommu_.count != 0;
+  rig::At<rig::Point::kLiveDeviceKeeping>(kept_);
+  for (uint64_t i = 0; i < iommu_.count && kept_.tables; ++i) {
+    KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve(TableOf(iommu_.tables[i])));
+  }
+  return Ok{};
+}
+
+Status LiveDevice::Keep(handover::Outgoing& outgoing) const {
+  if (kept_.master) KHOCORE_RETURN_IF_ERROR(outgoing.KeepDevice(edu_.function()));
+  return kept_.page ? outgoing.tracker().Preserve({page_, Order()}) : Status(Ok{});
+}
+
+Status LiveDevice::SerializeIommu(handover::Outgoing& outgoing) const {
+  if (iommu_.count == 0) return Ok{};
+  return Link(outgoing, abi::kLiveIommuNode, &iommu_, sizeof(iommu_));
 }
 
 Status LiveDevice::Serialize(handover::Outgoing& outgoing) const {
-  const Result<PageFrame> page = outgoing.final_pages().AllocatePage();
-  if (!page.ok()) return page.error();
   abi::LiveDevice state = {.kind = {},
                            .function = Number(edu_.function()),
                            .bytes = sizeof(LiveRecord),
@@ -169,19 +247,21 @@ Status LiveDevice::Serialize(handover::Outgoing& outgoing) const {
                            .offset = kRecordOffset,
                            .count = record()->count};
   memcpy(state.kind, kKind, sizeof(kKind));
-  memcpy(base::Direct<void>(page.value().address()), &state, sizeof(state));
-  KHOCORE_RETURN_IF_ERROR(outgoing.tracker().Preserve({page.value(), Order()}));
-  return outgoing.AddLink(kNode, {page.value().address(), sizeof(state)});
+  KHOCORE_RETURN_IF_ERROR(Link(outgoing, kNode, &state, sizeof(state)));
+  return SerializeIommu(outgoing);
 }
 
 void LiveDevice::Depart() const {
   const uint64_t number = record()->count + 1;
-  const uint64_t end = Edu::EndOfTransfer();
+  const uint64_t end = Edu::EndOfTransfer() - kEndsAfter;
   edu_.StartStore(bus_address_ + kRecordOffset,
                   static_cast<uint32_t>(number % kRecords * sizeof(LiveRecord)),
                   sizeof(LiveRecord));
-  if (number % 2 != 0) return;
-  while (arch::Counter() + kEndsAfter < end) {
+  const uint64_t now = arch::Counter();
+  if (number % 2 != 0 || now >= end) return;
+  // No part of what a jump costs.
+  rig::Event("quiesce").Text("what", kNode).Number("count", 0).Number("waits", end - now);
+  while (arch::Counter() < end) {
   }
 }
 

@@ -9,6 +9,8 @@ namespace clients {
 
 /// What of the live device is kept across the jump.
 struct LiveDeviceKept {
+  bool has_iommu = false;
+  bool tables = true;  ///< those of its IOMMU are preserved
   bool page = true;    ///< its page is preserved
   bool master = true;  ///< it stays a bus master
 };

@@ -182,6 +182,15 @@ KHORIG_FAULT(device_page_not_preserved) = FaultAt<Point::kLiveDeviceKeeping, Lea
     "device-page-not-preserved", 1, "Q10 N17",
     "the page that a live device writes is not preserved (scenario live-dma)");
 
+void LeaveOutTables(clients::LiveDeviceKept& kept) {
+  if (!kept.has_iommu) return;
+  Fire();
+  kept.tables = false;
+}
+KHORIG_FAULT(iommu_tables_not_preserved) = FaultAt<Point::kLiveDeviceKeeping, LeaveOutTables>(
+    "iommu-tables-not-preserved", 1, "Q10 N8",
+    "an IOMMU stays on, and its tables are not preserved (scenario live-dma)");
+
 void StopLiveDevice(clients::LiveDeviceKept& kept) {
   Fire();
   kept.master = false;

@@ -39,7 +39,7 @@ struct Client {
   /// The last step: writes and links what leads to the preserved memory.
   khocore::Status (*serialize)(Outgoing& outgoing) = nullptr;
   /// The last thing before the jump, when this CPU is the only one and all is off that has to be.
-  /// Prints nothing.
+  /// Prints `quiesce` events at most.
   void (*depart)() = nullptr;
 };
 

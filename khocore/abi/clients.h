@@ -26,7 +26,8 @@
 ///         live-cpu { preserved-data; blob-size; };      a `LiveCpu`: a CPU that runs on
 ///         live-device { preserved-data; blob-size };   only when a device works across the jump:
 ///                                                       a `LiveDevice`
-///         <any> { preserved-data; blob-size; };         what a scenario links
+///         live-iommu { preserved-data; blob-size };    only when it is behind an IOMMU: a
+///         `LiveIommu` <any> { preserved-data; blob-size; };         what a scenario links
 ///     };
 ///
 /// The store "ledger" holds the `LedgerEntry` of every page that was preserved when the ledger was
@@ -103,6 +104,19 @@ struct LiveRecord {
   uint64_t check;  ///< ~count
 };
 static_assert(sizeof(LiveRecord) == 16);
+
+/// An IOMMU that stays on, with tables in preserved blocks: the registers that name them do not
+/// change until the device is done.
+inline constexpr char kLiveIommuNode[] = "live-iommu";
+inline constexpr unsigned kLiveIommuTables = 12;
+struct LiveIommu {
+  char kind[8];        ///< "vtd", "smmuv3"
+  uint64_t registers;  ///< physical address
+  uint64_t root;       ///< physical address of the topmost table, as a register has it
+  uint64_t count;      ///< of `tables`
+  uint64_t tables[kLiveIommuTables];  ///< physical address with the order in its low bits
+};
+static_assert(sizeof(LiveIommu) == 128);
 
 inline constexpr char kLedgerStore[] = "ledger";
 

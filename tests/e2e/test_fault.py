@@ -70,7 +70,11 @@ OF_PAGES = {
 OF_MANY_REGIONS = {"e820-truncated"}
 
 # What only a device that works across the jump can lose: test_live_dma.py.
-OF_LIVE_DEVICES = {"device-page-not-preserved", "live-device-stopped"}
+OF_LIVE_DEVICES = {
+    "device-page-not-preserved",
+    "iommu-tables-not-preserved",
+    "live-device-stopped",
+}
 
 
 def test_every_fault_is_made_by_a_test() -> None:

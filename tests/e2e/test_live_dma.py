@@ -18,6 +18,8 @@ BEHIND_A_BRIDGE = (
     *("-device", "edu,bus=near,dma_mask=0xffffffff"),
 )
 
+IOMMUS = {"q35": ("-device", "intel-iommu"), "virt": ("-machine", "iommu=smmuv3")}
+
 
 def counters(result: RigResult) -> dict[tuple[int, str], int]:
     """What the host read at each stop."""
@@ -56,6 +58,29 @@ def test_it_may_be_behind_a_bridge(rig: Rig, machine: str) -> None:
     result.expect_pass()
     (names,) = masters(result)
     assert len(names) == 2, "the bridge and the device"
+
+
+@pytest.mark.parametrize(("machine", "extra_qemu"), list(IOMMUS.items()))
+def test_an_iommu_stays_on(rig: Rig, machine: str, extra_qemu: tuple[str, ...]) -> None:
+    """Its tables let the device reach the page at an address where there is no RAM."""
+    result = rig.run(machine, "live-dma", generations=4, extra_qemu=extra_qemu)
+    result.expect_pass()
+    assert counters(result)[4, "restored"] == 3
+    for names in masters(result):
+        assert len(names) == 2 and names[1] in ("VT-d", "SMMUv3")
+
+
+@pytest.mark.parametrize(("machine", "extra_qemu"), list(IOMMUS.items()))
+def test_tables_that_are_not_preserved_are_found(
+    rig: Rig, machine: str, extra_qemu: tuple[str, ...]
+) -> None:
+    fault = "iommu-tables-not-preserved"
+    options = {"extra_qemu": extra_qemu, "fault": fault, "record": False}
+    result = rig.run(machine, "live-dma", generations=2, **options)
+    assert result.findings, "the defect was not found"
+    found = result.findings[0]
+    assert (found.rule, found.generation, found.stop) == ("KHR-I069", 1, "sealed"), found
+    assert found.owner in ("tables of vtd", "tables of smmuv3")
 
 
 @each_arch

@@ -135,7 +135,7 @@ FUNCTIONS = ["00:00.0", "00:02.0", "00:03.0", "00:1f.3", "01:00.0", "02:04.7", "
 
 
 def test_nothing_is_on() -> None:
-    for arch, memory, count in (("x86_64", PC, 6), ("arm64", VIRT, 3)):
+    for arch, memory, count in (("x86_64", PC, 7), ("arm64", VIRT, 4)):
         found = states(FakeQmp(memory, {}), arch)
         assert (found.left_on, found.unread) == ((), ())
         assert len(found.seen) == count
@@ -307,7 +307,22 @@ def test_what_cannot_be_read_is_named(arch: str, command: str, answer: Any, unre
 def test_an_unknown_address_map_is_named_by_all_who_need_it() -> None:
     qmp = FakeQmp(PC, {})
     qmp.answers["info mtree -f"] = "FlatView #0\n"
-    assert len(states(qmp, "arm64").unread) == 2
+    assert len(states(qmp, "arm64").unread) == 3
+
+
+def test_an_iommu_that_translates() -> None:
+    """Its topmost table is what the registers name, and nothing is on that does not translate."""
+    vtd = "  00000000fed90000-00000000fed90fff (prio 0, i/o): intel_iommu\n"
+    smmu = "  0000000009050000-000000000906ffff (prio 0, i/o): arm-smmuv3\n"
+    for arch, memory, registers, expected in (
+        ("x86_64", PC + vtd, {0xFED9001C: 3 << 30, 0xFED90020: 0x7000}, ("VT-d", 0xFED90000)),
+        ("arm64", VIRT + smmu, {0x9050020: 1, 0x9050080: 0x7000}, ("SMMUv3", 0x9050000)),
+    ):
+        (left,) = states(FakeQmp(memory, registers), arch).left_on
+        assert (left.device, left.address) == expected
+        assert (left.tables, left.value, left.why) == (0x7000, 0x7000, "translation on")
+        off = {address: value for address, value in registers.items() if value == 0x7000}
+        assert states(FakeQmp(memory, off), arch).left_on == ()
 
 
 def test_the_end_of_qemu_is_no_device_that_cannot_be_read() -> None:

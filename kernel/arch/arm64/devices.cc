@@ -58,6 +58,13 @@ void WritePciConfig(PciFunction function, unsigned offset, uint32_t value) {
 
 PhysRange FindPciMemory() { return this_machine.pci_memory; }
 
+IommuPlace FindIommu(const base::BootInfo&) {
+  if (this_machine.smmu.size == 0) return {};
+  return {IommuKind::kSmmuV3, this_machine.smmu.begin};
+}
+
+void PublishToDevices() { asm volatile("dsb sy" ::: "memory"); }
+
 void ForEachVirtioTransport(khocore::FunctionRef<void(PhysAddr)> visit) {
   for (size_t i = 0; i < this_machine.virtio_count; ++i) {
     const PhysRange registers = this_machine.virtio[i];

@@ -181,6 +181,10 @@ Machine ReadMachine(const DeviceTree& tree, Note note) {
     if (base::HasString(node.compatible, "virtio,mmio")) {
       AddRegisters(node, machine.virtio, &machine.virtio_count, note, "virtio-mmio: left as it is");
     }
+    if (machine.smmu.size == 0 && base::HasString(node.compatible, "arm,smmu-v3") &&
+        !node.DeviceReg(0, &machine.smmu)) {
+      note("SMMUv3: left as it is");
+    }
     if (machine.psci == Machine::Psci::kNone) ReadPsci(tree, node, &machine, note);
     ReadCpu(node, &machine, note);
   });

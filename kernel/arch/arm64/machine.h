@@ -27,6 +27,7 @@ struct Machine {
   unsigned pci_first_bus = 0;
   /// Where 32-bit memory of the PCI bus is the same for the CPU, or empty
   khocore::PhysRange pci_memory;
+  khocore::PhysRange smmu;  ///< registers of the first SMMUv3, or empty
 
   static constexpr size_t kMaxVirtio = 64;
   khocore::PhysRange virtio[kMaxVirtio];  ///< each place for a virtio-mmio device

@@ -60,6 +60,7 @@ bool fuzz::RunCase(khocore::Span<const uint8_t> input) {
   };
   CASE_CHECK(machine.console == PhysRange() || has(consoles, machine.console));
   CASE_CHECK(machine.pci == PhysRange() || has(registers, machine.pci));
+  CASE_CHECK(machine.smmu == PhysRange() || has(registers, machine.smmu));
   CASE_CHECK(machine.pci_first_bus < 256);
   CASE_CHECK(machine.pci_memory.end().raw() <= uint64_t{1} << 32);
   CASE_CHECK(machine.psci == psci);

@@ -65,6 +65,14 @@ TEST(ReadMachine, ReadsQemusVirt) {
   EXPECT_EQ(outcome.machine.pci, Range(0x4010000000, 0x10000000));
   EXPECT_EQ(outcome.machine.pci_first_bus, 4u);
   EXPECT_EQ(outcome.machine.pci_memory, Range(0x10000000, 0x2eff0000));
+  EXPECT_EQ(outcome.machine.smmu, PhysRange());
+}
+
+TEST(ReadMachine, ReadsTheFirstSmmu) {
+  TestTree tree;
+  tree.Node("/smmuv3@9050000").String("/smmuv3@9050000", "compatible", "arm,smmu-v3");
+  tree.Cells("/smmuv3@9050000", "reg", {0, 0x9050000, 0, 0x20000});
+  EXPECT_EQ(Read(tree.Pack()).machine.smmu, Range(0x9050000, 0x20000));
 }
 
 TEST(ReadMachine, TakesPciMemoryOnlyWhereTheBusHasTheCpusAddresses) {

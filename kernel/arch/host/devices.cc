@@ -11,6 +11,8 @@ uint32_t FindPciDevices(unsigned) { return 0; }
 uint32_t ReadPciConfig(PciFunction, unsigned) { return ~uint32_t{0}; }
 void WritePciConfig(PciFunction, unsigned, uint32_t) {}
 khocore::PhysRange FindPciMemory() { return {}; }
+IommuPlace FindIommu(const base::BootInfo&) { return {}; }
+void PublishToDevices() {}
 void ForEachVirtioTransport(khocore::FunctionRef<void(khocore::PhysAddr)>) {}
 
 }  // namespace arch

@@ -12,6 +12,8 @@
 namespace arch {
 namespace {
 
+using khocore::PhysAddr;
+
 constexpr uint64_t kBase = 0x10000;
 constexpr uint64_t kRsdp = kBase;
 constexpr uint64_t kRoot = kBase + 0x100;
@@ -162,7 +164,36 @@ TEST_F(AcpiTest, IgnoresAMadtThatEndsBeforeItsEntries) {
   Put(kMadt, table);
   EXPECT_EQ(Read().found, 0u);
   ASSERT_EQ(memory_.notes().size(), 1u);
-  EXPECT_EQ(memory_.notes()[0], "MADT with a wrong length or checksum at");
+  EXPECT_EQ(memory_.notes()[0], "ACPI table with a wrong length or checksum at");
+}
+
+TEST_F(AcpiTest, ReadsTheFirstRemappingUnit) {
+  const auto unit = [&](uint64_t rsdp = kRsdp) {
+    PhysAddr found;
+    memory_.With([&](const base::BootReader& reader) {
+      found = ReadRemappingUnit(PhysAddr::FromRaw(rsdp), reader);
+    });
+    return found;
+  };
+  PutAll({});
+  EXPECT_EQ(unit(), PhysAddr()) << "a MADT is no DMAR";
+  EXPECT_EQ(unit(0), PhysAddr());
+  Bytes body(12 + 16);
+  body[12 + 2] = 16;        // of type 0, this long
+  body[12 + 8 + 2] = 0xd9;  // registers
+  body[12 + 8 + 3] = 0xfe;
+  Put(kMadt, Table("DMAR", body));
+  EXPECT_EQ(unit(), PhysAddr::FromRaw(0xfed90000));
+  body[12] = 1;  // reserved memory
+  Put(kMadt, Table("DMAR", body));
+  EXPECT_EQ(unit(), PhysAddr());
+  body[12] = 0;
+  body[12 + 2] = 15;
+  Put(kMadt, Table("DMAR", body));
+  EXPECT_EQ(unit(), PhysAddr());
+  body.resize(12 + 15);
+  Put(kMadt, Table("DMAR", body));
+  EXPECT_EQ(unit(), PhysAddr()) << "the unit ends behind the table";
 }
 
 TEST_F(AcpiTest, StopsAtAnEntryThatDoesNotFit) {

@@ -173,11 +173,7 @@ size_t CpuNumber() {
 }
 
 size_t FindCpus(const base::BootInfo& info, Note note) {
-  // What firmware leaves lies below 4 GiB, where everything is mapped from the start.
-  auto map = [](PhysRange range) -> const void* {
-    constexpr PhysRange kMapped{PhysAddr(), kEarlyMapEnd};
-    return kMapped.Contains(range) ? reinterpret_cast<const void*>(range.begin.raw()) : nullptr;
-  };
+  const auto map = [](PhysRange range) { return FindFirmwareBytes(range); };
   smp.processors = ReadProcessors(info.rsdp, base::BootReader(map, note));
   return smp.processors.found == 0 ? 1 : smp.processors.found;
 }

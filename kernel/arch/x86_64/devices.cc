@@ -2,7 +2,9 @@
 #include "kernel/arch/devices.h"
 
 #include "kernel/arch/mmu.h"
+#include "kernel/arch/x86_64/acpi.h"
 #include "kernel/arch/x86_64/io.h"
+#include "kernel/arch/x86_64/mmu.h"
 
 namespace arch {
 
@@ -66,6 +68,18 @@ khocore::PhysRange FindPciMemory() {
   constexpr uint64_t kBegin = 0xf0000000, kEnd = 0xfc000000;
   return {PhysAddr::FromRaw(kBegin), HasConfigPorts() ? kEnd - kBegin : 0};
 }
+
+IommuPlace FindIommu(const base::BootInfo& info) {
+  // What is wrong with firmware's tables the search for CPUs has printed.
+  const auto map = [](khocore::PhysRange range) { return FindFirmwareBytes(range); };
+  const auto note = [](const char*, uint64_t) {};
+  const PhysAddr unit = ReadRemappingUnit(info.rsdp, base::BootReader(map, note));
+  if (unit.is_null()) return {};
+  return {IommuKind::kVtd, unit};
+}
+
+/// Devices see the caches of this CPU, and stores in their order.
+void PublishToDevices() { asm volatile("" ::: "memory"); }
 
 /// Those of QEMU's microvm (hw/i386/microvm.h), which has no configuration ports and describes its
 /// devices in AML only. Any other machine may have something else at this address.

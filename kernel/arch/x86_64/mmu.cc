@@ -81,6 +81,11 @@ bool HasHugePages() {
   return Cpuid(0x80000000).eax >= 0x80000001 && (Cpuid(0x80000001).edx & kPage1Gb) != 0;
 }
 
+const void* FindFirmwareBytes(PhysRange range) {
+  constexpr PhysRange kMapped{PhysAddr(), kEarlyMapEnd};
+  return kMapped.Contains(range) ? reinterpret_cast<const void*>(range.begin.raw()) : nullptr;
+}
+
 void InvalidateTranslations() { WriteCr3(ReadCr3()); }
 
 void MakeExecutable(PhysAddr page) {

@@ -30,4 +30,8 @@ bool HasHugePages();
 /// The entry of the topmost page table through which the image is mapped.
 uint64_t ImageEntry();
 
+/// Bytes that firmware has left: those lie below 4 GiB, where everything is mapped from the start.
+/// Null beyond.
+const void* FindFirmwareBytes(khocore::PhysRange range);
+
 }  // namespace arch

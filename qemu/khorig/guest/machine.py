@@ -59,6 +59,7 @@ class LeftOn:
     why: str  # "bus mastering on"
     address: int | None = None  # physical, of a register in memory
     pci: PciPlace | None = None  # of a PCI function
+    tables: int | None = None  # physical address of the topmost table of an IOMMU
 
     @property
     def text(self) -> str:

@@ -45,6 +45,9 @@ def find_owners(
         claim_area(reserved.area, f"{RESERVED_OWNER}{reserved.name}")
     if clients.live is not None:
         claim_area(clients.live.page, clients.live.owner)
+    if clients.iommu is not None:
+        for table in clients.iommu.tables:
+            claim_area(table, clients.iommu.owner)
     for store in clients.stores.values():
         name = store_owner(store.name)
         chunks = [chunk >> geometry.page_shift for chunk in store.vmalloc.chunks]

@@ -65,6 +65,8 @@ class ResultBuilder:
             self._online[generation] = online
         if kind == "jump":
             self._jump_ns = now
+        elif kind == "quiesce" and self._jump_ns is not None:
+            self._jump_ns += waits_of(event)
         elif kind == "boot" and self._jump_ns is not None:
             instructions = (now - self._jump_ns) >> self._shift
             self._phases.append(Phase(generation, "relocate", instructions))
@@ -98,6 +100,12 @@ class ResultBuilder:
             who=self._who,
             cpus=self._cpus,
         )
+
+
+def waits_of(event: Mapping[str, Any]) -> int:
+    """How long a kernel waits before its jump for the rig's sake, ns."""
+    waits = event.get("waits", 0)
+    return waits if type(waits) is int and waits > 0 else 0
 
 
 def skipped_result(spec: RunSpec, finding: Finding) -> RunResult:

@@ -34,8 +34,8 @@ def read_scenarios(elf_path: Path) -> list[ScenarioInfo]:
 
 
 def needs_of(arch: str, scenario: str) -> Needs:
-    """What it needs of its machine; nothing when the kernel of `arch` has no such scenario or cannot
-    be read, which the run itself reports."""
+    """What it needs of its machine; nothing when the kernel of `arch` has no such scenario, or
+    cannot be read, which the run itself reports."""
     try:
         known = {info.name: info.needs for info in read_scenarios(find_elf(arch))}
     except InfraError:

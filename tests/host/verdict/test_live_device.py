@@ -12,6 +12,7 @@ from view.live_device_image import (
     REGISTERS,
     add_live_device,
     description,
+    iommu,
     live_page,
     record,
 )
@@ -155,3 +156,58 @@ def test_functions_that_nobody_saw_are_not_on() -> None:
     guest.devices = DeviceStates(("PIT",))
     found = first(guest.enters(), protocol.LIVE_DEVICE, None, "")
     assert found.what == "QEMU does not show PCI functions"
+
+
+def iommu_guest() -> tuple[FakeGuest, list[int]]:
+    """A guest whose live device is behind an IOMMU; its root, contexts, and one table a level."""
+    guest = FakeGuest()
+    guest.spec = dataclasses.replace(guest.spec, scenario="live-dma")
+    guest.judge = RunJudge(guest.spec)
+    page = live_page(guest.image)
+    device = add_live_device(guest.image, description(page))
+    tables = [guest.image.preserved_page() for _ in range(5)]
+    for table, below in zip(tables, [*tables[1:], page]):
+        guest.image.write_u64(table, below | 3)
+    described = add_live_device(guest.image, iommu(tables), "live-iommu")
+    guest.left_out = {page, device, described}
+    guest.seal()
+    guest.devices = DeviceStates(("PCI functions", "IOMMU"), (master(), translating(tables[0])))
+    return guest, tables
+
+
+def translating(root: int) -> LeftOn:
+    return LeftOn("VT-d", "RTADDR", root, "translation on", 0xFED90000, tables=root)
+
+
+def test_an_iommu_that_is_handed_over_is_on() -> None:
+    guest, _ = iommu_guest()
+    assert guest.first_generation() == []
+    assert guest.enters() == []
+
+
+def test_an_iommu_that_is_off_or_has_other_tables_is_found() -> None:
+    guest, tables = iommu_guest()
+    assert guest.first_generation() == []
+    guest.devices = DeviceStates(("PCI functions", "IOMMU"), (master(),))
+    found = first(guest.enters(), protocol.LIVE_DEVICE, 0xFED90000, "tables of vtd")
+    assert found.what == "vtd at 0xfed90000 is off, or has other tables"
+    guest, tables = iommu_guest()
+    assert guest.first_generation() == []
+    guest.devices = DeviceStates(("PCI functions", "IOMMU"), (master(), translating(tables[1])))
+    first(guest.enters(), protocol.DEVICES_OFF, 0xFED90000, "VT-d")
+
+
+def test_an_iommu_that_nobody_handed_over_must_be_off() -> None:
+    guest, page = live_guest()
+    assert guest.first_generation() == []
+    guest.devices = DeviceStates(("PCI functions",), (BRIDGE, master(), translating(page)))
+    first(guest.enters(), protocol.DEVICES_OFF, 0xFED90000, "VT-d")
+
+
+def test_a_table_that_was_not_handed_over_is_found() -> None:
+    guest, tables = iommu_guest()
+    other = guest.image.allocate()
+    assert guest.first_generation() == []
+    guest.image.write_u64(tables[3] + 8, other | 3)
+    found = first(guest.enters(), protocol.LIVE_DEVICE, other, "tables of vtd")
+    assert "was not handed over" in found.what

@@ -41,15 +41,23 @@ def live_page(image: HandoverImage, count: int = 0) -> int:
     return image.preserved_page(bytes(content))
 
 
-def add_live_device(image: HandoverImage, blob: bytes) -> int:
+def add_live_device(image: HandoverImage, blob: bytes, name: str = "live-device") -> int:
     """Links the blob below the fragment of khorig, in place. Returns its address."""
     address = image.preserved_page(blob)
     for at, order in image.blocks:
         page = bytearray(image.ram.read(at, PAGE))
         if order or page[:4] != b"\xd0\x0d\xfe\xed" or libfdt.fdt_path_offset(page, "/log") < 0:
             continue
-        node = libfdt.fdt_add_subnode(page, 0, "live-device")
+        node = libfdt.fdt_add_subnode(page, 0, name)
         libfdt.fdt_setprop(page, node, "blob-size", struct.pack("<Q", len(blob)), 8)
         libfdt.fdt_setprop(page, node, "preserved-data", struct.pack("<Q", address), 8)
         image.ram.write(at, bytes(page))
     return address
+
+
+def iommu(tables: list[int], kind: bytes = b"vtd", **changes: int) -> bytes:
+    """The blob of an IOMMU; `tables` have their orders in the low bits."""
+    fields = {"registers": 0xFED9_0000, "root": tables[0] & ~0xFFF, "count": len(tables)}
+    assert set(changes) <= set(fields)
+    numbers = [*(fields | changes).values(), *tables, *[0] * (12 - len(tables))]
+    return struct.pack("<8s15Q", kind, *numbers)

@@ -11,7 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from khorig.kho.clients.live_cpu import LIVE_CPU_PATH, LiveCpu, decode_live_cpu
-from khorig.kho.clients.live_device import LiveDevice, decode_live_device
+from khorig.kho.clients.live_device import (
+    LiveDevice,
+    LiveIommu,
+    decode_live_device,
+    decode_live_iommu,
+)
 from khorig.kho.fdt import FdtNode
 from khorig.kho.fragment import Fragment, string_property, u64_property
 from khorig.kho.handover import Handover
@@ -36,6 +41,7 @@ ARCHIVE_PATH = KHORIG_PATH + "/archive"
 LOG_PATH = KHORIG_PATH + "/log"
 STORES_PATH = KHORIG_PATH + "/stores"
 LIVE_DEVICE_PATH = KHORIG_PATH + "/live-device"
+LIVE_IOMMU_PATH = KHORIG_PATH + "/live-iommu"
 LEDGER_STORE = "ledger"
 MAX_STORE = 64 << 20  # bytes: a ledger of 4 million pages
 
@@ -92,6 +98,7 @@ class Clients:
     archive: PhysRange | None = None
     log: LogRing | None = None
     live: LiveDevice | None = None
+    iommu: LiveIommu | None = None
     stores: Mapping[str, Store] = field(default_factory=dict)
     live_cpu: LiveCpu | None = None
     problems: tuple[Problem, ...] = ()
@@ -165,6 +172,14 @@ class _ClientReader:
             return decode_live_cpu(self.memory, link.blob, self.geometry) if link else None
         except DecodeError as error:
             self._keep(error, "live-cpu")
+            return None
+
+    def iommu(self) -> LiveIommu | None:
+        link = self.handover.blob(LIVE_IOMMU_PATH)
+        try:
+            return decode_live_iommu(self.memory, link.blob, self.geometry) if link else None
+        except DecodeError as error:
+            self._keep(error, "live IOMMU")
             return None
 
     def archive(self) -> PhysRange | None:
@@ -246,9 +261,9 @@ def decode_clients(memory: PhysicalMemory, handover: Handover) -> Clients:
     """Reads what khorig's own clients and those it shares with Linux left; clients that are absent
     are None or empty. Never raises for what is in memory.
 
-    Ids: "metadata-size", "metadata-version", "log-header", "live-device", "live-cpu",
-    "reserve-mem", "store",
-    "client-compatible", "property-size" and those of `decode_vmalloc`.
+    Ids: "metadata-size", "metadata-version", "log-header", "live-device", "live-iommu",
+    "live-cpu", "reserve-mem", "store", "client-compatible", "property-size" and those of
+    `decode_vmalloc`.
     """
     reader = _ClientReader(memory, handover)
     reader.fragment(KHORIG_PATH, KHORIG_COMPATIBLE)
@@ -258,6 +273,7 @@ def decode_clients(memory: PhysicalMemory, handover: Handover) -> Clients:
         archive=reader.archive(),
         log=reader.log(),
         live=reader.live(),
+        iommu=reader.iommu(),
         stores=reader.stores(),
         live_cpu=reader.live_cpu(),
         problems=tuple(reader.problems.items),

@@ -12,9 +12,27 @@ from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
 
 _DEVICE = struct.Struct("<8sIIQQQQQ")
 _RECORD = struct.Struct("<QQ")
+_IOMMU = struct.Struct("<8s3Q12Q")
+_IOMMUS = (b"vtd", b"smmuv3")
+_MOST_TABLE_ORDER = 10
 _WORD = (1 << 64) - 1
 _FUNCTIONS = 1 << 16  # buses, devices and functions
 LIVE_PAGE_OWNER = "live device"  # followed by its kind
+
+
+@dataclass(frozen=True)
+class LiveIommu:
+    """An IOMMU that stays on, with the tables that it walks."""
+
+    kind: str  # "vtd", "smmuv3"
+    registers: int  # physical
+    root: int  # physical, of the topmost table
+    tables: tuple[PhysRange, ...]  # preserved
+
+    @property
+    def owner(self) -> str:
+        """Of its tables."""
+        return f"tables of {self.kind}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,33 @@ def decode_live_device(memory: PhysicalMemory, blob: PhysRange, geometry: Geomet
         bus_address=bus_address,
         count=count,
     )
+
+
+def decode_live_iommu(memory: PhysicalMemory, blob: PhysRange, geometry: Geometry) -> LiveIommu:
+    """Raises DecodeError: "live-iommu", "outside-ram"."""
+
+    def wrong(text: str) -> DecodeError:
+        return DecodeError("live-iommu", blob.begin, text)
+
+    if blob.size != _IOMMU.size:
+        raise wrong(f"{blob.size} bytes, expected {_IOMMU.size}")
+    raw = read_bytes(memory, blob.begin, _IOMMU.size)
+    name, registers, root, count, *entries = _IOMMU.unpack(raw)
+    kind = name.split(b"\0")[0]
+    if kind not in _IOMMUS:
+        raise wrong(f"kind {name!r}")
+    if not 0 < count <= len(entries):
+        raise wrong(f"{count} tables, expected 1 to {len(entries)}")
+    tables = []
+    for entry in entries[:count]:
+        order = entry % geometry.page_size
+        size = geometry.page_size << min(order, _MOST_TABLE_ORDER)
+        if order > _MOST_TABLE_ORDER or (entry - order) % size:
+            raise wrong(f"table {entry:#018x}: no block of an order up to {_MOST_TABLE_ORDER}")
+        tables.append(PhysRange(entry - order, size))
+    if root != tables[0].begin:
+        raise wrong(f"root {root:#018x} is not the first table {tables[0].begin:#018x}")
+    return LiveIommu(kind.decode("ascii"), registers, root, tuple(tables))
 
 
 def read_live_count(memory: PhysicalMemory, device: LiveDevice) -> int:

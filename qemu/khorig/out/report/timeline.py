@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 from khorig.out.report.run_record import RunRecord
+from khorig.run.result_builder import waits_of
 
 # Phases that exist only for the rig.
 RIG_PHASES = frozenset({"create", "ledger", "verify"})
@@ -105,7 +106,12 @@ def blackouts(record: RunRecord, lanes: list[Lane]) -> list[tuple[int, dict[str,
             for event in record.guest
             if event["ev"] == "boot" and int(event["gen"]) == after.generation
         ]
-        parts["quiesce and relocate"] = max(0, boots[0] - jumps[-1]) if boots else 0
+        left = jumps[-1] + sum(
+            waits_of(event)
+            for event in record.guest
+            if event["ev"] == "quiesce" and int(event["gen"]) == before.generation
+        )
+        parts["quiesce and relocate"] = max(0, boots[0] - left) if boots else 0
         costs = {span.name: span.cost for span in after.spans}
         parts["early boot"] = costs.get("early-boot", 0)
         parts["restore"] = costs.get("restore", 0)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from khorig.guest.machine import LeftOn
+from khorig.kho.clients.khorig import Clients
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import DEVICES_OFF
 from khorig.rules.reason import Reason
@@ -15,21 +16,21 @@ from khorig.rules.temporal.record import Record
 
 def check_devices(stop: Stop, sealed: Record) -> list[Finding]:
     """No device, timer or interrupt controller is on at kernel entry, but for a device that was
-    handed over as it works, and the bridges above it."""
+    handed over as it works, the bridges above it and its IOMMU."""
     if not stop.devices.seen:
         unread = stop.devices.unread
         return [stop.finding(DEVICES_OFF, "QEMU does not show any device", evidence=unread)]
-    live = sealed.snapshot.clients.live
-    return [
-        _left_on(stop, left)
-        for left in stop.devices.left_on
-        if live is None or not _is_live(left, live.function)
-    ]
+    clients = sealed.snapshot.clients
+    return [_left_on(stop, left) for left in stop.devices.left_on if not _is_live(left, clients)]
 
 
-def _is_live(left: LeftOn, function: int) -> bool:
-    pci = left.pci
-    return pci is not None and (pci.function == function or pci.is_above(function))
+def _is_live(left: LeftOn, clients: Clients) -> bool:
+    live, iommu, pci = clients.live, clients.iommu, left.pci
+    if left.tables is not None:
+        return iommu is not None and (left.address, left.tables) == (iommu.registers, iommu.root)
+    if live is None or pci is None:
+        return False
+    return pci.function == live.function or pci.is_above(live.function)
 
 
 def _left_on(stop: Stop, left: LeftOn) -> Finding:

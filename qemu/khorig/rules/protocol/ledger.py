@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from khorig.kho.blocks import BoolArray, Int64Array
-from khorig.kho.clients.khorig import LIVE_DEVICE_PATH, LedgerArray
+from khorig.kho.clients.khorig import LIVE_DEVICE_PATH, LIVE_IOMMU_PATH, LedgerArray
 from khorig.kho.ownership import FRAGMENT_OWNER, LEDGER_OWNERS, LIVE_OWNERS
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import LEDGER
@@ -15,7 +15,7 @@ from khorig.rules.temporal.record import Record
 
 # Preserved after the ledger is written: the structure around it, the ledger itself, and what
 # changes at any time.
-_LIVE = (LIVE_DEVICE_PATH.lstrip("/"), *LIVE_OWNERS)
+_LIVE = (LIVE_DEVICE_PATH.lstrip("/"), LIVE_IOMMU_PATH.lstrip("/"), *LIVE_OWNERS)
 _LATER = ("root", "kexec-metadata", FRAGMENT_OWNER, *LEDGER_OWNERS, *_LIVE)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from khorig.kho.clients.live_device import LiveDevice, read_live_count
+from khorig.kho.clients.iommu_tables import walked_tables
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import read_bytes
 from khorig.rules.finding import Finding
@@ -21,7 +22,7 @@ def check_live_device(stop: Stop, sealed: Record) -> list[Finding]:
     if live is None:
         return [stop.finding(LIVE_DEVICE, "no device is handed over that can be read")]
     if stop.at == "entry":
-        return _check_on(stop, live)
+        return [*_check_on(stop, live), *_check_iommu(stop, sealed)]
     return _check_count(stop, live, live.count + (stop.at == "restored"))
 
 
@@ -37,6 +38,21 @@ def _check_on(stop: Stop, live: LiveDevice) -> list[Finding]:
         found = ", ".join(f"{address:#x}" for address in place.memory) or "none"
         what = f"{name} has registers at {found}, handed over at {live.registers:#x}"
         return [stop.finding(LIVE_DEVICE, what, live.registers, name)]
+    return []
+
+
+def _check_iommu(stop: Stop, sealed: Record) -> list[Finding]:
+    """The IOMMU is on with the tables that were handed over, which are all that it walks."""
+    iommu = sealed.snapshot.clients.iommu
+    if iommu is None:
+        return []
+    if not any(left.tables == iommu.root for left in stop.devices.left_on):
+        what = f"{iommu.kind} at {iommu.registers:#x} is off, or has other tables"
+        return [stop.finding(LIVE_DEVICE, what, iommu.registers, iommu.owner)]
+    for address in walked_tables(stop.memory, iommu):
+        if not any(table.contains(address, 1) for table in iommu.tables):
+            what = f"{iommu.kind} walks a table at {address:#018x} that was not handed over"
+            return [stop.finding(LIVE_DEVICE, what, address, iommu.owner)]
     return []
 
 

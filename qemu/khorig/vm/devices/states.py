@@ -9,6 +9,7 @@ from khorig.guest.machine import DeviceStates, LeftOn
 from khorig.mem.untrusted import Untrusted
 from khorig.vm.devices.apic import read_local_apic, read_pic
 from khorig.vm.devices.gic import read_gic
+from khorig.vm.devices.iommu import read_smmu, read_vtd
 from khorig.vm.devices.monitor import DeviceMonitor
 from khorig.vm.devices.pci import read_pci
 from khorig.vm.devices.timers import read_hpet, read_pit
@@ -24,12 +25,13 @@ _ANY: Mapping[str, _Reader] = {
 _READERS: Mapping[str, Mapping[str, _Reader]] = {
     "x86_64": {
         **_ANY,
+        "IOMMU": read_vtd,
         "PIT": read_pit,
         "HPET": read_hpet,
         "local APIC": read_local_apic,
         "I/O APIC and 8259": read_pic,
     },
-    "arm64": {**_ANY, "GIC and timers": read_gic},
+    "arm64": {**_ANY, "IOMMU": read_smmu, "GIC and timers": read_gic},
 }
 
 
