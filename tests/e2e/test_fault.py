@@ -81,11 +81,8 @@ def test_every_fault_is_made_by_a_test() -> None:
     """The catalogue's are made by test_catalogue.py. What a kernel that checks itself has besides
     is in test_undefined_behavior.py."""
     made = {way.fault for bug in bugs().values() for way in bug.ways if way.fault}
-<<<<<<< HEAD
-    assert set(EXPECTED) | OF_CPUS | OF_PAGES | OF_LIVE_DEVICES | made == set(known_faults())
-=======
-    assert set(EXPECTED) | OF_CPUS | OF_PAGES | OF_MANY_REGIONS | made == set(known_faults())
->>>>>>> 8204439 (rules, boot: What a kernel reads of UEFI is checked along the chain, and the loader keeps the tables that lie in boot services memory)
+    elsewhere = OF_CPUS | OF_PAGES | OF_LIVE_DEVICES | OF_MANY_REGIONS
+    assert set(EXPECTED) | elsewhere | made == set(known_faults())
 
 
 @pytest.mark.parametrize("fault", known_faults().values(), ids=list(known_faults()))

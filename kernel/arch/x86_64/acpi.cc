@@ -153,6 +153,10 @@ constexpr EntryTable kMadt = {"APIC", kMadtHeader, "MADT with a wrong length or 
 constexpr EntryTable kSrat = {"SRAT", kSratHeader, "SRAT with a wrong length or checksum at",
                               "the rest of the SRAT from its byte"};
 
+/// Its entries are another kind: ReadRemappingUnit has them.
+constexpr EntryTable kDmar = {"DMAR", sizeof(TableHeader) + 12,
+                              "DMAR with a wrong length or checksum at", ""};
+
 /// Calls `visit(type, bytes, length)` for each entry of the table of `size` bytes. False when it
 /// ends in something else.
 template <typename Visit>
@@ -187,31 +191,11 @@ const uint8_t* FindEntryTable(PhysAddr rsdp, const EntryTable& kind, const base:
   return nullptr;
 }
 
-<<<<<<< HEAD
-=======
-/// The first table of that signature, of `least` bytes at least and with a right checksum, or null.
-const uint8_t* FindNamedTable(PhysAddr rsdp, const char* signature, uint64_t least,
-                              const base::BootReader& reader, uint64_t* size) {
-  if (rsdp.is_null()) return nullptr;
-  const RootTable root = FindRootTable(rsdp, reader);
-  for (uint64_t at = sizeof(TableHeader); at + root.width <= root.size; at += root.width) {
-    uint64_t address = 0;
-    __builtin_memcpy(&address, root.bytes + at, root.width);
-    const uint8_t* table = FindTable(address, reader, size);
-    if (table == nullptr || !HasSignature(table, signature)) continue;
-    if (*size >= least && SumsToZero(table, *size)) return table;
-    reader.Ignore("ACPI table with a wrong length or checksum at", address);
-  }
-  return nullptr;
-}
-
->>>>>>> 1489ccc (drivers, scenarios: live-dma runs behind VT-d and SMMUv3, which stay on with their tables in preserved memory and are taken over as they are; what it waits before a jump is no cost)
 }  // namespace
 
 Processors ReadProcessors(PhysAddr rsdp, const base::BootReader& reader) {
   Processors processors;
   uint64_t size = 0;
-<<<<<<< HEAD
   const uint8_t* const table = FindEntryTable(rsdp, kMadt, reader, &size);
   if (table == nullptr) return processors;
   (void)ForEachEntry(kMadt, table, size, reader,
@@ -246,14 +230,9 @@ void ReadNodes(PhysAddr rsdp, const base::BootReader& reader, base::NodeMap* nod
         fits = false;
       });
   if (!whole || !fits) *nodes = {};
-=======
-  const uint8_t* const table = FindNamedTable(rsdp, "APIC", kMadtHeader, reader, &size);
-  if (table != nullptr) ReadMadt(table, size, reader, &processors);
-  return processors;
 }
 
 PhysAddr ReadRemappingUnit(PhysAddr rsdp, const base::BootReader& reader) {
-  constexpr uint64_t kDmarHeader = sizeof(TableHeader) + 12;
   constexpr uint16_t kUnit = 0;
   struct __attribute__((packed)) Entry {
     uint16_t type;
@@ -262,16 +241,15 @@ PhysAddr ReadRemappingUnit(PhysAddr rsdp, const base::BootReader& reader) {
     uint64_t registers;
   } entry;
   uint64_t size = 0;
-  const uint8_t* const table = FindNamedTable(rsdp, "DMAR", kDmarHeader, reader, &size);
-  if (table == nullptr || size - kDmarHeader < sizeof(entry)) return {};
+  const uint8_t* const table = FindEntryTable(rsdp, kDmar, reader, &size);
+  if (table == nullptr || size - kDmar.header < sizeof(entry)) return {};
   // Units come before all else.
-  __builtin_memcpy(&entry, table + kDmarHeader, sizeof(entry));
+  __builtin_memcpy(&entry, table + kDmar.header, sizeof(entry));
   if (entry.type != kUnit || entry.length < sizeof(entry)) {
     reader.Ignore("DMAR that does not begin with a remapping unit, of type", entry.type);
     return {};
   }
   return PhysAddr::FromRaw(entry.registers);
->>>>>>> 1489ccc (drivers, scenarios: live-dma runs behind VT-d and SMMUv3, which stay on with their tables in preserved memory and are taken over as they are; what it waits before a jump is no cost)
 }
 
 }  // namespace arch

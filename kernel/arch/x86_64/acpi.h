@@ -23,14 +23,11 @@ struct Processors {
 /// no MADT.
 Processors ReadProcessors(khocore::PhysAddr rsdp, const base::BootReader& reader);
 
-<<<<<<< HEAD
 /// The same to the SRAT (ACPI 6.5, 5.2.16), whose memory is added to `nodes`. None is when there is
 /// no SRAT, or one that contradicts itself.
 void ReadNodes(khocore::PhysAddr rsdp, const base::BootReader& reader, base::NodeMap* nodes);
-=======
 /// The registers of the first remapping unit that the DMAR names (VT-d 3.4, 8.3), checked as above;
 /// null when there is none.
 khocore::PhysAddr ReadRemappingUnit(khocore::PhysAddr rsdp, const base::BootReader& reader);
->>>>>>> 1489ccc (drivers, scenarios: live-dma runs behind VT-d and SMMUv3, which stay on with their tables in preserved memory and are taken over as they are; what it waits before a jump is no cost)
 
 }  // namespace arch

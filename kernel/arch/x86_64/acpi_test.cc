@@ -164,7 +164,7 @@ TEST_F(AcpiTest, IgnoresAMadtThatEndsBeforeItsEntries) {
   Put(kMadt, table);
   EXPECT_EQ(Read().found, 0u);
   ASSERT_EQ(memory_.notes().size(), 1u);
-  EXPECT_EQ(memory_.notes()[0], "ACPI table with a wrong length or checksum at");
+  EXPECT_EQ(memory_.notes()[0], "MADT with a wrong length or checksum at");
 }
 
 TEST_F(AcpiTest, ReadsTheFirstRemappingUnit) {

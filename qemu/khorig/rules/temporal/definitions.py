@@ -19,14 +19,11 @@ BLOCKS_RELAYED = "KHR-I088"
 PAGES_RELAYED = "KHR-I089"
 RUNTIME_SERVICES = "KHR-I090"
 PAGES_UNDER_LINUX = "KHR-I091"
-<<<<<<< HEAD
-LIVE_PAGE = "KHR-I092"
-=======
 RSDP_HANDED_ON = "KHR-I092"
 FIRMWARE_TABLES = "KHR-I093"
 FIRMWARE_HEADERS = "KHR-I094"
 FIRMWARE_MAP = "KHR-I095"
->>>>>>> 8204439 (rules, boot: What a kernel reads of UEFI is checked along the chain, and the loader keeps the tables that lie in boot services memory)
+LIVE_PAGE = "KHR-I096"
 
 _temporal = partial(Rule, kind=Kind.TEMPORAL)
 
@@ -140,15 +137,6 @@ TEMPORAL_RULES = (
         "The owner identifies the page.",
     ),
     _temporal(
-<<<<<<< HEAD
-        LIVE_PAGE,
-        "a device that works across the jump writes only where it says",
-        "From the seal until all is restored nothing changes in the page of a live device but the "
-        "bytes that its description names.",
-        "The page is preserved memory as any other; that a device writes it is no leave for a CPU.",
-        ("Q2",),
-        "The evidence has the bytes.",
-=======
         RSDP_HANDED_ON,
         "the ACPI root pointer of UEFI is handed on",
         "boot_params of every kernel after the first name the RSDP of the EFI configuration table "
@@ -190,6 +178,14 @@ TEMPORAL_RULES = (
         "memory for RAM, or does not find it in the map.",
         ("N4", "L10"),
         "boot_params hold 128 regions, the rest is a setup_data of type 1.",
->>>>>>> 8204439 (rules, boot: What a kernel reads of UEFI is checked along the chain, and the loader keeps the tables that lie in boot services memory)
+    ),
+    _temporal(
+        LIVE_PAGE,
+        "a device that works across the jump writes only where it says",
+        "From the seal until all is restored nothing changes in the page of a live device but the "
+        "bytes that its description names.",
+        "The page is preserved memory as any other; that a device writes it is no leave for a CPU.",
+        ("Q2",),
+        "The evidence has the bytes.",
     ),
 )
