@@ -108,10 +108,6 @@ def test_runs_side_by_side_keep_their_order_and_folders(cli: Rig) -> None:
         (("run", "--timeout", "0"), "timeout"),
         (("run", "-j", "0"), "jobs"),
         (("run", "handover"), "unexpected extra argument"),
-        (
-            ("linux", "run", "--boot", "uefi"),
-            "--boot uefi: the first kernel of the chain must be khorig",
-        ),
         (("list", "--", "-d"), "'khorig list' starts no QEMU to pass arguments to"),
     ],
 )

@@ -17,7 +17,6 @@ from khorig.cli import exit_codes
 from khorig.cli.linux import chain_spec, count_option, fitting_machines
 from khorig.cli.run_options import machines_of, run_options
 from khorig.cli.verb import Verb
-from khorig.guest.spec import KHORIG
 from khorig.linux.bisect_plan import UNDER_TEST
 from khorig.run.artifacts import default_out, hold_session, new_session_folder
 
@@ -138,8 +137,6 @@ def _plan(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> BisectPlan:
         raise click.UsageError("--machine: a bisection takes one")
     if len(options["boot"]) != 1:
         raise click.UsageError("--boot: a bisection takes one")
-    if "uefi" in options["boot"] and names[0] != KHORIG:
-        raise click.UsageError("--boot uefi: the first kernel of the chain must be khorig")
     # To the checks it is a Linux of some name.
     checked = tuple(f"linux-{name}" if name == UNDER_TEST else name for name in names)
     spec = chain_spec(options, checked, machines[0], extra_qemu, options["boot"][0])

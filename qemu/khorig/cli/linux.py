@@ -204,8 +204,6 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
     machines = fitting_machines(names, machines_of(options["arch"], options["machine"]))
-    if "uefi" in options["boot"] and names[:1] != ["khorig"]:
-        raise click.UsageError("--boot uefi: the first kernel of the chain must be khorig")
     specs = [
         chain_spec(options, tuple(names), machine, extra_qemu, boot)
         for machine in machines

@@ -100,8 +100,6 @@ def _spec(
 ) -> RunSpec:
     from khorig.linux.teeth import spec_of
 
-    if boot == "uefi" and kernels[0] != "khorig":
-        raise click.UsageError("--boot uefi: the first kernel of the chain must be khorig")
     spec = spec_of(kernels, machine, boot, options["seed"])
     return dataclasses.replace(
         spec,

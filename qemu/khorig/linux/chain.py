@@ -13,6 +13,8 @@ from khorig.vm.build_outputs import Images, find_elf, find_images
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
 
+_PE = b"MZ"  # how an image begins that EFI can load
+
 
 def must_count(machine: str) -> bool:
     """Whether Linux needs icount on a machine: without a second clock it calibrates the TSC against
@@ -51,7 +53,18 @@ def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
         append_archive(archive, Path(spec.extra_initrd))
     first = spec.kernels[0]
     kernel = files[first] if is_linux(first) else find_images(machine).kernel
+    if spec.boot == "uefi" and is_linux(first):
+        _check_stub(machine, kernel, first)
     return Images(kernel=kernel, archive=archive, elves=_elves(spec), kernels=files)
+
+
+def _check_stub(machine: Machine, kernel: Path, name: str) -> None:
+    """Raises InfraError when firmware cannot start this Linux."""
+    assert machine.firmware is not None, "the machine refuses to start from firmware"
+    machine.firmware.check()
+    if not _read(kernel).startswith(_PE):
+        what = f"{name} has no EFI stub, so firmware cannot start it: {kernel} is no PE image"
+        raise InfraError(what, ("fix: build it with CONFIG_EFI_STUB=y",))
 
 
 def _elves(spec: ChainRun) -> dict[str, Path]:

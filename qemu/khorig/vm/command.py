@@ -51,16 +51,19 @@ def _common(
         *(clock if spec.counted else []),
         *((*recording.arguments, *machine.replay_arguments) if recording else ()),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *_start(machine, images),
+        *_start(machine, spec, images),
     ]
 
 
-def _start(machine: Machine, images: Images) -> list[str]:
-    if images.volume is None:
-        direct = ["-kernel", str(images.kernel), "-initrd", str(images.archive)]
-        return [*machine.direct_boot_arguments, *direct]
+def _start(machine: Machine, spec: RunSpec, images: Images) -> list[str]:
+    named = ["-kernel", str(images.kernel), "-initrd", str(images.archive)]
+    if spec.boot != "uefi":
+        return [*machine.direct_boot_arguments, *named]
     assert machine.firmware is not None
-    return machine.firmware.arguments(images.volume)
+    if images.volume is None:
+        # The firmware itself starts an image with an EFI stub, and hands it initrd and options.
+        return [*machine.firmware.arguments(), *named]
+    return [*machine.firmware.arguments(), *machine.firmware.volume_arguments(images.volume)]
 
 
 def _append(spec: RunSpec, images: Images, with_stops: bool) -> list[str]:

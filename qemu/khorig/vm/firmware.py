@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from khorig.vm.errors import InfraError
+
 
 @dataclass(frozen=True)
 class Firmware:
@@ -26,15 +28,27 @@ class Firmware:
                 return str(path)
         return None
 
-    def arguments(self, volume: Path) -> list[str]:
-        """QEMU arguments to boot from `volume`. Firmware writes are discarded."""
+    def check(self) -> None:
+        """Raises InfraError when it is not installed."""
+        if missing := self.missing():
+            mend = f"fix: apt-get install {self.package}"
+            raise InfraError(f"firmware {missing} is not installed", (mend,))
+
+    def arguments(self) -> list[str]:
+        """QEMU arguments for the firmware. What it writes to its variables is discarded."""
         flash = "if=pflash,format=raw"
         return [
             *("-drive", f"{flash},unit=0,readonly=on,file={_quoted(self.code)}"),
             *("-drive", f"{flash},unit=1,snapshot=on,file={_quoted(self.variables)}"),
+            *self.extra,
+        ]
+
+    @staticmethod
+    def volume_arguments(volume: Path) -> list[str]:
+        """QEMU arguments for what it boots from."""
+        return [
             *("-drive", f"if=none,id=esp,format=raw,readonly=on,file={_quoted(volume)}"),
             *("-device", "virtio-blk-pci,drive=esp,bootindex=0"),
-            *self.extra,
         ]
 
 

@@ -33,9 +33,7 @@ def make_uefi_images(machine: Machine, images: Images, command_line: str, folder
     or not built, and OSError."""
     firmware = machine.firmware
     assert firmware is not None, "the machine refuses to start from firmware"
-    if missing := firmware.missing():
-        mend = f"fix: apt-get install {firmware.package}"
-        raise InfraError(f"firmware {missing} is not installed", (mend,))
+    firmware.check()
     volume = folder / "esp.img"
     place = PurePosixPath(firmware.loader).parent
     if images.archive == find_images(machine).archive:
