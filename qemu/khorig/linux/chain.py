@@ -38,6 +38,9 @@ def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
     """Writes the archive of the chain into `folder`. Raises InfraError if a kernel is not built or
     unreadable."""
     files = {name: image_of(spec, name) for name in dict.fromkeys(spec.kernels)}
+    first = spec.kernels[0]
+    if spec.boot == "uefi" and is_linux(first):
+        _check_stub(machine, files[first], first)
     members: dict[str, bytes] = {}
     if any(map(is_linux, spec.kernels)):
         members["init"] = build_init(_headers_for(spec))
@@ -51,10 +54,7 @@ def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
     write_archive(archive, members, ("images", "hops"))
     if spec.extra_initrd:
         append_archive(archive, Path(spec.extra_initrd))
-    first = spec.kernels[0]
     kernel = files[first] if is_linux(first) else find_images(machine).kernel
-    if spec.boot == "uefi" and is_linux(first):
-        _check_stub(machine, kernel, first)
     return Images(kernel=kernel, archive=archive, elves=_elves(spec), kernels=files)
 
 
