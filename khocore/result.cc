@@ -42,6 +42,7 @@ constexpr Name kNames[] = {
     {ErrorCode::kScratchOverlap, "scratch-overlap"},
     {ErrorCode::kVersion, "version"},
     {ErrorCode::kMagic, "magic"},
+    {ErrorCode::kPageSize, "page-size"},
 };
 constexpr size_t kNameCount = sizeof(kNames) / sizeof(kNames[0]);
 

@@ -42,6 +42,7 @@ enum class ErrorCode : uint8_t {
   kScratchOverlap,      ///< two scratch areas overlap
   kVersion,             ///< a structure has another version than the one expected
   kMagic,               ///< a structure does not begin with its magic number
+  kPageSize,            ///< the handover was written with pages of another size
   kCount,               ///< number of codes, not an error
 };
 

@@ -31,6 +31,13 @@ objects nobody refers to (entry code, linker-section records) needs `alwayslink 
 """
 
 load("@system//:defs.bzl", "CXXFILT", "PYTHON")
+load(
+    "//toolchain:page_size.bzl",
+    "DEFAULT_PAGE_SIZE",
+    "PAGE_SIZES",
+    "PAGE_SIZE_DEFINES",
+    "PAGE_SIZE_SETTING",
+)
 
 _LINKER_SCRIPTS = {
     "//toolchain:arm64_none": "//kernel/arch/arm64:kernel.ld",
@@ -45,11 +52,15 @@ def linker_script(name, src, headers):
       src: the script, which shares numbers with C++ and assembly.
       headers: that it includes.
     """
+    command = "$(CC) -E -P -x assembler-with-cpp -I. %s $(location %s) -o $@"
     native.genrule(
         name = name + "_ld",
         srcs = [src] + headers,
         outs = [name + ".ld"],
-        cmd = "$(CC) -E -P -x assembler-with-cpp -I. $(location %s) -o $@" % src,
+        cmd = select({
+            condition: command % (" ".join(["-D" + define for define in defines]), src)
+            for condition, defines in PAGE_SIZE_DEFINES.items()
+        }),
         target_compatible_with = ["@platforms//os:none"],
         toolchains = ["@bazel_tools//tools/cpp:current_cc_toolchain"],
     )
@@ -90,12 +101,14 @@ KernelImageInfo = provider(
 )
 
 _KIBIBYTE = 1024
+_PARTS = 3  # text, constants and data
 
 def _platform_transition_impl(settings, attributes):
     features = settings["//command_line_option:features"]
     return {
         "//command_line_option:features": features + (["ubsan"] if attributes.ubsan else []),
         "//command_line_option:platforms": str(attributes.platform),
+        PAGE_SIZE_SETTING: attributes.page_size,
     }
 
 _platform_transition = transition(
@@ -104,6 +117,7 @@ _platform_transition = transition(
     outputs = [
         "//command_line_option:features",
         "//command_line_option:platforms",
+        PAGE_SIZE_SETTING,
     ],
 )
 
@@ -116,7 +130,10 @@ def _kernel_image_impl(ctx):
     arguments.add("--cxxfilt", CXXFILT)
     arguments.add("--kernel", kernel)
     checked = ctx.attr.ubsan or "ubsan" in ctx.features
-    arguments.add("--limit", (640 if checked else 320) * _KIBIBYTE)
+
+    # Each part of an image ends with a page, however large.
+    padding = _PARTS * ((1 << PAGE_SIZES[ctx.attr.page_size]) - (1 << 12))
+    arguments.add("--limit", (640 if checked else 320) * _KIBIBYTE + padding)
     arguments.add("--elf", elf)
     arguments.add("--image", image)
     ctx.actions.run(
@@ -137,6 +154,7 @@ kernel_image = rule(
     implementation = _kernel_image_impl,
     attrs = {
         "kernel": attr.label(cfg = _platform_transition, mandatory = True),
+        "page_size": attr.string(default = DEFAULT_PAGE_SIZE),
         "platform": attr.label(mandatory = True),
         "ubsan": attr.bool(doc = "with UndefinedBehaviorSanitizer (kernel/base/ubsan.cc)"),
         "_allowlist_function_transition": attr.label(
@@ -147,7 +165,8 @@ kernel_image = rule(
             default = "//toolchain:make_image.py",
         ),
     },
-    doc = "Builds a kernel for `platform` and makes `<name>.elf` and `<name>.bin` of it.",
+    doc = "Builds a kernel for `platform` with pages of `page_size` (page_size.bzl) and makes " +
+          "`<name>.elf` and `<name>.bin` of it.",
 )
 
 def _kernel_archive_impl(ctx):

@@ -10,15 +10,20 @@
 
 namespace arch {
 
-// The stacks of started CPUs in the kernel's address space: a slot of 64 KiB for each, behind the
-// place of the image. The upper half of a slot is mapped once its CPU starts, nothing else ever is,
-// so that what overflows a stack faults.
+// The stacks of started CPUs in the kernel's address space: a slot for each, behind the place of
+// the image. The upper half of a slot is mapped once its CPU starts, nothing else ever is, so that
+// what overflows a stack faults.
 
-inline constexpr uint64_t kCpuStackBytes = STACK_BYTES;
+/// What a table of pages maps: it is a page itself, on every architecture.
+inline constexpr uint64_t kTableSpan = khocore::kPageSize / sizeof(uint64_t) * khocore::kPageSize;
+
+/// At least a page.
+inline constexpr uint64_t kCpuStackBytes =
+    STACK_BYTES < khocore::kPageSize ? khocore::kPageSize : STACK_BYTES;
 inline constexpr uint64_t kCpuStackSlot = 2 * kCpuStackBytes;
-inline constexpr uint64_t kCpuStacksOffset = IMAGE_MAX_BYTES;  ///< from the image's address on
-/// What all slots take, a multiple of what a table of 4 KiB pages maps.
-inline constexpr uint64_t kCpuStacksBytes = kMaxCpus * kCpuStackSlot;
+/// From the image's address on. No table of pages has both.
+inline constexpr uint64_t kCpuStacksOffset = khocore::AlignUp(IMAGE_MAX_BYTES, kTableSpan);
+inline constexpr uint64_t kCpuStacksBytes = kMaxCpus * kCpuStackSlot;  ///< of all slots
 
 /// The stack of the CPU `number`, a virtual range, where the image lies at `image_base`.
 constexpr khocore::PhysRange CpuStack(uint64_t image_base, size_t number) {

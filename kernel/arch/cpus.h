@@ -16,7 +16,7 @@ namespace arch {
 /// More CPUs than this are left alone.
 inline constexpr size_t kMaxCpus = 64;
 /// What each CPU but the first needs for stacks and tables, aligned to its size.
-inline constexpr uint64_t kCpuMemory = 64 << 10;
+inline constexpr uint64_t kCpuMemory = uint64_t{64 << 10} << (khocore::kPageShift - 12) / 2;
 
 /// The number of the CPU that calls; 0 for the one that booted.
 size_t CpuNumber();

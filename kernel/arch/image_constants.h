@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "khocore/abi/page_shift.h"
+
 // Sizes that C++, assembly and the linker scripts share: numbers alone, which all three can read.
 
-// The most that an image may take in memory.
+// The most that an image may take in memory. Its page tables are the larger part.
+#if KHOCORE_PAGE_SHIFT == 12
 #define IMAGE_MAX_BYTES 0x200000
+#else
+#define IMAGE_MAX_BYTES 0x400000
+#endif
 // Section `.symbols`, which toolchain/make_image.py fills (kernel/cpus/symbols.h).
 #define SYMBOL_TABLE_BYTES 0xc000
 // The stack of each CPU.

@@ -17,6 +17,9 @@ namespace arch {
 extern const uint64_t kImageBase;
 inline constexpr uint64_t kImageMaxSize = IMAGE_MAX_BYTES;
 
+/// Whether this CPU can run a kernel with pages of 2^`shift` bytes.
+bool HasPageSize(unsigned shift);
+
 /// Gives each part of the image its own rights: text read and execute, constants read, data and
 /// stack read and write, and an unmapped page below the stack. Called once, early.
 void ProtectImage();

@@ -21,7 +21,8 @@ using rig::Event;
 
 using Work = khocore::FunctionRef<void(size_t number)>;
 
-constexpr Order kMemoryOrder = Order::FromLog2(4);
+constexpr Order kMemoryOrder =
+    Order::FromLog2(__builtin_ctzll(arch::kCpuMemory / khocore::kPageSize));
 static_assert(kMemoryOrder.bytes() == arch::kCpuMemory);
 constexpr size_t kLeftCpu = 1;
 

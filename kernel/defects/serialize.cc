@@ -9,6 +9,7 @@
 #include "kernel/rig/require.h"
 #include "khocore/abi/clients.h"
 #include "khocore/abi/handover.h"
+#include "khocore/abi/radix.h"
 #include "khocore/abi/vmalloc.h"
 #include "khocore/fragment_reader.h"
 
@@ -69,6 +70,24 @@ void ChangeLink(const Outgoing& outgoing, const char* name, Change change) {
   Fire();
   memcpy(bytes, &value, sizeof(value));
 }
+
+/// More levels than the tree of larger pages has: a reader takes its nodes for those of the level
+/// above.
+void DeepenTracker(Outgoing& outgoing) {
+  constexpr unsigned kLevels = abi::Geometry{12}.levels();
+  if (abi::kRadixLevels == kLevels) return;
+  const FragmentReader root = Fragment(outgoing, outgoing.root().address());
+  uint8_t* const map = PropertyOf(root, FragmentReader::root(), abi::kMemoryMapProperty);
+  Fire();
+  for (unsigned level = abi::kRadixLevels; level < kLevels; ++level) {
+    const PageFrame page = Require(outgoing.generation().allocator.AllocatePage(), "fault");
+    const uint64_t address = page.address().raw();
+    memcpy(base::Direct<void>(page.address()), map, sizeof(address));
+    memcpy(map, &address, sizeof(address));
+  }
+}
+KHORIG_FAULT(tracker_depth_of_4k) = FaultAt<Point::kSealing, DeepenTracker>(
+    "tracker-depth-of-4k", 1, "A3", "the tracker has as many levels as with pages of 4 KiB");
 
 /// Takes a u64 property out: its tag, its two words and its value become tags without meaning.
 void DropProperty(const FragmentReader& fragment, FragmentNode node, const char* name) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernel/arch/cpu.h"
+#include "kernel/arch/mmu.h"
 #include "kernel/base/cpio.h"
 #include "kernel/base/direct_map.h"
 #include "kernel/base/format.h"
@@ -184,6 +185,11 @@ NextKernel LoadNextKernel(const LoadRequest& request) {
   const char* why = "";
   if (!ReadImageHeader(file, &header, &why)) {
     EndWithError(RequestError::kUsage, "image", "kernel: %s", why);
+  }
+  if (header.page_shift != 0 && !arch::HasPageSize(header.page_shift)) {
+    EndWithError(RequestError::kUsage, "image",
+                 "kernel: built for pages of %u KiB, which this CPU does not have",
+                 1u << (header.page_shift - 10));
   }
   SegmentPlacer placer(request.scratch, request.random);
   NextKernel next;

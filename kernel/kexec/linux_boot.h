@@ -24,6 +24,7 @@ struct ImageHeader {
   /// below the load address on; 0 for anywhere.
   uint64_t initrd_window = 0;
   uint64_t initrd_window_alignment = 1;
+  unsigned page_shift = 0;  ///< of the kernel's pages; 0 when the header does not say
 };
 /// Reads and checks the header of the image in `file`, untrusted bytes. Returns false with
 /// the reason in `*why` ("no HdrS at 0x202", ...).

@@ -13,6 +13,7 @@
 #include "kernel/memory/scratch_layout.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/stop.h"
+#include "khocore/page_size.h"
 
 namespace memory {
 namespace {
@@ -270,7 +271,8 @@ void SetUpMemory(const base::BootInfo& info, const Options& options, Memory* mem
     const RegionSet before = layout.used;
     const Status taken = TakeHandover(info, memory);
     if (!taken.ok()) {
-      Refuse(taken.error());
+      const Status same_size = khocore::CheckPageSize(memory->physical, info.kho_root.begin);
+      Refuse(same_size.ok() ? taken.error() : same_size.error());
       memory->has_refused = true;
       if (options.stop_at_refused) {
         Event("stop").Text("at", "refused");

@@ -14,7 +14,10 @@ using base::Random;
 using khocore::PageFrame;
 using khocore::PhysRange;
 
-constexpr uint64_t kWords = khocore::kPageSize / sizeof(uint64_t);
+/// What one index stands for, whatever the size of a page.
+constexpr uint64_t kPartBytes = 4096;
+constexpr uint64_t kParts = khocore::kPageSize / kPartBytes;
+constexpr uint64_t kWords = kPartBytes / sizeof(uint64_t);
 
 uint64_t BaseOf(uint64_t seed, uint32_t owner, uint64_t index) {
   // Constant for the whole run; hashing the name again for every page would cost more than a page.
@@ -29,10 +32,12 @@ uint32_t ContentOwner(const char* name) {
 }
 
 void FillPage(PageFrame page, uint64_t seed, uint32_t owner, uint64_t index) {
-  uint64_t value = BaseOf(seed, owner, index);
   auto* word = Direct<uint64_t>(page.address());
+  for (uint64_t part = 0; part < kParts; ++part, word += kWords) {
+    uint64_t value = BaseOf(seed, owner, index * kParts + part);
 #pragma clang loop unroll_count(8)
-  for (uint64_t i = 0; i < kWords; ++i, value += Random::kIncrement) word[i] = value;
+    for (uint64_t i = 0; i < kWords; ++i, value += Random::kIncrement) word[i] = value;
+  }
 }
 
 void FillContent(PhysRange range, uint64_t seed, uint32_t owner) {
@@ -43,11 +48,13 @@ void FillContent(PhysRange range, uint64_t seed, uint32_t owner) {
 }
 
 bool HasContent(PageFrame page, uint64_t seed, uint32_t owner, uint64_t index) {
-  uint64_t value = BaseOf(seed, owner, index);
   const auto* word = Direct<const uint64_t>(page.address());
   uint64_t different = 0;
+  for (uint64_t part = 0; part < kParts; ++part, word += kWords) {
+    uint64_t value = BaseOf(seed, owner, index * kParts + part);
 #pragma clang loop unroll_count(8)
-  for (uint64_t i = 0; i < kWords; ++i, value += Random::kIncrement) different |= word[i] ^ value;
+    for (uint64_t i = 0; i < kWords; ++i, value += Random::kIncrement) different |= word[i] ^ value;
+  }
   return different == 0;
 }
 

@@ -25,13 +25,13 @@ using khocore::Result;
 using khocore::Status;
 using rig::Require;
 
-/// How many blocks of each order make 64 MiB.
+/// How many blocks of each order make 64 MiB at 4 KiB. Larger pages: fewer, so that it is as much.
 constexpr uint64_t kBlocksAt64[] = {1024, 512, 256, 128, 64, 32, 16, 16, 8, 4, 3};
 constexpr unsigned kOrders = sizeof(kBlocksAt64) / sizeof(kBlocksAt64[0]);
 constexpr uint64_t kEntriesPerPage = khocore::kPageSize / sizeof(uint64_t);
 
 uint64_t BlocksOf(unsigned order, uint64_t megabytes) {
-  const uint64_t share = kBlocksAt64[order] * megabytes / 64;
+  const uint64_t share = kBlocksAt64[order] * megabytes / 64 >> (khocore::kPageShift - 12);
   return share == 0 ? 1 : share;
 }
 

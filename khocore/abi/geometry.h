@@ -3,14 +3,11 @@
 
 #include <stdint.h>
 
+#include "khocore/abi/page_shift.h"
+
 /// What follows from the page size, which is part of the ABI although no byte of a handover tells
 /// it: the shape of the radix tree, the length of a list of blocks in a chunk, the alignment of
 /// scratch. (Linux 7.2, include/linux/kho/abi/kexec_handover.h.)
-
-/// The one constant. The kernel has pages of 4 KiB; tests build the library with others as well.
-#ifndef KHOCORE_PAGE_SHIFT
-#define KHOCORE_PAGE_SHIFT 12
-#endif
 
 namespace khocore::abi {
 

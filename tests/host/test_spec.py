@@ -44,6 +44,7 @@ _SPECS: list[RunSpec] = [
         plays=("scenario=refuse",),
         generations=2,
         fault="hang-before-jump",
+        page_sizes=("16K", "64K"),
         counted=False,
         cpu="max,la57=off",
         machine_options=("smm=off",),
@@ -181,6 +182,18 @@ def test_the_page_size_of_a_linux_for_arm64_is_not_known(
     machine = "q35" if arch == "x86_64" else "virt"
     spec = ChainRun(arch, machine, kernels=kernels)
     assert spec.page_shift_of(*generations) == shift
+
+
+def test_page_sizes_name_the_kernels_and_the_handover_is_the_writers() -> None:
+    mixed = KhorigRun("arm64", "virt", page_sizes=("4K", "64K"))
+    assert [mixed.kernel_of(number) for number in (1, 2, 3)] == ["khorig", *["khorig-64k"] * 2]
+    assert mixed.id == "handover/arm64-virt-4K-64K" and mixed.page_shift_of() is None
+    assert [mixed.geometry_shift(*stop) for stop in ((1, "sealed"), (2, "entry"))] == [12, 12]
+    assert [mixed.geometry_shift(2, at) for at in ("refused", "restored")] == [12, 16]
+    assert [mixed.geometry_shift(*stop) for stop in ((2, "sealed"), (3, "entry"))] == [16, 16]
+    chain = ChainRun("arm64", "virt", kernels=("khorig-16k", "linux-7.3", "khorig-16k"))
+    assert [chain.geometry_shift(number, "entry") for number in (1, 2, 3)] == [14, 14, 14]
+    assert ChainRun("x86_64", "q35", kernels=("linux-7.3",)).geometry_shift(1, "sealed") == 12
 
 
 def test_the_build_of_a_peer_is_no_part_of_the_name_of_a_run() -> None:

@@ -25,6 +25,10 @@ image_entry:
   load_address x2, __exception_stack_end
   prepare_el x1, x3
   mmu_off x3, x4
+  mrs x3, id_aa64mmfr0_el1
+  ubfx x3, x3, #GRANULE_FIELD, #4
+  cmp x3, #NO_GRANULE
+  b.eq no_granule
   // The kernel runs on SP_EL0, so an exception finds a good stack whatever became of that.
   msr spsel, #1
   mov sp, x2
@@ -81,3 +85,36 @@ entry_mapped:
   mov x1, x20
   bl ImageMain
   .ltorg
+
+// Without an MMU there is no kernel, so the `error` event (docs/abi.md) is written here, to the console
+// of QEMU's virt machine. A kexec would have refused this image, so it is the first generation.
+#define CONSOLE 0x09000000
+#define STATUS_USAGE 41
+no_granule:
+  mov32 x1, CONSOLE
+  adr x2, no_granule_event
+1:
+  ldrb w3, [x2], #1
+  cbz w3, 2f
+  strb w3, [x1]
+  b 1b
+2:
+  adr x1, usage_status
+  mov x0, #0x18
+  hlt #0xf000
+3:
+  wfi
+  b 3b
+no_granule_event:
+  .ascii "@khorig {\"ev\":\"error\",\"gen\":1,\"t\":0,\"cause\":\"page-size\",\"text\":\"the CPU has no pages of "
+#if KHOCORE_PAGE_SHIFT == 12
+  .ascii "4"
+#elif KHOCORE_PAGE_SHIFT == 14
+  .ascii "16"
+#else
+  .ascii "64"
+#endif
+  .asciz " KiB\"}\n"
+  .balign 8
+usage_status:
+  .quad 0x20026, STATUS_USAGE

@@ -4,6 +4,10 @@
 // Documentation/arch/arm64/booting.rst, section 4).
 
 #include "kernel/arch/image_constants.h"
+#include "khocore/abi/page_shift.h"
+
+// 1 for pages of 4 KiB, 2 for 16, 3 for 64.
+#define PAGE_SIZE_FLAG ((KHOCORE_PAGE_SHIFT - 10) / 2)
 
 .section .text.header, "ax"
 .globl image_header
@@ -12,7 +16,7 @@ image_header:
   .long 0
   .quad 0                                // text_offset: at the 2 MiB-aligned base itself
   .quad __image_size                     // with zero-initialized data
-  .quad (1 << 1) | (1 << 3)              // little-endian, 4 KiB pages, anywhere in memory
+  .quad (PAGE_SIZE_FLAG << 1) | (1 << 3) // little-endian, page size, anywhere in memory
   .quad 0, 0, 0
   .ascii "ARM\x64"
   .long 0

@@ -21,8 +21,7 @@ constexpr char kMagicText[] = {'A', 'R', 'M', '\x64'};
 constexpr uint64_t kFlagBigEndian = 1 << 0;
 constexpr uint64_t kFlagPageShift = 1;
 constexpr uint64_t kFlagPageMask = 3;
-constexpr uint64_t kPagesUnspecified = 0;
-constexpr uint64_t kPages4KiB = 1;
+constexpr unsigned kPageShifts[] = {0, 12, 14, 16};
 
 uint64_t LittleEndian64(const uint8_t* bytes) {
   uint64_t value = 0;
@@ -46,10 +45,6 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
   if (image_size < file.size) return refuse("image_size is smaller than the file");
   const uint64_t flags = LittleEndian64(file.data + kFlags);
   if ((flags & kFlagBigEndian) != 0) return refuse("a big-endian kernel");
-  const uint64_t pages = flags >> kFlagPageShift & kFlagPageMask;
-  if (pages != kPagesUnspecified && pages != kPages4KiB) {
-    return refuse("a kernel with pages larger than 4 KiB, which would misread the handover");
-  }
   if (LittleEndian64(file.data + kTextOffset) != 0) {
     return refuse("text_offset is not 0 (a kernel before Linux 5.8)");
   }
@@ -62,7 +57,8 @@ bool ReadImageHeader(khocore::Span<const uint8_t> file, ImageHeader* header, con
              // The same section, of an initrd: "a 1 GB aligned physical memory window
              // of up to 32 GB in size that fully covers the kernel Image as well".
              .initrd_window = uint64_t{32} << 30,
-             .initrd_window_alignment = uint64_t{1} << 30};
+             .initrd_window_alignment = uint64_t{1} << 30,
+             .page_shift = kPageShifts[flags >> kFlagPageShift & kFlagPageMask]};
   return true;
 }
 

@@ -28,10 +28,9 @@ struct Header {
 static_assert(sizeof(Header) == 64);
 
 bool IsGood(const Header& header, size_t file_bytes) {
-  const uint64_t pages = header.flags / 2 % 4;
   return file_bytes >= sizeof(header) && memcmp(header.magic, "ARM\x64", 4) == 0 &&
          header.image_size != 0 && header.image_size >= file_bytes && header.flags % 2 == 0 &&
-         pages < 2 && header.text_offset == 0;
+         header.text_offset == 0;
 }
 
 std::string File(uint64_t image_size, uint64_t flags, size_t bytes) {
@@ -57,11 +56,14 @@ bool fuzz::RunCase(Span<const uint8_t> input) {
   CASE_CHECK(header.payload_offset == 0 && header.payload_bytes == input.size);
   CASE_CHECK(header.memory_bytes == from.image_size && header.entry_offset == 0);
   CASE_CHECK(header.alignment == 2 << 20 && header.minimum_address == 0);
+  const uint64_t pages = from.flags / 2 % 4;
+  CASE_CHECK(header.page_shift == (pages == 0 ? 0 : 10 + 2 * pages));
   return true;
 }
 
 std::map<std::string, std::string> fuzz::Seeds() {
   return {{"linux", File(0x2000000, 0xa, 80)},
           {"exact", File(64, 0x2, 64)},
+          {"64k", File(0x1000, 0x6, 64)},
           {"any-pages", File(0x1000, 0, 65)}};
 }

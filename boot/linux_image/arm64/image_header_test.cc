@@ -91,11 +91,14 @@ TEST(ImageHeader, RefusesBigEndian) {
   EXPECT_NE(Refusal(With(kFlags, 0xb)).find("big-endian"), std::string::npos);
 }
 
-TEST(ImageHeader, RefusesLargerPages) {
-  EXPECT_EQ(Refusal(With(kFlags, 0 << 1)), "");  // unspecified
-  EXPECT_EQ(Refusal(With(kFlags, 1 << 1)), "");
-  EXPECT_NE(Refusal(With(kFlags, 2 << 1)).find("larger than 4 KiB"), std::string::npos);
-  EXPECT_NE(Refusal(With(kFlags, 3 << 1)).find("larger than 4 KiB"), std::string::npos);
+TEST(ImageHeader, HasThePageSize) {
+  constexpr unsigned kShifts[] = {0, 12, 14, 16};  // 0: unspecified
+  for (uint64_t pages = 0; pages < 4; ++pages) {
+    ImageHeader header;
+    std::string why;
+    ASSERT_TRUE(Accepts(With(kFlags, pages << 1), &header, &why)) << why;
+    EXPECT_EQ(header.page_shift, kShifts[pages]);
+  }
 }
 
 TEST(ImageHeader, RefusesATextOffset) {

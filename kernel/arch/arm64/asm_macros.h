@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "khocore/abi/page_shift.h"
+
 // For assembly only. The kernel stays at the exception level it was entered at, EL1 or EL2 without
 // VHE; both have the same registers under two names, chosen at run time by these macros.
 
@@ -12,9 +14,25 @@
 // MMU, data cache, SP alignment check and instruction cache.
 #define SCTLR_ON 0x100d
 
-// 39-bit addresses in 4 KiB pages, walks write-back and inner shareable. Bit 23 is EPD1 at EL1 (no
-// upper half) and RES1 at EL2.
-#define TCR_COMMON 0x00803519
+// 39-bit addresses in pages of the kernel's size (TG0), walks write-back and inner shareable. Bit
+// 23 is EPD1 at EL1 (no upper half) and RES1 at EL2.
+#define TCR_COMMON (0x00803519 | TCR_TG0 << 14)
+
+// By page size: TG0, and of ID_AA64MMFR0_EL1 the field that says whether the CPU has it, with the
+// value that says no (Arm ARM, D19.2).
+#if KHOCORE_PAGE_SHIFT == 12
+#define TCR_TG0 0
+#define GRANULE_FIELD 28
+#define NO_GRANULE 15
+#elif KHOCORE_PAGE_SHIFT == 14
+#define TCR_TG0 2
+#define GRANULE_FIELD 20
+#define NO_GRANULE 0
+#elif KHOCORE_PAGE_SHIFT == 16
+#define TCR_TG0 1
+#define GRANULE_FIELD 24
+#define NO_GRANULE 15
+#endif
 #define TCR_EL2_RES1 0x80000000
 
 // Attribute 0: device nGnRnE, attribute 1: normal write-back.
@@ -96,7 +114,7 @@
   write_el mair, \a, \b
   write_el ttbr0, \table, \b
   mrs \b, id_aa64mmfr0_el1
-  and \b, \b, #0xf        // physical address size; 5 is the most that 4 KiB pages take here
+  and \b, \b, #0xf        // physical address size; 5 is the most that these tables have
   mov \a, #5
   cmp \b, \a
   csel \b, \b, \a, lo

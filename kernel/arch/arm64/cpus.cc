@@ -32,8 +32,11 @@ using khocore::PhysRange;
 namespace {
 
 // The memory of a CPU, from the lowest address on: stack, exception stack, the page of its
-// CpuLocal, and the table it starts on.
-static_assert(kCpuStackBytes + EXCEPTION_STACK_BYTES + 2 * kPageSize <= kCpuMemory);
+// CpuLocal, and the tables it starts on.
+constexpr uint64_t kLocalOffset =
+    khocore::AlignUp(kCpuStackBytes + EXCEPTION_STACK_BYTES, kPageSize);
+constexpr uint64_t kLocalBytes = (1 + kStartTables) * kPageSize;
+static_assert(kLocalOffset + kLocalBytes <= kCpuMemory);
 static_assert(kMaxCpus == Machine::kMaxCpus);
 
 constexpr uint64_t kAffinity = 0xff00ffffff;  ///< of MPIDR_EL1
@@ -53,22 +56,29 @@ void PrepareToBeStopped() {
   EnablePanicSgi();
 }
 
+/// Null when the tables to start on cannot be made.
 CpuLocal* PrepareLocal(const base::BootInfo& info, size_t number, PhysRange memory,
                        void (*entry)(size_t number)) {
   const PhysAddr exception_stack = memory.begin + kCpuStackBytes + EXCEPTION_STACK_BYTES;
-  const PhysAddr table = exception_stack + kPageSize;
-  auto* const local = reinterpret_cast<CpuLocal*>(exception_stack.raw());
-  auto* const entries = reinterpret_cast<uint64_t*>(table.raw());
-  memset(local, 0, 2 * kPageSize);
-  FillStartTable(RunningMap(), info.image, memory, entries);
+  const PhysAddr place = memory.begin + kLocalOffset;
+  auto* const local = reinterpret_cast<CpuLocal*>(place.raw());
+  memset(local, 0, kLocalBytes);
+  PhysAddr table = place + kPageSize;
+  const PhysAddr root = table;
+  const auto take = [&table]() {
+    table = table + kPageSize;
+    return reinterpret_cast<uint64_t*>(table.raw());
+  };
+  auto* const entries = reinterpret_cast<uint64_t*>(root.raw());
+  if (!FillStartTable(RunningMap(), info.image, memory, entries, take).ok()) return nullptr;
   *local = {.number = number,
             .exception_stack = exception_stack.raw(),
             .stack = CpuStack(kImageBase, number).end().raw(),
-            .start_table = table.raw(),
-            .table = reinterpret_cast<uint64_t>(&RunningMap().level1),
+            .start_table = root.raw(),
+            .table = reinterpret_cast<uint64_t>(&RunningMap().root),
             .vectors = reinterpret_cast<uint64_t>(exception_vectors),
             .entry = entry};
-  CleanToMemory({exception_stack, 2 * kPageSize});
+  CleanToMemory({place, kLocalBytes});
   return local;
 }
 
@@ -117,6 +127,7 @@ StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory
   }
   PrepareToBeStopped();
   const CpuLocal* local = PrepareLocal(info, number, memory, entry);
+  if (local == nullptr) return StartResult::kImpossible;
   RunningMap().MapCpuStack(number, memory.begin);
   smp.started.SetStack(number, CpuStack(kImageBase, number));
   const uint64_t offset = static_cast<uint64_t>(secondary_entry - __image_begin);

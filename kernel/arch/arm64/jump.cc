@@ -26,7 +26,7 @@ using khocore::Span;
 
 namespace {
 
-/// The three pages: plan, code and level 1 table.
+/// The three pages: plan, code and root table.
 constexpr unsigned kControlPages = 3;
 
 PhysRange PageAt(PhysAddr address) { return {address, kPageSize}; }
@@ -49,10 +49,14 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
   plan->table = table.raw();
   plan->code = code.raw();
   FillPlan(segments, entry, parameters, plan);
-  FillTransitionTable(RunningMap(), ram, Direct<uint64_t>(table));
+  const auto take = [&pages]() -> uint64_t* {
+    const Result<PageFrame> page = pages.AllocatePage();
+    return page.ok() ? Direct<uint64_t>(page.value().address()) : nullptr;
+  };
+  KHOCORE_RETURN_IF_ERROR(FillTransitionTable(RunningMap(), ram, Direct<uint64_t>(table), take));
   return JumpPlan{.control = control,
                   .tables = table,
-                  .levels = kTransitionLevels,
+                  .levels = kLevels,
                   .format = RunningMap().regime == Regime::kEl1 ? "arm64 EL1" : "arm64 EL2",
                   .pages = {{"plan", "r", control}, {"code", "rx", code}},
                   .page_count = 2};

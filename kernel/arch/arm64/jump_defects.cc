@@ -52,8 +52,9 @@ const uint8_t* CodeOf(EntryDefect defect) {
 }  // namespace
 
 bool SpoilTables(const JumpPlan& plan, PhysAddr address, TableDefect defect) {
-  auto* const table = Direct<uint64_t>(PhysAddr::FromRaw(Direct<Plan>(plan.control)->table));
-  uint64_t* const entry = &table[address.raw() / kGigabyte];
+  auto* const root = Direct<uint64_t>(PhysAddr::FromRaw(Direct<Plan>(plan.control)->table));
+  uint64_t* const entry = FindTransitionEntry(root, address);
+  if (entry == nullptr) return false;
   switch (defect) {
     case TableDefect::kUnmapped:
       *entry &= ~kTypeMask;
@@ -68,7 +69,7 @@ bool SpoilTables(const JumpPlan& plan, PhysAddr address, TableDefect defect) {
       *entry |= kNever | kPrivilegedNever;
       break;
     case TableDefect::kElsewhere:
-      *entry ^= kGigabyte;
+      *entry ^= kLargestBlock;
       break;
   }
   return true;

@@ -45,7 +45,7 @@ static_assert(sizeof(Copy) == COPY_LENGTH);
 struct Plan {
   static constexpr size_t kMaxCopies = (khocore::kPageSize - PLAN_COPIES) / sizeof(Copy);
 
-  uint64_t table;  ///< physical address of the level 1 table that the copy runs on
+  uint64_t table;  ///< physical address of the root table that the copy runs on
   uint64_t entry;
   uint64_t parameters;
   uint64_t copy_count;

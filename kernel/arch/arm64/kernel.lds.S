@@ -2,6 +2,7 @@
 
 #include "kernel/arch/arm64/image_base.h"
 #include "kernel/arch/image_constants.h"
+#include "khocore/abi/page_shift.h"
 
 /* One image, linked in the lower half so that the same layout serves EL1 and EL2. The bytes from the
    lowest load address on are a Linux arm64 Image; it runs wherever it is put at 2 MiB alignment. */
@@ -17,7 +18,7 @@ PHDRS {
 }
 
 kLoadAddress = 0x40200000;
-kPage = 4096;
+kPage = 1 << KHOCORE_PAGE_SHIFT;
 
 SECTIONS {
   . = IMAGE_BASE;
@@ -82,6 +83,7 @@ SECTIONS {
     __exception_stack_begin = .;
     . = . + EXCEPTION_STACK_BYTES;
     __exception_stack_end = .;
+    . = ALIGN(kPage);
   } :data
   __image_end = .;
   __image_size = __image_end - __image_begin;

@@ -22,6 +22,20 @@ using khocore::Status;
 
 extern const uint64_t kImageBase = IMAGE_BASE;
 
+/// The same fields as in asm_macros.h.
+bool HasPageSize(unsigned shift) {
+  const uint64_t features = KHORIG_READ_REGISTER(id_aa64mmfr0_el1);
+  switch (shift) {
+    case 12:
+      return (features >> 28 & 0xf) != 0xf;
+    case 14:
+      return (features >> 20 & 0xf) != 0;
+    case 16:
+      return (features >> 24 & 0xf) != 0xf;
+  }
+  return false;
+}
+
 void PublishTables() { asm volatile("dsb ishst; isb" ::: "memory"); }
 
 /// In the inner-shareable domain, whose CPUs share the tables.

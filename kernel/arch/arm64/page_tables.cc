@@ -19,6 +19,9 @@ using khocore::Status;
 
 namespace {
 
+/// The most that a device tree has (booting.rst).
+constexpr uint64_t kDeviceTreeBytes = uint64_t{2} << 20;
+
 uint64_t Address(const Table* table) { return reinterpret_cast<uint64_t>(table); }
 Table* Below(uint64_t entry) { return reinterpret_cast<Table*>(entry & kAddressMask); }
 
@@ -52,18 +55,46 @@ Table* KernelMap::TakeTable() {
   return table;
 }
 
-Status KernelMap::MapGrain(uint64_t* level1_entry, uint64_t address, uint64_t attributes) {
-  if ((*level1_entry & kTypeMask) != kTable) {
-    const Table* const fresh = TakeTable();
-    if (fresh == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr::FromRaw(address)};
-    Write(level1_entry, Address(fresh) | kTable);
+/// The entry that links the table of the pages around `address`; null when there is no table left
+/// for what lies above it.
+uint64_t* KernelMap::FindLink(uint64_t address) {
+  uint64_t* entries = root.entries;
+  for (unsigned level = 0; level < kLastLevel - 1; ++level) {
+    uint64_t* const entry = &entries[IndexAt(level, address)];
+    if (*entry == 0) {
+      const Table* const fresh = TakeTable();
+      if (fresh == nullptr) return nullptr;
+      Write(entry, Address(fresh) | kTable);
+    }
+    entries = Below(*entry)->entries;
   }
-  uint64_t* const entry = &Below(*level1_entry)->entries[address / kGrainSize % kEntries];
-  if (*entry == 0) {
-    Write(entry, address | attributes | kBlock);
-  } else if (!SameMemory(*entry, attributes)) {
-    return Error{ErrorCode::kOverlap, PhysAddr::FromRaw(address), *entry, attributes};
-  }
+  return &entries[IndexAt(kLastLevel - 1, address)];
+}
+
+/// Maps what of [`*at`, `end`) lies in the table `entries`, and moves `*at` behind it.
+template <unsigned kLevel>
+Status KernelMap::MapIn(uint64_t* entries, uint64_t* at, uint64_t end, uint64_t attributes) {
+  constexpr uint64_t kBytes = EntryBytes(kLevel);
+  do {
+    uint64_t* const entry = &entries[IndexAt(kLevel, *at)];
+    if (*entry == 0 && kLevel >= kBlockLevel && *at % kBytes == 0 && end - *at >= kBytes) {
+      Write(entry, *at | attributes | LeafType(kLevel));
+    } else if constexpr (kLevel < kGrainLevel) {
+      if (*entry == 0) {
+        const Table* const fresh = TakeTable();
+        if (fresh == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr::FromRaw(*at)};
+        Write(entry, Address(fresh) | kTable);
+      }
+      if (IsTable(kLevel, *entry)) {
+        KHOCORE_RETURN_IF_ERROR(MapIn<kLevel + 1>(Below(*entry)->entries, at, end, attributes));
+        continue;
+      }
+    }
+    if (!SameMemory(*entry, attributes)) {
+      return Error{ErrorCode::kOverlap, PhysAddr::FromRaw(*at), *entry, attributes};
+    }
+    *at = AlignDown(*at, kBytes) + kBytes;
+  } while (*at < end && IndexAt(kLevel, *at) != 0);
   return Ok{};
 }
 
@@ -72,21 +103,7 @@ Status KernelMap::MapEntries(PhysRange range, uint64_t attributes) {
   const bool beyond = range.Wraps() || range.end().raw() > kAddressLimit;
   const uint64_t end = beyond ? kAddressLimit : AlignUp(range.end().raw(), kGrainSize);
   uint64_t at = AlignDown(range.begin.raw(), kGrainSize);
-  while (at < end) {
-    uint64_t* const entry = &level1.entries[at / kGigabyte];
-    if (*entry == 0 && at % kGigabyte == 0 && end - at >= kGigabyte) {
-      Write(entry, at | attributes | kBlock);
-    }
-    if ((*entry & kTypeMask) == kBlock) {
-      if (!SameMemory(*entry, attributes)) {
-        return Error{ErrorCode::kOverlap, PhysAddr::FromRaw(at), *entry, attributes};
-      }
-      at = AlignDown(at, kGigabyte) + kGigabyte;
-    } else {
-      KHOCORE_RETURN_IF_ERROR(MapGrain(entry, at, attributes));
-      at += kGrainSize;
-    }
-  }
+  if (at < end) KHOCORE_RETURN_IF_ERROR(MapIn<0>(root.entries, &at, end, attributes));
   if (beyond) {
     const PhysAddr limit = PhysAddr::FromRaw(kAddressLimit);
     return Error{ErrorCode::kOutsideRam, range.begin < limit ? limit : range.begin, range.size,
@@ -103,11 +120,22 @@ Status KernelMap::MapIdentity(PhysRange range, uint64_t memory, Rights rights) {
 
 uint64_t* KernelMap::FindLeaf(PhysAddr address) {
   if (!(address.raw() < kAddressLimit)) return nullptr;
-  uint64_t* const entry = &level1.entries[address.raw() / kGigabyte];
-  if ((*entry & kTypeMask) == kBlock) return entry;
-  if ((*entry & kTypeMask) != kTable) return nullptr;
-  uint64_t* const below = &Below(*entry)->entries[address.raw() / kGrainSize % kEntries];
-  return *below != 0 ? below : nullptr;
+  uint64_t* entries = root.entries;
+  for (unsigned level = 0;; ++level) {
+    uint64_t* const entry = &entries[IndexAt(level, address.raw())];
+    if (!IsTable(level, *entry)) return *entry != 0 ? entry : nullptr;
+    entries = Below(*entry)->entries;
+  }
+}
+
+void KernelMap::MapImage(PhysAddr image, uint64_t bytes) {
+  uint64_t* const link = FindLink(IMAGE_BASE);
+  image_pages = TakeTable();
+  Write(link, Address(image_pages) | kTable);
+  for (uint64_t at = 0; at < bytes; at += kPageSize) {
+    Write(&image_pages->entries[at / kPageSize],
+          (image + at).raw() | Attributes(regime, kNormal, Rights::kAll) | kPage);
+  }
 }
 
 void KernelMap::ProtectImage(PhysAddr image, const ImageParts& parts) {
@@ -115,19 +143,21 @@ void KernelMap::ProtectImage(PhysAddr image, const ImageParts& parts) {
     const Rights rights = at < parts.text_end     ? Rights::kReadExecute
                           : at < parts.rodata_end ? Rights::kRead
                                                   : Rights::kReadWrite;
-    Write(&image_level3.entries[at / kPageSize],
+    Write(&image_pages->entries[at / kPageSize],
           (image + at).raw() | Attributes(regime, kNormal, rights) | kPage);
   }
-  Write(&image_level3.entries[parts.stack_guard / kPageSize], 0);
-  uint64_t* const identity = FindLeaf(image);
-  Write(identity, *identity | Attributes(regime, kNormal, Rights::kReadWrite));
+  Write(&image_pages->entries[parts.stack_guard / kPageSize], 0);
+  for (uint64_t at = 0; at < parts.image_end; at += kGrainSize) {
+    uint64_t* const identity = FindLeaf(image + at);
+    Write(identity, *identity | Attributes(regime, kNormal, Rights::kReadWrite));
+  }
   InvalidateTranslations();
 }
 
 void KernelMap::MapCpuStack(size_t number, PhysAddr memory) {
   const uint64_t offset = CpuStack(0, number).begin.raw();
-  Table* const pages = &running->stacks[(offset - kCpuStacksOffset) / kGrainSize];
-  uint64_t* const link = &image_level2.entries[offset / kGrainSize];
+  Table* const pages = &running->stacks[(offset - kCpuStacksOffset) / kTableSpan];
+  uint64_t* const link = FindLink(IMAGE_BASE + offset);  // the image has what lies above it
   if (*link == 0) {
     memset(pages, 0, sizeof(*pages));
     PublishTables();
@@ -149,30 +179,62 @@ bool KernelMap::MakeExecutable(PhysAddr address) {
 }
 
 uint64_t KernelMap::TransitionEntry(PhysAddr address) const {
-  return AlignDown(address.raw(), kGigabyte) | Attributes(regime, kNormal, Rights::kAll) | kBlock;
+  return AlignDown(address.raw(), kLargestBlock) | Attributes(regime, kNormal, Rights::kAll) |
+         LeafType(kBlockLevel);
 }
 
 namespace {
 
-void MapGigabytes(const KernelMap& map, PhysRange range, uint64_t* table) {
-  if (range.size == 0) return;
-  for (uint64_t at = AlignDown(range.begin.raw(), kGigabyte); at < range.end().raw();
-       at += kGigabyte) {
-    table[at / kGigabyte] = map.TransitionEntry(PhysAddr::FromRaw(at));
+Status MapBlocks(const KernelMap& map, PhysRange range, uint64_t* root, TableSource take) {
+  if (range.size == 0) return Ok{};
+  for (uint64_t at = AlignDown(range.begin.raw(), kLargestBlock); at < range.end().raw();
+       at += kLargestBlock) {
+    uint64_t* entries = root;
+    if constexpr (kBlockLevel != 0) {
+      static_assert(kBlockLevel <= 1);
+      uint64_t* const link = &root[IndexAt(0, at)];
+      if (*link == 0) {
+        const uint64_t* const fresh = take();
+        if (fresh == nullptr) return Error{ErrorCode::kOutOfMemory, PhysAddr::FromRaw(at)};
+        *link = reinterpret_cast<uint64_t>(fresh) | kTable;
+      }
+      entries = Below(*link)->entries;
+    }
+    entries[IndexAt(kBlockLevel, at)] = map.TransitionEntry(PhysAddr::FromRaw(at));
   }
+  return Ok{};
 }
 
 }  // namespace
 
-void FillTransitionTable(const KernelMap& map, const khocore::PhysicalMemory& ram,
-                         uint64_t* table) {
-  for (size_t i = 0; i < ram.window_count(); ++i) MapGigabytes(map, ram.window(i), table);
+Status FillTransitionTable(const KernelMap& map, const khocore::PhysicalMemory& ram, uint64_t* root,
+                           TableSource take) {
+  for (size_t i = 0; i < ram.window_count(); ++i) {
+    KHOCORE_RETURN_IF_ERROR(MapBlocks(map, ram.window(i), root, take));
+  }
+  return Ok{};
 }
 
-void FillStartTable(const KernelMap& map, PhysRange image, PhysRange data, uint64_t* table) {
-  MapGigabytes(map, image, table);
-  MapGigabytes(map, data, table);
-  table[IMAGE_BASE / kGigabyte] = map.level1.entries[IMAGE_BASE / kGigabyte];
+uint64_t* FindTransitionEntry(uint64_t* root, PhysAddr address) {
+  uint64_t* entries = root;
+  for (unsigned level = 0; level < kBlockLevel; ++level) {
+    const uint64_t link = entries[IndexAt(level, address.raw())];
+    if (link == 0) return nullptr;
+    entries = Below(link)->entries;
+  }
+  return &entries[IndexAt(kBlockLevel, address.raw())];
+}
+
+Status FillStartTable(const KernelMap& map, PhysRange image, PhysRange data, uint64_t* root,
+                      TableSource take) {
+  KHOCORE_RETURN_IF_ERROR(MapBlocks(map, image, root, take));
+  KHOCORE_RETURN_IF_ERROR(MapBlocks(map, data, root, take));
+  constexpr uint64_t kLast = IMAGE_BASE + kCpuStacksOffset + kCpuStacksBytes - 1;
+  for (size_t i = IndexAt(0, IMAGE_BASE); i <= IndexAt(0, kLast); ++i) {
+    if (root[i] != 0) return Error{ErrorCode::kOverlap, image.begin, root[i]};
+    root[i] = map.root.entries[i];
+  }
+  return Ok{};
 }
 
 uint64_t BuildEarlyMap(KernelMap* map, RunningTables* running, uint64_t image, uint64_t image_bytes,
@@ -181,20 +243,14 @@ uint64_t BuildEarlyMap(KernelMap* map, RunningTables* running, uint64_t image, u
   map->running = running;
   map->regime = regime;
   map->pool_used = 0;
-  memset(&map->level1, 0, sizeof(Table));
-  memset(&map->image_level2, 0, sizeof(Table));
-  memset(&map->image_level3, 0, sizeof(Table));
-  for (uint64_t at = 0; at < image_bytes; at += kPageSize) {
-    map->image_level3.entries[at / kPageSize] =
-        (image + at) | Attributes(regime, kNormal, Rights::kAll) | kPage;
-  }
-  map->image_level2.entries[0] = Address(&map->image_level3) | kTable;
-  map->level1.entries[IMAGE_BASE / kGigabyte] = Address(&map->image_level2) | kTable;
+  memset(&map->root, 0, sizeof(Table));
+  map->MapImage(PhysAddr::FromRaw(image), image_bytes);
   // The pool is larger than what these take, and what cannot be mapped is not touched later.
   (void)map->MapIdentity({PhysAddr::FromRaw(image), image_bytes}, kNormal, Rights::kAll);
   (void)map->MapIdentity({kDefaultConsole, kPageSize}, kDevice, Rights::kReadWrite);
-  (void)map->MapIdentity({PhysAddr::FromRaw(device_tree), kGrainSize}, kNormal, Rights::kReadWrite);
-  return Address(&map->level1);
+  (void)map->MapIdentity({PhysAddr::FromRaw(device_tree), kDeviceTreeBytes}, kNormal,
+                         Rights::kReadWrite);
+  return Address(&map->root);
 }
 
 }  // namespace arch

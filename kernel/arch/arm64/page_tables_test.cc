@@ -23,11 +23,14 @@ using khocore::PhysRange;
 using khocore::Status;
 
 constexpr uint64_t kImage = 0x40200000;
-constexpr uint64_t kImageBytes = 0x20000;
+constexpr uint64_t kImageBytes = 0x20 * kPageSize;
 constexpr uint64_t kDeviceTree = 0x4a000000;
 constexpr uint64_t kConsole = 0x09000000;
-constexpr ImageParts kParts{
-    .text_end = 0x5000, .rodata_end = 0x8000, .image_end = kImageBytes, .stack_guard = 0x18000};
+constexpr ImageParts kParts{.text_end = 5 * kPageSize,
+                            .rodata_end = 8 * kPageSize,
+                            .image_end = kImageBytes,
+                            .stack_guard = 0x18 * kPageSize};
+constexpr uint64_t kCpuStacks = 0x50000000;  ///< aligned to `kCpuMemory`
 
 struct Memory {
   KernelMap map;
@@ -68,15 +71,28 @@ class PageTablesTest : public testing::TestWithParam<Regime> {
   }
 
   /// As the hardware walks the tables: the descriptor that maps `address`, 0 for none.
-  uint64_t Walk(const uint64_t* level1, uint64_t address) const {
-    uint64_t entry = level1[address >> 30];
-    for (unsigned shift = 21;; shift -= 9) {
+  uint64_t Walk(const uint64_t* table, uint64_t address) const {
+    constexpr unsigned kBits = khocore::kPageShift - 3;
+    constexpr unsigned kRootShift = khocore::kPageShift == 16 ? 29 : kLastShift + 2 * kBits;
+    for (unsigned shift = kRootShift;; shift -= kBits) {
+      const uint64_t entry = table[address >> shift & (kPageSize / 8 - 1)];
       if ((entry & 1) == 0) return 0;
-      if ((entry & kTypeMask) == kBlock || shift < 12) return entry;
-      entry = reinterpret_cast<uint64_t*>(entry & kAddressMask)[address >> shift & 511];
+      if ((entry & kTypeMask) == kBlock || shift == kLastShift) return entry;
+      table = reinterpret_cast<uint64_t*>(entry & kAddressMask);
     }
   }
-  uint64_t Walk(uint64_t address) const { return Walk(memory_->map.level1.entries, address); }
+  uint64_t Walk(uint64_t address) const { return Walk(memory_->map.root.entries, address); }
+  /// What maps the grain, or the largest block, at `address` to itself.
+  static uint64_t Grain(uint64_t address, uint64_t attributes) {
+    return AlignDown(address, kGrainSize) | attributes | (kGrainSize == kPageSize ? kPage : kBlock);
+  }
+  static uint64_t Large(uint64_t address, uint64_t attributes) {
+    constexpr uint64_t kLarge = khocore::kPageShift == 12   ? kGigabyte
+                                : khocore::kPageShift == 14 ? 32 << 20
+                                                            : 512 << 20;
+    return AlignDown(address, kLarge) | attributes | kBlock;
+  }
+  static constexpr unsigned kLastShift = khocore::kPageShift;
   uint64_t ImageAt(uint64_t offset) const { return Walk(IMAGE_BASE + offset); }
 
   // Tables by their number in `Memory`.
@@ -88,7 +104,7 @@ class PageTablesTest : public testing::TestWithParam<Regime> {
   }
   void Reach(const Memory& memory, size_t number, unsigned level, std::set<size_t>* reached) const {
     reached->insert(number);
-    for (size_t i = 0; i < kEntries && level < 3; ++i) {
+    for (size_t i = 0; i < kEntries && level < kLevels; ++i) {
       const uint64_t entry = TableOf(memory, number)[i];
       if ((entry & kTypeMask) == kTable) {
         Reach(memory, NumberOf(entry & kAddressMask), level + 1, reached);
@@ -131,16 +147,16 @@ class PageTablesTest : public testing::TestWithParam<Regime> {
 };
 
 TEST_P(PageTablesTest, TheEarlyMapIsAllThatTheMmuNeeds) {
-  EXPECT_EQ(root_, reinterpret_cast<uint64_t>(&map().level1));
+  EXPECT_EQ(root_, reinterpret_cast<uint64_t>(&map().root));
   const uint64_t all = Attributes(GetParam(), kNormal, Rights::kAll);
   for (uint64_t at = 0; at < kImageBytes; at += kPageSize) {
     ASSERT_EQ(ImageAt(at), (kImage + at) | all | kPage);
   }
   EXPECT_EQ(ImageAt(kImageBytes), 0u);
-  EXPECT_EQ(Walk(kImage), kImage | all | kBlock);
-  EXPECT_EQ(Walk(kDeviceTree), kDeviceTree | Rw() | kBlock);
-  EXPECT_EQ(Walk(kConsole),
-            kConsole | Attributes(GetParam(), kDevice, Rights::kReadWrite) | kBlock);
+  EXPECT_EQ(Walk(kImage), Grain(kImage, all));
+  EXPECT_EQ(Walk(kDeviceTree), Grain(kDeviceTree, Rw()));
+  EXPECT_EQ(Walk(kDeviceTree + (2 << 20) - 1), Grain(kDeviceTree + (2 << 20) - 1, Rw()));
+  EXPECT_EQ(Walk(kConsole), Grain(kConsole, Attributes(GetParam(), kDevice, Rights::kReadWrite)));
   EXPECT_EQ(Walk(0), 0u);
   EXPECT_EQ(Walk(kImage - 1), 0u);
   EXPECT_LT(map().pool_used, KernelMap::kEarlyTables);
@@ -155,7 +171,9 @@ TEST_P(PageTablesTest, EachPartOfTheImageHasItsRights) {
     const uint64_t entry = (kImage + at) | Attributes(GetParam(), kNormal, rights) | kPage;
     ASSERT_EQ(ImageAt(at), at == kParts.stack_guard ? 0 : entry) << std::hex << at;
   }
-  EXPECT_EQ(Walk(kImage), kImage | Rw() | kBlock) << "the image is executable one to one";
+  for (uint64_t at = kImage; at < kImage + kImageBytes; at += kPageSize) {
+    ASSERT_EQ(Walk(at), Grain(at, Rw())) << "the image is executable one to one";
+  }
   ExpectPublished(true);
 }
 
@@ -178,9 +196,10 @@ TEST_P(PageTablesTest, RightsAreThoseOfTheRegime) {
 
 TEST_P(PageTablesTest, RamIsReadAndWrittenAndNeverExecuted) {
   ASSERT_TRUE(MapRam(6 * kGigabyte + kPageSize, 2 * kGigabyte).ok());
-  EXPECT_EQ(Walk(6 * kGigabyte), 6 * kGigabyte | Rw() | kBlock);
-  EXPECT_EQ(map().level1.entries[7], 7 * kGigabyte | Rw() | kBlock) << "a gigabyte takes an entry";
-  EXPECT_EQ(Walk(8 * kGigabyte), 8 * kGigabyte | Rw() | kBlock);
+  EXPECT_EQ(Walk(6 * kGigabyte + kPageSize), Grain(6 * kGigabyte + kPageSize, Rw()));
+  EXPECT_EQ(Walk(7 * kGigabyte), Large(7 * kGigabyte, Rw())) << "RAM throughout takes an entry";
+  EXPECT_EQ(Walk(8 * kGigabyte - 1), Large(8 * kGigabyte - 1, Rw()));
+  EXPECT_EQ(Walk(8 * kGigabyte), Grain(8 * kGigabyte, Rw()));
   EXPECT_EQ(Walk(8 * kGigabyte + kGrainSize), 0u);
   EXPECT_EQ(Walk(6 * kGigabyte - 1), 0u);
   ExpectPublished(false);
@@ -188,8 +207,9 @@ TEST_P(PageTablesTest, RamIsReadAndWrittenAndNeverExecuted) {
 
 TEST_P(PageTablesTest, WhatIsMappedStaysAsItIs) {
   ASSERT_TRUE(MapRam(kGigabyte, 2 * kGigabyte).ok());
-  EXPECT_EQ(Walk(kImage), kImage | Attributes(GetParam(), kNormal, Rights::kAll) | kBlock);
-  EXPECT_EQ(Walk(kImage + kGrainSize), (kImage + kGrainSize) | Rw() | kBlock);
+  EXPECT_EQ(Walk(kImage), Grain(kImage, Attributes(GetParam(), kNormal, Rights::kAll)));
+  const uint64_t behind = khocore::AlignUp(kImage + kImageBytes, kGrainSize);
+  EXPECT_EQ(Walk(behind), Grain(behind, Rw()));
   const uint64_t used = map().pool_used;
   ASSERT_TRUE(MapRam(2 * kGigabyte + kPageSize, kPageSize).ok());
   EXPECT_EQ(map().pool_used, used);
@@ -197,7 +217,7 @@ TEST_P(PageTablesTest, WhatIsMappedStaysAsItIs) {
 
 TEST_P(PageTablesTest, RamAndDevicesShareNoGrain) {
   ASSERT_TRUE(MapDevice(0x8000000, kPageSize).ok());
-  const Status grain = MapRam(0x8000000 + kPageSize, kPageSize);
+  const Status grain = MapRam(0x8000000 + kGrainSize - kPageSize, kPageSize);
   ASSERT_FALSE(grain.ok());
   EXPECT_EQ(grain.error().code, ErrorCode::kOverlap);
   EXPECT_EQ(grain.error().where.raw(), 0x8000000u);
@@ -205,7 +225,7 @@ TEST_P(PageTablesTest, RamAndDevicesShareNoGrain) {
   const Status gigabyte = MapDevice(4 * kGigabyte + kGrainSize, kPageSize);
   ASSERT_FALSE(gigabyte.ok());
   EXPECT_EQ(gigabyte.error().code, ErrorCode::kOverlap);
-  EXPECT_EQ(Walk(4 * kGigabyte), 4 * kGigabyte | Rw() | kBlock);
+  EXPECT_EQ(Walk(4 * kGigabyte), Large(4 * kGigabyte, Rw()));
 }
 
 TEST_P(PageTablesTest, MapsWhatLiesBelowTheLimitAndSaysTheRest) {
@@ -215,7 +235,7 @@ TEST_P(PageTablesTest, MapsWhatLiesBelowTheLimitAndSaysTheRest) {
   ASSERT_FALSE(across.ok());
   EXPECT_EQ(across.error().code, ErrorCode::kOutsideRam);
   EXPECT_EQ(across.error().where.raw(), kLimit);
-  EXPECT_EQ(Walk(kLimit - 1), (kLimit - kGigabyte) | Rw() | kBlock);
+  EXPECT_EQ(Walk(kLimit - 1), Large(kLimit - 1, Rw()));
   EXPECT_EQ(Walk(IMAGE_BASE) & kAddressMask, kImage) << "the image stays";
   const Status behind = MapRam(kLimit + kGigabyte, ~uint64_t{0});
   ASSERT_FALSE(behind.ok());
@@ -227,12 +247,14 @@ TEST_P(PageTablesTest, MapsAsFarAsThereAreTables) {
   constexpr uint64_t kAll = KernelMap::kEarlyTables + RunningTables::kRunningTables;
   uint64_t gigabyte = 8;
   while (map().pool_used < kAll) ASSERT_TRUE(MapRam(gigabyte++ * kGigabyte, kPageSize).ok());
+  // The root's entries of 64 GiB take tables, too.
+  while (gigabyte % 64 == 0) ++gigabyte;
   const Status status = MapRam(gigabyte * kGigabyte, kPageSize);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kOutOfMemory);
   EXPECT_EQ(status.error().where.raw(), gigabyte * kGigabyte);
   for (uint64_t i = 8; i < gigabyte; ++i) {
-    ASSERT_EQ(Walk(i * kGigabyte), i * kGigabyte | Rw() | kBlock);
+    ASSERT_EQ(Walk(i * kGigabyte), Grain(i * kGigabyte, Rw()));
     ASSERT_EQ(Walk(i * kGigabyte + kGrainSize), 0u) << "a table is used twice, or was not zeroed";
   }
   EXPECT_TRUE(MapRam((gigabyte + 1) * kGigabyte, kGigabyte).ok()) << "which takes no table";
@@ -245,15 +267,15 @@ TEST_P(PageTablesTest, AFreshTableIsZeroBeforeTheLinkToIt) {
   while (map().pool_used < KernelMap::kEarlyTables + 2) {
     ASSERT_TRUE(MapRam((16 + map().pool_used) * kGigabyte, kPageSize).ok());
   }
-  map().MapCpuStack(1, PhysAddr::FromRaw(0x50000000));
-  map().MapCpuStack(kMaxCpus - 1, PhysAddr::FromRaw(0x50010000));
+  map().MapCpuStack(1, PhysAddr::FromRaw(kCpuStacks));
+  map().MapCpuStack(kMaxCpus - 1, PhysAddr::FromRaw(kCpuStacks + kCpuMemory));
   ExpectZerosBeforeLinks(early);
   ExpectPublished(false);
 }
 
 TEST_P(PageTablesTest, AStackOfACpuHasNothingAroundIt) {
   for (const size_t number : {size_t{1}, size_t{31}, size_t{32}, kMaxCpus - 1}) {
-    const uint64_t memory = 0x50000000 + number * kCpuMemory;
+    const uint64_t memory = kCpuStacks + number * kCpuMemory;
     map().MapCpuStack(number, PhysAddr::FromRaw(memory));
     const PhysRange stack = CpuStack(IMAGE_BASE, number);
     for (uint64_t at = 0; at < stack.size; at += kPageSize) {
@@ -268,56 +290,93 @@ TEST_P(PageTablesTest, AStackOfACpuHasNothingAroundIt) {
 TEST_P(PageTablesTest, StacksNeedNoTableOfThePool) {
   map().pool_used = KernelMap::kEarlyTables + RunningTables::kRunningTables;
   for (size_t number = 1; number < kMaxCpus; ++number) {
-    map().MapCpuStack(number, PhysAddr::FromRaw(0x50000000 + number * kCpuMemory));
+    map().MapCpuStack(number, PhysAddr::FromRaw(kCpuStacks + number * kCpuMemory));
   }
   for (size_t number = 1; number < kMaxCpus; ++number) {
     EXPECT_EQ(Walk(CpuStack(IMAGE_BASE, number).begin.raw()),
-              (0x50000000 + number * kCpuMemory) | Rw() | kPage);
+              (kCpuStacks + number * kCpuMemory) | Rw() | kPage);
   }
 }
 
 TEST_P(PageTablesTest, ExecutableRamStaysWritableAndEveryCpuHearsOfIt) {
   ASSERT_TRUE(MapRam(4 * kGigabyte, kGigabyte + kGrainSize).ok());
   const uint64_t all = Attributes(GetParam(), kNormal, Rights::kAll);
-  for (const uint64_t grain : {4 * kGigabyte, 5 * kGigabyte}) {
-    ASSERT_TRUE(map().MakeExecutable(PhysAddr::FromRaw(grain + 5 * kPageSize)));
-    EXPECT_EQ(Walk(grain), grain | all | kBlock);
-    ExpectPublished(true);
-  }
+  ASSERT_TRUE(map().MakeExecutable(PhysAddr::FromRaw(4 * kGigabyte + 5 * kPageSize)));
+  EXPECT_EQ(Walk(4 * kGigabyte), Large(4 * kGigabyte, all));
+  ExpectPublished(true);
+  ASSERT_TRUE(map().MakeExecutable(PhysAddr::FromRaw(5 * kGigabyte + kGrainSize - 1)));
+  EXPECT_EQ(Walk(5 * kGigabyte), Grain(5 * kGigabyte, all));
+  ExpectPublished(true);
   EXPECT_FALSE(map().MakeExecutable(PhysAddr::FromRaw(7 * kGigabyte)));
   EXPECT_FALSE(map().MakeExecutable(PhysAddr::FromRaw(5 * kGigabyte + kGrainSize)));
 }
 
+/// Tables as the two functions below take them.
+struct Tables {
+  std::vector<std::unique_ptr<Table>> more;
+  std::unique_ptr<Table> root = std::make_unique<Table>();
+  size_t room = 8;
+
+  uint64_t* Take() {
+    if (more.size() == room) return nullptr;
+    more.push_back(std::make_unique<Table>());
+    return more.back()->entries;
+  }
+};
+
 TEST_P(PageTablesTest, TheCopyOfTheNextKernelHasAllRam) {
   khocore::PhysicalMemory ram;
   const PhysRange ranges[] = {{PhysAddr::FromRaw(kGigabyte + kPageSize), kGigabyte},
-                              {PhysAddr::FromRaw(9 * kGigabyte), kGigabyte}};
+                              {PhysAddr::FromRaw(9 * kGigabyte), kGigabyte},
+                              {PhysAddr::FromRaw(80 * kGigabyte), kGigabyte}};
   for (const PhysRange& range : ranges) ASSERT_TRUE(ram.AddWindow(range, nullptr).ok());
-  Table table = {};
-  FillTransitionTable(map(), ram, table.entries);
-  for (uint64_t i = 0; i < kEntries; ++i) {
-    const bool mapped = i == 1 || i == 2 || i == 9;
-    ASSERT_EQ(table.entries[i],
-              mapped ? map().TransitionEntry(PhysAddr::FromRaw(i * kGigabyte)) : 0)
-        << i;
+  Tables tables;
+  const auto take = [&tables]() { return tables.Take(); };
+  uint64_t* const root = tables.root->entries;
+  ASSERT_TRUE(FillTransitionTable(map(), ram, root, take).ok());
+  const uint64_t all = Attributes(GetParam(), kNormal, Rights::kAll);
+  for (uint64_t at = 0; at < 512 * kGigabyte; at += kLargestBlock) {
+    bool mapped = false;
+    for (const PhysRange& range : ranges) {
+      mapped = mapped || range.Overlaps({PhysAddr::FromRaw(at), kLargestBlock});
+    }
+    ASSERT_EQ(Walk(root, at), mapped ? Large(at, all) : 0) << std::hex << at;
+    uint64_t* const entry = FindTransitionEntry(root, PhysAddr::FromRaw(at));
+    if (mapped) ASSERT_EQ(*entry, Walk(root, at));
+    if (!mapped) ASSERT_TRUE(entry == nullptr || *entry == 0);
   }
-  EXPECT_EQ(Walk(table.entries, kGigabyte + 12345),
-            kGigabyte | Attributes(GetParam(), kNormal, Rights::kAll) | kBlock);
+  EXPECT_EQ(tables.more.size(), khocore::kPageShift == 14 ? 2u : 0u);
+  Tables few;
+  few.room = 1;
+  const auto take_few = [&few]() { return few.Take(); };
+  EXPECT_EQ(FillTransitionTable(map(), ram, few.root->entries, take_few).ok(),
+            khocore::kPageShift != 14);
 }
 
 TEST_P(PageTablesTest, AStartedCpuFindsTheImageItsDataAndTheLinkedAddress) {
-  map().MapCpuStack(1, PhysAddr::FromRaw(0x50000000));
-  Table table = {};
-  const PhysRange data{PhysAddr::FromRaw(5 * kGigabyte - kPageSize), kCpuMemory};
-  FillStartTable(map(), {PhysAddr::FromRaw(kImage), kImageBytes}, data, table.entries);
+  map().MapCpuStack(1, PhysAddr::FromRaw(kCpuStacks));
+  Tables tables;
+  tables.room = kStartTables - 1;
+  const auto take = [&tables]() { return tables.Take(); };
+  uint64_t* const root = tables.root->entries;
+  // Nothing lies in more pieces of 64 GiB than these.
+  const PhysRange data{PhysAddr::FromRaw(64 * kGigabyte - kPageSize), kCpuMemory};
+  const PhysRange image{PhysAddr::FromRaw(kImage), kImageBytes};
+  ASSERT_TRUE(FillStartTable(map(), image, data, root, take).ok());
   const uint64_t all = Attributes(GetParam(), kNormal, Rights::kAll);
   for (const uint64_t at : {kImage, data.begin.raw(), data.end().raw() - 1}) {
-    EXPECT_EQ(Walk(table.entries, at), AlignDown(at, kGigabyte) | all | kBlock) << std::hex << at;
+    EXPECT_EQ(Walk(root, at), Large(at, all)) << std::hex << at;
   }
-  EXPECT_EQ(Walk(table.entries, IMAGE_BASE), Walk(IMAGE_BASE));
+  EXPECT_EQ(Walk(root, IMAGE_BASE), Walk(IMAGE_BASE));
   const uint64_t stack = CpuStack(IMAGE_BASE, 1).begin.raw();
-  EXPECT_EQ(Walk(table.entries, stack), Walk(stack));
-  EXPECT_EQ(Walk(table.entries, 0), 0u);
+  EXPECT_EQ(Walk(root, stack), Walk(stack));
+  EXPECT_EQ(Walk(root, 0), 0u);
+  Tables others;
+  const auto take_others = [&others]() { return others.Take(); };
+  const PhysRange there{PhysAddr::FromRaw(IMAGE_BASE), kCpuMemory};
+  const Status status = FillStartTable(map(), image, there, others.root->entries, take_others);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kOverlap);
 }
 
 INSTANTIATE_TEST_SUITE_P(Regimes, PageTablesTest, testing::Values(Regime::kEl1, Regime::kEl2),

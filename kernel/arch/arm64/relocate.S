@@ -63,8 +63,9 @@ next_segment:
 3:
   // Zeros to the end of the page. What follows is the next kernel's own to zero; only its lines in
   // the caches must not be.
-  add x9, x5, #4095
-  and x9, x9, #0xfffffffffffff000
+  neg x9, x5
+  and x9, x9, #((1 << KHOCORE_PAGE_SHIFT) - 1)
+  add x9, x9, x5
   cmp x9, x6
   csel x9, x9, x6, lo
 zero_line:

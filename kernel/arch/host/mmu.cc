@@ -7,6 +7,8 @@ namespace arch {
 
 const uint64_t kImageBase = 0;
 
+bool HasPageSize(unsigned shift) { return shift == khocore::kPageShift; }
+
 void ProtectImage() {}
 
 /// RAM is mapped before the kernel starts; anything else does not exist.

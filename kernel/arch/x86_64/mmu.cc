@@ -26,6 +26,9 @@ using khocore::Status;
 
 const uint64_t kImageBase = IMAGE_BASE;
 
+static_assert(khocore::kPageShift == 12);
+bool HasPageSize(unsigned shift) { return shift == khocore::kPageShift; }
+
 namespace {
 
 uint64_t ImageOffset(const void* at) { return reinterpret_cast<uint64_t>(at) - IMAGE_BASE; }

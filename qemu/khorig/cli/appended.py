@@ -13,7 +13,7 @@ from typing import Callable, Mapping, Sequence
 import click
 
 from khorig.guest.chain_run import is_linux, split_option
-from khorig.guest.spec import KHORIG
+from khorig.guest.spec import KHORIGS
 
 _KHORIG_OPTION = re.compile(r"[a-z_]+=[!-~]+")
 _INIT_PREFIX = "khorig."
@@ -56,7 +56,7 @@ def check_chain_options(
 ) -> None:
     """The --append and --linux-append of `khorig linux run`. Raises UsageError."""
     for option in khorig_options:
-        text = _for_a_kernel("--append", option, kernels, lambda name: name == KHORIG, "khorig")
+        text = _for_a_kernel("--append", option, kernels, KHORIGS.__contains__, "khorig")
         _check_khorig_option(option, text, _IN_A_CHAIN)
     for option in linux_options:
         text = _for_a_kernel("--linux-append", option, kernels, is_linux, "Linux")

@@ -12,12 +12,13 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.appended import check_chain_options
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
-from khorig.cli.run_options import ALL, machines_of, run_options, without
+from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes, without
 from khorig.cli.session import run_session, session_options
 from khorig.cli.suggest import unknown_kernel
 from khorig.cli.types import ConfigSetting, NameOf, check_pokes
 from khorig.cli.verb import VerbGroup
 from khorig.guest.chain_run import ChainRun, is_linux
+from khorig.guest.spec import KHORIG, KHORIGS, PAGE_SIZES, khorig_with
 from khorig.linux.chain import must_count
 from khorig.linux.chain_kind import chain_kind
 from khorig.linux.image import arch_of_image
@@ -165,8 +166,9 @@ def list_command() -> int:
     "--chain",
     default="linux-7.3,khorig,linux-7.3",
     show_default=True,
-    help="Kernels in boot order: khorig, linux-VERSION (the newest build) or linux-VERSION:BUILD "
-    "('khorig linux list'), 'linux' (that of --kernel), or a path.",
+    help="Kernels in boot order: khorig (khorig-16k and khorig-64k with larger pages), "
+    "linux-VERSION (the newest build) or linux-VERSION:BUILD ('khorig linux list'), 'linux' (that "
+    "of --kernel), or a path.",
 )
 @click.option(
     "--kernel",
@@ -186,8 +188,8 @@ def list_command() -> int:
 )
 @count_option
 @run_options(
-    *("arch", "machine", "boot", "smp", "seed", "pokes", "stops", "append", "out", "keep"),
-    *("jobs", "gdb", "dry_run", "verbose", "json", *HARDWARE),
+    *("arch", "machine", "boot", "smp", "page_size", "seed", "pokes", "stops", "append"),
+    *("out", "keep", "jobs", "gdb", "dry_run", "verbose", "json", *HARDWARE),
     mem="1G",
     timeout=_TIMEOUT_S,
     tamper=_known_damage,
@@ -203,7 +205,17 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     if options["kernel"]:
         path = str(options["kernel"].resolve())
         names = [path if name.startswith("linux") else name for name in names]
-    machines = fitting_machines(names, machines_of(options["arch"], options["machine"]))
+    sizes = options["page_sizes"]
+    if len(sizes) > 1:
+        raise click.UsageError("--page-size: in a chain name the kernels, khorig and khorig-16k")
+    names = [khorig_with(sizes[0]) if name == KHORIG else name for name in names]
+    machines = fitting_machines(
+        names,
+        with_page_sizes(
+            [size for size in PAGE_SIZES if khorig_with(size) in names],
+            machines_of(options["arch"], options["machine"]),
+        ),
+    )
     specs = [
         chain_spec(options, tuple(names), machine, extra_qemu, boot)
         for machine in machines
@@ -285,7 +297,7 @@ def chain_spec(
     if len(kernels) < 2:
         raise click.UsageError("a chain needs at least two kernels")
     for name in kernels:
-        if name != "khorig" and not name.startswith("linux-") and "/" not in name:
+        if name not in KHORIGS and not name.startswith("linux-") and "/" not in name:
             raise unknown_kernel(name)
     check_chain_options(kernels, options.get("append", ()), options.get("linux_append", ()))
     hardware = hardware_of(options, machine)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any, Sequence
 
@@ -10,7 +11,7 @@ import click
 
 from khorig.cli.appended import check_run_options
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
-from khorig.cli.run_options import ALL, machines_of, run_options
+from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes
 from khorig.cli.session import run_session, session_options
 from khorig.cli.suggest import unknown
 from khorig.cli.types import NameOf, check_pokes
@@ -22,6 +23,9 @@ from khorig.vm.build_outputs import find_elf
 
 if TYPE_CHECKING:
     from khorig.run.scenarios import ScenarioInfo
+
+
+_MEMORY_64K = 4 << 30  # bytes
 
 
 @click.command(cls=Verb, takes_qemu=True, short_help="Run scenarios and print a verdict for each.")
@@ -45,8 +49,8 @@ if TYPE_CHECKING:
     help="A deliberate defect of the kernel.",
 )
 @run_options(
-    *("arch", "machine", "boot", "smp", "mem", "seed", "pokes", "stops", "append", "timeout"),
-    *HARDWARE,
+    *("arch", "machine", "boot", "smp", "mem", "page_size", "seed", "pokes", "stops", "append"),
+    *("timeout", *HARDWARE),
     *("out", "keep", "jobs", "gdb", "dry_run", "verbose", "json"),
     tamper=known_tamperings,
 )
@@ -85,12 +89,14 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
 
     check_run_options(options["append"])
     machines = machines_of(options["arch"], options["machine"])
+    machines = with_page_sizes(options["page_sizes"], machines)
     known = _check_scenarios({machine.arch for machine in machines}, options)
     refusing = {name for name, scenario in known.items() if scenario.expects_refusal}
     faults = options["fault"] or (None,)
+    mixed = len(options["page_sizes"]) > 1
     specs = []
     for scenario in options["scenario"]:
-        tampers = _tampers(options["tamper"]) if scenario in refusing else (None,)
+        tampers = _tampers(options["tamper"]) if scenario in refusing and not mixed else (None,)
         choices = itertools.product(machines, options["boot"], faults, tampers)
         for machine, boot, fault, tamper in choices:
             hardware = hardware_of(options, machine)
@@ -100,11 +106,12 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
                 scenario=scenario,
                 plays=words_of(scenario),
                 generations=options["generations"],
-                memory=options["mem"],
+                memory=_memory(options),
                 smp=options["smp"],
                 seed=options["seed"],
                 timeout_s=options["timeout"],
                 fault=fault,
+                page_sizes=options["page_sizes"],
                 boot=boot,
                 pokes=options["pokes"],
                 stops=options["stops"],
@@ -116,9 +123,25 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
             check_qemu_arguments(spec)
             if scenario in known:
                 spec = _with_needs(spec, known[scenario])
-            specs.append(tampered(spec, tamper) if tamper else spec)
+            specs.append(_refusing(spec, tamper, mixed))
             check_pokes(spec.pokes, specs[-1].generations, spec.stops)
     return specs
+
+
+def _memory(options: dict[str, Any]) -> int:
+    """Bytes of RAM. A scratch area of a kernel with pages of 64 KiB has 512 MiB, and there are
+    three."""
+    chosen = click.get_current_context().get_parameter_source("mem")
+    large = "64K" in options["page_sizes"] and chosen is click.core.ParameterSource.DEFAULT
+    return _MEMORY_64K if large else int(options["mem"])
+
+
+def _refusing(spec: KhorigRun, tamper: str | None, mixed: bool) -> KhorigRun:
+    """The run with the refusal that is expected of it. It ends with the generation that refuses,
+    because the next kernel was in the handover."""
+    if mixed:
+        return dataclasses.replace(spec.first(2), expected_refusals={2: "page-size"})
+    return tampered(spec, tamper) if tamper else spec
 
 
 def _tampers(names: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -140,6 +163,9 @@ def _check_scenarios(archs: set[str], options: dict[str, Any]) -> dict[str, Scen
     from khorig.rules.protocol.scenario import SCENARIOS
     from khorig.run.scenarios import read_scenarios
 
+    mixed = len(options["page_sizes"]) > 1
+    if mixed and options["tamper"]:
+        raise click.UsageError("--tamper: kernels of two page sizes refuse anyway")
     chosen = {}
     for arch in archs:
         known = {scenario.name: scenario for scenario in read_scenarios(find_elf(arch))}
@@ -149,9 +175,8 @@ def _check_scenarios(archs: set[str], options: dict[str, Any]) -> dict[str, Scen
             if name not in known:
                 raise unknown("scenario", name, [*known, *SCENARIOS])
             chosen[name] = known[name]
-            if options["tamper"] and not known[name].expects_refusal:
-                text = (
-                    f"--tamper: scenario '{name}' does not expect a corrupt handover; use 'refuse'"
-                )
+            if (options["tamper"] or mixed) and not known[name].expects_refusal:
+                option = "--page-size" if mixed else "--tamper"
+                text = f"{option}: scenario '{name}' does not expect a refusal; use 'refuse'"
                 raise click.UsageError(text)
     return chosen

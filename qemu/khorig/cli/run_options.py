@@ -8,9 +8,20 @@ from typing import Any, Callable, Mapping, Sequence, TypeVar
 
 import click
 
-from khorig.cli.types import GdbPort, NameOf, OutFolder, PokeOf, Seconds, Seed, Size, Sizes, StopsOf
+from khorig.cli.types import (
+    GdbPort,
+    NameOf,
+    OutFolder,
+    PageSizes,
+    PokeOf,
+    Seconds,
+    Seed,
+    Size,
+    Sizes,
+    StopsOf,
+)
 from khorig.guest.khorig_run import KhorigRun
-from khorig.guest.spec import ACCELERATORS, BOOTS, RunSpec
+from khorig.guest.spec import ACCELERATORS, BOOTS, PAGE_SIZES, RunSpec
 from khorig.run.sequence import STOPS
 from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, Machine
 
@@ -76,6 +87,14 @@ _OPTIONS: Mapping[str, Callable[..., _Decorator]] = {
         type=Sizes(),
         default=(),
         text="RAM of each NUMA node, in order, together --mem; 0 for a node without memory.",
+    ),
+    "page_size": _one(
+        "--page-size",
+        "page_sizes",
+        type=PageSizes(),
+        default=PAGE_SIZES[0],
+        text="Page size of khorig's kernels on arm64: 4K, 16K or 64K. Two, comma-separated: of the "
+        "first kernel, and of all later ones, which refuse its handover.",
     ),
     "seed": _one(
         "--seed",
@@ -217,4 +236,14 @@ def machines_of(archs: Sequence[str] | None, names: Sequence[str] | None) -> lis
     if not left:
         named = ", ".join(machine.name for machine in chosen)
         raise click.UsageError(f"no machine selected: {named} is not {','.join(archs or ())}")
+    return left
+
+
+def with_page_sizes(sizes: Sequence[str], machines: Sequence[Machine]) -> list[Machine]:
+    """The machines that have kernels with these pages. Raises UsageError when there is none."""
+    larger = [size for size in sizes if size != PAGE_SIZES[0]]
+    left = [machine for machine in machines if not larger or machine.arch == "arm64"]
+    if not left:
+        named = ", ".join(machine.name for machine in machines)
+        raise click.UsageError(f"--page-size {larger[0]}: pages of x86_64 ({named}) have 4K")
     return left

@@ -123,11 +123,12 @@ def _at_start(spec: RunSpec, options: SessionOptions) -> Debugger:
         return options.debugger
     if options.gdb is None:
         return Debugger()
-    from khorig.guest.spec import KHORIG
+    from khorig.guest.spec import KHORIGS
     from khorig.run.debug.attach import gdb_command
     from khorig.vm.build_outputs import find_elf
 
     # Whoever debugs a Linux knows where its vmlinux is.
-    elf = find_elf(spec.arch) if spec.kernel_of(1) == KHORIG else None
+    first = spec.kernel_of(1)
+    elf = find_elf(spec.arch, first) if first in KHORIGS else None
     click.echo(f"waiting for gdb:  {gdb_command(spec.arch, elf, options.gdb)}", file=options.people)
     return GdbFromStart(options.gdb)

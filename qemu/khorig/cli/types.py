@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from khorig.cli.suggest import unknown
+from khorig.guest.spec import PAGE_SIZES
 from khorig.guest.poke import FORM, Poke, parse_poke
 from khorig.linux.kconfig_option import KconfigOption, parse_setting
 
@@ -49,6 +50,26 @@ class NameOf(click.ParamType):
         taken = before.split(",")
         fitting = (name for name in self._known() if name.startswith(part) and name not in taken)
         return [CompletionItem(f"{before}{comma}{name}") for name in fitting]
+
+
+class PageSizes(NameOf):
+    """The page size of the first kernel and, after a comma, that of all later ones."""
+
+    def __init__(self) -> None:
+        super().__init__("page size", lambda: PAGE_SIZES)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        sizes = super().convert(str(value).upper(), param, ctx)
+        if len(sizes) > 2:
+            self.fail(f"'{value}': that of the first kernel, that of all later ones", param, ctx)
+        return sizes if len(set(sizes)) > 1 else sizes[:1]
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "SIZE[,SIZE]"
 
 
 class StopsOf(NameOf):

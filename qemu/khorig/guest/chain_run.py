@@ -8,7 +8,7 @@ import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-from khorig.guest.spec import KHORIG, RunSpec
+from khorig.guest.spec import KHORIGS, RunSpec
 
 # Memory that the first kernel reserves by name and every later one finds again.
 RESERVED_NAME = "reference"
@@ -27,7 +27,7 @@ _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
 
 def is_linux(name: str) -> bool:
     """Whether a kernel of a chain is a Linux."""
-    return name != KHORIG
+    return name not in KHORIGS
 
 
 def content_state(seed: int, owner: str) -> int:
@@ -46,7 +46,9 @@ class ChainRun(RunSpec):
     verb = ("linux", "run")
 
     _: KW_ONLY
-    kernels: tuple[str, ...]  # KHORIG, a peer with or without its build, or the path of an image
+    kernels: tuple[
+        str, ...
+    ]  # of KHORIGS, a peer with or without its build, or the path of an image
     # Counting instructions takes a Linux several times as long.
     counted: bool = True
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import KW_ONLY, dataclass
 
-from khorig.guest.spec import KHORIG, RunSpec
+from khorig.guest.spec import PAGE_SIZES, RunSpec, khorig_with
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class KhorigRun(RunSpec):
     plays: tuple[str, ...] = ()
     generations: int = 3
     fault: str | None = None  # name of an injected fault
+    # Of the first kernel and of all later ones; one for both.
+    page_sizes: tuple[str, ...] = PAGE_SIZES[:1]
     counted: bool = True  # else CPUs run on host threads, and runs are not reproducible
 
     @property
@@ -39,9 +41,14 @@ class KhorigRun(RunSpec):
         """See RunSpec."""
         return tuple(name for name in (self.fault, self.tamper) if name)
 
+    @property
+    def variant(self) -> tuple[str, ...]:
+        """See RunSpec."""
+        return () if self.page_sizes == KhorigRun.page_sizes else self.page_sizes
+
     def kernel_of(self, generation: int) -> str:
         """See RunSpec."""
-        return KHORIG
+        return khorig_with(self.page_sizes[0 if generation == 1 else -1])
 
     def command_line(self, generation: int, with_stops: bool = True) -> str:
         """See RunSpec."""
@@ -63,5 +70,9 @@ class KhorigRun(RunSpec):
     @property
     def rerun_words(self) -> tuple[str, ...]:
         """See RunSpec."""
-        words = ("--scenario", self.scenario, "--generations", str(self.generations))
-        return (*words, "--fault", self.fault) if self.fault else words
+        words = ["--scenario", self.scenario, "--generations", str(self.generations)]
+        if self.fault:
+            words += ["--fault", self.fault]
+        if self.page_sizes != KhorigRun.page_sizes:
+            words += ["--page-size", ",".join(self.page_sizes)]
+        return tuple(words)

@@ -14,9 +14,20 @@ from khorig.guest.poke import Poke
 
 ACCELERATORS = ("tcg", "kvm")
 BOOTS = ("direct", "uefi")  # boot methods of the first kernel
-_PAGE_SHIFT = 12  # of khorig, and of every kernel on x86_64
+_PAGE_SHIFT = 12  # of every kernel on x86_64
+_HANDED_OVER = ("entry", "refused")  # stops before a kernel has anything of its own
 _NO_PART_OF_A_NAME = re.compile(r"[^\w.@=+-]")
 KHORIG = "khorig"  # name of the rig's own kernel in a chain
+PAGE_SIZES = ("4K", "16K", "64K")  # that khorig is built for; larger ones for arm64 alone
+
+
+def khorig_with(page_size: str) -> str:
+    """Name of the rig's kernel with pages of that size."""
+    return KHORIG if page_size == PAGE_SIZES[0] else f"{KHORIG}-{page_size.lower()}"
+
+
+# The rig's kernels and their page shifts.
+KHORIGS = MappingProxyType({khorig_with(size): 12 + 2 * n for n, size in enumerate(PAGE_SIZES)})
 
 
 @dataclass(frozen=True)
@@ -82,9 +93,14 @@ class RunSpec(abc.ABC):
     def defects(self) -> tuple[str, ...]:
         """Injected fault and tampering."""
 
+    @property
+    def variant(self) -> tuple[str, ...]:
+        """What else is part of the name of the run."""
+        return ()
+
     @abc.abstractmethod
     def kernel_of(self, generation: int) -> str:
-        """KHORIG, or the name of the Linux that boots as `generation` (from 1)."""
+        """One of KHORIGS, or the name of the Linux that boots as `generation` (from 1)."""
 
     @abc.abstractmethod
     def command_line(self, generation: int, with_stops: bool = True) -> str:
@@ -108,8 +124,18 @@ class RunSpec(abc.ABC):
         """Page shift of the kernels of these generations (default: all). None if unknown: Linux for
         arm64 has pages of 4, 16 or 64 KiB."""
         every = range(1, self.generations + 1)
-        kernels = {self.kernel_of(g) for g in every if not generations or g in generations}
-        return _PAGE_SHIFT if self.arch != "arm64" or kernels <= {KHORIG} else None
+        chosen = [g for g in every if not generations or g in generations]
+        shifts = {KHORIGS.get(self.kernel_of(g)) for g in chosen}
+        if self.arch != "arm64":
+            return _PAGE_SHIFT
+        return shifts.pop() if len(shifts) == 1 else None
+
+    def geometry_shift(self, generation: int, at: str) -> int:
+        """Page shift of the kernel whose handover is in memory at a stop. A Linux is taken to have
+        that of the khorig beside it: with any other they refuse each other."""
+        writer = generation - 1 if at in _HANDED_OVER and generation > 1 else generation
+        every = map(self.kernel_of, (writer, *range(1, self.generations + 1)))
+        return next((KHORIGS[name] for name in every if name in KHORIGS), _PAGE_SHIFT)
 
     @property
     def id(self) -> str:
@@ -126,4 +152,4 @@ class RunSpec(abc.ABC):
         words = (self.cpu, *self.machine_options, self.qemu and f"qemu-{Path(self.qemu).name}")
         hardware = (_NO_PART_OF_A_NAME.sub("_", word) for word in words if word)
         pokes = (f"poke-{poke.slug}" for poke in self.pokes)
-        return "-".join((name, *boot, *accel, *hardware, *self.defects, *pokes))
+        return "-".join((name, *self.variant, *boot, *accel, *hardware, *self.defects, *pokes))

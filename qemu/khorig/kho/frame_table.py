@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from khorig.kho.blocks import Int64Array
+from khorig.kho.layout import Geometry
 from khorig.mem.memory import PhysicalMemory, read_bytes
 
 TAIL = 31  # in the order bits of a frame that is not the first of its block
@@ -18,7 +19,6 @@ _STATE_SHIFT = 5
 _STATE_MASK = 3
 _SCRATCH_BIT = 0x80
 
-CHUNK_FRAMES = 4096
 CHUNK_HAS_BYTES = 0x9F  # no frame's byte: scratch that is no RAM
 
 
@@ -73,7 +73,12 @@ class FrameTable:
     count: int
     chunks: npt.NDArray[np.uint8]  # of each chunk, the byte of its first frame or CHUNK_HAS_BYTES
     places: Int64Array  # of each chunk, its place in `bytes` where it has bytes
-    bytes: npt.NDArray[np.uint8]  # CHUNK_FRAMES in a row
+    bytes: npt.NDArray[np.uint8]  # the frames of a chunk in a row: as many as a page has bytes
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames of a chunk."""
+        return int(self.bytes.shape[1])
 
     def covers(self, frames: Int64Array) -> npt.NDArray[np.bool_]:
         """Which frames are in the table."""
@@ -82,9 +87,9 @@ class FrameTable:
     def states(self, frames: Int64Array) -> npt.NDArray[np.uint8]:
         """The byte of each frame, 0 (no RAM) outside the table."""
         found = np.zeros(len(frames), dtype=np.uint8)
-        covered = self.covers(frames)
-        index = frames[covered] - self.first // CHUNK_FRAMES * CHUNK_FRAMES
-        chunk, offset = index // CHUNK_FRAMES, index % CHUNK_FRAMES
+        covered, size = self.covers(frames), self.chunk_frames
+        index = frames[covered] - self.first // size * size
+        chunk, offset = index // size, index % size
         states = self.chunks[chunk]
         own = states == CHUNK_HAS_BYTES
         states[~own & (offset != 0)] |= TAIL
@@ -98,10 +103,11 @@ class FrameTable:
         first, last = max(first, self.first), min(last, self.first + self.count)
         if first >= last:
             return 0
-        base = self.first // CHUNK_FRAMES * CHUNK_FRAMES
-        low, high = (first - base) // CHUNK_FRAMES, -(-(last - base) // CHUNK_FRAMES)
-        begins = base + np.arange(low, high, dtype=np.int64) * CHUNK_FRAMES
-        starts, ends = np.maximum(begins, first), np.minimum(begins + CHUNK_FRAMES, last)
+        size = self.chunk_frames
+        base = self.first // size * size
+        low, high = (first - base) // size, -(-(last - base) // size)
+        begins = base + np.arange(low, high, dtype=np.int64) * size
+        starts, ends = np.maximum(begins, first), np.minimum(begins + size, last)
         chunks = self.chunks[low:high]
         mixed = chunks == CHUNK_HAS_BYTES
         is_ram = ~mixed & ((chunks >> _STATE_SHIFT & _STATE_MASK) != FrameState.NOT_RAM)
@@ -122,20 +128,23 @@ class FrameTable:
 
     def frames_in(self, state: FrameState) -> Int64Array:
         """The frames in a state, ascending."""
-        mixed = self.chunks == CHUNK_HAS_BYTES
+        mixed, size = self.chunks == CHUNK_HAS_BYTES, self.chunk_frames
         wanted = np.flatnonzero(mixed | (self.chunks >> _STATE_SHIFT & _STATE_MASK == state))
-        begin = (self.first // CHUNK_FRAMES + wanted) * CHUNK_FRAMES
-        frames = (begin[:, np.newaxis] + np.arange(CHUNK_FRAMES, dtype=np.int64)).ravel()
+        begin = (self.first // size + wanted) * size
+        frames = (begin[:, np.newaxis] + np.arange(size, dtype=np.int64)).ravel()
         frames = frames[self.covers(frames)]
         found: Int64Array = frames[self.states(frames) >> _STATE_SHIFT & _STATE_MASK == state]
         return found
 
 
-def read_frame_table(memory: PhysicalMemory, address: int, first: int, count: int) -> FrameTable:
+def read_frame_table(
+    memory: PhysicalMemory, address: int, first: int, count: int, geometry: Geometry
+) -> FrameTable:
     """Copies the table of `count` frames from frame number `first` on, whose directory lies at
     `address`: a byte per chunk, rounded up to 8, and a u64 per chunk, the address of the chunk's
     own bytes if it has any. Raises OutsideRam."""
-    chunks = -(-(first % CHUNK_FRAMES + count) // CHUNK_FRAMES)
+    size = geometry.page_size  # a page of bytes tells of as many frames
+    chunks = -(-(first % size + count) // size)
     offset = -(-chunks // 8) * 8
     directory = read_bytes(memory, address, offset + 8 * chunks)
     kinds = np.frombuffer(directory, dtype=np.uint8, count=chunks)
@@ -143,6 +152,6 @@ def read_frame_table(memory: PhysicalMemory, address: int, first: int, count: in
     own = np.flatnonzero(kinds == CHUNK_HAS_BYTES)
     places = np.zeros(chunks, dtype=np.int64)
     places[own] = np.arange(len(own))
-    rows = [read_bytes(memory, int(addresses[chunk]), CHUNK_FRAMES) for chunk in own.tolist()]
-    table = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, CHUNK_FRAMES)
+    rows = [read_bytes(memory, int(addresses[chunk]), size) for chunk in own.tolist()]
+    table = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, size)
     return FrameTable(first, count, kinds, places, table)

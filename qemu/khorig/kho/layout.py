@@ -59,8 +59,9 @@ class Geometry:
     @property
     def scratch_alignment(self) -> int:
         """Base and size of scratch areas are multiples of this: PAGE_SIZE * MAX_ORDER_NR_PAGES, of
-        which Linux's configuration for each page size decides the second (10 at 4 KiB)."""
-        return self.page_size << 10
+        which Linux's configuration decides the second (arch/arm64/Kconfig: order 10, 11 at 16 KiB,
+        13 at 64 KiB)."""
+        return self.page_size << max(10, self.table_log2)
 
     def key(self, address: int, order: int) -> int:
         """The key of the block of 2^order pages at `address`."""

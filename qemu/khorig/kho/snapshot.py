@@ -241,7 +241,7 @@ def _read(
     if dump.run and dump.run.frame_table:
         table, first, count = dump.run.frame_table
         try:
-            frames = read_frame_table(dump.memory, table, first, count)
+            frames = read_frame_table(dump.memory, table, first, count, geometry)
         except DecodeError as error:
             problems.append(replace(error.problem, subject="frames"))
     return Snapshot(

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from khorig.guest.chain_run import ChainRun, is_linux
-from khorig.guest.spec import KHORIG
 from khorig.linux.archive import append_archive, build_init, write_archive
 from khorig.linux.peer import Peer, find_peer, list_peers
 from khorig.vm.build_outputs import Images, find_elf, find_images
@@ -25,7 +24,7 @@ def must_count(machine: str) -> bool:
 def image_of(spec: ChainRun, name: str) -> Path:
     """The image to kexec. Raises InfraError."""
     if not is_linux(name):
-        return find_elf(spec.arch).with_suffix(".bin")
+        return find_elf(spec.arch, name).with_suffix(".bin")
     if "/" in name:
         path = Path(name)
         if not path.is_file():
@@ -54,7 +53,7 @@ def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
     write_archive(archive, members, ("images", "hops"))
     if spec.extra_initrd:
         append_archive(archive, Path(spec.extra_initrd))
-    kernel = files[first] if is_linux(first) else find_images(machine).kernel
+    kernel = files[first] if is_linux(first) else find_images(machine, first).kernel
     return Images(kernel=kernel, archive=archive, elves=_elves(spec), kernels=files)
 
 
@@ -68,9 +67,11 @@ def _check_stub(machine: Machine, kernel: Path, name: str) -> None:
 
 
 def _elves(spec: ChainRun) -> dict[str, Path]:
-    paths = {KHORIG: find_elf(spec.arch)}
+    paths: dict[str, Path] = {}
     for name in spec.kernels:
-        if is_linux(name) and "/" not in name:
+        if not is_linux(name):
+            paths[name] = find_elf(spec.arch, name)
+        elif "/" not in name:
             paths[name] = find_peer(spec.arch, name).symbols
     return {name: path for name, path in paths.items() if path.is_file()}
 

@@ -15,7 +15,7 @@ from typing import Callable, Mapping, Sequence
 from khorig.guest.chain_run import ChainRun, is_linux
 from khorig.kho.handover import decode_handover
 from khorig.kho.ownership import ROOT_OWNER
-from khorig.kho.layout import COMPATIBLE_PROPERTY, GEOMETRY_4K, MAP_PROPERTY
+from khorig.kho.layout import COMPATIBLE_PROPERTY, GEOMETRY_4K, MAP_PROPERTY, Geometry
 from khorig.kho.scratch import ELEMENT
 from khorig.mem.memory import RamMemory
 from khorig.run.judging import StopContext, StopHook
@@ -158,14 +158,14 @@ class DamageHook:
         if (context.at, context.generation) != ("sealed", 1):
             return []
         memory = RamMemory(context.ram)
-        root = context.event.address("root")
+        root, geometry = context.event.address("root"), Geometry(context.page_shift)
         handoff = find_handoff_source(memory, context.machine.arch, root)
         target = Target(
             ram=context.ram,
             ranges=tuple(memory.ranges),
             handoff=handoff,
             scratch=find_scratch_source(memory, handoff)[1],
-            handover=decode_handover(memory, root, GEOMETRY_4K),
-            geometry=GEOMETRY_4K,
+            handover=decode_handover(memory, root, geometry),
+            geometry=geometry,
         )
         return [f"{self._damage.name}: {self._damage.apply(target)}"]

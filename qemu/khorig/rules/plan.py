@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Iterable
 
 from khorig.guest.khorig_run import KhorigRun
-from khorig.guest.spec import KHORIG, RunSpec
+from khorig.guest.spec import KHORIGS, RunSpec
 from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.scenario import outside_scenario
 from khorig.rules.registry import static_rules
@@ -41,7 +41,7 @@ class Plan:
     def is_linux(self, generation: int) -> bool:
         """Whether a generation's kernel is a Linux."""
         inside = 0 < generation <= self._spec.generations
-        return inside and self._spec.kernel_of(generation) != KHORIG
+        return inside and self._spec.kernel_of(generation) not in KHORIGS
 
     def takes_over(self, generation: int) -> bool:
         """Whether a generation must accept a handover."""

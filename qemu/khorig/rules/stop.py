@@ -68,7 +68,9 @@ class Stop:
         DecodeError."""
         memory = self.facts.memory
         assert memory is not None, "no event `memory` yet"
-        return read_frame_table(self.memory, memory.table, memory.first_frame, memory.frame_count)
+        return read_frame_table(
+            self.memory, memory.table, memory.first_frame, memory.frame_count, self.geometry
+        )
 
     def finding(
         self,

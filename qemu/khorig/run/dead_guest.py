@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 
 from khorig.guest.event import GuestEvent
-from khorig.guest.spec import KHORIG, RunSpec
+from khorig.guest.spec import KHORIGS, RunSpec
 from khorig.run.last_look import LastLook, panics
 from khorig.run.running_kernel import RunningKernel
 from khorig.vm.errors import InfraError
@@ -86,4 +86,4 @@ class DeadGuest:
 
     def _is_linux(self, generation: int) -> bool:
         known = 0 < generation <= self._spec.generations
-        return known and self._spec.kernel_of(generation) != KHORIG
+        return known and self._spec.kernel_of(generation) not in KHORIGS

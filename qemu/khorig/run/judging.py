@@ -31,6 +31,7 @@ class StopContext:
     ram: GuestRam
     machine: MachineFacts
     boot: GuestEvent | None = None  # the first event of this generation
+    page_shift: int = 12  # of the kernel whose handover is in memory (RunSpec.geometry_shift)
     running_cpus: tuple[RunningCpu, ...] = ()  # at `entry`, if known
     devices: DeviceStates = DeviceStates()  # at `entry` after a jump
     translate: Translate = translates_nothing  # at `entry`

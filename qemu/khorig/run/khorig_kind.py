@@ -29,4 +29,4 @@ def khorig_kind(
 
 
 def _images(spec: KhorigRun, machine: Machine, folder: Path) -> Images:
-    return find_images(machine)
+    return find_images(machine, spec.kernel_of(1), spec.kernel_of(spec.generations))

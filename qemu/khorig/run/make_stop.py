@@ -7,7 +7,7 @@ from pathlib import Path
 
 from khorig.guest.facts import GuestFacts
 from khorig.guest.spec import RunSpec
-from khorig.kho.layout import GEOMETRY_4K
+from khorig.kho.layout import Geometry
 from khorig.mem.formats.dump import Dump
 from khorig.mem.memory import RamMemory
 from khorig.rules.stop import Stop
@@ -22,7 +22,7 @@ def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
         RamMemory(context.ram),
         context.machine.arch,
         context.machine.name,
-        spec.page_shift_of(context.generation),
+        context.page_shift,
     )
     return Stop(
         generation=context.generation,
@@ -30,7 +30,7 @@ def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
         event=context.event,
         machine=machine,
         facts=facts,
-        geometry=GEOMETRY_4K,
+        geometry=Geometry(context.page_shift),
         spec=spec,
         running_cpus=context.running_cpus,
         devices=context.devices,

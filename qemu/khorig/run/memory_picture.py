@@ -28,7 +28,9 @@ def _frames(stop: Stop) -> FrameTable | None:
     if facts is None:
         return None
     try:
-        return read_frame_table(stop.memory, facts.table, facts.first_frame, facts.frame_count)
+        return read_frame_table(
+            stop.memory, facts.table, facts.first_frame, facts.frame_count, stop.geometry
+        )
     except DecodeError:
         return None  # reported by KHR-I072
 

@@ -273,7 +273,8 @@ class Run:
         self._ending.on_stop(vm)
         facts = self._machine.facts(self._spec.memory)
         boot = self._boot if self._boot and self._boot.generation == event.generation else None
-        context = StopContext(event.generation, at, event, vm.ram, facts, boot, is_jump=is_jump)
+        shift = self._spec.geometry_shift(number := event.generation, at)
+        context = StopContext(number, at, event, vm.ram, facts, boot, shift, is_jump=is_jump)
         if at == "entry":
             context, devices = look(vm.qmp, self._machine, self._spec, context)
             if devices is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import GuestEvent
-from khorig.guest.spec import KHORIG, RunSpec
+from khorig.guest.spec import KHORIGS, RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
 
@@ -83,7 +83,7 @@ class Sequence:
     @property
     def _sees_entry(self) -> bool:
         following = self.generation + 1
-        if following > self._spec.generations or self._spec.kernel_of(following) == KHORIG:
+        if following > self._spec.generations or self._spec.kernel_of(following) in KHORIGS:
             return False
         return "entry" in self._spec.stops_of(following)
 

@@ -8,8 +8,9 @@ import re
 from typing import Any, Iterator
 
 from khorig.guest.chain_run import ChainRun
+from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.numa import why_no_numa
-from khorig.guest.spec import ACCELERATORS, BOOTS, RunSpec
+from khorig.guest.spec import ACCELERATORS, BOOTS, PAGE_SIZES, RunSpec
 from khorig.mem.untrusted import Untrusted, shown
 from khorig.run.sequence import STOPS
 from khorig.vm.machines import MACHINES
@@ -55,6 +56,8 @@ def check_spec(spec: RunSpec) -> None:
     for stop in spec.stops:
         if stop not in STOPS:
             raise Untrusted(f"'stops': {shown(stop)}, expected one of {', '.join(STOPS)}")
+    if isinstance(spec, KhorigRun):
+        _check_page_sizes(spec)
     kernels = spec.kernels if isinstance(spec, ChainRun) else (spec.what,)
     for name in (*kernels, *spec.defects):
         if _NAME.fullmatch(name) is None:
@@ -62,6 +65,15 @@ def check_spec(spec: RunSpec) -> None:
     for text in _texts([getattr(spec, field.name) for field in dataclasses.fields(spec)]):
         if len(text) > _LONGEST_TEXT or not text.isprintable():
             raise Untrusted(f"{shown(text)} is too long, or has control characters")
+
+
+def _check_page_sizes(spec: KhorigRun) -> None:
+    sizes = spec.page_sizes
+    if not 1 <= len(sizes) <= 2 or not set(sizes) <= set(PAGE_SIZES):
+        known = ", ".join(PAGE_SIZES)
+        raise Untrusted(f"'page_sizes': {shown(','.join(sizes))}, expected one or two of {known}")
+    if spec.arch != "arm64" and sizes != KhorigRun.page_sizes:
+        raise Untrusted(f"'page_sizes': {sizes[-1]}, which {spec.arch} does not have")
 
 
 def _texts(value: Any) -> Iterator[str]:

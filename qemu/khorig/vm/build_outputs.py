@@ -47,25 +47,33 @@ def build_directories() -> list[Path]:
     return directories
 
 
-def find_elf(arch: str) -> Path:
-    """The linked kernel of an architecture. Raises InfraError if it is not built."""
-    return _find(f"khorig-{arch}.elf")
+def find_elf(arch: str, name: str = KHORIG) -> Path:
+    """The linked kernel of an architecture: one of KHORIGS. Raises InfraError if it is not
+    built."""
+    return _find(_stem(arch, name) + ".elf")
 
 
-def find_images(machine: Machine) -> Images:
-    """Boot files of `machine`. Raises InfraError naming a missing file."""
-    stem = f"khorig-{machine.arch}"
+def find_images(machine: Machine, first: str = KHORIG, later: str | None = None) -> Images:
+    """Boot files of `machine`, of the kernels of these names (KHORIGS): the first, and, where it is
+    another, that of all later generations. Raises InfraError naming a missing file."""
+    names = (first, later or first)
+    stems = {name: _stem(machine.arch, name) for name in names}
     return Images(
-        kernel=_find(stem + machine.kernel_suffix),
-        archive=_find(stem + ".cpio"),
-        elves={KHORIG: _find(stem + ".elf")},
-        kernels={KHORIG: _find(stem + ".bin")},
+        kernel=_find(stems[first] + machine.kernel_suffix),
+        archive=_find(stems[names[-1]] + ".cpio"),
+        elves={name: _find(stem + ".elf") for name, stem in stems.items()},
+        kernels={name: _find(stem + ".bin") for name, stem in stems.items()},
     )
 
 
-def find_volume(arch: str) -> Path:
+def find_volume(arch: str, name: str = KHORIG) -> Path:
     """The FAT volume with EFI loader and kernel. Raises InfraError if it is not built."""
-    return _find(f"khorig-{arch}.esp")
+    return _find(_stem(arch, name) + ".esp")
+
+
+def _stem(arch: str, name: str) -> str:
+    """The name of a kernel's files: "khorig-arm64", "khorig-arm64-16k"."""
+    return f"{KHORIG}-{arch}{name.removeprefix(KHORIG)}"
 
 
 def _find(name: str) -> Path:

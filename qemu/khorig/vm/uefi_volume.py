@@ -27,19 +27,22 @@ _ROOM = 1 << 20  # bytes of a volume for its own tables and for what is rounded 
 _TIMEOUT_S = 30.0
 
 
-def make_uefi_images(machine: Machine, images: Images, command_line: str, folder: Path) -> Images:
-    """`images` with a copy of the built volume below `folder`, with the command line of a run and,
-    when that is not the built one, its archive. Raises InfraError when something is not installed
-    or not built, and OSError."""
+def make_uefi_images(
+    machine: Machine, images: Images, first: str, command_line: str, folder: Path
+) -> Images:
+    """`images` with a copy of the built volume of the kernel `first` below `folder`, with the
+    command line of a run and, when that is not the built one, its archive. Raises InfraError when
+    something is not installed or not built, and OSError."""
     firmware = machine.firmware
     assert firmware is not None, "the machine refuses to start from firmware"
     firmware.check()
     volume = folder / "esp.img"
     place = PurePosixPath(firmware.loader).parent
-    if images.archive == find_images(machine).archive:
-        shutil.copyfile(find_volume(machine.arch), volume)
+    built = find_volume(machine.arch, first)
+    if images.archive == find_images(machine, first).archive:
+        shutil.copyfile(built, volume)
     else:
-        _write_volume(volume, find_volume(machine.arch), place / _ARCHIVE, images.archive)
+        _write_volume(volume, built, place / _ARCHIVE, images.archive)
     put_file(volume, place / COMMAND_LINE, f"{command_line}\n".encode())
     return dataclasses.replace(images, volume=volume)
 

@@ -18,7 +18,7 @@ from view.handover_image import MIB, PAGE
 
 from khorig.kho.boot.handoff_fields import Field, Handoff
 from khorig.kho.clients.khorig import MEMBLOCK_PATH, METADATA_PATH
-from khorig.kho.frame_table import CHUNK_FRAMES, CHUNK_HAS_BYTES, FrameState
+from khorig.kho.frame_table import CHUNK_HAS_BYTES, FrameState
 from khorig.kho.snapshot import find_snapshot
 from khorig.mem.formats import open_dump
 from khorig.mem.memory import read_bytes
@@ -97,8 +97,8 @@ def _first_of_order(r: RealImage, order: int) -> int:
 def _frame_entry(r: RealImage, address: int) -> int:
     run, table = r.clean.dump.run, r.clean.frames
     assert run and run.frame_table and table is not None
-    chunk, offset = divmod(address // PAGE, CHUNK_FRAMES)
-    chunk -= table.first // CHUNK_FRAMES
+    chunk, offset = divmod(address // PAGE, PAGE)
+    chunk -= table.first // PAGE
     assert table.chunks[chunk] == CHUNK_HAS_BYTES
     place = run.frame_table[0] + -(-len(table.chunks) // 8) * 8 + 8 * chunk
     (entries,) = struct.unpack("<Q", read_bytes(r.clean.memory, place, 8))

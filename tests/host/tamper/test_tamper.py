@@ -139,18 +139,18 @@ def test_device_tree() -> None:
     image.ram.write(PARAMETERS, bytes(fdt.as_fdt().as_bytearray()))
     assert causes(image, "arm64") == []
     for tampering in HANDOFF_TAMPERINGS:
-        target = find_handoff_target(image.ram, "arm64", image.root)
+        target = find_handoff_target(image.ram, "arm64", image.root, GEOMETRY_4K)
         tampering.apply(target)
         assert causes(image, "arm64")[0] == tampering.cause
         for field in (target.handoff.root, target.handoff.scratch, target.handoff.scratch_size):
             target.set(field, field.value)
     assert causes(image, "arm64") == []
-    find_target(image.ram, "arm64", PARAMETERS)
+    find_target(image.ram, "arm64", PARAMETERS, GEOMETRY_4K)
 
 
 def test_a_spare_page_belongs_to_nobody() -> None:
     image = sealed_guest().image
-    target = find_target(image.ram, "x86_64", PARAMETERS)
+    target = find_target(image.ram, "x86_64", PARAMETERS, GEOMETRY_4K)
     spare = list(target.spare_pages())
     assert len(spare) == len(set(spare)) > 100
     assert not set(spare) & set(image.nodes)
@@ -167,7 +167,7 @@ def keys_of(image: HandoverImage) -> set[int]:
 def test_one_key_is_taken_away_alone() -> None:
     image = sealed_guest().image
     before = keys_of(image)
-    target = find_target(image.ram, "x86_64", PARAMETERS)
+    target = find_target(image.ram, "x86_64", PARAMETERS, GEOMETRY_4K)
     key = target.geometry.key(image.root, 0)
     target.clear_key(key)
     after = keys_of(image)
@@ -193,8 +193,9 @@ def test_the_handoff_of_another_root_is_left_alone() -> None:
     image.ram.write(PARAMETERS, bytes(fdt.as_fdt().as_bytearray()))
     image.ram.write(PARAMETERS + PAGE + 64, struct.pack(">Q", root))
     with pytest.raises(CannotTamper):
-        find_handoff_target(image.ram, "arm64", root)
-    assert find_handoff_target(image.ram, "arm64", older).handoff.root.value == older
+        find_handoff_target(image.ram, "arm64", root, GEOMETRY_4K)
+    target = find_handoff_target(image.ram, "arm64", older, GEOMETRY_4K)
+    assert target.handoff.root.value == older
 
 
 @pytest.mark.parametrize("name", ["scratch-odd", "scratch-size-unaligned"])
@@ -210,7 +211,7 @@ def test_the_undamaged_handoff_is_known(name: str) -> None:
 def test_no_handoff_in_memory(arch: str) -> None:
     image = sealed_guest().image
     with pytest.raises(CannotTamper):
-        find_handoff_target(image.ram, arch, image.root + PAGE)
+        find_handoff_target(image.ram, arch, image.root + PAGE, GEOMETRY_4K)
 
 
 def test_no_handover() -> None:

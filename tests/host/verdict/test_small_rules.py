@@ -14,7 +14,7 @@ from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
 from khorig.kho.blocks import Blocks
-from khorig.kho.frame_table import CHUNK_FRAMES, CHUNK_HAS_BYTES, FrameTable
+from khorig.kho.frame_table import CHUNK_HAS_BYTES, FrameTable
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import PhysRange, RamMemory
@@ -31,7 +31,7 @@ from khorig.run.judge import RunJudge
 
 def free_frames(first: int, count: int) -> FrameTable:
     """A table, in one chunk with bytes of its own, of frames that are all free."""
-    row = np.zeros((1, CHUNK_FRAMES), dtype=np.uint8)
+    row = np.zeros((1, GEOMETRY_4K.page_size), dtype=np.uint8)
     row[0, first : first + count] = 0x20
     chunks = np.array([CHUNK_HAS_BYTES], dtype=np.uint8)
     return FrameTable(first, count, chunks, np.zeros(1, dtype=np.int64), row)
@@ -44,11 +44,11 @@ def free_frames(first: int, count: int) -> FrameTable:
 def test_ram_is_counted_by_chunks_and_by_frames(first: int, last: int, pages: int) -> None:
     assert free_frames(100, 64).ram_pages(first, last) == pages
     uniform = FrameTable(
-        0, 3 * CHUNK_FRAMES, np.array([0x20, 0x00, 0x40], dtype=np.uint8),
-        np.zeros(3, dtype=np.int64), np.empty((0, CHUNK_FRAMES), dtype=np.uint8),
+        0, 3 * GEOMETRY_4K.page_size, np.array([0x20, 0x00, 0x40], dtype=np.uint8),
+        np.zeros(3, dtype=np.int64), np.empty((0, GEOMETRY_4K.page_size), dtype=np.uint8),
     )  # fmt: skip
-    assert uniform.ram_pages(10, 3 * CHUNK_FRAMES - 5) == 2 * CHUNK_FRAMES - 15
-    assert uniform.ram_pages(CHUNK_FRAMES, 2 * CHUNK_FRAMES) == 0
+    assert uniform.ram_pages(10, 3 * GEOMETRY_4K.page_size - 5) == 2 * GEOMETRY_4K.page_size - 15
+    assert uniform.ram_pages(GEOMETRY_4K.page_size, 2 * GEOMETRY_4K.page_size) == 0
 
 
 def test_the_lowest_pages_that_are_wrong_are_named() -> None:

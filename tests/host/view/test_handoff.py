@@ -16,7 +16,7 @@ from view.handover_image import MIB, PAGE, RAM, SCRATCH, HandoverImage
 
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.boot.handoff_fields import Handoff
-from khorig.kho.frame_table import CHUNK_FRAMES, FrameState, frame_byte, read_frame_table
+from khorig.kho.frame_table import FrameState, frame_byte, read_frame_table
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.scratch import check_scratch, read_scratch
 from khorig.mem.errors import DecodeError
@@ -222,7 +222,7 @@ def test_frame_table() -> None:
     image = HandoverImage()
     entries = bytes([0x20, 0xA0, 0x43, 0x5F, 0x5F, 0x60, 0x1F])
     write_frame_table(image.ram, RAM.begin, bytes(100) + entries)
-    table = read_frame_table(image.memory, RAM.begin, 100, 7)
+    table = read_frame_table(image.memory, RAM.begin, 100, 7, GEOMETRY_4K)
     free, scratch, head, tail = (table.at(100 + i) for i in range(4))
     assert (free.state, free.order, free.in_scratch) == (FrameState.FREE, 0, False)
     assert (scratch.state, scratch.in_scratch) == (FrameState.FREE, True)
@@ -242,22 +242,33 @@ def test_frame_table() -> None:
 
 def test_frame_table_without_bytes_for_uniform_chunks() -> None:
     image = HandoverImage()
-    first = 3 * CHUNK_FRAMES - 2
+    first = 3 * GEOMETRY_4K.page_size - 2
     # No RAM; an allocated block of two chunks, the second in scratch; a chunk with own bytes.
     image.ram.write(RAM.begin, bytes([0x1F, 0x4D, 0xDF, 0x9F]).ljust(8, b"\0"))
     places = struct.pack("<4Q", 7, RAM.end, 1 << 60, RAM.begin + 0x5000)
     image.ram.write(RAM.begin + 8, places)
-    image.ram.write(RAM.begin + 0x5000, bytes([0x25]) + bytes([0x3F]) * (CHUNK_FRAMES - 1))
-    table = read_frame_table(image.memory, RAM.begin, first, 2 * CHUNK_FRAMES + 5)
-    begins = [first, first + 2, first + 3, first + 2 + CHUNK_FRAMES, first + 2 + 2 * CHUNK_FRAMES]
+    image.ram.write(RAM.begin + 0x5000, bytes([0x25]) + bytes([0x3F]) * (GEOMETRY_4K.page_size - 1))
+    table = read_frame_table(
+        image.memory, RAM.begin, first, 2 * GEOMETRY_4K.page_size + 5, GEOMETRY_4K
+    )
+    begins = [
+        first,
+        first + 2,
+        first + 3,
+        first + 2 + GEOMETRY_4K.page_size,
+        first + 2 + 2 * GEOMETRY_4K.page_size,
+    ]
     frames = np.array([*begins, begins[-1] + 1], dtype=np.int64)
     assert table.states(frames).tolist() == [0x1F, 0x4D, 0x5F, 0xDF, 0x25, 0x3F]
     allocated = table.frames_in(FrameState.ALLOCATED)
-    assert (allocated[0], len(allocated)) == (first + 2, 2 * CHUNK_FRAMES)
+    assert (allocated[0], len(allocated)) == (first + 2, 2 * GEOMETRY_4K.page_size)
     assert len(table.frames_in(FrameState.FREE)) == 3
-    assert len(table.every()) == 2 * CHUNK_FRAMES + 5
+    assert len(table.every()) == 2 * GEOMETRY_4K.page_size + 5
 
 
 def test_frame_table_outside_ram() -> None:
     image = HandoverImage()
-    assert cause(lambda: read_frame_table(image.memory, RAM.end - 4, 0, 5))[0] == "outside-ram"
+    assert (
+        cause(lambda: read_frame_table(image.memory, RAM.end - 4, 0, 5, GEOMETRY_4K))[0]
+        == "outside-ram"
+    )

@@ -13,6 +13,7 @@ from khorig.rules.stop import Stop
 from khorig.rules.temporal.definitions import RUNTIME_SERVICES
 
 FIRMWARE_OWNER = "firmware"
+_PAGE = 4096  # bytes; UEFI's, on every architecture
 
 
 class RuntimeServices:
@@ -61,14 +62,13 @@ class RuntimeServices:
             self._since.setdefault(region, (stop.generation, stop.at))
             if found != wanted:
                 changed = [n for n, (a, b) in enumerate(zip(found, wanted)) if a != b]
-                page = region.begin + (changed[0] << stop.geometry.page_shift)
+                page = region.begin + changed[0] * _PAGE
                 what = (
                     f"{region} was written: page {page:#018x} has hash {found[changed[0]]:#018x}, "
                     f"had {wanted[changed[0]]:#018x} ({len(changed)} of {len(found)} pages)"
                 )
-                size = stop.geometry.page_size
-                pages = (region.begin + n * size for n in changed)
-                since = Changed.since(*self._since[region], size, pages)
+                pages = (region.begin + n * _PAGE for n in changed)
+                since = Changed.since(*self._since[region], _PAGE, pages)
                 findings.append(
                     stop.finding(RUNTIME_SERVICES, what, page, FIRMWARE_OWNER, changed=since)
                 )
@@ -76,10 +76,9 @@ class RuntimeServices:
 
 
 def _hash_pages(stop: Stop, region: PhysRange) -> tuple[int, ...]:
-    size = stop.geometry.page_size
     content = read_bytes(stop.memory, region.begin, region.size)
     return tuple(
-        xxhash.xxh64_intdigest(content[at : at + size]) for at in range(0, len(content), size)
+        xxhash.xxh64_intdigest(content[at : at + _PAGE]) for at in range(0, len(content), _PAGE)
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import MachineFacts
 from khorig.kho.handover import decode_handover
-from khorig.kho.layout import GEOMETRY_4K
+from khorig.kho.layout import Geometry
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Finding
@@ -81,8 +81,9 @@ def target_at(context: StopContext) -> Target:
     """The handover at a stop of khorig: at `entry` the one that arrived, else the one that is
     sealed. Raises CannotTamper, DecodeError, EventFieldError."""
     arch = context.machine.arch
+    geometry = Geometry(context.page_shift)
     if context.at == "entry" and context.boot is not None:
-        return find_target(context.ram, arch, context.boot.address("parameters"))
+        return find_target(context.ram, arch, context.boot.address("parameters"), geometry)
     memory = RamMemory(context.ram)
     root = context.event.address("root")
     handoff = find_handoff_source(memory, arch, root)
@@ -94,6 +95,6 @@ def target_at(context: StopContext) -> Target:
         ranges=tuple(memory.ranges),
         handoff=dataclasses.replace(handoff, scratch=here),
         scratch=areas,
-        handover=decode_handover(memory, root, GEOMETRY_4K),
-        geometry=GEOMETRY_4K,
+        handover=decode_handover(memory, root, geometry),
+        geometry=geometry,
     )

@@ -7,7 +7,6 @@ from typing import Iterator, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.kho.blocks import Int64Array
-from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.snapshot import Snapshot
 from khorig.run.judging import StopContext
 from khorig.run.poke.place import Place
@@ -18,8 +17,7 @@ from khorig.run.tamper.target import CannotTamper
 HANDOFF = "hand-off"
 SCRATCH_ARRAY = "scratch array"
 RUNTIME_SERVICES = "firmware"
-_PAGE = GEOMETRY_4K.page_size
-_SHIFT = GEOMETRY_4K.page_shift
+_PAGE = 4096  # bytes; UEFI's, on every architecture
 
 
 class Sights:
@@ -42,7 +40,7 @@ class Sights:
             return (*self._handed_over, *self._runtime)
         if context.at == "entry" and is_first:
             return self._runtime
-        snapshot = snapshot_at(context, GEOMETRY_4K.page_shift)
+        snapshot = snapshot_at(context, context.page_shift)
         if snapshot is None:
             return self._runtime
         self._handed_over = tuple(_pages(snapshot, snapshot.owners.frames))
@@ -51,8 +49,9 @@ class Sights:
 
 
 def _pages(snapshot: Snapshot, frames: Int64Array) -> Iterator[Place]:
+    geometry = snapshot.geometry
     for frame in frames.tolist():
-        yield Place(snapshot.describe(frame), frame << _SHIFT, _PAGE)
+        yield Place(snapshot.describe(frame), frame << geometry.page_shift, geometry.page_size)
 
 
 def _ways_to(snapshot: Snapshot, context: StopContext) -> Iterator[Place]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from khorig.kho.boot.handoff import find_handoff
 from khorig.kho.boot.handoff_fields import Handoff
 from khorig.kho.handover import decode_handover
-from khorig.kho.layout import GEOMETRY_4K
+from khorig.kho.layout import Geometry
 from khorig.kho.scratch import read_scratch
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import RamMemory
@@ -19,7 +19,7 @@ from khorig.run.tamper.target import CannotTamper, Target
 GENERATION = 2  # receives the corrupted handover
 
 
-def find_target(ram: GuestRam, arch: str, parameters: int) -> Target:
+def find_target(ram: GuestRam, arch: str, parameters: int, geometry: Geometry) -> Target:
     """The incoming handover of a kernel entered with `parameters`. Raises CannotTamper if there is
     none, DecodeError if it is invalid."""
     memory = RamMemory(ram)
@@ -31,16 +31,16 @@ def find_target(ram: GuestRam, arch: str, parameters: int) -> Target:
         ranges=tuple(memory.ranges),
         handoff=handoff,
         scratch=read_scratch(memory, handoff.scratch_array),
-        handover=decode_handover(memory, handoff.root.value, GEOMETRY_4K),
-        geometry=GEOMETRY_4K,
+        handover=decode_handover(memory, handoff.root.value, geometry),
+        geometry=geometry,
     )
 
 
-def find_handoff_target(ram: GuestRam, arch: str, root: int) -> HandoffTarget:
+def find_handoff_target(ram: GuestRam, arch: str, root: int, geometry: Geometry) -> HandoffTarget:
     """The boot parameters with the handover at `root`, before the jump. Raises CannotTamper."""
     memory = RamMemory(ram)
     handoff = find_handoff_source(memory, arch, root)
-    return HandoffTarget(ram, handoff, memory.ranges[-1].end, GEOMETRY_4K)
+    return HandoffTarget(ram, handoff, memory.ranges[-1].end, geometry)
 
 
 class TamperHook:
@@ -59,14 +59,14 @@ class TamperHook:
             if now != ("sealed", GENERATION - 1):
                 return []
             root = context.event.address("root")
-            waiting = find_handoff_target(context.ram, arch, root)
+            waiting = find_handoff_target(context.ram, arch, root, Geometry(context.page_shift))
             self.handoff = waiting.handoff
             line = tampering.apply(waiting)
         else:
             if now != ("entry", GENERATION) or context.boot is None:
                 return []
             parameters = context.boot.address("parameters")
-            target = find_target(context.ram, arch, parameters)
+            target = find_target(context.ram, arch, parameters, Geometry(context.page_shift))
             self.handoff = target.handoff
             line = tampering.apply(target)
         return [f"{tampering.name}: {line}"]
