@@ -123,18 +123,29 @@ class RunSpec(abc.ABC):
     def page_shift_of(self, *generations: int) -> int | None:
         """Page shift of the kernels of these generations (default: all). None if unknown: Linux for
         arm64 has pages of 4, 16 or 64 KiB."""
+        chosen = [g for g in generations if 0 < g <= self.generations]
         every = range(1, self.generations + 1)
-        chosen = [g for g in every if not generations or g in generations]
-        shifts = {KHORIGS.get(self.kernel_of(g)) for g in chosen}
+        shifts = {KHORIGS.get(self.kernel_of(g)) for g in chosen or every}
         if self.arch != "arm64":
             return _PAGE_SHIFT
         return shifts.pop() if len(shifts) == 1 else None
 
+    def page_shift_at(self, generation: int, at: str) -> int | None:
+        """Page shift of the kernel whose handover is in memory at a stop, as `page_shift_of`. At
+        the end of a run, whenever that is, one that all kernels have."""
+        return self.page_shift_of(*self._writers(generation, at))
+
+    def _writers(self, generation: int, at: str) -> tuple[int, ...]:
+        if at == "end":
+            return ()
+        return (generation - 1 if at in _HANDED_OVER and generation > 1 else generation,)
+
     def geometry_shift(self, generation: int, at: str) -> int:
-        """Page shift of the kernel whose handover is in memory at a stop. A Linux is taken to have
-        that of the khorig beside it: with any other they refuse each other."""
-        writer = generation - 1 if at in _HANDED_OVER and generation > 1 else generation
-        every = map(self.kernel_of, (writer, *range(1, self.generations + 1)))
+        """As `page_shift_at`, where a Linux is taken to have that of the khorig beside it: with any
+        other they refuse each other."""
+        if (known := self.page_shift_at(generation, at)) is not None:
+            return known
+        every = map(self.kernel_of, range(1, self.generations + 1))
         return next((KHORIGS[name] for name in every if name in KHORIGS), _PAGE_SHIFT)
 
     @property

@@ -94,9 +94,7 @@ class Run:
         self._panicked = self._has_ended = False  # a Linux; any kernel by its own word
         self._boot: GuestEvent | None = None
         self._clock = GuestClock(spec.timeout_s * (watch.slower if watch else 1))
-        self._stop_images = StopImages(
-            directory, machine, cancellation, spec.page_shift_of(), limits.images_s, keep
-        )
+        self._stop_images = StopImages(directory, machine, cancellation, spec, limits, keep)
         self._version = ""
         self._ram: GuestRam | None = None
         self._status: int | None = None

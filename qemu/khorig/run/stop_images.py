@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator
 
 from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.guest.facts import parse_frames, parse_scratch
+from khorig.guest.spec import RunSpec
 from khorig.run.keep import Keep
 from khorig.vm.cancellation import Cancellation
+from khorig.vm.limits import Limits
 from khorig.vm.machines.machine import Machine
 from khorig.vm.ram_image import RamBytes, save_ram_image
 from khorig.vm.vm import Vm
@@ -84,17 +86,15 @@ class StopImages:
         directory: Path,
         machine: Machine,
         cancellation: Cancellation,
-        page_shift: int | None,
-        limit_s: float,
+        spec: RunSpec,
+        limits: Limits,
         keep: Keep,
     ) -> None:
-        """`page_shift` is that of all kernels of the run, None where one may have pages of another
-        size; `limit_s` is for all images."""
         self._directory = directory
         self._machine = machine
         self._cancellation = cancellation
-        self._page_shift = page_shift
-        self._limit_s = self._left_s = limit_s
+        self._spec = spec
+        self._limit_s = self._left_s = limits.images_s  # for all images
         self._keep = keep
         self._history: RamHistory | None = None
         self._noted: list[dict[str, Any]] = []  # descriptions of what the history has
@@ -140,7 +140,7 @@ class StopImages:
         return {
             "arch": self._machine.arch,
             "machine": self._machine.name,
-            "page_shift": self._page_shift,
+            "page_shift": self._spec.page_shift_at(generation, at),
             "generation": generation,
             "at": at,
             **self.facts.description(),
