@@ -16,6 +16,7 @@ RUN_OPTIONS = {
     "memory": "memory",
     "smp": "smp",
     "boot": "boot",
+    "pages": "page_sizes",
     "chain": "kernels",
     "options": "extra_options",
     "linux": "linux_options",
