@@ -22,13 +22,17 @@ bool SpoilTables(const JumpPlan& plan, khocore::PhysAddr address, TableDefect de
 
 /// What can be wrong when the next kernel starts.
 enum class EntryDefect {
-  kDirection,    ///< string instructions go down
-  kInterrupts,   ///< interrupts are on
-  kArguments,    ///< a register that must be zero, or hold the parameters, does not
-  kControlBits,  ///< control registers have bits of this kernel's
-  kLowerLevel,   ///< EL1 instead of the EL2 that this kernel was entered at
+  kDirection,       ///< string instructions go down
+  kInterrupts,      ///< interrupts are on
+  kArguments,       ///< a register that must be zero, or hold the parameters, does not
+  kControlBits,     ///< control registers have bits of this kernel's
+  kLowerLevel,      ///< EL1 instead of the EL2 that this kernel was entered at
+  kHostExtensions,  ///< EL2 with VHE on, which this kernel has off
 };
 /// Has the next kernel entered through code that makes it so, in a page of `pages`.
 bool SpoilEntry(const JumpPlan& plan, EntryDefect defect, khocore::PageSource& pages);
+
+/// Takes firmware to be called by HVC, whatever the device tree says.
+bool SpoilFirmwareCall();
 
 }  // namespace arch

@@ -69,6 +69,10 @@ KHORIG_FAULT(entered_at_lower_level) =
     FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kLowerLevel>>(
         "entered-at-el1", 1, "J12",
         "the next kernel is entered at EL1 (arm64 at EL2: -- -machine virtualization=on)");
+KHORIG_FAULT(entered_with_host_extensions) =
+    FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kHostExtensions>>(
+        "entered-with-vhe", 1, "J12",
+        "the next kernel is entered with HCR_EL2.E2H set (arm64 at EL2 with VHE)");
 
 }  // namespace
 }  // namespace defects

@@ -5,6 +5,7 @@
 
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/cpus.h"
+#include "kernel/arch/jump_defects.h"
 #include "kernel/base/direct_map.h"
 #include "kernel/defects/targets.h"
 #include "kernel/handover/points.h"
@@ -53,6 +54,12 @@ void LeaveWriting(LeftCpu& left) {
 KHORIG_FAULT(ap_writes_from_old_text) = FaultAt<Point::kCpusParking, LeaveWriting>(
     "ap-writes-from-old-text", 1, "Q4",
     "a CPU is not parked and writes to a preserved page after the jump");
+
+void CallByHvc(LeftCpu&) {
+  if (arch::SpoilFirmwareCall()) Fire();
+}
+KHORIG_FAULT(psci_by_hvc) = FaultAt<Point::kCpusParking, CallByHvc>(
+    "psci-by-hvc", 1, "", "PSCI is called by HVC to park CPUs, whatever firmware asks for (arm64)");
 
 void LeaveOn(StartedDevice& started, const char* kind) {
   if (strcmp(started.kind, kind) != 0) return;

@@ -17,7 +17,12 @@ image_entry:
   mrs x11, CurrentEL
   stp x10, x11, [x9, #32]
   read_el x10, sctlr
-  str x10, [x9, #48]
+  mov x11, xzr
+  test_el2 x12
+  b.ne 1f
+  mrs x11, hcr_el2
+1:
+  stp x10, x11, [x9, #48]
   msr daifset, #0xf
   mov x19, x0
   msr tpidr_el1, xzr      // the first CPU; see cpus.cc

@@ -21,7 +21,8 @@ image_header:
   .ascii "ARM\x64"
   .long 0
 
-  // How the last kernel entered this one: x0 to x3, DAIF, CurrentEL, SCTLR. For the host (docs/abi.md).
+  // How the last kernel entered this one: x0 to x3, DAIF, CurrentEL, SCTLR and
+  // at EL2 HCR_EL2. For the host (docs/abi.md).
   .org image_header + ENTRY_RECORD_OFFSET
 .globl entry_record
 entry_record:

@@ -6,6 +6,8 @@
 // one thing of what the relocator left. The MMU is off.
 
 #define SCTLR_C 0x4
+#define HCR_TGE (1 << 27)
+#define HCR_E2H (1 << 34)
 // EL1 with its own stack pointer, everything masked.
 #define SPSR_EL1H 0x3c5
 
@@ -40,6 +42,14 @@ jump_defect_lower_level:
   msr elr_el2, x9
   isb
   eret
+.globl jump_defect_host_extensions
+jump_defect_host_extensions:
+  mrs x9, hcr_el2
+  orr x9, x9, #HCR_E2H
+  orr x9, x9, #HCR_TGE
+  msr hcr_el2, x9
+  isb
+  b enter
 enter:
   ldr x9, jump_defects_data
   br x9

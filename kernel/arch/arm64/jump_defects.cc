@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "kernel/arch/arm64/jump_plan.h"
+#include "kernel/arch/arm64/machine.h"
 #include "kernel/arch/arm64/mmu.h"
+#include "kernel/arch/arm64/registers.h"
 #include "kernel/base/direct_map.h"
 
 extern "C" {
@@ -13,6 +15,7 @@ extern const uint8_t jump_defect_interrupts[];
 extern const uint8_t jump_defect_arguments[];
 extern const uint8_t jump_defect_control_bits[];
 extern const uint8_t jump_defect_lower_level[];
+extern const uint8_t jump_defect_host_extensions[];
 extern const uint8_t jump_defects_data[];
 extern const uint8_t jump_defects_end[];
 }
@@ -27,12 +30,6 @@ namespace {
 /// Of those that the architecture leaves to software.
 constexpr uint64_t kSoftwareBit = uint64_t{1} << 55;
 
-bool IsAtEl2() {
-  uint64_t level = 0;
-  asm volatile("mrs %0, CurrentEL" : "=r"(level));
-  return level >> 2 == 2;
-}
-
 const uint8_t* CodeOf(EntryDefect defect) {
   switch (defect) {
     case EntryDefect::kDirection:
@@ -44,7 +41,9 @@ const uint8_t* CodeOf(EntryDefect defect) {
     case EntryDefect::kControlBits:
       return jump_defect_control_bits;
     case EntryDefect::kLowerLevel:
-      return IsAtEl2() ? jump_defect_lower_level : nullptr;
+      return AtEl2() ? jump_defect_lower_level : nullptr;
+    case EntryDefect::kHostExtensions:
+      return AtEl2() && HasVhe() ? jump_defect_host_extensions : nullptr;
   }
   return nullptr;
 }
@@ -87,6 +86,12 @@ bool SpoilEntry(const JumpPlan& plan, EntryDefect defect, khocore::PageSource& p
   memcpy(copy + (jump_defects_data - jump_defects_begin), &words->entry, sizeof(words->entry));
   words->entry = place.raw() + static_cast<uint64_t>(code - jump_defects_begin);
   CleanToMemory({place, khocore::kPageSize});
+  return true;
+}
+
+bool SpoilFirmwareCall() {
+  if (this_machine.psci == Machine::Psci::kNone) return false;
+  this_machine.psci = Machine::Psci::kHvc;
   return true;
 }
 

@@ -27,10 +27,6 @@ constexpr uint64_t kTimerEnable = 1;
     KHORIG_WRITE_REGISTER(control, kTimerEnable); \
   } while (false)
 
-/// Whether there is CNTHV_CTL_EL2, which came with VHE: a kernel that used VHE has it under the
-/// name CNTV_CTL_EL0.
-bool HasVhe() { return (KHORIG_READ_REGISTER(id_aa64mmfr1_el1) >> 8 & 0xf) != 0; }
-
 }  // namespace
 
 void DisableInterrupts() { asm volatile("msr daifset, #0xf" ::: "memory"); }

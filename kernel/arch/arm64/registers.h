@@ -19,6 +19,10 @@ namespace arch {
 /// Whether the kernel runs at EL2, without VHE; else it runs at EL1.
 inline bool AtEl2() { return KHORIG_READ_REGISTER(CurrentEL) == 2 << 2; }
 
+/// Whether the CPU has VHE (HCR_EL2.E2H), and CNTHV_CTL_EL2, which came with it: a kernel that used
+/// VHE has that timer under the name CNTV_CTL_EL0.
+inline bool HasVhe() { return (KHORIG_READ_REGISTER(id_aa64mmfr1_el1) >> 8 & 0xf) != 0; }
+
 inline void InstructionBarrier() { asm volatile("isb" ::: "memory"); }
 
 /// Lets this CPU take SErrors: what a device or the memory reports late is an exception of the

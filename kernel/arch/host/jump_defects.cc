@@ -5,5 +5,6 @@ namespace arch {
 
 bool SpoilTables(const JumpPlan&, khocore::PhysAddr, TableDefect) { return false; }
 bool SpoilEntry(const JumpPlan&, EntryDefect, khocore::PageSource&) { return false; }
+bool SpoilFirmwareCall() { return false; }
 
 }  // namespace arch

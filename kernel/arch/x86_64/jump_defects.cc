@@ -58,6 +58,7 @@ const uint8_t* CodeOf(EntryDefect defect) {
     case EntryDefect::kControlBits:
       return __jump_defect_control_bits;
     case EntryDefect::kLowerLevel:
+    case EntryDefect::kHostExtensions:
       return nullptr;
   }
   return nullptr;
@@ -112,5 +113,7 @@ bool SpoilEntry(const JumpPlan& plan, EntryDefect defect, khocore::PageSource& p
   data->entry = page.value().address().raw() + static_cast<uint64_t>(code - __jump_defects_begin);
   return true;
 }
+
+bool SpoilFirmwareCall() { return false; }
 
 }  // namespace arch

@@ -125,6 +125,10 @@ class Plan:
         return spec.scenario in SCENARIOS or outside_scenario(spec) is not None
 
     def _at_entry(self, generation: int) -> tuple[str, ...]:
+        seen = self._spec.arch == "arm64" and "entry" in self._spec.stops_of(generation - 1)
+        return (*self._at_jump(generation), *((protocol.LEVEL,) if seen else ()))
+
+    def _at_jump(self, generation: int) -> tuple[str, ...]:
         if self.is_linux(generation - 1):
             taken = self.takes_over(generation)  # else it may be corrupted
             if self.is_linux(generation):

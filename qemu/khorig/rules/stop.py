@@ -34,6 +34,8 @@ class Stop:
     running_cpus: tuple[RunningCpu, ...] = ()
     devices: DeviceStates = DeviceStates()
     translate: Translate = translates_nothing
+    level: int | None = None  # exception level of CPU 0 at `entry` on arm64, as QEMU shows it
+    level_before: int | None = None  # the same when the predecessor was entered
 
     @property
     def memory(self) -> DumpMemory:

@@ -18,6 +18,7 @@ from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding
 from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.at_stops import scenario_rule
+from khorig.rules.protocol.entered import check_level
 from khorig.rules.protocol.ram import check_ram
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
@@ -54,6 +55,7 @@ class RunJudge(Examination):
         super().__init__(spec)
         self._witnesses = (*witnesses, FiredFault(spec))
         self._facts: dict[int, GuestFacts] = {}
+        self._levels: dict[int, int | None] = {}  # of exceptions, when a kernel was entered
         self._generation = 0
         self._before: Record | FullRecord | None = None  # as left by the previous kernel
         self._arrived: Record | None = None  # as received by this kernel, a khorig
@@ -117,7 +119,11 @@ class RunJudge(Examination):
         if context.at == "entry":
             self._begin(context.generation)
         stop = self._stop(context)
-        found = [*self._check_firmware(stop), *self._check(stop, context.is_jump)]
+        found = [
+            *self._check_firmware(stop),
+            *self._check(stop, context.is_jump),
+            *self._check_level(stop),
+        ]
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
         findings = self._why.explain(stop, snapshot, found)
@@ -171,7 +177,10 @@ class RunJudge(Examination):
 
     def _stop(self, context: StopContext) -> Stop:
         facts = self._facts.setdefault(context.generation, GuestFacts())
-        return make_stop(context, facts, self._spec)
+        if context.at == "entry":
+            self._levels[context.generation] = context.level
+        before = self._levels.get(context.generation - 1)
+        return replace(make_stop(context, facts, self._spec), level_before=before)
 
     def finish(self, exit_status: int | None) -> Findings:
         """See khorig.run.judging.Judge."""
@@ -206,6 +215,12 @@ class RunJudge(Examination):
         self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
         look = self._firmware.compare if is_linux else self._firmware.check
         return findings + look(stop)
+
+    def _check_level(self, stop: Stop) -> Findings:
+        if protocol.LEVEL not in self._plan.due(stop.generation, stop.at):
+            return []
+        self._evaluated.add(protocol.LEVEL, stop.generation, stop.at)
+        return check_level(stop)
 
     def _check(self, stop: Stop, is_jump: bool) -> Findings:
         is_linux = self._plan.is_linux(stop.generation)

@@ -35,6 +35,7 @@ class StopContext:
     running_cpus: tuple[RunningCpu, ...] = ()  # at `entry`, if known
     devices: DeviceStates = DeviceStates()  # at `entry` after a jump
     translate: Translate = translates_nothing  # at `entry`
+    level: int | None = None  # exception level of CPU 0 at `entry`, of machines that have them
     is_jump: bool = False  # a Linux's `sealed`: its jump, not the last event of its user space
 
 

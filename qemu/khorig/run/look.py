@@ -27,6 +27,11 @@ def look_at_cpus(
     return tuple(known), view.translate
 
 
+def look_at_level(qmp: Qmp, machine: Machine) -> int | None:
+    """The exception level of the first CPU, of machines that have them."""
+    return machine.level(qmp.monitor("info registers")) if machine.has_levels else None
+
+
 def look_at_devices(qmp: Qmp, machine: Machine, generation: int) -> DeviceStates | None:
     """After a jump, before the kernel switches anything on; else None."""
     return read_devices(qmp, machine.arch) if generation > 1 else None
@@ -40,4 +45,5 @@ def look(
     if devices is not None:
         context = replace(context, devices=devices)
     cpus, translate = look_at_cpus(qmp, machine, spec)
-    return replace(context, running_cpus=cpus, translate=translate), devices
+    level = look_at_level(qmp, machine)
+    return replace(context, running_cpus=cpus, translate=translate, level=level), devices

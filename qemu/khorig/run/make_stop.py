@@ -35,4 +35,5 @@ def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
         running_cpus=context.running_cpus,
         devices=context.devices,
         translate=context.translate,
+        level=context.level,
     )

@@ -133,3 +133,17 @@ def test_a_table_below_is_looked_at_as_far_as_it_is_used() -> None:
     guest = sealed_guest()
     assert guest.image.ram.read_u64(BELOW) == 0
     assert sealed(guest) == []
+
+
+def test_every_part_of_a_destination_is_looked_at() -> None:
+    """Behind pages of 2 MiB, the second one is missing."""
+    guest = sealed_guest()
+    table, large, hole = ROOT + 6 * PAGE, 2 << 20, KERNEL + (2 << 20)
+    guest.segments[0][2] = hex(2 * large)
+    guest.image.write_u64(LEAF, table | P | RW)
+    for at in range(RAM.begin, RAM.end, large):
+        guest.image.write_u64(
+            table + 8 * (at - BASE) // large, at | P | RW | 1 << 7 if at != hole else 0
+        )
+    found = first(sealed(guest), TRANSITION, hole, DESTINATION)
+    assert f"not mapped from {hole:#x} on" in found.what and "level 2" in found.what

@@ -36,6 +36,7 @@ TRANSITION = "KHR-I130"
 NODES = "KHR-I136"
 LIVE_DEVICE = "KHR-I125"
 COUNTING = "KHR-I133"
+LEVEL = "KHR-I131"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -253,8 +254,7 @@ PROTOCOL_RULES = (
         "a kernel is entered as its boot protocol says",
         "No interrupt is on, and no control register has a bit of the predecessor: on x86_64 "
         "RFLAGS without TF, IF, DF, NT and AC, CR0, CR4 and EFER with what long mode needs; on "
-        "arm64 DAIF masked, MMU and data cache off, x1 to x3 zero, at the EL of the machine's "
-        "first kernel.",
+        "arm64 DAIF masked, MMU and data cache off, x1 to x3 zero, HCR_EL2.E2H off.",
         "A kernel that does not expect it dies before it can print.",
         ("J6", "J12", "J14", "J15"),
         "The message has the register. The kernel's first instructions record them in its image "
@@ -300,5 +300,14 @@ PROTOCOL_RULES = (
         "A CPU that stands still across the jump is one that was stopped by it.",
         ("N16",),
         "The journal has the values (records `counter`).",
+    ),
+    _protocol(
+        LEVEL,
+        "the exception level is handed on",
+        "On arm64, at each kernel's first instruction, QEMU shows CPU 0 at the EL that the kernel "
+        "before it was entered at.",
+        "A kernel that is entered at EL1 can never be a host of virtual machines.",
+        ("J12",),
+        "Both levels are PSTATE of `info registers`.",
     ),
 )

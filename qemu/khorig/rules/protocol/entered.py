@@ -6,16 +6,15 @@ from __future__ import annotations
 import struct
 from typing import Iterator
 
-from khorig.guest.khorig_run import KhorigRun
 from khorig.mem.memory import OutsideRam, read_bytes
 from khorig.rules.finding import Finding
-from khorig.rules.protocol.definitions import ENTERED
+from khorig.rules.protocol.definitions import ENTERED, LEVEL
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record
 
 _OFFSET = 0x100  # from the first byte of the image (docs/abi.md)
 _X86 = struct.Struct("<5Q")
-_ARM = struct.Struct("<7Q")
+_ARM = struct.Struct("<8Q")
 
 _ALWAYS_1 = 1 << 1  # of RFLAGS
 _FLAGS = {8: "TF", 9: "IF", 10: "DF", 14: "NT", 18: "AC"}
@@ -24,7 +23,7 @@ _CR4_ALLOWED = 0x1020  # LA57 PAE
 _EFER_ALLOWED = 0xD01  # NXE LMA LME SCE
 _DAIF = 0x3C0
 _SCTLR = {0: "M", 2: "C"}
-_LEVEL = 2  # bit of CurrentEL
+_HCR_EL2 = {34: "E2H"}
 
 
 def check_entered(stop: Stop, sealed: Record) -> list[Finding]:
@@ -37,7 +36,7 @@ def check_entered(stop: Stop, sealed: Record) -> list[Finding]:
         words = record.unpack(read_bytes(stop.memory, image + _OFFSET, record.size))
     except OutsideRam as error:
         return [stop.finding(ENTERED, f"no record of the entry: {error}", image + _OFFSET)]
-    wrong = _wrong_x86(words) if record is _X86 else _wrong_arm(words, _level(stop))
+    wrong = _wrong_x86(words) if record is _X86 else _wrong_arm(words)
     return [stop.finding(ENTERED, what, owner="CPU 0") for what in wrong]
 
 
@@ -56,8 +55,8 @@ def _wrong_x86(words: tuple[int, ...]) -> Iterator[str]:
             yield f"{name} is {value:#x}, expected no bit but those of {allowed:#x}"
 
 
-def _wrong_arm(words: tuple[int, ...], level: int) -> Iterator[str]:
-    _, *zero, daif, current, sctlr = words
+def _wrong_arm(words: tuple[int, ...]) -> Iterator[str]:
+    _, *zero, daif, current, sctlr, hypervisor = words
     if not current:
         yield "the kernel did not record its entry"
         return
@@ -66,9 +65,8 @@ def _wrong_arm(words: tuple[int, ...], level: int) -> Iterator[str]:
             yield f"x{number} is {value:#x}, expected 0"
     if daif != _DAIF:
         yield f"DAIF is {daif:#x}, expected {_DAIF:#x}: all masked"
-    if current >> _LEVEL != level:
-        yield f"entered at EL{current >> _LEVEL}, expected EL{level}"
     yield from _set_bits("SCTLR", sctlr, _SCTLR)
+    yield from _set_bits("HCR_EL2", hypervisor, _HCR_EL2)
 
 
 def _set_bits(name: str, value: int, bits: dict[int, str]) -> Iterator[str]:
@@ -77,8 +75,13 @@ def _set_bits(name: str, value: int, bits: dict[int, str]) -> Iterator[str]:
         yield f"{name} is {value:#x}, with {' and '.join(names)} set"
 
 
-def _level(stop: Stop) -> int:
-    """The exception level that the machine starts its first kernel at."""
-    spec = stop.spec
-    words = spec.extra_qemu if isinstance(spec, KhorigRun) else ()
-    return 2 if any("virtualization=on" in word for word in words) else 1
+def check_level(stop: Stop) -> list[Finding]:
+    """The machine is at the exception level that it was at when the predecessor was entered."""
+    level, before = stop.level, stop.level_before
+    if level is None and before is None:
+        return [stop.finding(LEVEL, "QEMU shows no exception level")]
+    if level == before:
+        return []
+    shown = ("nothing" if at is None else f"EL{at}" for at in (level, before))
+    what = "entered at {}, the predecessor at {}".format(*shown)
+    return [stop.finding(LEVEL, what, owner="CPU 0")]

@@ -24,6 +24,7 @@ _AAVMF = Firmware(
 )
 
 _X0 = re.compile(r"\bX00=([0-9a-f]+)")
+_PSTATE = re.compile(r"\bPSTATE=([0-9a-f]{1,16})\b")
 _PSCI_CPU_OFF = 0x84000002  # Arm DEN 0022
 _MASKED, _LEVEL = 0x80, 0xC  # in PSTATE: the I bit, and the exception level
 _GENERAL = re.compile(r"X\d\d|SP|PC|PSTATE")
@@ -41,6 +42,16 @@ class Arm64(Machine):
     pc_pattern = re.compile(r"\bPC=([0-9a-f]+)")
     cpu_property = "aarch64"
     linux_text = 0xFFFF_8000_8001_0000
+
+    @property
+    def has_levels(self) -> bool:
+        """See Machine."""
+        return True
+
+    def level(self, registers: str) -> int | None:
+        """See Machine."""
+        status = _PSTATE.search(registers)
+        return (int(status[1], 16) & _LEVEL) >> 2 if status else None
 
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
         """See Machine. QEMU does not tell who is off, but a CPU that is has called CPU_OFF, which

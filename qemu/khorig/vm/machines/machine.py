@@ -105,6 +105,16 @@ class Machine(abc.ABC):
         """Log2 of the virtual nanoseconds that one instruction takes in a run that starts so."""
         return self.firmware.icount_shift if boot == "uefi" and self.firmware else 0
 
+    @property
+    def has_levels(self) -> bool:
+        """Whether its CPUs have exception levels that a kernel hands on."""
+        return False
+
+    def level(self, registers: str) -> int | None:
+        """The exception level of the first CPU, by QEMU's `info registers`; None if it does not
+        show it."""
+        return None
+
     def running_cpus(self, registers: str) -> tuple[RunningCpu, ...]:
         """The CPUs after the first that execute instructions, by QEMU's `info registers -a`. Empty
         when they cannot be told from halted ones by it."""
