@@ -12,6 +12,7 @@ from khorig.api.rig import Rig
 from khorig.pytest_plugin import each_arch
 from khorig.rules.bugs import bugs
 from khorig.rules.finding import Verdict
+from khorig.run.axes.read import read_axes
 from khorig.run.faults import FaultInfo, known_faults
 from khorig.vm.limits import Limits
 
@@ -81,6 +82,7 @@ def test_every_fault_is_made_by_a_test() -> None:
     """The catalogue's are made by test_catalogue.py. What a kernel that checks itself has besides
     is in test_undefined_behavior.py."""
     made = {way.fault for bug in bugs().values() for way in bug.ways if way.fault}
+    made |= {axis.fault for axis in read_axes() if axis.fault}  # test_axes.py
     elsewhere = OF_CPUS | OF_PAGES | OF_LIVE_DEVICES | OF_MANY_REGIONS
     assert set(EXPECTED) | elsewhere | made == set(known_faults())
 

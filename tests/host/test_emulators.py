@@ -56,3 +56,11 @@ def test_qemu_is_asked_for_a_cpu(name: str, cpu: str, why: str | None) -> None:
     if shutil.which(machine.binary) is None:
         pytest.skip(f"{machine.binary} is not installed")
     assert why_no_cpu(machine, cpu) == why
+
+
+def test_the_qemu_that_runs_the_machine_is_asked(tmp_path: Path) -> None:
+    program = tmp_path / "qemu"
+    program.write_text('#!/bin/sh\necho \'{"error": {"desc": "not in this one"}}\'\n')
+    program.chmod(0o755)
+    for machine in (machine_named("q35"), machine_named("virt")):
+        assert why_no_cpu(machine, "max", str(program)) == "not in this one"

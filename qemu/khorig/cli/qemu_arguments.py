@@ -140,7 +140,7 @@ def _machine(spec: RunSpec, value: str) -> str | None:
 def _cpu(spec: RunSpec, value: str) -> str | None:
     from khorig.vm.cpu_model import why_no_cpu
 
-    return why_no_cpu(machine_named(spec.machine), value)
+    return why_no_cpu(machine_named(spec.machine), value, spec.qemu)
 
 
 def _loaded(instead: str) -> Callable[[RunSpec, str], str | None]:

@@ -16,11 +16,11 @@ _LARGEST = 1 << 20  # bytes of a reply
 _SWITCH = {"on": True, "off": False}
 
 
-def why_no_cpu(machine: Machine, value: str) -> str | None:
-    """Why the kernel cannot run on the CPU of QEMU's `-cpu VALUE`, in QEMU's words where it does
-    not know that CPU; None when it can, and when QEMU cannot be asked, which its own start tells
-    best."""
-    properties = _expand(machine, value)
+def why_no_cpu(machine: Machine, value: str, qemu: str = "") -> str | None:
+    """Why the kernel cannot run on the CPU of `-cpu VALUE` of the QEMU that --qemu names, in QEMU's
+    words where it does not know that CPU; None when it can, and when QEMU cannot be asked, which
+    its own start tells best. Raises InfraError when there is no such QEMU."""
+    properties = _expand(machine, value, qemu)
     if properties is None or isinstance(properties, str):
         return properties
     if properties.get(machine.cpu_property, False):
@@ -28,9 +28,9 @@ def why_no_cpu(machine: Machine, value: str) -> str | None:
     return "the kernel needs a 64-bit CPU"
 
 
-def _expand(machine: Machine, value: str) -> dict[str, Any] | str | None:
+def _expand(machine: Machine, value: str, qemu: str) -> dict[str, Any] | str | None:
     """Properties of a CPU, or QEMU's error."""
-    if (program := shutil.which(machine.binary)) is None:
+    if (program := shutil.which(machine.emulator(qemu))) is None:
         return None
     name, *words = value.split(",")
     model = {"name": name, "props": dict(_property(word) for word in words)}
