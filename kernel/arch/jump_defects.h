@@ -26,6 +26,8 @@ enum class EntryDefect {
   kInterrupts,      ///< interrupts are on
   kArguments,       ///< a register that must be zero, or hold the parameters, does not
   kControlBits,     ///< control registers have bits of this kernel's
+  kProtections,     ///< the next kernel is protected as this one was
+  kSoftwareBits,    ///< the topmost page table has bits of this kernel's, set behind the copy
   kLowerLevel,      ///< EL1 instead of the EL2 that this kernel was entered at
   kHostExtensions,  ///< EL2 with VHE on, which this kernel has off
 };

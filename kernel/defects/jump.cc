@@ -65,6 +65,10 @@ KHORIG_FAULT(entered_with_control_bits) =
     FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kControlBits>>(
         "entered-with-control-bits", 1, "J6",
         "the next kernel is entered with bits of the old one in a control register");
+KHORIG_FAULT(entered_with_protections) =
+    FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kProtections>>(
+        "entered-with-protections", 1, "J6",
+        "the next kernel is entered with SMEP, SMAP, UMIP and PKE on (x86_64 CPUs that have one)");
 KHORIG_FAULT(entered_at_lower_level) =
     FaultAt<Point::kJumpPrepared, SpoilEntry<EntryDefect::kLowerLevel>>(
         "entered-at-el1", 1, "J12",

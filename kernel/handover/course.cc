@@ -5,12 +5,14 @@
 #include "kernel/arch/exceptions.h"
 #include "kernel/arch/exit.h"
 #include "kernel/arch/mmu.h"
+#include "kernel/arch/modes.h"
 #include "kernel/base/boot_info.h"
 #include "kernel/base/version.h"
 #include "kernel/console/print.h"
 #include "kernel/cpus/cpus.h"
 #include "kernel/cpus/panic.h"
 #include "kernel/handover/client.h"
+#include "kernel/handover/points.h"
 #include "kernel/memory/memory.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/fault.h"
@@ -59,6 +61,33 @@ uint64_t StopAtEntry(const Options& options) {
   return rig::WaitForHost();
 }
 
+/// How many levels of page tables the command line asks for, or else the CPU has; 0 where there is
+/// no choice.
+unsigned WantedTableLevels(const Options& options) {
+  const unsigned most = arch::ReadTableLevels().most;
+  const size_t count = options.la57_count;
+  if (count == 0) return most;
+  const bool on = options.la57[(options.generation - 1) % count];
+  if (on && most < 5) {
+    EndWithError(RequestError::kUsage, "la57", "'on': this CPU has no five-level paging");
+  }
+  return most == 0 ? 0 : on ? 5 : 4;
+}
+
+void SetModes(const base::BootInfo& info, const Options& options) {
+  Modes modes{WantedTableLevels(options)};
+  rig::At<rig::Point::kModesSetting>(modes);
+  if (modes.levels != 0) {
+    if (!arch::SwitchTableLevels(modes.levels, info)) {
+      EndWithError(RequestError::kUsage, "la57", "no room below 1 MiB to change to %u levels",
+                   modes.levels);
+    }
+    Event("mode").Number("levels", arch::ReadTableLevels().used);
+  }
+  arch::EnableProtections();
+  rig::At<rig::Point::kModesSet>(modes);
+}
+
 const Scenario& ChooseScenario(const Options& options) {
   const Scenario* scenario = FindScenario(options.scenario);
   if (scenario == nullptr) {
@@ -82,6 +111,7 @@ const Scenario& ChooseScenario(const Options& options) {
   const uint64_t entered = arch::Counter();
   ReadOptions(info, &options);
   const uint64_t waited = StopAtEntry(options);
+  SetModes(info, options);
   memory::SetUpMemory(info, options, &memory);
   rig::ReportPhase("early-boot", arch::Counter() - entered - waited, 0, 0);
   memory::ReportMemory(memory);

@@ -10,6 +10,11 @@
 
 namespace handover {
 
+/// The modes that the CPU is put into.
+struct Modes {
+  unsigned levels;  ///< of page tables, wanted; 0 where there is no choice
+};
+
 /// Where the tracker's nodes come from.
 struct TrackerNodes {
   Generation& generation;
@@ -32,6 +37,14 @@ struct StartedDevice {
 
 namespace rig {
 
+template <>
+struct ContextOf<Point::kModesSetting> {
+  using Type = handover::Modes;
+};
+template <>
+struct ContextOf<Point::kModesSet> {
+  using Type = handover::Modes;
+};
 template <>
 struct ContextOf<Point::kRestored> {
   using Type = handover::Incoming;

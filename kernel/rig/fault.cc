@@ -11,11 +11,12 @@ extern "C" const rig::Fault __faults_end[];
 namespace rig {
 
 namespace internal {
-const Fault* armed = nullptr;
 Point armed_point = Point::kNowhere;
+void (*armed_act)(void* context) = nullptr;
 }  // namespace internal
 
 namespace {
+const Fault* armed = nullptr;
 bool fired = false;
 }  // namespace
 
@@ -28,16 +29,25 @@ const Fault* FindFault(const char* name, size_t length) {
 
 void ArmFault(const Fault* fault, uint32_t generation) {
   fired = false;
-  internal::armed = fault != nullptr && fault->generation == generation ? fault : nullptr;
-  internal::armed_point = internal::armed == nullptr ? Point::kNowhere : fault->point;
+  armed = nullptr;
+  internal::armed_point = Point::kNowhere;
+  if (fault == nullptr) return;
+  if (fault->generation == generation) {
+    armed = fault;
+    internal::armed_point = fault->point;
+    internal::armed_act = fault->act;
+  } else if (fault->generation == generation + 1) {
+    internal::armed_point = fault->prelude_point;
+    internal::armed_act = fault->prelude;
+  }
 }
 
-bool IsArmed(const Fault& fault) { return internal::armed == &fault; }
+bool IsArmed(const Fault& fault) { return armed == &fault; }
 
 void Fire() {
-  if (internal::armed == nullptr) return;
+  if (armed == nullptr) return;
   if (!__atomic_exchange_n(&fired, true, __ATOMIC_RELAXED)) {
-    Event("fault").Text("name", internal::armed->name);
+    Event("fault").Text("name", armed->name);
   }
 }
 

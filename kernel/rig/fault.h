@@ -13,6 +13,8 @@ namespace rig {
 /// Where faults act, in the order of a generation.
 enum class Point : uint8_t {
   kNowhere,            ///< the scenario that has the defect asks `IsArmed`
+  kModesSetting,       ///< the CPU's modes are about to be set; nothing is written yet
+  kModesSet,           ///< they are, and no other CPU has started
   kHandoverFound,      ///< the handover is about to be checked; nothing may be written yet
   kNodesFound,         ///< the nodes of memory are known; there is no scratch yet on a cold boot
   kRestored,           ///< all is restored and verified, before the stop `restored`
@@ -45,7 +47,10 @@ struct Fault {
   uint32_t generation;  ///< the one that has the defect
 
   Point point = Point::kNowhere;
+  Point prelude_point = Point::kNowhere;
   void (*act)(void* context) = nullptr;  ///< see `At`; calls `Fire` when the defect happens
+  /// What the generation before leaves, without which the defect shows nothing. It does not fire.
+  void (*prelude)(void* context) = nullptr;
 };
 static_assert(offsetof(Fault, generation) == 24);
 
@@ -54,8 +59,9 @@ template <Point kPoint, void (*kAct)(typename ContextOf<kPoint>::Type&)>
 constexpr Fault FaultAt(const char* name, uint32_t generation, const char* bugs,
                         const char* summary) {
   using Context = typename ContextOf<kPoint>::Type;
-  return {name,       summary, bugs,
-          generation, kPoint,  [](void* context) { kAct(*static_cast<Context*>(context)); }};
+  Fault fault{name, summary, bugs, generation, kPoint};
+  fault.act = [](void* context) { kAct(*static_cast<Context*>(context)); };
+  return fault;
 }
 
 // AddressSanitizer would put red zones between the records of the section.
@@ -66,8 +72,18 @@ constexpr Fault FaultAt(const char* name, uint32_t generation, const char* bugs,
 /// The fault called by the `length` bytes at `name`, or null.
 const Fault* FindFault(const char* name, size_t length);
 
+/// The same with what the generation before does at `kPreludePoint`.
+template <Point kPreludePoint, void (*kPrelude)(typename ContextOf<kPreludePoint>::Type&)>
+constexpr Fault After(Fault fault) {
+  using Context = typename ContextOf<kPreludePoint>::Type;
+  fault.prelude_point = kPreludePoint;
+  fault.prelude = [](void* context) { kPrelude(*static_cast<Context*>(context)); };
+  return fault;
+}
+
 /// Arms `fault`, which may be null, in a kernel that is generation number `generation`. In every
-/// other generation than its own it is not armed. Called once, while one CPU runs.
+/// other generation than its own it is not armed, but for its prelude. Called once, while one CPU
+/// runs.
 void ArmFault(const Fault* fault, uint32_t generation);
 
 /// Whether `fault` is armed in this generation.
@@ -78,14 +94,14 @@ bool IsArmed(const Fault& fault);
 void Fire();
 
 namespace internal {
-extern const Fault* armed;
 extern Point armed_point;
+extern void (*armed_act)(void* context);
 }  // namespace internal
 
 /// The point itself: calls the armed fault if it acts here.
 template <Point kPoint>
 inline void At(typename ContextOf<kPoint>::Type& context) {
-  if (__builtin_expect(internal::armed_point == kPoint, 0)) internal::armed->act(&context);
+  if (__builtin_expect(internal::armed_point == kPoint, 0)) internal::armed_act(&context);
 }
 
 }  // namespace rig

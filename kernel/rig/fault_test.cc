@@ -35,6 +35,8 @@ void FireTwice(TestContext& context) {
 void Prepare(TestContext& context) { ++context.calls; }
 
 KHORIG_FAULT(fires) = FaultAt<Point::kSealed, FireTwice>("fires", 2, "R1 R2", "in words");
+KHORIG_FAULT(follows) =
+    After<Point::kSealing, Prepare>(FaultAt<Point::kSealed, FireTwice>("follows", 3, "", ""));
 KHORIG_FAULT(prepares) = FaultAt<Point::kSealed, Prepare>("prepares", 1, "", "");
 KHORIG_FAULT(nowhere) = {"nowhere", "", "", 1};
 
@@ -85,6 +87,21 @@ TEST_F(FaultTest, ActsInItsGenerationAlone) {
     EXPECT_EQ(Pass(), "");
   }
   EXPECT_EQ(context_.calls, 0);
+}
+
+TEST_F(FaultTest, HasAPreludeInTheGenerationBefore) {
+  ArmFault(&follows, 2);
+  EXPECT_FALSE(IsArmed(follows));
+  EXPECT_EQ(Printed([&] { At<Point::kSealed>(context_); }), "");
+  EXPECT_EQ(context_.calls, 0);
+  EXPECT_EQ(Pass(), "") << "it says nothing";
+  EXPECT_EQ(context_.calls, 1);
+  ArmFault(&follows, 1);
+  EXPECT_EQ(Pass(), "");
+  EXPECT_EQ(context_.calls, 1);
+  ArmFault(&follows, 3);
+  EXPECT_EQ(Count(Pass(), "\"name\":\"follows\""), 1u);
+  EXPECT_EQ(context_.calls, 2);
 }
 
 TEST_F(FaultTest, WithoutAPointIsArmedAndActsNowhere) {

@@ -81,6 +81,18 @@ bool ParseReserved(Text value, Options* options) {
   return true;
 }
 
+bool ParseLa57(Text value, Options* options) {
+  if (value.length == 0 || value.at[value.length - 1] == ',') return false;
+  options->la57_count = 0;
+  while (value.length != 0) {
+    if (options->la57_count == Options::kMaxLa57) return false;
+    const Text word = value.Take(',');
+    if (!word.Is("on") && !word.Is("off")) return false;
+    options->la57[options->la57_count++] = word.Is("on");
+  }
+  return true;
+}
+
 bool ParseFault(Text value, Options* options) {
   options->fault = FindFault(value.at, value.length);
   return options->fault != nullptr;
@@ -101,6 +113,7 @@ constexpr struct {
     {"fault", ParseFault},
     {"kho_scratch", ParseScratch},
     {"reserve_mem", ParseReserved},
+    {"la57", ParseLa57},
     {"megabytes", [](Text v, Options* o) { return ParseNumber(v, &o->megabytes); }},
     {"fragments", [](Text v, Options* o) { return ParseNumber(v, &o->fragments); }},
     {"operations", [](Text v, Options* o) { return ParseNumber(v, &o->operations); }},

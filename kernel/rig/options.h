@@ -11,6 +11,7 @@ namespace rig {
 /// The command line, read once (docs/abi.md has the table). Text is copied.
 struct Options {
   static constexpr size_t kMaxReserved = 8;
+  static constexpr size_t kMaxLa57 = 8;
 
   struct Reserved {
     uint64_t size;
@@ -30,9 +31,11 @@ struct Options {
   uint64_t scratch_sizes[3] = {};  ///< low, global, per node; all zero when not given
   Reserved reserved[kMaxReserved] = {};
   size_t reserved_count = 0;
-  uint64_t megabytes = 0;   ///< how much a scenario preserves; 0: its own choice
-  uint64_t fragments = 0;   ///< how many fragments; 0: the scenario's own choice
-  uint64_t operations = 0;  ///< how many steps; 0: the scenario's own choice
+  bool la57[kMaxLa57] = {};  ///< by generation, and from the first again behind the last
+  size_t la57_count = 0;     ///< 0: as the CPU has it
+  uint64_t megabytes = 0;    ///< how much a scenario preserves; 0: its own choice
+  uint64_t fragments = 0;    ///< how many fragments; 0: the scenario's own choice
+  uint64_t operations = 0;   ///< how many steps; 0: the scenario's own choice
 };
 
 /// What is wrong with a command line, in words, and the token where.

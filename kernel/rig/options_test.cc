@@ -35,7 +35,7 @@ TEST(ParseOptions, ReadsAll) {
   const OptionError error = ParseOptions(
       "scenario=handover  generation=2 generations=5 seed=0xabc stops=sealed,entry "
       "fault=fault-of-a-test kho_scratch=16M,8M,4M reserve_mem=1M:4096:one "
-      "reserve_mem=8K:8K:two megabytes=3 fragments=7 operations=9",
+      "reserve_mem=8K:8K:two la57=on,off,on megabytes=3 fragments=7 operations=9",
       &options);
   ASSERT_EQ(error.text, nullptr) << error.token;
   EXPECT_STREQ(options.scenario, "handover");
@@ -51,6 +51,8 @@ TEST(ParseOptions, ReadsAll) {
   ASSERT_EQ(options.reserved_count, 2u);
   EXPECT_STREQ(options.reserved[1].name, "two");
   EXPECT_EQ(options.reserved[1].alignment, 8192u);
+  ASSERT_EQ(options.la57_count, 3u);
+  EXPECT_TRUE(options.la57[0] && !options.la57[1] && options.la57[2]);
   EXPECT_EQ(options.megabytes, 3u);
   EXPECT_EQ(options.fragments, 7u);
   EXPECT_EQ(options.operations, 9u);
@@ -76,6 +78,11 @@ TEST(ParseOptions, NamesTheTokenThatIsWrong) {
                                 "reserve_mem=1M:4095:x",
                                 "reserve_mem=0:1:x",
                                 "reserve_mem=1M:4096:a-name-that-is-longer-than-thirty-one",
+                                "la57=",
+                                "la57=yes",
+                                "la57=on,",
+                                "la57=,on",
+                                "la57=on,on,on,on,on,on,on,on,on",
                                 "scenario="}) {
     Options options;
     const OptionError error = ParseOptions(("seed=1 " + bad + " seed=2").c_str(), &options);

@@ -25,10 +25,11 @@ kernel_info:
   .long 10 /* highest setup_data type understood: SETUP_KEXEC_KHO */
 kernel_info_end:
 
-  /* How the last kernel entered this one: RFLAGS, CR0, CR4, EFER, %rsi. For the host (docs/abi.md). */
+  /* How the last kernel entered this one: RFLAGS, CR0, CR4, EFER, %rsi,
+     CR3. For the host (docs/abi.md). */
   .org ENTRY_RECORD_OFFSET
 entry_record:
-  .skip 40
+  .skip 48
 
   .org 0x200
   .code64
@@ -47,6 +48,8 @@ __linux_entry:
   mov %eax, entry_record + 24(%rip)
   mov %edx, entry_record + 28(%rip)
   mov %rsi, entry_record + 32(%rip)
+  mov %cr3, %rax
+  mov %rax, entry_record + 40(%rip)
 
   mov %rsi, %rdi
   mov $LinuxBoot, %rsi

@@ -12,7 +12,8 @@
 #define LOADED_HIGH 1
 #define XLF_KERNEL_64 1
 #define XLF_CAN_BE_LOADED_ABOVE_4G 2
-#define XLF_5LEVEL 0x20 /* __start builds five levels of page tables when LA57 is on */
+#define XLF_5LEVEL 0x20         /* may be entered with LA57 on */
+#define XLF_5LEVEL_ENABLED 0x40 /* uses five levels where the CPU has them */
 #define COMMAND_LINE_SIZE 2047
 #define ALIGNMENT_LOG2 21
 #define KERNEL_INFO_OFFSET 0x10
@@ -51,7 +52,7 @@ boot_sector:
   .long 1 << ALIGNMENT_LOG2
   .byte 1 /* relocatable_kernel */
   .byte ALIGNMENT_LOG2
-  .word XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G | XLF_5LEVEL
+  .word XLF_KERNEL_64 | XLF_CAN_BE_LOADED_ABOVE_4G | XLF_5LEVEL | XLF_5LEVEL_ENABLED
   .long COMMAND_LINE_SIZE
   .long 0 /* hardware_subarch */
   .quad 0 /* hardware_subarch_data */

@@ -33,6 +33,8 @@ constexpr uint64_t kSoftwareBit = uint64_t{1} << 55;
 const uint8_t* CodeOf(EntryDefect defect) {
   switch (defect) {
     case EntryDefect::kDirection:
+    case EntryDefect::kProtections:
+    case EntryDefect::kSoftwareBits:
       return nullptr;
     case EntryDefect::kInterrupts:
       return jump_defect_interrupts;

@@ -45,83 +45,25 @@ struct CpuLocal {
 static_assert(offsetof(CpuLocal, canary) == 0x28);
 static_assert(kCpuStackBytes + 2 * kExceptionStackBytes + sizeof(CpuLocal) <= kCpuMemory);
 
-/// The pages below 1 MiB that CPUs start in: the code, then the tables it runs on.
-constexpr uint64_t kTrampolinePages = 5;
-
 struct {
   Processors processors;
   LocalApic apic;
-  PhysRange trampoline;
+  Trampoline trampoline;
   StartedCpus started;
 } smp;
 
-/// Unused RAM below 1 MiB. No kernel preserves memory there, so a CPU that starts late overwrites
-/// nothing that was handed over.
-PhysRange FindTrampolinePlace(const base::BootInfo& info) {
-  constexpr uint64_t kLegacyEnd = 0xa0000;
-  const auto is_free = [&info](PhysRange place) {
-    bool ram = false;
-    for (size_t i = 0; i < info.region_count; ++i) {
-      const base::MemoryRegion& region = info.regions[i];
-      if (region.type == base::MemoryType::kRam) {
-        ram |= region.range.Contains(place);
-      } else if (region.range.Overlaps(place)) {
-        return false;
-      }
-    }
-    for (size_t i = 0; i < info.keep_count; ++i) ram &= !info.keep[i].Overlaps(place);
-    return ram && !info.image.Overlaps(place) && !info.initrd.Overlaps(place);
-  };
-  // Page 0 is the BIOS's.
-  for (uint64_t at = kPageSize; at < kLegacyEnd; at += kPageSize) {
-    const PhysRange place{PhysAddr::FromRaw(at), kTrampolinePages * kPageSize};
-    if (place.end().raw() <= kLegacyEnd && is_free(place)) return place;
-  }
-  return {};
-}
-
-TrampolineData* Data() {
-  return reinterpret_cast<TrampolineData*>(
-      smp.trampoline.begin.raw() + static_cast<uint64_t>(__trampoline_data - __trampoline_begin));
-}
-
-/// Copies the trampoline and builds its tables: the first 2 MiB, and the image where the kernel has
-/// it.
-void WriteTrampoline() {
-  const uint64_t base = smp.trampoline.begin.raw();
-  auto* bytes = reinterpret_cast<uint8_t*>(base);
-  memset(bytes, 0, smp.trampoline.size);
-  memcpy(bytes, __trampoline_begin, static_cast<size_t>(__trampoline_end - __trampoline_begin));
-  uint64_t next = base;
-  const auto new_table = [&next] { return next += kPageSize; };
-  PageTables tables(new_table(), PagingLevels(), 0);
-  tables.Map(0, 0, kLargePageSize, Leaf::kLargePage, kPresent | kWritable, new_table);
-  reinterpret_cast<uint64_t*>(tables.root())[kTableEntries - 1] = ImageEntry();
-
-  const auto address = [base](const uint8_t* symbol) {
-    return static_cast<uint32_t>(base + static_cast<uint64_t>(symbol - __trampoline_begin));
-  };
-  TrampolineData& data = *Data();
-  data.long_mode = address(__trampoline_long_mode);
-  data.gdt = address(__trampoline_gdt);
-  data.root = static_cast<uint32_t>(tables.root());
-  data.cr4 = static_cast<uint32_t>(CR4_PAE | (ReadCr4() & kCr4FiveLevelPaging));
-  data.efer = static_cast<uint32_t>(EFER_LME | (ReadMsr(kMsrEfer) & kEferNoExecuteEnable));
-  data.tables = ReadCr3();
-}
-
 bool SetUp(const base::BootInfo& info, Note note) {
-  if (smp.trampoline.size != 0) return true;
+  if (smp.trampoline.data != nullptr) return true;
   if (!smp.apic.Open()) {
     note("other CPUs: no APIC in xAPIC mode", 0);
     return false;
   }
-  smp.trampoline = FindTrampolinePlace(info);
-  if (smp.trampoline.size == 0) {
+  smp.trampoline = WriteTrampoline(info, PagingLevels(), ReadCr3(), ReadCr4());
+  if (smp.trampoline.data == nullptr) {
     note("other CPUs: no room to start them below", kFirstUsable);
     return false;
   }
-  WriteTrampoline();
+  smp.trampoline.data->target = reinterpret_cast<uint64_t>(__started);
   return true;
 }
 
@@ -198,11 +140,11 @@ StartResult StartCpu(const base::BootInfo& info, size_t number, PhysRange memory
   const PhysRange stack = CpuStack(kImageBase, number);
   MapCpuStack(number, memory.begin);
   smp.started.SetStack(number, stack);
-  Data()->cpu = reinterpret_cast<uint64_t>(local);
-  Data()->stack = stack.end().raw();
+  smp.trampoline.data->cpu = reinterpret_cast<uint64_t>(local);
+  smp.trampoline.data->stack = stack.end().raw();
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   const uint8_t id = ApicIdOf(number);
-  const auto page = static_cast<uint8_t>(smp.trampoline.begin.raw() / kPageSize);
+  const auto page = static_cast<uint8_t>(smp.trampoline.place.begin.raw() / kPageSize);
   smp.apic.Init(id);
   smp.started.Await(number, kInitWait);
   smp.apic.Startup(id, page);
@@ -233,7 +175,7 @@ bool RemoveCpu(size_t number) {
 void MakeLoop(PhysAddr page) {
   constexpr uint8_t kPauseAndJumpBack[] = {0xf3, 0x90, 0xeb, 0xfc};
   memcpy(reinterpret_cast<void*>(page.raw()), kPauseAndJumpBack, sizeof(kPauseAndJumpBack));
-  MakeExecutable(page);
+  SetExecutable(page, true);
 }
 
 void EnterLoop(PhysAddr page) {
@@ -245,7 +187,7 @@ void EnterLoop(PhysAddr page) {
 
 /// One by one: a CPU that runs on for itself has no handler.
 void InterruptOtherCpus() {
-  if (smp.trampoline.size == 0) return;
+  if (smp.trampoline.data == nullptr) return;
   const size_t self = CpuNumber();
   for (size_t i = 0; i < kMaxCpus; ++i) {
     if (i != self && (i == 0 || smp.started.IsOnline(i))) smp.apic.Nmi(ApicIdOf(i));

@@ -96,6 +96,8 @@ void UseExceptionTables(const ExceptionTables& tables) {
   LoadInterruptTable();
 }
 
+void UseBootCpuTables() { UseExceptionTables({__gdt, &task_state, exception_stack, nested_stack}); }
+
 void HandleException(const Registers* registers) {
   if (registers->vector == kNmi && exception_handlers.is_panicking()) {
     exception_handlers.stop(registers->rip, registers->rbp);
@@ -119,7 +121,7 @@ void HandleException(const Registers* registers) {
 void InstallExceptionHandlers(const ExceptionHandlers& handlers) {
   exception_handlers = handlers;
   for (unsigned vector = 0; vector < kExceptionVectors; ++vector) FillGate(vector);
-  UseExceptionTables({__gdt, &task_state, exception_stack, nested_stack});
+  UseBootCpuTables();
 }
 
 void WalkStack(uint64_t frame_pointer, unsigned limit, void (*visit)(uint64_t pc)) {

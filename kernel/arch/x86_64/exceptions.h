@@ -44,6 +44,9 @@ struct ExceptionTables {
 /// by `InstallExceptionHandlers`. The GDT is loaded already.
 void UseExceptionTables(const ExceptionTables& tables);
 
+/// The same for the CPU that booted, with tables of the image.
+void UseBootCpuTables();
+
 inline constexpr size_t kExceptionStubBytes = 16;
 
 /// Called by the stubs; ends in a panic.

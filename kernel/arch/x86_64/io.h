@@ -63,11 +63,13 @@ inline uint64_t ReadCr0() {
   asm volatile("mov %%cr0, %0" : "=r"(value));
   return value;
 }
+inline void WriteCr0(uint64_t value) { asm volatile("mov %0, %%cr0" : : "r"(value) : "memory"); }
 inline uint64_t ReadCr4() {
   uint64_t value;
   asm volatile("mov %%cr4, %0" : "=r"(value));
   return value;
 }
+inline void WriteCr4(uint64_t value) { asm volatile("mov %0, %%cr4" : : "r"(value) : "memory"); }
 
 /// How many levels the CPU's page tables have now: 4, or 5 with LA57.
 inline unsigned PagingLevels() { return ReadCr4() & kCr4FiveLevelPaging ? 5 : 4; }

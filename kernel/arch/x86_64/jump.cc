@@ -79,7 +79,7 @@ Result<JumpPlan> PrepareJump(Span<const Segment> segments, PhysAddr entry, PhysA
 }
 
 void Jump(const JumpPlan& plan) {
-  MakeExecutable(plan.control);
+  SetExecutable(plan.control, true);
   reinterpret_cast<void (*)()>(plan.control.raw())();
   __builtin_unreachable();
 }

@@ -28,6 +28,12 @@ __jump_defect_control_bits:
   or __jump_defects_data + 8(%rip), %rax
   mov %rax, %cr4
   xor %eax, %eax
+  jmp enter
+  .global __jump_defect_software_bits
+__jump_defect_software_bits:
+  mov %cr3, %rax
+  btsq $58, (%rax) /* _PAGE_NOPTISHADOW of Linux 6.14 and later */
+  xor %eax, %eax
 enter:
   jmp *__jump_defects_data(%rip)
   .balign 8

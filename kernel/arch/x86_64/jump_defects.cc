@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kernel/arch/jump_defects.h"
 
-#include <cpuid.h>
 #include <string.h>
 
 #include "kernel/arch/x86_64/io.h"
@@ -15,6 +14,7 @@ extern const uint8_t __jump_defect_direction[];
 extern const uint8_t __jump_defect_interrupts[];
 extern const uint8_t __jump_defect_arguments[];
 extern const uint8_t __jump_defect_control_bits[];
+extern const uint8_t __jump_defect_software_bits[];
 extern const uint8_t __jump_defects_data[];
 extern const uint8_t __jump_defects_end[];
 }
@@ -34,17 +34,11 @@ RelocatorData* DataOf(const JumpPlan& plan) {
   return reinterpret_cast<RelocatorData*>(code + (__relocator_data - __relocator_begin));
 }
 
-/// What Linux has on and its relocator switches off.
-uint64_t ControlBits() {
-  constexpr uint64_t kGlobalPages = 1 << 7;
-  constexpr uint64_t kSmep = 1 << 20;
-  constexpr uint64_t kSmap = 1 << 21;
-  unsigned a = 0;
-  unsigned b = 0;
-  unsigned c = 0;
-  unsigned d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return kGlobalPages;
-  return kGlobalPages | (b >> 7 & 1 ? kSmep : 0) | (b >> 20 & 1 ? kSmap : 0);
+/// What a kernel has on in CR4 and its relocator switches off.
+uint64_t ControlBits(EntryDefect defect) {
+  constexpr uint64_t kGlobalPages = 1 << 7;  // of Linux
+  const uint64_t own = ReadCr4() & ~uint64_t{CR4_KEEP};
+  return defect == EntryDefect::kControlBits ? own | kGlobalPages : own;
 }
 
 const uint8_t* CodeOf(EntryDefect defect) {
@@ -56,7 +50,10 @@ const uint8_t* CodeOf(EntryDefect defect) {
     case EntryDefect::kArguments:
       return __jump_defect_arguments;
     case EntryDefect::kControlBits:
+    case EntryDefect::kProtections:
       return __jump_defect_control_bits;
+    case EntryDefect::kSoftwareBits:
+      return __jump_defect_software_bits;
     case EntryDefect::kLowerLevel:
     case EntryDefect::kHostExtensions:
       return nullptr;
@@ -102,13 +99,15 @@ bool SpoilTables(const JumpPlan& plan, PhysAddr address, TableDefect defect) {
 bool SpoilEntry(const JumpPlan& plan, EntryDefect defect, khocore::PageSource& pages) {
   const uint8_t* const code = CodeOf(defect);
   if (code == nullptr) return false;
+  const uint64_t control_bits = ControlBits(defect);
+  if (defect == EntryDefect::kProtections && control_bits == 0) return false;
   const auto page = pages.AllocatePage();
   if (!page.ok()) return false;
   auto* const copy = Direct<uint8_t>(page.value().address());
   memcpy(copy, __jump_defects_begin,
          static_cast<size_t>(__jump_defects_end - __jump_defects_begin));
   RelocatorData* const data = DataOf(plan);
-  const uint64_t words[] = {data->entry, ControlBits()};
+  const uint64_t words[] = {data->entry, control_bits};
   memcpy(copy + (__jump_defects_data - __jump_defects_begin), words, sizeof(words));
   data->entry = page.value().address().raw() + static_cast<uint64_t>(code - __jump_defects_begin);
   return true;

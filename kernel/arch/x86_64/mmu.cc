@@ -7,6 +7,7 @@
 #include "kernel/arch/x86_64/io.h"
 #include "kernel/arch/x86_64/kernel_map.h"
 #include "kernel/arch/x86_64/page_tables.h"
+#include "kernel/arch/x86_64/table_levels.h"
 #include "kernel/base/panic.h"
 
 /// The pool of page tables. A GiB that is RAM throughout takes an entry, where the CPU has such
@@ -39,8 +40,11 @@ uint64_t PhysicalOrNull(const uint64_t* table) {
 
 constexpr auto kNewTableFromPool = []() -> uint64_t { return PhysicalOrNull(__table_pool.Take()); };
 
+/// Tables are in the image, and reached there.
+uint64_t Window() { return IMAGE_BASE - __load_address; }
+
 PageTables RunningTables() {
-  return PageTables(ReadCr3() & kTableAddress, PagingLevels(), IMAGE_BASE - __load_address);
+  return PageTables(ReadCr3() & kTableAddress, PagingLevels(), Window());
 }
 
 /// The end of what the CPU can address and an identity map can reach: half of the 48-bit space.
@@ -74,9 +78,12 @@ PhysAddr PhysicalOf(const void* image_address) {
   return LoadAddress() + ImageOffset(image_address);
 }
 
-uint64_t ImageEntry() {
-  const uint64_t window = IMAGE_BASE - __load_address;
-  return reinterpret_cast<const uint64_t*>((ReadCr3() & kTableAddress) + window)[kTableEntries - 1];
+uint64_t ImageEntry(uint64_t root) {
+  return reinterpret_cast<const uint64_t*>(root + Window())[kTableEntries - 1];
+}
+
+uint64_t NewTables(unsigned levels) {
+  return ChangeLevels(ReadCr3() & kTableAddress, levels, Window(), kNewTableFromPool);
 }
 
 bool HasHugePages() {
@@ -91,11 +98,11 @@ const void* FindFirmwareBytes(PhysRange range) {
 
 void InvalidateTranslations() { WriteCr3(ReadCr3()); }
 
-void MakeExecutable(PhysAddr page) {
+void SetExecutable(PhysAddr page, bool executable) {
   PageTables tables = RunningTables();
   uint64_t* const entry = tables.FindLeaf(page.raw());
   KHORIG_CHECK(entry != nullptr);
-  WriteEntry(entry, *entry & ~kNoExecute);
+  WriteEntry(entry, executable ? *entry & ~kNoExecute : *entry | Features().no_execute);
   InvalidateTranslations();
 }
 

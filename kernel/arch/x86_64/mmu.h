@@ -20,15 +20,19 @@ void InvalidateTranslations();
 /// Maps `kCpuStackBytes` from `memory` on as the stack of the CPU `number`.
 void MapCpuStack(size_t number, khocore::PhysAddr memory);
 
-/// Makes the identity map around `page` executable: the last thing before code that leaves the
-/// kernel is called there, by this CPU. `page` is mapped.
-void MakeExecutable(khocore::PhysAddr page);
+/// Makes the identity map around `page`, which is mapped, executable or not again: around code that
+/// this CPU leaves the kernel through.
+void SetExecutable(khocore::PhysAddr page, bool executable);
 
 /// Whether the CPU has pages of 1 GiB.
 bool HasHugePages();
 
-/// The entry of the topmost page table through which the image is mapped.
-uint64_t ImageEntry();
+/// The entry through which the topmost of the kernel's page tables, at `root`, maps the image.
+uint64_t ImageEntry(uint64_t root);
+
+/// New topmost tables with `levels` levels, 4 or 5, which is not the present number, over those
+/// that the kernel runs on. Returns what CR3 is to be, or 0 when no table is left.
+uint64_t NewTables(unsigned levels);
 
 /// Bytes that firmware has left: those lie below 4 GiB, where everything is mapped from the start.
 /// Null beyond.

@@ -82,7 +82,8 @@ struct TablePool {
   /// RAM in 64 pieces whose ends all lie in GiBs of their own, and a table for each 512 GiB up to
   /// 4 TiB; with pages of 2 MiB alone, 136 GiB.
   static constexpr size_t kRunningPages = 136;
-  static constexpr size_t kPages = kEarlyPages + kRunningPages;
+  static constexpr size_t kLevelPages = 3;  ///< for another number of levels (table_levels.h)
+  static constexpr size_t kPages = kEarlyPages + kRunningPages + kLevelPages;
 
   /// A zeroed table, or null when none is left.
   uint64_t* Take();

@@ -43,11 +43,11 @@ __relocator_begin:
   mov %eax, %fs
   mov %eax, %gs
 
-  mov $CR0_RELOCATOR, %eax
-  mov %rax, %cr0
   mov %cr4, %rax
   and $CR4_KEEP, %eax
   mov %rax, %cr4
+  mov $CR0_RELOCATOR, %eax
+  mov %rax, %cr0
 
   mov DATA(RELOCATOR_COPIES), %rbx
   mov DATA(RELOCATOR_COPY_COUNT), %rbp

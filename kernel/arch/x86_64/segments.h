@@ -8,6 +8,7 @@
 #define CR0_KERNEL 0x80010033
 #define CR0_RELOCATOR 0x80000031
 #define CR0_ENTER_LONG_MODE 0x80000001
+#define CR0_PG_BIT 31
 #define CR4_PAE 0x20
 // LA57, which long mode cannot change, and PAE.
 #define CR4_KEEP 0x1020
@@ -21,9 +22,11 @@
 
 // Selectors as Linux's boot protocol wants them. Flat segments: execute and read, 64-bit; read and
 // write. Both are accessed already, so that loading them writes nothing.
+#define CODE32_SELECTOR 0x08
 #define CODE_SELECTOR 0x10
 #define DATA_SELECTOR 0x18
 #define TSS_SELECTOR 0x20
+#define CODE32_DESCRIPTOR 0x00cf9b000000ffff
 #define CODE_DESCRIPTOR 0x00af9b000000ffff
 #define DATA_DESCRIPTOR 0x00cf93000000ffff
 // The null descriptor, an unused one, code and data, then the TSS, which takes two.

@@ -64,7 +64,7 @@ __start:
   mov $CR0_KERNEL, %eax
   mov %rax, %cr0
 
-  lgdt gdt_pointer(%rip)
+  lgdt __gdt_pointer(%rip)
   lidt no_idt(%rip)
   pushq $CODE_SELECTOR
   pushq $2f
@@ -107,7 +107,8 @@ gdt_end:
   .if gdt_end - __gdt != 8 * GDT_WORDS
   .error "GDT_WORDS"
   .endif
-gdt_pointer:
+  .global __gdt_pointer
+__gdt_pointer:
   .word gdt_end - __gdt - 1
   .quad __gdt
 no_idt:

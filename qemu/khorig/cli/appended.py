@@ -15,7 +15,7 @@ import click
 from khorig.guest.chain_run import is_linux, split_option
 from khorig.guest.spec import KHORIGS
 
-_KHORIG_OPTION = re.compile(r"[a-z_]+=[!-~]+")
+_KHORIG_OPTION = re.compile(r"[a-z][a-z0-9_]*=[!-~]+")
 _INIT_PREFIX = "khorig."
 _PROGRAM = "khorig.exec"
 

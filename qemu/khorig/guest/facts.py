@@ -74,6 +74,7 @@ class GuestFacts:
     memory: MemoryFacts | None = None
     cpus: CpuFacts | None = None
     segments: Segments | None = None
+    levels: int | None = None  # of page tables
     restored: GuestEvent | None = None
     refused: bool = False
 
@@ -83,6 +84,8 @@ class GuestFacts:
             self.parameters = event.address("parameters")
             if "image" in event.fields:
                 self.image = _addresses(event.fields["image"], 2, "event 'boot': 'image'")[0]
+        elif event.kind == "mode":
+            self.levels = event.number("levels")
         elif event.kind == "memory":
             self.memory = parse_memory(event)
         elif event.kind == "cpus":

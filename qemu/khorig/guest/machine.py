@@ -50,6 +50,25 @@ class PciPlace:
 
 
 @dataclass(frozen=True)
+class CpuMode:
+    """Control registers of an x86_64 CPU."""
+
+    number: int  # in QEMU
+    cr0: int
+    cr4: int
+    efer: int
+
+
+@dataclass(frozen=True)
+class CpuModes:
+    """What QEMU tells about the modes of the CPUs at a stop."""
+
+    cpus: tuple[CpuMode, ...] = ()
+    has: frozenset[str] = frozenset()  # "LA57", "SMEP", "SMAP", "UMIP", "PKE", "NXE"
+    unread: str = ""  # why they could not be read
+
+
+@dataclass(frozen=True)
 class LeftOn:
     """A device, timer or interrupt controller that is on."""
 

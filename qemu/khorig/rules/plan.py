@@ -66,7 +66,11 @@ class Plan:
             rules = rules if at in ("entry", "restored") else ()
         else:
             rules = ()
-        return (*firmware, *rules) if rules or generation == 1 else rules
+        modes = (protocol.MODES,) if rules and self._has_modes(generation, at) else ()
+        return (*firmware, *rules, *modes) if rules or generation == 1 else rules
+
+    def _has_modes(self, generation: int, at: str) -> bool:
+        return self._spec.arch == "x86_64" and at != "entry" and not self.is_linux(generation)
 
     def _of_firmware(self, generation: int, at: str) -> tuple[str, ...]:
         """The first kernel reports the regions of runtime services after its `entry`, and has no

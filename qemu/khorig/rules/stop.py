@@ -10,7 +10,13 @@ from typing import Callable
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
-from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
+from khorig.guest.machine import (
+    CpuModes,
+    DeviceStates,
+    RunningCpu,
+    Translate,
+    translates_nothing,
+)
 from khorig.guest.spec import RunSpec
 from khorig.kho.frame_table import FrameTable, read_frame_table
 from khorig.kho.layout import Geometry
@@ -36,6 +42,7 @@ class Stop:
     translate: Translate = translates_nothing
     level: int | None = None  # exception level of CPU 0 at `entry` on arm64, as QEMU shows it
     level_before: int | None = None  # the same when the predecessor was entered
+    modes: CpuModes = CpuModes()
 
     @property
     def memory(self) -> DumpMemory:

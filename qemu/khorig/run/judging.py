@@ -8,6 +8,7 @@ from typing import Any, Iterator, Mapping, Protocol
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import (
+    CpuModes,
     DeviceStates,
     MachineFacts,
     RunningCpu,
@@ -36,6 +37,7 @@ class StopContext:
     devices: DeviceStates = DeviceStates()  # at `entry` after a jump
     translate: Translate = translates_nothing  # at `entry`
     level: int | None = None  # exception level of CPU 0 at `entry`, of machines that have them
+    modes: CpuModes = CpuModes()  # at khorig's other stops on x86_64
     is_jump: bool = False  # a Linux's `sealed`: its jump, not the last event of its user space
 
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What QEMU shows of CPUs and devices at the stop `entry`."""
+"""What QEMU shows of CPUs and devices at a stop."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
-from khorig.guest.spec import RunSpec
+from khorig.guest.spec import KHORIG, RunSpec
 from khorig.run.judging import StopContext
 from khorig.vm.devices.states import read_devices
 from khorig.vm.machines.machine import Machine
+from khorig.vm.modes import read_modes
 from khorig.vm.qmp import Qmp
 
 
@@ -41,6 +42,10 @@ def look(
     qmp: Qmp, machine: Machine, spec: RunSpec, context: StopContext
 ) -> tuple[StopContext, DeviceStates | None]:
     """The stop with what QEMU shows of it, and the devices if they were looked at."""
+    if context.at != "entry":
+        if machine.arch != "x86_64" or spec.kernel_of(context.generation) != KHORIG:
+            return context, None
+        return replace(context, modes=read_modes(qmp)), None
     devices = look_at_devices(qmp, machine, context.generation)
     if devices is not None:
         context = replace(context, devices=devices)

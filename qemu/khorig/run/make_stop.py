@@ -36,4 +36,5 @@ def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
         devices=context.devices,
         translate=context.translate,
         level=context.level,
+        modes=context.modes,
     )

@@ -273,10 +273,9 @@ class Run:
         boot = self._boot if self._boot and self._boot.generation == event.generation else None
         shift = self._spec.geometry_shift(number := event.generation, at)
         context = StopContext(number, at, event, vm.ram, facts, boot, shift, is_jump=is_jump)
-        if at == "entry":
-            context, devices = look(vm.qmp, self._machine, self._spec, context)
-            if devices is not None:
-                self._emit("devices", gen=context.generation, **dataclasses.asdict(devices))
+        context, devices = look(vm.qmp, self._machine, self._spec, context)
+        if devices is not None:
+            self._emit("devices", gen=context.generation, **dataclasses.asdict(devices))
         findings = self._judge.on_stop(context)
         host_ms = round((time.monotonic() - started_s) * 1000, 3)
         self._emit("stop", gen=event.generation, at=at, host_ms=host_ms)

@@ -13,13 +13,14 @@ from view.handover_image import PAGE, RAM, SCRATCH
 
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
-from khorig.guest.machine import DeviceStates, MachineFacts
+from khorig.guest.machine import CpuMode, CpuModes, DeviceStates, MachineFacts
 from khorig.rules.finding import Finding
 from khorig.run.judge import RunJudge
 from khorig.run.judging import StopContext
 
 LINUX, KHORIG = "linux-7.3", "khorig"
 SEEN = DeviceStates(seen=("PCI functions",))
+MODES = CpuModes((CpuMode(0, 0x80010033, 0x20, 0xD00),), frozenset({"NXE"}))
 MACHINE = MachineFacts("x86_64", "q35", RAM.size)
 
 
@@ -49,8 +50,9 @@ class FakeChain:
 
     def _looks(self, at: str, event: GuestEvent, is_jump: bool = False) -> set[str]:
         ram, generation = self.image.ram, event.generation
+        seen = {"devices": SEEN, "modes": MODES}
         self.findings = self.judge.on_stop(
-            StopContext(generation, at, event, ram, MACHINE, devices=SEEN, is_jump=is_jump)
+            StopContext(generation, at, event, ram, MACHINE, is_jump=is_jump, **seen)
         )
         return {finding.rule for finding in self.findings}
 
@@ -89,6 +91,7 @@ class FakeChain:
     def _has_memory(self, generation: int) -> None:
         scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]
         frames = {"table": hex(FRAME_TABLE), "first": RAM.begin >> 12, "count": RAM.size >> 12}
+        self.says("mode", generation, levels=4)
         self.says("memory", generation, frames=frames, scratch=scratch)
 
     def is_tampered(self, at: str, generation: int) -> None:

@@ -16,7 +16,7 @@ from view.handover_image import PAGE, RAM, SCRATCH, FdtValue, HandoverImage, typ
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
-from khorig.guest.machine import DeviceStates, MachineFacts, RunningCpu
+from khorig.guest.machine import CpuMode, CpuModes, DeviceStates, MachineFacts, RunningCpu
 from khorig.guest.spec import RunSpec
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.mem.formats.dump import Dump
@@ -50,6 +50,8 @@ class FakeGuest:
         self.ledger: list[tuple[int, int]] = []
         self.ledger_store = 0
         self.devices = DeviceStates(seen=("PCI functions",))
+        self.levels = 4
+        self.modes = CpuModes((CpuMode(0, 0x80010033, 0x20, 0xD00),), frozenset({"NXE"}))
         # RFLAGS, CR0, CR4, EFER and RSI at the entry of every kernel.
         self.registers = [0x2, 0x80000031, 0x20, 0x500, PARAMETERS]
         self.left_out: set[int] = set()  # blocks that the ledger is to lack
@@ -159,8 +161,10 @@ class FakeGuest:
         """A stop."""
         event = self.says("stop", generation, at=at, **fields)
         machine = MachineFacts("x86_64", "q35", RAM.size)
-        context = StopContext(generation, at, event, self.image.ram, machine, devices=self.devices)
-        return self.judge.on_stop(context)
+        seen = {"devices": self.devices, "modes": self.modes}
+        return self.judge.on_stop(
+            StopContext(generation, at, event, self.image.ram, machine, **seen)
+        )
 
     def boots(self, generation: int) -> None:
         image = [self.segments[0][1], hex(int(self.segments[0][1], 16) + 0x10000)]
@@ -172,6 +176,7 @@ class FakeGuest:
     def has_memory(self, generation: int) -> None:
         scratch = [[hex(a.begin), hex(a.size)] for a in SCRATCH]
         frames = {"table": hex(TABLE), "first": RAM.begin // PAGE, "count": FRAMES}
+        self.says("mode", generation, levels=self.levels)
         self.says("memory", generation, frames=frames, scratch=scratch)
 
     # ---- the steps of a run

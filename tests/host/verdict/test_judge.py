@@ -71,6 +71,7 @@ def test_every_missing_rule_is_named() -> None:
         temporal.BLOCKS_RESTORED,
         temporal.SCRATCH_INHERITED,
         protocol.RESTORED_COUNTS,
+        protocol.MODES,
     )
     wanted = [f"{rule} was not evaluated: {RULES[rule].title}" for rule in due]
     nothing = "no pages compared across the jump from generation 1 to 2"
@@ -96,6 +97,7 @@ _SEALED = {
     protocol.RAM_USED,
     protocol.SEALED_COUNTS,
     protocol.LEDGER,
+    protocol.MODES,
 }
 _JUMP = {
     temporal.PAGES_ACROSS_JUMP,
@@ -109,6 +111,7 @@ _RESTORED = {
     temporal.BLOCKS_RESTORED,
     temporal.SCRATCH_INHERITED,
     protocol.RESTORED_COUNTS,
+    protocol.MODES,
 }
 _TABLES = {temporal.FIRMWARE_TABLES, temporal.FIRMWARE_HEADERS}
 _FIRMWARE = {*_TABLES, temporal.RUNTIME_SERVICES}

@@ -16,6 +16,7 @@ from khorig.rules.protocol.entered import check_entered
 from khorig.rules.protocol.ledger import check_ledger
 from khorig.rules.protocol.live_device import check_live_device, check_live_page
 from khorig.rules.protocol.nodes import check_nodes
+from khorig.rules.protocol.modes import check_modes
 from khorig.rules.protocol.scenario import outside_scenario
 from khorig.rules.protocol.scenarios.churn import check_churn
 from khorig.rules.protocol.scenarios.recursion import check_fragment_tree
@@ -48,6 +49,7 @@ STOP_RULES: Mapping[str, StopRule] = {
     protocol.TRANSITION: check_transition,
     protocol.LIVE_DEVICE: check_live_device,
     temporal.LIVE_PAGE: check_live_page,
+    protocol.MODES: check_modes,
 }
 
 _SCENARIOS: Mapping[str, StopRule] = {

@@ -32,6 +32,7 @@ FIRMWARE = "KHR-I121"
 POKED = "KHR-I122"
 DEVICES_OFF = "KHR-I123"
 ENTERED = "KHR-I124"
+MODES = "KHR-I128"
 TRANSITION = "KHR-I130"
 NODES = "KHR-I136"
 LIVE_DEVICE = "KHR-I125"
@@ -309,5 +310,15 @@ PROTOCOL_RULES = (
         "A kernel that is entered at EL1 can never be a host of virtual machines.",
         ("J12",),
         "Both levels are PSTATE of `info registers`.",
+    ),
+    _protocol(
+        MODES,
+        "the kernel runs in the mode it reports, with all protections",
+        "On x86_64, every running CPU of khorig has as many levels of page tables as `la57=` asks "
+        "for, or else the CPU has, and as the kernel reports; CR0.WP is on, and of SMEP, SMAP, "
+        "UMIP, PKE and NX what the CPU has.",
+        "A mode that is not on hides what breaks in it.",
+        ("N1",),
+        "The registers are QEMU's, what the CPU has its CPU model's.",
     ),
 )
