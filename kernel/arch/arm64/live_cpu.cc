@@ -26,18 +26,10 @@ static_assert(LIVE_CPU_OFF == kPsciCpuOff);
 
 namespace {
 
-constexpr unsigned kAddressBits = 39;  ///< TCR_COMMON
-constexpr unsigned kPageShift = __builtin_ctzll(kPageSize);
-constexpr unsigned kLevelBits = kPageShift - 3;
-constexpr unsigned kLevels = (kAddressBits - kPageShift + kLevelBits - 1) / kLevelBits;
 static_assert(kLevels <= LiveCpu::kMaxTables);
-/// What the table of the last level maps.
-constexpr uint64_t kWindow = kPageSize << kLevelBits;
 
 uint64_t* Entry(uint64_t table, uint64_t virtual_address, unsigned level) {
-  const unsigned shift = kPageShift + kLevelBits * (kLevels - 1 - level);
-  const uint64_t index = virtual_address >> shift & ((uint64_t{1} << kLevelBits) - 1);
-  return reinterpret_cast<uint64_t*>(table) + index;
+  return reinterpret_cast<uint64_t*>(table) + IndexAt(level, virtual_address);
 }
 
 }  // namespace
@@ -46,15 +38,15 @@ size_t LiveCpuTables() { return kLevels; }
 
 void PrepareLiveCpu(LiveCpu* cpu) {
   const Regime regime = RunningMap().regime;
-  for (unsigned level = 0; level + 1 < kLevels; ++level) {
+  for (unsigned level = 0; level < kLastLevel; ++level) {
     *Entry(cpu->tables[level], cpu->text.physical, level) = cpu->tables[level + 1] | kTable;
   }
-  const uint64_t window = khocore::AlignDown(cpu->text.physical, kWindow);
+  const uint64_t window = khocore::AlignDown(cpu->text.physical, kTableSpan);
   uint64_t slot = cpu->text.physical - window;
   const auto map = [&](LiveCpuPage& page, Rights rights) {
     page.virtual_address = window + slot;
-    slot = (slot + kPageSize) % kWindow;
-    *Entry(cpu->tables[kLevels - 1], page.virtual_address, kLevels - 1) =
+    slot = (slot + kPageSize) % kTableSpan;
+    *Entry(cpu->tables[kLastLevel], page.virtual_address, kLastLevel) =
         page.physical | Attributes(regime, kNormal, rights) | kPage;
   };
   map(cpu->text, Rights::kReadExecute);
