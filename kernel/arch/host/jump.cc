@@ -37,7 +37,7 @@ khocore::Result<JumpPlan> PrepareJump(khocore::Span<const Segment> segments, kho
   control->count = segments.size;
   control->parameters = parameters.raw();
   for (size_t i = 0; i < segments.size; ++i) control->segments[i] = segments[i];
-  return JumpPlan{.control = page.value().address()};
+  return JumpPlan{.control = page.value().address(), .tables = {}};
 }
 
 void Jump(const JumpPlan& plan) {
