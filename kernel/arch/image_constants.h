@@ -12,7 +12,7 @@
 #define IMAGE_MAX_BYTES 0x400000
 #endif
 // Section `.symbols`, which toolchain/make_image.py fills (kernel/cpus/symbols.h).
-#define SYMBOL_TABLE_BYTES 0xc000
+#define SYMBOL_TABLE_BYTES 0x10000
 // The stack of each CPU.
 #define STACK_BYTES 0x8000
 // Where an image keeps the registers that it was entered with, from its first byte (docs/abi.md).
