@@ -8,6 +8,7 @@ from khorig.api.rig import Rig
 from khorig.guest.event import parse_address
 from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
+from khorig.rules.protocol.definitions import LINUX_REPORTS
 from khorig.rules.temporal.definitions import RUNTIME_SERVICES
 from khorig.run.judging import StopContext
 
@@ -24,6 +25,16 @@ def test_a_chain_hands_over(rig: Rig, machine: str) -> None:
     first, second = result.events("firmware")
     assert (first["gen"], second["gen"]) == (1, 3)
     assert first["runtime"] == second["runtime"] != []
+
+
+def test_firmware_starts_a_linux_itself(rig: Rig) -> None:
+    """By its EFI stub, with initrd and command line: user space runs, and the tables are as
+    they were. Debian's kernel has no KHO, so the chain ends there."""
+    result = rig.run("q35", kernels=("linux-stock", "khorig"), boot="uefi")
+    assert result.verdict is Verdict.FAIL
+    assert (result.findings[0].rule, result.findings[0].generation) == (LINUX_REPORTS, 1), result
+    assert [event["gen"] for event in result.events("boot")] == [1]
+    assert "efi: EFI v2" in (result.folder / "console.log").read_text(errors="replace")
 
 
 class Flip:
