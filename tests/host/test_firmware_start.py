@@ -18,7 +18,7 @@ from khorig.vm.errors import InfraError
 from khorig.vm.firmware import Firmware
 from khorig.vm.machines import machine_named
 
-WIRING = Wiring(3, 4, 5)
+WIRING = Wiring((3,), 4, 5)
 
 
 def chain(machine: str, *kernels: str) -> ChainRun:
