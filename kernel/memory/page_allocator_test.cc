@@ -97,7 +97,7 @@ TEST_F(PageAllocatorTest, NothingSpansNodes) {
   const auto range = allocator_.AllocateRange(1700 * kPageSize, kPageSize);
   ASSERT_TRUE(range.ok());  // only the lower node has so many in one piece; both have them together
   EXPECT_TRUE(in_one(range.value()));
-  EXPECT_FALSE(allocator_.AllocateRange(2400 * kPageSize, kPageSize).ok());
+  EXPECT_FALSE(allocator_.AllocateRange(2700 * kPageSize, kPageSize).ok());
 }
 
 TEST_F(PageAllocatorTest, TakesOverWhatIsFreeAndNothingElse) {
@@ -217,6 +217,7 @@ class LargePageAllocatorTest : public testing::Test {
   void* bytes_;
   khocore::TestFrames storage_;
   PhysicalMemory memory_;
+  base::NodeMap nodes_;
   PageAllocator allocator_;
 };
 
@@ -311,7 +312,7 @@ TEST_F(PageAllocatorTest, APageIsNoBlock) {
 TEST(ForEachBlock, SplitsFrontToBackIntoTheFewestBlocks) {
   std::vector<std::pair<uint64_t, unsigned>> blocks;
   const PhysRange range{PageFrame::FromNumber(5).address(), 14 * kPageSize};
-  ASSERT_TRUE(ForEachBlock(nodes_, range, [&](Block block) -> Status {
+  ASSERT_TRUE(ForEachBlock(base::NodeMap(), range, [&](Block block) -> Status {
                 blocks.emplace_back(block.frame.number(), block.order.log2());
                 return Ok{};
               }).ok());

@@ -40,7 +40,7 @@ def _machine(folder: Path, spec: KhorigRun, stores: bool, images: Images | None)
     files = images or find_images(machine)
     probe = find_probe(machine.binary, stores=stores, fetches=stores)
     argv: Callable[..., list[str]] = lambda wiring: qemu_argv(machine, spec, files, wiring)
-    with Vm(machine, spec.memory, argv, folder, Cancellation(), probe=probe) as vm:
+    with Vm(machine, spec, argv, folder, Cancellation(), probe=probe) as vm:
         yield vm
 
 

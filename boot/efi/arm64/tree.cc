@@ -89,12 +89,12 @@ void ReplaceMemory(const BootInfo& info, const base::NodeMap& nodes, TreeEditor*
   for (int i = fdt_num_mem_rsv(editor->fdt()); i-- > 0;) {
     editor->Check(fdt_del_mem_rsv(editor->fdt(), i));
   }
-  unsigned number = 0;
+  const bool is_one = nodes.IsInOne({{}, khocore::AlignDown(~uint64_t{0}, khocore::kPageSize)});
   nodes.ForEachPart([&](khocore::PhysRange part, uint32_t node) {
     char name[32] = "memory";
-    if (number++ != 0) base::FormatTo(name, sizeof(name), "memory@%lx", part.begin.raw());
+    if (!is_one) base::FormatTo(name, sizeof(name), "memory@%lx", part.begin.raw());
     const int memory = WriteMemory(info, part, name, editor);
-    if (memory >= 0 && (number > 1 || node != 0)) editor->SetU32(memory, "numa-node-id", node);
+    if (memory >= 0 && !is_one) editor->SetU32(memory, "numa-node-id", node);
   });
 }
 

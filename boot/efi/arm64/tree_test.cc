@@ -97,8 +97,8 @@ TEST_F(BuildTreeTest, NumaNodesStay) {
   AddRegion(Range(0x40000000, 0x3000000), MemoryType::kRam);
   AddRegion(Range(0x44000000, 0x1000000), MemoryType::kRam);
   ASSERT_TRUE(Build(tree).ok());
-  EXPECT_EQ(Get("/memory", "reg"), Cells({0, 0x40000000, 0, 0x1234000}));
-  EXPECT_EQ(Get("/memory", "numa-node-id"), Cells({1}));
+  EXPECT_EQ(Get("/memory@0", "reg"), Cells({0, 0x40000000, 0, 0x1234000}));
+  EXPECT_EQ(Get("/memory@0", "numa-node-id"), Cells({1}));
   EXPECT_EQ(Get("/memory@41234000", "reg"),
             Cells({0, 0x41234000, 0, 0x1dcc000, 0, 0x44000000, 0, 0x1000000}));
   EXPECT_EQ(Get("/memory@41234000", "numa-node-id"), Cells({5}));

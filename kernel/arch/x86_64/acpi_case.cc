@@ -100,6 +100,22 @@ std::vector<uint32_t> ReadMadt(const Memory& memory, uint64_t table, uint32_t si
   return ids;
 }
 
+/// Whatever the SRAT says, every page has one node.
+void CheckNodes(const base::BootReader& reader) {
+  base::NodeMap nodes;
+  arch::ReadNodes(PhysAddr::FromRaw(kBase), reader, &nodes);
+  PhysAddr at;
+  uint32_t last = 0;
+  nodes.ForEachPart([&](PhysRange part, uint32_t node) {
+    CASE_CHECK(part.begin == at && part.size != 0 && part.size % khocore::kPageSize == 0);
+    CASE_CHECK(at.is_null() || node != last);
+    CASE_CHECK(nodes.IsInOne(part) && nodes.NodeOf(part.begin) == node);
+    at = part.end();
+    last = node;
+  });
+  CASE_CHECK(at.raw() == khocore::AlignDown(~uint64_t{0}, khocore::kPageSize));
+}
+
 std::string Table(const char* signature, const std::string& body) {
   std::string table(kTableHeader, '\0');
   memcpy(table.data(), signature, 4);
@@ -115,12 +131,27 @@ std::string Madt() {
   return Table("APIC", body + std::string("\x09\x10\0\0\0\1\0\0\1\0\0\0\2\0\0\0", 16));
 }
 
+std::string Srat() {
+  std::string body(12, '\0');
+  const auto add = [&body](uint32_t node, uint64_t begin, uint64_t size) {
+    std::string entry(40, '\0');
+    entry[0] = 1, entry[1] = 40;
+    fuzz::Put(&entry, 2, node);
+    fuzz::Put(&entry, 8, begin);
+    fuzz::Put(&entry, 16, size);
+    fuzz::Put(&entry, 28, uint32_t{1});
+    body += entry;
+  };
+  add(0, 0, 0xa0000), add(0, 0x100000, 0x6401000), add(2, 0x6501000, 0x9aff000);
+  return Table("SRAT", body);
+}
+
 std::string Seed(bool extended) {
   std::string memory("RSD PTR ");
   memory.resize(40);
   memory[15] = extended ? 2 : 0;
   const uint64_t root = kBase + 40;
-  const std::string other = Table("FACP", "12345678");
+  const std::string other = Srat();
   const std::string madt = Madt();
   const uint64_t width = extended ? 8 : 4;
   const uint64_t first = root + kTableHeader + 2 * width;
@@ -169,6 +200,7 @@ bool fuzz::RunCase(Span<const uint8_t> input) {
     ++count;
   }
   CASE_CHECK(count == found.count);
+  CheckNodes(base::BootReader(map, note));
   return found.found != 0 && notes == 0;
 }
 
