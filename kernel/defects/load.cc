@@ -39,6 +39,22 @@ KHORIG_FAULT(segment_over_segment) = FaultAt<Point::kParametersPlaced, PlacePara
     "segment-over-segment", 1, "L6",
     "the next kernel's parameters begin in the last page of its image");
 
+void ForgetHoles(kexec::PlacedParameters& placed) {
+  static base::BootInfo machine;
+  machine = *placed.boot.info;
+  size_t kept = 0;
+  for (size_t i = 0; i < machine.region_count; ++i) {
+    if (machine.regions[i].type == base::MemoryType::kUnusable) continue;
+    machine.regions[kept++] = machine.regions[i];
+  }
+  if (kept == machine.region_count) return;
+  machine.region_count = kept;
+  Fire();
+  placed.boot.info = &machine;
+}
+KHORIG_FAULT(holes_forgotten) = FaultAt<Point::kParametersPlaced, ForgetHoles>(
+    "holes-forgotten", 1, "", "the next kernel's memory map lacks the holes in RAM");
+
 /// The next kernel believes what it is told of scratch, which it does not look for by itself.
 void ShiftScratch(kexec::PlacedParameters& placed) {
   static PhysRange areas[khocore::Scratch::kMaxAreas];

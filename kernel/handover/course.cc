@@ -13,6 +13,7 @@
 #include "kernel/cpus/panic.h"
 #include "kernel/handover/client.h"
 #include "kernel/handover/points.h"
+#include "kernel/memory/holes.h"
 #include "kernel/memory/memory.h"
 #include "kernel/rig/event.h"
 #include "kernel/rig/fault.h"
@@ -104,12 +105,24 @@ const Scenario& ChooseScenario(const Options& options) {
   arch::Exit(failed ? arch::ExitStatus::kFail : arch::ExitStatus::kPass);
 }
 
+/// The machine as the boot protocol describes it, but for holes.
+const base::BootInfo& MachineOf(const base::BootInfo& info, const Options& options) {
+  if (options.holes == 0 || info.has_handover) return info;
+  static base::BootInfo machine;
+  machine = info;
+  const uint32_t made = memory::AddHoles(options.holes, &machine);
+  if (made == options.holes) return machine;
+  EndWithError(RequestError::kNoMemory, "no-memory", "no room for %u holes in RAM, only for %u",
+               options.holes, made);
+}
+
 /// From entry to jump. The objects are in the image, because a stack has no room for them.
-[[noreturn]] void Run(const base::BootInfo& info) {
+[[noreturn]] void Run(const base::BootInfo& booted) {
   static Options options;
   static memory::Memory memory;
   const uint64_t entered = arch::Counter();
-  ReadOptions(info, &options);
+  ReadOptions(booted, &options);
+  const base::BootInfo& info = MachineOf(booted, options);
   const uint64_t waited = StopAtEntry(options);
   SetModes(info, options);
   memory::SetUpMemory(info, options, &memory);

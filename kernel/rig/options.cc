@@ -114,6 +114,7 @@ constexpr struct {
     {"kho_scratch", ParseScratch},
     {"reserve_mem", ParseReserved},
     {"la57", ParseLa57},
+    {"holes", [](Text v, Options* o) { return ParseCount(v, 128, &o->holes); }},
     {"megabytes", [](Text v, Options* o) { return ParseNumber(v, &o->megabytes); }},
     {"fragments", [](Text v, Options* o) { return ParseNumber(v, &o->fragments); }},
     {"operations", [](Text v, Options* o) { return ParseNumber(v, &o->operations); }},

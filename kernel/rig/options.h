@@ -33,6 +33,7 @@ struct Options {
   size_t reserved_count = 0;
   bool la57[kMaxLa57] = {};  ///< by generation, and from the first again behind the last
   size_t la57_count = 0;     ///< 0: as the CPU has it
+  uint32_t holes = 0;        ///< in RAM, made by the first kernel of a chain (memory/holes.h)
   uint64_t megabytes = 0;    ///< how much a scenario preserves; 0: its own choice
   uint64_t fragments = 0;    ///< how many fragments; 0: the scenario's own choice
   uint64_t operations = 0;   ///< how many steps; 0: the scenario's own choice

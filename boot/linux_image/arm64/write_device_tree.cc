@@ -108,6 +108,23 @@ void DropOldReservations(const BootInfo& info, TreeEditor* editor) {
   }
 }
 
+size_t CountHoles(const BootInfo& info) {
+  size_t count = 0;
+  for (size_t i = 0; i < info.region_count; ++i) {
+    count += info.regions[i].type == base::MemoryType::kUnusable ? 1 : 0;
+  }
+  return count;
+}
+
+/// What no tree says of RAM. The next kernel finds it reserved.
+void ReserveHoles(const BootInfo& info, TreeEditor* editor) {
+  for (size_t i = 0; i < info.region_count; ++i) {
+    const base::MemoryRegion& region = info.regions[i];
+    if (region.type != base::MemoryType::kUnusable) continue;
+    editor->Check(fdt_add_mem_rsv(editor->fdt(), region.range.begin.raw(), region.range.size));
+  }
+}
+
 void RewriteChosen(const NextBoot& next, PhysRange array, TreeEditor* editor) {
   const int chosen = editor->Child(0, "chosen");
   if (chosen < 0) return;
@@ -136,7 +153,8 @@ void WriteArray(const NextBoot& next, uint8_t* to) {
 uint64_t ParametersSize(const NextBoot& next) {
   const Result<DeviceTree> tree = OpenTree(*next.info);
   if (!tree.ok()) return kRoomForChosen;
-  return AlignUp(UsedBytes(tree.value()) + strlen(next.command_line) + kRoomForChosen,
+  const uint64_t holes = CountHoles(*next.info) * sizeof(fdt_reserve_entry);
+  return AlignUp(UsedBytes(tree.value()) + strlen(next.command_line) + kRoomForChosen + holes,
                  kArrayAlignment) +
          ArrayBytes(next);
 }
@@ -159,6 +177,7 @@ Status BuildParameters(const NextBoot& next, Span<uint8_t> buffer, PhysAddr dest
   editor.Check(CopyTree(tree.value(), buffer.data, array_offset));
   if (editor.error() == 0) {
     DropOldReservations(*next.info, &editor);
+    ReserveHoles(*next.info, &editor);
     RewriteChosen(next, {destination + array_offset, array_bytes}, &editor);
   }
   if (editor.error() == 0) editor.Check(fdt_pack(buffer.data));
