@@ -17,6 +17,7 @@ KHORIG_SCENARIO(live_cpu) = {
     .name = "live-cpu",
     .summary = "a CPU runs on in pages of its own across every jump; the last kernel takes it back",
     .expects_refusal = false,
+    .needs = "smp=2",
     .clients = clients::kOwnAndLiveCpu,
     .create = CreateFew,
     .restore = RestoreBlocks,

@@ -23,17 +23,18 @@
 ///                 more { preserved-data; blob-size = 4096; }; };   next fragment when one is full
 ///         runtime-services { preserved-data; blob-size = 4096; };   only after a start by UEFI:
 ///             / { compatible = "khorig-runtime-services-v1"; regions = <RuntimeRegion>*; };
-///         live-cpu { preserved-data; blob-size; };      a `LiveCpu`: a CPU that runs on
 ///         live-device { preserved-data; blob-size };   only when a device works across the jump:
 ///                                                       a `LiveDevice`
-///         live-iommu { preserved-data; blob-size };    only when it is behind an IOMMU: a
-///         `LiveIommu` <any> { preserved-data; blob-size; };         what a scenario links
+///         live-iommu { preserved-data; blob-size };     only when that is behind an IOMMU:
+///                                                       a `LiveIommu`
+///         live-cpu { preserved-data; blob-size; };      a `LiveCpu`: a CPU that runs on
+///         <any> { preserved-data; blob-size; };         what a scenario links
 ///     };
 ///
 /// The store "ledger" holds the `LedgerEntry` of every page that was preserved when the ledger was
 /// made, in the order of their keys in the radix tree. Its own pages and chunks are not in it, nor
 /// what is preserved after it: the fragments written then, the generation record, the root, and the
-/// pages that a live device and a live CPU write.
+/// pages that a live device or a live CPU writes.
 
 namespace khocore::abi {
 

@@ -11,6 +11,7 @@ from khorig.api.rig import Rig
 from khorig.guest.poke import parse_poke
 from khorig.pytest_plugin import each_arch
 from khorig.rules.finding import Verdict
+from khorig.run.needs import UnmetNeed
 
 JUMPS = 3
 EL2 = ("-machine", "virtualization=on")
@@ -27,6 +28,8 @@ def expect_counting(rig: Rig, machine: str, cpus: int, **options: Any) -> None:
     values = [record["value"] for record in seen]
     assert values == sorted(set(values)), values
     assert [record["ns"] for record in seen] == sorted(record["ns"] for record in seen)
+    outside = [record for record in result.records if record["ev"] == "outside"]
+    assert len(outside) == 4 * JUMPS and not any(record["count"] for record in outside)
     online = [event["online"] for event in result.events("cpus")]
     assert online == [cpus, *[cpus - 1] * (JUMPS + 1), cpus]
 
@@ -54,7 +57,9 @@ def test_nightly_started_by_uefi(rig: Rig, machine: str) -> None:
 
 @each_arch
 def test_it_takes_a_second_cpu(rig: Rig, machine: str) -> None:
-    result = rig.run(machine, "live-cpu")
+    with pytest.raises(UnmetNeed, match="needs 2 CPUs: --smp 2"):
+        rig.run(machine, "live-cpu")
+    result = rig.run(machine, "live-cpu", smp=2, extra_qemu=("-smp", "1"))
     assert result.verdict is Verdict.FAIL
     assert result.findings[0].what == "live-cpu: takes a CPU besides the first one: --smp 2"
 
@@ -73,6 +78,14 @@ def test_a_fault_is_found(rig: Rig, machine: str, fault: str, rule: str, what: s
     assert result.verdict is Verdict.FAIL
     found = result.findings[0]
     assert found.rule == rule and what in found.what, found
+
+
+@each_arch
+def test_the_probe_sees_where_a_cpu_is(rig: Rig, machine: str) -> None:
+    """Besides the registers at `entry`."""
+    result = rig.run(machine, "live-cpu", smp=2, fault="live-cpu-leaves-text")
+    found = [finding.what for finding in result.findings if finding.rule == "KHR-I134"]
+    assert "fetches outside of its pages, the first by PC 0x" in found[0]
 
 
 @pytest.mark.parametrize(("machine", "rule"), [("q35", "KHR-I133"), ("virt", "KHR-I116")])

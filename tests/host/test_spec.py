@@ -46,6 +46,7 @@ _SPECS: list[RunSpec] = [
         fault="hang-before-jump",
         page_sizes=("16K", "64K"),
         counted=False,
+        probed=True,
         cpu="max,la57=off",
         machine_options=("smm=off",),
         qemu="11.1",

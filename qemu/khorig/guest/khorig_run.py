@@ -8,6 +8,8 @@ from dataclasses import KW_ONLY, dataclass
 
 from khorig.guest.spec import PAGE_SIZES, RunSpec, khorig_with
 
+LIVE_CPU = "live-cpu"  # the scenario with a CPU that runs on
+
 
 @dataclass(frozen=True)
 class KhorigRun(RunSpec):
@@ -25,6 +27,7 @@ class KhorigRun(RunSpec):
     # Of the first kernel and of all later ones; one for both.
     page_sizes: tuple[str, ...] = PAGE_SIZES[:1]
     counted: bool = True  # else CPUs run on host threads, and runs are not reproducible
+    probed: bool = False  # the probe watches a CPU that runs on
 
     @property
     def repeatable(self) -> bool:

@@ -37,6 +37,16 @@ def translates_nothing(number: int, virtual: int) -> int | None:
 
 
 @dataclass(frozen=True)
+class Outside:
+    """What a CPU has fetched or stored outside of the pages that it should keep to."""
+
+    accesses: str  # "fetches", "stores"
+    count: int
+    pc: int | None = None  # of the first one
+    physical: int | None = None  # where that went; None outside of RAM
+
+
+@dataclass(frozen=True)
 class PciPlace:
     """Where a PCI function is."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Iterable
 
-from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.khorig_run import LIVE_CPU, KhorigRun
 from khorig.guest.spec import KHORIGS, RunSpec
 from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.scenario import outside_scenario
@@ -13,7 +13,6 @@ from khorig.rules.registry import static_rules
 from khorig.rules.temporal import definitions as temporal
 
 LIVE_DEVICE_SCENARIO = "live-dma"
-LIVE_CPU = "live-cpu"  # the scenario with a CPU that runs on
 SCENARIOS = ("churn", "storm", "recursion")  # state depends on the seed only
 
 # Features that a sealed handover always has (`Rule.needs`).
@@ -34,6 +33,9 @@ class Plan:
         self._spec = spec
         self._is_chain = not isinstance(spec, KhorigRun)
         self._is_live = isinstance(spec, KhorigRun) and spec.scenario == LIVE_CPU
+        self._of_live_cpu = [protocol.COUNTING] if self._is_live else []
+        if isinstance(spec, KhorigRun) and spec.probed:
+            self._of_live_cpu.append(protocol.INSIDE)
         self._own = _static(_OWN | {"live CPU"} if self._is_live else _OWN, spec.arch)
         self._relayed = _static(_RELAYED, spec.arch)
         self._linux = _static(_ANY, "")
@@ -145,8 +147,7 @@ class Plan:
             rules.append(temporal.HANDOFF)
         if self._spec.smp > 1 and not self._is_chain:
             rules.append(protocol.CPUS_PARKED)
-        if self._is_live:
-            rules.append(protocol.COUNTING)
+        rules += self._of_live_cpu
         rules.append(protocol.DEVICES_OFF)
         if not self._is_chain:
             rules.append(protocol.ENTERED)
@@ -169,8 +170,7 @@ class Plan:
         ]
         if self._has_live_device:
             rules += [protocol.LIVE_DEVICE, temporal.LIVE_PAGE]
-        if self._is_live:
-            rules.append(protocol.COUNTING)
+        rules += self._of_live_cpu
         if self._spec.smp > 1:
             rules.append(protocol.CPUS_ONLINE)
         return tuple(rules)

@@ -13,6 +13,7 @@ from khorig.guest.facts import GuestFacts
 from khorig.guest.machine import (
     CpuModes,
     DeviceStates,
+    Outside,
     RunningCpu,
     Translate,
     translates_nothing,
@@ -43,6 +44,7 @@ class Stop:
     level: int | None = None  # exception level of CPU 0 at `entry` on arm64, as QEMU shows it
     level_before: int | None = None  # the same when the predecessor was entered
     modes: CpuModes = CpuModes()
+    outside: tuple[Outside, ...] = ()  # what the probe has seen since `sealed`
 
     @property
     def memory(self) -> DumpMemory:

@@ -19,12 +19,8 @@ def read_counters(stop: Stop, snapshot: Snapshot | None) -> Mapping[str, int]:
     if snapshot is None:
         return {}
     live, cpu = snapshot.clients.live, snapshot.clients.live_cpu
-    counters = {}
     try:
-        if live is not None:
-            counters[live.owner] = read_live_count(stop.memory, live)
-        if cpu is not None:
-            counters["iterations"] = read_iterations(stop.memory, cpu)
+        counters = {"iterations": read_iterations(stop.memory, cpu)} if cpu else {}
+        return {**counters, live.owner: read_live_count(stop.memory, live)} if live else counters
     except (DecodeError, OutsideRam):
-        pass
-    return counters
+        return {}

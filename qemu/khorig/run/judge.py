@@ -128,6 +128,9 @@ class RunJudge(Examination):
         snapshot = record.snapshot if record else None
         findings = self._why.explain(stop, snapshot, found)
         self._counters = read_counters(stop, snapshot)
+        live = snapshot.clients.live_cpu if snapshot else None
+        if context.accesses and live and stop.at == "sealed":
+            context.accesses.expect(live, stop.geometry.page_size)
         self._picture = None
         if stop.at == "sealed":
             self._picture = draw_memory(stop, snapshot, findings)

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Protocol
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Protocol
 
 from khorig.guest.event import GuestEvent
 from khorig.guest.machine import (
@@ -19,6 +19,9 @@ from khorig.mem.guest_ram import GuestRam
 from khorig.mem.untrusted import items, typed
 from khorig.rules.finding import Finding
 from khorig.run.coverage import JumpCoverage
+
+if TYPE_CHECKING:
+    from khorig.run.cpu_accesses import CpuAccesses
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class StopContext:
     translate: Translate = translates_nothing  # at `entry`
     level: int | None = None  # exception level of CPU 0 at `entry`, of machines that have them
     modes: CpuModes = CpuModes()  # at khorig's other stops on x86_64
+    accesses: CpuAccesses | None = None  # with a probe that watches a CPU
     is_jump: bool = False  # a Linux's `sealed`: its jump, not the last event of its user space
 
 
@@ -123,9 +127,13 @@ class Judge(Protocol):
         """What works across a jump, and how far it was at the last stop, read from memory."""
 
 
-def shown_by(judge: Judge, stop: GuestEvent) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What a judge has read at a stop, as records of the journal: kind and fields."""
+def shown_by(judge: Judge, stop: StopContext) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a judge has read at a stop, and what the probe has seen of a CPU since `sealed`, as
+    records of the journal: kind and fields."""
     for what, value in judge.counters.items():
-        yield "counter", {"what": what, "value": value, "ns": stop.virtual_ns}
+        yield "counter", {"what": what, "value": value, "ns": stop.event.virtual_ns}
+    is_later = stop.generation > 1 and stop.at != "sealed"
+    for seen in stop.accesses.outside if stop.accesses and is_later else ():
+        yield "outside", asdict(seen)
     if judge.picture is not None:
         yield "map", judge.picture

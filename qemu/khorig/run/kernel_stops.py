@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Mapping, TypeVar, cast
 from khorig.guest.chain_run import ChainRun, is_linux
 from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.guest.facts import parse_segments
+from khorig.guest.khorig_run import LIVE_CPU, KhorigRun
 from khorig.guest.spec import RunSpec
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
@@ -36,7 +37,10 @@ _PHYS, _LEN = "out/scratch_phys", "out/scratch_len"
 def why_no_probe(spec: RunSpec, machine: Machine, gdb: bool = False) -> str | None:
     """Why the kernels of a run get no stops by the probe: "" if none needs one, else the reason;
     None if they get them."""
-    if not isinstance(spec, ChainRun) or not any(map(is_linux, spec.kernels)):
+    if isinstance(spec, KhorigRun):
+        if spec.scenario != LIVE_CPU:
+            return ""
+    elif not any(map(is_linux, cast(ChainRun, spec).kernels)):
         return ""
     if gdb:
         return "a debugger stops the CPUs"
@@ -51,8 +55,8 @@ def why_no_probe(spec: RunSpec, machine: Machine, gdb: bool = False) -> str | No
 
 def with_probe(spec: Spec, machine: Machine, gdb: bool = False) -> Spec:
     """The same run with the stops that the probe can make in it."""
-    if isinstance(spec, ChainRun):
-        probed = why_no_probe(spec, machine, gdb) is None
+    probed = why_no_probe(spec, machine, gdb) is None
+    if isinstance(spec, ChainRun) or (isinstance(spec, KhorigRun) and probed):
         return cast(Spec, dataclasses.replace(spec, probed=probed))
     return spec
 
@@ -94,11 +98,13 @@ class KernelStops:
     @property
     def options(self) -> ProbeOptions | None:
         """The probe that the run needs. Raises NoProbe."""
-        if not self._is_probed:
+        watches = isinstance(self.spec, KhorigRun) and self.spec.probed
+        if not self._is_probed and not watches:
             return None
         from khorig.vm.machines import machine_named
 
-        return find_probe(machine_named(self.spec.machine).emulator(self.spec.qemu))
+        emulator = machine_named(self.spec.machine).emulator(self.spec.qemu)
+        return find_probe(emulator, stores=watches, fetches=watches)
 
     @property
     def _is_probed(self) -> bool:

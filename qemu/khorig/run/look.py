@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
 from khorig.guest.spec import KHORIG, RunSpec
 from khorig.run.judging import StopContext
@@ -12,6 +13,7 @@ from khorig.vm.devices.states import read_devices
 from khorig.vm.machines.machine import Machine
 from khorig.vm.modes import read_modes
 from khorig.vm.qmp import Qmp
+from khorig.vm.vm import Vm
 
 
 def look_at_cpus(
@@ -39,16 +41,22 @@ def look_at_devices(qmp: Qmp, machine: Machine, generation: int) -> DeviceStates
 
 
 def look(
-    qmp: Qmp, machine: Machine, spec: RunSpec, context: StopContext
+    vm: Vm, machine: Machine, spec: RunSpec, context: StopContext
 ) -> tuple[StopContext, DeviceStates | None]:
-    """The stop with what QEMU shows of it, and the devices if they were looked at."""
+    """The stop with what QEMU and the probe show of it, and the devices if they were looked at."""
+    if isinstance(spec, KhorigRun) and spec.probed and vm.probe is not None:
+        from khorig.run.cpu_accesses import CpuAccesses
+        from khorig.vm.cpu_view import CpuView
+
+        accesses = CpuAccesses(vm.probe, CpuView(vm.qmp, machine.arch))
+        context = replace(context, accesses=accesses)
     if context.at != "entry":
         if machine.arch != "x86_64" or spec.kernel_of(context.generation) != KHORIG:
             return context, None
-        return replace(context, modes=read_modes(qmp)), None
-    devices = look_at_devices(qmp, machine, context.generation)
+        return replace(context, modes=read_modes(vm.qmp)), None
+    devices = look_at_devices(vm.qmp, machine, context.generation)
     if devices is not None:
         context = replace(context, devices=devices)
-    cpus, translate = look_at_cpus(qmp, machine, spec)
-    level = look_at_level(qmp, machine)
+    cpus, translate = look_at_cpus(vm.qmp, machine, spec)
+    level = look_at_level(vm.qmp, machine)
     return replace(context, running_cpus=cpus, translate=translate, level=level), devices

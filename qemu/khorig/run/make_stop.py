@@ -37,4 +37,5 @@ def make_stop(context: StopContext, facts: GuestFacts, spec: RunSpec) -> Stop:
         translate=context.translate,
         level=context.level,
         modes=context.modes,
+        outside=context.accesses.outside if context.accesses else (),
     )

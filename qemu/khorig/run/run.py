@@ -273,13 +273,13 @@ class Run:
         boot = self._boot if self._boot and self._boot.generation == event.generation else None
         shift = self._spec.geometry_shift(number := event.generation, at)
         context = StopContext(number, at, event, vm.ram, facts, boot, shift, is_jump=is_jump)
-        context, devices = look(vm.qmp, self._machine, self._spec, context)
+        context, devices = look(vm, self._machine, self._spec, context)
         if devices is not None:
             self._emit("devices", gen=context.generation, **dataclasses.asdict(devices))
         findings = self._judge.on_stop(context)
         host_ms = round((time.monotonic() - started_s) * 1000, 3)
         self._emit("stop", gen=event.generation, at=at, host_ms=host_ms)
-        for kind, fields in shown_by(self._judge, event):
+        for kind, fields in shown_by(self._judge, context):
             self._emit(kind, gen=event.generation, at=at, **fields)
         self._emit_images(self._stop_images.at_stop(vm, event.generation, at))
         if self._watch:

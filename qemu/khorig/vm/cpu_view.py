@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
+from typing import Mapping
 
 from khorig.mem.untrusted import Untrusted, count, fields, items
 from khorig.vm.errors import InfraError
@@ -21,18 +23,26 @@ class CpuView:
 
     def hardware_id(self, number: int) -> int | None:
         """APIC ID or affinity of MPIDR_EL1; None where QEMU does not tell. Raises QmpClosed."""
+        return self._ids.get(number)
+
+    def number_of(self, hardware_id: int) -> int | None:
+        """The CPU with that id. Raises QmpClosed."""
+        return next((n for n, found in self._ids.items() if found == hardware_id), None)
+
+    @cached_property
+    def _ids(self) -> Mapping[int, int]:
+        ids: dict[int, int] = {}
         try:
             for answer in items(self._qmp.execute("query-cpus-fast")):
                 cpu = fields(answer)
-                if cpu.get("cpu-index") == number:
-                    path = cpu.get("qom-path")
-                    found = self._qmp.execute("qom-get", path=path, property=_ID[self._arch])
-                    return count(found)
+                name = _ID[self._arch]
+                found = self._qmp.execute("qom-get", path=cpu.get("qom-path"), property=name)
+                ids[count(cpu.get("cpu-index"))] = count(found)
         except QmpClosed:
             raise
         except (InfraError, Untrusted):
             pass
-        return None
+        return ids
 
     def translate(self, number: int, virtual: int) -> int | None:
         """The physical address by the page tables that the CPU uses now, or None. Raises QmpClosed,

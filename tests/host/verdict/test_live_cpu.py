@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Sequence
 
 import pytest
 from verdict.fake_guest import stop_of
@@ -13,16 +14,19 @@ from view.live_cpu_image import LiveImage
 from khorig.guest.event import GuestEvent
 from khorig.guest.facts import GuestFacts
 from khorig.guest.khorig_run import KhorigRun
-from khorig.guest.machine import RunningCpu
+from khorig.guest.machine import Outside, RunningCpu
+from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
 from khorig.rules.plan import Plan
 from khorig.rules.protocol import cpus
-from khorig.rules.protocol.definitions import COUNTING
+from khorig.rules.protocol.definitions import COUNTING, INSIDE
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record, take_record
 from khorig.run.counters import read_counters
+from khorig.run.cpu_accesses import CpuAccesses
 from khorig.vm.cpu_view import CpuView
 from khorig.vm.errors import InfraError
+from khorig.vm.probe import records as probed
 
 SPEC = KhorigRun("x86_64", "q35", smp=2, scenario="live-cpu")
 
@@ -119,7 +123,7 @@ def test_what_it_writes_is_not_compared(guest: Guest) -> None:
     written = {image.stack // PAGE, image.counter // PAGE}
     owned = set(guest.sealed.snapshot.owners.frames.tolist())
     assert owned - set(frames) == written
-    assert read_counters(guest.sealed.snapshot) == {"iterations": 77}
+    assert read_counters(guest.stop(), guest.sealed.snapshot) == {"iterations": 77}
 
 
 def test_the_rules_are_due_in_its_scenario_alone() -> None:
@@ -155,13 +159,14 @@ CPUS = [{"cpu-index": 0, "qom-path": "/a"}, {"cpu-index": 1, "qom-path": "/b"}]
 
 
 def test_the_hardware_id_is_qemus() -> None:
-    assert view(CPUS, 2).hardware_id(1) == 2
-    assert view(CPUS, 0x100, arch="arm64").hardware_id(0) == 0x100
-    assert view(CPUS).hardware_id(7) is None
+    found = view(CPUS, 0, 2)
+    assert (found.hardware_id(1), found.hardware_id(7)) == (2, None)
+    assert (found.number_of(2), found.number_of(1)) == (1, None)
+    assert view(CPUS, 0x100, 0, arch="arm64").hardware_id(0) == 0x100
 
 
 @pytest.mark.parametrize(
-    "answers", [("text",), ([1],), (CPUS, "x"), (CPUS, -1), (InfraError("no"),)]
+    "answers", [("text",), ([1],), (CPUS, "x"), (CPUS, -1), (CPUS, 0, "x"), (InfraError("no"),)]
 )
 def test_an_answer_that_is_none(answers: tuple[object, ...]) -> None:
     assert view(*answers).hardware_id(1) is None
@@ -170,3 +175,56 @@ def test_an_answer_that_is_none(answers: tuple[object, ...]) -> None:
 def test_translations() -> None:
     assert view("gpa: 0x7fe00010\r\n").translate(1, 0x1010) == 0x7FE00010
     assert view("Unmapped\r\n").translate(1, 0) is None
+
+
+def inside(guest: Guest, *outside: Outside) -> list[str]:
+    return whats(cpus.check_inside(replace(guest.stop(), outside=outside), guest.sealed))
+
+
+def test_accesses_outside_of_its_pages(guest: Guest) -> None:
+    assert inside(guest, Outside("fetches", 0), Outside("stores", 0)) == []
+    assert inside(guest) == ["nobody has watched a CPU that runs on"]
+    found = inside(guest, Outside("fetches", 3, 0x1000, None), Outside("stores", 1, 2, 0x5000))
+    assert found == [
+        "CPU 0x1, which runs on: 3 fetches outside of its pages, the first by PC "
+        "0x0000000000001000 at outside of RAM",
+        "CPU 0x1, which runs on: 1 stores outside of its pages, the first by PC "
+        "0x0000000000000002 at 0x0000000000005000",
+    ]
+
+
+class FakeProbe:
+    """Remembers what it is to look at."""
+
+    def __init__(self) -> None:
+        self.expected: list[tuple[str, list[int], int]] = []
+
+    def check(self) -> None:
+        """It works."""
+
+    def expect_inside(self, kind: str, ranges: Sequence[PhysRange], cpu: int) -> None:
+        self.expected.append((kind, [area.begin for area in ranges], cpu))
+
+    def outside(self, kind: str) -> probed.Outside:
+        first = probed.Access(1, 0x10, 0x20, 0x30, 7)
+        return probed.Outside(2, first) if kind == "fetch" else probed.Outside(0, None)
+
+
+def test_the_probe_watches_its_pages(guest: Guest) -> None:
+    probe, live = FakeProbe(), guest.sealed.snapshot.clients.live_cpu
+    assert live is not None
+    accesses = CpuAccesses(probe, view(CPUS, 0, 1))  # type: ignore[arg-type]
+    accesses.expect(live, PAGE)
+    image = guest.image
+    assert probe.expected == [
+        ("fetch", [image.text], 1),
+        ("store", [image.stack, image.counter], 1),
+    ]
+    assert accesses.outside == (Outside("fetches", 2, 0x10, 0x30), Outside("stores", 0))
+    with pytest.raises(InfraError, match="no CPU with hardware id 0x1"):
+        CpuAccesses(probe, view(CPUS, 0, 2)).expect(live, PAGE)  # type: ignore[arg-type]
+
+
+def test_accesses_are_due_with_a_probe() -> None:
+    assert INSIDE in Plan(replace(SPEC, probed=True)).due(2, "restored")
+    assert INSIDE not in Plan(SPEC).due(2, "restored")

@@ -10,7 +10,12 @@ from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding
 from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.counts import check_restored_counts, check_sealed_counts
-from khorig.rules.protocol.cpus import check_counting, check_online, check_parked
+from khorig.rules.protocol.cpus import (
+    check_counting,
+    check_inside,
+    check_online,
+    check_parked,
+)
 from khorig.rules.protocol.devices import check_devices
 from khorig.rules.protocol.entered import check_entered
 from khorig.rules.protocol.ledger import check_ledger
@@ -44,6 +49,7 @@ STOP_RULES: Mapping[str, StopRule] = {
     protocol.CPUS_ONLINE: check_online,
     protocol.CPUS_PARKED: check_parked,
     protocol.COUNTING: check_counting,
+    protocol.INSIDE: check_inside,
     protocol.DEVICES_OFF: check_devices,
     protocol.ENTERED: check_entered,
     protocol.TRANSITION: check_transition,

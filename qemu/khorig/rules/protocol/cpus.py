@@ -8,7 +8,7 @@ import time
 from khorig.guest.machine import RunningCpu
 from khorig.kho.clients.live_cpu import LiveCpu, read_iterations
 from khorig.rules.finding import Finding
-from khorig.rules.protocol.definitions import COUNTING, CPUS_ONLINE, CPUS_PARKED
+from khorig.rules.protocol.definitions import COUNTING, CPUS_ONLINE, CPUS_PARKED, INSIDE
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record
 
@@ -94,6 +94,21 @@ def check_counting(stop: Stop, sealed: Record) -> list[Finding]:
             return [stop.finding(COUNTING, f"{what}{sealed.generation}", where)]
         time.sleep(0.001)
     return []
+
+
+def check_inside(stop: Stop, sealed: Record) -> list[Finding]:
+    """The probe has seen the CPU that was handed over running in its own pages alone."""
+    live = sealed.snapshot.clients.live_cpu
+    if live is None or not stop.outside:
+        return [stop.finding(INSIDE, "nobody has watched a CPU that runs on")]
+    findings = []
+    for seen in stop.outside:
+        if seen.count:
+            where = "outside of RAM" if seen.physical is None else f"{seen.physical:#018x}"
+            what = f"CPU {live.hardware_id:#x}, which runs on: {seen.count} {seen.accesses} outside "
+            what += f"of its pages, the first by PC {seen.pc or 0:#018x} at {where}"
+            findings.append(stop.finding(INSIDE, what, seen.physical))
+    return findings
 
 
 def _place(stop: Stop, sealed: Record, pc: int) -> str:

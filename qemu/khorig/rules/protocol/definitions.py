@@ -38,6 +38,7 @@ NODES = "KHR-I136"
 LIVE_DEVICE = "KHR-I125"
 COUNTING = "KHR-I133"
 LEVEL = "KHR-I131"
+INSIDE = "KHR-I134"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -320,5 +321,15 @@ PROTOCOL_RULES = (
         "A mode that is not on hides what breaks in it.",
         ("N1",),
         "The registers are QEMU's, what the CPU has its CPU model's.",
+    ),
+    _protocol(
+        INSIDE,
+        "a CPU that runs on keeps to its pages across each jump",
+        "From `sealed` to the next kernel's `entry` and `restored` the probe in QEMU sees every "
+        "block of instructions that the CPU begins lie in its text page, and every store go to its "
+        "stack or counter.",
+        "An access that leaves no trace in preserved memory is one to somebody else's page.",
+        ("N16",),
+        "The message has the number of accesses elsewhere, and PC and address of the first.",
     ),
 )

@@ -41,7 +41,6 @@ def take_record(generation: int, at: str, snapshot: Snapshot) -> Record:
     memory, geometry, live = snapshot.memory, snapshot.geometry, snapshot.clients.live
     fragments = [f.address >> geometry.page_shift for f in snapshot.handover.fragments]
     structure = [*snapshot.node_frames.tolist(), *fragments]
-    cpu = snapshot.clients.live_cpu
     return Record(
         generation=generation,
         at=at,
@@ -52,12 +51,12 @@ def take_record(generation: int, at: str, snapshot: Snapshot) -> Record:
             frame: _page(memory, frame, geometry.page_shift) for frame in structure[:_MAX_COPIES]
         },
         live_page=read_bytes(memory, live.page.begin, live.page.size) if live else b"",
-        iterations=read_iterations(memory, cpu) if cpu else None,
+        iterations=read_iterations(memory, cpu) if (cpu := snapshot.clients.live_cpu) else None,
     )
 
 
 def _frames_at_rest(snapshot: Snapshot) -> Int64Array:
-    """The preserved pages but those that a live device and a live CPU write."""
+    """The preserved pages but those that a live device or a live CPU writes."""
     frames, live = snapshot.owners.frames, snapshot.clients.live
     if snapshot.clients.live_cpu is not None:
         frames = np.setdiff1d(frames, snapshot.owners.pages_of(*LIVE_OWNERS))
