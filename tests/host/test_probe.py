@@ -23,7 +23,7 @@ from khorig.vm.probe.errors import NoProbe, ProbeLimit
 from khorig.vm.probe.plugin import ProbeOptions, api_of, find_probe
 from khorig.vm.probe.probe import Probe
 from khorig.vm.probe.records import Access, ProbeStop
-from khorig.vm.ram_spec import assumed
+from khorig.vm.ram_file import assumed
 
 _OPTIONS = ProbeOptions(Path("/probe,1.so"), reports_physical=False, stores=True, fetches=True)
 _REGIONS = (RamRegion(0, 0x10000, 0), RamRegion(1 << 32, 0x10000, 0x10000))

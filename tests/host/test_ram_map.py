@@ -16,9 +16,8 @@ from khorig.vm.command import Wiring, qemu_argv
 from khorig.vm.build_outputs import Images
 from khorig.vm.errors import InfraError
 from khorig.vm.machines import machine_named
-from khorig.vm.ram_file import RamFile
 from khorig.vm.ram_map import ram_map
-from khorig.vm.ram_spec import RamSpec, ram_spec
+from khorig.vm.ram_file import RamFile, RamSpec, ram_spec
 from pathlib import Path
 
 _ODD = 103428 << 10

@@ -30,7 +30,7 @@ from khorig.vm.command import qemu_argv
 from khorig.vm.limits import Limits
 from khorig.vm.machines import MACHINES, Machine, machine_named
 from khorig.vm.ram_map import ask_ram_map
-from khorig.vm.ram_spec import assumed, ram_spec
+from khorig.vm.ram_file import assumed, ram_spec
 from khorig.vm.vm import Vm
 
 _MIB = 1 << 20

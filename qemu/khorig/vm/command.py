@@ -12,7 +12,7 @@ from khorig.vm.build_outputs import Images
 from khorig.vm.machines.machine import Machine
 from khorig.vm.needed_devices import device_arguments
 from khorig.vm.probe.wiring import ProbeWiring
-from khorig.vm.ram_spec import ram_spec
+from khorig.vm.ram_file import ram_spec
 
 if TYPE_CHECKING:
     from khorig.vm.recording import Recording

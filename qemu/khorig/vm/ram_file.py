@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The files of guest RAM."""
+"""Guest RAM: what a run asks QEMU for, and the files that have it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import contextlib
 import mmap
 import os
 import tempfile
+from dataclasses import dataclass
 from typing import Callable, Sequence
 
+from khorig.guest.spec import RunSpec
 from khorig.mem.guest_ram import GuestRam, RamRegion, SparseFiles
 from khorig.vm.errors import InfraError
 
@@ -16,6 +18,61 @@ from khorig.vm.errors import InfraError
 # large guests that run fine.
 _TOUCHED_AT_MOST = 512 << 20
 _MAP_FIXED = 0x10  # of Linux, x86_64 and arm64
+
+
+@dataclass(frozen=True)
+class RamBackend:
+    """A memory backend of QEMU, whose first byte is at `offset` of the rig's files."""
+
+    name: str
+    size: int
+    node: int | None = None  # the NUMA node that it is
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class RamSpec:
+    """RAM in one backend, or in one for each NUMA node with memory."""
+
+    size: int
+    nodes: tuple[int, ...]  # bytes of each; without any there is no NUMA
+    # Whether RAM lies where the machine's table has it: no option could have moved it.
+    is_plain: bool
+
+    @property
+    def backends(self) -> tuple[RamBackend, ...]:
+        """Those of QEMU, by address."""
+        if not self.nodes:
+            return (RamBackend("ram", self.size),)
+        return tuple(
+            RamBackend(f"ram{node}", size, node, sum(self.nodes[:node]))
+            for node, size in enumerate(self.nodes)
+            if size
+        )
+
+
+def ram_spec(spec: RunSpec) -> RamSpec:
+    """The RAM of a run."""
+    return RamSpec(
+        spec.memory, spec.numa, is_plain=not (spec.numa or spec.machine_options or spec.extra_qemu)
+    )
+
+
+@dataclass(frozen=True)
+class RamMap:
+    """Where RAM is."""
+
+    regions: tuple[RamRegion, ...]  # ascending, not adjacent in both guest and files
+    # One or more for each backend, with the begin of each in the addresses that QEMU's
+    # qemu_plugin_hwaddr_phys_addr reports before QEMU 8.2.
+    pieces: tuple[tuple[RamRegion, int], ...]
+
+
+def assumed(regions: Sequence[RamRegion]) -> RamMap:
+    """The map of a machine that is as its table says, with one backend."""
+    # QEMU's block of RAM begins where its first region does (`info mtree -f`).
+    pieces = tuple((region, regions[0].gpa + region.offset) for region in regions)
+    return RamMap(tuple(regions), pieces)
 
 
 def free_bytes(directory: str) -> int:

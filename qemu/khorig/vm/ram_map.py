@@ -9,7 +9,7 @@ from typing import Iterable, Mapping, Sequence
 from khorig.mem.guest_ram import RamRegion
 from khorig.vm.errors import InfraError
 from khorig.vm.qmp import Qmp
-from khorig.vm.ram_spec import RamBackend, RamMap
+from khorig.vm.ram_file import RamBackend, RamMap
 
 _VIEW = re.compile(r"^FlatView #\d+$", re.MULTILINE)
 _MEMORY = re.compile(r'^ AS "memory", ', re.MULTILINE)

@@ -24,8 +24,7 @@ from khorig.vm.probe.plugin import ProbeOptions
 from khorig.vm.probe.records import ProbeStop
 from khorig.vm.process import QemuProcess
 from khorig.vm.qmp import Qmp, QmpClosed, QmpEvent
-from khorig.vm.ram_file import RamFile
-from khorig.vm.ram_spec import RamSpec, assumed, ram_spec
+from khorig.vm.ram_file import RamFile, RamSpec, assumed, ram_spec
 from khorig.vm.serial_port import ConsoleItem, SerialPort
 
 if TYPE_CHECKING:
