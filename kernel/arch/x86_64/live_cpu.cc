@@ -45,7 +45,7 @@ void PrepareLiveCpu(LiveCpu* cpu) {
   map(cpu->mailbox, no_execute);
   memcpy(reinterpret_cast<void*>(cpu->text.physical), __live_cpu_begin,
          static_cast<size_t>(__live_cpu_end - __live_cpu_begin));
-  MakeExecutable(PhysAddr::FromRaw(cpu->text.physical));
+  SetExecutable(PhysAddr::FromRaw(cpu->text.physical), true);
 }
 
 void EnterLiveCpu(const LiveCpu& cpu) {
