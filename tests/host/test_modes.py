@@ -15,7 +15,7 @@ from khorig.vm.qmp import QmpClosed
 CPU = """
 CPU#{}
 RAX=0000000000000000 RBX=0000000000000000 RCX=0000000000000000 RDX=0000000000060fb1
-RIP=ffffffff80001000 RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
+RIP={:016x} RFL=00000002 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=0
 CR0={:08x} CR2=0000000000000000 CR3=0000000000201000 CR4={:08x}
 EFER={:016x}
 """
@@ -38,8 +38,8 @@ class FakeQmp:
                 word(7, "ECX", 1 << 16 | 1 << 3, 0),
                 word(0x80000001, "EDX", 1 << 20),
             ],
-            "info registers -a": CPU.format(0, 0x80010033, 0x1020, 0xD00)
-            + CPU.format(1, 0x60000010, 0, 0),
+            "info registers -a": CPU.format(0, 0xFFFFFFFF80001000, 0x80010033, 0x1020, 0xD00)
+            + CPU.format(1, 0xFFF0, 0x60000010, 0, 0),
         }
 
     def execute(self, command: str, **arguments: Any) -> Any:
@@ -53,7 +53,10 @@ class FakeQmp:
 
 
 def test_registers_and_features() -> None:
-    cpus = (CpuMode(0, 0x80010033, 0x1020, 0xD00), CpuMode(1, 0x60000010, 0, 0))
+    cpus = (
+        CpuMode(0, 0xFFFFFFFF80001000, 0x80010033, 0x1020, 0xD00),
+        CpuMode(1, 0xFFF0, 0x60000010, 0, 0),
+    )
     expected = CpuModes(cpus, frozenset({"SMEP", "LA57", "PKE", "NXE"}))
     assert read_modes(FakeQmp()) == expected  # type: ignore[arg-type]
 

@@ -64,6 +64,7 @@ class CpuMode:
     """Control registers of an x86_64 CPU."""
 
     number: int  # in QEMU
+    pc: int  # virtual address
     cr0: int
     cr4: int
     efer: int

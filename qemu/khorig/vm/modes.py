@@ -21,6 +21,7 @@ _FEATURES = {
     "NXE": (0x80000001, "EDX", 20),
 }
 _REGISTERS = ("CR0", "CR4", "EFER")
+_PC = ("RIP", "EIP")  # in long mode, and before
 
 
 def read_modes(qmp: Qmp) -> CpuModes:
@@ -32,7 +33,7 @@ def read_modes(qmp: Qmp) -> CpuModes:
         cpus = [_cpu(*block) for block in cpu_blocks(qmp.monitor("info registers -a"))]
     except QmpClosed:
         raise
-    except (InfraError, Untrusted, LookupError, TypeError) as error:
+    except (InfraError, Untrusted, LookupError, TypeError, StopIteration) as error:
         return CpuModes(unread=f"{type(error).__name__}: {error}")
     return CpuModes(tuple(cpus), has)
 
@@ -58,4 +59,5 @@ def _word(word: Any) -> Mapping[str, Any]:
 
 def _cpu(number: int, block: str) -> CpuMode:
     values = registers_of(block)
-    return CpuMode(number, *(values[name] for name in _REGISTERS))
+    pc = next(values[name] for name in _PC if name in values)
+    return CpuMode(number, pc, *(values[name] for name in _REGISTERS))

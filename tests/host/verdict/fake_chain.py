@@ -20,7 +20,7 @@ from khorig.run.judging import StopContext
 
 LINUX, KHORIG = "linux-7.3", "khorig"
 SEEN = DeviceStates(seen=("PCI functions",))
-MODES = CpuModes((CpuMode(0, 0x80010033, 0x20, 0xD00),), frozenset({"NXE"}))
+MODES = CpuModes((CpuMode(0, 0xFFFFFFFF80001000, 0x80010033, 0x20, 0xD00),), frozenset({"NXE"}))
 MACHINE = MachineFacts("x86_64", "q35", RAM.size)
 
 

@@ -51,7 +51,9 @@ class FakeGuest:
         self.ledger_store = 0
         self.devices = DeviceStates(seen=("PCI functions",))
         self.levels = 4
-        self.modes = CpuModes((CpuMode(0, 0x80010033, 0x20, 0xD00),), frozenset({"NXE"}))
+        self.modes = CpuModes(
+            (CpuMode(0, 0xFFFFFFFF80001000, 0x80010033, 0x20, 0xD00),), frozenset({"NXE"})
+        )
         # RFLAGS, CR0, CR4, EFER and RSI at the entry of every kernel.
         self.registers = [0x2, 0x80000031, 0x20, 0x500, PARAMETERS]
         self.left_out: set[int] = set()  # blocks that the ledger is to lack

@@ -14,8 +14,9 @@ from khorig.rules.protocol import definitions as protocol
 from khorig.run.judge import RunJudge
 
 ALL = frozenset({"LA57", "SMEP", "SMAP", "UMIP", "PKE", "NXE"})
-CPU = CpuMode(0, 0x80010033, 0x701820, 0xD00)  # five levels, and all on
-PARKED = CpuMode(2, 0x60000010, 0, 0)
+CPU = CpuMode(0, 0xFFFFFFFF80001000, 0x80010033, 0x701820, 0xD00)  # five levels, and all on
+PARKED = CpuMode(2, 0xFFF0, 0x60000010, 0, 0)
+RUNS_ON = CpuMode(3, 0x7E00018, 0x80010033, 0x20, 0xD00)
 
 
 def guest_of(*options: str, levels: int = 5, modes: CpuModes = CpuModes((CPU,), ALL)) -> FakeGuest:
@@ -46,7 +47,7 @@ def found(guest: FakeGuest) -> list[tuple[str, str]]:
 def test_a_kernel_that_runs_as_it_should(
     options: tuple[str, ...], levels: int, cr4: int, has: frozenset[str]
 ) -> None:
-    modes = CpuModes((replace(CPU, cr4=cr4), PARKED), has)
+    modes = CpuModes((replace(CPU, cr4=cr4), PARKED, RUNS_ON), has)
     assert found(guest_of(*options, levels=levels, modes=modes)) == []
 
 

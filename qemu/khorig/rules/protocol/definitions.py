@@ -315,7 +315,7 @@ PROTOCOL_RULES = (
     _protocol(
         MODES,
         "the kernel runs in the mode it reports, with all protections",
-        "On x86_64, every running CPU of khorig has as many levels of page tables as `la57=` asks "
+        "On x86_64, every CPU in khorig's image has as many levels of page tables as `la57=` asks "
         "for, or else the CPU has, and as the kernel reports; CR0.WP is on, and of SMEP, SMAP, "
         "UMIP, PKE and NX what the CPU has.",
         "A mode that is not on hides what breaks in it.",

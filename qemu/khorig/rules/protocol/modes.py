@@ -11,7 +11,7 @@ from khorig.rules.protocol.definitions import MODES
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record
 
-_PAGING = 1 << 31  # of CR0; a CPU that waits for its start has it off
+_IMAGE = 0xFFFF_8000_0000_0000  # the kernel's image lies above, RAM is mapped below
 _WRITE_PROTECT = 1 << 16  # of CR0
 _LA57 = 1 << 12  # of CR4
 _CR4 = {"SMEP": 20, "SMAP": 21, "UMIP": 11, "PKE": 22}
@@ -20,8 +20,8 @@ _OPTION = "la57="
 
 
 def check_modes(stop: Stop, sealed: Record) -> list[Finding]:
-    """Every running CPU has the levels of page tables that the command line and the kernel's event
-    say, and is protected by all that it has."""
+    """Every CPU in the kernel has the levels of page tables that the command line and the kernel's
+    event say, and is protected by all that it has."""
     modes, levels = stop.modes, stop.facts.levels
     if modes.unread or not modes.cpus:
         what = "the CPUs' control registers were not read"
@@ -34,7 +34,7 @@ def check_modes(stop: Stop, sealed: Record) -> list[Finding]:
         what = f"kernel reports {levels} levels of page tables, expected {wanted}"
         findings.append(stop.finding(MODES, what))
     for cpu in modes.cpus:
-        if cpu.cr0 & _PAGING:
+        if cpu.pc >= _IMAGE:  # else it waits for its start, or runs on across jumps
             owner = f"CPU {cpu.number}"
             findings += [stop.finding(MODES, w, owner=owner) for w in _wrong(cpu, modes, levels)]
     return findings
