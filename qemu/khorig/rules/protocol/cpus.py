@@ -105,7 +105,9 @@ def check_inside(stop: Stop, sealed: Record) -> list[Finding]:
     for seen in stop.outside:
         if seen.count:
             where = "outside of RAM" if seen.physical is None else f"{seen.physical:#018x}"
-            what = f"CPU {live.hardware_id:#x}, which runs on: {seen.count} {seen.accesses} outside "
+            what = (
+                f"CPU {live.hardware_id:#x}, which runs on: {seen.count} {seen.accesses} outside "
+            )
             what += f"of its pages, the first by PC {seen.pc or 0:#018x} at {where}"
             findings.append(stop.finding(INSIDE, what, seen.physical))
     return findings
