@@ -19,8 +19,10 @@ from khorig.rules.protocol.at_stops import STOP_RULES
 from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
+from khorig.rules.temporal.keeping import Span, pages_that_stay
 from khorig.rules.temporal.pages import Before, compare_pages
-from khorig.rules.temporal.record import Record
+from khorig.rules.temporal.record import FullRecord, Record
+from khorig.rules.temporal.relayed import RELAYED, relayed_pages
 from khorig.run.coverage import Coverage
 from khorig.run.judging import Statistics
 from khorig.run.proven import count_handover
@@ -86,3 +88,33 @@ class Examination:
         if before.generation == stop.generation - 1:
             self._coverage.add(before.generation, pages, before.snapshot.geometry.page_size)
         return compare_pages(stop, before, rule)
+
+    def _compare_full(self, stop: Stop, before: FullRecord, snapshot: Snapshot) -> Findings:
+        """Across the jump of a Linux: what `snapshot` preserves, by the record of all memory."""
+        complete = before.is_jump or snapshot is not before.snapshot
+        findings: Findings = []
+        for rule, frames in (
+            (temporal.TRACKER_ACROSS_JUMP, snapshot.node_frames),
+            (temporal.PAGES_ACROSS_JUMP, pages_that_stay(snapshot, before.span, complete)),
+        ):
+            hashes = before.hashes.of(frames)
+            earlier = Before(before.generation, before.at, hashes, snapshot)
+            findings += self._compare(stop, earlier, rule)
+        return findings
+
+    def _compare_handed_on(self, stop: Stop, before: Record, sealed: Record) -> Findings:
+        frames = pages_that_stay(before.snapshot, Span.GENERATION)
+        still = pages_that_stay(sealed.snapshot, Span.GENERATION)
+        was, now = before.hashes.among(frames).among(still), sealed.hashes
+        self._evaluated.add(temporal.PAGES_HANDED_ON, stop.generation, stop.at)
+        if not len(was.differing(now.among(was.frames))):
+            return []
+        return compare_pages(stop, Before.of(before, was), temporal.PAGES_HANDED_ON)
+
+    def _compare_relayed(self, stop: Stop, arrived: Record, sealed: Record) -> Findings:
+        findings: Findings = []
+        for rule, look in RELAYED.items():
+            findings += look(stop, arrived, sealed)
+            self._evaluated.add(rule, stop.generation, stop.at)
+        kept = Before.of(arrived, relayed_pages(arrived, sealed))
+        return findings + self._compare(stop, kept, temporal.PAGES_RELAYED)

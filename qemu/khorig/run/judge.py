@@ -27,7 +27,6 @@ from khorig.rules.temporal.keeping import Span, pages_that_stay
 from khorig.rules.temporal.page_hashes import hash_pages
 from khorig.rules.temporal.pages import Before, compare_pages
 from khorig.rules.temporal.record import FullRecord, Record, take_full_record, take_record
-from khorig.rules.temporal.relayed import RELAYED, relayed_pages
 from khorig.rules.temporal.runtime_services import RuntimeServices
 from khorig.rules.why import Why
 from khorig.run.counters import read_counters
@@ -345,19 +344,6 @@ class RunJudge(Examination):
         findings += self._compare_full(stop, before, snapshot)
         return findings + (self._static(stop, snapshot) if taken else [])
 
-    def _compare_full(self, stop: Stop, before: FullRecord, snapshot: Snapshot) -> Findings:
-        """Across the jump of a Linux: what `snapshot` preserves, by the record of all memory."""
-        complete = before.is_jump or snapshot is not before.snapshot
-        findings: Findings = []
-        for rule, frames in (
-            (temporal.TRACKER_ACROSS_JUMP, snapshot.node_frames),
-            (temporal.PAGES_ACROSS_JUMP, pages_that_stay(snapshot, before.span, complete)),
-        ):
-            hashes = before.hashes.of(frames)
-            earlier = Before(before.generation, before.at, hashes, snapshot)
-            findings += self._compare(stop, earlier, rule)
-        return findings
-
     def _on_restored(self, stop: Stop) -> Findings:
         self._restoring = None
         if self._arrived is None or not self._plan.takes_over(stop.generation):
@@ -391,25 +377,6 @@ class RunJudge(Examination):
         if temporal.PAGES_RELAYED in due and arrived is not None:
             findings += self._compare_relayed(stop, arrived, sealed)
         return findings
-
-    # ---- parts
-
-    def _compare_handed_on(self, stop: Stop, before: Record, sealed: Record) -> Findings:
-        frames = pages_that_stay(before.snapshot, Span.GENERATION)
-        still = pages_that_stay(sealed.snapshot, Span.GENERATION)
-        was, now = before.hashes.among(frames).among(still), sealed.hashes
-        self._evaluated.add(temporal.PAGES_HANDED_ON, stop.generation, stop.at)
-        if not len(was.differing(now.among(was.frames))):
-            return []
-        return compare_pages(stop, Before.of(before, was), temporal.PAGES_HANDED_ON)
-
-    def _compare_relayed(self, stop: Stop, arrived: Record, sealed: Record) -> Findings:
-        findings: Findings = []
-        for rule, look in RELAYED.items():
-            findings += look(stop, arrived, sealed)
-            self._evaluated.add(rule, stop.generation, stop.at)
-        kept = Before.of(arrived, relayed_pages(arrived, sealed))
-        return findings + self._compare(stop, kept, temporal.PAGES_RELAYED)
 
 
 def _firmware_tables() -> FirmwareTables:
