@@ -137,7 +137,7 @@ TEST_F(IommuTest, WhatItCannotDoIsAnError) {
 }
 
 TEST_F(IommuTest, IsTakenOverWithoutAWriteAndOnlyWithItsTables) {
-  device_.registers = {{0x08, 0x200}};
+  device_.registers = {{0x08, 0x200}, {0x10, 0xf << 8}};
   for (const IommuKind kind : {IommuKind::kVtd, IommuKind::kSmmuV3}) {
     const arch::IommuPlace place = {kind, kRegisters};
     const auto iommu = SwitchOn(kind, {0, 1, 0});
