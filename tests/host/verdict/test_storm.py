@@ -139,7 +139,8 @@ def test_running_cpus() -> None:
     ],
 )
 def test_lost_cpus(fields: dict[str, int], words: list[str]) -> None:
-    findings = cpus.check_online(stop_with(**fields), NO_LIVE_CPU)
+    stop = stop_with(**fields)  # type: ignore[arg-type]
+    findings = cpus.check_online(stop, NO_LIVE_CPU)
     assert len(findings) == len(words)
     assert all(word in found.what for word, found in zip(words, findings))
 
