@@ -10,4 +10,11 @@ void ConsolePut(char byte);
 /// Reads one byte if there is one.
 bool ConsoleTryGet(char* byte);
 
+/// Whether the port asserts its interrupt, a level.
+bool ConsoleInterrupts();
+/// Deasserts and disables it; 1 when it was enabled.
+unsigned StopConsoleInterrupt();
+/// The reverse, for the rig: interrupts while there is room for a byte, that is from now on.
+void StartConsoleInterrupt();
+
 }  // namespace arch

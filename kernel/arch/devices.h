@@ -35,6 +35,10 @@ uint32_t FindPciDevices(unsigned bus);
 /// one of `FindPciBuses`. Reads all ones where there is no function.
 uint32_t ReadPciConfig(PciFunction function, unsigned offset);
 void WritePciConfig(PciFunction function, unsigned offset, uint32_t value);
+/// The same with 8 and 16 bits, for registers that take no other access.
+uint8_t ReadPciConfigByte(PciFunction function, unsigned offset);
+void WritePciConfigByte(PciFunction function, unsigned offset, uint8_t value);
+void WritePciConfigWord(PciFunction function, unsigned offset, uint16_t value);
 
 /// Addresses that memory BARs may be given, the same for the CPU and on the bus. Empty where
 /// firmware gives every BAR its address.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "khocore/types.h"
 
@@ -18,6 +19,12 @@ unsigned StopTimers();
 unsigned StopInterruptLines();
 /// Switches the interrupt controllers off, and with them what delivers MSIs.
 unsigned StopInterruptControllers();
+
+// After the jump.
+
+/// Lets this much virtual time pass with this CPU idle, which costs next to no time where QEMU
+/// skips it. Called by the CPU that booted, which takes no interrupts; masks every interrupt line.
+void Sleep(uint64_t nanoseconds);
 
 // The reverse, for the rig: leaves on what a running Linux would leave to its kexec. Called by the
 // CPU that booted, which takes no interrupts.

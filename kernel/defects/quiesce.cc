@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Faults of leaving CPUs and devices on.
 
-#include <string.h>
-
 #include "kernel/arch/cpu.h"
 #include "kernel/arch/cpus.h"
 #include "kernel/arch/jump_defects.h"
@@ -14,8 +12,9 @@
 namespace defects {
 namespace {
 
+using handover::DevicePlan;
 using handover::LeftCpu;
-using handover::StartedDevice;
+
 using rig::FaultAt;
 using rig::Fire;
 using rig::Point;
@@ -61,27 +60,48 @@ void CallByHvc(LeftCpu&) {
 KHORIG_FAULT(psci_by_hvc) = FaultAt<Point::kCpusParking, CallByHvc>(
     "psci-by-hvc", 1, "", "PSCI is called by HVC to park CPUs, whatever firmware asks for (arm64)");
 
-void LeaveOn(StartedDevice& started, const char* kind) {
-  if (strcmp(started.kind, kind) != 0) return;
-  Fire();
-  started.left_on = true;
-}
-void LeaveBusMasters(StartedDevice& started) { LeaveOn(started, "bus masters"); }
-void LeaveVirtio(StartedDevice& started) { LeaveOn(started, "virtio devices"); }
-void LeaveTimers(StartedDevice& started) { LeaveOn(started, "timers"); }
-void LeaveLines(StartedDevice& started) { LeaveOn(started, "interrupt lines"); }
-void LeaveControllers(StartedDevice& started) { LeaveOn(started, "interrupt controllers"); }
+void LeaveBusMasters(DevicePlan& plan) { plan.left_on = "bus masters"; }
+void LeaveVirtio(DevicePlan& plan) { plan.left_on = "virtio devices"; }
+void LeaveWatchdogs(DevicePlan& plan) { plan.left_on = "watchdogs"; }
+void LeaveInterrupt(DevicePlan& plan) { plan.left_on = "console interrupt"; }
+void LeaveTimers(DevicePlan& plan) { plan.left_on = "timers"; }
+void LeaveLines(DevicePlan& plan) { plan.left_on = "interrupt lines"; }
+void LeaveControllers(DevicePlan& plan) { plan.left_on = "interrupt controllers"; }
 
-KHORIG_FAULT(bus_master_left_on) = FaultAt<Point::kDeviceStarted, LeaveBusMasters>(
+/// Lets a device write to a preserved page. Behind PCI that needs bus mastering, too.
+void LeaveWriting(DevicePlan& plan, const char* kind) {
+  khocore::Block target;
+  if (!FindListedBlock(plan.outgoing.generation(), khocore::Order(), &target)) return;
+  plan.left_on = kind;
+  plan.also = "bus masters";
+  plan.buffer = target.begin();
+}
+void LeaveBuffers(DevicePlan& plan) { LeaveWriting(plan, "virtio devices"); }
+void LeaveTransfer(DevicePlan& plan) { LeaveWriting(plan, "DMA transfers"); }
+
+KHORIG_FAULT(bus_master_left_on) = FaultAt<Point::kDevicesStarting, LeaveBusMasters>(
     "bus-master-left-on", 1, "Q2", "PCI functions keep bus mastering across the jump");
-KHORIG_FAULT(virtio_left_on) = FaultAt<Point::kDeviceStarted, LeaveVirtio>(
+KHORIG_FAULT(virtio_left_on) = FaultAt<Point::kDevicesStarting, LeaveVirtio>(
     "virtio-left-on", 1, "Q1",
-    "virtio-mmio devices are not reset (needs one: -- -device virtio-rng-device)");
-KHORIG_FAULT(timer_left_armed) = FaultAt<Point::kDeviceStarted, LeaveTimers>(
+    "virtio devices are not reset (needs one: -- -device virtio-rng-device)");
+KHORIG_FAULT(buffers_left_posted) = FaultAt<Point::kDevicesStarting, LeaveBuffers>(
+    "buffers-left-posted", 1, "Q1 Q2",
+    "a virtio device keeps a buffer in a preserved page and writes to it after the jump (needs "
+    "one: -- -device virtio-rng-pci,max-bytes=64,period=1000)");
+KHORIG_FAULT(dma_left_running) = FaultAt<Point::kDevicesStarting, LeaveTransfer>(
+    "dma-left-running", 1, "Q2",
+    "bus mastering stays on, and a transfer ends in a preserved page after the jump (needs one: "
+    "-- -device edu,dma_mask=0xffffffff)");
+KHORIG_FAULT(watchdog_left_armed) = FaultAt<Point::kDevicesStarting, LeaveWatchdogs>(
+    "watchdog-left-armed", 1, "Q8",
+    "a watchdog counts on across the jump (needs one: -- -device i6300esb)");
+KHORIG_FAULT(interrupt_left_pending) = FaultAt<Point::kDevicesStarting, LeaveInterrupt>(
+    "interrupt-left-pending", 1, "Q7", "the console asserts its interrupt across the jump");
+KHORIG_FAULT(timer_left_armed) = FaultAt<Point::kDevicesStarting, LeaveTimers>(
     "timer-left-armed", 1, "Q8", "timers run on across the jump");
-KHORIG_FAULT(interrupt_left_unmasked) = FaultAt<Point::kDeviceStarted, LeaveLines>(
+KHORIG_FAULT(interrupt_left_unmasked) = FaultAt<Point::kDevicesStarting, LeaveLines>(
     "interrupt-left-unmasked", 1, "Q7", "interrupt lines stay unmasked across the jump");
-KHORIG_FAULT(controller_left_on) = FaultAt<Point::kDeviceStarted, LeaveControllers>(
+KHORIG_FAULT(controller_left_on) = FaultAt<Point::kDevicesStarting, LeaveControllers>(
     "interrupt-controller-left-on", 1, "Q9",
     "interrupt controllers stay on, LPIs and ITS included");
 

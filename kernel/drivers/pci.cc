@@ -102,6 +102,16 @@ bool IsAbove(PciFunction bridge, PciFunction function) {
   return Secondary(numbers) <= function.bus && function.bus <= Subordinate(numbers);
 }
 
+void ForEachPciFunctionBelow(unsigned bus, Visit visit) {
+  if (arch::FindPciBuses().count == 0) return;
+  ForEachPciFunctionOf(bus, [&](PciFunction function) {
+    visit(function);
+    if (!IsBridge(function)) return;
+    const unsigned behind = Secondary(ReadPciConfig(function, kBusNumbers));
+    if (behind > bus) ForEachPciFunctionBelow(behind, visit);
+  });
+}
+
 void SetPciCommand(PciFunction function, uint32_t bits) {
   const uint32_t command = ReadPciConfig(function, kCommand) & kCommandMask;
   if ((command & bits) != bits) WritePciConfig(function, kCommand, command | bits);
@@ -136,11 +146,12 @@ unsigned StopBusMasters(khocore::Span<const PciFunction> kept) {
   return masters;
 }
 
-unsigned StartBusMasters() {
+unsigned StartBusMasters(Visit visit) {
   NumberPciBuses();
   unsigned functions = 0;
   ForEachPciFunction([&](PciFunction function) {
     SetPciCommand(function, kBusMaster);
+    visit(function);
     ++functions;
   });
   return functions;

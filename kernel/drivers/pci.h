@@ -17,6 +17,8 @@ void ForEachPciFunction(khocore::FunctionRef<void(arch::PciFunction)> visit);
 
 /// The same on one bus.
 void ForEachPciFunctionOf(unsigned bus, khocore::FunctionRef<void(arch::PciFunction)> visit);
+/// The same on `bus` and, through bridges that have numbers, on all buses below it.
+void ForEachPciFunctionBelow(unsigned bus, khocore::FunctionRef<void(arch::PciFunction)> visit);
 bool IsBridge(arch::PciFunction function);
 /// Whether `bridge` is one between a root bus and `function`.
 bool IsAbove(arch::PciFunction bridge, arch::PciFunction function);
@@ -32,8 +34,8 @@ void SetPciCommand(arch::PciFunction function, uint32_t bits);
 /// from `kept` and the bridges above them. Returns how many had it and lost it.
 unsigned StopBusMasters(khocore::Span<const arch::PciFunction> kept);
 
-/// The reverse, for the rig: numbers the buses and gives bus mastering to every function. Returns
-/// how many functions there are.
-unsigned StartBusMasters();
+/// The reverse, for the rig: numbers the buses and gives bus mastering to every function. Calls
+/// `visit` for each, and returns how many there are.
+unsigned StartBusMasters(khocore::FunctionRef<void(arch::PciFunction)> visit);
 
 }  // namespace drivers

@@ -103,7 +103,7 @@ class Pci : public testing::Test {
 TEST_F(Pci, FindsNothingWithoutPci) {
   machine_.buses = {0, 0};
   EXPECT_TRUE(Found().empty());
-  EXPECT_EQ(drivers::StartBusMasters(), 0u);
+  EXPECT_EQ(drivers::StartBusMasters([](PciFunction) {}), 0u);
   EXPECT_EQ(drivers::StopBusMasters({}), 0u);
 }
 
@@ -127,7 +127,7 @@ TEST_F(Pci, StaysOnTheBusesThereAre) {
   machine_.roots[16][{0, 0}] = {};
   machine_.roots[17][{0, 0}] = {};
   EXPECT_EQ(Found(), (std::vector<std::string>{"16:0.0", "17:0.0"}));
-  EXPECT_EQ(drivers::StartBusMasters(), 2u);
+  EXPECT_EQ(drivers::StartBusMasters([](PciFunction) {}), 2u);
 }
 
 TEST_F(Pci, NumbersBusesDepthFirstBetweenTheRoots) {
@@ -135,7 +135,7 @@ TEST_F(Pci, NumbersBusesDepthFirstBetweenTheRoots) {
   Function outer = Bridge({{{0, 0}, inner}, {{1, 0}, {}}});
   machine_.roots[0] = {{{1, 0}, outer}, {{2, 0}, Bridge({{{0, 0}, {}}})}};
   machine_.roots[4] = {{{0, 0}, Bridge({{{5, 0}, {}}})}};
-  EXPECT_EQ(drivers::StartBusMasters(), 8u);
+  EXPECT_EQ(drivers::StartBusMasters([](PciFunction) {}), 8u);
   EXPECT_EQ(Found(), (std::vector<std::string>{"0:1.0", "0:2.0", "1:0.0", "1:1.0", "2:0.0", "3:0.0",
                                                "4:0.0", "5:5.0"}));
   // Primary, secondary, subordinate.
@@ -149,7 +149,7 @@ TEST_F(Pci, LeavesNumbersOfFirmwareAndTakesTheNext) {
   Function numbered = Bridge({{{0, 0}, {}}});
   numbered.numbers = 0x40030100;  // latency timer, buses 1 to 3
   machine_.roots[0] = {{{1, 0}, numbered}, {{2, 0}, Bridge({{{0, 0}, {}}})}};
-  EXPECT_EQ(drivers::StartBusMasters(), 4u);
+  EXPECT_EQ(drivers::StartBusMasters([](PciFunction) {}), 4u);
   EXPECT_EQ((machine_.roots[0][{1, 0}].numbers), 0x40030100u);
   EXPECT_EQ((machine_.roots[0][{2, 0}].numbers), 0x00040400u);
 }
@@ -157,7 +157,7 @@ TEST_F(Pci, LeavesNumbersOfFirmwareAndTakesTheNext) {
 TEST_F(Pci, LeavesABridgeWithoutRoomAlone) {
   machine_.roots[0] = {{{1, 0}, Bridge({{{0, 0}, {}}})}};
   machine_.roots[1] = {{{0, 0}, {}}};
-  EXPECT_EQ(drivers::StartBusMasters(), 2u);
+  EXPECT_EQ(drivers::StartBusMasters([](PciFunction) {}), 2u);
   EXPECT_EQ((machine_.roots[0][{1, 0}].numbers), 0u);
 }
 
@@ -167,7 +167,7 @@ TEST_F(Pci, TakesBusMasteringFromEveryFunctionAndNothingElse) {
       {{5, 0}, {.header = kMultifunction | Bridge({{{0, 0}, {}}}).header, .behind = 0}},
       {{5, 1}, {.command = 0xffff0103}}};
   machine_.roots[64] = {{{0, 0}, Bridge({{{9, 0}, {}}})}};
-  EXPECT_EQ(drivers::StartBusMasters(), 6u);
+  EXPECT_EQ(drivers::StartBusMasters([](PciFunction) {}), 6u);
   EXPECT_EQ(Count(), std::make_pair(6u, 6u));
   EXPECT_EQ((machine_.roots[0][{5, 1}].command), 0xffff0107u) << "the status was cleared";
   EXPECT_EQ(drivers::StopBusMasters({}), 6u);
@@ -179,7 +179,7 @@ TEST_F(Pci, TakesBusMasteringFromEveryFunctionAndNothingElse) {
 TEST_F(Pci, KeepsWhatWorksAcrossTheJumpWithTheBridgesAboveIt) {
   Function inner = Bridge({{{3, 0}, {}}, {{4, 0}, {}}});
   machine_.roots[0] = {{{1, 0}, Bridge({{{0, 0}, inner}})}, {{2, 0}, Bridge({{{3, 0}, {}}})}};
-  EXPECT_EQ(drivers::StartBusMasters(), 6u);
+  EXPECT_EQ(drivers::StartBusMasters([](PciFunction) {}), 6u);
   const PciFunction kept[] = {{2, 3, 0}};
   EXPECT_EQ(drivers::StopBusMasters({kept, 1}), 3u);
   EXPECT_NE((machine_.roots[0][{1, 0}].command & kBusMaster), 0u);

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include "kernel/drivers/virtio.h"
+#include "khocore/function_ref.h"
+
 namespace drivers {
 
-// Virtio 1.2, 4.2: devices that are not behind PCI, and so have no bus mastering to take away.
-
-/// Resets every virtio-mmio device, after which it accesses no memory. Returns how many were in
-/// use.
-unsigned StopVirtioDevices();
-
-/// The reverse, for the rig: starts every device as a driver would, without a queue. Returns how
-/// many there are.
-unsigned StartVirtioDevices();
+/// Calls `visit` for each virtio-mmio device (virtio 1.2, 4.2): not behind PCI, so there is no bus
+/// mastering to take away.
+void ForEachVirtioMmio(khocore::FunctionRef<void(VirtioTransport&)> visit);
 
 }  // namespace drivers

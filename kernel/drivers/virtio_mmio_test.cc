@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <vector>
 
 #include "kernel/arch/devices.h"
@@ -17,39 +18,75 @@ struct Transport {
   uint32_t status = 0;
   uint32_t selected = 0;
   uint64_t features = 0;
-  unsigned reads_until_reset = 0;  // a device takes its time
-  bool resetting = false;
+  uint32_t maximum = 1024;                 // descriptors of a queue
+  std::map<uint64_t, uint32_t> written{};  // of the registers of a queue
   bool touched = false;
 };
 
 std::vector<Transport> transports;
 
-TEST(VirtioMmio, ResetsEveryDeviceInUse) {
-  transports = {{}, {.device = 0}, {.magic = 0}, {.version = 2}, {.reads_until_reset = 3}};
-  EXPECT_EQ(drivers::StopVirtioDevices(), 0u);
-  EXPECT_EQ(drivers::StartVirtioDevices(), 3u);
-  EXPECT_EQ(transports[0].status, 7u);
-  EXPECT_EQ(transports[3].status, 15u);
-  EXPECT_EQ(transports[3].features, uint64_t{1} << 32);
-  EXPECT_EQ(transports[4].status, 7u);
-  EXPECT_EQ(drivers::StopVirtioDevices(), 3u);
-  for (const Transport& transport : transports) EXPECT_EQ(transport.status, 0u);
+/// Does to each device what `visit` does; returns how many there are.
+unsigned ForEach(khocore::FunctionRef<void(drivers::VirtioTransport&)> visit) {
+  unsigned count = 0;
+  drivers::ForEachVirtioMmio([&](drivers::VirtioTransport& device) {
+    visit(device);
+    ++count;
+  });
+  return count;
+}
+
+TEST(VirtioMmio, FindsDevicesAndNoEmptyTransports) {
+  transports = {{}, {.device = 0}, {.magic = 0}, {.version = 2, .device = 1}};
+  std::vector<uint32_t> types;
+  const auto look = [&](drivers::VirtioTransport& device) { types.push_back(device.DeviceType()); };
+  EXPECT_EQ(ForEach(look), 2u);
+  EXPECT_EQ(types, (std::vector<uint32_t>{4, 1}));
   EXPECT_FALSE(transports[1].touched);
   EXPECT_FALSE(transports[2].touched);
 }
 
-TEST(VirtioMmio, ResetsADeviceThatWasOnlyAcknowledged) {
-  transports = {{.status = 1}};
-  EXPECT_EQ(drivers::StopVirtioDevices(), 1u);
-  EXPECT_EQ(transports[0].status, 0u);
+TEST(VirtioMmio, AcceptsVersion1WhereThereIsOne) {
+  transports = {{}, {.version = 2}};
+  std::vector<bool> accepted;
+  ForEach([&](drivers::VirtioTransport& device) {
+    accepted.push_back(device.AcceptFeatures());
+    device.SetStatus(5);
+    EXPECT_EQ(device.Status(), 5u);
+  });
+  EXPECT_EQ(accepted, (std::vector<bool>{false, true}));
+  EXPECT_EQ(transports[0].features, 0u);
+  EXPECT_EQ(transports[1].features, uint64_t{1} << 32);
+}
+
+TEST(VirtioMmio, HandsAQueueOverInBothFormats) {
+  const auto page = khocore::PhysAddr::FromRaw(0x1'2345'6000);
+  transports = {{}, {.version = 2}, {.maximum = 2}};
+  std::vector<bool> enabled;
+  ForEach([&](drivers::VirtioTransport& device) {
+    enabled.push_back(device.EnableQueue({page}));
+    if (enabled.back()) device.Notify();
+  });
+  EXPECT_EQ(enabled, (std::vector<bool>{true, true, false}));
+  using Registers = std::map<uint64_t, uint32_t>;
+  EXPECT_EQ(
+      transports[0].written,
+      (Registers{{0x28, 4096}, {0x30, 0}, {0x38, 4}, {0x3c, 1024}, {0x40, 0x123456}, {0x50, 0}}));
+  EXPECT_EQ(transports[1].written, (Registers{{0x30, 0},
+                                              {0x38, 4},
+                                              {0x44, 1},
+                                              {0x50, 0},
+                                              {0x80, 0x23456000},
+                                              {0x84, 1},
+                                              {0x90, 0x23456040},
+                                              {0x94, 1},
+                                              {0xa0, 0x23456400},
+                                              {0xa4, 1}}));
 }
 
 }  // namespace
 
 // The machine that the driver runs on.
 namespace arch {
-
-void Pause() {}
 
 void ForEachVirtioTransport(khocore::FunctionRef<void(khocore::PhysAddr)> visit) {
   for (size_t i = 0; i < transports.size(); ++i) visit(khocore::PhysAddr::FromRaw(i << 9));
@@ -64,11 +101,9 @@ uint32_t ReadDevice(khocore::PhysAddr address) {
       return transport.version;
     case 0x08:
       return transport.device;
+    case 0x34:
+      return transport.maximum;
     case 0x70:
-      if (transport.resetting && transport.reads_until_reset-- == 0) {
-        transport.resetting = false;
-        transport.status = 0;
-      }
       return transport.status;
   }
   ADD_FAILURE() << "read at " << address.raw();
@@ -77,8 +112,9 @@ uint32_t ReadDevice(khocore::PhysAddr address) {
 
 void WriteDevice(khocore::PhysAddr address, uint32_t value) {
   Transport& transport = transports[address.raw() >> 9];
+  const uint64_t at = address.raw() & 0x1ff;
   transport.touched = true;
-  switch (address.raw() & 0x1ff) {
+  switch (at) {
     case 0x20:
       transport.features |= uint64_t{value} << (32 * transport.selected);
       break;
@@ -86,14 +122,11 @@ void WriteDevice(khocore::PhysAddr address, uint32_t value) {
       transport.selected = value;
       break;
     case 0x70:
-      if (value == 0 && transport.reads_until_reset != 0) {
-        transport.resetting = true;
-      } else {
-        transport.status = value;
-      }
+      transport.status = value;
       break;
     default:
-      ADD_FAILURE() << "write at " << address.raw();
+      EXPECT_TRUE((at >= 0x28 && at <= 0x50) || (at >= 0x80 && at <= 0xa4)) << "write at " << at;
+      transport.written[at] = value;
   }
 }
 

@@ -12,6 +12,7 @@
 #include "kernel/cpus/cpus.h"
 #include "kernel/cpus/panic.h"
 #include "kernel/handover/client.h"
+#include "kernel/handover/found_devices.h"
 #include "kernel/handover/points.h"
 #include "kernel/memory/holes.h"
 #include "kernel/memory/memory.h"
@@ -126,6 +127,7 @@ const base::BootInfo& MachineOf(const base::BootInfo& info, const Options& optio
   const uint64_t waited = StopAtEntry(options);
   SetModes(info, options);
   memory::SetUpMemory(info, options, &memory);
+  ReportFoundDevices();
   rig::ReportPhase("early-boot", arch::Counter() - entered - waited, 0, 0);
   memory::ReportMemory(memory);
 

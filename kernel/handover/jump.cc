@@ -93,7 +93,7 @@ void LoadAndJump(Outgoing& outgoing, const Scenario& scenario) {
   rig::At<rig::Point::kSealed>(outgoing);
   LeftCpu left{generation};
   if (cpus::CpuCount() > 1) rig::At<rig::Point::kCpusParking>(left);
-  const LiveDevices devices(generation.allocator);
+  const LiveDevices devices(outgoing);
   AnnounceJump(next, generation.options.generation);
   const size_t others = cpus::CpuCount() - 1;
   cpus::ParkCpus(left.loop);

@@ -27,10 +27,13 @@ struct LeftCpu {
   void (*loop)() = nullptr;
 };
 
-/// One kind of devices (live_devices.h) that was switched on.
-struct StartedDevice {
-  const char* kind;
-  bool left_on = false;  ///< nobody switches it off
+/// How devices (live_devices.h) are switched on, and which of them nobody switches off.
+struct DevicePlan {
+  Outgoing& outgoing;
+  const char* left_on = nullptr;  ///< a kind; the fault fires if the machine has one
+  const char* also = nullptr;     ///< another, left on where the first is
+  /// Where devices write to in the end; null: to a page that this kernel gives up.
+  khocore::PhysAddr buffer;
 };
 
 }  // namespace handover
@@ -74,8 +77,8 @@ struct ContextOf<Point::kCpusParking> {
   using Type = handover::LeftCpu;
 };
 template <>
-struct ContextOf<Point::kDeviceStarted> {
-  using Type = handover::StartedDevice;
+struct ContextOf<Point::kDevicesStarting> {
+  using Type = handover::DevicePlan;
 };
 
 }  // namespace rig

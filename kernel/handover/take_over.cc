@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/quiesce.h"
 #include "kernel/handover/client.h"
 #include "kernel/handover/course.h"
 #include "kernel/handover/points.h"
@@ -51,6 +53,16 @@ void ReportRestored(const Incoming& incoming) {
       .Number("depth", incoming.summary().fragment_depth);
 }
 
+/// What a device that was left on writes late, it writes into this window: nothing else does.
+void Settle(const rig::Options& options) {
+  constexpr uint64_t kMillisecond = 1'000'000;
+  const uint64_t started = arch::Counter();
+  arch::Sleep(options.settle_ms * kMillisecond);
+  const uint64_t slept = arch::Counter() - started;
+  rig::Event("stop").Text("at", "settled").Number("slept", slept);
+  rig::WaitForHost();
+}
+
 }  // namespace
 
 void KeepCpus(Incoming& incoming, const Scenario& scenario) {
@@ -68,6 +80,7 @@ void TakeOver(Incoming& incoming, const Scenario& scenario) {
     rig::Event("stop").Text("at", "restored");
     rig::WaitForHost();
   }
+  if (incoming.generation().options.stop_at_settled) Settle(incoming.generation().options);
   rig::At<rig::Point::kTakenOver>(incoming.generation());
   incoming.Release();
   for (const Client* client : scenario.clients) {

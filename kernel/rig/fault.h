@@ -29,7 +29,7 @@ enum class Point : uint8_t {
   kJumpPrepared,       ///< the pages of the jump are written
   kSealed,             ///< after the stop `sealed`
   kCpusParking,        ///< the other CPUs are about to be parked
-  kDeviceStarted,      ///< one kind of devices was switched on, to be quiesced later
+  kDevicesStarting,    ///< devices are about to be switched on, to be quiesced later
 };
 
 /// What a fault at a point gets, and may change: `ContextOf<kPoint>::Type`, defined beside the code

@@ -49,6 +49,8 @@ bool ParseStops(Text value, Options* options) {
       options->stop_at_refused = true;
     } else if (stop.Is("restored")) {
       options->stop_at_restored = true;
+    } else if (stop.Is("settled")) {
+      options->stop_at_settled = true;
     } else if (stop.Is("sealed")) {
       options->stop_at_sealed = true;
     } else {
@@ -117,6 +119,7 @@ constexpr struct {
     {"holes", [](Text v, Options* o) { return ParseCount(v, 128, &o->holes); }},
     {"megabytes", [](Text v, Options* o) { return ParseNumber(v, &o->megabytes); }},
     {"fragments", [](Text v, Options* o) { return ParseNumber(v, &o->fragments); }},
+    {"settle", [](Text v, Options* o) { return ParseCount(v, 1u << 20, &o->settle_ms); }},
     {"operations", [](Text v, Options* o) { return ParseNumber(v, &o->operations); }},
 };
 

@@ -26,7 +26,9 @@ struct Options {
   bool stop_at_entry = false;
   bool stop_at_refused = false;
   bool stop_at_restored = false;
+  bool stop_at_settled = false;
   bool stop_at_sealed = false;
+  uint32_t settle_ms = 200;  ///< of virtual time, between the stops `restored` and `settled`
   const Fault* fault = nullptr;
   uint64_t scratch_sizes[3] = {};  ///< low, global, per node; all zero when not given
   Reserved reserved[kMaxReserved] = {};

@@ -33,9 +33,9 @@ TEST(ParseSize, ReadsWholeNumbersOnly) {
 TEST(ParseOptions, ReadsAll) {
   Options options;
   const OptionError error = ParseOptions(
-      "scenario=handover  generation=2 generations=5 seed=0xabc stops=sealed,entry "
+      "scenario=handover  generation=2 generations=5 seed=0xabc stops=sealed,entry,settled "
       "fault=fault-of-a-test kho_scratch=16M,8M,4M reserve_mem=1M:4096:one "
-      "reserve_mem=8K:8K:two la57=on,off,on megabytes=3 fragments=7 operations=9",
+      "reserve_mem=8K:8K:two la57=on,off,on megabytes=3 fragments=7 operations=9 settle=250",
       &options);
   ASSERT_EQ(error.text, nullptr) << error.token;
   EXPECT_STREQ(options.scenario, "handover");
@@ -44,6 +44,8 @@ TEST(ParseOptions, ReadsAll) {
   EXPECT_EQ(options.seed, 0xabcu);
   EXPECT_TRUE(options.stop_at_sealed);
   EXPECT_TRUE(options.stop_at_entry);
+  EXPECT_TRUE(options.stop_at_settled);
+  EXPECT_EQ(options.settle_ms, 250u);
   EXPECT_FALSE(options.stop_at_restored);
   EXPECT_EQ(options.fault, &option_fault);
   EXPECT_EQ(options.scratch_sizes[0], uint64_t{16} << 20);

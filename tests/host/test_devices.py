@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from khorig.guest.machine import DeviceStates
+from khorig.guest.machine import BUS_MASTER, INTERRUPT, NOT_RESET, DeviceStates, LeftOn
+from khorig.vm.devices.monitor import DeviceMonitor
+from khorig.vm.devices.pci import watchdogs
 from khorig.vm.devices.states import read_devices
 from khorig.vm.errors import InfraError
 from khorig.vm.qmp import QmpClosed
@@ -39,6 +41,7 @@ VIRT = """\
   0000000008080000-000000000808ffff (prio 0, i/o): control
   0000000008090000-000000000809ffff (prio 0, i/o): translation
   00000000080a0000-00000000080dffff (prio 0, i/o): gicv3_redist_region[0]
+  0000000009000000-0000000009000fff (prio 0, i/o): pl011
   000000000a000000-000000000a0001ff (prio 0, i/o): virtio-mmio
   000000000a000200-000000000a0003ff (prio 0, i/o): virtio-mmio
   0000000010000000-000000003efeffff (prio 0, i/o): gpex_mmio_window @0000000010000000
@@ -79,6 +82,7 @@ class FakeQmp:
             "query-pci": [],
             "x-query-virtio": [],
             "i /b 0x40": "portb[0x0040] = 0x30",
+            "i /b 0x3f9": "portb[0x03f9] = 0x00",
         }
         self.asked: list[str] = []
 
@@ -89,9 +93,10 @@ class FakeQmp:
         self.asked.append(command)
         if command.startswith("o /"):
             return ""
-        if command.startswith("xp /1wx "):
+        if command.startswith(("xp /1wx ", "xp /1bx ")):
             address = int(command.split()[2], 16)
-            return f"{address:016x}: 0x{self.words.get(address, 0):08x}\r\n"
+            digits = 8 if "w" in command else 2
+            return f"{address:016x}: 0x{self.words.get(address, 0):0{digits}x}\r\n"
         if command not in self.answers:
             raise InfraError(f"QMP error: {command}")
         answer = self.answers[command]
@@ -111,7 +116,8 @@ def left_on(found: DeviceStates) -> dict[str, int]:
 
 
 def function(bus: int, slot: int, number: int, **bridge: Any) -> dict[str, Any]:
-    return {"bus": bus, "slot": slot, "function": number, **bridge}
+    ids = {"vendor": 0x1B36, "device": 8}
+    return {"bus": bus, "slot": slot, "function": number, "id": ids, **bridge}
 
 
 def bridge(bus: int, slot: int, secondary: int, *behind: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +141,7 @@ FUNCTIONS = ["00:00.0", "00:02.0", "00:03.0", "00:1f.3", "01:00.0", "02:04.7", "
 
 
 def test_nothing_is_on() -> None:
-    for arch, memory, count in (("x86_64", PC, 7), ("arm64", VIRT, 4)):
+    for arch, memory, count in (("x86_64", PC, 8), ("arm64", VIRT, 5)):
         found = states(FakeQmp(memory, {}), arch)
         assert (found.left_on, found.unread) == ((), ())
         assert len(found.seen) == count
@@ -144,7 +150,7 @@ def test_nothing_is_on() -> None:
 @pytest.mark.parametrize("kind", ["i/o", "container"])  # QEMU 7.2 and 10.0; QEMU 11.1
 def test_bus_masters_in_ecam(kind: str) -> None:
     base = 0x4010000000
-    every = {base | 2 << 20 | 4 << 15 | 7 << 12 | 4: 0x00100106, base | 64 << 20 | 4: 0xFFFF0003}
+    every = {base | 2 << 20 | 4 << 15 | 7 << 12 | 4: 0x00100106, base | 64 << 20 | 4: 0xFFF70003}
     memory = VIRT.replace("i/o): pcie", f"{kind}): pcie")
     found = states(_pci(memory, every), "arm64")
     assert left_on(found) == {"PCI function 02:04.7 command": 0x0106}
@@ -178,14 +184,99 @@ def test_bus_masters_by_ports_leave_the_address_port_as_it_was() -> None:
     assert written[-1] == "o /w 0xcf8 0x80001234"
 
 
+_BARS = [{"type": "memory", "address": -1}, {"type": "io", "address": -1}]
+WATCHDOG = {**function(0, 5, 0), "id": {"vendor": 0x8086, "device": 0x25AB}, "regions": _BARS}
+
+
+@pytest.mark.parametrize(
+    "command, lock, on",
+    [
+        (0x00100000, 2, {"lock": 2}),
+        (0x00100000, 1, {}),  # locked, and off
+        (0x00080000, 0, {"status": 8}),
+        (0x00080400, 0, {}),  # the command forbids interrupts
+        (0x00180007, 3, {"command": 7, "status": 0x18, "lock": 3}),
+    ],
+)
+def test_a_watchdog_and_a_pending_interrupt(command: int, lock: int, on: dict[str, int]) -> None:
+    expected = {f"PCI function 00:05.0 {register}": value for register, value in on.items()}
+    ecam = FakeQmp(VIRT, {0x4010028004: command, 0x4010028068: lock})
+    ports = FakeQmp("", {})
+    ports.answers["i /w 0xcf8"] = "portl[0x0cf8] = 0x00000000"
+    ports.answers["i /w 0xcfc"] = f"portl[0x0cfc] = {command:#010x}"
+    ports.answers["i /b 0xcfc"] = f"portb[0x0cfc] = {lock:#04x}"
+    for qmp, arch in ((ecam, "arm64"), (ports, "x86_64")):
+        qmp.answers["query-pci"] = [{"bus": 0, "devices": [WATCHDOG]}]
+        assert left_on(states(qmp, arch)) == expected
+    assert "o /w 0xcf8 0x80002868" in ports.asked
+
+
+def test_watchdogs_are_named() -> None:
+    qmp = _pci(VIRT, {})
+    assert watchdogs(DeviceMonitor(qmp)) == []  # type: ignore[arg-type]
+    qmp.answers["query-pci"] = [{"bus": 0, "devices": [function(0, 4, 0), WATCHDOG]}]
+    assert watchdogs(DeviceMonitor(qmp)) == ["PCI function 00:05.0"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "enabled, status, pending",
+    [(2, 0x60, True), (2, 0, False), (1, 0x61, True), (1, 0x60, False), (3, 0x60, True)],
+)
+def test_the_serial_port_of_a_pc(enabled: int, status: int, pending: bool) -> None:
+    qmp = FakeQmp(PC, {})
+    qmp.answers["i /b 0x3f9"] = f"portb[0x03f9] = {enabled:#04x}"
+    qmp.answers["i /b 0x3fd"] = f"portb[0x03fd] = {status:#04x}"
+    (on,) = states(qmp, "x86_64").left_on
+    assert (on.device, on.register, on.value) == ("serial port", "IER", enabled)
+    assert (on.why == INTERRUPT) == pending
+
+
+def test_the_serial_port_of_virt() -> None:
+    assert left_on(states(FakeQmp(VIRT, {0x9000040: 0x20}), "arm64")) == {"serial port UARTMIS": 32}
+
+
+def test_those_that_can_write() -> None:
+    on = [("b", BUS_MASTER), ("a", "watchdog armed"), ("c", NOT_RESET), ("b", BUS_MASTER)]
+    states = DeviceStates(left_on=tuple(LeftOn(name, "", 0, why) for name, why in on))
+    assert states.writers == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    "names, status",
+    [
+        ([], 0),
+        (["VIRTIO_CONFIG_S_ACKNOWLEDGE: Valid virtio device found"], 1),
+        (["VIRTIO_CONFIG_S_DRIVER_OK: ready", "VIRTIO_CONFIG_S_FEATURES_OK: done"], 12),
+    ],
+)
+def test_virtio_behind_pci(names: list[str], status: int) -> None:
+    path = "/machine/peripheral-anon/device[0]"
+    qmp = FakeQmp(VIRT, {})
+    qmp.answers["x-query-virtio"] = [{"path": f"{path}/virtio-backend"}]
+    qmp.answers["x-query-virtio-status"] = {"status": {"statuses": names}}
+    device = f"virtio device {path} behind PCI status"
+    assert left_on(states(qmp, "arm64")) == ({device: status} if status else {})
+
+
+def test_a_virtio_status_of_another_qemu_is_not_read() -> None:
+    qmp = FakeQmp(VIRT, {})
+    qmp.answers["x-query-virtio"] = [{"path": "/a/virtio-backend"}]
+    for status in ({"statuses": ["VIRTIO_CONFIG_S_NEW: ?"]}, {"statuses": [1]}, []):
+        qmp.answers["x-query-virtio-status"] = {"status": status}
+        assert states(qmp, "arm64").unread[0].startswith("virtio devices: ")
+
+
 def test_virtio() -> None:
     words = {0xA000070: 0, 0xA000270: 0xF}
     qmp = FakeQmp(VIRT, words)
     behind = {"path": "/machine/peripheral-anon/device[0]/virtio-backend"}
+    qmp.answers["x-query-virtio-status"] = {"status": {"statuses": []}}
     qmp.answers["x-query-virtio"] = [behind]
     assert left_on(states(qmp, "arm64")) == {}  # it is behind PCI
     qmp.answers["x-query-virtio"] = [behind, {"path": "/machine/peripheral-anon/device[1]"}]
     assert left_on(states(qmp, "arm64")) == {"virtio-mmio device at 0xa000200 status": 0xF}
+    words[0xA000260] = 1
+    assert left_on(states(qmp, "arm64"))["virtio-mmio device at 0xa000200 ISR"] == 1
 
 
 @pytest.mark.parametrize("status, on", [(0x30, False), (0x38, False), (0x34, True), (0x36, True)])
@@ -240,6 +331,9 @@ def test_the_io_apic_and_the_8259() -> None:
         (0x8000000, 0x52, "GIC distributor GICD_CTLR"),
         (0x8000104, 1, "GIC distributor GICD_ISENABLER1"),
         (0x8000108, 1 << 31, "GIC distributor GICD_ISENABLER2"),
+        (0x8000204, 2, "GIC distributor GICD_ISPENDR1"),
+        (0x8000208, 2, "GIC distributor GICD_ISPENDR2"),
+        (0x800020C, 2, ""),
         (0x80A0000, 3, "GIC redistributor of CPU 0 GICR_CTLR"),
         (0x80C0000, 3, "GIC redistributor of CPU 1 GICR_CTLR"),
         (0x80B0100, 1 << 27, "GIC redistributor of CPU 0 GICR_ISENABLER0"),
@@ -292,7 +386,7 @@ def test_a_gicv2_of_several_cpus_is_not_touched() -> None:
         ("x86_64", "i /b 0x40", "no", "PIT"),
         ("x86_64", "query-pci", [{"bus": 0}], "PCI functions"),
         ("x86_64", "query-pci", InfraError("QMP error"), "PCI functions"),
-        ("arm64", "x-query-virtio", [{}], "virtio-mmio devices"),
+        ("arm64", "x-query-virtio", [{}], "virtio devices"),
         ("arm64", "info mtree -f", MTREE.format(""), "GIC and timers"),
     ],
 )

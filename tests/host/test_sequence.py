@@ -102,9 +102,9 @@ _REFUSING = (
         ("", "", ""),
         ("warm2", "cold2", ""),  # what a generation says that will refuse is its own affair
         ("refused2", "", "generation 2 did not stop at 'refused'"),
-        ("cycle3 refused3", "restored3",
+        ("cycle3 refused3", "restored3 settled3",
          "generation 3 accepted a corrupted handover, expected refusal with radix-cycle"),
-        ("magic2 refused2", "restored2",
+        ("magic2 refused2", "restored2 settled2",
          "generation 2 accepted a corrupted handover, expected refusal with fdt-magic"),
         ("cycle3", "magic3",
          "generation 3 refused its handover: fdt-magic, expected radix-cycle"),
@@ -114,6 +114,18 @@ def test_refusals_that_have_to_come(old: str, new: str, wrong: str) -> None:
     refusing = spec(stops=STOPS, expected_refusals={2: "fdt-magic", 3: "radix-cycle"})
     findings = course(Sequence(refusing), _REFUSING.replace(old, new))
     assert [finding.what for finding in findings[:1]] == ([wrong] if wrong else [])
+
+
+def test_a_window_that_was_asked_for_has_to_come() -> None:
+    watching = spec(stops=("sealed", "entry", "restored", "settled"))
+    settling = GOOD.replace("restored2", "restored2 settled2").replace(
+        "restored3", "restored3 settled3"
+    )
+    assert course(Sequence(watching), settling) == []
+    (finding,) = course(Sequence(watching), settling.replace("settled3", ""))
+    assert finding.what == "generation 3 did not stop at 'settled'"
+    early = course(Sequence(watching), settling.replace("restored2 settled2", "settled2 restored2"))
+    assert early[0].what == "stop 'restored' after stop 'settled'"
 
 
 def test_a_run_that_ends_otherwise_is_held_to_the_order_only() -> None:

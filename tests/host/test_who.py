@@ -14,6 +14,7 @@ from tiny_vmlinux import TEXT, build
 
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
+from khorig.guest.machine import BUS_MASTER, WATCHDOG, DeviceStates, LeftOn
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poke import Poke
 from khorig.guest.spec import RunSpec
@@ -24,6 +25,7 @@ from khorig.run.store_watch import StoreWatch
 from khorig.run.who import Who
 from khorig.vm.machines import machine_named
 from khorig.vm.probe.records import Store
+from khorig.vm.qmp import QmpClosed
 
 PAGE = 0x3000
 SIZE = 0x1000
@@ -57,6 +59,18 @@ class FakeProbe:
     @property
     def qemu(self) -> FakeProbe:
         return self
+
+    @property
+    def qmp(self) -> Any:
+        """Which has gone, unless a test gives another."""
+        assert not self.frozen, "a QEMU that is frozen does not answer"
+        return self
+
+    def execute(self, command: str, **arguments: Any) -> Any:
+        raise QmpClosed("gone")
+
+    def monitor(self, command: str) -> Any:
+        raise QmpClosed("gone")
 
     def freeze(self) -> None:
         assert not self.frozen
@@ -239,6 +253,22 @@ def test_a_page_that_stays_as_it_was_is_not_reproduced() -> None:
     probe = FakeProbe()
     found = watch(probe).finish(probe)
     assert found.lines == ("not reproduced: no page changed while it was watched",)
+
+
+def test_the_devices_that_can_write_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    on = LeftOn("PCI function 00:01.0", "command", 7, BUS_MASTER)
+    armed = LeftOn("PCI function 00:02.0", "lock", 2, WATCHDOG)
+    states = DeviceStates(("PCI functions",), (on, armed))
+    monkeypatch.setattr("khorig.vm.devices.states.read_devices", lambda qmp, arch: states)
+    probe = FakeProbe()
+    who = StoreWatch(CHANGED, SPEC, {})
+    who.before_rig(context(probe), probe)
+    who.after_rig(context(probe), probe)
+    probe.data[PAGE] ^= 1
+    found = who.finish(probe)
+    assert found.devices == ("PCI function 00:01.0",)
+    assert ": device: PCI function 00:01.0 (" in found.lines[0]
+    assert Who.of(found.json()) == found
 
 
 def test_without_a_probe_there_is_no_guess(tmp_path: Path) -> None:

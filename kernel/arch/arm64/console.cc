@@ -14,6 +14,11 @@ constexpr uint64_t kData = 0x00;
 constexpr uint64_t kFlags = 0x18;
 constexpr uint64_t kLineControl = 0x2c;
 constexpr uint64_t kControl = 0x30;
+constexpr uint64_t kInterruptMask = 0x38;
+constexpr uint64_t kInterruptStatus = 0x40;  // of those that are not masked
+constexpr uint64_t kInterruptClear = 0x44;
+constexpr uint32_t kTransmitInterrupt = 1 << 5;
+constexpr uint32_t kInterrupts = 0x7ff;
 
 constexpr uint32_t kFlagReceiveEmpty = 1 << 4;
 constexpr uint32_t kFlagTransmitFull = 1 << 5;
@@ -43,5 +48,16 @@ bool ConsoleTryGet(char* byte) {
   *byte = static_cast<char>(ReadMmio32(console + kData));
   return true;
 }
+
+bool ConsoleInterrupts() { return (ReadMmio32(console + kInterruptStatus) & kInterrupts) != 0; }
+
+unsigned StopConsoleInterrupt() {
+  const uint32_t enabled = ReadMmio32(console + kInterruptMask) & kInterrupts;
+  WriteMmio32(console + kInterruptMask, 0);
+  WriteMmio32(console + kInterruptClear, kInterrupts);
+  return enabled != 0 ? 1 : 0;
+}
+
+void StartConsoleInterrupt() { WriteMmio32(console + kInterruptMask, kTransmitInterrupt); }
 
 }  // namespace arch

@@ -65,6 +65,18 @@ IommuPlace FindIommu(const base::BootInfo&) {
 
 void PublishToDevices() { asm volatile("dsb sy" ::: "memory"); }
 
+uint8_t ReadPciConfigByte(PciFunction function, unsigned offset) {
+  return ReadMmio8(Registers(function) + offset);
+}
+
+void WritePciConfigByte(PciFunction function, unsigned offset, uint8_t value) {
+  WriteMmio8(Registers(function) + offset, value);
+}
+
+void WritePciConfigWord(PciFunction function, unsigned offset, uint16_t value) {
+  WriteMmio16(Registers(function) + offset, value);
+}
+
 void ForEachVirtioTransport(khocore::FunctionRef<void(PhysAddr)> visit) {
   for (size_t i = 0; i < this_machine.virtio_count; ++i) {
     const PhysRange registers = this_machine.virtio[i];

@@ -4,6 +4,7 @@
 #include "kernel/arch/arm64/gic_registers.h"
 #include "kernel/arch/arm64/registers.h"
 #include "kernel/arch/mmu.h"
+#include "kernel/arch/quiesce.h"
 
 namespace arch {
 
@@ -55,6 +56,9 @@ constexpr uint32_t kAsleep = 1 << 1;
 constexpr uint32_t kChildrenAsleep = 1 << 2;
 
 constexpr uint64_t kSendToOthers = uint64_t{1} << 40 | kInterrupt << 24;  // ICC_SGI1R_EL1
+
+/// The private interrupts of the generic timers (Arm BSA).
+constexpr uint32_t kTimerLines = 1 << 26 | 1 << 27 | 1 << 28 | 1 << 30;
 
 const Machine* opened = nullptr;
 
@@ -145,6 +149,29 @@ void EnablePanicSgi() {
 void DisablePanicSgi() {
   DisableOwn();
   if (opened != nullptr) gic::StopCpuInterface(*opened);
+}
+
+bool EnableTimerLines(const Machine& machine) {
+  if (opened == nullptr) OpenGic(machine);
+  if (opened == nullptr) return false;
+  EnablePanicSgi();
+  DisableInterrupts();
+  const PhysAddr own = OwnInterrupts();
+  if (own.is_null()) return false;
+  // As the panic SGI, they have the only priority that is not masked.
+  for (unsigned line = 0; line < 32; line += 4) {
+    if ((kTimerLines >> line & 0xf) != 0) WriteMmio32(own + kPriority + line, 0);
+  }
+  if (opened->gic == Machine::Gic::kV3) {
+    WriteMmio32(own + kGroup, ReadMmio32(own + kGroup) | kTimerLines);
+  }
+  WriteMmio32(own + kEnable, kTimerLines);
+  return true;
+}
+
+void DisableTimerLines() {
+  const PhysAddr own = OwnInterrupts();
+  if (!own.is_null()) WriteMmio32(own + kDisable, kTimerLines);
 }
 
 void SendPanicSgi() {

@@ -22,6 +22,12 @@ void SendPanicSgi();
 /// Acknowledges the SGI, so that it is not taken again.
 void AcknowledgePanicSgi();
 
+/// Lets the generic timers' interrupts end a `wfi` of this CPU, which takes no interrupts. False
+/// where the controller cannot be used.
+bool EnableTimerLines(const Machine& machine);
+/// Disables them again, after `EnableTimerLines` returned true.
+void DisableTimerLines();
+
 // At the jump, opened or not, on the only CPU that is left (kernel/arch/quiesce.h).
 
 /// Disables every SPI, and every SGI and PPI of each CPU. Returns how many were enabled.

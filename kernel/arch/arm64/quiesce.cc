@@ -4,6 +4,8 @@
 #include "kernel/arch/arm64/gic.h"
 #include "kernel/arch/arm64/machine.h"
 #include "kernel/arch/arm64/registers.h"
+#include "kernel/arch/cpu.h"
+#include "kernel/arch/nanoseconds.h"
 
 // Arm ARM (DDI 0487), generic timer.
 
@@ -44,6 +46,34 @@ unsigned StopTimers() {
 unsigned StopInterruptLines() { return MaskGic(this_machine); }
 
 unsigned StopInterruptControllers() { return StopGic(this_machine); }
+
+/// The timer's interrupt is not taken: that it is pending ends a `wfi`.
+void Sleep(uint64_t nanoseconds) {
+  const uint64_t frequency = KHORIG_READ_REGISTER(cntfrq_el0);
+  const uint64_t started = Counter();
+  (void)StopTimers();
+  (void)StopInterruptLines();
+  const bool can_idle = frequency != 0 && EnableTimerLines(this_machine);
+  for (;;) {
+    const uint64_t passed = Counter() - started;
+    if (passed >= nanoseconds) break;
+    if (!can_idle) {
+      Pause();
+      continue;
+    }
+    // A tick more than the rest; the register has 32 bits with a sign.
+    constexpr uint64_t kLongest = 1'000'000'000;
+    const uint64_t left = nanoseconds - passed < kLongest ? nanoseconds - passed : kLongest;
+    const uint64_t ticks = left * frequency / kNanosecondsPerSecond + 1;
+    KHORIG_WRITE_REGISTER(cntv_tval_el0, ticks < 0x7fffffff ? ticks : 0x7fffffff);
+    KHORIG_WRITE_REGISTER(cntv_ctl_el0, kTimerEnable);
+    InstructionBarrier();
+    asm volatile("dsb sy; wfi" ::: "memory");
+    KHORIG_WRITE_REGISTER(cntv_ctl_el0, 0);
+    InstructionBarrier();
+  }
+  if (can_idle) DisableTimerLines();
+}
 
 void StartTimers() {
   KHORIG_START_TIMER(cntp_ctl_el0, cntp_cval_el0);

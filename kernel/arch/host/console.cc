@@ -29,4 +29,8 @@ bool ConsoleTryGet(char* byte) {
   return poll(&input, 1, 0) == 1 && read(STDIN_FILENO, byte, 1) == 1;
 }
 
+bool ConsoleInterrupts() { return false; }
+unsigned StopConsoleInterrupt() { return 0; }
+void StartConsoleInterrupt() {}
+
 }  // namespace arch

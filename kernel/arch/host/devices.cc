@@ -13,6 +13,9 @@ void WritePciConfig(PciFunction, unsigned, uint32_t) {}
 khocore::PhysRange FindPciMemory() { return {}; }
 IommuPlace FindIommu(const base::BootInfo&) { return {}; }
 void PublishToDevices() {}
+uint8_t ReadPciConfigByte(PciFunction, unsigned) { return 0xff; }
+void WritePciConfigByte(PciFunction, unsigned, uint8_t) {}
+void WritePciConfigWord(PciFunction, unsigned, uint16_t) {}
 void ForEachVirtioTransport(khocore::FunctionRef<void(khocore::PhysAddr)>) {}
 
 }  // namespace arch

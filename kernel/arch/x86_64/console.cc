@@ -11,7 +11,10 @@ namespace {
 
 // The first 16550 of a PC. QEMU's needs no initialization; a baud rate means nothing to it.
 constexpr uint16_t kData = 0x3f8;
+constexpr uint16_t kInterruptEnable = 0x3f9;
 constexpr uint16_t kLineStatus = 0x3fd;
+constexpr uint8_t kRoomInterrupt = 0x02;
+constexpr uint8_t kInterrupts = 0x0f;
 constexpr uint8_t kReceived = 0x01;
 constexpr uint8_t kTransmitterEmpty = 0x20;
 
@@ -31,5 +34,21 @@ bool ConsoleTryGet(char* byte) {
   *byte = static_cast<char>(InByte(kData));
   return true;
 }
+
+/// Which event has it interrupt could be read, too, but that read would acknowledge it.
+bool ConsoleInterrupts() {
+  const uint8_t enabled = InByte(kInterruptEnable) & kInterrupts;
+  const uint8_t status = InByte(kLineStatus);
+  return ((enabled & kRoomInterrupt) != 0 && (status & kTransmitterEmpty) != 0) ||
+         ((enabled & kReceived) != 0 && (status & kReceived) != 0);
+}
+
+unsigned StopConsoleInterrupt() {
+  const uint8_t enabled = InByte(kInterruptEnable) & kInterrupts;
+  OutByte(kInterruptEnable, 0);
+  return enabled != 0 ? 1 : 0;
+}
+
+void StartConsoleInterrupt() { OutByte(kInterruptEnable, kRoomInterrupt); }
 
 }  // namespace arch

@@ -69,6 +69,21 @@ khocore::PhysRange FindPciMemory() {
   return {PhysAddr::FromRaw(kBegin), HasConfigPorts() ? kEnd - kBegin : 0};
 }
 
+uint8_t ReadPciConfigByte(PciFunction function, unsigned offset) {
+  Select(function, offset & ~3u);
+  return InByte(static_cast<uint16_t>(kDataPort + (offset & 3)));
+}
+
+void WritePciConfigByte(PciFunction function, unsigned offset, uint8_t value) {
+  Select(function, offset & ~3u);
+  OutByte(static_cast<uint16_t>(kDataPort + (offset & 3)), value);
+}
+
+void WritePciConfigWord(PciFunction function, unsigned offset, uint16_t value) {
+  Select(function, offset & ~3u);
+  OutWord(static_cast<uint16_t>(kDataPort + (offset & 2)), value);
+}
+
 IommuPlace FindIommu(const base::BootInfo& info) {
   // What is wrong with firmware's tables the search for CPUs has printed.
   const auto map = [](khocore::PhysRange range) { return FindFirmwareBytes(range); };

@@ -10,6 +10,7 @@
 
 extern "C" {
 extern const uint8_t __exception_stubs[];
+extern const uint8_t __interrupt_stub[];
 extern uint64_t __gdt[GDT_WORDS];  ///< start.S; the last two words are the TSS descriptor
 }
 
@@ -42,7 +43,8 @@ alignas(16) uint8_t exception_stack[kExceptionStackBytes];
 alignas(16) uint8_t nested_stack[kExceptionStackBytes];
 TaskState task_state;
 
-Gate gates[kExceptionVectors];
+constexpr unsigned kVectors = 256;
+Gate gates[kVectors];
 
 ExceptionHandlers exception_handlers;
 
@@ -60,8 +62,10 @@ void PrintRegisters(PrintFunction print, const void* registers) {
 }
 
 void FillGate(unsigned vector) {
+  const bool is_exception = vector < kExceptionVectors;
   const uint64_t stub =
-      reinterpret_cast<uint64_t>(__exception_stubs) + vector * kExceptionStubBytes;
+      is_exception ? reinterpret_cast<uint64_t>(__exception_stubs) + vector * kExceptionStubBytes
+                   : reinterpret_cast<uint64_t>(__interrupt_stub);
   constexpr uint8_t kInterruptGate = 0x8e;
   const bool nested = vector == kNmi || vector == kDoubleFault || vector == kMachineCheck;
   gates[vector] = Gate{.offset_low = static_cast<uint16_t>(stub),
@@ -120,7 +124,7 @@ void HandleException(const Registers* registers) {
 
 void InstallExceptionHandlers(const ExceptionHandlers& handlers) {
   exception_handlers = handlers;
-  for (unsigned vector = 0; vector < kExceptionVectors; ++vector) FillGate(vector);
+  for (unsigned vector = 0; vector < kVectors; ++vector) FillGate(vector);
   UseBootCpuTables();
 }
 

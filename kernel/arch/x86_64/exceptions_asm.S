@@ -51,4 +51,10 @@ save_registers:
   call HandleException
   ud2
 
+/* An interrupt ends arch::Sleep()'s hlt, and that is all. */
+  .balign 16
+  .global __interrupt_stub
+__interrupt_stub:
+  iretq
+
   .section .note.GNU-stack, "", @progbits

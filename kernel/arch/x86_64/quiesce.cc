@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "kernel/arch/cpu.h"
 #include "kernel/arch/devices.h"
 #include "kernel/arch/mmu.h"
 #include "kernel/arch/x86_64/io.h"
@@ -61,6 +62,9 @@ unsigned StopHpet() {
 // ---- local APIC
 
 constexpr unsigned kSpuriousVector = 0xf0;
+constexpr unsigned kEndOfInterrupt = 0xb0;
+constexpr unsigned kTimerDivider = 0x3e0;
+constexpr uint32_t kDividedByOne = 0xb;
 constexpr unsigned kErrorVector = 0x370;  // the last of the local vectors
 constexpr unsigned kTimerVector = 0x320;
 constexpr unsigned kThermalVector = 0x330;
@@ -215,6 +219,35 @@ unsigned StopInterruptControllers() {
   const uint32_t spurious = apic.Read(kSpuriousVector);
   apic.Write(kSpuriousVector, spurious & ~kSoftwareEnable);
   return (spurious & kSoftwareEnable) != 0 ? 1 : 0;
+}
+
+/// The timer's unit may differ between machines, so the counter decides.
+void Sleep(uint64_t nanoseconds) {
+  constexpr uint64_t kLongest = ~uint32_t{0};
+  Apic apic;
+  const uint64_t started = Counter();
+  const bool can_idle = apic.Open();
+  (void)StopInterruptLines();
+  const uint32_t spurious = can_idle ? apic.Read(kSpuriousVector) : 0;
+  if (can_idle) {
+    apic.Write(kSpuriousVector, spurious | kSoftwareEnable);
+    apic.Write(kTimerDivider, kDividedByOne);
+    apic.Write(kTimerVector, kUnusedVector);
+  }
+  for (;;) {
+    const uint64_t passed = Counter() - started;
+    if (passed >= nanoseconds) break;
+    if (!can_idle) {
+      Pause();
+      continue;
+    }
+    const uint64_t left = nanoseconds - passed;
+    apic.Write(kTimerCount, static_cast<uint32_t>(left < kLongest ? left : kLongest));
+    asm volatile("sti; hlt; cli" : : : "memory");
+    apic.Write(kEndOfInterrupt, 0);
+  }
+  (void)StopApicTimer();
+  if (can_idle) apic.Write(kSpuriousVector, spurious);
 }
 
 void StartTimers() {

@@ -22,6 +22,18 @@ void WritePciConfig(PciFunction at, unsigned offset, uint32_t value) {
   }
 }
 
+uint8_t ReadPciConfigByte(PciFunction at, unsigned offset) {
+  return static_cast<uint8_t>(ReadPciConfig(at, offset));
+}
+
+void WritePciConfigByte(PciFunction at, unsigned offset, uint8_t value) {
+  WritePciConfig(at, offset, value);
+}
+
+void WritePciConfigWord(PciFunction at, unsigned offset, uint16_t value) {
+  WritePciConfig(at, offset, value);
+}
+
 PciBuses FindPciBuses() { return drivers::fake_pci->buses; }
 khocore::PhysRange FindPciMemory() { return drivers::fake_pci->memory; }
 uint32_t FindPciDevices(unsigned bus) {

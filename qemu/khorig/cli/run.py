@@ -114,7 +114,7 @@ def _specs(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> list[KhorigR
                 page_sizes=options["page_sizes"],
                 boot=boot,
                 pokes=options["pokes"],
-                stops=options["stops"],
+                stops=_stops(options["stops"], extra_qemu),
                 extra_options=options["append"],
                 extra_qemu=extra_qemu,
                 counted=hardware["accel"] == "tcg",
@@ -142,6 +142,12 @@ def _refusing(spec: KhorigRun, tamper: str | None, mixed: bool) -> KhorigRun:
     if mixed:
         return dataclasses.replace(spec.first(2), expected_refusals={2: "page-size"})
     return tampered(spec, tamper) if tamper else spec
+
+
+def _stops(chosen: tuple[str, ...], extra_qemu: Sequence[str]) -> tuple[str, ...]:
+    """A device may write late: unless stops were chosen, the host looks again for that."""
+    is_default = chosen == KhorigRun.stops
+    return (*chosen, "settled") if is_default and "-device" in extra_qemu else chosen
 
 
 def _tampers(names: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ RESERVED_ALIGNMENT = 1 << 16  # the largest page of all; Linux preserves whole p
 
 _RESERVE = f"reserve_mem={RESERVED_BYTES >> 10}K:{RESERVED_ALIGNMENT}:{RESERVED_NAME}"
 _U64 = (1 << 64) - 1
+_OF_KHORIG = ("entry", "settled")  # stops that a Linux does not make
 _BUILD = re.compile(r"(?P<name>linux-[^/]+):(?P<build>[0-9a-f]{4,16})")
 # On x86_64 nothing tells Linux where its early console is.
 _EARLY_CONSOLE = {"x86_64": "earlycon=uart8250,io,0x3f8,115200", "arm64": "earlycon"}
@@ -84,15 +85,14 @@ class ChainRun(RunSpec):
         where the kernel before waits for its jump."""
         if not is_linux(self.kernel_of(generation)):
             return self.stops
-        if self.probed and generation > 1 and "sealed" in self.stops:
-            return self.stops
-        return tuple(stop for stop in self.stops if stop != "entry")
+        probed = self.probed and generation > 1 and "sealed" in self.stops
+        return tuple(s for s in self.stops if s not in _OF_KHORIG or (probed and s == "entry"))
 
     def command_line(self, generation: int, with_stops: bool = True) -> str:
         """See RunSpec."""
         linux = is_linux(self.kernel_of(generation))
         words = self._linux_words(generation) if linux else self._khorig_words(generation)
-        mine = (stop for stop in self.stops if stop != "entry" or not linux)
+        mine = (stop for stop in self.stops if stop not in _OF_KHORIG or not linux)
         stops = ",".join(mine) if with_stops else ""
         if stops:
             words.append(f"khorig.stops={stops}" if linux else f"stops={stops}")

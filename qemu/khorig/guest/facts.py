@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
+from khorig.guest.machine import DeviceStates
 from khorig.mem.memory import PhysRange
 
 
@@ -65,6 +66,19 @@ class CpuFacts:
     supported: int
 
 
+@dataclass(frozen=True)
+class FoundDevices:
+    """The `found` event: what the kernel found on. PCI functions by bus, device and function as in
+    a requester id."""
+
+    masters: tuple[int, ...]
+    interrupts: tuple[int, ...]
+    watchdogs: tuple[int, ...]
+    last_bus: int  # of those that it looked at
+    virtio: int  # devices by MMIO
+    console: bool
+
+
 @dataclass
 class GuestFacts:
     """The events of one generation."""
@@ -75,6 +89,8 @@ class GuestFacts:
     cpus: CpuFacts | None = None
     segments: Segments | None = None
     levels: int | None = None  # of page tables
+    found: FoundDevices | None = None
+    devices: DeviceStates | None = None  # what the host saw at `entry` after a jump
     restored: GuestEvent | None = None
     refused: bool = False
 
@@ -91,12 +107,36 @@ class GuestFacts:
         elif event.kind == "cpus":
             numbers = (event.number(name) for name in ("found", "online", "supported"))
             self.cpus = CpuFacts(*numbers)
+        elif event.kind == "found":
+            self.found = parse_found(event)
         elif event.kind == "segments":
             self.segments = parse_segments(event)
         elif event.kind == "restored":
             self.restored = event
         elif event.kind == "refused":
             self.refused = True
+
+
+def parse_found(event: GuestEvent) -> FoundDevices:
+    """Raises EventFieldError."""
+    console = event.fields.get("console")
+    if not isinstance(console, bool):
+        raise EventFieldError(f"event 'found': 'console' is {console!r}, expected a truth value")
+    return FoundDevices(
+        masters=_functions(event, "masters"),
+        interrupts=_functions(event, "interrupts"),
+        watchdogs=_functions(event, "watchdogs"),
+        last_bus=event.number("last_bus"),
+        virtio=event.number("virtio"),
+        console=console,
+    )
+
+
+def _functions(event: GuestEvent, name: str) -> tuple[int, ...]:
+    values = event.fields.get(name)
+    if not isinstance(values, list):
+        raise EventFieldError(f"event 'found': '{name}' is {values!r}, expected a list")
+    return tuple(parse_address(value, f"event 'found': '{name}'") for value in values)
 
 
 def parse_memory(event: GuestEvent) -> MemoryFacts:

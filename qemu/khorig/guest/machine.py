@@ -36,6 +36,12 @@ def translates_nothing(number: int, virtual: int) -> int | None:
     return None
 
 
+BUS_MASTER = "bus mastering on"
+NOT_RESET = "not reset"  # a virtio device
+INTERRUPT = "interrupt pending"
+WATCHDOG = "watchdog armed"
+
+
 @dataclass(frozen=True)
 class Outside:
     """What a CPU has fetched or stored outside of the pages that it should keep to."""
@@ -104,3 +110,9 @@ class DeviceStates:
     seen: tuple[str, ...] = ()  # "PCI functions", "local APIC", ...
     left_on: tuple[LeftOn, ...] = ()
     unread: tuple[str, ...] = ()  # what could not be read, with the reason
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """The devices that can write to memory by themselves."""
+        names = (on.device for on in self.left_on if on.why in (BUS_MASTER, NOT_RESET))
+        return tuple(dict.fromkeys(names))

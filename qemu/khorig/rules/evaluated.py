@@ -7,7 +7,7 @@ from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import EVALUATED
 from khorig.rules.registry import RULES
 
-_STOPS = ("entry", "restored", "sealed")
+_STOPS = ("entry", "restored", "settled", "sealed")
 _MOST = 10  # findings
 
 

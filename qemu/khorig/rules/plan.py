@@ -64,8 +64,9 @@ class Plan:
         if at == "sealed":
             rules = self._at_sealed(generation) if generation < spec.generations else ()
         elif generation > 1 and "sealed" in spec.stops_of(generation - 1):
-            rules = self._at_entry(generation) if at == "entry" else self._at_restored(generation)
-            rules = rules if at in ("entry", "restored") else ()
+            look = {"entry": self._at_entry, "restored": self._at_restored}
+            look["settled"] = self._at_settled
+            rules = look[at](generation) if at in look else ()
         else:
             rules = ()
         modes = (protocol.MODES,) if rules and self._has_modes(generation, at) else ()
@@ -155,13 +156,18 @@ class Plan:
             rules += [protocol.LIVE_DEVICE, temporal.LIVE_PAGE]
         return tuple(rules)
 
+    def _at_settled(self, generation: int) -> tuple[str, ...]:
+        return (temporal.SETTLED,) if self.takes_over(generation) else ()
+
     def _at_restored(self, generation: int) -> tuple[str, ...]:
         if not self.takes_over(generation):
             return ()
         if self.is_linux(generation):
             return (temporal.PAGES_UNDER_LINUX,)
+        looks = "entry" in self._spec.stops_of(generation)
+        found = (protocol.FOUND,) if looks else ()
         if self._is_chain:
-            return (temporal.PAGES_UNTIL_RESTORED,)
+            return (temporal.PAGES_UNTIL_RESTORED, *found)
         rules = [
             temporal.PAGES_UNTIL_RESTORED,
             temporal.BLOCKS_RESTORED,
@@ -173,4 +179,4 @@ class Plan:
         rules += self._of_live_cpu
         if self._spec.smp > 1:
             rules.append(protocol.CPUS_ONLINE)
-        return tuple(rules)
+        return (*rules, *found)

@@ -108,6 +108,10 @@ class RunJudge(Examination):
         self._restoring = None
         self._booting_linux = generation > 1 and self._plan.is_linux(generation)
         self._generation = generation
+        if "entry" not in self._spec.stops_of(generation):  # nothing was seen to arrive
+            sealed = self._before
+            is_own = isinstance(sealed, Record) and not self._plan.is_linux(generation)
+            self._arrived = sealed if is_own else None  # type: ignore[assignment]
 
     def _close(self, generation: int) -> None:
         stops = self._spec.stops_of(generation)
@@ -238,6 +242,8 @@ class RunJudge(Examination):
             )
         if stop.at == "entry":
             return self._on_entry(stop)
+        if stop.at == "settled":
+            return self._on_settled(stop)
         return self._on_restored(stop) if stop.at == "restored" else []
 
     def _on_linux_entry(self, stop: Stop) -> Findings:
@@ -316,6 +322,7 @@ class RunJudge(Examination):
         return self._compare(stop, earlier, temporal.PAGES_UNDER_LINUX)
 
     def _on_entry(self, stop: Stop) -> Findings:
+        stop.facts.devices = stop.devices
         findings = self._look_at_entry(stop)
         if self._plan.takes_over(stop.generation):
             self._restoring, self._names = self._arrived, read_handoff_bytes(stop)
@@ -351,6 +358,15 @@ class RunJudge(Examination):
         findings = self._compare(stop, Before.of(self._arrived), temporal.PAGES_UNTIL_RESTORED)
         due = self._plan.due(stop.generation, "restored")
         return findings + self._by_rule(stop, self._arrived, due)
+
+    def _on_settled(self, stop: Stop) -> Findings:
+        """Since `restored`, where it was compared, if the guest stopped there."""
+        if self._arrived is None or not self._plan.takes_over(stop.generation):
+            return []
+        before = Before.of(self._arrived)
+        if "restored" in self._spec.stops_of(stop.generation):
+            before = replace(before, generation=stop.generation, at="restored")
+        return self._compare(stop, before, temporal.SETTLED)
 
     def _on_sealed(self, stop: Stop) -> Findings:
         """Decodes, hashes and checks the sealed handover."""

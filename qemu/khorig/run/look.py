@@ -3,60 +3,91 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
+from typing import Any, Callable, Sequence
 
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
 from khorig.guest.spec import KHORIG, RunSpec
+from khorig.rules.finding import Finding
+from khorig.rules.temporal.definitions import SETTLED
 from khorig.run.judging import StopContext
-from khorig.vm.devices.states import read_devices
 from khorig.vm.machines.machine import Machine
 from khorig.vm.modes import read_modes
-from khorig.vm.qmp import Qmp
 from khorig.vm.vm import Vm
 
 
-def look_at_cpus(
-    qmp: Qmp, machine: Machine, spec: RunSpec
-) -> tuple[tuple[RunningCpu, ...], Translate]:
-    """The CPUs after the first that are not parked, if it can be told, and what they map."""
-    running = machine.running_cpus(qmp.monitor("info registers -a")) if spec.smp > 1 else ()
-    if not running:
-        return (), translates_nothing
-    from khorig.vm.cpu_view import CpuView
+class Look:
+    """The looks at one stop."""
 
-    view = CpuView(qmp, machine.arch)
-    known = (replace(cpu, hardware_id=view.hardware_id(cpu.number)) for cpu in running)
-    return tuple(known), view.translate
+    def __init__(self, vm: Vm, machine: Machine, spec: RunSpec, emit: Callable[..., None]) -> None:
+        """`emit` writes a record to the journal."""
+        self._vm, self._machine, self._spec, self._emit = vm, machine, spec, emit
+        self._qmp = vm.qmp
 
+    def before(self, context: StopContext) -> StopContext:
+        """For the judge. Devices after a jump, before the kernel switches anything on; CPUs after
+        the first that are not parked, if it can be told; in which mode khorig runs; and what the
+        probe has seen of a CPU that runs on."""
+        context = self._with_accesses(context)
+        if context.at != "entry":
+            is_own = self._spec.kernel_of(context.generation) == KHORIG
+            if self._machine.arch != "x86_64" or not is_own:
+                return context
+            return dataclasses.replace(context, modes=read_modes(self._qmp))
+        if context.generation > 1:
+            context = dataclasses.replace(context, devices=self._devices(context.generation))
+        cpus, translate = self._cpus()
+        level = self._level()
+        return dataclasses.replace(context, running_cpus=cpus, translate=translate, level=level)
 
-def look_at_level(qmp: Qmp, machine: Machine) -> int | None:
-    """The exception level of the first CPU, of machines that have them."""
-    return machine.level(qmp.monitor("info registers")) if machine.has_levels else None
+    def after(self, context: StopContext, findings: Sequence[Finding]) -> list[Finding]:
+        """The judge's findings. One of a write behind the jump gets the devices that can write."""
+        if not any(found.rule == SETTLED for found in findings):
+            return list(findings)
+        writers = self._devices(context.generation).writers
+        named = ("can write to memory: " + (", ".join(writers) or "no device that QEMU shows"),)
+        return [
+            dataclasses.replace(found, evidence=(*named, *found.evidence))
+            if found.rule == SETTLED
+            else found
+            for found in findings
+        ]
 
-
-def look_at_devices(qmp: Qmp, machine: Machine, generation: int) -> DeviceStates | None:
-    """After a jump, before the kernel switches anything on; else None."""
-    return read_devices(qmp, machine.arch) if generation > 1 else None
-
-
-def look(
-    vm: Vm, machine: Machine, spec: RunSpec, context: StopContext
-) -> tuple[StopContext, DeviceStates | None]:
-    """The stop with what QEMU and the probe show of it, and the devices if they were looked at."""
-    if isinstance(spec, KhorigRun) and spec.probed and vm.probe is not None:
+    def _with_accesses(self, context: StopContext) -> StopContext:
+        probe, spec = self._vm.probe, self._spec
+        if not isinstance(spec, KhorigRun) or not spec.probed or probe is None:
+            return context
         from khorig.run.cpu_accesses import CpuAccesses
         from khorig.vm.cpu_view import CpuView
 
-        accesses = CpuAccesses(vm.probe, CpuView(vm.qmp, machine.arch))
-        context = replace(context, accesses=accesses)
-    if context.at != "entry":
-        if machine.arch != "x86_64" or spec.kernel_of(context.generation) != KHORIG:
-            return context, None
-        return replace(context, modes=read_modes(vm.qmp)), None
-    devices = look_at_devices(vm.qmp, machine, context.generation)
-    if devices is not None:
-        context = replace(context, devices=devices)
-    cpus, translate = look_at_cpus(vm.qmp, machine, spec)
-    level = look_at_level(vm.qmp, machine)
-    return replace(context, running_cpus=cpus, translate=translate, level=level), devices
+        accesses = CpuAccesses(probe, CpuView(self._qmp, self._machine.arch))
+        return dataclasses.replace(context, accesses=accesses)
+
+    def _level(self) -> int | None:
+        """The exception level of the first CPU, of machines that have them."""
+        machine = self._machine
+        return machine.level(self._qmp.monitor("info registers")) if machine.has_levels else None
+
+    def _cpus(self) -> tuple[tuple[RunningCpu, ...], Translate]:
+        """Those that are not parked, and what they map."""
+        running: tuple[RunningCpu, ...] = ()
+        if self._spec.smp > 1:
+            running = self._machine.running_cpus(self._qmp.monitor("info registers -a"))
+        if not running:
+            return (), translates_nothing
+        from khorig.vm.cpu_view import CpuView
+
+        view = CpuView(self._qmp, self._machine.arch)
+        known = (
+            dataclasses.replace(cpu, hardware_id=view.hardware_id(cpu.number)) for cpu in running
+        )
+        return tuple(known), view.translate
+
+    def _devices(self, generation: int) -> DeviceStates:
+        from khorig.vm.devices.states import read_devices  # once QEMU runs
+
+        devices = read_devices(self._qmp, self._machine.arch)
+        fields: dict[str, Any] = dataclasses.asdict(devices)
+        self._emit("devices", gen=generation, **fields)
+        return devices

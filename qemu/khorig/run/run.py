@@ -26,7 +26,7 @@ from khorig.run.guest_monitor import GuestMonitor
 from khorig.run.keep import Keep
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook, shown_by
 from khorig.run.kernel_stops import KernelStops, jumps_of
-from khorig.run.look import look
+from khorig.run.look import Look
 from khorig.run.run_file import kernel_digests
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.run.stop_images import StopImages
@@ -273,10 +273,9 @@ class Run:
         boot = self._boot if self._boot and self._boot.generation == event.generation else None
         shift = self._spec.geometry_shift(number := event.generation, at)
         context = StopContext(number, at, event, vm.ram, facts, boot, shift, is_jump=is_jump)
-        context, devices = look(vm, self._machine, self._spec, context)
-        if devices is not None:
-            self._emit("devices", gen=context.generation, **dataclasses.asdict(devices))
-        findings = self._judge.on_stop(context)
+        look = Look(vm, self._machine, self._spec, self._emit)
+        context = look.before(context)
+        findings = look.after(context, self._judge.on_stop(context))
         host_ms = round((time.monotonic() - started_s) * 1000, 3)
         self._emit("stop", gen=event.generation, at=at, host_ms=host_ms)
         for kind, fields in shown_by(self._judge, context):
@@ -305,10 +304,10 @@ class Run:
     def _on_qmp(self, vm: Vm, event: QmpEvent) -> list[Finding]:
         if event.name == "SHUTDOWN":
             self._ending.on_shutdown(vm, str(event.data.get("reason", "")))
-        what = {"GUEST_PANICKED": "guest panic reported by QEMU", "RESET": "unexpected reset"}
-        if event.name in what:
-            return [self._finding(rules.GUEST, what[event.name], Verdict.CRASH)]
-        return []
+        from khorig.run.qmp_event import violation
+
+        found = violation(event.name, vm.qmp, self._sequence)
+        return [self._finding(*found)] if found else []
 
     def _on_exit(self, vm: Vm, status: int) -> int:
         status = status or self._ending.told_status

@@ -9,7 +9,7 @@ from khorig.guest.spec import KHORIGS, RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
 
-STOPS = ("entry", "refused", "restored", "sealed")  # in the order of a generation
+STOPS = ("entry", "refused", "restored", "settled", "sealed")  # in the order of a generation
 
 
 class Sequence:
@@ -65,6 +65,11 @@ class Sequence:
     def running(self) -> int:
         """The running generation; after a jump the next one, where its entry is not seen."""
         return self.executing if self._sees_entry else self.generation + self._jumped
+
+    @property
+    def has_jumped(self) -> bool:
+        """Whether the executing generation has announced its jump."""
+        return self._jumped and not self._entered
 
     @property
     def executing(self) -> int:
@@ -167,7 +172,8 @@ class Sequence:
             return []
         expected = {"entry"}
         if self.generation > 1:
-            expected.add("refused" if self.generation in self._refused else "restored")
+            refused = self.generation in self._refused
+            expected |= {"refused"} if refused else {"restored", "settled"}
         if self.generation < self._spec.generations:
             expected.add("sealed")
         stops = self._spec.stops_of(self.generation)

@@ -20,6 +20,7 @@ from khorig.vm.machines import machine_named
 from khorig.vm.probe.errors import NoProbe
 from khorig.vm.probe.plugin import ProbeOptions, find_probe
 from khorig.vm.probe.records import Store
+from khorig.vm.qmp import Qmp, QmpClosed
 from khorig.vm.symbols_by_generation import SymbolsByGeneration
 
 _FRAME = 4096  # bytes; the probe watches frames of this size, whatever the guest's pages are
@@ -73,6 +74,10 @@ class WatchedVm(Protocol):
 
     @property
     def qemu(self) -> Freezable:
+        ...
+
+    @property
+    def qmp(self) -> Qmp:
         ...
 
 
@@ -152,9 +157,19 @@ class StoreWatch:
         """At the end, while the memory is still there."""
         vm.qemu.freeze()
         try:
-            return self._answer(vm.probe)
+            found = self._answer(vm.probe)
         finally:
             vm.qemu.thaw()
+        return replace(found, devices=self._devices(vm.qmp)) if found.nobody else found
+
+    def _devices(self, qmp: Qmp) -> tuple[str, ...]:
+        """Those that can write to memory; none where QEMU has gone."""
+        from khorig.vm.devices.states import read_devices
+
+        try:
+            return read_devices(qmp, self._spec.arch).writers
+        except QmpClosed:
+            return ()
 
     def _answer(self, probe: StoreProbe | None) -> Who:
         found = Who(

@@ -52,6 +52,7 @@ class Who:
     stores: tuple[StoreBy, ...] = ()  # the last of them, the last one first
     rig: tuple[str, ...] = ()  # what the rig itself wrote there, one line each
     nobody: tuple[str, ...] = ()  # changed bytes that no CPU stored and the rig did not write
+    devices: tuple[str, ...] = ()  # that could write there in the end, if nobody did
     unseen: tuple[str, ...] = ()  # writers that the probe cannot see
     note: str = ""  # why less is known than there could be
 
@@ -79,7 +80,8 @@ class Who:
         lines += [f"the rig's own {line}" for line in self.rig]
         if self.nobody:
             bytes_of = "; ".join(self.nobody)
-            lines.append(f"no CPU stored there since {since}: device or host ({bytes_of})")
+            by = f"device: {', '.join(self.devices)}" if self.devices else "device or host"
+            lines.append(f"no CPU stored there since {since}: {by} ({bytes_of})")
             lines.append(f"not seen by the probe: {', '.join(self.unseen)}")
         if self.note:
             lines.append(self.note)
@@ -97,4 +99,4 @@ def _others(value: Any) -> tuple[WatchedPage, ...]:
     return tuple(WatchedPage.of(page) for page in items(value)[:MOST_PAGES])
 
 
-_TEXTS = {name: texts for name in ("pages", "rig", "nobody", "unseen")}
+_TEXTS = {name: texts for name in ("pages", "rig", "nobody", "devices", "unseen")}

@@ -8,6 +8,7 @@ import struct
 from typing import Any, Callable, Mapping
 
 from dumps.sample import BOOT_PARAMS, FRAME_TABLE, Sample
+from verdict.fake_guest import NOTHING_FOUND
 from verdict.fake_tables import write_tables
 from view.handover_image import PAGE, RAM, SCRATCH
 
@@ -93,6 +94,7 @@ class FakeChain:
         frames = {"table": hex(FRAME_TABLE), "first": RAM.begin >> 12, "count": RAM.size >> 12}
         self.says("mode", generation, levels=4)
         self.says("memory", generation, frames=frames, scratch=scratch)
+        self.says("found", generation, **NOTHING_FOUND)
 
     def is_tampered(self, at: str, generation: int) -> None:
         """The host has damaged the handover on purpose."""

@@ -34,6 +34,10 @@ FRAME_BYTES = TABLE + ENTRIES
 PARAMETERS = SCRATCH[0].begin + 0x10000
 KHO_DATA = PARAMETERS + 0x1000 + 16
 ARRAY = PARAMETERS + 0x2000
+NOTHING_FOUND: dict[str, Any] = {
+    **{"masters": [], "interrupts": [], "watchdogs": []},
+    **{"last_bus": 0, "virtio": 0, "console": False},
+}
 
 
 class FakeGuest:
@@ -54,6 +58,7 @@ class FakeGuest:
         self.modes = CpuModes(
             (CpuMode(0, 0xFFFFFFFF80001000, 0x80010033, 0x20, 0xD00),), frozenset({"NXE"})
         )
+        self.found = dict(NOTHING_FOUND)
         # RFLAGS, CR0, CR4, EFER and RSI at the entry of every kernel.
         self.registers = [0x2, 0x80000031, 0x20, 0x500, PARAMETERS]
         self.left_out: set[int] = set()  # blocks that the ledger is to lack
@@ -180,6 +185,7 @@ class FakeGuest:
         frames = {"table": hex(TABLE), "first": RAM.begin // PAGE, "count": FRAMES}
         self.says("mode", generation, levels=self.levels)
         self.says("memory", generation, frames=frames, scratch=scratch)
+        self.says("found", generation, **self.found)
 
     # ---- the steps of a run
 

@@ -204,6 +204,7 @@ def test_restored_without_words() -> None:
         temporal.BLOCKS_RESTORED,
         temporal.SCRATCH_INHERITED,
         protocol.RESTORED_COUNTS,
+        protocol.FOUND,
     ]
 
 

@@ -72,6 +72,7 @@ def test_every_missing_rule_is_named() -> None:
         temporal.SCRATCH_INHERITED,
         protocol.RESTORED_COUNTS,
         protocol.MODES,
+        protocol.FOUND,
     )
     wanted = [f"{rule} was not evaluated: {RULES[rule].title}" for rule in due]
     nothing = "no pages compared across the jump from generation 1 to 2"
@@ -108,6 +109,7 @@ _JUMP = {
 _ENTRY = {*_JUMP, temporal.HANDOFF}
 _RESTORED = {
     temporal.PAGES_UNTIL_RESTORED,
+    protocol.FOUND,
     temporal.BLOCKS_RESTORED,
     temporal.SCRATCH_INHERITED,
     protocol.RESTORED_COUNTS,

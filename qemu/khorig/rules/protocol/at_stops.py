@@ -16,7 +16,7 @@ from khorig.rules.protocol.cpus import (
     check_online,
     check_parked,
 )
-from khorig.rules.protocol.devices import check_devices
+from khorig.rules.protocol.devices import check_devices, check_found
 from khorig.rules.protocol.entered import check_entered
 from khorig.rules.protocol.ledger import check_ledger
 from khorig.rules.protocol.live_device import check_live_device, check_live_page
@@ -56,6 +56,7 @@ STOP_RULES: Mapping[str, StopRule] = {
     protocol.LIVE_DEVICE: check_live_device,
     temporal.LIVE_PAGE: check_live_page,
     protocol.MODES: check_modes,
+    protocol.FOUND: check_found,
 }
 
 _SCENARIOS: Mapping[str, StopRule] = {

@@ -39,6 +39,7 @@ LIVE_DEVICE = "KHR-I125"
 COUNTING = "KHR-I133"
 LEVEL = "KHR-I131"
 INSIDE = "KHR-I134"
+FOUND = "KHR-I138"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -245,8 +246,9 @@ PROTOCOL_RULES = (
         DEVICES_OFF,
         "devices, timers and interrupt controllers are off at entry",
         "At the next kernel's first instruction QEMU's registers show no bus master, no "
-        "virtio-mmio device in use, no timer armed, no interrupt line open and no interrupt "
-        "controller on. Every kernel of khorig switches them on before it quiesces.",
+        "virtio device in use, no watchdog or timer armed, no interrupt pending, no interrupt line "
+        "open and no interrupt controller on, and no watchdog expires later. Every kernel of "
+        "khorig switches them on before it quiesces.",
         "DMA, an MSI or an LPI writes to memory that the next kernel has given away.",
         (),
         "The message names device, register and value. After a Linux the same is only recorded.",
@@ -331,5 +333,14 @@ PROTOCOL_RULES = (
         "An access that leaves no trace in preserved memory is one to somebody else's page.",
         ("N16",),
         "The message has the number of accesses elsewhere, and PC and address of the first.",
+    ),
+    _protocol(
+        FOUND,
+        "kernel and host find the same devices on at entry",
+        "What the kernel reports in its event `found` is what QEMU showed at its `entry`: bus "
+        "masters, pending interrupts, watchdogs and virtio-mmio devices.",
+        "A kernel that does not see what its predecessor left on cannot switch it off.",
+        (),
+        "Of PCI the kernel looks at the first root bus and all below it.",
     ),
 )

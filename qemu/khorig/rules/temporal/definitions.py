@@ -24,6 +24,7 @@ FIRMWARE_TABLES = "KHR-I093"
 FIRMWARE_HEADERS = "KHR-I094"
 FIRMWARE_MAP = "KHR-I095"
 LIVE_PAGE = "KHR-I096"
+SETTLED = "KHR-I097"
 
 _temporal = partial(Rule, kind=Kind.TEMPORAL)
 
@@ -230,5 +231,16 @@ TEMPORAL_RULES = (
         "memory for RAM, or does not find it in the map.",
         ("N4", "L10"),
         "boot_params hold 128 regions, the rest is a setup_data of type 1.",
+    ),
+    _temporal(
+        SETTLED,
+        "no device writes to preserved memory after the jump",
+        "From `restored` to `settled`, a while of virtual time in which the kernel idles, every "
+        "preserved page keeps its content.",
+        "A device that the predecessor left running writes when it is done, not when the kernel "
+        "looks.",
+        ("Q1", "Q2"),
+        "The evidence names the devices that can write to memory. `--append settle=MS` waits "
+        "longer.",
     ),
 )

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from khorig.guest.machine import LeftOn
+from khorig.guest.machine import INTERRUPT, LeftOn
 from khorig.vm.devices.monitor import DeviceMonitor, Unreadable
 
 _CONTROL, _TYPE = 0x0, 0x4
 _GROUPS = 7
 _ENABLED, _PENDING = 0x100, 0x200
 _LINES = 0x1F
+_DEVICE_WORDS = (1, 2)  # of the lines that QEMU's virt gives to devices
 _SGIS = 0xFFFF
 _LPIS = 1
 _ITS_ON = 1
@@ -52,6 +53,11 @@ def _distributor(monitor: DeviceMonitor, base: int, first: int) -> list[LeftOn]:
         if value := monitor.word(address) & ~(0 if word else _SGIS):
             register = f"GICD_ISENABLER{word}"
             found.append(LeftOn("GIC distributor", register, value, "line enabled", address))
+    for word in _DEVICE_WORDS:
+        address = base + _PENDING + 4 * word
+        if word <= last and (value := monitor.word(address)):
+            register = f"GICD_ISPENDR{word}"
+            found.append(LeftOn("GIC distributor", register, value, INTERRUPT, address))
     return found
 
 

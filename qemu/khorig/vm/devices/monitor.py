@@ -66,6 +66,10 @@ class DeviceMonitor:
         two at a time, which not every device allows."""
         return self._number(f"xp /1wx {address:#x}")
 
+    def byte(self, address: int) -> int:
+        """The 8-bit register at a physical address."""
+        return self._number(f"xp /1bx {address:#x}")
+
     def port(self, port: int) -> int:
         """A byte of I/O space."""
         return self._number(f"i /b {port:#x}")

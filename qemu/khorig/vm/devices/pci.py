@@ -1,74 +1,152 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PCI functions with bus mastering on."""
+"""PCI functions that can write to memory, assert an interrupt, or reset the machine."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Iterator, Protocol
 
-from khorig.guest.machine import LeftOn, PciPlace
+from khorig.guest.machine import BUS_MASTER, INTERRUPT, WATCHDOG, LeftOn, PciPlace
 from khorig.mem.untrusted import count, fields, items
 from khorig.vm.devices.monitor import DeviceMonitor
 
-_COMMAND = 0x04
+_COMMAND = 0x04  # and the status above it
 _BUS_MASTER = 1 << 2
+_NO_INTERRUPT = 1 << 10
+_INTERRUPT = 1 << 19  # of the status: asserted, unless the command forbids it
 _ADDRESS_PORT, _DATA_PORT = 0xCF8, 0xCFC
 _ENABLE = 1 << 31
 _ECAM = "pcie-mmcfg-mmio"
+_WATCHDOG = (0x8086, 0x25AB)  # i6300esb
+_LOCK = 0x68
+_COUNTS = 1 << 1
+_NO_ADDRESS = -1  # of a BAR that nobody has given one
+
+
+@dataclass(frozen=True)
+class _Function:
+    place: PciPlace
+    id: tuple[int, int]  # vendor, device
+
+    @property
+    def name(self) -> str:
+        at = self.place.function
+        return f"PCI function {at >> 8:02x}:{at >> 3 & 0x1F:02x}.{at & 7}"
+
+    def at(self, offset: int) -> int:
+        """Where a register is in ECAM."""
+        return self.place.function << 12 | offset
+
+
+class _Config(Protocol):
+    """Access to configuration space; `at` is a place in ECAM."""
+
+    def address(self, at: int) -> int | None:
+        ...
+
+    def word(self, at: int) -> int:
+        ...
+
+    def byte(self, at: int) -> int:
+        ...
+
+
+class _Ecam:
+    def __init__(self, monitor: DeviceMonitor, base: int) -> None:
+        self._monitor, self._base = monitor, base
+
+    def address(self, at: int) -> int | None:
+        return self._base + at
+
+    def word(self, at: int) -> int:
+        return self._monitor.word(self._base + at)
+
+    def byte(self, at: int) -> int:
+        return self._monitor.byte(self._base + at)
+
+
+class _Ports:
+    def __init__(self, monitor: DeviceMonitor) -> None:
+        self._monitor = monitor
+
+    def address(self, at: int) -> int | None:
+        return None
+
+    def _select(self, at: int) -> None:
+        selector = _ENABLE | at >> 4 & ~0xFF | at & 0xFC
+        self._monitor.write_port_word(_ADDRESS_PORT, selector)
+
+    def word(self, at: int) -> int:
+        self._select(at)
+        return self._monitor.port_word(_DATA_PORT)
+
+    def byte(self, at: int) -> int:
+        self._select(at)
+        return self._monitor.port(_DATA_PORT + (at & 3))
 
 
 def read_pci(monitor: DeviceMonitor) -> list[LeftOn]:
-    """The functions that are bus masters, by their command registers, those behind bridges and
-    extra root buses included."""
-    functions = sorted(_functions(monitor), key=lambda place: place.function)
-    if (base := monitor.region(_ECAM)) is not None:
-        ecam = base
-        return _masters(functions, lambda at: (ecam + at, monitor.word(ecam + at)))
+    """What is on in the functions, by their configuration space, those behind bridges and extra
+    root buses included."""
+    functions = _sorted(monitor)
     if not functions:
         return []
+    with _config(monitor) as config:
+        return [left for function in functions for left in _left_on(function, config)]
+
+
+def watchdogs(monitor: DeviceMonitor) -> list[str]:
+    """The functions that are watchdogs."""
+    return [function.name for function in _sorted(monitor) if function.id == _WATCHDOG]
+
+
+@contextlib.contextmanager
+def _config(monitor: DeviceMonitor) -> Iterator[_Config]:
+    """Leaves the address port as it was."""
+    if (base := monitor.region(_ECAM)) is not None:
+        yield _Ecam(monitor, base)
+        return
     selected = monitor.port_word(_ADDRESS_PORT)
-    found = _masters(functions, lambda at: (None, _read_by_ports(monitor, at)))
+    yield _Ports(monitor)
     monitor.write_port_word(_ADDRESS_PORT, selected)
-    return found
 
 
-def _masters(
-    functions: list[PciPlace], read: Callable[[int], tuple[int | None, int]]
-) -> list[LeftOn]:
-    found = []
-    for place in functions:
-        address, value = read(place.function << 12 | _COMMAND)
-        if value & _BUS_MASTER:
-            bus, slot, function = (
-                place.function >> 8,
-                place.function >> 3 & 0x1F,
-                place.function & 7,
-            )
-            name = f"PCI function {bus:02x}:{slot:02x}.{function}"
-            why = "bus mastering on"
-            found.append(LeftOn(name, "command", value & 0xFFFF, why, address, place))
-    return found
+def _left_on(function: _Function, config: _Config) -> Iterator[LeftOn]:
+    def left(register: str, value: int, why: str, at: int) -> LeftOn:
+        return LeftOn(function.name, register, value, why, config.address(at), function.place)
+
+    command, lock = function.at(_COMMAND), function.at(_LOCK)
+    value = config.word(command)
+    if value & _BUS_MASTER:
+        yield left("command", value & 0xFFFF, BUS_MASTER, command)
+    if value & _INTERRUPT and not value & _NO_INTERRUPT:
+        yield left("status", value >> 16, INTERRUPT, command)
+    if function.id == _WATCHDOG and (value := config.byte(lock)) & _COUNTS:
+        yield left("lock", value, WATCHDOG, lock)
 
 
-def _read_by_ports(monitor: DeviceMonitor, at: int) -> int:
-    """`at`: as in ECAM."""
-    monitor.write_port_word(_ADDRESS_PORT, _ENABLE | at >> 4 & ~0xFF | at & 0xFF)
-    return monitor.port_word(_DATA_PORT)
+def _sorted(monitor: DeviceMonitor) -> list[_Function]:
+    return sorted(_functions(monitor), key=lambda function: function.place.function)
 
 
-def _functions(monitor: DeviceMonitor) -> Iterator[PciPlace]:
+def _functions(monitor: DeviceMonitor) -> Iterator[_Function]:
     for root in items(monitor.execute("query-pci")):
         yield from _on_bus(items(fields(root)["devices"]))
 
 
-def _on_bus(devices: Any) -> Iterator[PciPlace]:
+def _on_bus(devices: Any) -> Iterator[_Function]:
     for device in map(fields, devices):
         bus, slot, function = (count(device[part]) for part in ("bus", "slot", "function"))
+        ids = fields(device["id"])
         bridge = fields(device.get("pci_bridge", {}))
         buses = fields(bridge["bus"]) if bridge else {}
         behind = (count(buses["secondary"]), count(buses["subordinate"])) if bridge else None
         regions = map(fields, items(device.get("regions", [])))
-        memory = tuple(count(r["address"]) for r in regions if r["type"] == "memory")
-        yield PciPlace(bus << 8 | slot << 3 | function, memory, behind)
+        given = (r["address"] for r in regions if r["type"] == "memory")
+        memory = tuple(count(at) for at in given if at != _NO_ADDRESS)
+        place = PciPlace(bus << 8 | slot << 3 | function, memory, behind)
+        yield _Function(place, (count(ids["vendor"]), count(ids["device"])))
         # Behind a bridge without bus numbers nothing can be reached, nor reach memory.
         if behind is not None and behind[0]:
             yield from _on_bus(items(bridge.get("devices", [])))

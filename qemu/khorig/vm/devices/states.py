@@ -8,6 +8,7 @@ from typing import Callable, Mapping
 from khorig.guest.machine import DeviceStates, LeftOn
 from khorig.mem.untrusted import Untrusted
 from khorig.vm.devices.apic import read_local_apic, read_pic
+from khorig.vm.devices.console import read_16550, read_pl011
 from khorig.vm.devices.gic import read_gic
 from khorig.vm.devices.iommu import read_smmu, read_vtd
 from khorig.vm.devices.monitor import DeviceMonitor
@@ -20,18 +21,24 @@ from khorig.vm.qmp import Qmp, QmpClosed
 _Reader = Callable[[DeviceMonitor], list[LeftOn]]
 _ANY: Mapping[str, _Reader] = {
     "PCI functions": read_pci,
-    "virtio-mmio devices": read_virtio,
+    "virtio devices": read_virtio,
 }
 _READERS: Mapping[str, Mapping[str, _Reader]] = {
     "x86_64": {
         **_ANY,
         "IOMMU": read_vtd,
+        "serial port": read_16550,
         "PIT": read_pit,
         "HPET": read_hpet,
         "local APIC": read_local_apic,
         "I/O APIC and 8259": read_pic,
     },
-    "arm64": {**_ANY, "IOMMU": read_smmu, "GIC and timers": read_gic},
+    "arm64": {
+        **_ANY,
+        "IOMMU": read_smmu,
+        "serial port": read_pl011,
+        "GIC and timers": read_gic,
+    },
 }
 
 
