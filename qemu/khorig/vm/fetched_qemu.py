@@ -57,8 +57,9 @@ def fetch(version: str, report: Report) -> Path:
     suite = SUITES[-1] if "~bpo" in newest else SUITES[0]
     files = apt.fetch_all([f"{name}={newest}" for name in PACKAGES], suite, report)
     folder = _folder(_upstream(newest))
-    unpacking = folder.with_suffix(".part")
+    unpacking = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(unpacking, ignore_errors=True)
+    (unpacking / "root").mkdir(parents=True)
     report(f"unpacking {len(files)} packages")
     for path in files:
         command(["dpkg-deb", "-x", str(path), str(unpacking / "root")], "unpacking")

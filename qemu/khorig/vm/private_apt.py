@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ Report = Callable[[str], None]
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _MIRROR = "Debian's mirror"  # .ci/run matches this text
+# "Inst libc6 (2.41-12 Debian:13.1/stable [amd64])"
+_INSTALLS = re.compile(r"^Inst (\S+) \((\S+) ", re.MULTILINE)
 _STALE_S = 7 * 86400  # after which the mirror is queried again
 _MIRROR_QUERY = ("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
 
@@ -121,11 +124,16 @@ class PrivateApt:
         it has them. Raises InfraError."""
         self._update(report)
         words = ["install", "-y", "--no-install-recommends", "-t", suite, *packages]
-        uris = command(["apt-get", "-qq", *self._settings, "--print-uris", *words], _MIRROR)
-        names = [line.split()[1] for line in uris.splitlines() if line.startswith("'")]
+        plan = command(["apt-get", "-qq", *self._settings, "--simulate", *words], _MIRROR)
         report(f"downloading {', '.join(packages)} and what they depend on")
         self._get("--download-only", *words)
-        return [self._archives / name for name in names]
+        return [self._file(*match.groups()) for match in _INSTALLS.finditer(plan)]
+
+    def _file(self, package: str, version: str) -> Path:
+        escaped = version.replace(":", "%3a")
+        for path in self._archives.glob(f"{package}_{escaped}_*.deb"):
+            return path
+        raise InfraError(f"{_MIRROR}: apt did not download {package} {version}")
 
     def _update(self, report: Report) -> None:
         """Once; mirrors do not change that often."""
