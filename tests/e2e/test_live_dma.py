@@ -75,8 +75,7 @@ def test_tables_that_are_not_preserved_are_found(
     rig: Rig, machine: str, extra_qemu: tuple[str, ...]
 ) -> None:
     fault = "iommu-tables-not-preserved"
-    options = {"extra_qemu": extra_qemu, "fault": fault, "record": False}
-    result = rig.run(machine, "live-dma", generations=2, **options)
+    result = rig.run(machine, "live-dma", generations=2, extra_qemu=extra_qemu, fault=fault)
     assert result.findings, "the defect was not found"
     found = result.findings[0]
     assert (found.rule, found.generation, found.stop) == ("KHR-I069", 1, "sealed"), found

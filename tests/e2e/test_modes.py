@@ -7,14 +7,14 @@ from __future__ import annotations
 import pytest
 
 from khorig.api.rig import Rig
+from khorig.api.rig_result import RigResult
 from khorig.rules.finding import Verdict
-from khorig.run.result import RunResult
 
 SMALL = "megabytes=8"
 GIB = 1 << 30
 
 
-def levels(result: RunResult) -> list[int]:
+def levels(result: RigResult) -> list[int]:
     """As the kernels report them; rule KHR-I128 has compared CR4."""
     return [event["levels"] for event in result.events("mode")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+from typing import Callable
 
 import pytest
 
@@ -149,7 +150,11 @@ def test_what_no_level_reaches() -> None:
 def test_tables_that_lead_outside_of_ram_or_to_themselves() -> None:
     ram = Ram()
     ram.put(0, 3, 0x9000_0000 | TABLE)
-    for look in (lambda t: t.translate(3 << 39), lambda t: list(t.tables())):
+    looks: tuple[Callable[[PageTables], object], ...] = (
+        lambda t: t.translate(3 << 39),
+        lambda t: list(t.tables()),
+    )
+    for look in looks:
         with pytest.raises(OutsideRam):
             look(ram.tables(EL1, 4))
     ram = Ram()

@@ -273,11 +273,11 @@ def test_the_devices_that_can_write_are_named(monkeypatch: pytest.MonkeyPatch) -
 
 def test_without_a_probe_there_is_no_guess(tmp_path: Path) -> None:
     probe = FakeProbe()
-    who = StoreWatch(CHANGED, SPEC, {})
+    who = StoreWatch(CHANGED, dataclasses.replace(SPEC, qemu=str(tmp_path / "qemu-old")), {})
     (tmp_path / "qemu-old").write_text("#!/bin/sh\necho QEMU emulator version 6.2.0\n")
     (tmp_path / "qemu-old").chmod(0o755)
     vm = SimpleNamespace(probe=None, qemu=probe)
-    assert who.options(str(tmp_path / "qemu-old")) is None
+    assert who.options is None
     who.before_rig(context(probe), vm)
     who.after_rig(context(probe), vm)
     probe.store(PAGE, 1)

@@ -84,6 +84,8 @@ class Vm:
             self._start(ram, argv, directory, probe)
             meanwhile()
             self.version = self._handshake()
+            if spec.cpu or spec.machine_options or spec.extra_qemu:
+                self._check(machine, spec)
             self._find_ram(machine, ram)
         except BaseException:
             self._stack.close()
@@ -135,6 +137,14 @@ class Vm:
             ends.append(self.probe.fileno())
         for descriptor in ends:
             self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def _check(self, machine: Machine, spec: RunSpec) -> None:
+        from khorig.vm.machine_check import check_machine  # most machines are as asked for
+
+        try:
+            check_machine(self.qmp, machine, spec)
+        except QmpClosed as error:
+            raise self.died() from error
 
     def _find_ram(self, machine: Machine, ram: RamSpec) -> None:
         if ram.is_plain:

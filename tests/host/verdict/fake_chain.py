@@ -51,7 +51,7 @@ class FakeChain:
 
     def _looks(self, at: str, event: GuestEvent, is_jump: bool = False) -> set[str]:
         ram, generation = self.image.ram, event.generation
-        seen = {"devices": SEEN, "modes": MODES}
+        seen: dict[str, Any] = {"devices": SEEN, "modes": MODES}
         self.findings = self.judge.on_stop(
             StopContext(generation, at, event, ram, MACHINE, is_jump=is_jump, **seen)
         )

@@ -168,7 +168,7 @@ class FakeGuest:
         """A stop."""
         event = self.says("stop", generation, at=at, **fields)
         machine = MachineFacts("x86_64", "q35", RAM.size)
-        seen = {"devices": self.devices, "modes": self.modes}
+        seen: dict[str, Any] = {"devices": self.devices, "modes": self.modes}
         return self.judge.on_stop(
             StopContext(generation, at, event, self.image.ram, machine, **seen)
         )

@@ -58,7 +58,7 @@ ON = (
     LeftOn("GIC distributor", "GICD_ISPENDR1", 2, INTERRUPT),
     LeftOn("PIT channel 0", "status", 0x34, "periodic timer runs"),
 )
-FOUND_ALL = {
+FOUND_ALL: dict[str, Any] = {
     **{"masters": ["0x113"], "interrupts": ["0x30"], "watchdogs": ["0x28"]},
     **{"last_bus": 1, "virtio": 1, "console": True},
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from verdict.fake_guest import FakeGuest, first
 from view.live_device_image import (
@@ -26,9 +27,9 @@ OWNER = "live device edu"
 FOUND = "PCI function 01:03.0"
 
 
-def master(function: int = FUNCTION, **changes: object) -> LeftOn:
+def master(function: int = FUNCTION, **changes: Any) -> LeftOn:
     """A function that is on."""
-    place = dataclasses.replace(PciPlace(function, (REGISTERS,)), **changes)  # type: ignore
+    place = dataclasses.replace(PciPlace(function, (REGISTERS,)), **changes)
     name = f"PCI function {function >> 8:02x}:{function >> 3 & 31:02x}.{function & 7}"
     return LeftOn(name, "command", 6, "bus mastering on", None, place)
 
