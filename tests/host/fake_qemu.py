@@ -12,6 +12,8 @@
     maps P         all addresses are mapped to physical address P
     status N       end with that status when told to quit
     version V      what the greeting says, before anything else
+    made M         what it says it has made, in place of what its arguments ask for: type, cpus, kvm
+                   and wide (whether its CPUs have 64 bits); before anything else
 """
 
 import json
@@ -23,6 +25,13 @@ import sys
 import threading
 import time
 from typing import Any
+
+
+MTREE = """FlatView #0
+ AS "memory", root: system
+ Root memory region: system
+  0000000000000000-{:016x} (prio 0, ram): ram
+"""
 
 
 class FakeQemu:
@@ -41,6 +50,16 @@ class FakeQemu:
         self.mapped = "Unmapped"
         self.status = 0
         self.running = threading.Event()
+        size = re.search(r",size=(\d+)", arguments)
+        self.ram_bytes = int(size.group(1)) if size else 0
+        name = re.search(r"-machine (\w+)", arguments)
+        smp = re.search(r"-smp (\d+)", arguments)
+        self.made = {
+            "type": f"{name.group(1) if name else ''}-machine",
+            "cpus": int(smp.group(1)) if smp else 1,
+            "kvm": "accel=kvm" in arguments,
+            "wide": True,
+        }
 
     def tell(self, message: object) -> None:
         self.qmp.sendall(json.dumps(message).encode() + b"\r\n")
@@ -61,8 +80,18 @@ class FakeQemu:
                     result = self.mapped
                 if text.startswith("x "):
                     result = f"0000000000002000: 0x{0:016x} 0x{0x1234:016x}"
+                if text == "info mtree -f":
+                    result = MTREE.format(self.ram_bytes - 1)
+                if text == "info ramblock":
+                    result = f"  ram  4 KiB  0x0000000000000000 {self.ram_bytes:#018x}"
             elif command == "query-cpus-fast":
-                result = [{"thread-id": os.getpid()}]
+                cpu = {"thread-id": os.getpid(), "qom-path": "/machine/cpu"}
+                result = [cpu] * self.made["cpus"]
+            elif command == "qom-get":
+                is_type = request["arguments"]["property"] == "type"
+                result = self.made["type" if is_type else "wide"]
+            elif command == "query-kvm":
+                result = {"enabled": self.made["kvm"], "present": True}
             self.tell({"return": result})
             if command == "quit":
                 os._exit(self.status)
@@ -72,6 +101,8 @@ class FakeQemu:
     def play(self) -> None:
         if self.script and self.script[0][0] == "version":
             self.version = self.script.pop(0)[1]
+        if self.script and self.script[0][0] == "made":
+            self.made |= self.script.pop(0)[1]
         keys = ("major", "minor", "micro")
         self.tell({"QMP": {"version": {"qemu": dict(zip(keys, self.version))}}})
         threading.Thread(target=self.serve_qmp, daemon=True).start()

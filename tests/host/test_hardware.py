@@ -35,6 +35,29 @@ def test_the_machine_and_cpu_of_the_run_are_qemus(rig: Rig) -> None:
     assert "-cpu EPYC" in words and "-icount" in words
 
 
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        ({"type": "pc-i440fx-7.2-machine"}, "its type is 'pc-i440fx-7.2-machine', expected q35"),
+        ({"cpus": 8}, "8 CPUs, expected --smp 1"),
+        ({"kvm": True}, "accelerator kvm, expected tcg"),
+        ({"wide": False}, "CPU 0 is no 64-bit CPU"),
+        ({"type": None}, "its type is None, expected q35"),
+    ],
+)
+def test_another_machine_is_no_failure_of_the_guest(
+    rig: Rig, made: dict[str, Any], why: str
+) -> None:
+    """As a file for -readconfig can make it."""
+    result = rig.run([["made", made], *handover_script()], extra_qemu=("-readconfig", "x"))
+    assert (result.verdict, result.cause) == (
+        Verdict.INFRA,
+        f"QEMU made another machine: {why}",
+    )
+    older = rig.run([["made", {"type": "pc-q35-7.2-machine"}], *handover_script()], cpu="EPYC")
+    assert older.verdict is Verdict.PASS
+
+
 def test_kvm_has_no_counted_time(rig: Rig) -> None:
     verdict, words = _words(rig, **_KVM)
     assert verdict is Verdict.PASS
