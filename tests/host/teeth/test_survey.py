@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Sequence
 
 import pytest
 from verdict.fake_guest import PARAMETERS, FakeGuest, sealed_guest
@@ -30,7 +30,8 @@ def context(guest: FakeGuest, at: str, generation: int) -> StopContext:
     event = GuestEvent("stop", generation, 0, 0.0, {"at": at, **guest.stop_fields})
     boot = GuestEvent("boot", generation, 0, 0.0, {"parameters": hex(PARAMETERS)})
     machine = MachineFacts("x86_64", "q35", RAM.size)
-    return StopContext(generation, at, event, guest.image.ram, machine, boot, devices=guest.devices)
+    seen: dict[str, Any] = {"devices": guest.devices, "modes": guest.modes}
+    return StopContext(generation, at, event, guest.image.ram, machine, boot, **seen)
 
 
 def attempts_at_sealed() -> Sequence[Attempt]:
