@@ -73,7 +73,8 @@ class Plan:
         return (*firmware, *rules, *modes) if rules or generation == 1 else rules
 
     def _has_modes(self, generation: int, at: str) -> bool:
-        return self._spec.arch == "x86_64" and at != "entry" and not self.is_linux(generation)
+        is_own = self._spec.arch == "x86_64" and not self.is_linux(generation)
+        return is_own and at in ("restored", "sealed")
 
     def _of_firmware(self, generation: int, at: str) -> tuple[str, ...]:
         """The first kernel reports the regions of runtime services after its `entry`, and has no
