@@ -205,6 +205,7 @@ def test_restored_without_words() -> None:
         temporal.SCRATCH_INHERITED,
         protocol.RESTORED_COUNTS,
         protocol.FOUND,
+        protocol.MODES,
     ]
 
 

@@ -47,6 +47,7 @@ def live_guest(count: int = 4, described: int = 4) -> tuple[FakeGuest, int]:
     guest.left_out = {page, blob}
     guest.seal()
     guest.devices = DeviceStates(("PCI functions",), (BRIDGE, master()))
+    guest.found |= {"masters": ["0x8", hex(FUNCTION)], "last_bus": 1}
     return guest, page
 
 
