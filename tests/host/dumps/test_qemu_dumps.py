@@ -50,7 +50,8 @@ def qemu(machine: Machine, ram: Path, *more: str) -> Iterator[subprocess.Popen[s
         pytest.skip(f"{machine.binary} is not installed")
     backend = f"memory-backend-file,id=ram,size={_RAM},share=on,mem-path={ram}"
     command = [
-        machine.binary, *machine.arguments("tcg"), "-machine", "memory-backend=ram", "-m", f"{_RAM >> 20}M", "-object", backend,
+        machine.binary, *machine.arguments("tcg"), "-machine", "memory-backend=ram",
+        "-m", f"{_RAM >> 20}M", "-object", backend,
         "-nodefaults", "-display", "none", "-S", *more,
     ]  # fmt: skip
     process = subprocess.Popen(
