@@ -83,7 +83,7 @@ def test_runs_side_by_side_keep_their_order_and_folders(cli: Rig) -> None:
     [
         (("rum",), "Did you mean 'run'"),
         (("linux", "rum"), "unknown command 'rum'. Did you mean 'run'? (choose from build, list"),
-        (("run", "--mashine", "q35"), "Did you mean --machine"),
+        (("run", "--scenari", "chain"), "Did you mean --scenario"),
         (("run", "--machine", "q53"), "Did you mean 'q35'"),
         (("run", "--arch", "amd64"), "choose from x86_64, arm64"),
         (("run", "--scenario", "handvoer"), "Did you mean 'handover'"),

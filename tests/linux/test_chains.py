@@ -43,13 +43,13 @@ def test_a_chain_keeps_everything(rig: Rig, machine: str, kernels: tuple[str, ..
     [
         ("q35", {"memory": 6 * GIB}),
         ("q35", {"extra_qemu": ("-cpu", "max,la57=off")}),
-        ("q35", {"extra_qemu": ("-smp", "2")}),
+        ("q35", {"smp": 2}),
         ("microvm", {}),
         ("virt", {"extra_qemu": ("-machine", "gic-version=2")}),
         ("virt", {"extra_qemu": ("-machine", "virtualization=on")}),
         ("virt", {"extra_qemu": ("-machine", "virtualization=on", "-cpu", "cortex-a57")}),
-        ("virt", {"extra_qemu": ("-smp", "2")}),
-        ("virt", {"extra_qemu": ("-smp", "2", "-machine", "gic-version=2")}),
+        ("virt", {"smp": 2}),
+        ("virt", {"smp": 2, "extra_qemu": ("-machine", "gic-version=2")}),
     ],
     ids=[
         "q35-6G",
