@@ -46,6 +46,7 @@ static_assert(offsetof(CpuLocal, canary) == 0x28);
 static_assert(kCpuStackBytes + 2 * kExceptionStackBytes + sizeof(CpuLocal) <= kCpuMemory);
 
 struct {
+  uint8_t booted;  ///< initial APIC ID of the CPU that booted
   Processors processors;
   LocalApic apic;
   Trampoline trampoline;
@@ -70,7 +71,7 @@ bool SetUp(const base::BootInfo& info, Note note) {
 /// Where the CPU `number`, as the kernel counts, is in the list: the booting one is number 0
 /// wherever it stands.
 uint8_t ApicIdOf(size_t number) {
-  const auto booted = static_cast<uint8_t>(Cpuid(1).ebx >> 24);  // its initial APIC ID
+  const uint8_t booted = smp.booted;
   if (number == 0) return booted;
   size_t at = 0;
   for (size_t i = 0; i < smp.processors.count; ++i) {
@@ -115,6 +116,7 @@ size_t CpuNumber() {
 }
 
 size_t FindCpus(const base::BootInfo& info, Note note) {
+  smp.booted = static_cast<uint8_t>(Cpuid(1).ebx >> 24);
   const auto map = [](PhysRange range) { return FindFirmwareBytes(range); };
   smp.processors = ReadProcessors(info.rsdp, base::BootReader(map, note));
   return smp.processors.found == 0 ? 1 : smp.processors.found;
