@@ -46,7 +46,7 @@ static_assert(offsetof(CpuLocal, canary) == 0x28);
 static_assert(kCpuStackBytes + 2 * kExceptionStackBytes + sizeof(CpuLocal) <= kCpuMemory);
 
 struct {
-  uint8_t booted;  ///< initial APIC ID of the CPU that booted
+  uint8_t booted = 0;  ///< initial APIC ID of the CPU that booted
   Processors processors;
   LocalApic apic;
   Trampoline trampoline;
