@@ -47,8 +47,8 @@ _CHAIN = ("linux", "run", "--chain", "linux-7.3,khorig,linux-7.3")
 @pytest.mark.parametrize(
     ("words", "accepted"),
     [
-        (("run", "--stops", ""), "entry, refused, restored, sealed, none"),
-        (("run", "--stops", "sealed,"), "entry, refused, restored, sealed, none"),
+        (("run", "--stops", ""), "entry, refused, restored, settled, sealed, none"),
+        (("run", "--stops", "sealed,"), "entry, refused, restored, settled, sealed, none"),
         (("run", "--stops", "none,sealed"), "'none' excludes other stops"),
         (("run", "--fault", ""), "write-after-seal"),
         (("run", "--machine", ""), "q35, pc, microvm, virt, all"),
@@ -59,7 +59,7 @@ _CHAIN = ("linux", "run", "--chain", "linux-7.3,khorig,linux-7.3")
         (("run", "--scenario", "refuse", "--tamper", ""), "node-to-itself"),
         (("run", "--out", ""), "--out: empty path"),
         (("run", "--append", ""), "expected NAME=VALUE"),
-        ((*_CHAIN, "--stops", ""), "entry, refused, restored, sealed, none"),
+        ((*_CHAIN, "--stops", ""), "entry, refused, restored, settled, sealed, none"),
         ((*_CHAIN, "--machine", ""), "q35, pc, microvm, virt"),
         ((*_CHAIN, "--tamper", ""), "no tampering given"),
         ((*_CHAIN, "--out", ""), "--out: empty path"),
@@ -163,7 +163,7 @@ def test_what_no_kernel_of_a_chain_would_get(
         (("-append", "x"), "--append"),
         (("-icount", "shift=1"), "virtual time"),
         (("-rtc", "base=utc"), "virtual time"),
-        (("-accel", "kvm"), "emulated"),
+        (("-accel", "kvm"), "use --accel"),
         (("-serial", "stdio"), "the rig's console"),
         (("-gdb", "tcp::1"), "use --gdb"),
         (("-cpu", "qemu32"), "the kernel needs a 64-bit CPU"),

@@ -24,7 +24,7 @@ _OF_OLDER_QEMU = {"q35": "pc-q35-", "pc": "pc-i440fx-", "virt": "virt-"}
 # Machine properties that the rig relies on, with the reason.
 _FIXED = {
     "memory-backend": "the host reads guest RAM through the rig's own",
-    "accel": "runs are emulated (TCG)",
+    "accel": "use --accel",
 }
 
 
@@ -159,8 +159,8 @@ _CHECKS: Mapping[str, Callable[[RunSpec, str], str | None]] = {
     "-append": _loaded("use --append"),
     "-icount": lambda spec, value: "the rig controls virtual time; use 'linux run --count'",
     "-rtc": lambda spec, value: "the rig controls virtual time",
-    "-accel": lambda spec, value: "runs are emulated (TCG)",
-    "-enable-kvm": lambda spec, value: "runs are emulated (TCG)",
+    "-accel": lambda spec, value: "use --accel",
+    "-enable-kvm": lambda spec, value: "use --accel kvm",
     "-serial": lambda spec, value: "the first serial port is the rig's console",
     "-S": lambda spec, value: "use --gdb",
     "-s": lambda spec, value: "use --gdb",
