@@ -44,6 +44,7 @@ TEST(ErrorName, IsUniqueAndStable) {
       "scratch-overlap",
       "version",
       "magic",
+      "page-size",
   };
   ASSERT_EQ(std::size(kNames), static_cast<size_t>(ErrorCode::kCount));
   for (size_t i = 0; i < std::size(kNames); ++i) {

@@ -271,7 +271,7 @@ def test_no_color_takes_the_colours_and_leaves_the_live_view(cli: Rig) -> None:
         ("khorig run --machine q", {"q35"}),
         ("khorig run --machine q35,vi", {"q35,virt"}),
         ("khorig run --machine q35,q", set()),
-        ("khorig run --stops se", {"sealed"}),
+        ("khorig run --stops se", {"sealed", "settled"}),
         ("khorig linux run --arch a", {"arm64"}),
         ("khorig diff --only pre", {"preserved"}),
         ("khorig explain KHR-I00", {f"KHR-I00{n}" for n in range(1, 10)}),
