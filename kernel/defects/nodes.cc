@@ -8,7 +8,6 @@ namespace defects {
 namespace {
 
 using khocore::PhysAddr;
-using khocore::PhysRange;
 using memory::FoundNodes;
 using rig::FaultAt;
 using rig::Fire;

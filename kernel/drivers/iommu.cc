@@ -13,7 +13,6 @@ using arch::IommuPlace;
 using arch::PciFunction;
 using arch::ReadDevice;
 using arch::WriteDevice;
-using khocore::Block;
 using khocore::Error;
 using khocore::ErrorCode;
 using khocore::Ok;

@@ -17,7 +17,17 @@ namespace {
 constexpr unsigned kMaxBuses = 256;
 constexpr unsigned kFunctions = 8;
 
-using namespace pci;
+using pci::kBridgeLayout;
+using pci::kBusMaster;
+using pci::kBusNumbers;
+using pci::kCommand;
+using pci::kCommandMask;
+using pci::kHeader;
+using pci::kId;
+using pci::kLayoutMask;
+using pci::kMultifunction;
+using pci::Secondary;
+using pci::Subordinate;
 
 constexpr uint32_t kVendorMask = 0xffff;
 

@@ -18,7 +18,19 @@ using khocore::Result;
 
 namespace {
 
-using namespace pci;
+using pci::kBar64;
+using pci::kBarFlags;
+using pci::kBarIsPorts;
+using pci::kBars;
+using pci::kBarTypeMask;
+using pci::kBusMaster;
+using pci::kBusNumbers;
+using pci::kCommand;
+using pci::kCommandMask;
+using pci::kDecodeMemory;
+using pci::kMemoryWindow;
+using pci::Secondary;
+using pci::Subordinate;
 
 constexpr uint64_t kWindowGrain = 1 << 20;  // of a bridge
 constexpr unsigned kDeviceBars = 6, kBridgeBars = 2;

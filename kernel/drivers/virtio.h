@@ -16,7 +16,7 @@ struct VirtioQueue {
   /// From the descriptors to the used ring: the layout of devices before 1.0, which is as good as
   /// any to later ones.
   static constexpr uint64_t kUsedOffset = 1024;
-  static constexpr uint64_t kAvailableOffset = kSize * 16;
+  static constexpr uint64_t kAvailableOffset = uint64_t{kSize} * 16;
 
   khocore::PhysAddr page;
 };

@@ -107,12 +107,12 @@ const Scenario& ChooseScenario(const Options& options) {
 }
 
 /// The machine as the boot protocol describes it, but for holes.
-const base::BootInfo& MachineOf(const base::BootInfo& info, const Options& options) {
-  if (options.holes == 0 || info.has_handover) return info;
+const base::BootInfo* MachineOf(const base::BootInfo* info, const Options& options) {
+  if (options.holes == 0 || info->has_handover) return info;
   static base::BootInfo machine;
-  machine = info;
+  machine = *info;
   const uint32_t made = memory::AddHoles(options.holes, &machine);
-  if (made == options.holes) return machine;
+  if (made == options.holes) return &machine;
   EndWithError(RequestError::kNoMemory, "no-memory", "no room for %u holes in RAM, only for %u",
                options.holes, made);
 }
@@ -123,7 +123,7 @@ const base::BootInfo& MachineOf(const base::BootInfo& info, const Options& optio
   static memory::Memory memory;
   const uint64_t entered = arch::Counter();
   ReadOptions(booted, &options);
-  const base::BootInfo& info = MachineOf(booted, options);
+  const base::BootInfo& info = *MachineOf(&booted, options);
   const uint64_t waited = StopAtEntry(options);
   SetModes(info, options);
   memory::SetUpMemory(info, options, &memory);

@@ -32,8 +32,9 @@ bool HasPageSize(unsigned shift) {
       return (features >> 20 & 0xf) != 0;
     case 16:
       return (features >> 24 & 0xf) != 0xf;
+    default:
+      return false;
   }
-  return false;
 }
 
 void PublishTables() { asm volatile("dsb ishst; isb" ::: "memory"); }

@@ -38,6 +38,7 @@ inline constexpr unsigned kLastLevel = kLevels - 1;
 
 /// Bytes that an entry at `level` maps.
 constexpr uint64_t EntryBytes(unsigned level) {
+  if (level > kLastLevel) __builtin_unreachable();
   return khocore::kPageSize << (kTableBits * (kLastLevel - level));
 }
 /// The entry of a table at `level` for `address`.
