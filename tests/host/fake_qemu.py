@@ -54,7 +54,7 @@ class FakeQemu:
         self.ram_bytes = int(size.group(1)) if size else 0
         name = re.search(r"-machine (\w+)", arguments)
         smp = re.search(r"-smp (\d+)", arguments)
-        self.made = {
+        self.made: dict[str, Any] = {
             "type": f"{name.group(1) if name else ''}-machine",
             "cpus": int(smp.group(1)) if smp else 1,
             "kvm": "accel=kvm" in arguments,
