@@ -190,49 +190,6 @@ TEMPORAL_RULES = (
         "The evidence has the bytes.",
     ),
     _temporal(
-        RSDP_HANDED_ON,
-        "the ACPI root pointer of UEFI is handed on",
-        "boot_params of every kernel after the first name the RSDP of the EFI configuration table "
-        "(x86_64, started by UEFI).",
-        "Behind UEFI there is no RSDP where a kernel without it looks for one: it finds no ACPI, "
-        "and one CPU.",
-        ("N3",),
-        "The message has both addresses; Linux copies acpi_rsdp_addr of its own boot_params.",
-    ),
-    _temporal(
-        FIRMWARE_TABLES,
-        "the firmware's tables stay",
-        "Each table of the EFI configuration table that Linux reads has the content that it had at "
-        "the first stop, and lies in memory that no later kernel is told is free. RNG seed, "
-        "MEMRESERVE, UNACCEPTED, the TPM's final log and the FACS may change; INITRD counts only "
-        "for a kernel that died, for one with an initrd does not read it.",
-        "A kernel reads them where the firmware left them; only what the memory map or a "
-        "reservation keeps is still there.",
-        ("N4",),
-        "Compare the address with the memory map handed on; a table in EfiLoaderData or in boot "
-        "services memory is RAM after the first kernel unless that reserves it.",
-    ),
-    _temporal(
-        FIRMWARE_HEADERS,
-        "the firmware's tables have sane headers",
-        "ACPI tables add up to 0 and have possible lengths, so has the SMBIOS anchor; the memory "
-        "attributes table has version 1 or 2, descriptors of the memory map's size, and at most "
-        "twice as many as that.",
-        "Kernels trust sizes in these tables.",
-        ("N4",),
-        "A size that is absurd is memory that was reused.",
-    ),
-    _temporal(
-        FIRMWARE_MAP,
-        "the memory map keeps what is not RAM",
-        "Every region other than RAM in the memory map that the first kernel was given has its "
-        "type in the map of every later kernel (started by UEFI).",
-        "ACPI's tables, its NVS and the runtime services are lost to a kernel that takes their "
-        "memory for RAM, or does not find it in the map.",
-        ("N4", "L10"),
-        "boot_params hold 128 regions, the rest is a setup_data of type 1.",
-    ),
-    _temporal(
         SETTLED,
         "no device writes to preserved memory after the jump",
         "From `restored` to `settled`, a while of virtual time in which the kernel idles, every "
