@@ -17,9 +17,11 @@ from khorig.mem.memory import PhysRange
 from khorig.rules.bugs import bugs
 from khorig.rules.check import check, is_broken
 from khorig.rules.outcome import Status
+from khorig.rules.protocol.definitions import PROTOCOL_RULES
 from khorig.rules.registry import RULES, static_rules
 from khorig.rules.rule import ANY, Level
 from khorig.rules.static.computed import COMPUTED
+from khorig.rules.temporal.definitions import TEMPORAL_RULES
 
 Breaker = Callable[[Sample], object]
 
@@ -395,3 +397,9 @@ def test_without_what_an_invariant_is_about_it_is_absent() -> None:
     outcomes = {o.rule.id: o.status for o in check(find_snapshot(dump, root=s.image.root))}
     for id in ("KHR-I021", "KHR-I024", "KHR-I061", "KHR-I045"):
         assert outcomes[id] is Status.ABSENT
+
+
+def test_no_rule_is_in_the_tables_twice() -> None:
+    tables = (*TEMPORAL_RULES, *PROTOCOL_RULES)
+    ids = [rule.id for rule in tables]
+    assert len(ids) == len(set(ids)), sorted({id for id in ids if ids.count(id) > 1})
