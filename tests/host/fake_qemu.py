@@ -49,6 +49,7 @@ class FakeQemu:
         self.looks = 0
         self.mapped = "Unmapped"
         self.status = 0
+        self.ends_at = ""  # a command that arrives too late for an answer
         self.running = threading.Event()
         size = re.search(r",size=(\d+)", arguments)
         self.ram_bytes = int(size.group(1)) if size else 0
@@ -92,8 +93,9 @@ class FakeQemu:
                 result = self.made["type" if is_type else "wide"]
             elif command == "query-kvm":
                 result = {"enabled": self.made["kvm"], "present": True}
-            self.tell({"return": result})
-            if command == "quit":
+            if command != self.ends_at:
+                self.tell({"return": result})
+            if command in ("quit", self.ends_at):
                 os._exit(self.status)
             if command == "cont":
                 self.running.set()
@@ -103,6 +105,8 @@ class FakeQemu:
             self.version = self.script.pop(0)[1]
         if self.script and self.script[0][0] == "made":
             self.made |= self.script.pop(0)[1]
+        if self.script and self.script[0][0] == "ends at":
+            self.ends_at, self.status = self.script.pop(0)[1]
         keys = ("major", "minor", "micro")
         self.tell({"QMP": {"version": {"qemu": dict(zip(keys, self.version))}}})
         threading.Thread(target=self.serve_qmp, daemon=True).start()

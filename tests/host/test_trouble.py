@@ -33,6 +33,12 @@ from khorig.vm.journal import Journal
         ([["kill", 6]], "QEMU was killed by SIGABRT"),
         ([["kill", 7]], "no space left for guest RAM"),
         ([["version", [5, 2, 0]]], "QEMU 5.2.0 is too old"),
+        ([["ends at", ["cont", 3]]], "QEMU exited with status 3"),
+        ([["ends at", ["qmp_capabilities", 3]]], "QEMU exited with status 3"),
+        (
+            [["ends at", ["human-monitor-command", 3]], *handover_script()],
+            "QEMU exited with status 3",
+        ),
     ],
 )
 def test_trouble_with_qemu_is_infra(rig: Rig, script: Script, cause: str) -> None:

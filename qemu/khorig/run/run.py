@@ -149,6 +149,8 @@ class Run:
             self._clock.start()
             try:
                 self._status = self._drive(vm, watch)
+            except QmpClosed as error:
+                raise vm.died() from error
             finally:
                 self._statistics = self._judge.statistics
                 self._tail = tuple(vm.serial.tail)

@@ -182,8 +182,10 @@ class Vm:
         return InfraError(f"QEMU {how}" + (f": {cause}" if cause else ""), said)
 
     def resume(self) -> None:
-        """Resumes the guest."""
-        self.qmp.execute("cont")
+        """Resumes the guest. One that ends before QEMU has answered is no error: `Exited` is then
+        the next event."""
+        with contextlib.suppress(QmpClosed):
+            self.qmp.execute("cont")
 
     def wait(self, timeout_s: float) -> list[VmEvent]:
         """Waits for events, at most `timeout_s`, and returns them in order; none after a timeout.

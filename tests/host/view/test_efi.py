@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
+import libfdt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,9 @@ from khorig.kho.boot.efi_map import EfiMap, read_efi_map
 from khorig.kho.boot.memory_map import MapEntry, free_ranges, read_memory_map
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange
+
+
+MIB = 1 << 20
 
 
 def found(firmware: FirmwareImage) -> SystemTable:
@@ -130,6 +134,42 @@ def test_the_memory_map_of_boot_params() -> None:
     with pytest.raises(DecodeError) as caught:
         read_memory_map(firmware.memory, "x86_64", image.PARAMETERS)
     assert caught.value.problem.id == "e820"
+
+
+def device_tree(*reserved: tuple[int, int]) -> bytes:
+    """RAM from 1 to 17 MiB, a region that the firmware uses at run time, and `reserved` in the
+    memory reservation block, where Linux's kexec puts the initrd and the tree itself."""
+    fdt = libfdt.FdtSw()
+    for begin, size in reserved:
+        fdt.add_reservemap_entry(begin, size)
+    fdt.finish_reservemap()
+    with fdt.add_node(""):
+        fdt.property_u32("#address-cells", 2)
+        fdt.property_u32("#size-cells", 2)
+        with fdt.add_node("memory@100000"):
+            fdt.property_string("device_type", "memory")
+            fdt.property("reg", struct.pack(">2Q", MIB, 16 * MIB))
+        with fdt.add_node("reserved-memory"):
+            fdt.property_u32("#address-cells", 2)
+            fdt.property_u32("#size-cells", 2)
+            with fdt.add_node("runtime@200000"):
+                fdt.property_string("compatible", "khorig,efi-runtime-services")
+                fdt.property("reg", struct.pack(">2Q", 2 * MIB, 0x1000))
+    return bytes(fdt.as_fdt().as_bytearray())
+
+
+def test_the_memory_map_of_a_device_tree() -> None:
+    firmware = FirmwareImage()
+    firmware.put(image.PARAMETERS, device_tree((3 * MIB, 0x2000), (3 * MIB + 0x2000, 0x1000)))
+    assert read_memory_map(firmware.memory, "arm64", image.PARAMETERS) == (
+        MapEntry(PhysRange(MIB, 16 * MIB), "RAM"),
+        MapEntry(PhysRange(2 * MIB, 0x1000), "runtime services"),
+        MapEntry(PhysRange(3 * MIB, 0x3000), "reserved"),
+    )
+    firmware.put(image.PARAMETERS, device_tree(*((n * MIB, 1) for n in range(1, 4098))))
+    with pytest.raises(DecodeError) as caught:
+        read_memory_map(firmware.memory, "arm64", image.PARAMETERS)
+    assert caught.value.problem.id == "memory-reservation"
 
 
 def test_what_is_free() -> None:

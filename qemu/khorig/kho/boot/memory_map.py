@@ -111,8 +111,16 @@ def _device_tree(memory: PhysicalMemory, parameters: int) -> Iterator[MapEntry]:
                 kind = RUNTIME_SERVICES if firmware else RESERVED
                 areas = _reg(child, _cells(node), parameters)
                 yield from (MapEntry(area, kind) for area in areas)
-    for number in range(min(libfdt.fdt_num_mem_rsv(blob), _MOST_RANGES)):
-        _, begin, size = libfdt.fdt_get_mem_rsv(blob, number)
+    yield from _reserved_by_header(blob, parameters)
+
+
+def _reserved_by_header(blob: bytes, address: int) -> Iterator[MapEntry]:
+    count = libfdt.fdt_num_mem_rsv(blob)
+    if not 0 <= count <= _MOST_RANGES:
+        text = f"libfdt counts {count} reserved ranges, expected 0 to {_MOST_RANGES}"
+        raise DecodeError("memory-reservation", address, text)
+    for number in range(count):
+        begin, size = libfdt.fdt_get_mem_rsv(blob, number)
         yield MapEntry(PhysRange(begin, size), RESERVED)
 
 
