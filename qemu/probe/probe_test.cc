@@ -319,14 +319,17 @@ TEST(RamTest, FilesFollowEachOtherWhereverTheyAreMapped) {
   block.region_count = 2;
   block.regions[0] = {0x40000000, 0x3000, 0, 0};
   block.regions[1] = {0x40003000, 0x5000, 0x3000, 0x43000};  // as QEMU 7.2 reports a second node
-  static uint8_t second[0x5000], first[0x3000];
+  static struct {
+    uint8_t second[0x5000], hole[0x1000], first[0x3000];
+  } mapped;
+  auto& [second, hole, first] = mapped;
   Ram ram(block);
   ram.Map(first, sizeof(first));
   ram.Map(second, sizeof(second));
   EXPECT_EQ(ram.size(), 0x8000u);
   EXPECT_EQ(ram.OffsetOf(first + 0x2fff), 0x2fffu);
   EXPECT_EQ(ram.OffsetOf(second + 0x10), 0x3010u);
-  EXPECT_EQ(ram.OffsetOf(second + sizeof(second) + 0x3000), std::nullopt);
+  EXPECT_EQ(ram.OffsetOf(hole), std::nullopt);
   EXPECT_EQ(ram.At(0x2fff), first + 0x2fff);
   EXPECT_EQ(ram.At(0x3000), second);
   EXPECT_EQ(ram.OffsetOfReported(0x43010), 0x3010u);
