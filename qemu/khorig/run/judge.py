@@ -90,6 +90,8 @@ class RunJudge(Examination):
         """See khorig.run.judging.Judge. Raises EventFieldError."""
         if event.kind == "boot":
             self._begin(event.generation)
+        if event.kind == "refused" and self._plan.is_linux(event.generation):
+            self._booting_linux = False  # it went on cold: all of that memory was its own
         findings = self._firmware.take(event) if self._firmware else []
         if not self._plan.is_linux(event.generation):
             self._facts.setdefault(event.generation, GuestFacts()).take(event)

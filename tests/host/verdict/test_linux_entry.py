@@ -80,6 +80,15 @@ def test_memory_that_a_linux_overwrites_before_it_dies_is_the_cause() -> None:
     assert chain.findings[0].generation == 2
 
 
+def test_memory_of_a_linux_that_went_on_cold_is_its_own() -> None:
+    chain = _linux()
+    assert chain.is_entered(2) == set()
+    chain.boots(2)
+    chain.says("refused", 2, cause="not-supported")
+    chain.flip(PLACES["memblock"](chain))
+    assert chain.trouble() == set()
+
+
 def test_an_entry_that_does_not_come_is_missed() -> None:
     chain = _linux()
     chain.boots(2)
