@@ -163,3 +163,36 @@ def test_tables_that_lead_outside_of_ram_or_to_themselves() -> None:
     tables = ram.tables(X86, 4)
     assert [level for _, level, _ in tables.tables()] == [4, 3, 2, 1]
     assert tables.translate(0x1234).physical == BASE
+
+
+def test_entries_come_as_the_walk_does() -> None:
+    ram = Ram()
+    ram.put(0, 1, ram.table(1) | P | RW)
+    ram.put(1, 2, ram.table(2) | P)
+    ram.put(1, 3, 0x4000_0000 | P | RW | PS)
+    ram.put(2, 4, ram.table(3) | P | RW)
+    ram.put(3, 5, 0x7000 | P | RW | NX)
+    ram.put(3, 6, 0x8000)  # not present
+    tables = ram.tables(X86, 4)
+    at = address(4, 12, 4)
+    gib = (2 << 30, 3 << 30)
+    assert [(e.level, e.begin, e.physical, e.rights) for e in tables.entries(64)] == [
+        (4, at, ram.table(1), ""),
+        (3, at + gib[0], ram.table(2), ""),
+        (3, at + gib[1], 0x4000_0000, "rwx"),
+        (2, at + gib[0] + (4 << 21), ram.table(3), ""),
+        (1, at + gib[0] + (4 << 21) + (5 << 12), 0x7000, "r"),
+    ]
+    assert len(list(tables.entries(3))) == 3
+    for leaf in (entry for entry in tables.entries(64) if entry.rights):
+        assert tables.translate(leaf.begin) == leaf
+    ram.put(2, 7, (BASE + SIZE) | P)
+    with pytest.raises(OutsideRam):
+        list(tables.entries(64))
+
+
+def test_entries_of_a_table_that_leads_to_itself_end() -> None:
+    ram = Ram()
+    for index in range(512):
+        ram.put(0, index, BASE | P | RW)
+    assert len(list(ram.tables(X86, 5).entries(1000))) == 1000

@@ -172,6 +172,32 @@ class PageTables:
         writable = not read_only and allowed & form.writable == form.writable
         return "r" + "w" * writable + "x" * (not never)
 
+    def entries(self, most: int) -> Iterator[Translation]:
+        """Every entry that is present, at most `most`, each as often as the walk comes to it; one
+        that leads to a table comes before those of the table, which is its `physical`. Raises
+        OutsideRam."""
+        pending, left = [(self.root, self.levels, 0, ~0, 0)], most
+        while pending:
+            table, level, base, allowed, above = pending.pop()
+            shift, size = self._shift(level), 8 * self._entries(level)
+            words = np.frombuffer(read_bytes(self.memory, table, size), "<u8")
+            below = []
+            for index in np.flatnonzero(words & np.uint64(_PRESENT)).tolist():
+                entry, begin = int(words[index]), base + (index << shift)
+                if not self._is_present(entry, level):
+                    continue
+                if left == 0:
+                    return
+                left -= 1
+                is_leaf = self.format.is_leaf(entry, level)
+                physical = self._output(entry, shift if is_leaf else self.page_shift)
+                rights = self._rights(entry, allowed & entry, above) if is_leaf else ""
+                at = table + 8 * index
+                yield Translation(begin, 1 << shift, physical, rights, level, entry, at)
+                if not is_leaf:
+                    below.append((physical, level - 1, begin, allowed & entry, above | entry))
+            pending += reversed(below)
+
     def tables(self) -> Iterator[tuple[int, int, npt.NDArray[np.uint64]]]:
         """Every table that can be reached, once at each level: its address, its level and a copy of
         its entries. Raises OutsideRam."""

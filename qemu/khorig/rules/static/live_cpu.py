@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Iterator
 
 import numpy as np
 
 from khorig.kho.clients.live_cpu import LiveCpu, LivePage
-from khorig.kho.clients.live_cpu_tables import Entry, walk_tables
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import OutsideRam
+from khorig.mem.page_tables import FORMATS, PageTables, Translation
 
 Breach = tuple[int, str]  # address, text
+
+_MOST_ENTRIES = 64  # a CPU of its own has a handful
+_AP1 = 1 << 6
 
 
 def pages_preserved(snapshot: Snapshot) -> Iterator[Breach]:
@@ -30,16 +34,25 @@ def tables_map_own_pages(snapshot: Snapshot) -> Iterator[Breach]:
     if live is None or arch is None:
         return
     missing = set(live.pages)
+    tables = PageTables(
+        snapshot.memory,
+        FORMATS[arch if arch == "x86_64" else "arm64 EL1"],
+        snapshot.geometry.page_shift,
+        live.tables[0],
+        len(live.tables),
+    )
     try:
-        for entry in walk_tables(snapshot.memory, arch, live.tables, snapshot.geometry):
-            if not entry.is_leaf:
-                if entry.address not in live.tables:
-                    text = f"table at {entry.address:#018x} is none of its own"
-                    yield entry.address, f"{_name(live)}: {text}"
+        if arch == "arm64" and any(_is_of_el2(tables, found) for found in _entries(tables)):
+            tables = replace(tables, format=FORMATS["arm64 EL2"])
+        for entry in _entries(tables):
+            where = entry.physical or 0
+            if not tables.format.is_leaf(entry.entry, entry.level):
+                if where not in live.tables:
+                    yield where, f"{_name(live)}: table at {where:#018x} is none of its own"
                 continue
             page = next((p for p in live.pages if _maps(entry, p)), None)
-            if page is None or entry.size != snapshot.geometry.page_size:
-                yield entry.address, f"{_name(live)}: {_foreign(entry)}"
+            if page is None or entry.level != 1:
+                yield where, f"{_name(live)}: {_foreign(entry)}"
             else:
                 missing.discard(page)
     except OutsideRam as error:
@@ -50,18 +63,24 @@ def tables_map_own_pages(snapshot: Snapshot) -> Iterator[Breach]:
             yield lost.physical, f"{_name(live)}: {text}"
 
 
-def _maps(entry: Entry, page: LivePage) -> bool:
-    return (entry.virtual, entry.address, entry.writable, entry.executable) == (
-        page.virtual,
-        page.physical,
-        page.writable,
-        page.executable,
-    )
+def _entries(tables: PageTables) -> Iterator[Translation]:
+    return tables.entries(_MOST_ENTRIES)
 
 
-def _foreign(entry: Entry) -> str:
-    rights = "r" + ("w" if entry.writable else "-") + ("x" if entry.executable else "-")
-    where = f"{entry.virtual:#018x} maps {entry.address:#018x}"
+def _is_of_el2(tables: PageTables, found: Translation) -> bool:
+    """Whether AP[1] is set in a leaf: RES1 in a regime of one privilege level, and EL0's access in
+    that of EL1, which a CPU's own pages do not give (Arm ARM D8.4)."""
+    return bool(tables.format.is_leaf(found.entry, found.level) and found.entry & _AP1)
+
+
+def _maps(entry: Translation, page: LivePage) -> bool:
+    rights = "r" + "w" * page.writable + "x" * page.executable
+    return (entry.begin, entry.physical, entry.rights) == (page.virtual, page.physical, rights)
+
+
+def _foreign(entry: Translation) -> str:
+    rights = "".join(right if right in entry.rights else "-" for right in "rwx")
+    where = f"{entry.begin:#018x} maps {entry.physical:#018x}"
     return f"{where} ({entry.size:#x} bytes, {rights}), no page of its own"
 
 
