@@ -104,12 +104,15 @@ KHORIG_FAULT(list_unpreserved_by_pages) = FaultAt<Point::kSealing, UnpreserveLis
     "list-unpreserved-by-pages", 1, "R5",
     "one page of each larger block of a list is unpreserved, and all of it freed");
 
+/// A block whose last page is not allocated again before the jump: large blocks are split from
+/// below.
+constexpr Order kUnused = Order::FromLog2(9);
+
 /// A node that was freed when a later allocation failed, and is still linked.
 void LinkFreedNode(Outgoing& outgoing) {
   memory::PageAllocator& allocator = outgoing.generation().allocator;
-  const PageFrame head = Require(allocator.Allocate(kAbandoned), "fault");
-  // Not the first page: the allocator writes there.
-  const PageFrame node = head + 1;
+  const PageFrame head = Require(allocator.Allocate(kUnused), "fault");
+  const PageFrame node = head + (kUnused.pages() - 1);
   memset(base::Direct<void>(node.address()), 0, khocore::kPageSize);
   auto* root = base::Direct<uint64_t>(outgoing.tracker().root().address());
   uint64_t* const slot = &root[khocore::abi::kRadixTableEntries - 1];

@@ -60,6 +60,7 @@ _SPECS: list[RunSpec] = [
         counted=False,
         linux_options=("2:kho=off",),
         extra_initrd="/tmp/more.cpio",
+        page_shifts=(12, 14, 0),
         probed=True,
         expected_refusals={3: "map-missing"},
     ),
@@ -183,6 +184,16 @@ def test_the_page_size_of_a_linux_for_arm64_is_not_known(
     machine = "q35" if arch == "x86_64" else "virt"
     spec = ChainRun(arch, machine, kernels=kernels)
     assert spec.page_shift_of(*generations) == shift
+
+
+def test_the_page_size_of_a_linux_is_known_from_its_image() -> None:
+    spec = ChainRun(
+        "arm64", "virt", kernels=("linux-7.3", "khorig", "linux-mine"), page_shifts=(14, 12, 0)
+    )
+    assert [spec.page_shift_of(generation) for generation in (1, 2, 3)] == [14, 12, None]
+    assert [spec.geometry_shift(2, at) for at in ("entry", "restored")] == [14, 12]
+    assert spec.first(1).page_shift_of() == 14
+    assert spec_from_json(json.loads(json.dumps(spec_to_json(spec)))) == spec
 
 
 def test_page_sizes_name_the_kernels_and_the_handover_is_the_writers() -> None:

@@ -136,6 +136,7 @@ def test_what_the_rig_sets_cannot_be_appended(
         (("--linux-append", "khorig.luo=create"), "session"),
         (("--linux-append", "1:khorig.exc=/x"), "khorig.exec=/PROGRAM"),
         (("--linux-append", "1:khorig.exec="), "khorig.exec=/PROGRAM"),
+        (("--linux-append", "1:khorig.kho=on"), "or khorig.kho=off"),
         (("--linux-append", "1:"), "expected a Linux option"),
         (("--chain", "khorig,khorig", "--linux-append", "quiet"), "no Linux in this chain"),
         (("--chain", "linux-7.3,linux-7.3", "--append", "a=b"), "no khorig in this chain"),

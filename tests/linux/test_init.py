@@ -108,6 +108,11 @@ def test_kho_that_is_off_is_named(init: Path, value: str) -> None:
     assert texts(init, "kho", f"kho={value} kho=on") == []
 
 
+def test_kho_that_is_meant_to_be_off_is_not(init: Path) -> None:
+    assert texts(init, "kho", "kho=off khorig.kho=off") == []
+    assert texts(init, "kho", "kho=off khorig.kho=on") != []
+
+
 def test_kho_without_scratch_is_named(init: Path) -> None:
     assert texts(init, "kho", "kho=on", "no scratch") == [
         "kho: switched itself off: no room for scratch (see kho_scratch=)"

@@ -146,7 +146,13 @@ def test_l8_the_tail_of_a_segment_in_cma_is_not_cleared(
     """Without KHO segments are put into CMA, as far as they fit. The digest takes what a segment
     has beyond its file for zeros; where that memory was used before it is not, and purgatory stops
     for ever without a word. Pages that come zeroed (init_on_alloc) hide it."""
-    options = ("kho=off", "cma=4M", "khorig.exec=/dirty,230", f"init_on_alloc={int(zeroed)}")
+    options = (
+        "kho=off",
+        "khorig.kho=off",
+        "cma=4M",
+        "khorig.exec=/dirty,230",
+        f"init_on_alloc={int(zeroed)}",
+    )
     result = rig.run(
         "q35",
         kernels=(DMA_CMA, "khorig"),

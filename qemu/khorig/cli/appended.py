@@ -18,6 +18,7 @@ from khorig.guest.spec import KHORIGS
 _KHORIG_OPTION = re.compile(r"[a-z][a-z0-9_]*=[!-~]+")
 _INIT_PREFIX = "khorig."
 _PROGRAM = "khorig.exec"
+_KHO_OFF = "khorig.kho=off"
 
 # Options of khorig's kernel that the rig sets, and what sets them.
 _IN_A_RUN = {
@@ -76,8 +77,9 @@ def _check_linux_option(option: str, text: str) -> None:
     for word in text.split():
         _check_not_set("--linux-append", option, word, _OF_INIT)
         name = word.partition("=")[0]
-        if name.startswith(_INIT_PREFIX) and not word.startswith(f"{_PROGRAM}=/"):
-            what = f"expected {_PROGRAM}=/PROGRAM[,ARGUMENT...]"
+        is_known = word == _KHO_OFF or word.startswith(f"{_PROGRAM}=/")
+        if name.startswith(_INIT_PREFIX) and not is_known:
+            what = f"expected {_PROGRAM}=/PROGRAM[,ARGUMENT...] or {_KHO_OFF}"
             raise click.UsageError(f"--linux-append '{option}': {what}")
 
 

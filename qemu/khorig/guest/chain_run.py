@@ -54,6 +54,8 @@ class ChainRun(RunSpec):
     counted: bool = True
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
+    # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
+    page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
 
     @property
@@ -102,7 +104,13 @@ class ChainRun(RunSpec):
 
     def first(self, generations: int) -> ChainRun:
         """See RunSpec."""
-        return dataclasses.replace(self, kernels=self.kernels[:generations])
+        shifts = self.page_shifts[:generations]
+        return dataclasses.replace(self, kernels=self.kernels[:generations], page_shifts=shifts)
+
+    def _shift_of(self, generation: int) -> int | None:
+        shifts = self.page_shifts
+        found = shifts[generation - 1] if len(shifts) == self.generations else 0
+        return found or super()._shift_of(generation)
 
     def session_action(self, generation: int) -> str:
         """Action on the LUO session: the first Linux of a chain creates it, the next one retrieves

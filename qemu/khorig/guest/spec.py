@@ -121,14 +121,17 @@ class RunSpec(abc.ABC):
         return self.stops
 
     def page_shift_of(self, *generations: int) -> int | None:
-        """Page shift of the kernels of these generations (default: all). None if unknown: Linux for
-        arm64 has pages of 4, 16 or 64 KiB."""
-        chosen = [g for g in generations if 0 < g <= self.generations]
-        every = range(1, self.generations + 1)
-        shifts = {KHORIGS.get(self.kernel_of(g)) for g in chosen or every}
+        """Page shift of the kernels of these generations (default: all). None if they differ, or
+        if it is unknown: Linux for arm64 has pages of 4, 16 or 64 KiB."""
         if self.arch != "arm64":
             return _PAGE_SHIFT
+        chosen = [g for g in generations if 0 < g <= self.generations]
+        every = range(1, self.generations + 1)
+        shifts = {self._shift_of(g) for g in chosen or every}
         return shifts.pop() if len(shifts) == 1 else None
+
+    def _shift_of(self, generation: int) -> int | None:
+        return KHORIGS.get(self.kernel_of(generation))
 
     def page_shift_at(self, generation: int, at: str) -> int | None:
         """Page shift of the kernel whose handover is in memory at a stop, as `page_shift_of`. At

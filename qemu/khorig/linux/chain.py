@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from khorig.guest.chain_run import ChainRun, is_linux
+from khorig.guest.spec import KHORIGS
 from khorig.linux.archive import append_archive, build_init, write_archive
+from khorig.linux.image import page_shift_of_image
 from khorig.linux.peer import Peer, find_peer, list_peers
 from khorig.vm.build_outputs import Images, find_elf, find_images
 from khorig.vm.errors import InfraError
@@ -31,6 +34,15 @@ def image_of(spec: ChainRun, name: str) -> Path:
             raise InfraError(f"{path}: no such file")
         return path
     return find_peer(spec.arch, name).image
+
+
+def with_page_sizes(spec: ChainRun) -> ChainRun:
+    """The same run with the page size of every Linux, as its image has it. Raises InfraError."""
+    shifts = [
+        page_shift_of_image(image_of(spec, name)) if is_linux(name) else KHORIGS[name]
+        for name in spec.kernels
+    ]
+    return dataclasses.replace(spec, page_shifts=tuple(shifts))
 
 
 def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:

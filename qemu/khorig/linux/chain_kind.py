@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Callable, Sequence
 
 from khorig.guest.chain_run import ChainRun
-from khorig.linux.chain import make_images
+from khorig.linux.chain import make_images, with_page_sizes
 from khorig.run.judging import Judge, StopHook
 from khorig.run.session import RunKind
 
@@ -33,4 +33,4 @@ def chain_kind(
     hooks: Callable[[ChainRun], Sequence[StopHook]] = _hooks,
 ) -> RunKind[ChainRun]:
     """`judge` and `hooks` can be replaced by tests."""
-    return RunKind(judge, hooks, make_images)
+    return RunKind(judge, hooks, make_images, with_page_sizes)

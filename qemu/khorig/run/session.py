@@ -56,6 +56,8 @@ class RunKind(Generic[Spec]):
     hooks: Callable[[Spec], Sequence[StopHook]]
     # Finds or builds the images for QEMU in the folder of the run. Raises InfraError.
     images: Callable[[Spec, Machine, Path], Images]
+    # The same run with what only its kernels tell. Raises InfraError.
+    complete: Callable[[Spec], Spec] = lambda spec: spec
 
 
 class Session(Generic[Spec]):
@@ -138,6 +140,7 @@ class Session(Generic[Spec]):
             return result
         folder = new_folder(self.folder, spec.id)
         try:
+            spec = self._kind.complete(spec)
             images = images_for(self._kind, spec, machine, folder)
         except InfraError as error:
             what, evidence = error.what, error.evidence

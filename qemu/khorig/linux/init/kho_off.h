@@ -2,7 +2,7 @@
 #pragma once
 
 /* Names why the first kernel of a chain hands nothing over. Later ones are offered a handover, and
-   say themselves why they refuse it. */
+   say themselves why they refuse it. khorig.kho=off: it is meant to hand nothing over. */
 
 #include "command_line.h"
 #include "kernel_log.h"
@@ -14,7 +14,7 @@ static int is_off(const char *value) {
 }
 
 static void name_kho_off(void) {
-  if (access("/debug/kho", F_OK) == 0) return;
+  if (access("/debug/kho", F_OK) == 0 || option_has("khorig.kho=", "off")) return;
   char last[32] = "", text[128];
   const char *from = NULL;
   const char *value;
