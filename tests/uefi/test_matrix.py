@@ -13,7 +13,7 @@ from khorig.run.tamper.runs import tamper_hooks, tampered
 from khorig.vm.build_outputs import find_elf
 from khorig.vm.machines import machine_named
 
-_PASSING = ("handover", "recursion", "chain", "churn", "storm")
+_PASSING = ("handover", "recursion", "chain", "churn", "storm", "live-dma")
 # Needs other kernels, which QEMU starts: tests/linux. Takes more than one CPU:
 # tests/e2e/test_live_cpu.py.
 _ELSEWHERE = ("relay", "live-cpu")
