@@ -7,6 +7,7 @@ import dataclasses
 import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Sequence
 
 from khorig.guest.spec import KHORIGS, RunSpec
 
@@ -24,6 +25,8 @@ _EARLY_CONSOLE = {"x86_64": "earlycon=uart8250,io,0x3f8,115200", "arm64": "early
 _CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
 # A busy host delays the timer; Linux then panics with "IO-APIC + timer doesn't work".
 _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
+# The second name is that of Linux 7.4 (8fe64603a475); a Linux ignores the one it does not know.
+_SCRATCH_OPTIONS = ("kho_scratch=", "kho_bootmem=")
 
 
 def is_linux(name: str) -> bool:
@@ -100,7 +103,8 @@ class ChainRun(RunSpec):
             words.append(f"khorig.stops={stops}" if linux else f"stops={stops}")
         options = self.linux_options if linux else self.extra_options
         chosen = (split_option(option) for option in options)
-        return " ".join([*words, *(text for only, text in chosen if only in (None, generation))])
+        words += [text for only, text in chosen if only in (None, generation)]
+        return " ".join([*words, *(_scratch_renamed(words) if linux else ())])
 
     def first(self, generations: int) -> ChainRun:
         """See RunSpec."""
@@ -166,6 +170,17 @@ def split_build(name: str) -> tuple[str, str]:
     newest. A colon needs no quotes in any shell."""
     found = _BUILD.fullmatch(name)
     return (found["name"], found["build"]) if found else (name, "")
+
+
+def _scratch_renamed(options: Sequence[str]) -> list[str]:
+    """The options of scratch by their other name, unless both are in use."""
+    words = [word for text in options for word in text.split()]
+    used = [name for name in _SCRATCH_OPTIONS if any(word.startswith(name) for word in words)]
+    if len(used) != 1:
+        return []
+    (name,) = used
+    (other,) = set(_SCRATCH_OPTIONS) - {name}
+    return [other + word.removeprefix(name) for word in words if word.startswith(name)]
 
 
 def split_option(option: str) -> tuple[int | None, str]:
