@@ -88,7 +88,8 @@ def _proven(result: RunResult) -> str:
     if not statistics.preserved_pages:
         return ran + "no handover was looked at"
     return (
-        f"{ran}{size(statistics.preserved_bytes)} in {_plural(statistics.preserved_pages, 'page')}, "
+        f"{ran}{size(statistics.preserved_bytes)} in "
+        f"{_plural(statistics.preserved_pages, 'page')}, "
         f"{_plural(statistics.preserved_blocks, 'block')}; "
         f"{_plural(statistics.fragments, 'fragment')}, depth {statistics.fragment_depth}"
     )
