@@ -49,10 +49,10 @@ def _stops(*kernels: str, **jumps: int) -> KernelStops:
     return KernelStops(spec, {int(name[1:]): address for name, address in jumps.items()})
 
 
-def _scratch(stops: KernelStops, generation: int = 1) -> None:
+def _scratch(stops: KernelStops, generation: int = 1, name: str = "scratch") -> None:
     phys, sizes = "0x3ac00000\n0x3fc00000\n0x37800000\n", "0x3c00000\n0x0\n0x3400000\n"
-    stops.on_event(_event("debugfs", generation, file="out/scratch_phys", text=phys))
-    stops.on_event(_event("debugfs", generation, file="out/scratch_len", text=sizes))
+    stops.on_event(_event("debugfs", generation, file=f"out/{name}_phys", text=phys))
+    stops.on_event(_event("debugfs", generation, file=f"out/{name}_len", text=sizes))
 
 
 _SCRATCH = (PhysRange(0x3AC00000, 0x3C00000), PhysRange(0x37800000, 0x3400000))
@@ -64,9 +64,10 @@ def _armed(stops: KernelStops, generation: int = 1) -> tuple[bool, FakeProbe]:
     return put_off, probe
 
 
-def test_a_linux_names_the_scratch_from_which_the_next_one_is_fetched() -> None:
+@pytest.mark.parametrize("name", ["scratch", "bootmem"])
+def test_a_linux_names_the_scratch_from_which_the_next_one_is_fetched(name: str) -> None:
     stops = _stops(_LINUX, _LINUX)
-    _scratch(stops)
+    _scratch(stops, name=name)
     put_off, probe = _armed(stops)
     assert not put_off and tuple(probe.fetch) == _SCRATCH and probe.address == ()
     entry = stops.take(_ENTRY)

@@ -80,6 +80,16 @@ def test_a_pass_says_what_was_proven_and_what_it_cost() -> None:
         assert words in text
 
 
+def test_a_pass_says_that_nothing_was_looked_at() -> None:
+    """Not that there are 0 bytes."""
+    bare = dataclasses.replace(_result(Verdict.PASS), statistics=Statistics())
+    text = "\n".join(result_lines(bare))
+    assert "3 generations  0.41 s  no handover was looked at" in text and " 0 " not in text
+    assert "no pages compared across a jump" in text
+    one = dataclasses.replace(bare, generations=1)
+    assert "compared" not in "\n".join(result_lines(one))
+
+
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v not in (Verdict.PASS, Verdict.SKIP)])
 def test_a_failure_says_it_all_in_30_lines(verdict: Verdict) -> None:
     lines = result_lines(_result(verdict))

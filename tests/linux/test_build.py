@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from khorig.cli import exit_codes
 from khorig.cli.main import main
+from khorig.guest.chain_run import ChainRun
 from khorig.linux import build
 from khorig.linux.peer import Peer, build_command, find_peer, pinned
 from khorig.linux.kconfig_option import KconfigOption, parse_setting, unmet
@@ -139,6 +141,51 @@ def test_settings_come_last_and_into_the_name(tree: Path) -> None:
     assert find_peer("x86_64", "linux-toy") == plain
 
 
+_NINE = [
+    KconfigOption(name, "y")
+    for name in ("DEFERRED_STRUCT_PAGE_INIT", "HUGETLBFS", "KASAN", "KFENCE", "DEBUG_PAGEALLOC",
+                 "NUMA", "X86_5LEVEL", "MEMORY_FAILURE", "HWPOISON_INJECT")
+]  # fmt: skip
+
+
+def test_many_settings_have_a_short_name_in_lines_and_folders(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = built(tree, *_NINE), built(tree, *_NINE[:-1], KconfigOption("DMA_CMA", "y"))
+    assert one.short.startswith("linux-toy@DEBUG_PAGEALLOC@8-more-") and one.short != other.short
+    assert one.directory.name.startswith(f"{one.short}-x86_64-")
+    for peer in (one, other):
+        assert find_peer("x86_64", peer.name) == find_peer("x86_64", peer.short) == peer
+        assert pinned("x86_64", peer.short) == pinned("x86_64", peer.listed) == peer.pinned
+    with pytest.raises(SystemExit):
+        main(["linux", "list"])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith(f"{one.listed} 7.3.4-one") for line in lines)
+    assert any("HWPOISON_INJECT" in line and line.startswith("  ") for line in lines)
+    spec = ChainRun("x86_64", "q35", kernels=(one.pinned, "khorig", "linux-7.3@DMA_CMA"))
+    assert spec.what == f"{one.short}+khorig+linux-7.3@DMA_CMA"
+    assert one.name in " ".join(spec.rerun_words), "the name that it can be built by again"
+
+
+def test_a_long_chain_has_a_short_name_in_lines_and_folders() -> None:
+    short = ChainRun("x86_64", "q35", kernels=("linux-7.3",) * 6)
+    assert short.what == "+".join(["linux-7.3"] * 6)
+    long = [
+        ChainRun(
+            "x86_64", "q35", kernels=("khorig", *("linux-7.3",) * 40, *more, "/boot/" + "x" * 250)
+        )
+        for more in ((), ("khorig",))
+    ]
+    assert len({spec.what for spec in long}) == 2
+    assert all(re.fullmatch(r"khorig\+4[01]-more-[0-9a-f]{6}\+x{40}", spec.what) for spec in long)
+
+
+def test_a_long_setting_is_cut(tree: Path) -> None:
+    peer = built(tree, KconfigOption("CMDLINE", "x" * 300))
+    assert peer.short.startswith("linux-toy@CMDLINE=xxxxxxxxxxxx@0-more-")
+    assert find_peer("x86_64", peer.short) == peer
+
+
 def test_a_setting_that_does_not_hold_is_named(tree: Path) -> None:
     with pytest.raises(InfraError, match="options not applied") as caught:
         built(tree, KconfigOption("NEEDS_MORE", "y"))
@@ -194,6 +241,7 @@ def test_what_a_configuration_lacks() -> None:
         ("linux-7.3@A@B=4", "--version 7.3 --arch arm64 --config A=y --config B=4"),
         ("linux-stock", "--version stock --arch arm64"),
         ("linux-mine@A", "--source FOLDER --arch arm64 --config A=y"),
+        ("linux-7.3@A@8-more-0123ab", "--version 7.3 --arch arm64 --config NAME=VALUE..."),
     ],
 )
 def test_the_command_that_builds_a_peer(name: str, options: str) -> None:

@@ -153,6 +153,17 @@ def test_an_option_may_be_for_one_generation() -> None:
     assert spec.command_line(3).endswith("kho=off quiet")
 
 
+@pytest.mark.parametrize(("given", "renamed"), [("scratch", "bootmem"), ("bootmem", "scratch")])
+def test_a_linux_is_told_the_size_of_scratch_by_both_names(given: str, renamed: str) -> None:
+    spec = spec_of(*LINUX_KHORIG_LINUX, linux_options=(f"quiet 3:x kho_{given}=8M,8M,4M",))
+    words = spec.command_line(3).split()
+    assert {f"kho_{given}=8M,8M,4M", f"kho_{renamed}=8M,8M,4M"} <= {*words}
+    both = spec_of("linux-7.3", "khorig", linux_options=("1:kho_scratch=1%", "kho_bootmem=2%"))
+    assert both.command_line(1).endswith(" kho_scratch=1% kho_bootmem=2%")
+    khorig = spec_of("linux-7.3", "khorig", extra_options=("kho_scratch=8M,8M,4M",))
+    assert "bootmem" not in khorig.command_line(2)
+
+
 def test_content_differs_by_owner_and_seed() -> None:
     assert len({content_state(s, owner) for s in (1, 2) for owner in ("a", "b")}) == 4
 

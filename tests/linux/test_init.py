@@ -34,9 +34,14 @@ int main(int argc, char **argv) {
   }
   if (!strcmp(argv[1], "kho")) {
     snprintf(command_line, sizeof(command_line), "%s", argv[2]);
-    no_scratch = argc > 3;
+    for (int i = 3; i < argc; i++) look_for_causes(argv[i]);
     name_kho_off();
     return failed;
+  }
+  if (!strcmp(argv[1], "refused")) {
+    for (int i = 2; i < argc; i++) look_for_causes(argv[i]);
+    say_refused();
+    return 0;
   }
   struct wrong_pages wrong = {0};
   struct area area = {0x3fc00000, 0x100000};
@@ -113,11 +118,31 @@ def test_kho_that_is_meant_to_be_off_is_not(init: Path) -> None:
     assert texts(init, "kho", "kho=off khorig.kho=on") != []
 
 
-def test_kho_without_scratch_is_named(init: Path) -> None:
-    assert texts(init, "kho", "kho=on", "no scratch") == [
+@pytest.mark.parametrize("scratch", ["scratch", "bootmem"])
+def test_kho_without_scratch_is_named(init: Path, scratch: str) -> None:
+    """Recorded of a 7.3, and of one with the names of 7.4 (test_bootmem.py)."""
+    log = (
+        f"KHO: {scratch} areas: lowmem: 1024MiB global: 2048MiB pernode: 2MiB",
+        f"KHO: Failed to reserve lowmem {scratch} buffer",
+        f"KHO: Failed to reserve {scratch} area, disabling kexec handover",
+    )
+    assert texts(init, "kho", "kho=on", *log) == [
         "kho: switched itself off: no room for scratch (see kho_scratch=)"
     ]
-    assert texts(init, "kho", "kho=on") == [], "it may be on, without debugfs"
+    assert texts(init, "kho", "kho=on", *log[:2]) == [], "it may be on, without debugfs"
+
+
+@pytest.mark.parametrize("scratch", ["scratch", "bootmem", "boot memory"])
+def test_scratch_that_cannot_be_marked_is_a_refusal_by_either_name(
+    init: Path, scratch: str
+) -> None:
+    text = f"KHO: failed to mark the {scratch} region 0x7a800000+0x4000000: -12"
+    done = subprocess.run(
+        [init, "refused", text, "KHO: disabling KHO revival: -12"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    event = json.loads(done.stdout.split("@khorig ")[1])
+    assert (event["cause"], event["text"]) == ("scratch", text)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
@@ -131,7 +132,7 @@ def _fetch(archs: Sequence[str]) -> None:
 
     if ARCH in archs:
         peer = fetch_stock(click.echo)
-        click.echo(f"{peer.name} ({peer.release}) for {peer.arch}: {peer.image}")
+        click.echo(f"{peer.short} ({peer.release}) for {peer.arch}: {peer.image}")
 
 
 def _build(
@@ -146,18 +147,21 @@ def _build(
             peer = Builder(one, name, jobs, click.echo, settings).build()
             build_init(peer)
             build_selftests(peer, functools.partial(one.tree, click.echo), click.echo)
-            click.echo(f"{peer.name} ({peer.release}) for {name}: {peer.image}")
+            click.echo(f"{peer.short} ({peer.release}) for {name}: {peer.image}")
         one.remove()
 
 
 @linux.command("list", short_help="List the built peers.")
 def list_command() -> int:
-    """List the built peers."""
+    """List the built peers. A long name has its settings below it."""
     peers = list_peers()
-    name = max((len(peer.pinned) for peer in peers), default=0)
+    name = max((len(peer.listed) for peer in peers), default=0)
     release = max((len(peer.release) for peer in peers), default=0)
     for peer in peers:
-        click.echo(f"{peer.pinned:<{name}} {peer.release:<{release}} {peer.arch:<7} {peer.image}")
+        click.echo(f"{peer.listed:<{name}} {peer.release:<{release}} {peer.arch:<7} {peer.image}")
+        if peer.short != peer.name:
+            settings = " ".join(peer.name.split("@")[1:])
+            click.echo(textwrap.fill(settings, 100, initial_indent="  ", subsequent_indent="  "))
     return exit_codes.PASS
 
 

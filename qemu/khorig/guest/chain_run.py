@@ -7,6 +7,7 @@ import dataclasses
 import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Sequence
 
 from khorig.guest.spec import KHORIGS, RunSpec
 
@@ -18,12 +19,15 @@ RESERVED_ALIGNMENT = 1 << 16  # the largest page of all; Linux preserves whole p
 _RESERVE = f"reserve_mem={RESERVED_BYTES >> 10}K:{RESERVED_ALIGNMENT}:{RESERVED_NAME}"
 _U64 = (1 << 64) - 1
 _OF_KHORIG = ("entry", "settled")  # stops that a Linux does not make
+_LONGEST_NAME, _LONGEST_SETTING, _LONGEST_WHAT = 40, 20, 140  # columns
 _BUILD = re.compile(r"(?P<name>linux-[^/]+):(?P<build>[0-9a-f]{4,16})")
 # On x86_64 nothing tells Linux where its early console is.
 _EARLY_CONSOLE = {"x86_64": "earlycon=uart8250,io,0x3f8,115200", "arm64": "earlycon"}
 _CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
 # A busy host delays the timer; Linux then panics with "IO-APIC + timer doesn't work".
 _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
+# The second name is that of Linux 7.4 (8fe64603a475); a Linux ignores the one it does not know.
+_SCRATCH_OPTIONS = ("kho_scratch=", "kho_bootmem=")
 
 
 def is_linux(name: str) -> bool:
@@ -71,7 +75,12 @@ class ChainRun(RunSpec):
     @property
     def what(self) -> str:
         """See RunSpec."""
-        return "+".join(Path(split_build(kernel)[0]).name for kernel in self.kernels)
+        names = [short_name(Path(split_build(kernel)[0]).name) for kernel in self.kernels]
+        whole = "+".join(names)
+        if len(whole) <= _LONGEST_WHAT:
+            return whole
+        first, last = names[0][:_LONGEST_NAME], names[-1][:_LONGEST_NAME]
+        return f"{first}+{len(names) - 2}-more-{_digits(whole)}+{last}"
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -100,7 +109,8 @@ class ChainRun(RunSpec):
             words.append(f"khorig.stops={stops}" if linux else f"stops={stops}")
         options = self.linux_options if linux else self.extra_options
         chosen = (split_option(option) for option in options)
-        return " ".join([*words, *(text for only, text in chosen if only in (None, generation))])
+        words += [text for only, text in chosen if only in (None, generation)]
+        return " ".join([*words, *(_scratch_renamed(words) if linux else ())])
 
     def first(self, generations: int) -> ChainRun:
         """See RunSpec."""
@@ -166,6 +176,34 @@ def split_build(name: str) -> tuple[str, str]:
     newest. A colon needs no quotes in any shell."""
     found = _BUILD.fullmatch(name)
     return (found["name"], found["build"]) if found else (name, "")
+
+
+def short_name(name: str) -> str:
+    """A peer's name for lines and folders: of many settings the first, how many more there are, and
+    digits that tell one set from another."""
+    peer, _, settings = name.partition("@")
+    if not settings or len(name) <= _LONGEST_NAME:
+        return name
+    first, *more = settings.split("@")
+    return f"{peer}@{first[:_LONGEST_SETTING]}@{len(more)}-more-{_digits(name)}"
+
+
+def _digits(name: str) -> str:
+    """Tells a short name from others."""
+    import xxhash
+
+    return xxhash.xxh64_hexdigest(name)[:6]
+
+
+def _scratch_renamed(options: Sequence[str]) -> list[str]:
+    """The options of scratch by their other name, unless both are in use."""
+    words = [word for text in options for word in text.split()]
+    used = [name for name in _SCRATCH_OPTIONS if any(word.startswith(name) for word in words)]
+    if len(used) != 1:
+        return []
+    (name,) = used
+    (other,) = set(_SCRATCH_OPTIONS) - {name}
+    return [other + word.removeprefix(name) for word in words if word.startswith(name)]
 
 
 def split_option(option: str) -> tuple[int | None, str]:

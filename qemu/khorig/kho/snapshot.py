@@ -73,6 +73,7 @@ class Snapshot:
     frames: FrameTable | None  # khorig's page allocator, where the image says where it is
     problems: tuple[Problem, ...]  # of reading what no other part keeps
     system_tables: tuple[int, ...] = ()  # addresses of what may be EFI's
+    named_at: tuple[int, ...] = ()  # addresses of fields of boot parameters that name the root
 
     def __repr__(self) -> str:
         return (
@@ -157,6 +158,20 @@ class Snapshot:
         return self.candidates[0]
 
     @property
+    def direction(self) -> str:
+        """ "outgoing" while the kernel that wrote the handover runs, "incoming" once the next one
+        does; "" when nothing tells. A jump moves boot parameters to scratch; before it they are
+        elsewhere, or nowhere."""
+        run, count = self.dump.run, self.chosen.generation
+        if run is not None and count in (run.generation - 1, run.generation):
+            return "outgoing" if count == run.generation else "incoming"
+        if not self.scanned:
+            return ""
+        areas = self.scratch or ()
+        arrived = any(area.contains(at, 1) for area in areas for at in self.named_at)
+        return "incoming" if arrived else "outgoing"
+
+    @property
     def arch(self) -> str | None:
         """From the file, or from what names the root."""
         if self.dump.arch or self.chosen.anchor is None:
@@ -221,6 +236,10 @@ def snapshot_of_stop(dump: Dump) -> Snapshot:
     return _read(dump, (candidate,), handover, None)
 
 
+def _named_at(found: Findings, root: int) -> tuple[int, ...]:
+    return tuple(anchor.handoff.root.address for anchor in _naming(found, root))
+
+
 def _naming(found: Findings, root: int) -> tuple[Anchor, ...]:
     return tuple(a for a in found.anchors if a.handoff.root.value == root)
 
@@ -261,6 +280,7 @@ def _read(
         frames=frames,
         problems=tuple(problems),
         system_tables=found.system_tables if found else (),
+        named_at=_named_at(found, candidates[0].address) if found else (),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Iterator, Sequence
 
 import xxhash
 
+from khorig.guest.chain_run import short_name
 from khorig.linux.peer import (
     CROSS_PREFIX,
     IMAGE_PATH,
@@ -105,7 +106,7 @@ class Builder:
         peer = self._keep(tree, objects, kept)
         if not edited:
             shutil.rmtree(objects)
-        self._report(f"{peer.name} for {self._arch}: {self._elapsed_s():.0f} s")
+        self._report(f"{peer.short} for {self._arch}: {self._elapsed_s():.0f} s")
         return peer
 
     def _key(self, name: str, identity: str) -> str:
@@ -116,7 +117,7 @@ class Builder:
             digest.update(f"{setting.line}\n")
         compiler = [CROSS_PREFIX[self._arch] + "gcc", "-v"]
         digest.update(subprocess.run(compiler, capture_output=True, check=False).stderr)
-        return f"{name}-{self._arch}-{digest.hexdigest()}"
+        return f"{short_name(name)}-{self._arch}-{digest.hexdigest()}"
 
     def _fragments(self) -> list[Path]:
         return [_CONFIG / "common.config", _CONFIG / f"{self._arch}.config"]
@@ -157,14 +158,14 @@ class Builder:
         wanted = [line for line in lines if line.endswith("=y")]
         wanted += [setting.line for setting in self._settings]
         if missing := unmet(wanted, config):
-            what = f"{self._name} for {self._arch}: options not applied by olddefconfig"
+            what = f"{short_name(self._name)} for {self._arch}: options not applied by olddefconfig"
             raise InfraError(what, tuple(missing))
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._started_s
 
     def _run(self, words: list[str], tree: Path, log: Path) -> None:
-        what = f"{self._name} for {self._arch}"
+        what = f"{short_name(self._name)} for {self._arch}"
         with log.open("ab") as sink:
             process = subprocess.Popen(
                 ["nice", "-n", "19", *words],

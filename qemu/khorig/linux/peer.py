@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from khorig.guest.chain_run import split_build
+from khorig.guest.chain_run import short_name, split_build
 from khorig.mem.untrusted import Untrusted, read_object, text
 from khorig.vm.cache_root import cache_root
 from khorig.vm.errors import InfraError
@@ -17,6 +17,7 @@ _DESCRIPTION = "peer.json"
 _LARGEST = 1 << 16  # bytes of it
 _KEY = re.compile("[0-9a-f]{16}")
 _SHOWN = 8  # digits of it
+_MORE = re.compile(r"\d+-more-[0-9a-f]{6}")  # in short_name()
 
 # Names in Linux's makefiles and of GNU compilers, and the image to boot.
 KERNEL_ARCH = {"x86_64": "x86_64", "arm64": "arm64"}
@@ -58,6 +59,16 @@ class Peer:
     def pinned(self) -> str:
         """The name in a chain that stands for exactly this build: "linux-7.3:33279efd"."""
         return f"{self.name}:{self.build[:_SHOWN]}"
+
+    @property
+    def listed(self) -> str:
+        """The same with the short name, for lines."""
+        return f"{self.short}:{self.build[:_SHOWN]}"
+
+    @property
+    def short(self) -> str:
+        """The name for lines and folders."""
+        return short_name(self.name)
 
     @property
     def symbols(self) -> Path:
@@ -111,21 +122,24 @@ def build_command(arch: str, name: str) -> str:
     version, *settings = split_build(name)[0].removeprefix("linux-").split("@")
     source = f"--version {version}" if version in (*VERSIONS, STOCK) else "--source FOLDER"
     words = ["scripts/khorig linux build", source, f"--arch {arch}"]
+    if settings and _MORE.fullmatch(settings[-1]):
+        settings = ["NAME=VALUE..."]  # which ones, a short name does not tell
     words += [f"--config {text}" if "=" in text else f"--config {text}=y" for text in settings]
     return " ".join(words)
 
 
 def find_peer(arch: str, name: str) -> Peer:
-    """The newest build of `name`, or the one that `name` pins. Raises InfraError with the command
-    that builds it."""
+    """The newest build of `name`, long or short, or the one it pins. Raises InfraError with the
+    command that builds it."""
     plain, build = split_build(name)
-    builds = [peer for peer in list_peers() if (peer.arch, peer.name) == (arch, plain)]
+    peers = (peer for peer in list_peers() if peer.arch == arch)
+    builds = [peer for peer in peers if plain in (peer.name, peer.short)]
     for peer in builds:
         if peer.build.startswith(build):
             return peer
     evidence = [f"fix: {build_command(arch, name)}"]
     if builds:
-        others = ", ".join(peer.pinned for peer in builds)
+        others = ", ".join(peer.listed for peer in builds)
         evidence[:0] = [f"there are {others}", "the fix gives this build from the same source only"]
     raise InfraError(f"{name} is not built for {arch}", tuple(evidence))
 

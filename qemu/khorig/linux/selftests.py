@@ -30,7 +30,7 @@ def build_selftests(peer: Peer, tree: Callable[[], Path], report: Report) -> Non
         try:
             built[name] = compile_static(peer, sources, [helpers / "include"], f"{name}.c")
         except InfraError as error:
-            report(f"{peer.name} for {peer.arch}: without {name}: {error.what}")
+            report(f"{peer.short} for {peer.arch}: without {name}: {error.what}")
     peer.selftests.mkdir()
     for name, program in built.items():
         (peer.selftests / name).write_bytes(program)

@@ -84,9 +84,12 @@ def relative(path: Path) -> str:
 
 def _proven(result: RunResult) -> str:
     statistics = result.statistics
+    ran = f"{_plural(result.generations, 'generation')}  {result.wall_s:.2f} s  "
+    if not statistics.preserved_pages:
+        return ran + "no handover was looked at"
     return (
-        f"{_plural(result.generations, 'generation')}  {result.wall_s:.2f} s  "
-        f"{size(statistics.preserved_bytes)} in {_plural(statistics.preserved_pages, 'page')}, "
+        f"{ran}{size(statistics.preserved_bytes)} in "
+        f"{_plural(statistics.preserved_pages, 'page')}, "
         f"{_plural(statistics.preserved_blocks, 'block')}; "
         f"{_plural(statistics.fragments, 'fragment')}, depth {statistics.fragment_depth}"
     )
@@ -105,7 +108,10 @@ def _cost_lines(result: RunResult) -> list[str]:
     for phase, label in PAGE_PHASES:
         if (cost := cost_per_page(phases, phase)) is not None:
             words.append(f"{label} {cost:.1f} instructions a page")
-    words += [coverage_line(result)] if result.statistics.jumps else []
+    if result.statistics.jumps:
+        words.append(coverage_line(result))
+    elif result.generations > 1:
+        words.append("no pages compared across a jump")
     words += _idle_cpus(result)
     if words:
         lines.append(", ".join(words))

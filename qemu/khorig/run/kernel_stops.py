@@ -31,7 +31,8 @@ _JUMP = "machine_kexec"  # Linux's last function in C before the next kernel
 
 Spec = TypeVar("Spec", bound=RunSpec)
 
-_PHYS, _LEN = "out/scratch_phys", "out/scratch_len"
+# Files of debugfs with beginnings and sizes of scratch, which Linux 7.4 calls bootmem.
+_PARTS = {f"out/{name}_{part}": part for name in ("scratch", "bootmem") for part in ("phys", "len")}
 
 
 def why_no_probe(spec: RunSpec, machine: Machine, gdb: bool = False) -> str | None:
@@ -119,8 +120,8 @@ class KernelStops:
             return self.missed()
         if event.kind == "segments":
             self._segments = tuple(s.area for s in parse_segments(event).items)
-        elif event.kind == "debugfs" and event.fields.get("file") in (_PHYS, _LEN):
-            self._areas[event.text("file")] = _addresses(event.text("text"))
+        elif event.kind == "debugfs" and event.text("file") in _PARTS:
+            self._areas[_PARTS[event.text("file")]] = _addresses(event.text("text"))
         return []
 
     @property
@@ -128,7 +129,7 @@ class KernelStops:
         """Where the next kernel is entered."""
         if self._segments:
             return self._segments
-        begins, sizes = self._areas.get(_PHYS, []), self._areas.get(_LEN, [])
+        begins, sizes = self._areas.get("phys", []), self._areas.get("len", [])
         return tuple(PhysRange(begin, size) for begin, size in zip(begins, sizes) if size)
 
     def arm(self, probe: Probe | None, event: GuestEvent) -> bool:

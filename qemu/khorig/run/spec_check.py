@@ -7,7 +7,7 @@ import dataclasses
 import re
 from typing import Any, Iterator
 
-from khorig.guest.chain_run import ChainRun
+from khorig.guest.chain_run import ChainRun, short_name, split_build
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.numa import why_no_numa
 from khorig.guest.spec import ACCELERATORS, BOOTS, PAGE_SIZES, RunSpec
@@ -22,6 +22,7 @@ _MOST_CPUS = 288
 _MOST_GENERATIONS = 1 << 20
 _LONGEST_S = 1e7
 _LONGEST_TEXT = 4096  # characters
+_PEER = re.compile(r"[\w.@=+-]+")
 _NAME = re.compile(r"[\w@=+-][\w.@=+-]{0,99}")  # a part of a folder's name, no place elsewhere
 
 
@@ -59,8 +60,10 @@ def check_spec(spec: RunSpec) -> None:
     if isinstance(spec, KhorigRun):
         _check_page_sizes(spec)
     kernels = spec.kernels if isinstance(spec, ChainRun) else (spec.what,)
-    for name in (*kernels, *spec.defects):
-        if _NAME.fullmatch(name) is None:
+    peers = [split_build(kernel)[0] for kernel in kernels]  # of any length: folders have it short
+    names = [(peer, short_name(peer) if _PEER.fullmatch(peer) else peer) for peer in peers]
+    for name, part in (*names, *((defect, defect) for defect in spec.defects)):
+        if _NAME.fullmatch(part) is None:
             raise Untrusted(f"{shown(name)} is no name of a kernel, scenario, fault or tampering")
     for text in _texts([getattr(spec, field.name) for field in dataclasses.fields(spec)]):
         if len(text) > _LONGEST_TEXT or not text.isprintable():

@@ -19,6 +19,7 @@ from khorig.vm.qmp import Qmp
 
 _ANSWER_S = 10.0
 _DUMP_S = 600.0
+_ONE_CLIENT = "it serves one client at a time"
 _NAME = "khorig"  # of the file, in QEMU
 
 
@@ -49,12 +50,13 @@ def dump_machine(path: Path) -> IO[bytes]:
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection, Journal(Path(os.devnull)) as journal:
+            connection.setblocking(False)  # else it waits as long as others do
             connection.connect(str(path))
             qmp = Qmp(connection, journal, _ANSWER_S)
             try:
                 qmp.handshake()
             except InfraError as error:
-                why = f"{error.what}; it serves one client at a time, is there another?"
+                why = f"{error.what}; {_ONE_CLIENT}, is there another?"
                 raise UnreadableDump(path, why) from error
             file: IO[bytes] = tempfile.TemporaryFile()
             try:
@@ -67,5 +69,8 @@ def dump_machine(path: Path) -> IO[bytes]:
             return file
     except InfraError as error:
         raise UnreadableDump(path, error.what) from error
+    except BlockingIOError as error:
+        why = f"others wait for QEMU on QMP already; {_ONE_CLIENT}"
+        raise UnreadableDump(path, why) from error
     except OSError as error:
         raise UnreadableDump(path, f"cannot connect to QEMU: {error.strerror or error}") from error

@@ -95,10 +95,11 @@ class PrivateApt:
         return command(["apt-cache", *self._settings, "pkgnames", prefix], _MIRROR).split()
 
     def fetch(self, package: str, report: Report) -> Path:
-        """The file of a package: the cached one, or what the mirror has if it was last queried more
-        than a week ago. Raises InfraError if there is neither."""
+        """The file of a package: the cached one, or what the mirror has if it was last asked for
+        this package more than a week ago. Raises InfraError if there is neither."""
         kept = self.kept(package)
-        if kept is not None and self._queried_s() < _STALE_S:
+        asked = self._root / "asked" / package
+        if kept is not None and _age_s(asked) < _STALE_S:
             return kept
         try:
             self._update(report)
@@ -109,6 +110,8 @@ class PrivateApt:
                 raise
             report(f"{error.what}; using {kept.name}")
             return kept
+        asked.parent.mkdir(exist_ok=True)
+        asked.touch()
         if kept := self.kept(package):
             return kept
         raise InfraError(f"{_MIRROR}: apt did not download {package}")
@@ -149,15 +152,16 @@ class PrivateApt:
         report(f"reading {', '.join(self._suites)}")
         self._get("update")
 
-    def _queried_s(self) -> float:
-        """Seconds since the last query of the mirror."""
-        try:
-            return time.time() - (self._root / "sources.list").stat().st_mtime
-        except FileNotFoundError:
-            return math.inf
-
     def _get(self, *words: str, cwd: Path | None = None) -> None:
         command(["apt-get", "-q", *self._settings, *words], _MIRROR, cwd)
+
+
+def _age_s(path: Path) -> float:
+    """Seconds since a file was touched."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _mirror() -> str:

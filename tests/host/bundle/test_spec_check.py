@@ -44,6 +44,9 @@ from khorig.run.spec_check import check_spec
         ({"pokes": (Poke(1, "sealed", "a\x1b[2J"),)}, "control characters"),
         ({"kernels": ("khorig", "../x")}, "'../x' is no name"),
         ({"kernels": ("khorig", "/boot/vmlinuz")}, "is no name"),
+        ({"kernels": ("khorig", "linux-7.3:xyz")}, "'linux-7.3:xyz' is no name"),
+        ({"kernels": ("khorig", f"linux-7.3@A@{'x' * 40}@/../y")}, "is no name"),
+        ({"kernels": ("khorig", "linux-" + "x" * 200)}, "is no name"),
     ],
 )
 def test_what_is_refused(fields: dict[str, Any], why: str) -> None:
@@ -56,3 +59,5 @@ def test_what_runs_have_is_accepted() -> None:
     poke = Poke(1, "sealed", "khorig/stores/blocks", 16)
     check_spec(KhorigRun("x86_64", "q35", fault="write-after-seal", smp=4, pokes=(poke,)))
     check_spec(ChainRun("arm64", "virt", kernels=("linux-7.3@ARM64_16K_PAGES", "khorig")))
+    many = "linux-7.3" + "@DEBUG_PAGEALLOC=y" * 9
+    check_spec(ChainRun("arm64", "virt", kernels=("linux-7.3:dc35c28d", f"{many}:dc35c28d")))

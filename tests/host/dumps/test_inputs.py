@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import json
@@ -332,6 +333,21 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "pread", fail)
     with pytest.raises(UnreadableDump, match="cannot be read at 0x0: Input/output error"):
         open_dump(path, "virt")
+
+
+def test_a_qmp_socket_that_others_wait_for_is_named(tmp_path: Path) -> None:
+    """A blocking connect() would wait with them, for ever."""
+    path = str(tmp_path / "vm.qmp")
+    with contextlib.ExitStack() as stack:
+        server, *waiting = (stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(9))
+        server.bind(path)
+        server.listen(1)  # as QEMU does
+        with contextlib.suppress(BlockingIOError):
+            for client in waiting:
+                client.setblocking(False)
+                client.connect(path)
+        with pytest.raises(UnreadableDump, match="others wait for QEMU on QMP already"):
+            live_dump.open_memory(tmp_path / "vm.qmp")
 
 
 def test_a_busy_qmp_socket_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

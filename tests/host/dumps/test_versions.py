@@ -29,6 +29,7 @@ from khorig.mem.formats import Dump
 from khorig.mem.guest_ram import GuestRam, RamRegion
 from khorig.mem.memory import PhysRange, RamMemory
 from khorig.out.inspect.client_lines import client_lines
+from khorig.out.inspect.document import inspection_document
 from khorig.out.inspect.summary import summary_lines
 
 
@@ -269,6 +270,31 @@ def test_the_root_of_the_run_comes_first() -> None:
     bare = find_snapshot(dataclasses.replace(dump, run=None, arch=None))
     assert bare.chosen.how == ("setup_data at 0x41001000", "a scan of page starts")
     assert bare.arch == "x86_64" and bare.scratch == tuple(sample.scratch)
+
+
+def test_a_run_tells_which_way_a_handover_goes() -> None:
+    dump = Sample().finish().dump()
+    for generation, direction in ((1, "outgoing"), (2, "incoming")):
+        assert dump.run is not None
+        run = dataclasses.replace(dump.run, generation=generation)
+        snapshot = find_snapshot(dataclasses.replace(dump, run=run))
+        assert snapshot.direction == direction
+        assert f"            whole, made for jump 1, {direction}" in summary_lines(snapshot)
+        assert inspection_document(snapshot, False)["direction"] == direction
+
+
+def test_boot_parameters_tell_which_way_a_handover_goes() -> None:
+    """Those that a jump has moved are in scratch; a kernel that has loaded the next one, or none
+    yet, has not jumped."""
+    arrived, loaded = Sample(), Sample()
+    loaded.scratch = [area for area in loaded.scratch if not area.contains(SETUP_DATA, 8)]
+    for sample, direction in ((arrived, "incoming"), (loaded, "outgoing")):
+        dump = dataclasses.replace(sample.finish().dump(), run=None, arch=None)
+        snapshot = find_snapshot(dump)
+        assert snapshot.scratch == tuple(sample.scratch) and snapshot.named_at
+        assert snapshot.direction == direction
+    image, _, _ = two_generations()
+    assert find_snapshot(plain(image)).direction == "outgoing"
 
 
 def test_memory_without_a_handover() -> None:

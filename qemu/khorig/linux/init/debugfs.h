@@ -32,10 +32,12 @@ static void report_debugfs(const char *name, int is_text) {
   say_end();
 }
 
-/* What this kernel hands over. */
+/* What this kernel hands over. Linux 7.4 renames scratch to bootmem (85d3615cea17). */
 static void report_outgoing(void) {
   report_debugfs("out/scratch_phys", 1);
   report_debugfs("out/scratch_len", 1);
+  report_debugfs("out/bootmem_phys", 1);
+  report_debugfs("out/bootmem_len", 1);
   report_debugfs("out/fdt", 0);
   DIR *folder = opendir("/debug/kho/out/sub_fdts");
   if (!folder) return;

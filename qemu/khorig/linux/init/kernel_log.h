@@ -17,7 +17,7 @@ static const struct {
     {"is incompatible with", "compatible-mismatch"},
     {"handover FDT", "fdt-structure"},
     {"failed to get preserved memory map", "map-missing"},
-    {"failed to mark the scratch region", "scratch"},
+    {"KHO: failed to mark the ", "scratch"}, /* its name follows, bootmem since 7.4 */
     {"failed to memremap", "outside-ram"},
     {"disabling KHO revival", "refused"},
     {"KEXEC_HANDOVER not set", "not-supported"},
@@ -44,6 +44,11 @@ static void say_refused(void) {
 
 static int no_scratch; /* the kernel had no room for it */
 
+static void look_for_causes(const char *text) {
+  look_for_refusal(text);
+  if (strstr(text, "disabling kexec handover")) no_scratch = 1;
+}
+
 static int is_wanted(const char *text) {
   for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
     if (strstr(text, wanted[i]) && !strstr(text, "ommand line:")) return 1;
@@ -69,8 +74,7 @@ static void report_kernel_log(void) {
     char *end = strchr(++text, '\n');
     if (end) *end = '\0';
     if (!is_wanted(text)) continue;
-    look_for_refusal(text);
-    if (strstr(text, "disabling kexec handover")) no_scratch = 1;
+    look_for_causes(text);
     say_begin("kernel-log");
     say_text("text", text);
     say_end();

@@ -30,6 +30,7 @@ def inspection_document(snapshot: Snapshot, pages: bool) -> dict[str, Any]:
         "ram": [_range(r) for r in dump.memory.ranges],
         "page_size": snapshot.geometry.page_size,
         "root": hex(snapshot.chosen.address),
+        "direction": snapshot.direction or None,
         "version": handover.codec.compatible,
         "candidates": [candidate_document(c) for c in snapshot.candidates],
         "blocks": len(handover.blocks),

@@ -66,6 +66,8 @@ def summary_lines(snapshot: Snapshot) -> list[str]:
     ]
     if chosen.generation is not None:
         root[-1] += f", made for jump {chosen.generation}"
+    if snapshot.direction:
+        root[-1] += f", {snapshot.direction}"
     lines += labelled("root", root)
     if len(snapshot.candidates) > 1:
         lines += labelled("other roots", [candidate_line(c) for c in snapshot.candidates[1:9]])
