@@ -29,6 +29,7 @@ def verdict_document(result: RunResult) -> str:
             "exit_status": result.exit_status,
             "findings": [finding.json() for finding in result.findings],
             "statistics": dataclasses.asdict(result.statistics),
+            "refusals": {str(gen): refusal.json() for gen, refusal in result.refusals.items()},
             "phases": [dataclasses.asdict(phase) for phase in result.phases],
             "cpus": [cpu.record() for cpu in result.cpus],
             "poked": [dataclasses.asdict(poked) for poked in result.poked],
