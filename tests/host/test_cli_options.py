@@ -33,7 +33,7 @@ from khorig.vm.build_outputs import find_images
 from khorig.vm.machines import machine_named
 
 # The verbs that run guests.
-_RUNNING = ("run", "linux run", "linux table", "bench linux", "teeth")
+_RUNNING = ("run", "linux run", "linux grid", "bench linux", "teeth")
 # The options that all of them have or refuse by name.
 _EVERYWHERE = ("arch", "machine", "boot", "smp", "mem", "seed", "timeout", "out", "json", "verbose",
                "jobs", "stops", "tamper", "keep", "gdb", "dry_run", "poke")  # fmt: skip
@@ -132,7 +132,7 @@ def _error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         ("teeth --tamper magic", "--tamper does not apply to 'khorig teeth': it chooses"),
         ("bench linux -j 2", "--jobs does not apply"),
         ("teeth --dry-run", "--dry-run does not apply to 'khorig teeth'"),
-        ("linux table --gdb", "--gdb does not apply to 'khorig linux table': it is more than"),
+        ("linux grid --gdb", "--gdb does not apply to 'khorig linux grid': it is more than"),
         ("bench linux --machine microvm", "--machine microvm: Linux has no wall time"),
         ("run --arch arm64 --machine q35", "no machine selected: q35 is not arm64"),
         ("linux run --tamper node-loop", "unknown tampering 'node-loop'"),

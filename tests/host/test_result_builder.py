@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
 
 from khorig.guest.khorig_run import KhorigRun
+from khorig.out.documents import verdict_document
+from khorig.out.report.run_record import read_result
 from khorig.out.text import result_lines
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
+from khorig.run.refusal import Refusal
 from khorig.run.result_builder import ResultBuilder
 
 VERDICT = {
@@ -75,3 +79,20 @@ def test_cpus_that_did_not_run_are_named() -> None:
     assert result.online == {1: 2, 2: 4}
     text = "\n".join(result_lines(result))
     assert "generation 1 ran on 2 CPUs of 4" in text and "generation 2" not in text
+
+
+def test_a_refusal_is_kept_whatever_its_event_holds() -> None:
+    builder = ResultBuilder(KhorigRun("x86_64", "q35"))
+    words = {"cause": "compatible-mismatch", "text": "KHO: incompatible"}
+    builder(guest("refused", 2, 0, **words))
+    builder(guest("refused", 3, 0, cause=["many"], text=7))
+    builder(guest("refused", 4, 0, cause="silent", text="Linux says nothing about it"))
+    builder(VERDICT)
+    result = builder.result()
+    assert result.refusals[2] == Refusal("compatible-mismatch", "KHO: incompatible")
+    assert result.refusals[2].words == "compatible-mismatch: KHO: incompatible"
+    assert [result.refusals[generation].is_silent for generation in (2, 3, 4)] == [
+        False, True, True,
+    ]  # fmt: skip
+    again = read_result(json.loads(verdict_document(result)))
+    assert again.refusals == result.refusals

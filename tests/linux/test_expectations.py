@@ -94,7 +94,6 @@ def test_the_wrong_release_before_is_found() -> None:
         "WARNING: mm/page_alloc.c:1 at x",
         "BUG: Bad page state",
         "test_kho: KHO restore failed",
-        "KHO: disabling KHO revival",
     ],
 )
 def test_bad_words_are_always_on(text: str) -> None:
@@ -126,6 +125,20 @@ def test_a_panic_comes_with_what_led_to_it() -> None:
         "pc : _find_next_bit+0x1c/0x54",
         "kho_memory_init_early+0xc4/0x150",
     )
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_the_words_of_a_refusal_are_left_to_its_event(reported: bool) -> None:
+    """As a finding they would come before it, when memory that the Linux took for its own is still
+    taken for lost."""
+    words = LinuxMonitor(spec_of("khorig", "linux-7.3"))
+    text = "KHO: setup: handover FDT (0x4004b000) is incompatible with 'kho-v4': 1"
+    assert not words.take(event("kernel-log", 2, text=text))
+    assert not words.take(event("kernel-log", 2, text="KHO: disabling KHO revival"))
+    if reported:
+        assert not words.take(event("refused", 2, cause="compatible-mismatch", text=text))
+    expected = [] if reported else [f"Linux refused the handover: {text}"]
+    assert [finding.what for finding in words.finish()] == expected
 
 
 def test_an_expected_refusal_is_no_bad_word() -> None:

@@ -13,7 +13,7 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.appended import check_chain_options
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
-from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes, without
+from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes
 from khorig.cli.session import run_session, session_options
 from khorig.cli.suggest import unknown_kernel
 from khorig.cli.types import ConfigSetting, NameOf, check_pokes
@@ -31,12 +31,27 @@ from khorig.vm.machines import Machine, machine_named
 if TYPE_CHECKING:
     from khorig.linux.kconfig_option import KconfigOption
     from khorig.linux.source import Source
+    from khorig.vm.private_apt import Report
 
 _TIMEOUT_S = 300.0
 _VERSIONS = (*VERSIONS, STOCK)
 
 
-@click.group(cls=VerbGroup, short_help="Build Linux peers and run chains with them.")
+class _Verbs(VerbGroup):
+    """The grid is in a file of its own, which needs this one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "grid"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "grid":
+            return super().get_command(ctx, cmd_name)
+        from khorig.cli.linux_grid import grid
+
+        return grid
+
+
+@click.group(cls=_Verbs, short_help="Build Linux peers and run chains with them.")
 def linux() -> None:
     """Build Linux peers and run chains with them.
 
@@ -46,7 +61,7 @@ def linux() -> None:
       khorig linux build --version 7.3 --arch arm64 --config ARM64_16K_PAGES=y
       khorig linux run --chain linux-7.3,khorig,linux-7.3
       khorig linux run --kernel ~/linux/arch/x86/boot/bzImage --machine q35
-      khorig linux table                               every pair of kernels, one verdict each
+      khorig linux grid --source ~/linux               to and from every kernel, all directions
     """
 
 
@@ -106,7 +121,7 @@ def build(
     with only_builder(click.echo):
         if source is None and not settings and STOCK in wanted:
             _fetch(arch or ARCHITECTURES)
-        _build(sources, arch or ARCHITECTURES, settings, jobs)
+        build_peers(sources, arch or ARCHITECTURES, settings, jobs, click.echo)
     return exit_codes.PASS
 
 
@@ -135,19 +150,24 @@ def _fetch(archs: Sequence[str]) -> None:
         click.echo(f"{peer.short} ({peer.release}) for {peer.arch}: {peer.image}")
 
 
-def _build(
-    sources: Sequence[Source], archs: Sequence[str], settings: Sequence[KconfigOption], jobs: int
+def build_peers(
+    sources: Sequence[Source],
+    archs: Sequence[str],
+    settings: Sequence[KconfigOption],
+    jobs: int,
+    report: Report,
 ) -> None:
+    """Builds what is not cached; the caller is the only builder. Raises InfraError."""
     from khorig.linux.archive import build_init
     from khorig.linux.build import Builder
     from khorig.linux.selftests import build_selftests
 
     for one in sources:
         for name in archs:
-            peer = Builder(one, name, jobs, click.echo, settings).build()
+            peer = Builder(one, name, jobs, report, settings).build()
             build_init(peer)
-            build_selftests(peer, functools.partial(one.tree, click.echo), click.echo)
-            click.echo(f"{peer.short} ({peer.release}) for {name}: {peer.image}")
+            build_selftests(peer, functools.partial(one.tree, report), report)
+            report(f"{peer.short} ({peer.release}) for {name}: {peer.image}")
         one.remove()
 
 
@@ -259,35 +279,6 @@ def _damaged(specs: list[ChainRun], wanted: Sequence[str]) -> list[ChainRun]:
                 raise click.UsageError(f"--tamper {name} does not apply to {pair}")
             runs.append(damaged(spec, name))
     return runs
-
-
-@linux.command(takes_qemu=True, short_help="Run every pair of kernels and print the table.")
-@count_option
-@run_options(
-    *("arch", "machine", "smp", "seed", "stops", "out", "keep"),
-    *("jobs", "dry_run", "verbose", "json", *HARDWARE),
-    mem="1G",
-    timeout=_TIMEOUT_S,
-)
-@without(
-    tamper="its chains are to pass; see 'linux run'",
-    boot="its chains begin with Linux, too",
-    poke="its chains are to pass; see 'linux run'",
-    gdb="it is more than one run",
-)
-@click.pass_obj
-def table(extra_qemu: tuple[str, ...], **options: Any) -> int:
-    """Run {linux-7.2, linux-7.3, khorig} x {linux-7.2, linux-7.3, khorig} on every selected machine
-    and print the table."""
-    from khorig.out.linux_table import KERNELS, render_table
-
-    specs = [
-        chain_spec(options, (first, second), machine, extra_qemu)
-        for machine in machines_of(options["arch"], options["machine"])
-        for first in KERNELS
-        for second in KERNELS
-    ]
-    return run_session(specs, chain_kind(), session_options(options), render_table)
 
 
 def chain_spec(

@@ -59,9 +59,10 @@ def run_session(
     kind: RunKind[Spec],
     options: SessionOptions,
     summary: Callable[[Sequence[RunResult]], str] | None = None,
+    status: Callable[[Sequence[RunResult]], int] = exit_codes.exit_code,
 ) -> int:
-    """Does all runs, prints what comes of them, `summary` last, and returns the exit status. Raises
-    InfraError, UsageError, and OSError when stdout takes no more."""
+    """Does all runs, prints what comes of them, `summary` last, and returns the exit status, as
+    `status` has it. Raises InfraError, UsageError, and OSError when stdout takes no more."""
     if options.gdb is not None and len(specs) != 1:
         raise click.UsageError(f"--gdb needs exactly one run; these options select {len(specs)}")
     if options.dry_run:
@@ -94,7 +95,7 @@ def run_session(
         return exit_codes.SIGNAL + cancellation.signal_number
     if session.output_error is not None:
         raise session.output_error
-    return exit_codes.exit_code(results)
+    return status(results)
 
 
 def _print_commands(specs: Sequence[Spec], kind: RunKind[Spec], options: SessionOptions) -> int:

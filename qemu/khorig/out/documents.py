@@ -8,16 +8,19 @@ import json
 from typing import Any, Sequence
 
 from khorig.guest.spec_json import spec_to_json
+from khorig.linux.grid.grid import grids_of
 from khorig.run.result import RunResult
 
 _SCHEMA = 1  # of both
 
 
 def results_document(results: Sequence[RunResult], folder: str = ".") -> str:
-    """results.json: all runs of a session. `folder` is the session's, seen from the document; the
-    `artifacts` of a run lie below it."""
-    runs = [_run(result) for result in results]
-    return _json({"schema": _SCHEMA, "folder": folder, "runs": runs})
+    """results.json: all runs of a session, and of a grid its cells. `folder` is the session's, seen
+    from the document; the `artifacts` of a run lie below it."""
+    document = {"schema": _SCHEMA, "folder": folder, "runs": [_run(result) for result in results]}
+    if grids := grids_of(results):
+        document["grids"] = [grid.json() for grid in grids]
+    return _json(document)
 
 
 def verdict_document(result: RunResult) -> str:
@@ -29,6 +32,7 @@ def verdict_document(result: RunResult) -> str:
             "exit_status": result.exit_status,
             "findings": [finding.json() for finding in result.findings],
             "statistics": dataclasses.asdict(result.statistics),
+            "refusals": {str(gen): refusal.json() for gen, refusal in result.refusals.items()},
             "phases": [dataclasses.asdict(phase) for phase in result.phases],
             "cpus": [cpu.record() for cpu in result.cpus],
             "poked": [dataclasses.asdict(poked) for poked in result.poked],

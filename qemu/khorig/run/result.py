@@ -12,6 +12,7 @@ from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 
 if TYPE_CHECKING:
+    from khorig.run.refusal import Refusal
     from khorig.run.who import Who
     from khorig.vm.cpu_report import CpuReport
 
@@ -41,6 +42,7 @@ class RunResult:
     qemu: str  # version
     exit_status: int | None
     online: Mapping[int, int] = field(default_factory=dict)  # online, of generations that say it
+    refusals: Mapping[int, Refusal] = field(default_factory=dict)  # by the generation that refused
     kernels: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each, by its name
     console_tail: Sequence[str] = ()  # last lines of text, without events
     poked: Sequence[Poked] = ()  # bytes changed by `--poke`

@@ -14,6 +14,7 @@ from khorig.run.result import Phase, RunResult
 from khorig.vm.machines import machine_named
 
 if TYPE_CHECKING:
+    from khorig.run.refusal import Refusal
     from khorig.run.who import Who
     from khorig.vm.cpu_report import CpuReport
 
@@ -29,6 +30,7 @@ class ResultBuilder:
         self._poked: list[Poked] = []
         self._images_left_out = 0
         self._online: dict[int, int] = {}
+        self._refusals: dict[int, Refusal] = {}
         self._kernels: Mapping[str, str] = {}
         self._who: Who | None = None
         self._cpus: tuple[CpuReport, ...] = ()
@@ -63,6 +65,10 @@ class ResultBuilder:
         online = event.get({"boot": "cpus", "cpus": "online"}.get(kind, ""))
         if type(online) is int and online > 0:
             self._online[generation] = online
+        if kind == "refused":
+            from khorig.run.refusal import Refusal  # in few runs
+
+            self._refusals[generation] = Refusal.of_event(event)
         if kind == "jump":
             self._jump_ns = now
         elif kind == "quiesce" and self._jump_ns is not None:
@@ -93,6 +99,7 @@ class ResultBuilder:
             qemu=verdict["qemu"],
             exit_status=verdict["exit_status"],
             online=self._online,
+            refusals=self._refusals,
             kernels=self._kernels,
             console_tail=verdict["console_tail"],
             poked=self._poked,

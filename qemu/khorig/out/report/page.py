@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from khorig.mem.untrusted import Untrusted, fields, items, read_object, text
+from khorig.linux.grid.grid import grids_of
+from khorig.linux.grid.hops import Hops
 from khorig.out.costs import jump_cost
+from khorig.out.report.grid_picture import draw_grids, legend
 from khorig.out.report.run_record import JOURNAL, RunRecord, read_result, read_run
 from khorig.out.report.run_view import Detail, RunView, view_run
 from khorig.out.report.templates import render
@@ -94,12 +97,16 @@ def _views(records: Sequence[RunRecord], folder: Path) -> list[RunView]:
 def render_page(views: Sequence[RunView], folder: Path) -> str:
     """The page as HTML text."""
     counts = {v: sum(view.record.result.verdict is v for view in views) for v in Verdict}
+    links = {view.record.result.id: f"#run{view.number}" for view in views}
     return render(
         "report.html.j2",
         views=views,
         counts={verdict.value: count for verdict, count in counts.items() if count},
         title=folder.resolve().name,
         jump=_jump,
+        grids=draw_grids(grids_of([view.record.result for view in views]), links),
+        outcomes=legend(),
+        ways=", ".join(f"{hops.value} ({hops.form})" for hops in Hops),
     )
 
 

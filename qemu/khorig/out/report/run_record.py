@@ -26,6 +26,7 @@ from khorig.mem.untrusted import (
 from khorig.out.plain import verbose_text
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
+from khorig.run.refusal import Refusal
 from khorig.run.who import Who
 from khorig.run.result import Phase, RunResult
 from khorig.vm.errors import InfraError
@@ -171,6 +172,7 @@ def read_result(document: Any, spec: RunSpec | None = None) -> RunResult:
         id=found.id,
         rerun=found.rerun,
         online=found.online,
+        refusals=found.refusals,
         kernels=found.kernels,
     )
 
@@ -195,6 +197,7 @@ class _Document:
     phases: list[Phase] = field(default_factory=list)
     poked: list[Poked] = field(default_factory=list)
     online: dict[int, int] = field(default_factory=dict)
+    refusals: dict[int, Refusal] = field(default_factory=dict)
     kernels: dict[str, str] = field(default_factory=dict)
 
 
@@ -205,6 +208,7 @@ _DOCUMENT = {
     "statistics": lambda value: Statistics.of(fields(value)),
     "phases": lambda value: [typed(Phase, item) for item in items(value)],
     "online": lambda value: {int(text(name)): count(it) for name, it in fields(value).items()},
+    "refusals": lambda value: {int(text(n)): Refusal.of(it) for n, it in fields(value).items()},
     "kernels": lambda value: {text(name): text(it) for name, it in fields(value).items()},
     "who": Who.of,
     "poked": lambda value: [typed(Poked, item) for item in items(value)],
