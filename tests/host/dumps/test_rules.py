@@ -304,6 +304,7 @@ def _memfd_not_preserved(s: Sample) -> None:
 
 
 early("KHR-I070")(lambda s: s.image.preserve(s.image.allocate(), 0))
+early("KHR-I200")(change("changes", {"compatible": "kho-v4;vmalloc-v1;radix-v1"}))
 early("KHR-I072")(change("frame_table", RAM.end))
 early("KHR-I071")(lambda s: s.left_out.add(s.test_folios[1][0] + PAGE))
 

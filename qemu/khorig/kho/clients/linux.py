@@ -16,10 +16,11 @@ from khorig.kho.block_chain import BlockChain, read_block_chain
 from khorig.kho.blocks import Blocks
 from khorig.kho.fdt import FdtNode, parse_fdt, read_fdt
 from khorig.kho.fragment import string_property
-from khorig.kho.handover import Handover
+from khorig.kho.handover import Handover, disorder
 from khorig.kho.layout import Geometry
 from khorig.kho.radix import Uint64Array
 from khorig.kho.vmalloc import STRUCT as VMALLOC
+from khorig.kho.version import ALIGNMENT, Version
 from khorig.kho.vmalloc import Vmalloc, decode_vmalloc, read_listed
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.formats.dump import DumpMemory
@@ -27,7 +28,7 @@ from khorig.mem.memory import PhysRange, range_at, read_bytes
 
 LUO_PATH = "/LUO"
 LUO_COMPATIBLE = "luo-v5"
-_LUO = struct.Struct("<8sQQQ")  # compatible, liveupdate_num, sessions, flbs
+_LUO = struct.Struct("<QQQ")  # liveupdate_num, sessions, flbs; behind compatible
 _SESSION = struct.Struct("<64sQQ")  # name, files, count
 _FILE = struct.Struct("<48sQQ")  # compatible, data, token
 _FLB = struct.Struct("<48sQQ")  # name, data, count
@@ -42,6 +43,7 @@ KHO_TEST_PATH = "/kho_test"
 KHO_TEST_COMPATIBLE = "kho-test-v1"
 _KHO_TEST_MAGIC = 0x4B484F21
 _MAX_FDT = 2 << 20
+_MAX_LUO = 256  # bytes of LUO's header
 _MAX_FLB_PAGES = 256  # Linux has one
 _PIECE = 1 << 20  # bytes of a folio at a time
 _MAX_SUMMED = 4 << 30  # bytes; unless told otherwise the module preserves 8 MiB
@@ -160,20 +162,28 @@ class _Reader:
             return None
 
     def _luo(self, blob: PhysRange) -> Luo:
-        if blob.size < _LUO.size:
-            text = f"{blob.size} bytes, expected {_LUO.size}"
+        if blob.size < ALIGNMENT + _LUO.size:
+            text = f"{blob.size} bytes, expected {ALIGNMENT + _LUO.size}"
             raise DecodeError("luo-size", blob.begin, text)
-        raw, number, sessions, flbs = _LUO.unpack(read_bytes(self.memory, blob.begin, _LUO.size))
-        compatible = text_of(raw, "the version of LUO", blob.begin)
-        if compatible != LUO_COMPATIBLE:
-            text = f"version {compatible!r}, expected {LUO_COMPATIBLE!r}"
+        head = read_bytes(self.memory, blob.begin, min(blob.size, _MAX_LUO))
+        version = Version.of(text_of(head, "the version of LUO", blob.begin))
+        # The field is as long as its own version needs.
+        place = -(-(len(version.text) + 1) // ALIGNMENT) * ALIGNMENT
+        if place + _LUO.size > len(head):
+            text = f"{blob.size} bytes, expected {place + _LUO.size} for {version.text[:80]!r}"
+            raise DecodeError("luo-size", blob.begin, text)
+        number, sessions, flbs = _LUO.unpack_from(head, place)
+        if version.base != LUO_COMPATIBLE or not version.is_readable:
+            text = f"version {version.text[:80]!r}, expected {LUO_COMPATIBLE!r}"
             self.problems.keep(Problem("luo-version", blob.begin, text, "luo"))
-            return Luo(compatible, number)
+            return Luo(version.text, number)
+        if not version.is_ordered:
+            self.problems.keep(disorder(version, blob.begin, "luo"))
         chain = self._chain(sessions, _SESSION.size, "the sessions")
         found = [self._session(at, entry) for at, entry in chain.entries]
         pages, items = self._flbs(flbs)
         read = tuple(s for s in found if s is not None)
-        return Luo(compatible, number, read, chain.without_entries(), items, pages)
+        return Luo(version.text, number, read, chain.without_entries(), items, pages)
 
     def _chain(self, first: int, size: int, what: str) -> BlockChain:
         try:
@@ -207,7 +217,10 @@ class _Reader:
             self.keep(error, "luo")
             return None
         memfd = None
-        if compatible == MEMFD_COMPATIBLE:
+        version = Version.of(compatible)
+        if version.base == MEMFD_COMPATIBLE and version.is_readable:
+            if not version.is_ordered:
+                self.problems.keep(disorder(version, at, "memfd"))
             try:
                 memfd = self._memfd(data, f"file {token:#x} of '{session}'")
             except DecodeError as error:
