@@ -18,6 +18,7 @@ from khorig.rules.check import check, is_broken
 from khorig.rules.outcome import Status
 from khorig.rules.registry import RULES, static_rules
 from khorig.rules.rule import Level
+from khorig.rules.static.format_rules import FORMAT_RULES
 
 Breaker = Callable[[Sample], object]
 
@@ -320,6 +321,7 @@ _ELSEWHERE = {
     "KHR-I073",  # test_plugins.py
     "KHR-I074",  # view/test_live_cpu.py
     "KHR-I075",
+    *(rule.id for rule in FORMAT_RULES[1:]),  # formats/
 }
 
 

@@ -148,6 +148,8 @@ def lists_of_blocks(snapshot: Snapshot) -> Iterator[tuple[str, Vmalloc]]:
             for file in session.files:
                 if file.memfd:
                     yield f"file {file.token:#x} of '{session.name}'", file.memfd.vmalloc
+    for _, client in snapshot.decoded:
+        yield from client.lists
 
 
 def _lists_preserved(snapshot: Snapshot) -> Iterator[Breach]:

@@ -16,4 +16,17 @@ FORMAT_RULES = (
         "The message has the string and the one that was expected.",
         ((ANY, "version-order"),),
     ),
+    Rule(
+        "KHR-I201",
+        "preserved PCI devices are listed once, and as many as counted",
+        "In `pci-v2` a slot is used once or not at all, no device has two slots, and `nr_devices` "
+        "slots are used, at most `max_nr_devices`.",
+        "The next kernel refuses the list when a device is there twice, and then assigns bus "
+        "numbers and turns bus mastering off as if nothing had been preserved.",
+        ("N17",),
+        "The message names the device. A count that is off by one is an unpreserve that went "
+        "half way.",
+        (("pci", ANY),),
+        needs="pci-v2",
+    ),
 )  # fmt: skip
