@@ -29,4 +29,16 @@ FORMAT_RULES = (
         (("pci", ANY),),
         needs="pci-v2",
     ),
+    Rule(
+        "KHR-I202",
+        "huge pages are preserved in the number that is told",
+        "`hugetlb-v1` has at most four sizes, each once, and the tracker has at least as many "
+        "blocks of a size as it says.",
+        "The next kernel allocates that many fewer at boot. Those that are not preserved are "
+        "missing from its pool.",
+        ("N10", "R15"),
+        "Compare the count with `khorig inspect --owners`.",
+        (("hugetlb", ANY),),
+        needs="hugetlb-v1",
+    ),
 )  # fmt: skip
