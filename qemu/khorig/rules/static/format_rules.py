@@ -41,4 +41,26 @@ FORMAT_RULES = (
         (("hugetlb", ANY),),
         needs="hugetlb-v1",
     ),
+    Rule(
+        "KHR-I203",
+        "the list of poisoned pages is readable",
+        "`hwpoison` has version 1, and its list as many page frames as counted, each once.",
+        "The next kernel takes these pages out of use before it allocates any. Without the list "
+        "it uses them.",
+        ("N7", "S7"),
+        "The message has both numbers.",
+        (("hwpoison", ANY),),
+        needs="hwpoison",
+    ),
+    Rule(
+        "KHR-I204",
+        "no poisoned page is in use",
+        "None of the pages in `hwpoison` is preserved, a node of the tracker, or in scratch.",
+        "A preserved page is read by its owner, and scratch by the next kernel from its first "
+        "instruction on, long before it reads the list: a machine check.",
+        ("N7",),
+        "The address is that of the page, with its owner. Segments of the next kernel lie in "
+        "scratch; they are not looked at one by one.",
+        needs="hwpoison",
+    ),
 )  # fmt: skip
