@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from dumps.sample import Sample, broken
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from khorig.kho.snapshot import NoHandover
@@ -82,6 +82,7 @@ def test_a_header_too_short_for_its_version() -> None:
     assert [problem.id for problem in s.snapshot().linux.problems] == ["luo-size"]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_version(text: str) -> None:
     version = Version.of(text)
@@ -89,6 +90,7 @@ def test_any_text_is_a_version(text: str) -> None:
     assert version.is_readable is not bool(version.unknown)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_as_a_header_of_luo(content: bytes) -> None:
     s = _SAMPLE

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from formats.luo_image import LuoImage, violated
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 Hstates = list[tuple[int, int]]  # pages, order
@@ -48,6 +48,7 @@ def test_what_is_wrong(content: bytes, text: str) -> None:
     assert violated(image_with(content))["KHR-I202"] == [text]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=37))
 def test_any_bytes(content: bytes) -> None:
     _ANY.image.ram.write(_PLACE, content.ljust(64, b"\0"))

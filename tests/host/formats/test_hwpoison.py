@@ -8,7 +8,7 @@ from typing import Sequence
 
 import pytest
 from formats.luo_image import LuoImage, violated
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from view.handover_image import RAM, SCRATCH
 
@@ -80,14 +80,15 @@ def test_a_poisoned_page_in_use() -> None:
     assert "poisoned page holds a node of the tracker" in violated(image)["KHR-I204"]
 
 
-def test_a_list_that_is_not_preserved() -> None:
+def test_a_list_of_another_number_of_pages() -> None:
     image = image_with([FREE])
     link = image.snapshot().handover.blob("/hwpoison")
     assert link
     image.image.write_u64(link.blob.begin + 16, image.image.node())
-    assert "KHR-I203" in violated(image)
+    assert violated(image).keys() == {"KHR-I036", "KHR-I070"}  # the page of the list is nobody's
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=SIZE), st.binary(max_size=64))
 def test_any_bytes(head: bytes, array: bytes) -> None:
     _ANY.image.ram.write(_PLACE, head.ljust(SIZE, b"\0"))

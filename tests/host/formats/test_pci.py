@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from formats.luo_image import LuoImage, violated
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from khorig.out.inspect.client_lines import client_lines
@@ -68,6 +68,7 @@ def test_a_list_outside_of_memory() -> None:
     assert list(violated(image.finish())) == ["KHR-I201"]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=128))
 def test_any_bytes(content: bytes) -> None:
     _ANY.image.ram.write(_PLACE, content.ljust(4096, b"\0"))

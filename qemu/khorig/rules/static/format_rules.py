@@ -63,4 +63,26 @@ FORMAT_RULES = (
         "scratch; they are not looked at one by one.",
         needs="hwpoison",
     ),
+    Rule(
+        "KHR-I205",
+        "guest memory is complete, and of a virtual machine of its session",
+        "Every folio of a `guest_memfd_luo_v1` starts a preserved block, for another page of the "
+        "file and none past its end; its flags are known, and its token is that of a "
+        "`kvm_vm_luo_v1`.",
+        "A guest finds holes or foreign data in its memory, or its memory has no guest.",
+        ("R14", "R15", "T7"),
+        "The message names session and token.",
+        (("guest-memfd", ANY),),
+        needs="guest_memfd_luo_v1",
+    ),
+    Rule(
+        "KHR-I206",
+        "memory attributes of a virtual machine are readable",
+        "The list of a `kvm_vm_luo_v1` has as many entries as counted, each for another frame.",
+        "Private memory of the guest becomes shared, or the reverse.",
+        ("R15", "S7"),
+        "A posting of the series with another layout has no such list, and is not checked.",
+        (("kvm", ANY),),
+        needs="kvm_vm_luo_v1",
+    ),
 )  # fmt: skip
