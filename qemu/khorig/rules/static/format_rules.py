@@ -85,4 +85,14 @@ FORMAT_RULES = (
         (("kvm", ANY),),
         needs="kvm_vm_luo_v1",
     ),
+    Rule(
+        "KHR-I207",
+        "the log of pstore lies in its blob",
+        "`pstore-kho` has version 1, and its record is no longer than the rest of the blob.",
+        "The next kernel copies as many bytes as the record says, and reads what lies behind.",
+        ("S7",),
+        "The message has both sizes.",
+        (("pstore", ANY),),
+        needs="pstore-kho",
+    ),
 )  # fmt: skip
