@@ -23,7 +23,7 @@ from khorig.vm.machines import ARCHITECTURES, DEFAULT_MACHINES, MACHINES, machin
 def list_command(as_json: bool) -> None:
     """List scenarios, machines, faults and tamperings that 'khorig run' takes, and the axes of the
     hardware matrix. Scenarios and faults are read from the built kernels; nothing is booted."""
-    from khorig.kho.clients.outside import DECODERS
+    from khorig.kho.clients.outside import DECODERS, LUO_DECODERS
     from khorig.kho.codecs import CODECS
     from khorig.rules.protocol.scenario import SCENARIOS
     from khorig.run.tamper.catalogue import TAMPERINGS
@@ -53,6 +53,9 @@ def list_command(as_json: bool) -> None:
         for name, codec in CODECS.items()
     }
     decoders |= {name: _from("client", DECODERS.distribution(name)) for name in DECODERS}
+    decoders |= {
+        name: _from("carried by LUO", LUO_DECODERS.distribution(name)) for name in LUO_DECODERS
+    }
     faults = {name: fault.summary for name, fault in known_faults().items()}
     axes = {axis.name: _axis(axis) for axis in read_axes()}
     groups = {

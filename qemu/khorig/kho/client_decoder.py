@@ -10,7 +10,11 @@ from khorig.mem.errors import Problem
 from khorig.mem.memory import PhysicalMemory, PhysRange
 
 if TYPE_CHECKING:
+    from khorig.kho.clients.scenario_blocks import OwnedBlocks
     from khorig.kho.handover import Handover
+    from khorig.kho.vmalloc import Vmalloc
+
+DEFAULT_SUBJECT = "decoder"  # of the problems of decoders outside of the tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +24,8 @@ class DecodedClient:
     state: object  # for people and programs; its str is one line
     owned: Sequence[tuple[str, PhysRange]] = ()  # memory that hangs from it, with the owner's name
     problems: Sequence[Problem] = ()
+    blocks: Sequence[OwnedBlocks] = ()  # as `owned`, where there may be many
+    lists: Sequence[tuple[str, Vmalloc]] = ()  # in vmalloc form, with the name of each
 
 
 @dataclass(frozen=True)
@@ -33,3 +39,4 @@ class ClientDecoder:
 
     name: str  # of the subnode
     decode: Callable[[PhysicalMemory, Handover], DecodedClient]
+    subject: str = DEFAULT_SUBJECT  # of its problems; of one outside of the tree always that

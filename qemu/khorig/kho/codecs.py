@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Callable, Mapping, Union
 
 from khorig.kho.client_decoder import ClientDecoder
+from khorig.kho.clients.luo_decoder import LuoDecoder
 from khorig.kho.bitmap_chunks import BitmapChunks, decode_chunks
 from khorig.kho.layout import COMPATIBLE, DATA_PROPERTY, SIZE_PROPERTY, Geometry
 from khorig.kho.radix import RadixTree, decode_radix
@@ -34,7 +35,9 @@ _ALL = (
     Codec("kho-v1", "Linux 6.16 to 7.0", decode_chunks, "fdt", None),
 )
 
-GROUP = "khorig.decoders"  # of entry points: a Codec, or a ClientDecoder
+GROUP = "khorig.decoders"  # of entry points: a Codec, a ClientDecoder, or a LuoDecoder
 
-CODECS: Table[Codec] = Table(GROUP, Codec, lambda c: c.compatible, _ALL, beside=(ClientDecoder,))
+CODECS: Table[Codec] = Table(
+    GROUP, Codec, lambda c: c.compatible, _ALL, beside=(ClientDecoder, LuoDecoder)
+)
 ONLY_CURRENT: Mapping[str, Codec] = {codec.compatible: codec for codec in _ALL[:1]}

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Mapping
 
 from khorig.kho.blocks import BlockIndex, Blocks
@@ -27,6 +27,7 @@ from khorig.kho.layout import (
     Geometry,
 )
 from khorig.kho.radix import sound_blocks
+from khorig.kho.version import COMPONENTS, Version
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.memory import PhysicalMemory, range_at
 
@@ -179,6 +180,13 @@ class _Links:
             )
 
 
+def disorder(version: Version, address: int, subject: str) -> Problem:
+    """What is wrong with a version whose components are not as they must be."""
+    expected = ";".join((version.base, *sorted(set(version.components))))
+    text = f"version {version.text[:80]!r}, expected {expected[:80]!r}"
+    return Problem("version-order", address, text, subject)
+
+
 def open_root(
     memory: PhysicalMemory,
     address: int,
@@ -196,10 +204,17 @@ def open_root(
     if COMPATIBLE_PROPERTY not in root.tree.properties:
         raise DecodeError("compatible-missing", address, "the root has no 'compatible'")
     found = string_property(root.tree, COMPATIBLE_PROPERTY)
-    if found not in codecs:
+    version = Version.of(found or "")
+    if version.base not in codecs:
         expected = " or ".join(map(repr, codecs))
         raise DecodeError(
             "compatible-mismatch", address, f"compatible {found!r}, expected {expected}"
+        )
+    if not version.is_readable:
+        raise DecodeError(
+            "compatible-mismatch",
+            address,
+            f"compatible {found!r} names {version.unknown[0]!r}, expected one of {COMPONENTS}",
         )
     return root
 
@@ -219,7 +234,8 @@ def decode_handover(
     problem is left out.
     """
     root = open_root(memory, root_address, geometry, codecs)
-    codec = codecs[root.compatible]
+    version = Version.of(root.compatible)
+    codec = replace(codecs[version.base], compatible=version.text)
     map_pointer = u64_property(root.tree, MAP_PROPERTY, "map-missing", root_address)
     tree = codec.decode_tracker(memory, map_pointer, geometry, root_address)
     sound = sound_blocks(tree.blocks, memory, geometry)
@@ -227,6 +243,8 @@ def decode_handover(
     links = _Links(memory, index, geometry, codec, lenient)
     if index.find(root_address >> geometry.page_shift) is None:
         links.problems.add("blob-not-preserved", root_address, "the root page is not preserved")
+    if not version.is_ordered:
+        links.problems.keep(disorder(version, root_address, "root"))
     links.follow(root)
     return Handover(
         codec=codec,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Mapping
+from typing import Iterator, Mapping
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from khorig.kho.candidates import Candidate, find_candidates
 from khorig.kho.client_decoder import DecodedClient
 from khorig.kho.clients.khorig import Clients, decode_clients
 from khorig.kho.clients.linux import LinuxClients, decode_linux_clients
-from khorig.kho.clients.linux_owners import linux_blocks
+from khorig.kho.clients.linux_owners import decoded_of_luo, linux_blocks
 from khorig.kho.clients.outside import decode_outside
 from khorig.kho.clients.scenario_state import ScenarioState, read_scenario_state
 from khorig.kho.frame_table import FrameTable, read_frame_table
@@ -63,7 +63,7 @@ class Snapshot:
     handover: Handover
     clients: Clients
     linux: LinuxClients
-    outside: Mapping[str, DecodedClient]  # by name, what decoders outside of the tree have read
+    outside: Mapping[str, DecodedClient]  # by name, what decoders of clients have read
     scenario: ScenarioState  # of khorig's scenarios, out of their stores
     owners: Owners
     handoff: Handoff | None  # what names the root
@@ -74,6 +74,12 @@ class Snapshot:
     problems: tuple[Problem, ...]  # of reading what no other part keeps
     system_tables: tuple[int, ...] = ()  # addresses of what may be EFI's
     named_at: tuple[int, ...] = ()  # addresses of fields of boot parameters that name the root
+
+    @property
+    def decoded(self) -> Iterator[tuple[str, DecodedClient]]:
+        """What decoders have read of clients and of what LUO carries, by name and version."""
+        yield from self.outside.items()
+        yield from decoded_of_luo(self.linux)
 
     def __repr__(self) -> str:
         return (
@@ -254,7 +260,9 @@ def _read(
     outside = decode_outside(dump.memory, handover)
     problems = [*scenario.problems, *(p for client in outside.values() for p in client.problems)]
     owned = [*scenario.owned, *linux_blocks(linux, geometry)]
-    areas = [area for client in outside.values() for area in client.owned]
+    found_by = [*outside.values(), *(client for _, client in decoded_of_luo(linux))]
+    areas = [area for client in found_by for area in client.owned]
+    owned += [blocks for client in found_by for blocks in client.blocks]
     handoff, scratch, told_by = _scratch(dump, candidates, found, problems)
     frames = None
     if dump.run and dump.run.frame_table:

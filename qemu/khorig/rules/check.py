@@ -9,7 +9,9 @@ from khorig.kho.bitmap_chunks import BitmapChunks
 from khorig.kho.candidates import Candidate
 from khorig.kho.clients.khorig import LOG_PATH, MEMBLOCK_PATH, METADATA_PATH
 from khorig.kho.clients.linux import KHO_TEST_PATH, LUO_PATH
+from khorig.kho.clients.linux_owners import decoded_of_luo
 from khorig.kho.clients.live_cpu import LIVE_CPU_PATH
+from khorig.kho.clients.outside import DECODERS, LUO_DECODERS
 from khorig.kho.placement import check_placement
 from khorig.kho.scratch import check_scratch
 from khorig.kho.snapshot import Snapshot
@@ -17,7 +19,7 @@ from khorig.mem.errors import Problem
 from khorig.rules.outcome import Outcome, Status, Violation, outcome_of
 from khorig.rules.rule import Rule
 from khorig.rules.registry import RULES, rule_of, static_rules
-from khorig.rules.static.computed import COMPUTED
+from khorig.rules.static.computed import COMPUTED, lists_of_blocks
 
 MAX_VIOLATIONS = 64  # of a rule
 _U64 = (1 << 64) - 1
@@ -116,7 +118,7 @@ def features(snapshot: Snapshot) -> set[str]:
         "frame table": snapshot.frames is not None,
         "kho-v1": isinstance(handover.tree, BitmapChunks),
         "fragment": len(handover.fragments) > 1,
-        "list of blocks": bool(clients.stores) or linux.kho_test is not None or bool(memfds),
+        "list of blocks": next(lists_of_blocks(snapshot), None) is not None,
         "kexec-metadata": handover.blob(METADATA_PATH) is not None,
         "generation": bool(run and run.root is not None and run.at == "sealed"),
         "memblock": handover.fragment(MEMBLOCK_PATH) is not None,
@@ -124,8 +126,10 @@ def features(snapshot: Snapshot) -> set[str]:
         "log ring": handover.blob(LOG_PATH) is not None,
         "LUO": handover.blob(LUO_PATH) is not None,
         "memfd": bool(memfds),
-        "outside decoder": bool(snapshot.outside),
+        "outside decoder": any(map(DECODERS.distribution, snapshot.outside))
+        or any(LUO_DECODERS.distribution(name) for name, _ in decoded_of_luo(linux)),
         "kho_test": is_test,
         "live CPU": handover.blob(LIVE_CPU_PATH) is not None and snapshot.arch is not None,
     }
-    return {name for name, there in have.items() if there}
+    formats = {name for name, _ in snapshot.decoded}  # by the name of what they are decoded by
+    return formats | {name for name, there in have.items() if there}

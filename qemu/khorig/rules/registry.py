@@ -11,6 +11,7 @@ from khorig.plugins.table import Table
 from khorig.rules.protocol.definitions import PROTOCOL_RULES
 from khorig.rules.rule import ANY, Kind, Rule
 from khorig.rules.static.client_rules import CLIENT_RULES
+from khorig.rules.static.format_rules import FORMAT_RULES
 from khorig.rules.static.fragment_rules import FRAGMENT_RULES
 from khorig.rules.static.place_rules import PLACE_RULES
 from khorig.rules.static.root_rules import ROOT_RULES
@@ -23,6 +24,7 @@ _ALL = (
     *FRAGMENT_RULES,
     *CLIENT_RULES,
     *PLACE_RULES,
+    *FORMAT_RULES,
     *TEMPORAL_RULES,
     *PROTOCOL_RULES,
 )

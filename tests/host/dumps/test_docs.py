@@ -19,6 +19,7 @@ from khorig.kho.codecs import CODECS
 from khorig.rules.finding import Verdict
 from khorig.rules.registry import RULES, static_rules
 from khorig.rules.rule import Kind
+from khorig.rules.static.format_rules import FORMAT_RULES
 
 _ROOT = Path(__file__).resolve().parents[3]
 _DOCUMENT = (_ROOT / "docs" / "inspect.md").read_text()
@@ -85,8 +86,10 @@ def test_commands(command: str, expected: str, folder: Path) -> None:
 
 
 def test_numbers_and_names() -> None:
-    static = list(static_rules())
-    assert f"`{static[0]}` to `{max(static)}`" in _DOCUMENT
+    formats = {rule.id for rule in FORMAT_RULES}
+    static = sorted(static_rules().keys() - formats)
+    assert f"`{static[0]}` to `{static[-1]}`" in _DOCUMENT
+    assert f"from `{min(formats)}`" in _DOCUMENT
     for kind in (Kind.TEMPORAL, Kind.PROTOCOL):
         first = min(rule.id for rule in RULES.values() if rule.kind is kind)
         assert f"from `{first}`" in _DOCUMENT

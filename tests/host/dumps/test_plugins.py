@@ -18,6 +18,7 @@ import khorig
 _PACKAGES = str(Path(khorig.__file__).parents[1])
 _IMPORTS = """
 from khorig.kho.client_decoder import ClientDecoder, DecodedClient
+from khorig.kho.clients.luo_decoder import LuoDecoder
 from khorig.kho.codecs import CODECS, Codec
 from khorig.mem.errors import DecodeError, Problem
 from khorig.mem.memory import PhysRange
@@ -96,6 +97,17 @@ def test_a_decoder(outside: Outside) -> None:
     assert (status, err) == (1, "") and "page owned by both fragment /netdev and netdev" in out
 
 
+def test_a_decoder_of_what_luo_carries(outside: Outside) -> None:
+    decode = "lambda state: DecodedClient(f'{state.owner} of {state.data}')"
+    outside.add("khorig.decoders", it=f"LuoDecoder('shared', {decode})")
+    status, out, err = outside.khorig("inspect", outside.dump)
+    assert (status, err) == (0, "") and "shared state 'shared' of 1 files, LUO shared" in out
+    outside.add("khorig.decoders", bad="LuoDecoder('memfd-v2', lambda state: 1 / 0, 'pci')")
+    status, out, err = outside.khorig("check", outside.dump)
+    assert status == 1 and "decoder 'memfd-v2' of khorig-netdev 1.0 raised ZeroDivision" in out
+    assert "FAILED  KHR-I073" in out
+
+
 def test_a_version_of_the_handover(outside: Outside) -> None:
     codec = "CODECS['kho-v4'].decode_tracker, 'preserved-data', 'blob-size'"
     outside.add("khorig.decoders", it=f"Codec('kho-v9', 'Linux 9', {codec})")
@@ -131,7 +143,8 @@ def test_a_broken_plugin_is_named(outside: Outside) -> None:
         head.format("b", "khorig.rules") + "SystemExit: 3",
         head.format("c", "khorig.rules") + "it is of type str, expected Rule",
         head.format("d", "khorig.rules") + "there is a Rule 'KHR-I001' already",
-        head.format("e", "khorig.decoders") + "it is of type int, expected ClientDecoder or Codec",
+        head.format("e", "khorig.decoders") + "it is of type int, "
+        "expected ClientDecoder or Codec or LuoDecoder",
     ]
 
 

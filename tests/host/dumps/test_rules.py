@@ -18,6 +18,7 @@ from khorig.rules.check import check, is_broken
 from khorig.rules.outcome import Status
 from khorig.rules.registry import RULES, static_rules
 from khorig.rules.rule import Level
+from khorig.rules.static.format_rules import FORMAT_RULES
 
 Breaker = Callable[[Sample], object]
 
@@ -304,6 +305,7 @@ def _memfd_not_preserved(s: Sample) -> None:
 
 
 early("KHR-I070")(lambda s: s.image.preserve(s.image.allocate(), 0))
+early("KHR-I200")(change("changes", {"compatible": "kho-v4;vmalloc-v1;radix-v1"}))
 early("KHR-I072")(change("frame_table", RAM.end))
 early("KHR-I071")(lambda s: s.left_out.add(s.test_folios[1][0] + PAGE))
 
@@ -319,6 +321,7 @@ _ELSEWHERE = {
     "KHR-I073",  # test_plugins.py
     "KHR-I074",  # view/test_live_cpu.py
     "KHR-I075",
+    *(rule.id for rule in FORMAT_RULES[1:]),  # formats/
 }
 
 

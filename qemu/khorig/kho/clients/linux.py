@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field, replace
-from typing import Mapping
+from typing import Iterator, Mapping
 
 import numpy as np
 
 from khorig.kho.block_chain import BlockChain, read_block_chain
 from khorig.kho.blocks import Blocks
+from khorig.kho.client_decoder import DecodedClient
+from khorig.kho.clients.lists import FOLIO, ListReader
+from khorig.kho.clients.luo_decoder import LuoState
+from khorig.kho.clients.outside import decode_luo
 from khorig.kho.fdt import FdtNode, parse_fdt, read_fdt
 from khorig.kho.fragment import string_property
-from khorig.kho.handover import Handover
+from khorig.kho.handover import Handover, disorder
 from khorig.kho.layout import Geometry
 from khorig.kho.radix import Uint64Array
 from khorig.kho.vmalloc import STRUCT as VMALLOC
-from khorig.kho.vmalloc import Vmalloc, decode_vmalloc, read_listed
+from khorig.kho.version import ALIGNMENT, Version
+from khorig.kho.vmalloc import Vmalloc
 from khorig.mem.errors import DecodeError, Problem, Problems
 from khorig.mem.formats.dump import DumpMemory
 from khorig.mem.memory import PhysRange, range_at, read_bytes
 
 LUO_PATH = "/LUO"
 LUO_COMPATIBLE = "luo-v5"
-_LUO = struct.Struct("<8sQQQ")  # compatible, liveupdate_num, sessions, flbs
+_LUO = struct.Struct("<QQQ")  # liveupdate_num, sessions, flbs; behind compatible
 _SESSION = struct.Struct("<64sQQ")  # name, files, count
 _FILE = struct.Struct("<48sQQ")  # compatible, data, token
 _FLB = struct.Struct("<48sQQ")  # name, data, count
@@ -35,13 +40,12 @@ _FLB_HEAD = struct.Struct("<QQ")  # pages, count
 
 MEMFD_COMPATIBLE = "memfd-v2"
 _MEMFD = struct.Struct("<QQIIQ16s")  # pos, size, seals, flags, folios, vmalloc
-_FOLIO = np.dtype([("frame", "<u8"), ("index", "<u8")])
-_FRAME_MASK = (1 << 52) - 1  # the rest of the word are flags
 
 KHO_TEST_PATH = "/kho_test"
 KHO_TEST_COMPATIBLE = "kho-test-v1"
 _KHO_TEST_MAGIC = 0x4B484F21
 _MAX_FDT = 2 << 20
+_MAX_LUO = 256  # bytes of LUO's header
 _MAX_FLB_PAGES = 256  # Linux has one
 _PIECE = 1 << 20  # bytes of a folio at a time
 _MAX_SUMMED = 4 << 30  # bytes; unless told otherwise the module preserves 8 MiB
@@ -68,6 +72,7 @@ class LuoFile:
     data: int
     token: int
     memfd: Memfd | None = None
+    decoded: DecodedClient | None = None  # by a decoder of its kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +85,14 @@ class LuoSession:
     chain: BlockChain
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LuoFlb:
     """State that files share."""
 
     name: str
     data: int
     count: int  # of files that depend on it
+    decoded: DecodedClient | None = None  # by a decoder of its name
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +148,7 @@ class _Reader:
         self.handover = handover
         self.geometry = handover.geometry
         self.problems = Problems()
-        self._unlisted = handover.most_listed  # preserved blocks that no array of folios lists
-        self._unmapped = handover.most_listed  # and no list in vmalloc form
+        self.lists = ListReader(memory, handover)
         self._chained: set[int] = set()  # pages of chains
 
     def keep(self, error: DecodeError, subject: str) -> None:
@@ -160,20 +165,28 @@ class _Reader:
             return None
 
     def _luo(self, blob: PhysRange) -> Luo:
-        if blob.size < _LUO.size:
-            text = f"{blob.size} bytes, expected {_LUO.size}"
+        if blob.size < ALIGNMENT + _LUO.size:
+            text = f"{blob.size} bytes, expected {ALIGNMENT + _LUO.size}"
             raise DecodeError("luo-size", blob.begin, text)
-        raw, number, sessions, flbs = _LUO.unpack(read_bytes(self.memory, blob.begin, _LUO.size))
-        compatible = text_of(raw, "the version of LUO", blob.begin)
-        if compatible != LUO_COMPATIBLE:
-            text = f"version {compatible!r}, expected {LUO_COMPATIBLE!r}"
+        head = read_bytes(self.memory, blob.begin, min(blob.size, _MAX_LUO))
+        version = Version.of(text_of(head, "the version of LUO", blob.begin))
+        # The field is as long as its own version needs.
+        place = -(-(len(version.text) + 1) // ALIGNMENT) * ALIGNMENT
+        if place + _LUO.size > len(head):
+            text = f"{blob.size} bytes, expected {place + _LUO.size} for {version.text[:80]!r}"
+            raise DecodeError("luo-size", blob.begin, text)
+        number, sessions, flbs = _LUO.unpack_from(head, place)
+        if version.base != LUO_COMPATIBLE or not version.is_readable:
+            text = f"version {version.text[:80]!r}, expected {LUO_COMPATIBLE!r}"
             self.problems.keep(Problem("luo-version", blob.begin, text, "luo"))
-            return Luo(compatible, number)
+            return Luo(version.text, number)
+        if not version.is_ordered:
+            self.problems.keep(disorder(version, blob.begin, "luo"))
         chain = self._chain(sessions, _SESSION.size, "the sessions")
         found = [self._session(at, entry) for at, entry in chain.entries]
         pages, items = self._flbs(flbs)
         read = tuple(s for s in found if s is not None)
-        return Luo(compatible, number, read, chain.without_entries(), items, pages)
+        return Luo(version.text, number, read, chain.without_entries(), items, pages)
 
     def _chain(self, first: int, size: int, what: str) -> BlockChain:
         try:
@@ -195,11 +208,15 @@ class _Reader:
         if len(chain.entries) != count:
             text = f"session '{name}' has {len(chain.entries)} files, expected {count}"
             self.problems.keep(Problem("luo-files", at, text, "luo"))
-        files = [self._file(place, entry, name) for place, entry in chain.entries]
+        kinds: dict[int, str] = {}
+        for _, entry in chain.entries:
+            kind, _, token = _FILE.unpack(entry)
+            kinds[token] = kind.partition(b"\0")[0].decode("ascii", "replace")
+        files = [self._file(place, entry, name, kinds) for place, entry in chain.entries]
         found = tuple(f for f in files if f is not None)
         return LuoSession(name, count, found, chain.without_entries())
 
-    def _file(self, at: int, raw: bytes, session: str) -> LuoFile | None:
+    def _file(self, at: int, raw: bytes, session: str, kinds: Mapping[int, str]) -> LuoFile | None:
         compatible_field, data, token = _FILE.unpack(raw)
         try:
             compatible = text_of(compatible_field, f"the kind of a file of '{session}'", at)
@@ -207,7 +224,10 @@ class _Reader:
             self.keep(error, "luo")
             return None
         memfd = None
-        if compatible == MEMFD_COMPATIBLE:
+        version = Version.of(compatible)
+        if version.base == MEMFD_COMPATIBLE and version.is_readable:
+            if not version.is_ordered:
+                self.problems.keep(disorder(version, at, "memfd"))
             try:
                 memfd = self._memfd(data, f"file {token:#x} of '{session}'")
             except DecodeError as error:
@@ -215,49 +235,31 @@ class _Reader:
         elif compatible.startswith("memfd-"):
             text = f"a file of kind {compatible!r}, expected {MEMFD_COMPATIBLE!r}"
             self.problems.keep(Problem("memfd-version", at, text, "memfd"))
-        return LuoFile(compatible, data, token, memfd)
+        decoded = self._decode(compatible, f"LUO/{session}/{token:#x}", data, kinds)
+        return LuoFile(compatible, data, token, memfd, decoded)
+
+    def _decode(
+        self, name: str, owner: str, data: int, kinds: Mapping[int, str]
+    ) -> DecodedClient | None:
+        state = LuoState(self.memory, self.handover, self.lists, owner, data, kinds)
+        decoded = decode_luo(name, state)
+        for problem in decoded.problems if decoded else ():
+            self.problems.keep(problem)
+        return decoded
 
     def _memfd(self, at: int, what: str) -> Memfd:
         raw = read_bytes(self.memory, at, _MEMFD.size)
         position, size, seals, _, count, vmalloc_raw = _MEMFD.unpack(raw)
-        self._limit(count, at, what)
-        vmalloc = self._vmalloc(vmalloc_raw, at)
-        array = self._array(vmalloc, count * _FOLIO.itemsize, at, what)
-        folios = np.frombuffer(array, dtype=_FOLIO)
-        frames = (folios["frame"] & np.uint64(_FRAME_MASK)).astype(np.int64)
-        preserved, blocks = self.handover.index.find_all(frames)
-        odd = np.flatnonzero(~preserved | (blocks.frames != frames))
-        if len(odd):
-            address = int(frames[odd[0]]) << self.geometry.page_shift
-            text = f"{what}: folio {odd[0]} of {count} is not preserved"
-            raise DecodeError("memfd-folio", address, text)
-        indices = folios["index"].copy()
-        pages = -(-size >> self.geometry.page_shift)
-        if len(indices) and int(indices.max()) >= pages:
-            text = f"{what}: a folio for page {indices.max()} of a file of {pages} pages"
-            raise DecodeError("memfd-index", at, text)
-        if len(np.unique(indices)) != len(indices):
-            raise DecodeError("memfd-index", at, f"{what}: two folios for one page")
-        return Memfd(at, position, size, seals, vmalloc, blocks, indices)
-
-    def _vmalloc(self, raw: bytes, at: int) -> Vmalloc:
-        vmalloc = decode_vmalloc(self.memory, raw, at, self.geometry, self._unmapped)
-        self._unmapped -= len(vmalloc.blocks)
-        return vmalloc
-
-    def _array(self, vmalloc: Vmalloc, size: int, at: int, what: str) -> bytes:
+        self.lists.take(count, at, what)
+        vmalloc = self.lists.vmalloc(vmalloc_raw, at)
+        needed = count * FOLIO.itemsize
         room = vmalloc.total_pages << self.geometry.page_shift
-        if not room - self.geometry.page_size < size <= room and size:
-            text = f"{what}: an array of {size} bytes in pages for {room}"
+        if not room - self.geometry.page_size < needed and needed:
+            text = f"{what}: an array of {needed} bytes in pages for {room}"
             raise DecodeError("memfd-count", at, text)
-        return read_listed(self.memory, vmalloc, size)
-
-    def _limit(self, count: int, at: int, what: str) -> None:
-        """Each folio is a block of its own, so there are not more of them in all."""
-        if count > self._unlisted:
-            text = f"{what}: {count} folios, but only {self._unlisted} preserved blocks are left"
-            raise DecodeError("folio-count", at, text)
-        self._unlisted -= count
+        array = self.lists.array(vmalloc, needed, at, what, "memfd-count")
+        blocks, indices = self.lists.folios(array, size, at, what, "memfd")
+        return Memfd(at, position, size, seals, vmalloc, blocks, indices)
 
     def _flbs(self, at: int) -> tuple[PhysRange, tuple[LuoFlb, ...]]:
         none = PhysRange(0, 0)
@@ -270,14 +272,24 @@ class _Reader:
                 text = f"{count} shared states in {pages} pages"
                 raise DecodeError("chain-count", at, text)
             raw = read_bytes(self.memory, at + _FLB_HEAD.size, count * _FLB.size)
-            items = [
-                LuoFlb(text_of(name, "the name of a shared state", at), data, users)
+            named = [
+                (text_of(name, "the name of a shared state", at), data, users)
                 for name, data, users in _FLB.iter_unpack(raw)
             ]
-            return PhysRange(at, pages << self.geometry.page_shift), tuple(items)
+            area = PhysRange(at, pages << self.geometry.page_shift)
+            return area, tuple(self._shared(named))
         except DecodeError as error:
             self.keep(error, "chain")
             return none, ()
+
+    def _shared(self, named: list[tuple[str, int, int]]) -> Iterator[LuoFlb]:
+        seen: set[str] = set()  # a state is there once, so no other of its name is decoded
+        for name, data, users in named:
+            decoded = None
+            if name not in seen:
+                decoded = self._decode(name, f"LUO shared state/{name}", data, {})
+            seen.add(name)
+            yield LuoFlb(name, data, users, decoded)
 
     def kho_test(self) -> KhoTest | None:
         fragment = self.handover.fragment(KHO_TEST_PATH)
@@ -310,14 +322,13 @@ class _Reader:
         if numbers["magic"] != _KHO_TEST_MAGIC:
             text = f"magic {numbers['magic']:#010x}, expected {_KHO_TEST_MAGIC:#010x}"
             raise DecodeError("kho-test-magic", at, text)
-        vmalloc = self._vmalloc(data.get("folios_info", b"").ljust(VMALLOC.size, b"\0"), at)
+        vmalloc = self.lists.vmalloc(data.get("folios_info", b"").ljust(VMALLOC.size, b"\0"), at)
         # The module asks for as many entries as there could be folios of one page.
         size = numbers["nr_folios"] * 8
-        self._limit(numbers["nr_folios"], at, "the test")
-        if size > vmalloc.total_pages << self.geometry.page_shift:
-            text = f"{numbers['nr_folios']} folios in {vmalloc.total_pages} pages"
-            raise DecodeError("kho-test-count", at, text)
-        array = np.frombuffer(read_listed(self.memory, vmalloc, size), dtype="<u8")
+        self.lists.take(numbers["nr_folios"], at, "the test")
+        array = np.frombuffer(
+            self.lists.array(vmalloc, size, at, "the test", "kho-test-count"), dtype="<u8"
+        )
         blocks = self._folios(array.tolist(), at)
         sum_found = _ones_complement_sum(self.memory, blocks, self.geometry)
         return KhoTest(blocks, vmalloc, numbers["csum"], sum_found)

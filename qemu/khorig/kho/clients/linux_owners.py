@@ -3,13 +3,27 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import Iterable, Iterator
 
 from khorig.kho.blocks import Blocks
+from khorig.kho.client_decoder import DecodedClient
 from khorig.kho.clients.linux import LinuxClients, LuoFile
 from khorig.kho.clients.scenario_blocks import OwnedBlocks
 from khorig.kho.layout import Geometry
+from khorig.kho.version import Version
 from khorig.mem.memory import PhysRange
+
+
+def decoded_of_luo(clients: LinuxClients) -> Iterator[tuple[str, DecodedClient]]:
+    """What decoders have read of LUO's files and shared states, by the name of their decoder."""
+    luo = clients.luo
+    for flb in luo.flbs if luo else ():
+        if flb.decoded is not None:
+            yield Version.of(flb.name).base, flb.decoded
+    for session in luo.sessions if luo else ():
+        for file in session.files:
+            if file.decoded is not None:
+                yield Version.of(file.compatible).base, file.decoded
 
 
 def linux_blocks(clients: LinuxClients, geometry: Geometry) -> list[OwnedBlocks]:

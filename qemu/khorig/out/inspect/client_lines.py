@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Callable, Iterator, Mapping
 
+from khorig.kho.client_decoder import DecodedClient
 from khorig.kho.clients.khorig import KHORIG_PATH, MEMBLOCK_PATH, METADATA_PATH
 from khorig.kho.clients.linux import KHO_TEST_PATH, LUO_PATH, LuoFile
 from khorig.kho.snapshot import Snapshot
@@ -84,15 +85,29 @@ def _luo(snapshot: Snapshot) -> Iterator[str]:
     for session in luo.sessions[:_MOST]:
         yield f"session '{session.name}' with {session.count} files"
         for file in session.files[:_MOST]:
-            yield f"  {_file(file)}"
+            yield f"  {_file(file, snapshot)}"
     for flb in luo.flbs[:_MOST]:
-        yield f"shared state '{flb.name}' of {flb.count} files, data {flb.data:#x}"
+        state = _state(flb.decoded, flb.data, snapshot)
+        yield f"shared state '{flb.name}' of {flb.count} files, {state}"
 
 
-def _file(file: LuoFile) -> str:
+def _state(decoded: DecodedClient | None, data: int, snapshot: Snapshot) -> str:
+    """What a decoder has read; without one where it is and how large, if it is memory at all."""
+    if decoded is not None and decoded.state is not None:
+        return one_line(decoded.state)
+    why = "unknown" if decoded is None else "unreadable, see `khorig check`"
+    block = snapshot.handover.index.find(data >> snapshot.geometry.page_shift)
+    if block is None:
+        return f"{why}, data {data:#x}, not preserved memory"
+    frame, order = block
+    end = frame + (1 << order) << snapshot.geometry.page_shift
+    return f"{why}, at most {end - data} bytes at {data:#x}"
+
+
+def _file(file: LuoFile, snapshot: Snapshot) -> str:
     line = f"token {file.token:#x}: {file.compatible}"
     if file.memfd is None:
-        return f"{line}, data {file.data:#x}"
+        return f"{line}, {_state(file.decoded, file.data, snapshot)}"
     memfd = file.memfd
     return f"{line}, {size(memfd.size)} in {len(memfd.folios)} folios, seals {memfd.seals:#x}"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from khorig.kho.candidates import Candidate
+from khorig.kho.client_decoder import DecodedClient
 from khorig.kho.clients.linux import LinuxClients
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import PhysRange
@@ -114,6 +115,11 @@ def _clients(snapshot: Snapshot) -> dict[str, Any]:
     return {**found, **_linux(snapshot.linux)}
 
 
+def _decoded(data: int, decoded: DecodedClient | None) -> dict[str, Any]:
+    state = None if decoded is None or decoded.state is None else one_line(decoded.state)
+    return {"data": hex(data), "state": state}
+
+
 def _linux(linux: LinuxClients) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if luo := linux.luo:
@@ -127,11 +133,16 @@ def _linux(linux: LinuxClients) -> dict[str, Any]:
                         "kind": file.compatible,
                         "size": file.memfd.size if file.memfd else None,
                         "folios": len(file.memfd.folios) if file.memfd else None,
+                        **_decoded(file.data, file.decoded),
                     }
                     for file in session.files
                 ]
                 for session in luo.sessions
             },
+            "shared": [
+                {"name": flb.name, "files": flb.count, **_decoded(flb.data, flb.decoded)}
+                for flb in luo.flbs
+            ],
         }
     if test := linux.kho_test:
         found["kho_test"] = {

@@ -108,6 +108,8 @@ def _all_lists(snapshot: Snapshot) -> Iterator[tuple[str, Vmalloc]]:
             if file.memfd:
                 name = f"the array of folios of LUO/{session.name}/{file.token:#x}"
                 yield name, file.memfd.vmalloc
+    for _, client in snapshot.decoded:
+        yield from client.lists
 
 
 def _lists(snapshot: Snapshot, address: int) -> Iterator[str]:

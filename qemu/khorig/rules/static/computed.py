@@ -20,6 +20,7 @@ from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysRange, read_bytes
 from khorig.rules.frames import odd_frames
 from khorig.rules.static.live_cpu import pages_preserved, tables_map_own_pages
+from khorig.rules.static.poison import poisoned_pages_unused
 
 Breach = tuple[int, str]  # address, text
 Check = Callable[[Snapshot], Iterator[Breach]]
@@ -148,6 +149,8 @@ def lists_of_blocks(snapshot: Snapshot) -> Iterator[tuple[str, Vmalloc]]:
             for file in session.files:
                 if file.memfd:
                     yield f"file {file.token:#x} of '{session.name}'", file.memfd.vmalloc
+    for _, client in snapshot.decoded:
+        yield from client.lists
 
 
 def _lists_preserved(snapshot: Snapshot) -> Iterator[Breach]:
@@ -275,4 +278,5 @@ COMPUTED: Mapping[str, Check] = {
     "KHR-I070": _unowned,
     "KHR-I074": pages_preserved,
     "KHR-I075": tables_map_own_pages,
+    "KHR-I204": poisoned_pages_unused,
 }

@@ -15,6 +15,7 @@ from khorig.kho.clients.live_cpu import LIVE_CPU_OWNER
 from khorig.kho.owners import expand
 from khorig.kho.ownership import FRAGMENT_OWNER, LIVE_OWNERS, RESERVED_OWNER
 from khorig.kho.snapshot import Snapshot
+from khorig.kho.version import Version
 
 
 class Span(enum.Enum):
@@ -79,4 +80,5 @@ def _knows_all_files(snapshot: Snapshot) -> bool:
     luo = snapshot.linux.luo
     if luo is None:
         return True
-    return all(f.compatible == MEMFD_COMPATIBLE for s in luo.sessions for f in s.files)
+    bases = (Version.of(f.compatible).base for s in luo.sessions for f in s.files)
+    return all(base == MEMFD_COMPATIBLE for base in bases)
