@@ -82,7 +82,10 @@ def test_runs_side_by_side_keep_their_order_and_folders(cli: Rig) -> None:
     "words, hint",
     [
         (("rum",), "Did you mean 'run'"),
-        (("linux", "rum"), "unknown command 'rum'. Did you mean 'run'? (choose from build, list"),
+        (
+            ("linux", "rum"),
+            "unknown command 'rum'. Did you mean 'run'? (choose from build, grid, list",
+        ),
         (("run", "--scenari", "chain"), "Did you mean --scenario"),
         (("run", "--machine", "q53"), "Did you mean 'q35'"),
         (("run", "--arch", "amd64"), "choose from x86_64, arm64"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -21,6 +22,7 @@ from khorig.rules.temporal.definitions import PAGES_UNDER_LINUX
 from khorig.run.judging import Statistics
 from khorig.run.refusal import Refusal
 from khorig.run.result import RunResult
+from khorig.vm.cpu_report import CpuReport, Frame
 
 NEW, OLD, KHORIG = "linux-7.3:ff25e2c7", "linux-7.2:155c0891", "khorig"
 WORDS = "KHO: setup: handover FDT (0x4004b000) is incompatible with 'kho-v4': 1"
@@ -141,6 +143,20 @@ def test_who_died_has_the_places_that_led_there() -> None:
     assert found.places == PANIC.evidence[3:], "what panic() does is the same for all"
     stuck = cell(HANG)
     assert (stuck.outcome, stuck.kernel, stuck.places) == (Outcome.DIED, NEW, HANG.evidence)
+
+
+def test_a_backtrace_is_as_long_as_it_takes() -> None:
+    """A finding has its innermost frames only: on arm64 those of the way to a reset."""
+    names = [*(f"restart_{n}+0x1" for n in range(8)), "vpanic+0x2", "panic+0x3", "kernel_init+0x4"]
+    wheres = [f"{0xFFFF800080000000 + n:#x} {name}" for n, name in enumerate(names)]
+    frames = tuple(Frame(n, where, n == 10) for n, where in enumerate(wheres))
+    shown = dataclasses.replace(PANIC, evidence=tuple(wheres[:8]))
+    died = result(shown)
+    died.cpus = (CpuReport(0, "off", {}, ()), CpuReport(1, "", {}, frames))
+    assert judge_cell(died).places == (f"{wheres[10]} ?",)
+    spoken = dataclasses.replace(PANIC, evidence=("pc : _find_next_bit+0x1c/0x54",))
+    died.findings = (spoken,)
+    assert judge_cell(died).places == spoken.evidence, "its own words come first"
 
 
 def test_a_death_is_one_whatever_was_refused_before() -> None:

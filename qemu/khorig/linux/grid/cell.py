@@ -11,10 +11,12 @@ from khorig.guest.spec import RunSpec
 from khorig.linux.grid.outcome import Outcome
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol.definitions import REFUSAL
+from khorig.run.last_look import main_cpu
 from khorig.run.result import RunResult
 
 _PLACES = 5  # of a backtrace
-_PANIC = re.compile(r"(CPU \d+ )?0x[0-9a-f]+ v?panic\+")
+_FRAME = re.compile(r"(CPU \d+ )?0x[0-9a-f]+ ")
+_PANIC = re.compile(_FRAME.pattern + r"v?panic\+")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def judge_cell(result: RunResult) -> Cell:
     if result.verdict in (Verdict.SKIP, Verdict.INFRA):
         return _cell(Outcome.NOT_JUDGED, result, finding)
     if result.verdict in (Verdict.CRASH, Verdict.HANG):
-        return _cell(Outcome.DIED, result, finding, places=_places(finding))
+        return _cell(Outcome.DIED, result, finding, places=_places(result, finding))
     refusal = result.refusals.get(finding.generation)
     only_refused = all(finding.rule == REFUSAL for finding in result.findings)
     if refusal is None or not only_refused or refusal.is_silent:
@@ -97,12 +99,18 @@ def _cell(
     )
 
 
-def _places(finding: Finding) -> tuple[str, ...]:
-    """The backtrace that the rig took, from the caller of panic() on."""
+def _places(result: RunResult, finding: Finding) -> tuple[str, ...]:
+    """What the kernel's last words name, else the backtrace that the rig took, from the caller of
+    panic() on."""
     lines = finding.evidence
+    if lines and not _FRAME.match(lines[0]):
+        return lines[:_PLACES]
+    if result.cpus:  # the finding has the innermost frames only
+        frames = main_cpu(result.cpus).frames
+        lines = tuple(frame.where + " ?" * frame.found_on_stack for frame in frames)
     panics = [number for number, line in enumerate(lines) if _PANIC.match(line)]
     begin = panics[-1] + 1 if panics else 0
-    return lines[begin:][:_PLACES] or lines[:_PLACES]
+    return (lines[begin:] or lines)[:_PLACES]
 
 
 def _kernel(spec: RunSpec, generation: int) -> str:
