@@ -31,6 +31,7 @@ def verdict_document(result: RunResult) -> str:
             "statistics": dataclasses.asdict(result.statistics),
             "phases": [dataclasses.asdict(phase) for phase in result.phases],
             "cpus": [cpu.record() for cpu in result.cpus],
+            "programs": [dataclasses.asdict(program) for program in result.programs],
             "poked": [dataclasses.asdict(poked) for poked in result.poked],
             "who": result.who.json() if result.who else None,
             "recorded": result.recorded,
