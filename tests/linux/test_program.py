@@ -38,6 +38,9 @@ int main(int argc, char **argv) {
 """
 
 
+_TYPED = b"typed by the host"
+
+
 @pytest.fixture(scope="module")
 def init(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that does with its argument what the init does with programs/N."""
@@ -58,8 +61,9 @@ def report_list(init: Path, text: bytes) -> tuple[int, list[dict[str, Any]]]:
     """Exit status and events for a list of programs as it is in the archive."""
     path = init.with_name("list")
     path.write_bytes(text)
-    done = subprocess.run([init, path], capture_output=True, check=False)
+    done = subprocess.run([init, path], input=_TYPED, capture_output=True, check=False)
     assert b"Sanitizer" not in done.stderr, done.stderr
+    assert _TYPED not in done.stdout  # the console's input is the host's
     lines = done.stdout.decode().splitlines()
     events = [line for line in lines if line.startswith("@khorig ")]
     return done.returncode, [json.loads(line.removeprefix("@khorig ")) for line in events]
@@ -136,7 +140,14 @@ def test_a_program_reads_nothing_of_the_console(init: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"1", b"2\0/bin/true\0", b"0\0", b"x\0/bin/true\0", b"9999999\0/bin/true\0", b"-1\0a\0"],
+    [
+        b"1",
+        b"2\0/bin/true\0",
+        b"0\0",
+        b"x\0/bin/true\0",
+        b"4097\0" + b"/bin/true\0" * 4097,
+        b"-1\0a\0",
+    ],
 )
 def test_a_list_that_is_damaged_is_named(init: Path, text: bytes) -> None:
     code, [fail] = report_list(init, text)
