@@ -7,7 +7,7 @@ import dataclasses
 import re
 from typing import Any, Iterator
 
-from khorig.guest.chain_run import ChainRun
+from khorig.guest.chain_run import ChainRun, split_build
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.numa import why_no_numa
 from khorig.guest.spec import ACCELERATORS, BOOTS, PAGE_SIZES, RunSpec
@@ -59,7 +59,8 @@ def check_spec(spec: RunSpec) -> None:
     if isinstance(spec, KhorigRun):
         _check_page_sizes(spec)
     kernels = spec.kernels if isinstance(spec, ChainRun) else (spec.what,)
-    for name in (*kernels, *spec.defects):
+    names = (split_build(name)[0] for name in kernels)
+    for name in (*names, *spec.defects):
         if _NAME.fullmatch(name) is None:
             raise Untrusted(f"{shown(name)} is no name of a kernel, scenario, fault or tampering")
     for text in _texts([getattr(spec, field.name) for field in dataclasses.fields(spec)]):

@@ -56,3 +56,4 @@ def test_what_runs_have_is_accepted() -> None:
     poke = Poke(1, "sealed", "khorig/stores/blocks", 16)
     check_spec(KhorigRun("x86_64", "q35", fault="write-after-seal", smp=4, pokes=(poke,)))
     check_spec(ChainRun("arm64", "virt", kernels=("linux-7.3@ARM64_16K_PAGES", "khorig")))
+    check_spec(ChainRun("x86_64", "q35", kernels=("linux-7.3:33279efd", "khorig")))
