@@ -42,6 +42,7 @@ def test_what_every_run_has() -> None:
         ({"kernels": ("linux",), "linux_options": ("2:a", "b")},
          "--linux-append 2:a --linux-append b"),
         ({"kernels": ("linux",), "extra_initrd": "/x.cpio"}, "--initrd /x.cpio"),
+        ({"kernels": ("linux",), "programs": ("1:/x", "/y a")}, "--run 1:/x --run '/y a'"),
         ({"kernels": ("linux",), "counted": True}, "--count"),
         ({"kernels": ("linux-7.3:33279efd", "khorig")}, "--chain linux-7.3:33279efd,khorig"),
     ],

@@ -60,6 +60,7 @@ _SPECS: list[RunSpec] = [
         counted=False,
         linux_options=("2:kho=off",),
         extra_initrd="/tmp/more.cpio",
+        programs=("2:/x 'a b'", "3:/y"),
         page_shifts=(12, 14, 0),
         probed=True,
         expected_refusals={3: "map-missing"},
@@ -165,6 +166,7 @@ def test_both_kinds_are_asked_for_by_their_own_verb() -> None:
     assert rerun_command(_SPECS[3]).startswith(
         "scripts/khorig linux run --machine virt --chain khorig,linux-7.3,/boot/vmlinuz "
         "--linux-append 2:kho=off --initrd /tmp/more.cpio "
+        """--run '2:/x '"'"'a b'"'"'' --run 3:/y """
     )
 
 

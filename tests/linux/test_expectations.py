@@ -194,16 +194,40 @@ def test_hashes_of_all_memory_are_of_every_page_that_is_not_empty() -> None:
     assert before.of(frames).differing(hash_pages(machine, frames, GEOMETRY_4K)).tolist() == [3]
 
 
+def program_ends(number: int = 0, **how: int) -> GuestEvent:
+    ends = {"errno": 0, "signal": 0, "status": 0, **how}
+    return event("program", 1, number=number, path="/x", ok=not any(ends.values()), **ends)
+
+
 def test_a_program_that_fails_has_its_last_words() -> None:
-    words = GuestMonitor(spec_of(*LINUX_KHORIG_LINUX))
+    words = GuestMonitor(spec_of(*LINUX_KHORIG_LINUX, programs=("1:/x 'a b'",)))
     words.on_text("before it began")
     assert not words.on_event(event("reserved", 1, ok=True))
     for number in range(20):
         words.on_text(f"line {number}\r\n")
-    assert not words.on_event(event("program", 1, path="/x", ok=False))
-    fail = {"what": "program", "text": "/x: exit status 3", "file": "init/program.h", "line": 1}
-    [finding] = words.on_event(event("fail", 1, **fail))
-    assert finding.what == "program: /x: exit status 3"
+    [finding] = words.on_event(program_ends(status=3))
+    assert finding.what == "program: /x 'a b': exit status 3"
     assert finding.evidence == tuple(f"line {number}" for number in range(12, 20))
-    [other] = words.on_event(event("fail", 1, **fail))
-    assert other.evidence == ()
+    assert words.explain(35) and words.finish(1) == []
+    [other] = words.on_event(program_ends(signal=11))
+    assert other.what.endswith("killed by signal 11 (SIGSEGV)") and other.evidence == ()
+    assert words.on_event(program_ends()) == []
+
+
+def test_a_program_that_does_not_end_is_named() -> None:
+    words = GuestMonitor(spec_of(*LINUX_KHORIG_LINUX, programs=("1:/x",)))
+    assert words.on_event(event("program-start", 1, number=0, path="/x")) == []
+    words.on_text("still here\r\n")
+    [finding] = words.finish(1)
+    assert finding.what == "program: /x: did not end" and finding.evidence == ("still here",)
+
+
+def test_a_program_that_was_not_run_is_named() -> None:
+    programs = ("1:/x", "1:/y", "3:/z")
+    expectations = Expectations(spec_of(*LINUX_KHORIG_LINUX, programs=programs))
+    for one in (*a_good_run(), program_ends(0)):
+        expectations.take(one)
+    assert [finding.what for finding in expectations.finish()] == [
+        "program: generation 1 did not report the end of /y",
+        "program: generation 3 did not report the end of /z",
+    ]

@@ -150,13 +150,13 @@ def test_l8_the_tail_of_a_segment_in_cma_is_not_cleared(
         "kho=off",
         "khorig.kho=off",
         "cma=4M",
-        "khorig.exec=/dirty,230",
         f"init_on_alloc={int(zeroed)}",
     )
     result = rig.run(
         "q35",
         kernels=(DMA_CMA, "khorig"),
         linux_options=options,
+        programs=("/dirty 230",),
         extra_initrd=str(dirty_archive(tmp_path)),
         memory=256 << 20,
         stops=(),

@@ -25,7 +25,7 @@ def linux_run(*options: str) -> subprocess.CompletedProcess[str]:
 
 @ARCHS
 def test_an_image_with_more_user_space(arch: str, tmp_path: Path) -> None:
-    """Only the machine that the image is for is run, and the program of the initrd counts."""
+    """Only the machine that the image is for is run, with the program of the initrd."""
     peer = built_peer(arch, "linux-7.3")
     image = tmp_path / "my-kernel"
     shutil.copy(peer.image, image)
@@ -33,7 +33,7 @@ def test_an_image_with_more_user_space(arch: str, tmp_path: Path) -> None:
     write_archive(tmp_path / "more.cpio", {"mine": program.read_bytes()}, ())
     done = linux_run(
         "--kernel", str(image), "--initrd", str(tmp_path / "more.cpio"), "--out", str(tmp_path),
-        "--linux-append", "1:khorig.exec=/mine,-s,1", "--linux-append", "3:khorig.exec=/mine,-s,2",
+        "--run", "1:/mine -s 1", "--run", "3:/mine -s 2",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     passed = [line for line in done.stdout.splitlines() if line.startswith(" PASS ")]
@@ -43,14 +43,15 @@ def test_an_image_with_more_user_space(arch: str, tmp_path: Path) -> None:
 
 def test_a_program_that_fails_fails_the_run(tmp_path: Path) -> None:
     peer = built_peer("arm64", "linux-7.3")
+    more = tmp_path / "more.cpio"
+    write_archive(more, {"mine": b"#!/none\n"}, ())
     done = linux_run(
-        "--kernel", str(peer.image), "--out", str(tmp_path), "--linux-append", "3:khorig.exec=/none"
+        "--kernel", str(peer.image), "--initrd", str(more), "--out", str(tmp_path),
+        "--run", "3:/mine a",
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
-    assert (
-        "error     program: /none: errno 2, ENOENT" in done.stdout
-        and "generation 3 of 3" in done.stdout
-    )
+    assert "error     program: /mine a: not started: ENOENT (" in done.stdout
+    assert "generation 3 of 3" in done.stdout
 
 
 @ARCHS

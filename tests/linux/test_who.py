@@ -54,7 +54,7 @@ def test_a_program_that_goes_on_writing_is_named(
     result = rig.run(
         machine,
         kernels=(_LINUX, _LINUX),
-        linux_options=(f"1:khorig.exec=/writer,reference,{how}",),
+        programs=(f"1:/writer reference {how}",),
         extra_initrd=str(_archive(machine, tmp_path)),
         record=True,
     )

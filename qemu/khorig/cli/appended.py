@@ -17,7 +17,7 @@ from khorig.guest.spec import KHORIGS
 
 _KHORIG_OPTION = re.compile(r"[a-z][a-z0-9_]*=[!-~]+")
 _INIT_PREFIX = "khorig."
-_PROGRAM = "khorig.exec"
+_PROGRAM = "khorig.exec"  # how programs were run before there was --run
 _KHO_OFF = "khorig.kho=off"
 
 # Options of khorig's kernel that the rig sets, and what sets them.
@@ -57,10 +57,10 @@ def check_chain_options(
 ) -> None:
     """The --append and --linux-append of `khorig linux run`. Raises UsageError."""
     for option in khorig_options:
-        text = _for_a_kernel("--append", option, kernels, KHORIGS.__contains__, "khorig")
+        text = for_a_kernel("--append", option, kernels, KHORIGS.__contains__, "khorig")
         _check_khorig_option(option, text, _IN_A_CHAIN)
     for option in linux_options:
-        text = _for_a_kernel("--linux-append", option, kernels, is_linux, "Linux")
+        text = for_a_kernel("--linux-append", option, kernels, is_linux, "Linux")
         _check_linux_option(option, text)
 
 
@@ -77,10 +77,11 @@ def _check_linux_option(option: str, text: str) -> None:
     for word in text.split():
         _check_not_set("--linux-append", option, word, _OF_INIT)
         name = word.partition("=")[0]
-        is_known = word == _KHO_OFF or word.startswith(f"{_PROGRAM}=/")
-        if name.startswith(_INIT_PREFIX) and not is_known:
-            what = f"expected {_PROGRAM}=/PROGRAM[,ARGUMENT...] or {_KHO_OFF}"
+        if name == _PROGRAM:
+            what = "a program is run by --run '[N:]PROGRAM [ARGUMENTS...]'"
             raise click.UsageError(f"--linux-append '{option}': {what}")
+        if name.startswith(_INIT_PREFIX) and word != _KHO_OFF:
+            raise click.UsageError(f"--linux-append '{option}': expected {_KHO_OFF}")
 
 
 def _check_not_set(where: str, option: str, word: str, rig_sets: Mapping[str, str]) -> None:
@@ -89,7 +90,7 @@ def _check_not_set(where: str, option: str, word: str, rig_sets: Mapping[str, st
         raise click.UsageError(f"{where} '{option}': '{name}' is set by the rig; {rig_sets[name]}")
 
 
-def _for_a_kernel(
+def for_a_kernel(
     where: str, option: str, kernels: Sequence[str], fits: Callable[[str], bool], kind: str
 ) -> str:
     """The option without its generation number. Raises UsageError when no kernel would get it."""

@@ -16,6 +16,7 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.linux import chain_spec, count_option, fitting_machines
 from khorig.cli.run_options import machines_of, run_options
+from khorig.cli.user_space import archs_of_programs, program_option
 from khorig.cli.verb import Verb
 from khorig.linux.bisect_plan import UNDER_TEST
 from khorig.run.artifacts import default_out, hold_session, new_session_folder
@@ -62,6 +63,7 @@ STEP = (sys.executable, "-m", "khorig.cli.bisect_step")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="As in 'linux run'.",
 )
+@program_option
 @click.option("--linux-append", multiple=True, metavar="[N:]OPTION", help="As in 'linux run'.")
 @click.option(
     "--jobs", "-j", type=click.IntRange(1), default=2, show_default=True, help="As make's -j."
@@ -132,13 +134,17 @@ def _plan(options: dict[str, Any], extra_qemu: tuple[str, ...]) -> BisectPlan:
         raise click.UsageError(f"--chain {options['chain']}: no '{UNDER_TEST}', the kernel to test")
     # Steps run in a folder of their own.
     names = tuple(str(Path(name).resolve()) if "/" in name else name for name in names)
-    machines = fitting_machines(names, machines_of(options["arch"], options["machine"]))
+    # To the checks it is a Linux of some name.
+    checked = tuple(f"linux-{name}" if name == UNDER_TEST else name for name in names)
+    machines = fitting_machines(
+        names,
+        machines_of(options["arch"], options["machine"]),
+        archs_of_programs(options, checked),
+    )
     if len(machines) > 1 and options["machine"] is not None:
         raise click.UsageError("--machine: a bisection takes one")
     if len(options["boot"]) != 1:
         raise click.UsageError("--boot: a bisection takes one")
-    # To the checks it is a Linux of some name.
-    checked = tuple(f"linux-{name}" if name == UNDER_TEST else name for name in names)
     spec = chain_spec(options, checked, machines[0], extra_qemu, options["boot"][0])
     pinned = zip(names, spec.kernels)
     kernels = tuple(name if name == UNDER_TEST else build for name, build in pinned)

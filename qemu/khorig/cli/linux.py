@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 import click
 
@@ -17,13 +17,18 @@ from khorig.cli.run_options import ALL, machines_of, run_options, with_page_size
 from khorig.cli.session import run_session, session_options
 from khorig.cli.suggest import unknown_kernel
 from khorig.cli.types import ConfigSetting, NameOf, check_pokes
+from khorig.cli.user_space import (
+    archs_of_programs,
+    checked_initrd,
+    checked_programs,
+    program_option,
+)
 from khorig.cli.verb import VerbGroup
-from khorig.guest.chain_run import ChainRun, is_linux
+from khorig.guest.chain_run import ChainRun
 from khorig.guest.spec import KHORIG, KHORIGS, PAGE_SIZES, khorig_with
 from khorig.linux.chain import must_count
 from khorig.linux.chain_kind import chain_kind
 from khorig.linux.image import arch_of_image
-from khorig.linux.initrd import why_no_initrd
 from khorig.linux.peer import ARCHITECTURES, STOCK, VERSIONS, list_peers, pinned
 from khorig.run.kernel_stops import with_probe
 from khorig.vm.machines import Machine, machine_named
@@ -204,6 +209,7 @@ def list_command() -> int:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="cpio archive to unpack over the rig's own initramfs in every Linux.",
 )
+@program_option
 @click.option(
     "--linux-append",
     multiple=True,
@@ -239,6 +245,7 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
             [size for size in PAGE_SIZES if khorig_with(size) in names],
             machines_of(options["arch"], options["machine"]),
         ),
+        archs_of_programs(options, names),
     )
     specs = [
         chain_spec(options, tuple(names), machine, extra_qemu, boot)
@@ -256,9 +263,13 @@ def run(extra_qemu: tuple[str, ...], **options: Any) -> int:
     return run_session(specs, chain_kind(), session_options(options))
 
 
-def fitting_machines(names: Sequence[str], machines: Sequence[Machine]) -> list[Machine]:
-    """The machines that can boot every image of the chain. Raises InfraError, UsageError."""
+def fitting_machines(
+    names: Sequence[str], machines: Sequence[Machine], programs: Mapping[str, str]
+) -> list[Machine]:
+    """The machines that can boot every image of the chain, and run every program. Raises
+    InfraError, UsageError."""
     archs = {arch_of_image(Path(name)): name for name in names if "/" in name}
+    archs = {**programs, **archs}
     fitting = [machine for machine in machines if set(archs) <= {machine.arch}]
     if not fitting:
         what = ", ".join(f"{name} is for {arch}" for arch, name in archs.items())
@@ -311,23 +322,11 @@ def chain_spec(
         kernels=tuple(pinned(machine.arch, name) for name in kernels),
         counted=options["count"] or (hardware["accel"] == "tcg" and must_count(machine.name)),
         linux_options=tuple(options.get("linux_append", ())),
-        extra_initrd=_initrd(options.get("initrd"), kernels),
+        extra_initrd=checked_initrd(options.get("initrd"), kernels),
+        programs=checked_programs(kernels, options.get("run", ())),
         **hardware,
     )
     if spec.counted and spec.accel != "tcg":
         raise click.UsageError(f"--count: {spec.accel} counts no instructions")
     check_qemu_arguments(spec)
     return spec
-
-
-def _initrd(path: Path | None, kernels: tuple[str, ...]) -> str:
-    """Raises UsageError for a file that no kernel would take user space from."""
-    if path is None:
-        return ""
-    if not any(map(is_linux, kernels)):
-        raise click.UsageError(f"--initrd {path}: no Linux in this chain")
-    if why := why_no_initrd(path):
-        raise click.UsageError(
-            f"--initrd {path}: {why} (expected a cpio archive, compressed or not)"
-        )
-    return str(path.resolve())

@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Sequence
 
+from khorig.guest.program import program_words
 from khorig.guest.spec import KHORIGS, RunSpec
 
 # Memory that the first kernel reserves by name and every later one finds again.
@@ -58,6 +59,7 @@ class ChainRun(RunSpec):
     counted: bool = True
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
+    programs: tuple[str, ...] = ()  # that each Linux runs (khorig.guest.program)
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
@@ -115,7 +117,17 @@ class ChainRun(RunSpec):
     def first(self, generations: int) -> ChainRun:
         """See RunSpec."""
         shifts = self.page_shifts[:generations]
-        return dataclasses.replace(self, kernels=self.kernels[:generations], page_shifts=shifts)
+        programs = tuple(p for p in self.programs if (split_option(p)[0] or 0) <= generations)
+        return dataclasses.replace(
+            self, kernels=self.kernels[:generations], page_shifts=shifts, programs=programs
+        )
+
+    def programs_of(self, generation: int) -> tuple[tuple[str, ...], ...]:
+        """See RunSpec. Raises ValueError."""
+        if not 0 < generation <= self.generations or not is_linux(self.kernel_of(generation)):
+            return ()
+        chosen = (split_option(program) for program in self.programs)
+        return tuple(program_words(text) for only, text in chosen if only in (None, generation))
 
     def _shift_of(self, generation: int) -> int | None:
         shifts = self.page_shifts
@@ -140,6 +152,8 @@ class ChainRun(RunSpec):
             words.append("--count")
         if self.extra_initrd:
             words += ["--initrd", self.extra_initrd]
+        for program in self.programs:
+            words += ["--run", program]
         return tuple(words)
 
     def _linux_words(self, generation: int) -> list[str]:

@@ -120,6 +120,10 @@ class RunSpec(abc.ABC):
         """The stops of a generation."""
         return self.stops
 
+    def programs_of(self, generation: int) -> tuple[tuple[str, ...], ...]:
+        """The words of each program of the user's that a generation runs."""
+        return ()
+
     def page_shift_of(self, *generations: int) -> int | None:
         """Page shift of the kernels of these generations (default: all). None if they differ, or
         if it is unknown: Linux for arm64 has pages of 4, 16 or 64 KiB."""

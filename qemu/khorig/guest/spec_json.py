@@ -6,9 +6,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Mapping
 
-from khorig.guest.chain_run import ChainRun
+from khorig.guest.chain_run import ChainRun, split_option
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poke import FORM, Poke, parse_poke
+from khorig.guest.program import program_words
 from khorig.guest.spec import RunSpec
 from khorig.mem.untrusted import Untrusted, shown, text, texts, typed
 
@@ -34,13 +35,22 @@ def spec_from_json(record: Any) -> RunSpec:
     if not isinstance(kind, str) or kind not in _KINDS:
         raise Untrusted(f"kind of run {shown(kind)}, expected one of {', '.join(_KINDS)}")
     try:
-        return typed(_KINDS[kind], record, expected_refusals=_causes, pokes=_pokes)
+        return typed(
+            _KINDS[kind], record, expected_refusals=_causes, pokes=_pokes, programs=_programs
+        )
     except Untrusted as error:
         raise Untrusted(f"a run's specification: {error}") from None
 
 
 def _causes(value: Any) -> dict[int, str]:
     return {int(generation): text(cause) for generation, cause in dict(value).items()}
+
+
+def _programs(value: Any) -> tuple[str, ...]:
+    programs = texts(value)
+    for program in programs:
+        program_words(split_option(program)[1])
+    return programs
 
 
 def _pokes(value: Any) -> tuple[Poke, ...]:

@@ -15,6 +15,7 @@ from khorig.vm.build_outputs import Images, find_elf, find_images
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
 
+_PROGRAMS = "programs.cpio"
 _PE = b"MZ"  # how an image begins that EFI can load
 
 
@@ -62,9 +63,19 @@ def make_images(spec: ChainRun, machine: Machine, folder: Path) -> Images:
         text = f"{places[name]}\n{spec.command_line(generation)}\n"
         members[f"hops/{generation}"] = text.encode()
     archive = folder / "archive.cpio"
-    write_archive(archive, members, ("images", "hops"))
+    if not spec.programs:
+        write_archive(archive, members, ("images", "hops"))
+    else:
+        from khorig.linux.programs import LISTS, program_lists, programs_of
+
+        programs = programs_of(spec)
+        write_archive(archive, members | program_lists(spec), ("images", "hops", LISTS))
     if spec.extra_initrd:
         append_archive(archive, Path(spec.extra_initrd))
+    if spec.programs and programs.members:  # last, so that links of the initrd are followed
+        write_archive(folder / _PROGRAMS, programs.members, programs.folders())
+        append_archive(archive, folder / _PROGRAMS)
+        (folder / _PROGRAMS).unlink()
     kernel = files[first] if is_linux(first) else find_images(machine, first).kernel
     return Images(kernel=kernel, archive=archive, elves=_elves(spec), kernels=files)
 

@@ -38,11 +38,14 @@ class Expectations:
     _logs: list[_Expected] = field(default_factory=list)
     _events: list[_Expected] = field(default_factory=list)
     _releases: dict[int, str] = field(default_factory=dict)
+    _programs: dict[tuple[int, int], str] = field(default_factory=dict)  # not ended yet
 
     def __post_init__(self) -> None:
         pending = not is_linux(self.spec.kernels[0])  # test_kho's folios are in the handover
         for generation, name in enumerate(self.spec.kernels, 1):
             refused = generation in self.spec.expected_refusals
+            for number, words in enumerate(self.spec.programs_of(generation)):
+                self._programs[generation, number] = words[0]
             if is_linux(name):
                 pending = self._expect_linux(generation, pending and not refused, refused)
             elif generation > 1 and not refused and pending:
@@ -53,6 +56,8 @@ class Expectations:
         generation = event.generation
         if event.kind == "boot":
             self._on_boot(event)
+        if event.kind == "program":
+            self._programs.pop((generation, event.number("number")), None)
         if event.kind == "kernel-log":
             text = event.text("text")
             for expected in self._logs:
@@ -65,7 +70,15 @@ class Expectations:
 
     def finish(self) -> list[Finding]:
         """One finding for each missing line or event."""
-        return [
+        not_run = [
+            Finding(
+                LINUX_REPORTS,
+                f"program: generation {generation} did not report the end of {path}",
+                generation=generation,
+            )
+            for (generation, _), path in self._programs.items()
+        ]
+        return not_run + [
             Finding(
                 LINUX_REPORTS,
                 f"{e.subject}: generation {e.generation} did not print: {e.pattern}",

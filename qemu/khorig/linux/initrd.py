@@ -1,78 +1,144 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks that a file is an initramfs."""
+"""Reads an initramfs: which files a Linux finds in it."""
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import stat
-import zlib
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Mapping
+from typing import Mapping
 
-_HEAD = 64 << 10  # bytes checked
+from khorig.linux.packing import is_packed, unpack
+
+_LARGEST = 1 << 31  # bytes
 _HEADER = 110  # bytes of an entry before its name (Linux: Documentation/driver-api/early-userspace)
-_NAME_SIZE = slice(94, 102)
+_MODE, _SIZE, _NAME_SIZE = 1, 6, 11  # fields of eight digits each, behind the magic
 _MAGICS = (b"070701", b"070702")
 _LAST = b"TRAILER!!!"
+_MOST_LINKS = 40  # that Linux follows for one path
 
 
-def _zstd(head: bytes) -> bytes:
-    import zstandard
-
-    return zstandard.ZstdDecompressor().decompressobj().decompress(head)
+class NoInitrd(ValueError):
+    """Linux cannot unpack it; the message says why."""
 
 
-# By magic, as in Linux (lib/decompress.c). None: not decompressed here.
-_PACKINGS: Mapping[bytes, Callable[[bytes], bytes] | None] = {
-    b"\x1f\x8b": lambda head: zlib.decompressobj(wbits=31).decompress(head),
-    b"\x1f\x9e": None,
-    b"BZh": lambda head: bz2.BZ2Decompressor().decompress(head),
-    b"\x5d\x00\x00": lambda head: lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(head),
-    b"\xfd7zXZ\0": lambda head: lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(head),
-    b"\x89LZO\0\r\n\x1a\n": None,
-    b"\x02\x21\x4c\x18": None,  # lz4
-    b"\x28\xb5\x2f\xfd": _zstd,
-}
+@dataclass(frozen=True)
+class Initrd:
+    """The files of an archive, by their names without a leading slash."""
+
+    links: Mapping[str, str | None]  # target of a symbolic link, None for anything else
+    is_complete: bool  # whether all of it could be unpacked here
+
+    def has(self, path: str) -> bool:
+        """Whether an absolute path leads to something, through symbolic links, too."""
+        left, at = deque(_parts(path)), ""
+        followed = 0
+        while left:
+            part = left.popleft()
+            if part == "..":
+                at = at.rpartition("/")[0]
+                continue
+            name = f"{at}/{part}" if at else part
+            if name not in self.links:
+                return False
+            target = self.links[name]
+            if target is None:
+                at = name
+                continue
+            followed += 1
+            if followed > _MOST_LINKS:
+                return False
+            left.extendleft(reversed(_parts(target)))
+            at = "" if target.startswith("/") else at
+        return bool(at)
 
 
 def why_no_initrd(path: Path) -> str | None:
     """Why Linux cannot unpack this file, or None if it is a cpio archive, compressed or not."""
     try:
+        read_initrd(path)
+    except NoInitrd as error:
+        return str(error)
+    return None
+
+
+def read_initrd(path: Path) -> Initrd:
+    """Reads all of it: archives one after the other, each compressed or not. Raises NoInitrd."""
+    try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return "not a regular file"
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+            raise NoInitrd("not a regular file")
+        if path.stat().st_size > _LARGEST:
+            raise NoInitrd(f"more than {_LARGEST} bytes")
+        data = path.read_bytes()
     except OSError as error:
-        return str(error.strerror)
-    if not head:
-        return "empty file"
-    for magic, unpack in _PACKINGS.items():
-        if head.startswith(magic):
-            return _packed(head, unpack)
-    return _archive(head)
+        raise NoInitrd(str(error.strerror)) from None
+    if not data:
+        raise NoInitrd("empty file")
+    links: dict[str, str | None] = {}
+    is_complete = _read(data, links)
+    if is_complete and not links:
+        raise NoInitrd("empty cpio archive")
+    return Initrd(links, is_complete)
 
 
-def _packed(head: bytes, unpack: Callable[[bytes], bytes] | None) -> str | None:
-    if unpack is None:
-        return None
-    try:
-        inside = unpack(head)
-    except Exception as error:  # each library has its own exceptions
-        return f"decompression failed ({error})"
-    why = _archive(inside)
-    return f"decompressed content: {why}" if why else None
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _archive(head: bytes) -> str | None:
-    """Checks the start of an archive; as `why_no_initrd`."""
-    if not head.startswith(_MAGICS):
-        return "not a cpio archive (newc)"
-    try:
-        size = int(head[_NAME_SIZE], 16)
-    except ValueError:
-        return "damaged cpio archive"
-    name = head[_HEADER : _HEADER + size]
-    if size < 2 or len(name) < size or name[-1:] != b"\0":
-        return "damaged cpio archive"
-    return "empty cpio archive" if name[:-1] == _LAST else None
+def _read(data: bytes, links: dict[str, str | None]) -> bool:
+    """Returns whether all of it could be unpacked."""
+    at, is_first = 0, True
+    while is_first or at < len(data):
+        head = data[at : at + _HEADER]
+        if is_packed(head):
+            try:
+                unpacked = unpack(data[at:])
+            except ValueError as error:
+                raise NoInitrd(str(error)) from None
+            if unpacked is None:
+                return False
+            try:
+                if not _read(unpacked.content, links):
+                    return False
+            except NoInitrd as error:
+                raise NoInitrd(f"decompressed content: {error}") from None
+            data, at = unpacked.rest, 0
+        elif head.startswith(_MAGICS):
+            at = _read_archive(data, at, links)
+        else:
+            where = "" if is_first else f" at byte {at:#x}"
+            raise NoInitrd(f"not a cpio archive (newc){where}")
+        is_first = False
+        at = len(data) - len(data[at:].lstrip(b"\0"))
+    return True
+
+
+def _read_archive(data: bytes, at: int, links: dict[str, str | None]) -> int:
+    """Returns where it ends."""
+    while True:
+        fields = data[at + 6 : at + _HEADER]
+        try:
+            if not fields.isalnum():  # int() takes signs, blanks and underscores
+                raise ValueError
+            mode, size, name_size = (
+                int(fields[8 * field : 8 * field + 8], 16) for field in (_MODE, _SIZE, _NAME_SIZE)
+            )
+        except ValueError:
+            raise NoInitrd(f"damaged cpio archive at byte {at:#x}") from None
+        name = data[at + _HEADER : at + _HEADER + name_size]
+        content = at + _padded(_HEADER + name_size)
+        is_whole = name_size >= 2 and name[-1:] == b"\0" and len(name) == name_size
+        if not data.startswith(_MAGICS, at) or not is_whole or content + size > len(data):
+            raise NoInitrd(f"damaged cpio archive at byte {at:#x}")
+        if name[:-1] == _LAST:
+            return content + size
+        text = "/".join(_parts(name[:-1].decode("utf-8", "surrogateescape")))
+        target = data[content : content + size] if stat.S_ISLNK(mode) else None
+        if text:
+            links[text] = None if target is None else target.decode("utf-8", "surrogateescape")
+        at = content + _padded(size)
+
+
+def _padded(size: int) -> int:
+    return (size + 3) & ~3

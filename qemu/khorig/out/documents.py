@@ -35,6 +35,7 @@ def verdict_document(result: RunResult) -> str:
             "refusals": {str(gen): refusal.json() for gen, refusal in result.refusals.items()},
             "phases": [dataclasses.asdict(phase) for phase in result.phases],
             "cpus": [cpu.record() for cpu in result.cpus],
+            "programs": [dataclasses.asdict(program) for program in result.programs],
             "poked": [dataclasses.asdict(poked) for poked in result.poked],
             "who": result.who.json() if result.who else None,
             "recorded": result.recorded,

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Sequence
 
+from khorig.guest.program_end import ProgramEnd
 from khorig.guest.spec import RunSpec
 from khorig.out.costs import PAGE_PHASES, cost_per_page, jump_cost, start_cost
 from khorig.rules.finding import Finding, Verdict
@@ -50,7 +51,8 @@ def result_lines(result: RunResult, in_document: bool = False) -> list[str]:
     head = f" {result.verdict.value:<5} {machine_label(result.spec):<15} "
     head += f"{scenario_label(result.spec):<10} "
     if result.verdict is Verdict.PASS:
-        return [head + _proven(result), *_cost_lines(result)]
+        programs = [_program_line(program) for program in result.programs]
+        return [head + _proven(result), *_cost_lines(result), *programs]
     if result.verdict is Verdict.SKIP:
         return [head + _printable(result.cause)]
     return [head + _place(result), *_failure_lines(result, in_document)]
@@ -118,6 +120,10 @@ def _cost_lines(result: RunResult) -> list[str]:
     return ["       " + line for line in lines]
 
 
+def _program_line(program: ProgramEnd) -> str:
+    return "       " + _shown(program.line)
+
+
 def _idle_cpus(result: RunResult) -> list[str]:
     """CPUs of the machine that a kernel did not use."""
     fewer = {g: online for g, online in result.online.items() if online < result.spec.smp}
@@ -168,6 +174,7 @@ def _failure_lines(result: RunResult, in_document: bool) -> list[str]:
         lines.append(_line("where", finding.where))
     if finding.owner:
         lines.append(_line("owner", finding.owner))
+    lines += _block("program", [program.line for program in result.programs])
     lines += _block("poked", [poked.line for poked in result.poked])
     lines += _block("why", [reason.what for reason in finding.why])
     lines += _block("who", result.who.lines if result.who else ())
@@ -212,6 +219,9 @@ def _printable(text: str) -> str:
 
 def _line(label: str, text: str) -> str:
     # Guest output must not control the terminal.
-    clean = "".join(char if char.isprintable() else "?" for char in text)
-    shown = clean if len(clean) <= _WIDTH else clean[:_WIDTH] + "..."
-    return f"  {label:<9} {shown}"
+    return f"  {label:<9} {_shown(text)}"
+
+
+def _shown(text: str) -> str:
+    clean = _printable(text)
+    return clean if len(clean) <= _WIDTH else clean[:_WIDTH] + "..."

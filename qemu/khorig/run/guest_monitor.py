@@ -9,6 +9,7 @@ from typing import Sequence
 
 from khorig.guest import status as exit_status
 from khorig.guest.event import GuestEvent
+from khorig.guest.program_end import OUTPUT_LINES, ProgramEnd, command_of
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol import definitions as rules
@@ -22,7 +23,6 @@ _STATUS_OF = {
 }
 _PANIC_LINES = 24  # of a finding
 _ALL_PANIC_LINES = 64 * 28  # backtraces of 64 CPUs
-_LAST_LINES = 8  # of output of a failed program
 _OOPS_LINES = 6
 _LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
 _LINUX_OOPS = re.compile(
@@ -32,16 +32,17 @@ _PLACE = re.compile(r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*")  #
 
 
 class GuestMonitor:
-    """Turns `fail`, `mismatch`, `panic` and `error` events and Linux panics into findings, unless
-    the run is expected to end with the matching status."""
+    """Turns `fail`, `mismatch`, `panic` and `error` events, failed programs and Linux panics into
+    findings, unless the run is expected to end with the matching status."""
 
     def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
         self._expected = spec.expected_status
         self._reported: set[int | None] = set()
         self._panic: GuestEvent | None = None
         self._panic_lines: list[str] = []
-        self._text: deque[str] = deque(maxlen=_LAST_LINES)  # since the last event
-        self._program_output: tuple[str, ...] = ()  # before event `program`; `fail` follows
+        self._text: deque[str] = deque(maxlen=OUTPUT_LINES)  # since the last event
+        self._started: tuple[int, str] | None = None  # generation and program that runs
         self._linux_panic = ""
         self._linux_oops: list[str] = []  # first message and code locations
 
@@ -83,9 +84,12 @@ class GuestMonitor:
         """Findings of this event. A panic is reported by `finish`, when its output is complete.
         Raises EventFieldError."""
         self._linux_oops.clear()
-        if event.kind == "program":
-            self._program_output = tuple(self._text)
+        text = tuple(self._text)
         self._text.clear()
+        if event.kind == "program-start":
+            self._started = (event.generation, command_of(event, self._spec))
+        if event.kind == "program":
+            return self._on_program(ProgramEnd.of(event, self._spec, text))
         if event.kind not in _STATUS_OF:
             return []
         status = _STATUS_OF[event.kind]
@@ -99,13 +103,32 @@ class GuestMonitor:
         if event.kind == "fail":
             where = f"{event.text('file')}:{event.number('line')}"
             what = f"{event.text('what')}: {event.text('text')}"
-            output, self._program_output = self._program_output, ()
-            return [self._finding(event, what, where, output)]
+            return [self._finding(event, what, where)]
         if event.kind == "error":
             return [self._finding(event, f"{event.text('cause')}: {event.text('text')}")]
         return []
 
+    def _on_program(self, end: ProgramEnd) -> list[Finding]:
+        self._started = None
+        if end.is_ok:
+            return []
+        self._reported.add(exit_status.FAIL)
+        if self._expected == exit_status.FAIL:
+            return []
+        what = f"program: {end.command}: {end.how}"
+        return [Finding(rules.GUEST, what, generation=end.generation, evidence=end.output)]
+
     def finish(self, running: int, look: LastLook = LastLook(0, ())) -> list[Finding]:
+        """What `_death` finds, and the program that ran then."""
+        findings = self._death(running, look)
+        if self._started is not None:
+            generation, command = self._started
+            output = tuple(self._text)
+            what = f"program: {command}: did not end"
+            findings.append(Finding(rules.GUEST, what, generation=generation, evidence=output))
+        return findings
+
+    def _death(self, running: int, look: LastLook) -> list[Finding]:
         """The panic with its output; the death of a Linux in generation `running`, or in that which
         the last look tells. A Linux that said Oops and was not looked at has gone on."""
         if self._linux_panic or (look.was_taken and self._linux_oops):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Mapping, Sequence
 
 from khorig.guest.poked import Poked
+from khorig.guest.program_end import ProgramEnd
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
@@ -46,6 +47,7 @@ class RunResult:
     kernels: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of each, by its name
     console_tail: Sequence[str] = ()  # last lines of text, without events
     poked: Sequence[Poked] = ()  # bytes changed by `--poke`
+    programs: Sequence[ProgramEnd] = ()  # of the user's, that ended
     cpus: Sequence[CpuReport] = ()  # of a dead guest
     images_left_out: int = 0  # images not saved, because of their time limit
     who: Who | None = None  # who changed memory, by the repeated run

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import deque
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Mapping
 
+from khorig.guest.event import EventFieldError, GuestEvent
 from khorig.guest.poked import Poked
+from khorig.guest.program_end import OUTPUT_LINES, ProgramEnd
 from khorig.guest.spec import RunSpec
 from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
@@ -36,13 +40,19 @@ class ResultBuilder:
         self._cpus: tuple[CpuReport, ...] = ()
         self._verdict: Mapping[str, Any] | None = None
         self._jump_ns: int | None = None
+        self._text: deque[str] = deque(maxlen=OUTPUT_LINES)  # since the last event
+        self._programs: dict[tuple[int, int], ProgramEnd] = {}
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """One line of the journal."""
         if record["ev"] == "start":
             self._kernels = record["kernels"]
+        elif record["ev"] == "console":
+            if record["text"].strip():
+                self._text.append(record["text"].rstrip())
         elif record["ev"] == "guest":
             self._on_guest(record["event"])
+            self._text.clear()
         elif record["ev"] == "finding":
             self._findings.append(Finding.of(record))
         elif record["ev"] == "hook" and "poke" in record:
@@ -69,7 +79,13 @@ class ResultBuilder:
             from khorig.run.refusal import Refusal  # in few runs
 
             self._refusals[generation] = Refusal.of_event(event)
-        if kind == "jump":
+        elif kind == "program":
+            with contextlib.suppress(EventFieldError):  # the run has reported it
+                seen = GuestEvent(kind, generation, now, 0.0, event)
+                end = ProgramEnd.of(seen, self._spec, tuple(self._text))
+                if end.number < len(self._spec.programs_of(generation)):
+                    self._programs[generation, end.number] = end
+        elif kind == "jump":
             self._jump_ns = now
         elif kind == "quiesce" and self._jump_ns is not None:
             self._jump_ns += waits_of(event)
@@ -105,6 +121,7 @@ class ResultBuilder:
             poked=self._poked,
             images_left_out=self._images_left_out,
             who=self._who,
+            programs=tuple(self._programs.values()),
             cpus=self._cpus,
         )
 

@@ -61,3 +61,4 @@ def test_what_runs_have_is_accepted() -> None:
     check_spec(ChainRun("arm64", "virt", kernels=("linux-7.3@ARM64_16K_PAGES", "khorig")))
     many = "linux-7.3" + "@DEBUG_PAGEALLOC=y" * 9
     check_spec(ChainRun("arm64", "virt", kernels=("linux-7.3:dc35c28d", f"{many}:dc35c28d")))
+    check_spec(ChainRun("x86_64", "q35", kernels=("linux-7.3:33279efd", "khorig")))

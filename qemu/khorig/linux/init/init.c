@@ -109,7 +109,7 @@ int main(void) {
   if (generation == 1) name_kho_off();
   use_reserved_memory(!handover);
   use_liveupdate();
-  use_program();
+  use_programs_of_generation();
   stop_at("restored");
   if (generation < last && load_next() == 0) {
     report_kernel_log();

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* A program of the user's, unpacked over this user space: khorig.exec=PATH[,ARGUMENT...]. */
+/* Programs of the user's. programs/N of the archive lists those of generation N, each as the number
+   of its words and the words, every one of them terminated by a NUL (docs/abi.md). */
 
 #include <sys/wait.h>
 
 #include "command_line.h"
 #include "say.h"
 
-#define MAX_WORDS 8
+#define MAX_WORDS 4096
+#define MAX_LIST (1 << 16)
 
 /* How it ended: one of the three is not 0 when it failed. */
 struct program_end {
@@ -27,6 +29,8 @@ static struct program_end run_program(char *const words[]) {
   }
   pid_t child = fork();
   if (child == 0) {
+    int nothing = open("/dev/null", O_RDONLY); /* the console's input is the host's */
+    if (nothing > 0) dup2(nothing, 0);
     execve(words[0], words, environ);
     int error = errno;
     write(errors[1], &error, sizeof(error));
@@ -43,61 +47,62 @@ static struct program_end run_program(char *const words[]) {
   return end;
 }
 
-static const char *error_name(int error) {
-  switch (error) {
-    case ENOENT:
-      return "ENOENT: no such file, or its interpreter is missing";
-    case ENOEXEC:
-      return "ENOEXEC: not an executable for this kernel";
-    case EACCES:
-      return "EACCES: no permission to execute it";
-    case ENOMEM:
-      return "ENOMEM: out of memory";
-    default:
-      return "not started";
-  }
+static void say_program(const char *event, unsigned number, const char *path) {
+  say_begin(event);
+  say_number("number", number);
+  say_text("path", path);
 }
 
-static void report_program(const char *path, const struct program_end *end) {
-  char text[256];
-  int failed_to_run = end->error || end->signal || end->status;
-  say_begin("program");
-  say_text("path", path);
-  say_number("errno", (unsigned long long)end->error);
-  say_number("signal", (unsigned long long)end->signal);
-  say_number("status", (unsigned long long)end->status);
+static void use_program(unsigned number, char *const words[]) {
+  say_program("program-start", number, words[0]);
+  say_end();
+  const struct program_end end = run_program(words);
+  int failed_to_run = end.error || end.signal || end.status;
+  failed |= failed_to_run;
+  write(1, "\n", 1); /* its last line may have none */
+  say_program("program", number, words[0]);
+  say_number("errno", (unsigned long long)end.error);
+  say_number("signal", (unsigned long long)end.signal);
+  say_number("status", (unsigned long long)end.status);
   say_bool("ok", !failed_to_run);
   say_end();
-  if (!failed_to_run) return;
-  if (end->error) {
-    snprintf(text, sizeof(text), "%s: errno %d, %s", path, end->error, error_name(end->error));
-  } else if (end->signal) {
-    snprintf(text, sizeof(text), "%s: killed by signal %d", path, end->signal);
-  } else {
-    snprintf(text, sizeof(text), "%s: exit status %d", path, end->status);
-  }
-  FAIL("program", text);
 }
 
-static void use_program(void) {
-  static char text[256];
-  snprintf(text, sizeof(text), "%s", option("khorig.exec=", NULL));
-  if (!*text) return;
-  if (strlen(text) == sizeof(text) - 1) {
-    FAIL("program", "khorig.exec= is longer than 254 bytes");
-    return;
-  }
-  char *words[MAX_WORDS + 1] = {text};
-  size_t count = 1;
-  for (char *at = text; *at; at++) {
-    if (*at != ',') continue;
-    if (count == MAX_WORDS) {
-      FAIL("program", "khorig.exec= has more than 8 words");
+/* Cuts the next word off a list. Returns NULL behind the last. */
+static char *next_word(char **at, const char *end) {
+  char *word = *at;
+  while (*at < end && **at) ++*at;
+  if (*at >= end) return NULL;
+  ++*at;
+  return word;
+}
+
+/* Runs the programs of a list, one after the other, whatever becomes of those before. */
+static void use_programs(const char *list) {
+  static char text[MAX_LIST];
+  static char *words[MAX_WORDS + 1];
+  if (access(list, F_OK) != 0) return;
+  long size = read_file(list, text, sizeof(text));
+  char *at = text;
+  for (unsigned number = 0; size < 0 || at < text + size; number++) {
+    char *digits = size < 0 ? NULL : next_word(&at, text + size);
+    unsigned long count = digits ? strtoul(digits, NULL, 10) : 0;
+    int is_whole = count > 0 && count <= MAX_WORDS;
+    for (unsigned long i = 0; is_whole && i < count; i++) {
+      words[i] = next_word(&at, text + size);
+      is_whole = words[i] != NULL;
+    }
+    if (!is_whole) {
+      FAIL("program", "the list of programs in the archive is damaged");
       return;
     }
-    *at = '\0';
-    words[count++] = at + 1;
+    words[count] = NULL;
+    use_program(number, words);
   }
-  const struct program_end end = run_program(words);
-  report_program(words[0], &end);
+}
+
+static void use_programs_of_generation(void) {
+  char path[64];
+  snprintf(path, sizeof(path), "/programs/%lu", generation);
+  use_programs(path);
 }

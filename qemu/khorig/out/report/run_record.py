@@ -10,6 +10,7 @@ from typing import Any, Iterator, Mapping
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.machine import LeftOn
 from khorig.guest.poked import Poked
+from khorig.guest.program_end import ProgramEnd
 from khorig.guest.spec import RunSpec
 from khorig.guest.spec_json import spec_from_json
 from khorig.mem.untrusted import (
@@ -167,6 +168,7 @@ def read_result(document: Any, spec: RunSpec | None = None) -> RunResult:
         qemu=found.qemu,
         exit_status=found.exit_status,
         poked=found.poked,
+        programs=found.programs,
         who=found.who,
         recorded=found.recorded,
         id=found.id,
@@ -196,6 +198,7 @@ class _Document:
     statistics: Statistics = field(default_factory=Statistics)
     phases: list[Phase] = field(default_factory=list)
     poked: list[Poked] = field(default_factory=list)
+    programs: list[ProgramEnd] = field(default_factory=list)
     online: dict[int, int] = field(default_factory=dict)
     refusals: dict[int, Refusal] = field(default_factory=dict)
     kernels: dict[str, str] = field(default_factory=dict)
@@ -212,6 +215,7 @@ _DOCUMENT = {
     "kernels": lambda value: {text(name): text(it) for name, it in fields(value).items()},
     "who": Who.of,
     "poked": lambda value: [typed(Poked, item) for item in items(value)],
+    "programs": lambda value: [typed(ProgramEnd, item) for item in items(value)],
 }
 
 

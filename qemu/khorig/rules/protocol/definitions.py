@@ -221,7 +221,8 @@ PROTOCOL_RULES = (
         LINUX_REPORTS,
         "each kernel reports its incoming state",
         "Each Linux finds the handover, the record of the previous kernel, reserved memory, the "
-        "test module's folios and the session; khorig checks the folios.",
+        "test module's folios and the session; khorig checks the folios. Each program of "
+        "--run ends and is reported.",
         "Otherwise a kernel that silently boots without its handover would pass.",
         ("A5", "G1", "T7"),
         "The message names the missing report.",
