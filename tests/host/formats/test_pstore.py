@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from khorig.out.inspect.client_lines import client_lines
+from khorig.rules.check import features
 
 HEAD = 44
 
@@ -37,6 +38,7 @@ def test_a_record(compressed: int, what: str) -> None:
     text = f"pstore-kho: {what}, {where}, part 3, reason 2, written at 1790000000"
     assert text in client_lines(snapshot)
     assert "pstore-kho" in snapshot.owners.names
+    assert "pstore-kho" in features(snapshot)
 
 
 def test_without_a_record() -> None:
@@ -63,6 +65,7 @@ def test_the_device_tree_of_an_earlier_posting() -> None:
     image.client("pstore-kho", image.image.fragment({"compatible": "pstore-kho-v1"}), 4096)
     assert violated(image.finish()) == {}
     (line,) = [line for line in client_lines(image.snapshot()) if line.startswith("pstore-kho")]
+    assert "pstore-kho" not in features(image.snapshot())
     assert "unknown client: FDT of 4096 bytes, compatible 'pstore-kho-v1'" in line
 
 

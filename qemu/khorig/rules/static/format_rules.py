@@ -95,4 +95,15 @@ FORMAT_RULES = (
         (("pstore", ANY),),
         needs="pstore-kho",
     ),
+    Rule(
+        "KHR-I208",
+        "a mount of tmpfs and its files are complete",
+        "Modes are such, flags are 0, a file has a name and a mount in its session, and each of "
+        "its folios starts a preserved block, for another page of the file and none past its end.",
+        "A file comes back in another mount, with holes, or with foreign data.",
+        ("R14", "R15"),
+        "The message names session and token.",
+        (("tmpfs", ANY),),
+        needs="tmpfs-mnt-v1",
+    ),
 )  # fmt: skip
