@@ -106,4 +106,15 @@ FORMAT_RULES = (
         (("tmpfs", ANY),),
         needs="tmpfs-mnt-v1",
     ),
+    Rule(
+        "KHR-I209",
+        "the state of IOMMUs is a set of intact chains",
+        "`iommu-liveupdate` has version 1, and its arrays are pages in RAM, each in one chain and "
+        "reached once, with no more objects than fit.",
+        "An IOMMU went on translating. That it cannot be restored is fatal to the next kernel.",
+        ("N8", "Q10", "S5"),
+        "The address is that of the array. Objects are not read, see docs/inspect.md.",
+        (("iommu", ANY),),
+        needs="iommu-liveupdate",
+    ),
 )  # fmt: skip
