@@ -37,6 +37,8 @@ def everything() -> LuoImage:
     image.file("tmpfs-mnt-v1", image.blob(struct.pack("<QII", 1, 0o755, 0)), 3)
     file = _file(image, "<QQQIIQ", 3, 0, 1 << 16, 0o600, 0, 2) + b"name"
     image.file("tmpfs-file-v1", image.blob(file), 4)
+    huge = _file(image, "<QQQ", 1 << 16, 0, 2) + bytes([0])
+    image.file("huge-memfd-v1", image.blob(huge), 5)
     poisoned = vmalloc([image.blob(struct.pack("<Q", FREE))])
     image.client("hwpoison", image.blob(struct.pack("<IIQ", 1, 0, 1) + poisoned), 32)
     image.client("pstore-kho", image.blob(pstore(99)), 4096)

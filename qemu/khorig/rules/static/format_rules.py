@@ -117,4 +117,15 @@ FORMAT_RULES = (
         (("iommu", ANY),),
         needs="iommu-liveupdate",
     ),
+    Rule(
+        "KHR-I210",
+        "a memfd of huge pages is complete",
+        "Each folio of a `huge-memfd-v1` is a preserved block of the order of the file, for "
+        "another page of it and none past its end.",
+        "The pool of huge pages gets folios of another size, or the file holes.",
+        ("R14", "R15"),
+        "The address is that of the folio.",
+        (("huge-memfd", ANY),),
+        needs="huge-memfd-v1",
+    ),
 )  # fmt: skip
