@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from khorig.out.inspect.client_lines import client_lines
 from khorig.rules.check import features
+from khorig.rules.temporal.keeping import Span, pages_that_stay
 
 HEAD = 44
 
@@ -67,6 +68,15 @@ def test_the_device_tree_of_an_earlier_posting() -> None:
     (line,) = [line for line in client_lines(image.snapshot()) if line.startswith("pstore-kho")]
     assert "pstore-kho" not in features(image.snapshot())
     assert "unknown client: FDT of 4096 bytes, compatible 'pstore-kho-v1'" in line
+
+
+@pytest.mark.parametrize("span, stays", [(Span.LINUX_JUMP, False), (Span.JUMP, True)])
+def test_a_linux_writes_it_on_the_way_down(span: Span, stays: bool) -> None:
+    snapshot = image_with(pstore(9)).snapshot()
+    link = snapshot.handover.blob("/pstore-kho")
+    assert link
+    frames = pages_that_stay(snapshot, span).tolist()
+    assert (link.blob.begin >> 12 in frames) is stays and frames
 
 
 @settings(deadline=None)
