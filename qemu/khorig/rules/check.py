@@ -131,5 +131,7 @@ def features(snapshot: Snapshot) -> set[str]:
         "kho_test": is_test,
         "live CPU": handover.blob(LIVE_CPU_PATH) is not None and snapshot.arch is not None,
     }
-    formats = {name for name, _ in snapshot.decoded}  # by the name of what they are decoded by
+    # By the name of what they are decoded by; of what a decoder leaves alone nothing was checked.
+    decoded = snapshot.decoded
+    formats = {name for name, client in decoded if client.state is not None or client.problems}
     return formats | {name for name, there in have.items() if there}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from khorig.out.inspect.client_lines import client_lines
+from khorig.out.inspect.meaning import meaning_lines
 
 Devices = list[tuple[int, int, int]]
 TWO: Devices = [(0, 0x0018, 1), (0, 0, 0), (2, 0x0100, 1), (0, 0, 0)]
@@ -35,6 +36,9 @@ def test_the_devices() -> None:
     text = "2 PCI devices in 4 slots, 0000:00:03.0, 0002:01:00.0"
     assert f"LUO: shared state 'pci-v2' of 2 files, {text}" in client_lines(snapshot)
     assert "LUO shared state/pci-v2" in snapshot.owners.names
+    (client,) = [client for _, client in snapshot.decoded]
+    lines = meaning_lines(snapshot, client.owned[0][1].begin)
+    assert f"LUO shared state/pci-v2: {text}" in lines
     assert not len(snapshot.owners.unowned[0])
 
 

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from khorig.out.inspect.client_lines import client_lines
+from khorig.rules.check import features
+from khorig.rules.temporal.keeping import Span, pages_that_stay
 
 HEAD = 44
 
@@ -37,6 +39,7 @@ def test_a_record(compressed: int, what: str) -> None:
     text = f"pstore-kho: {what}, {where}, part 3, reason 2, written at 1790000000"
     assert text in client_lines(snapshot)
     assert "pstore-kho" in snapshot.owners.names
+    assert "pstore-kho" in features(snapshot)
 
 
 def test_without_a_record() -> None:
@@ -63,7 +66,17 @@ def test_the_device_tree_of_an_earlier_posting() -> None:
     image.client("pstore-kho", image.image.fragment({"compatible": "pstore-kho-v1"}), 4096)
     assert violated(image.finish()) == {}
     (line,) = [line for line in client_lines(image.snapshot()) if line.startswith("pstore-kho")]
+    assert "pstore-kho" not in features(image.snapshot())
     assert "unknown client: FDT of 4096 bytes, compatible 'pstore-kho-v1'" in line
+
+
+@pytest.mark.parametrize("span, stays", [(Span.LINUX_JUMP, False), (Span.JUMP, True)])
+def test_a_linux_writes_it_on_the_way_down(span: Span, stays: bool) -> None:
+    snapshot = image_with(pstore(9)).snapshot()
+    link = snapshot.handover.blob("/pstore-kho")
+    assert link
+    frames = pages_that_stay(snapshot, span).tolist()
+    assert (link.blob.begin >> 12 in frames) is stays and frames
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from khorig.kho.blocks import Blocks
+from khorig.kho.clients.folio_array import FolioArray
 from khorig.kho.handover import Handover
 from khorig.kho.radix import Uint64Array
 from khorig.kho.vmalloc import Vmalloc, decode_vmalloc, read_listed
@@ -72,3 +73,15 @@ class ListReader:
         if len(np.unique(indices)) != len(indices):
             raise DecodeError(f"{kind}-index", at, f"{what}: two folios for one page")
         return blocks, indices
+
+    def folio_array(
+        self, raw: bytes, count: int, size: int, at: int, what: str, kind: str
+    ) -> FolioArray:
+        """`count` folios of a file of `size` bytes, in pages that `raw` lists in vmalloc form.
+
+        Raises DecodeError `kind`-count, "folio-count", and those of `folios` and `vmalloc`.
+        """
+        self.take(count, at, what)
+        vmalloc = self.vmalloc(raw, at)
+        array = self.array(vmalloc, count * FOLIO.itemsize, at, what, f"{kind}-count")
+        return FolioArray(vmalloc, *self.folios(array, size, at, what, kind))

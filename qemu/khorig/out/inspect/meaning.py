@@ -14,6 +14,7 @@ from khorig.kho.radix import RadixTree
 from khorig.kho.snapshot import Snapshot
 from khorig.kho.vmalloc import Vmalloc
 from khorig.mem.memory import PhysRange
+from khorig.out.inspect.client_lines import one_line
 from khorig.out.inspect.details import node_lines
 
 _FEW = 8  # of one kind
@@ -30,6 +31,7 @@ def meaning_lines(snapshot: Snapshot, address: int) -> list[str]:
         *_fragment(snapshot, address),
         *_lists(snapshot, address),
         *_luo(snapshot, address),
+        *_decoded(snapshot, address),
         *_plain(snapshot, address),
     ]
     return [_printable(line) for line in lines]
@@ -172,6 +174,16 @@ def _folio(memfd: Memfd, name: str, address: int, snapshot: Snapshot) -> Iterato
     for at in np.flatnonzero(inside)[:1].tolist():
         offset = int(indices[at]) + frame - int(folios.frames[at])
         yield f"{name}: bytes from {offset << shift:#x} of the file"
+
+
+def _decoded(snapshot: Snapshot, address: int) -> Iterator[str]:
+    """What decoders have read out of the page."""
+    page = PhysRange(address, snapshot.geometry.page_size)
+    for _, client in snapshot.decoded:
+        if client.state is not None:
+            for owner, area in client.owned:
+                if page.overlaps(area.begin, area.size):
+                    yield f"{owner}: {one_line(client.state)}"
 
 
 def _plain(snapshot: Snapshot, address: int) -> Iterator[str]:

@@ -95,4 +95,37 @@ FORMAT_RULES = (
         (("pstore", ANY),),
         needs="pstore-kho",
     ),
+    Rule(
+        "KHR-I208",
+        "a mount of tmpfs and its files are complete",
+        "Modes are such, flags are 0, a file has a name and a mount in its session, and each of "
+        "its folios starts a preserved block, for another page of the file and none past its end.",
+        "A file comes back in another mount, with holes, or with foreign data.",
+        ("R14", "R15"),
+        "The message names session and token.",
+        (("tmpfs", ANY),),
+        needs="tmpfs-mnt-v1",
+    ),
+    Rule(
+        "KHR-I209",
+        "the state of IOMMUs is a set of intact chains",
+        "`iommu-liveupdate` has version 1, and its arrays are pages in RAM, each in one chain and "
+        "reached once, with no more objects than fit.",
+        "An IOMMU went on translating. That it cannot be restored is fatal to the next kernel.",
+        ("N8", "Q10", "S5"),
+        "The address is that of the array. Objects are not read, see docs/inspect.md.",
+        (("iommu", ANY),),
+        needs="iommu-liveupdate",
+    ),
+    Rule(
+        "KHR-I210",
+        "a memfd of huge pages is complete",
+        "Each folio of a `huge-memfd-v1` is a preserved block of the order of the file, for "
+        "another page of it and none past its end.",
+        "The pool of huge pages gets folios of another size, or the file holes.",
+        ("R14", "R15"),
+        "The address is that of the folio.",
+        (("huge-memfd", ANY),),
+        needs="huge-memfd-v1",
+    ),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Callable, Mapping
 import numpy as np
 
 from khorig.kho.blocks import Int64Array
+from khorig.kho.clients.formats.pstore import PSTORE_NAME
 from khorig.kho.clients.linux import MEMFD_COMPATIBLE
 from khorig.kho.clients.live_cpu import LIVE_CPU_OWNER
 from khorig.kho.owners import expand
@@ -28,8 +29,11 @@ class Span(enum.Enum):
     GENERATION = "from one sealed handover to the next"
 
 
-# Linux serializes its sessions on the way down: their blocks and the file descriptions.
-_SERIALIZED_LATE = re.compile(r"LUO( sessions| shared state|/[^/]+ files|/[^/]+/0x[0-9a-f]+)?")
+# Linux serializes its sessions on the way down: their blocks and the file descriptions; pstore the
+# log, up to the jump.
+_SERIALIZED_LATE = re.compile(
+    rf"LUO( sessions| shared state|/[^/]+ files|/[^/]+/0x[0-9a-f]+)?|{PSTORE_NAME}"
+)
 # Freed by Linux's test module and LUO after the restore.
 _GIVEN_BACK = re.compile(r"kho_test (folio|array|chunk)|LUO.*")
 _HELD = re.compile(r"LUO/.* folio")  # by the rig's user space, until the next jump

@@ -10,13 +10,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from khorig.kho.blocks import Blocks
 from khorig.kho.client_decoder import DecodedClient
+from khorig.kho.clients.folio_array import FolioArray
 from khorig.kho.clients.formats.kvm import KVM_NAME
-from khorig.kho.clients.lists import FOLIO
 from khorig.kho.clients.luo_decoder import LuoDecoder, LuoState
-from khorig.kho.clients.scenario_blocks import OwnedBlocks
-from khorig.kho.radix import Uint64Array
 from khorig.kho.version import Version
 from khorig.mem.errors import DecodeError, Problems
 from khorig.mem.memory import PhysRange, read_bytes
@@ -34,16 +31,15 @@ class GuestMemfd:
     size: int  # bytes of the file
     flags: int
     vm_token: int
-    folios: Blocks  # as the tracker has them, in the array's sequence
-    indices: Uint64Array  # page offset in the file of each
+    array: FolioArray
 
     def __str__(self) -> str:
-        memory = f"{self.size:#x} bytes in {len(self.folios)} folios"
+        memory = f"{self.size:#x} bytes in {len(self.array.folios)} folios"
         return f"guest memory, {memory}, flags {self.flags:#x}, of VM {self.vm_token:#x}"
 
 
 def _decode(state: LuoState) -> DecodedClient:
-    at, shift, problems = state.data, state.handover.geometry.page_shift, Problems()
+    at, problems = state.data, Problems()
     raw = read_bytes(state.memory, at, _STRUCT.size)
     size, flags, count, token, vmalloc_raw = _STRUCT.unpack(raw)
     if flags & ~_KNOWN_FLAGS:
@@ -55,24 +51,16 @@ def _decode(state: LuoState) -> DecodedClient:
         problems.add("guest-memfd-vm", at, text)
     what, own = state.owner, [(state.owner, PhysRange(at, _STRUCT.size))]
     try:
-        state.lists.take(count, at, what)
-        vmalloc = state.lists.vmalloc(vmalloc_raw, at)
-        needed = count * FOLIO.itemsize
-        array = state.lists.array(vmalloc, needed, at, what, "guest-memfd-count")
-        folios, indices = state.lists.folios(array, size, at, what, "guest-memfd")
+        array = state.lists.folio_array(vmalloc_raw, count, size, at, what, "guest-memfd")
     except DecodeError as error:
         problems.keep(error.problem)
         return DecodedClient(None, own, problems.items)
     return DecodedClient(
-        GuestMemfd(size, flags, token, folios, indices),
+        GuestMemfd(size, flags, token, array),
         own,
         problems.items,
-        (
-            OwnedBlocks(f"{what} chunk", Blocks.of((c >> shift, 0) for c in vmalloc.chunks)),
-            OwnedBlocks(f"{what} array", vmalloc.blocks),
-            OwnedBlocks(f"{what} folio", folios),
-        ),
-        [(f"the array of folios of {what}", vmalloc)],
+        array.owned(what),
+        [(f"the array of folios of {what}", array.vmalloc)],
     )
 
 

@@ -2,8 +2,7 @@
 """hugetlb-v1: how many huge pages of each size are preserved, a state that files share.
 
 Layout: struct hugetlb_ser in include/linux/kho/abi/hugetlb.h of prati0100/linux@18ae0a38140c, an
-RFC. Other trees of its author use the string for a structure that also lists the folios; nothing in
-it tells the two apart. The file handler (huge-memfd-v1) is not read: its folios have no owner.
+RFC. The pages themselves are listed by the files that have them (huge_memfd.py).
 """
 
 from __future__ import annotations
