@@ -68,7 +68,10 @@ def test_a_root_of_unknown_components(root: str) -> None:
         (b"luo-v5;block-v1;block-v1", b"memfd-v2", {"KHR-I200"}),
         (b"luo-v5", b"memfd-v2;vmalloc-v1;block-v1", {"KHR-I200"}),
         (b"luo-v5;block-v2", b"memfd-v2", {"KHR-I050", "KHR-I070"}),
-        (b"luo-v5", b"memfd-v2;vmalloc-v2", {"KHR-I055", "KHR-I070"}),
+        (b"luo-v5", b"memfd-v1;vmalloc-v1", {"KHR-I055", "KHR-I070"}),
+        (b"luo-v5", b"memfd-v2;vmalloc-v2", {"KHR-I070"}),  # unknown, and not broken
+        (b"luo-v5", b"memfd-v3", {"KHR-I070"}),
+        (b"luo-v5", b"memfd-x", {"KHR-I055", "KHR-I070"}),
     ],
 )
 def test_what_is_wrong_has_its_rule(luo: bytes, memfd: bytes, expected: set[str]) -> None:

@@ -132,6 +132,14 @@ class LinuxClients:
     problems: tuple[Problem, ...] = field(default=())
 
 
+def _is_newer(base: str) -> bool:
+    """Whether a version of memfd is a later one, or today's (with components that are not known):
+    such a file is unknown, not broken."""
+    number = base.removeprefix("memfd-v")
+    known = int(MEMFD_COMPATIBLE.removeprefix("memfd-v"))
+    return number.isdecimal() and number.isascii() and int(number) >= known
+
+
 def text_of(raw: bytes, what: str, address: int) -> str:
     """A string in a field of fixed size. Raises DecodeError "string"."""
     text, zero, _ = raw.partition(b"\0")
@@ -232,7 +240,7 @@ class _Reader:
                 memfd = self._memfd(data, f"file {token:#x} of '{session}'")
             except DecodeError as error:
                 self.keep(error, "memfd")
-        elif compatible.startswith("memfd-"):
+        elif compatible.startswith("memfd-") and not _is_newer(version.base):
             text = f"a file of kind {compatible!r}, expected {MEMFD_COMPATIBLE!r}"
             self.problems.keep(Problem("memfd-version", at, text, "memfd"))
         decoded = self._decode(compatible, f"LUO/{session}/{token:#x}", data, kinds)

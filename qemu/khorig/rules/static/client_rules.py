@@ -127,7 +127,8 @@ CLIENT_RULES = (
     Rule(
         "KHR-I055",
         "the memfd version is known",
-        "A session file whose type starts with `memfd-` is `memfd-v2`.",
+        "A session file whose type starts with `memfd-` is `memfd-v2`. A newer version is not "
+        "read; its pages have no owner.",
         "The next kernel refuses to open it, and its memory stays pinned.",
         ("A7",),
         "Boot a receiver of the sender's version.",
