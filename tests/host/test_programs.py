@@ -88,6 +88,7 @@ def test_a_script_comes_with_its_interpreter(tmp_path: Path) -> None:
         (b"#!/no/shell\n", "a script: /no/shell: no such file"),
         (elf()[:40], "truncated ELF file"),
         (elf()[:100], "truncated ELF file"),
+        (elf()[:32] + b"\xff" * 8 + elf()[40:], "truncated ELF file"),
         (b"\x7fELF\x01\x01" + elf()[6:], "not a 64-bit little-endian program"),
         (elf("mips"), "for ELF machine 8, expected one of x86_64, arm64"),
         (elf(kind=1), "not an executable (ELF type 1"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Mapping
 
 from khorig.linux.packing import is_packed, unpack
+from khorig.mem.errors import Error
 
 _LARGEST = 1 << 31  # bytes
 _HEADER = 110  # bytes of an entry before its name (Linux: Documentation/driver-api/early-userspace)
@@ -19,7 +20,7 @@ _LAST = b"TRAILER!!!"
 _MOST_LINKS = 40  # that Linux follows for one path
 
 
-class NoInitrd(ValueError):
+class NoInitrd(Error, ValueError):
     """Linux cannot unpack it; the message says why."""
 
 

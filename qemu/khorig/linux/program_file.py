@@ -52,7 +52,7 @@ def read_program(path: Path) -> ProgramFile:
         raise InfraError(f"{path}: neither a program (ELF) nor a script (#!)")
     try:
         return _program(path, data)
-    except struct.error:
+    except (struct.error, OverflowError):  # beyond the file, however far
         raise InfraError(f"{path}: truncated ELF file") from None
 
 
