@@ -26,9 +26,11 @@ from khorig.rules.check import check, is_broken
 from khorig.rules.outcome import Status
 from khorig.rules.registry import RULES
 from khorig.rules.rule import Level
+from khorig.rules.static.format_rules import FORMAT_RULES
 
 _MACHINES = ("q35", "virt")
 _ABSENT = {"kho-v1", "LUO", "memfd", "kho_test", "outside decoder", "live CPU"}
+_ABSENT |= {rule.needs for rule in FORMAT_RULES} - {""}
 
 Breaker = Callable[[RealImage], object]
 BREAKERS: dict[str, Breaker] = {}
