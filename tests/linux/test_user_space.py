@@ -13,7 +13,6 @@ from typing import Sequence
 import pytest
 
 from khorig.api.rig import Rig
-from khorig.linux.peer import cache_directory
 from khorig.pytest_plugin import built_peer
 from khorig.rules.finding import Verdict
 from khorig.vm.errors import InfraError
@@ -47,9 +46,9 @@ def _pack(folder: Path, names: Sequence[str], path: Path, packing: str | None) -
 
 
 @pytest.fixture(scope="module", name="apt")
-def private_apt() -> PrivateApt:
+def private_apt(tmp_path_factory: pytest.TempPathFactory) -> PrivateApt:
     built_peer("x86_64", "linux-7.3")
-    return PrivateApt(cache_directory() / "apt-programs", (_release(),), bare=True)
+    return PrivateApt(tmp_path_factory.mktemp("apt"), (_release(),), bare=True)
 
 
 @pytest.fixture(scope="module", name="busybox")
