@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
+import pytest
+
+from khorig.cli.main import main
 from khorig.guest.event import GuestEvent
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.machine import MachineFacts
@@ -59,6 +62,15 @@ def handover_script(generations: int = 3) -> Script:
     script.append(event("done", generations, status="pass"))
     script.append(["exit", 33])
     return script
+
+
+def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line that says what is wrong."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    return err.splitlines()[0]
 
 
 def guest_ram_held() -> set[str]:

@@ -9,11 +9,17 @@ import lzma
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_programs import DIRECTORY, LINK, archive, entry
 
+from khorig.linux import packing
 from khorig.linux.initrd import NoInitrd, read_initrd
+
+
+def zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(data)
 
 
 def write(folder: Path, data: bytes) -> Path:
@@ -50,9 +56,33 @@ def test_a_path_that_leads_nowhere(tmp_path: Path, path: str) -> None:
 
 def test_archives_one_after_the_other_are_one(tmp_path: Path) -> None:
     first, second, third = (archive(entry(name)) for name in ("first", "second", "third"))
-    for packed in (gzip.compress(second), bz2.compress(second), lzma.compress(second)):
+    for packed in (
+        gzip.compress(second),
+        bz2.compress(second),
+        lzma.compress(second),
+        zstd(second),
+    ):
         found = read_initrd(write(tmp_path, first + packed + bytes(512) + third))
         assert found.is_complete and set(found.links) == {"first", "second", "third"}
+
+
+def test_what_unpacks_to_more_than_fits_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Piece by piece, so that what is small and packs a lot does not fill memory."""
+    monkeypatch.setattr(packing, "_MOST", 1 << 20)
+    for packed in (gzip.compress(bytes(1 << 28)), zstd(bytes(1 << 28))):
+        with pytest.raises(NoInitrd, match="more than 1048576 bytes"):
+            read_initrd(write(tmp_path, packed))
+
+
+@pytest.mark.parametrize("depth", [2, 5000])
+def test_what_is_packed_twice_is_nothing_for_linux(tmp_path: Path, depth: int) -> None:
+    data = archive(entry("first"))
+    for _ in range(depth):
+        data = gzip.compress(data, 1)
+    with pytest.raises(NoInitrd, match=r"decompressed content: not a cpio archive \(newc\)"):
+        read_initrd(write(tmp_path, data))
 
 
 @pytest.mark.parametrize("magic", [b"\x02\x21\x4c\x18", b"\x89LZO\0\r\n\x1a\n"])

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from made_programs import HERE, OTHER, elf, program
-from rig import Rig, Script, event
+from rig import Rig, Script, event, usage_error
 
 from khorig.cli.appended import check_chain_options
-from khorig.cli.main import main
 from khorig.cli.user_space import checked_programs
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.spec_json import spec_from_json, spec_to_json
@@ -30,15 +29,6 @@ from khorig.vm.cancellation import Cancellation
 
 KERNELS = ("linux-7.3", "khorig", "linux-7.3")
 _CHAIN = ("linux", "run", "--chain", ",".join(KERNELS))
-
-
-def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line that says what is wrong."""
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    out, err = capsys.readouterr()
-    assert (ended.value.code, out) == (2, "")
-    return err.splitlines()[0]
 
 
 @pytest.mark.parametrize(

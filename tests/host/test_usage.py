@@ -11,10 +11,9 @@ from typing import Iterator
 
 import click
 import pytest
-from rig import Rig
+from rig import Rig, usage_error
 from tiny_kernel import build_elf
 
-from khorig.cli.main import main
 from khorig.cli.qemu_arguments import check_qemu_arguments
 from khorig.guest.khorig_run import KhorigRun
 from khorig.linux.archive import write_archive
@@ -30,15 +29,6 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             build_elf(rig.folder / "build" / f"khorig-{arch}.elf", {"handover": "h", "refuse": "r"})
         patch.setenv("KHORIG_OUT", str(rig.out))
         yield
-
-
-def usage_error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line that says what is wrong."""
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    out, err = capsys.readouterr()
-    assert (ended.value.code, out) == (2, "")
-    return err.splitlines()[0]
 
 
 _CHAIN = ("linux", "run", "--chain", "linux-7.3,khorig,linux-7.3")

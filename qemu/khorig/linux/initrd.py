@@ -87,12 +87,13 @@ def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _read(data: bytes, links: dict[str, str | None]) -> bool:
-    """Returns whether all of it could be unpacked."""
+def _read(data: bytes, links: dict[str, str | None], is_unpacked: bool = False) -> bool:
+    """Returns whether all of it could be unpacked. Linux unpacks once: what was packed has plain
+    archives only (flush_buffer() in init/initramfs.c)."""
     at, is_first = 0, True
     while is_first or at < len(data):
         head = data[at : at + _HEADER]
-        if is_packed(head):
+        if is_packed(head) and not is_unpacked:
             try:
                 unpacked = unpack(data[at:])
             except ValueError as error:
@@ -100,7 +101,7 @@ def _read(data: bytes, links: dict[str, str | None]) -> bool:
             if unpacked is None:
                 return False
             try:
-                if not _read(unpacked.content, links):
+                if not _read(unpacked.content, links, is_unpacked=True):
                     return False
             except NoInitrd as error:
                 raise NoInitrd(f"decompressed content: {error}") from None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Callable, Mapping
 
 _MOST = 1 << 30  # bytes unpacked
+_PIECE = 4096  # bytes of what is packed
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,11 @@ class Unpacked:
 def _zstd(data: bytes) -> Unpacked:
     import zstandard
 
-    unpacker = zstandard.ZstdDecompressor().decompressobj()
-    return _finished(unpacker.decompress(data), unpacker.eof, unpacker.unused_data)
+    unpacker, content, at = zstandard.ZstdDecompressor().decompressobj(), bytearray(), 0
+    while at < len(data) and not unpacker.eof and len(content) < _MOST:
+        content += unpacker.decompress(data[at : at + _PIECE])  # takes no bound itself
+        at += _PIECE
+    return _finished(bytes(content), unpacker.eof, unpacker.unused_data + data[at:])
 
 
 def _gzip(data: bytes) -> Unpacked:

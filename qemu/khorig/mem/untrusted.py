@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""JSON that somebody else wrote: a guest, QEMU, a journal or description that lay in a folder.
+"""JSON and text that somebody else wrote: a guest, QEMU, a journal or description in a folder.
 
 What is not as expected ends in Untrusted, here and once; behind it are finite numbers of at most 64
 bits, text that can be written as UTF-8, and nothing that is nested without end.
@@ -23,6 +23,11 @@ _Kind = TypeVar("_Kind")
 
 class Untrusted(Error, ValueError):
     """It is not what it has to be; the message names field, value and what was expected."""
+
+
+def printable(text: str) -> str:
+    """The text with "?" for what would steer a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def read_json(data: str | bytes, largest: int) -> Any:

@@ -7,6 +7,7 @@ import enum
 import re
 from typing import Any, Mapping
 
+from khorig.mem.untrusted import printable
 from khorig.rules.finding import Verdict
 from khorig.run.result import RunResult
 
@@ -52,7 +53,7 @@ def again_lines(then: RunResult, now: RunResult, versions: Mapping[str, Any]) ->
         f"now   {_outcome(now)}   (QEMU {now.qemu or 'not started'})",
         sameness(then, now).value,
     ]
-    return ["".join(char if char.isprintable() else "?" for char in line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def _outcome(result: RunResult) -> str:

@@ -9,6 +9,7 @@ from typing import Sequence
 from khorig.linux.bisect import LOG, BisectResult
 from khorig.linux.bisect_record import StepRecord
 from khorig.linux.bisect_repository import SHOWN
+from khorig.mem.untrusted import printable
 from khorig.out.text import relative
 
 
@@ -35,7 +36,7 @@ def _good(record: StepRecord) -> str:
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
-    return ["  " + "".join(c if c.isprintable() else "?" for c in line) for line in lines]
+    return ["  " + printable(line) for line in lines]
 
 
 def _line(label: str, text: str) -> str:

@@ -11,6 +11,7 @@ from khorig.linux.grid.cell import Cell
 from khorig.linux.grid.grid import Grid
 from khorig.linux.grid.hops import Hops
 from khorig.linux.grid.outcome import Outcome
+from khorig.mem.untrusted import printable
 from khorig.out.text import rule_label
 from khorig.rules.finding import Verdict
 
@@ -30,7 +31,7 @@ def render_grids(grids: Sequence[Grid]) -> str:
         for first, second, hops, cell in grid.in_order:
             if cell.outcome is not Outcome.ACCEPTED:
                 lines += ["", *_explanation(grid, first, second, hops, cell)]
-    return "\n".join(_printable(line) for line in [*lines, "", _counts(grids)])
+    return "\n".join(printable(line) for line in [*lines, "", _counts(grids)])
 
 
 def _table(grid: Grid) -> Iterator[str]:
@@ -96,8 +97,3 @@ def _counts(grids: Sequence[Grid]) -> str:
     cells = [cell.outcome for grid in grids for cell in grid.cells.values()]
     counts = (f"{cells.count(o)} {o.value}" for o in Outcome if o in cells)
     return f"{len(cells)} chains: " + ", ".join(counts)
-
-
-def _printable(text: str) -> str:
-    """Guests may say anything; it must not steer the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from khorig.mem.untrusted import printable
 from khorig.out.text import result_lines
 from khorig.rules.finding import Verdict
 from khorig.run.result import RunResult
@@ -26,7 +27,7 @@ def ktap_document(results: Sequence[RunResult]) -> str:
         if result.verdict is not Verdict.PASS:
             words = [_DIRECTIVES.get(result.verdict, ""), result.rule, result.cause]
             point += " # " + " ".join(word for word in words if word)
-        lines.append("".join(char if char.isprintable() else "?" for char in point))
+        lines.append(printable(point))
     counts = {verdict: sum(r.verdict is verdict for r in results) for verdict in Verdict}
     skipped, passed_count = counts[Verdict.SKIP], counts[Verdict.PASS]
     failed = len(results) - skipped - passed_count

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence, TextIO
 
 from khorig.guest.spec import RunSpec
+from khorig.mem.untrusted import printable
 from khorig.out.text import machine_label, result_lines, scenario_label, summary_lines
 from khorig.run.result import RunResult
 
@@ -77,4 +78,4 @@ def verbose_text(record: Mapping[str, Any]) -> str | None:
         text = "[host] " + "; ".join(notes)
     else:
         return None
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return printable(text)

@@ -9,6 +9,7 @@ from typing import Sequence
 
 from khorig.guest.program_end import ProgramEnd
 from khorig.guest.spec import RunSpec
+from khorig.mem.untrusted import printable
 from khorig.out.costs import PAGE_PHASES, cost_per_page, jump_cost, start_cost
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.registry import RULES
@@ -54,7 +55,7 @@ def result_lines(result: RunResult, in_document: bool = False) -> list[str]:
         programs = [_program_line(program) for program in result.programs]
         return [head + _proven(result), *_cost_lines(result), *programs]
     if result.verdict is Verdict.SKIP:
-        return [head + _printable(result.cause)]
+        return [head + printable(result.cause)]
     return [head + _place(result), *_failure_lines(result, in_document)]
 
 
@@ -212,16 +213,11 @@ def _block(label: str, texts: Sequence[str]) -> list[str]:
     return [_line(label if index == 0 else "", text) for index, text in enumerate(texts)]
 
 
-def _printable(text: str) -> str:
-    """Without what would steer the terminal: guest and host may say anything."""
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
 def _line(label: str, text: str) -> str:
     # Guest output must not control the terminal.
     return f"  {label:<9} {_shown(text)}"
 
 
 def _shown(text: str) -> str:
-    clean = _printable(text)
+    clean = printable(text)
     return clean if len(clean) <= _WIDTH else clean[:_WIDTH] + "..."

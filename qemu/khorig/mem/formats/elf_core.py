@@ -14,6 +14,7 @@ from typing import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from khorig.mem import untrusted
 from khorig.mem.formats.segments import MAX_SEGMENTS
 from khorig.mem.formats.source import Source
 from khorig.mem.guest_ram import RamRegion
@@ -167,7 +168,7 @@ def notes_in(raw: memoryview) -> Iterator[tuple[bytes, int, memoryview]]:
 def printable(raw: bytes) -> str:
     """A string of a dump, up to its terminator, as it may be shown on a terminal."""
     text = raw.split(b"\0")[0].decode("ascii", "replace")
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return untrusted.printable(text)
 
 
 def parse_vmcoreinfo(content: bytes) -> dict[str, str]:

@@ -9,6 +9,7 @@ from khorig.kho.client_decoder import DecodedClient
 from khorig.kho.clients.khorig import KHORIG_PATH, MEMBLOCK_PATH, METADATA_PATH
 from khorig.kho.clients.linux import KHO_TEST_PATH, LUO_PATH, LuoFile
 from khorig.kho.snapshot import Snapshot
+from khorig.mem.untrusted import printable
 from khorig.out.text import size
 
 _MOST = 16  # of one kind
@@ -38,7 +39,7 @@ def one_line(state: object) -> str:
         text = str(state).partition("\n")[0]
     except Exception as error:  # code of somebody else
         return f"raised {error!r}"
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return printable(text)
 
 
 def _unknown(snapshot: Snapshot, path: str) -> str:

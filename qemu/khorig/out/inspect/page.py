@@ -9,6 +9,7 @@ import numpy as np
 
 from khorig.kho.radix import Uint64Array
 from khorig.kho.snapshot import Snapshot
+from khorig.mem.untrusted import printable
 from khorig.out.inspect.meaning import meaning_lines
 from khorig.out.inspect.summary import labelled
 from khorig.out.text import rule_label, size
@@ -65,7 +66,7 @@ def _rules(view: PageView, findings: Sequence[Finding]) -> list[str]:
         f"{rule_label(finding.rule)}"
         for finding in findings_at(view, findings)
     ]
-    return ["".join(c if c.isprintable() else "?" for c in line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def findings_at(view: PageView, findings: Sequence[Finding]) -> list[Finding]:
