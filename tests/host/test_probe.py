@@ -174,6 +174,10 @@ def test_what_is_outside_is_counted_from_the_start_on(probe: Probe, plugin: Plug
     plugin.write("fetches_outside", struct.pack("<Q", 5) + first, 16)
     seen = probe.outside("fetch")
     assert (seen.count, seen.first) == (5, Access(3, 0xFF00, 0xFF00, None, 9))
+    probe.expect_inside("fetch", [PhysRange(0x1000, 0x1000)], cpu=3)
+    assert probe.outside("fetch") == seen, "a CPU that is counting would see fields change"
+    probe.expect_inside("fetch", [PhysRange(0x2000, 0x1000)], cpu=3)
+    assert probe.outside("fetch").count == 0
     probe.expect_inside("store", [])
     assert plugin.read("stores_outside", "<II") == (1, block.ALL_CPUS)
 

@@ -44,6 +44,7 @@ class Probe:
             raise
         self._ours.setblocking(False)
         self._received = b""
+        self._inside: dict[AccessKind, tuple[int, list[PhysRange]]] = {}
         self._put("header", 0, block.HEADER, block.MAGIC, block.SIZE, 0, 0)
 
     def __enter__(self) -> Probe:
@@ -169,12 +170,17 @@ class Probe:
         self, kind: AccessKind, ranges: Iterable[PhysRange], cpu: int | None = None
     ) -> None:
         """Counts from now on what `cpu`, or any, fetches from or stores to RAM outside of `ranges`;
-        no range: all of it. Needs a probe with `fetches` or `stores`. Raises ProbeLimit."""
+        no range: all of it. What is counted already goes on: a CPU that is counting must not see
+        fields change. So CPU or ranges may be others only while no CPU of the guest runs. Needs a
+        probe with `fetches` or `stores`. Raises ProbeLimit."""
         wanted = self._options.fetches if kind == "fetch" else self._options.stores
         assert wanted, f"a probe without {kind}"
         part, wide = _PARTS[kind], list(ranges)
         _limit("ranges", len(wide), block.MAX_RANGES)
         who = block.ALL_CPUS if cpu is None else cpu
+        if self._inside.get(kind) == (who, wide):
+            return
+        self._inside[kind] = (who, wide)
         self._put(part, 0, block.ABSENCE, 0, who, len(wide), 0, b"")
         for number, area in enumerate(wide):
             at = block.ABSENCE.size + number * block.RANGE.size
