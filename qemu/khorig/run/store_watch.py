@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Iterable, Mapping, Protocol, Sequence
@@ -25,6 +26,10 @@ from khorig.vm.symbols_by_generation import SymbolsByGeneration
 
 _FRAME = 4096  # bytes; the probe watches frames of this size, whatever the guest's pages are
 _MOST_LINES = 8
+
+# A CPU may be frozen between a store and the probe's record of it. So long, seconds, one look after
+# the other, it may run to make the record before its store is called nobody's.
+_RECORDING_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 # Plugins of QEMU see the stores of instructions; what a CPU writes besides is in none of them.
 _UNSEEN = {
@@ -157,7 +162,7 @@ class StoreWatch:
         """At the end, while the memory is still there."""
         vm.qemu.freeze()
         try:
-            found = self._answer(vm.probe)
+            found = self._answer(vm)
         finally:
             vm.qemu.thaw()
         return replace(found, devices=self._devices(vm.qmp)) if found.nobody else found
@@ -171,7 +176,8 @@ class StoreWatch:
         except QmpClosed:
             return ()
 
-    def _answer(self, probe: StoreProbe | None) -> Who:
+    def _answer(self, vm: WatchedVm) -> Who:
+        probe = vm.probe
         found = Who(
             self._changed.generation,
             self._changed.stop,
@@ -185,9 +191,8 @@ class StoreWatch:
         if not self._watching or probe is None:
             rig = tuple(self._rig[:_MOST_LINES])
             return replace(found, rig=rig, note=f"no probe: {self._no_probe}")
-        self._replay(probe)
+        nobody = self._unexplained(probe, vm.qemu)[:_MOST_LINES]
         stores, dropped = probe.stores(), probe.dropped
-        nobody = self._pages.unexplained()[:_MOST_LINES]
         note = ""
         if self._missed and nobody:  # perhaps by those
             note = f"{self._missed} older stores are not known, nor who wrote: {'; '.join(nobody)}"
@@ -212,6 +217,20 @@ class StoreWatch:
         if self._spec.pokes:
             return "poke"
         return f"tampering {self._spec.tamper}" if self._spec.tamper else "hook"
+
+    def _unexplained(self, probe: StoreProbe, qemu: Freezable) -> list[str]:
+        """What stays without a writer once every CPU has had time to record its last store. QEMU is
+        frozen before and after."""
+        assert self._pages is not None
+        for seconds in _RECORDING_S:
+            self._replay(probe)
+            if not self._pages.unexplained():
+                return []
+            qemu.thaw()
+            time.sleep(seconds)
+            qemu.freeze()
+        self._replay(probe)
+        return self._pages.unexplained()
 
     def _replay(self, probe: StoreProbe) -> None:
         assert self._pages is not None
