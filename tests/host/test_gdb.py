@@ -34,6 +34,10 @@ class _Debugger:
 
     def stop(self) -> None:
         self._socket.sendall(b"\x03")
+        self.await_halt()
+
+    def await_halt(self) -> None:
+        """Reads the reply to `?`, or that the guest has halted."""
         said = b""
         while b"$T" not in said:
             chunk = self._socket.recv(4096)
@@ -58,6 +62,7 @@ def test_a_debugger_takes_its_time(tmp_path: Path, machine: str) -> None:
     ) as process:
         debugger = _Debugger(port)
         debugger.send("?")
+        debugger.await_halt()
         time.sleep(2)  # longer than --timeout
         debugger.send("c")
         time.sleep(0.1)

@@ -11,17 +11,19 @@ from khorig.vm.machines import machine_named
 
 
 @pytest.mark.parametrize(
-    "script, why",
+    "script, timeout_s, why",
     [
-        ([["exit", 33]], ""),
-        ([["exit", 35]], "QEMU with KVM exited with status 35"),
-        ([["kill", 6]], "QEMU with KVM was killed by SIGABRT"),
-        ([["busy", 60]], "guest with KVM did not finish in 0.3 s"),
+        ([["exit", 33]], 20, ""),
+        ([["exit", 35]], 20, "QEMU with KVM exited with status 35"),
+        ([["kill", 6]], 20, "QEMU with KVM was killed by SIGABRT"),
+        ([["busy", 60]], 0.3, "guest with KVM did not finish in 0.3 s"),
     ],
 )
-def test_a_guest_has_to_come_to_its_end(rig: Rig, script: Script, why: str) -> None:
+def test_a_guest_has_to_come_to_its_end(
+    rig: Rig, script: Script, timeout_s: float, why: str
+) -> None:
     rig.play(script)
-    assert boot_with_kvm(machine_named("q35"), timeout_s=0.3) == why
+    assert boot_with_kvm(machine_named("q35"), timeout_s=timeout_s) == why
 
 
 def test_it_is_kvm_that_is_tried(rig: Rig) -> None:

@@ -24,10 +24,10 @@ from khorig.vm.qmp import Qmp, QmpClosed
 class Server:
     """The other end, with all answers given in advance."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reply_timeout_s: float = 20.0) -> None:
         ours, self.theirs = socket.socketpair()
         self.path = folder / "qmp.jsonl"
-        self.qmp = Qmp(ours, Journal(self.path), 0.2)
+        self.qmp = Qmp(ours, Journal(self.path), reply_timeout_s)
 
     def says(self, *messages: object) -> None:
         for message in messages:
@@ -89,7 +89,8 @@ def test_a_refused_command_says_why(server: Server) -> None:
         server.qmp.execute("device_add")
 
 
-def test_silence_is_an_error(server: Server) -> None:
+def test_silence_is_an_error(tmp_path: Path) -> None:
+    server = Server(tmp_path, reply_timeout_s=0.2)
     with pytest.raises(InfraError, match="did not answer"):
         server.qmp.execute("cont")
 
@@ -118,7 +119,8 @@ def test_garbage_is_kept_and_skipped(server: Server) -> None:
     assert "garbled" in server.path.read_text()
 
 
-def test_a_late_reply_does_not_answer_the_next_command(server: Server) -> None:
+def test_a_late_reply_does_not_answer_the_next_command(tmp_path: Path) -> None:
+    server = Server(tmp_path, reply_timeout_s=0.2)
     for _ in range(2):
         with pytest.raises(InfraError, match="did not answer"):
             server.qmp.execute("slow")
@@ -158,7 +160,8 @@ def test_a_flood_without_a_newline_is_an_error(server: Server) -> None:
         thread.join()
 
 
-def test_a_qemu_that_reads_nothing_is_waited_for_and_then_an_error(server: Server) -> None:
+def test_a_qemu_that_reads_nothing_is_waited_for_and_then_an_error(tmp_path: Path) -> None:
+    server = Server(tmp_path, reply_timeout_s=0.2)
     with pytest.raises(InfraError, match="did not answer"):
         server.qmp.execute("x", text="y" * (4 << 20))
 

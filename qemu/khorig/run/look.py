@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Any, Callable, Sequence
 
-from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.khorig_run import LIVE_CPU, KhorigRun
 from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
 from khorig.guest.spec import KHORIG, RunSpec
 from khorig.rules.finding import Finding
@@ -15,6 +16,10 @@ from khorig.run.judging import StopContext
 from khorig.vm.machines.machine import Machine
 from khorig.vm.modes import read_modes
 from khorig.vm.vm import Vm
+
+# For INIT to reach a CPU: QEMU leaves that to the CPU's thread, which the host may run late.
+_INIT_S = 2.0
+_INTERVAL_S = 0.005
 
 
 class Look:
@@ -71,9 +76,7 @@ class Look:
 
     def _cpus(self) -> tuple[tuple[RunningCpu, ...], Translate]:
         """Those that are not parked, and what they map."""
-        running: tuple[RunningCpu, ...] = ()
-        if self._spec.smp > 1:
-            running = self._machine.running_cpus(self._qmp.monitor("info registers -a"))
+        running = self._running()
         if not running:
             return (), translates_nothing
         from khorig.vm.cpu_view import CpuView
@@ -83,6 +86,20 @@ class Look:
             dataclasses.replace(cpu, hardware_id=view.hardware_id(cpu.number)) for cpu in running
         )
         return tuple(known), view.translate
+
+    def _running(self) -> tuple[RunningCpu, ...]:
+        """Where every CPU has a thread of the host, after the time for INIT to reach them."""
+        spec, until = self._spec, time.monotonic() + _INIT_S
+        if spec.smp == 1:
+            return ()
+        is_own = isinstance(spec, KhorigRun)
+        may_run = 1 if isinstance(spec, KhorigRun) and spec.scenario == LIVE_CPU else 0
+        while True:
+            running = self._machine.running_cpus(self._qmp.monitor("info registers -a"))
+            waits = is_own and not spec.counted and len(running) > may_run
+            if not waits or time.monotonic() > until:
+                return running
+            time.sleep(_INTERVAL_S)
 
     def _devices(self, generation: int) -> DeviceStates:
         from khorig.vm.devices.states import read_devices  # once QEMU runs

@@ -16,7 +16,7 @@ from typing import Iterator, Sequence
 from khorig.vm.errors import InfraError
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_FREEZES_S = 2.0
+_FREEZES_S = 20.0
 _STDERR_TAIL = 4096  # bytes; with `-d int` QEMU writes gigabytes
 # Runs a command that is killed when the process of this number ends, and not at all when that ended
 # before setpriv (util-linux) asked for the signal. A preexec_fn could do both, but may deadlock in
@@ -89,10 +89,13 @@ class QemuProcess:
 
     def freeze(self) -> None:
         """Stops all threads of QEMU, which answers nobody until `thaw`; nothing if it has exited.
-        A guest whose clock counts instructions does not notice."""
+        A guest whose clock counts instructions does not notice. Raises InfraError if a thread goes
+        on."""
         deadline = time.monotonic() + _FREEZES_S
         self._signal(signal.SIGSTOP)
-        while time.monotonic() < deadline and not set(self._states()) <= {"T", "t", "Z", "X"}:
+        while not set(self._states()) <= {"T", "t", "Z", "X"}:
+            if time.monotonic() > deadline:
+                raise InfraError(f"QEMU went on for {_FREEZES_S:g} s after SIGSTOP")
             time.sleep(0.0005)
 
     def thaw(self) -> None:

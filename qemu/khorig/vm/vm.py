@@ -194,7 +194,9 @@ class Vm:
             if key.fd == self.cancellation.fileno():
                 self.cancellation.check()
         status = self.qemu.status()  # before reading, so that no output is missed
-        events: list[VmEvent] = [*self.serial.receive(), *self.qmp.receive(), *self._stops()]
+        # A stop is read before what the guest said before it, so that none comes without its cause.
+        stops, said_by_qemu = self._stops(), self.qmp.receive()
+        events: list[VmEvent] = [*self.serial.receive(), *said_by_qemu, *stops]
         if self.serial.closed:
             self._forget(self.serial.fileno())
         if self.qmp.closed:

@@ -18,6 +18,8 @@ from khorig.rules.protocol import cpus
 from khorig.rules.protocol.scenarios.storm import expected_storm
 from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record
+from khorig.run.judging import StopContext
+from khorig.run.look import Look
 from khorig.run.rerun import rerun_command
 from khorig.vm.machines import machine_named
 
@@ -127,6 +129,24 @@ def test_running_cpus() -> None:
         "CPU 2 not parked: PC",
         "CPU 3 not parked: halted at",
     ]
+
+
+@pytest.mark.parametrize("counted, looks", [(False, 2), (True, 1)])
+def test_init_has_time_to_reach_a_cpu(counted: bool, looks: int) -> None:
+    """Where every CPU has a thread of its own, which the host may run late."""
+    answers = [REGISTERS, REGISTERS.replace("80010033", "60000010").replace("HLT=0", "HLT=1")]
+    asked: list[str] = []
+
+    def monitor(command: str) -> str:
+        asked.append(command)
+        return answers[len(asked) - 1] if command == "info registers -a" else ""
+
+    vm = Mock(**{"qmp.monitor": monitor, "probe": None})
+    spec = KhorigRun("x86_64", "q35", smp=5, counted=counted)
+    stop = StopContext(1, "entry", Mock(), Mock(), Mock())
+    context = Look(vm, machine_named("q35"), spec, Mock()).before(stop)
+    assert asked[:looks] == ["info registers -a"] * looks
+    assert [cpu.number for cpu in context.running_cpus] == ([2, 3] if counted else [])
 
 
 @pytest.mark.parametrize(

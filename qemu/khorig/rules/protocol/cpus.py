@@ -81,17 +81,16 @@ def check_counting(stop: Stop, sealed: Record) -> list[Finding]:
     live, before = sealed.snapshot.clients.live_cpu, sealed.iterations
     if live is None or before is None:
         return [stop.finding(COUNTING, "no CPU was handed over running")]
-    now = read_iterations(stop.memory, live)
-    where = live.page("counter").physical
-    name = f"CPU {live.hardware_id:#x}, which runs on,"
-    if now <= before:
-        what = f"{name} has stopped: {now} iterations, {before} at {sealed.at} in generation "
-        return [stop.finding(COUNTING, f"{what}{sealed.generation}", where)]
+    first = read_iterations(stop.memory, live)
     until = time.monotonic() + PATIENCE_S
-    while read_iterations(stop.memory, live) == now:
+    while (now := read_iterations(stop.memory, live)) == first or now <= before:
         if time.monotonic() > until:
-            what = f"{name} stands still: {now} iterations, {before} at {sealed.at} in generation "
-            return [stop.finding(COUNTING, f"{what}{sealed.generation}", where)]
+            how = "has stopped" if now <= before else "stands still"
+            what = (
+                f"CPU {live.hardware_id:#x}, which runs on, {how}: {now} iterations, {before} at "
+            )
+            what += f"{sealed.at} in generation {sealed.generation}"
+            return [stop.finding(COUNTING, what, live.page("counter").physical)]
         time.sleep(0.001)
     return []
 
