@@ -30,6 +30,17 @@ def remove_links(folder: str | None) -> None:
                 path.unlink()
 
 
+def keep_examples(files: list[str]) -> None:
+    """Hypothesis draws the same examples in every run here, and a busy machine may take its time:
+    what is red is red again. pytest by itself draws new ones."""
+    if not any("hypothesis" in Path(file).read_text() for file in files):
+        return  # it takes 60 ms to import
+    from hypothesis import settings
+
+    settings.register_profile("bazel", deadline=None, derandomize=True, database=None)
+    settings.load_profile("bazel")
+
+
 def main(files: list[str]) -> int:
     """Returns pytest's exit status."""
     os.environ["PYTHONPATH"] = os.path.abspath("qemu")
@@ -37,6 +48,7 @@ def main(files: list[str]) -> int:
     sys.dont_write_bytecode = True
     sys.path.insert(0, os.environ["PYTHONPATH"])
     signal.signal(signal.SIGTERM, terminate)
+    keep_examples(files)
     options = ["-p", "no:cacheprovider"]
     if "XML_OUTPUT_FILE" in os.environ:
         options.append(f"--junitxml={os.environ['XML_OUTPUT_FILE']}")

@@ -247,7 +247,7 @@ def _qemus(rig: Rig) -> list[int]:
 
 
 def _wait_until_gone(rig: Rig) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while _qemus(rig):
         assert time.monotonic() < deadline, "QEMU is still there"
         time.sleep(0.02)
@@ -284,10 +284,11 @@ def test_a_signal_leaves_no_process_and_whole_artifacts(
     _until(process, lambda: _MOMENTS[moment](cli))
     process.send_signal(number)
     process.communicate(timeout=20)
-    assert process.returncode in (128 + number, -number)
     _wait_until_gone(cli)
-    if moment == "at once":
-        return  # there may be nothing to say yet
+    if moment == "at once":  # there may be nothing to say yet
+        in_python = [1] if number == signal.SIGINT else []  # before it could import anything
+        assert process.returncode in (128 + number, -number, *in_python)
+        return
     assert process.returncode == 128 + number
     runs = json.loads((cli.out / "latest" / "results.json").read_text())["runs"]
     assert [run["verdict"] for run in runs] in (["INFRA", "SKIP"], ["SKIP", "SKIP"])
@@ -303,7 +304,7 @@ def test_qemu_dies_with_a_driver_that_is_killed(cli: Rig) -> None:
     process = _start(*_ONE)
     _until(process, lambda: _has_booted(cli))  # QEMU needs nothing of the driver any more
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     _wait_until_gone(cli)
 
 

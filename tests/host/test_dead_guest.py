@@ -219,8 +219,8 @@ def test_a_linux_that_oopsed_and_is_silent_has_crashed(rig: Rig) -> None:
 
 
 def test_a_linux_that_goes_on_after_its_oops_has_not_crashed(rig: Rig) -> None:
-    rig.limits = replace(rig.limits, oops_s=0.3)
-    on = [event("boot", 2, handover=True), ["busy", 1], event("done", 2, status="pass")]
+    rig.limits = replace(rig.limits, oops_s=2.0)
+    on = [event("boot", 2, handover=True), ["busy", 3], event("done", 2, status="pass")]
     result = rig.run(_broken(*on, ["exit", 33]), stops=(), generations=2)
     assert result.verdict is Verdict.PASS, result.findings
 

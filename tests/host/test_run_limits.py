@@ -29,12 +29,12 @@ def test_a_guest_that_had_no_time_to_boot_is_not_blamed(rig: Rig) -> None:
 
 def test_what_the_host_takes_at_a_stop_is_not_the_guests_time(rig: Rig) -> None:
     def on_stop(context: StopContext) -> list[Finding]:
-        time.sleep(1.2)
+        time.sleep(3.2)
         return []
 
     rig.judge.on_stops = on_stop
     script = [*handover_script(1)[:-2], ["sleep", 0.3], *handover_script(1)[-2:]]
-    assert rig.run(script, generations=1, timeout_s=1.0).verdict is Verdict.PASS
+    assert rig.run(script, generations=1, timeout_s=3.0).verdict is Verdict.PASS
 
 
 def test_images_have_a_time_limit_of_their_own(rig: Rig) -> None:
@@ -67,6 +67,4 @@ def test_a_silent_guest_that_gets_on_to_the_deadline_is_no_hang(rig: Rig) -> Non
     result = rig.run([*handover_script()[:1], ["busy", 60]], timeout_s=1.0)
     assert result.verdict is Verdict.INFRA
     assert result.cause == ("timed out after 1 s while still making progress; raise --timeout")
-    assert re.search(
-        r"silent for [01]\.\d s; 0 of \d+ CPU samples", result.findings[0].evidence[-1]
-    )
+    assert re.search(r"silent for \d+\.\d s; 0 of \d+ CPU samples", result.findings[0].evidence[-1])
