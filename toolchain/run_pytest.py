@@ -33,7 +33,8 @@ def remove_links(folder: str | None) -> None:
 def keep_examples(files: list[str]) -> None:
     """Hypothesis draws the same examples in every run here, and a busy machine may take its time:
     what is red is red again. pytest by itself draws new ones."""
-    if not any("hypothesis" in Path(file).read_text() for file in files):
+    paths = map(Path, files)  # and pytest's options
+    if not any("hypothesis" in path.read_text() for path in paths if path.is_file()):
         return  # it takes 60 ms to import
     from hypothesis import settings
 
