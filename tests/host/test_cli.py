@@ -247,7 +247,7 @@ def _qemus(rig: Rig) -> list[int]:
 
 
 def _wait_until_gone(rig: Rig) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 5
     while _qemus(rig):
         assert time.monotonic() < deadline, "QEMU is still there"
         time.sleep(0.02)
@@ -283,12 +283,14 @@ def test_a_signal_leaves_no_process_and_whole_artifacts(
     process = _start(*_ONE)
     _until(process, lambda: _MOMENTS[moment](cli))
     process.send_signal(number)
-    process.communicate(timeout=20)
+    _, said = process.communicate(timeout=20)
+    if (number, process.returncode) == (signal.SIGINT, 1):
+        assert moment == "at once" and "Failed to import the site module" in said  # Python itself
+    else:
+        assert process.returncode in (128 + number, -number)
     _wait_until_gone(cli)
-    if moment == "at once":  # there may be nothing to say yet
-        in_python = [1] if number == signal.SIGINT else []  # before it could import anything
-        assert process.returncode in (128 + number, -number, *in_python)
-        return
+    if moment == "at once":
+        return  # there may be nothing to say yet
     assert process.returncode == 128 + number
     runs = json.loads((cli.out / "latest" / "results.json").read_text())["runs"]
     assert [run["verdict"] for run in runs] in (["INFRA", "SKIP"], ["SKIP", "SKIP"])
@@ -304,7 +306,7 @@ def test_qemu_dies_with_a_driver_that_is_killed(cli: Rig) -> None:
     process = _start(*_ONE)
     _until(process, lambda: _has_booted(cli))  # QEMU needs nothing of the driver any more
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=10)
     _wait_until_gone(cli)
 
 

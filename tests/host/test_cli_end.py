@@ -166,7 +166,7 @@ def _waiting_doctor(rig: Rig) -> subprocess.Popen[bytes]:
 def test_a_signal_is_the_status_of_every_verb(cli: Rig, number: signal.Signals) -> None:
     process = _waiting_doctor(cli)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=10)
     assert (process.returncode, said) == (128 + number, b"")
 
 
@@ -193,7 +193,7 @@ def test_a_second_signal_leaves_nothing_half_written(tmp_path: Path) -> None:
     time.sleep(0.2)
     assert process.poll() is None, "the first signal only asks"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=10)
     assert process.returncode == 128 + signal.SIGTERM
     assert not list(tmp_path.iterdir())
 
@@ -243,7 +243,7 @@ def test_hangup_is_ignored_below_nohup(cli: Rig) -> None:
         time.sleep(0.2)
         assert process.poll() is None
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=10)
         assert process.returncode == 128 + signal.SIGTERM
     finally:
         signal.signal(signal.SIGHUP, before)

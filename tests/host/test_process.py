@@ -98,3 +98,13 @@ def test_nothing_of_it_runs_while_it_is_frozen(tmp_path: Path) -> None:
         process.kill()
         process.freeze()  # nothing is there any more
         process.thaw()
+
+
+def test_a_qemu_that_goes_on_after_its_signal_is_host_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("khorig.vm.process._FREEZES_S", 0.05)
+    with QemuProcess(["sleep", "60"], tmp_path / "stderr", ()) as process:
+        monkeypatch.setattr(process, "_signal", lambda number: None)
+        with pytest.raises(InfraError, match="went on for 0.05 s after SIGSTOP"):
+            process.freeze()

@@ -144,8 +144,9 @@ def test_a_hang_is_seen_and_says_where(run: Runner, machine: str) -> None:
     result = run(machine, fault="hang-before-jump", limits=_SOON, **_SMALL)
     assert result.verdict is Verdict.HANG
     chain = "\n".join(result.findings[0].evidence)
-    # It pauses or is about to.
-    assert "arch::Pause" in chain or "defects::(anonymous namespace)::Hang" in chain, chain
+    # Between call and prologue the innermost caller is not on the stack yet.
+    innermost = result.findings[0].evidence[0]
+    assert re.search(r"arch::Pause|defects::\(anonymous namespace\)::Hang", innermost), chain
     assert "KernelMain" in chain or "Run" in chain
     assert "gen1.end.ram.zst" in os.listdir(result.directory)
 
@@ -208,11 +209,11 @@ def test_a_guest_that_stands_still_hangs(
 def test_a_guest_that_counts_in_silence_does_not_hang(
     run: Runner, boot_code: Callable[[str], None]
 ) -> None:
-    count = "_start: mov $0x20000000, %ecx\n1: dec %ecx; jnz 1b\n"
+    count = "_start: mov $0x8000000, %ecx\n1: dec %ecx; jnz 1b\n"
     boot_code(count + "mov $16, %al; out %al, $0xf4\n")  # status 33
     limits = replace(_SOON, looks=5)
     result = run("microvm", stops=(), generations=1, timeout_s=120.0, limits=limits)
-    assert result.exit_status == 33  # after 1e9 instructions without a word
+    assert result.exit_status == 33  # after a quarter of 1e9 instructions without a word
     assert (result.folder / "qmp.jsonl").read_text().count("info registers -a") > limits.looks
 
 

@@ -83,10 +83,10 @@ def test_time_that_the_host_takes_at_a_stop_is_not_the_guests_silence(rig: Rig) 
 
     rig.judge.on_stops = on_stop
     script: Script = [event("boot", 1, handover=False), *stop("entry", 1), ["busy", 60]]
-    result = rig.run(script, timeout_s=1.0)
+    result = rig.run(script, timeout_s=2.0)
     assert (result.verdict, "making progress" in result.cause) == (Verdict.INFRA, True)
     silence = re.match(r"silent for (\d+\.\d) s", result.findings[0].evidence[-1])
-    assert silence is not None and 0.5 <= float(silence[1]) < 2.5
+    assert silence is not None and 0.9 <= float(silence[1]) < 2.5
 
 
 def test_an_image_is_described_by_its_own_generation(rig: Rig) -> None:
@@ -158,7 +158,7 @@ def test_an_interrupted_run_is_not_done_once_more(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "circle, limits",
-    [(["circle", 4], {"looks": 5}), (["busy", 60], {"looks": 5, "spin_s": 0.3})],
+    [(["circle", 4], {"looks": 5}), (["busy", 60], {"spin_s": 0.3})],
     ids=["most states repeat", "no code is new"],
 )
 def test_a_guest_in_a_long_circle_at_the_deadline_hangs(
@@ -166,10 +166,10 @@ def test_a_guest_in_a_long_circle_at_the_deadline_hangs(
 ) -> None:
     rig.limits = replace(rig.limits, **limits)
     script: Script = [event("boot", 1, handover=False), *stop("entry", 1), circle]
-    result = rig.run(script, timeout_s=1.0)
+    result = rig.run(script, timeout_s=3.0)
     assert result.verdict is Verdict.HANG
     spins = "CPU 0 spins in 0x0000000000001000"
-    assert result.cause == f"timed out after 1 s without progress: {spins}"
+    assert result.cause == f"timed out after 3 s without progress: {spins}"
 
 
 @pytest.mark.parametrize(

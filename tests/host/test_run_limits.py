@@ -67,4 +67,6 @@ def test_a_silent_guest_that_gets_on_to_the_deadline_is_no_hang(rig: Rig) -> Non
     result = rig.run([*handover_script()[:1], ["busy", 60]], timeout_s=1.0)
     assert result.verdict is Verdict.INFRA
     assert result.cause == ("timed out after 1 s while still making progress; raise --timeout")
-    assert re.search(r"silent for \d+\.\d s; 0 of \d+ CPU samples", result.findings[0].evidence[-1])
+    assert re.search(
+        r"silent for [01]\.\d s; 0 of \d+ CPU samples", result.findings[0].evidence[-1]
+    )

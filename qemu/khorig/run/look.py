@@ -17,7 +17,8 @@ from khorig.vm.machines.machine import Machine
 from khorig.vm.modes import read_modes
 from khorig.vm.vm import Vm
 
-# For INIT to reach a CPU: QEMU leaves that to the CPU's thread, which the host may run late.
+# Time for INIT to reach a CPU: unless instructions are counted, QEMU leaves it to the CPU's own
+# thread, which the host may schedule late.
 _INIT_S = 2.0
 _INTERVAL_S = 0.005
 
@@ -88,16 +89,15 @@ class Look:
         return tuple(known), view.translate
 
     def _running(self) -> tuple[RunningCpu, ...]:
-        """Where every CPU has a thread of the host, after the time for INIT to reach them."""
-        spec, until = self._spec, time.monotonic() + _INIT_S
+        """Those that are not parked, once INIT has had time to reach them."""
+        spec, may_run, until = self._spec, 0, time.monotonic()
         if spec.smp == 1:
             return ()
-        is_own = isinstance(spec, KhorigRun)
-        may_run = 1 if isinstance(spec, KhorigRun) and spec.scenario == LIVE_CPU else 0
+        if isinstance(spec, KhorigRun) and not spec.counted:
+            may_run, until = int(spec.scenario == LIVE_CPU), until + _INIT_S
         while True:
             running = self._machine.running_cpus(self._qmp.monitor("info registers -a"))
-            waits = is_own and not spec.counted and len(running) > may_run
-            if not waits or time.monotonic() > until:
+            if len(running) <= may_run or time.monotonic() >= until:
                 return running
             time.sleep(_INTERVAL_S)
 

@@ -27,8 +27,8 @@ from khorig.vm.symbols_by_generation import SymbolsByGeneration
 _FRAME = 4096  # bytes; the probe watches frames of this size, whatever the guest's pages are
 _MOST_LINES = 8
 
-# A CPU may be frozen between a store and the probe's record of it. So long, seconds, one look after
-# the other, it may run to make the record before its store is called nobody's.
+# QEMU may be frozen between a CPU's store and the probe's record of it. It runs on for so many
+# seconds, one after the other, to make the record before the store is called nobody's.
 _RECORDING_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 # Plugins of QEMU see the stores of instructions; what a CPU writes besides is in none of them.
@@ -219,7 +219,7 @@ class StoreWatch:
         return f"tampering {self._spec.tamper}" if self._spec.tamper else "hook"
 
     def _unexplained(self, probe: StoreProbe, qemu: Freezable) -> list[str]:
-        """What stays without a writer once every CPU has had time to record its last store. QEMU is
+        """What has no writer even after every CPU has had time to record its last store. QEMU is
         frozen before and after."""
         assert self._pages is not None
         for seconds in _RECORDING_S:

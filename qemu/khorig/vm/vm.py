@@ -194,7 +194,7 @@ class Vm:
             if key.fd == self.cancellation.fileno():
                 self.cancellation.check()
         status = self.qemu.status()  # before reading, so that no output is missed
-        # A stop is read before what the guest said before it, so that none comes without its cause.
+        # The console is read last: whatever the guest said before a stop is then there.
         stops, said_by_qemu = self._stops(), self.qmp.receive()
         events: list[VmEvent] = [*self.serial.receive(), *said_by_qemu, *stops]
         if self.serial.closed:

@@ -23,7 +23,7 @@ from khorig.mem.formats.flattened import Flattened
 from khorig.mem.formats.source import FileSource
 from khorig.mem.memory import OutsideRam
 
-_MOST_CPU_S = 12.0  # most are below one
+_MOST_CPU_S = 8.0  # most are below one
 _MOST_MIB = 300
 
 

@@ -86,10 +86,8 @@ def check_counting(stop: Stop, sealed: Record) -> list[Finding]:
     while (now := read_iterations(stop.memory, live)) == first or now <= before:
         if time.monotonic() > until:
             how = "has stopped" if now <= before else "stands still"
-            what = (
-                f"CPU {live.hardware_id:#x}, which runs on, {how}: {now} iterations, {before} at "
-            )
-            what += f"{sealed.at} in generation {sealed.generation}"
+            what = f"CPU {live.hardware_id:#x}, which runs on, {how}: {now} iterations, "
+            what += f"{before} at {sealed.at} in generation {sealed.generation}"
             return [stop.finding(COUNTING, what, live.page("counter").physical)]
         time.sleep(0.001)
     return []

@@ -51,17 +51,11 @@ def _decode(state: LuoState) -> DecodedClient:
         problems.add("guest-memfd-vm", at, text)
     what, own = state.owner, [(state.owner, PhysRange(at, _STRUCT.size))]
     try:
-        array = state.lists.folio_array(vmalloc_raw, count, size, at, what, "guest-memfd")
+        array = state.lists.folio_array(vmalloc_raw, count, size, at, what, SUBJECT)
     except DecodeError as error:
         problems.keep(error.problem)
         return DecodedClient(None, own, problems.items)
-    return DecodedClient(
-        GuestMemfd(size, flags, token, array),
-        own,
-        problems.items,
-        array.owned(what),
-        [(f"the array of folios of {what}", array.vmalloc)],
-    )
+    return array.decoded(GuestMemfd(size, flags, token, array), what, own, problems.items)
 
 
 FORMATS = (LuoDecoder(GUEST_MEMFD_NAME, _decode, SUBJECT),)

@@ -53,13 +53,7 @@ def _decode(state: LuoState) -> DecodedClient:
         found = int(array.folios.orders[odd[0]])
         text = f"{what}: folio {odd[0]} is preserved with order {found}, expected {order}"
         problems.add("huge-memfd-order", address, text)
-    return DecodedClient(
-        HugeMemfd(size, position, order, array),
-        own,
-        problems.items,
-        array.owned(what),
-        [(f"the array of folios of {what}", array.vmalloc)],
-    )
+    return array.decoded(HugeMemfd(size, position, order, array), what, own, problems.items)
 
 
 FORMATS = (LuoDecoder(HUGE_MEMFD_NAME, _decode, SUBJECT),)

@@ -77,13 +77,7 @@ def _file(state: LuoState) -> DecodedClient:
     except DecodeError as error:
         problems.keep(error.problem)
         return DecodedClient(None, own, problems.items)
-    return DecodedClient(
-        TmpfsFile(name, token, position, size, array),
-        own,
-        problems.items,
-        array.owned(what),
-        [(f"the array of folios of {what}", array.vmalloc)],
-    )
+    return array.decoded(TmpfsFile(name, token, position, size, array), what, own, problems.items)
 
 
 FORMATS = (LuoDecoder(MOUNT_NAME, _mount, SUBJECT), LuoDecoder(FILE_NAME, _file, SUBJECT))
