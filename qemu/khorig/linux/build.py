@@ -155,7 +155,7 @@ class Builder:
     def _check_config(self, config: str) -> None:
         """Raises InfraError for options dropped by olddefconfig."""
         lines = [line for path in self._fragments() for line in path.read_text().splitlines()]
-        wanted = [line for line in lines if line.endswith("=y")]
+        wanted = [line for line in lines if line.startswith("CONFIG_")]
         wanted += [setting.line for setting in self._settings]
         if missing := unmet(wanted, config):
             what = f"{short_name(self._name)} for {self._arch}: options not applied by olddefconfig"
