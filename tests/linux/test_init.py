@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import khorig
+from khorig.guest.kexec_flags import KEXEC_FLAGS
 
 _INIT = Path(khorig.__file__).parent / "linux" / "init"
 _MAIN = """
@@ -24,6 +25,7 @@ _MAIN = """
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "cpus.h"
+#include "kexec_flags.h"
 #include "kho_off.h"
 #include "liveupdate.h"
 #include "reserved.h"
@@ -31,6 +33,11 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "cpus")) {
     printf("%llu", count_cpus(argv[2]));
     return 0;
+  }
+  if (!strcmp(argv[1], "flags")) {
+    snprintf(command_line, sizeof(command_line), "%s", argv[2]);
+    printf("%#lx", kexec_flags());
+    return failed;
   }
   if (!strcmp(argv[1], "kho")) {
     snprintf(command_line, sizeof(command_line), "%s", argv[2]);
@@ -102,6 +109,21 @@ def test_of_many_wrong_pages_the_first_are_named(init: Path) -> None:
     assert "200 of 256 pages" in text and text.count(" at 0x") == 4 and text.endswith("0x3fc03000")
     [text] = texts(init, "memfd", *map(str, range(300)))
     assert text.endswith("300 of 300 pages of the memfd lost their content: page 0, 1, 2, 3")
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("debug",), ("no-cma", "force-dtb"), tuple(KEXEC_FLAGS)], ids=",".join
+)
+def test_flags_of_kexec_are_those_of_their_words(init: Path, words: tuple[str, ...]) -> None:
+    line = f"quiet khorig.kexec={','.join(words)} ro"
+    done = subprocess.run([init, "flags", line], capture_output=True, text=True, check=True)
+    assert int(done.stdout, 16) == sum(KEXEC_FLAGS[word] for word in words)
+
+
+def test_a_word_that_is_no_flag_is_named(init: Path) -> None:
+    assert texts(init, "flags", "khorig.kexec=debug,none") == [
+        "kexec_file_load: khorig.kexec= has a word that is no flag"
+    ]
 
 
 @pytest.mark.parametrize("value", ["off", "0", "n", "OF"])

@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Sequence
 
+from khorig.guest.kexec_flags import flag_words
 from khorig.guest.program import program_words
 from khorig.guest.spec import KHORIGS, RunSpec
 
@@ -60,6 +61,8 @@ class ChainRun(RunSpec):
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
     programs: tuple[str, ...] = ()  # that each Linux runs (khorig.guest.program)
+    # With which each Linux loads the next kernel (khorig.guest.kexec_flags).
+    kexec_flags: tuple[str, ...] = ()
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
@@ -83,6 +86,11 @@ class ChainRun(RunSpec):
             return whole
         first, last = names[0][:_LONGEST_NAME], names[-1][:_LONGEST_NAME]
         return f"{first}+{len(names) - 2}-more-{_digits(whole)}+{last}"
+
+    @property
+    def variant(self) -> tuple[str, ...]:
+        """See RunSpec."""
+        return tuple(flags.replace(":", "-").replace(",", "-") for flags in self.kexec_flags)
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -118,8 +126,13 @@ class ChainRun(RunSpec):
         """See RunSpec."""
         shifts = self.page_shifts[:generations]
         programs = tuple(p for p in self.programs if (split_option(p)[0] or 0) <= generations)
+        flags = tuple(f for f in self.kexec_flags if (split_option(f)[0] or 0) < generations)
         return dataclasses.replace(
-            self, kernels=self.kernels[:generations], page_shifts=shifts, programs=programs
+            self,
+            kernels=self.kernels[:generations],
+            page_shifts=shifts,
+            programs=programs,
+            kexec_flags=flags,
         )
 
     def programs_of(self, generation: int) -> tuple[tuple[str, ...], ...]:
@@ -128,6 +141,14 @@ class ChainRun(RunSpec):
             return ()
         chosen = (split_option(program) for program in self.programs)
         return tuple(program_words(text) for only, text in chosen if only in (None, generation))
+
+    def kexec_flags_of(self, generation: int) -> tuple[str, ...]:
+        """The flags with which a generation loads the next kernel. Raises ValueError."""
+        if not 0 < generation < self.generations or not is_linux(self.kernel_of(generation)):
+            return ()
+        chosen = (split_option(flags) for flags in self.kexec_flags)
+        words = (flag_words(text) for only, text in chosen if only in (None, generation))
+        return tuple(dict.fromkeys(word for some in words for word in some))
 
     def _shift_of(self, generation: int) -> int | None:
         shifts = self.page_shifts
@@ -154,6 +175,8 @@ class ChainRun(RunSpec):
             words += ["--initrd", self.extra_initrd]
         for program in self.programs:
             words += ["--run", program]
+        for flags in self.kexec_flags:
+            words += ["--kexec-flag", flags]
         return tuple(words)
 
     def _linux_words(self, generation: int) -> list[str]:
@@ -170,6 +193,8 @@ class ChainRun(RunSpec):
         ]
         if action := self.session_action(generation):
             words.append(f"khorig.luo={action}")
+        if flags := self.kexec_flags_of(generation):
+            words.append(f"khorig.kexec={','.join(flags)}")
         return words
 
     def _khorig_words(self, generation: int) -> list[str]:

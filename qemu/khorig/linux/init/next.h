@@ -8,6 +8,7 @@
 
 #include "command_line.h"
 #include "idle.h"
+#include "kexec_flags.h"
 #include "say.h"
 
 /* The archive this kernel came with, whole. Without it the next kernel gets no initrd. */
@@ -44,12 +45,13 @@ static int load_next(void) {
   if (size && next_line[size - 1] == '\n') next_line[--size] = '\0';
   snprintf(path, sizeof(path), "/%s", hop);
   int kernel = open(path, O_RDONLY);
-  int archive = open_archive();
-  if (kernel < 0 || archive < 0) {
+  unsigned long flags = kexec_flags();
+  int archive = flags & NO_INITRAMFS ? -1 : open_archive();
+  if (kernel < 0 || (archive < 0 && !(flags & NO_INITRAMFS))) {
     FAIL_ERRNO("archive", kernel < 0 ? path : "/sys/firmware/initrd");
     return -1;
   }
-  if (syscall(__NR_kexec_file_load, kernel, archive, size + 1, next_line, 0UL) < 0) {
+  if (syscall(__NR_kexec_file_load, kernel, archive, size + 1, next_line, flags) < 0) {
     FAIL_ERRNO("kexec_file_load", path);
     return -1;
   }
