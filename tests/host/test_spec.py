@@ -62,6 +62,7 @@ _SPECS: list[RunSpec] = [
         extra_initrd="/tmp/more.cpio",
         programs=("2:/x 'a b'", "3:/y"),
         kexec_flags=("2:no-cma,debug",),
+        crash=2,
         page_shifts=(12, 14, 0),
         probed=True,
         expected_refusals={3: "map-missing"},

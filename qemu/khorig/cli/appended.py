@@ -44,6 +44,7 @@ _OF_INIT = {
     "khorig.content": "use --seed",
     "khorig.luo": "the first Linux creates the session, the next retrieves it",
     "khorig.kexec": "use --kexec-flag",
+    "khorig.crash": "use --crash",
 }
 
 

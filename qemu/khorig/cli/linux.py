@@ -12,6 +12,7 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.appended import check_chain_options
+from khorig.cli.crash import checked_crash, crash_option
 from khorig.cli.kexec_flags import checked_kexec_flags, kexec_flag_option
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
 from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes
@@ -212,6 +213,7 @@ def list_command() -> int:
 )
 @program_option
 @kexec_flag_option
+@crash_option
 @click.option(
     "--linux-append",
     multiple=True,
@@ -327,6 +329,7 @@ def chain_spec(
         extra_initrd=checked_initrd(options.get("initrd"), kernels),
         programs=checked_programs(kernels, options.get("run", ())),
         kexec_flags=checked_kexec_flags(kernels, options.get("kexec_flag", ())),
+        crash=checked_crash(kernels, options.get("crash")),
         **hardware,
     )
     if spec.counted and spec.accel != "tcg":

@@ -28,6 +28,9 @@ _EARLY_CONSOLE = {"x86_64": "earlycon=uart8250,io,0x3f8,115200", "arm64": "early
 _CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
 # A busy host delays the timer; Linux then panics with "IO-APIC + timer doesn't work".
 _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
+# The crash kernel and its initrd fit into twice the size; the last crashkernel= counts.
+_CRASHES = ("crashkernel=256M", "khorig.crash=panic")
+_CRASH_KERNEL = ("nr_cpus=1", "reset_devices", "khorig.crash=check")
 # The second name is that of Linux 7.4 (8fe64603a475); a Linux ignores the one it does not know.
 _SCRATCH_OPTIONS = ("kho_scratch=", "kho_bootmem=")
 
@@ -63,6 +66,7 @@ class ChainRun(RunSpec):
     programs: tuple[str, ...] = ()  # that each Linux runs (khorig.guest.program)
     # With which each Linux loads the next kernel (khorig.guest.kexec_flags).
     kexec_flags: tuple[str, ...] = ()
+    crash: int = 0  # generation that panics, and has the last one as its crash kernel; 0: none
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
@@ -90,7 +94,13 @@ class ChainRun(RunSpec):
     @property
     def variant(self) -> tuple[str, ...]:
         """See RunSpec."""
-        return tuple(flags.replace(":", "-").replace(",", "-") for flags in self.kexec_flags)
+        flags = (flags.replace(":", "-").replace(",", "-") for flags in self.kexec_flags)
+        return (*flags, *((f"crash-{self.crash}",) if self.crash else ()))
+
+    @property
+    def crash_kernel(self) -> int:
+        """See RunSpec."""
+        return self.crash + 1 if self.crash else 0
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -133,6 +143,7 @@ class ChainRun(RunSpec):
             page_shifts=shifts,
             programs=programs,
             kexec_flags=flags,
+            crash=self.crash if self.crash < generations else 0,
         )
 
     def programs_of(self, generation: int) -> tuple[tuple[str, ...], ...]:
@@ -159,7 +170,7 @@ class ChainRun(RunSpec):
         """Action on the LUO session: the first Linux of a chain creates it, the next one retrieves
         it. "" for others."""
         linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
-        if len(linuxes) < 2 or generation not in linuxes[:2]:
+        if len(linuxes) < 2 or generation not in linuxes[:2] or generation == self.crash_kernel:
             return ""
         return "create" if generation == linuxes[0] else "retrieve"
 
@@ -177,6 +188,8 @@ class ChainRun(RunSpec):
             words += ["--run", program]
         for flags in self.kexec_flags:
             words += ["--kexec-flag", flags]
+        if self.crash:
+            words += ["--crash", str(self.crash)]
         return tuple(words)
 
     def _linux_words(self, generation: int) -> list[str]:
@@ -186,11 +199,15 @@ class ChainRun(RunSpec):
             *_OWN_OPTIONS[self.arch],
             # The same seed is to give the same run; who wants addresses at random says so.
             *(() if "kaslr" in self.linux_options else ("nokaslr",)),
-            _RESERVE,
             f"khorig.generation={generation}",
             f"khorig.generations={self.generations}",
-            f"khorig.content={RESERVED_NAME}:{content_state(self.seed, RESERVED_NAME):x}",
         ]
+        if generation == self.crash_kernel:
+            return [*words, *_CRASH_KERNEL]
+        if generation == self.crash:
+            words += _CRASHES
+        state = content_state(self.seed, RESERVED_NAME)
+        words += [_RESERVE, f"khorig.content={RESERVED_NAME}:{state:x}"]
         if action := self.session_action(generation):
             words.append(f"khorig.luo={action}")
         if flags := self.kexec_flags_of(generation):

@@ -18,6 +18,7 @@ static const struct {
     {"force-dtb", 0x20},
 };
 
+#define ON_CRASH 0x2UL
 #define NO_INITRAMFS 0x4UL
 
 /* 0, and a failure, if a word is not known. */

@@ -7,6 +7,7 @@
 
 #include "command_line.h"
 #include "content.h"
+#include "dead.h"
 #include "say.h"
 
 #define SESSION "khorig"
@@ -34,6 +35,20 @@ static struct wrong_pages use_memfd(int memfd, int fill) {
   return wrong;
 }
 
+/* Where its pages lie, once nothing moves them any more: preserving takes them out of scratch. */
+static void remember_memfd(int memfd) {
+  if (!is_to_crash()) return;
+  volatile unsigned long long *words =
+      mmap(NULL, MEMFD_PAGES * PAGE, PROT_READ, MAP_SHARED, memfd, 0);
+  if (words == MAP_FAILED) {
+    FAIL_ERRNO("crash", "memfd");
+    return;
+  }
+  for (unsigned long i = 0; i < MEMFD_PAGES; i++) (void)words[i * (PAGE / sizeof(*words))];
+  remember_mapping("memfd", MEMFD_STATE, (const void *)words, MEMFD_PAGES);
+  munmap((void *)words, MEMFD_PAGES * PAGE);
+}
+
 static void create_session(int luo) {
   struct liveupdate_ioctl_create_session create = {.size = sizeof(create), .name = SESSION};
   if (ioctl(luo, LIVEUPDATE_IOCTL_CREATE_SESSION, &create) < 0) {
@@ -51,6 +66,7 @@ static void create_session(int luo) {
   if (ioctl(session_fd, LIVEUPDATE_SESSION_PRESERVE_FD, &preserve) < 0) {
     FAIL_ERRNO("liveupdate", "preserve memfd");
   }
+  remember_memfd(memfd);
 }
 
 /* Where a page of a file lies in memory the kernel does not say; the host finds it by its offset.
@@ -82,6 +98,7 @@ static void retrieve_session(int luo) {
     FAIL_ERRNO("liveupdate", "finish session");
   }
   if (wrong.count != 0) fail_memfd(&wrong);
+  remember_memfd(file.fd);
   say_begin("liveupdate");
   say_text("session", SESSION);
   say_number("bytes", MEMFD_PAGES * PAGE);

@@ -7,6 +7,7 @@
 #include <linux/reboot.h>
 
 #include "command_line.h"
+#include "crash.h"
 #include "idle.h"
 #include "kexec_flags.h"
 #include "say.h"
@@ -23,6 +24,7 @@ static int open_archive(void) {
   }
   close(from);
   close(to);
+  if (is_to_crash()) append_dead_pages();
   return got < 0 ? -1 : open("/archive", O_RDONLY);
 }
 
@@ -46,6 +48,10 @@ static int load_next(void) {
   snprintf(path, sizeof(path), "/%s", hop);
   int kernel = open(path, O_RDONLY);
   unsigned long flags = kexec_flags();
+  if (is_to_crash()) {
+    flags |= ON_CRASH;
+    report_crash_memory();
+  }
   int archive = flags & NO_INITRAMFS ? -1 : open_archive();
   if (kernel < 0 || (archive < 0 && !(flags & NO_INITRAMFS))) {
     FAIL_ERRNO("archive", kernel < 0 ? path : "/sys/firmware/initrd");
