@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Iterable
 
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.pci_config import PciLooks
 from khorig.guest.spec import RunSpec
 from khorig.kho.snapshot import NoHandover, Snapshot, snapshot_of_stop
 from khorig.mem.errors import DecodeError
@@ -15,7 +16,9 @@ from khorig.rules.evaluated import Evaluated
 from khorig.rules.finding import Finding
 from khorig.rules.outcome import Status
 from khorig.rules.plan import Plan
+from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.at_stops import STOP_RULES
+from khorig.rules.protocol.entered import check_level
 from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
@@ -72,6 +75,23 @@ class Examination:
                     for violation in outcome.violations[:_MOST]
                 ]
         return findings
+
+    def _check_level(self, stop: Stop) -> Findings:
+        if protocol.LEVEL not in self._plan.due(stop.generation, stop.at):
+            return []
+        self._evaluated.add(protocol.LEVEL, stop.generation, stop.at)
+        return check_level(stop)
+
+    def _check_pci(self, stop: Stop, looks: PciLooks, snapshot: Snapshot | None) -> Findings:
+        """Only of a kernel that preserves PCI devices."""
+        if snapshot is None or looks.before is None:
+            return []
+        from khorig.rules.protocol.pci_preserved import check_pci, preserved_devices
+
+        if not (names := preserved_devices(snapshot)):
+            return []
+        self._evaluated.add(protocol.PCI_PRESERVED, stop.generation, stop.at)
+        return check_pci(stop, looks, names)
 
     def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
         findings: Findings = []

@@ -18,7 +18,6 @@ from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding
 from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.at_stops import scenario_rule
-from khorig.rules.protocol.entered import check_level
 from khorig.rules.protocol.ram import check_ram
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
@@ -128,6 +127,7 @@ class RunJudge(Examination):
         found += self._check_level(stop)
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
+        found += self._check_pci(stop, context.pci, snapshot)
         findings = self._why.explain(stop, snapshot, found)
         self._counters = read_counters(stop, snapshot)
         live = snapshot.clients.live_cpu if snapshot else None
@@ -220,12 +220,6 @@ class RunJudge(Examination):
         self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
         look = self._firmware.compare if is_linux else self._firmware.check
         return findings + look(stop)
-
-    def _check_level(self, stop: Stop) -> Findings:
-        if protocol.LEVEL not in self._plan.due(stop.generation, stop.at):
-            return []
-        self._evaluated.add(protocol.LEVEL, stop.generation, stop.at)
-        return check_level(stop)
 
     def _check(self, stop: Stop, is_jump: bool) -> Findings:
         is_linux = self._plan.is_linux(stop.generation)

@@ -13,6 +13,7 @@ from khorig.guest.spec import KHORIG, RunSpec
 from khorig.rules.finding import Finding
 from khorig.rules.temporal.definitions import SETTLED
 from khorig.run.judging import StopContext
+from khorig.run.pci_watch import PciWatch
 from khorig.vm.machines.machine import Machine
 from khorig.vm.modes import read_modes
 from khorig.vm.vm import Vm
@@ -26,9 +27,17 @@ _INTERVAL_S = 0.005
 class Look:
     """The looks at one stop."""
 
-    def __init__(self, vm: Vm, machine: Machine, spec: RunSpec, emit: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        vm: Vm,
+        machine: Machine,
+        spec: RunSpec,
+        emit: Callable[..., None],
+        pci: PciWatch,
+    ) -> None:
         """`emit` writes a record to the journal."""
         self._vm, self._machine, self._spec, self._emit = vm, machine, spec, emit
+        self._pci = pci
         self._qmp = vm.qmp
 
     def before(self, context: StopContext) -> StopContext:
@@ -36,6 +45,8 @@ class Look:
         the first that are not parked, if it can be told; in which mode khorig runs; and what the
         probe has seen of a CPU that runs on."""
         context = self._with_accesses(context)
+        looks = self._pci.look(self._qmp, context.generation, context.at, context.is_jump)
+        context = dataclasses.replace(context, pci=looks)
         if context.at != "entry":
             is_own = self._spec.kernel_of(context.generation) == KHORIG
             if self._machine.arch != "x86_64" or not is_own:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from khorig.guest.poked import Poked
 from khorig.guest.program_end import ProgramEnd
@@ -49,6 +49,7 @@ class RunResult:
     poked: Sequence[Poked] = ()  # bytes changed by `--poke`
     programs: Sequence[ProgramEnd] = ()  # of the user's, that ended
     cpus: Sequence[CpuReport] = ()  # of a dead guest
+    pci: Sequence[Mapping[str, Any]] = ()  # records of looks at registers that had changed
     images_left_out: int = 0  # images not saved, because of their time limit
     who: Who | None = None  # who changed memory, by the repeated run
     recorded: str = ""  # outcome of repeating a failed run to record it, or ""

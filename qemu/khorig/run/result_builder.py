@@ -38,6 +38,7 @@ class ResultBuilder:
         self._kernels: Mapping[str, str] = {}
         self._who: Who | None = None
         self._cpus: tuple[CpuReport, ...] = ()
+        self._pci: list[Mapping[str, Any]] = []
         self._verdict: Mapping[str, Any] | None = None
         self._jump_ns: int | None = None
         self._text: deque[str] = deque(maxlen=OUTPUT_LINES)  # since the last event
@@ -67,6 +68,9 @@ class ResultBuilder:
             from khorig.vm.cpu_report import CpuReport
 
             self._cpus = tuple(CpuReport.of(cpu) for cpu in record["cpus"])
+        elif record["ev"] == "pci" and record["changes"]:
+            names = ("gen", "at", "since", "changes")
+            self._pci.append({name: record[name] for name in names})
         elif record["ev"] == "verdict":
             self._verdict = record
 
@@ -123,6 +127,7 @@ class ResultBuilder:
             who=self._who,
             programs=tuple(self._programs.values()),
             cpus=self._cpus,
+            pci=self._pci,
         )
 
 

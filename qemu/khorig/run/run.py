@@ -27,6 +27,7 @@ from khorig.run.keep import Keep
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook, shown_by
 from khorig.run.kernel_stops import KernelStops, jumps_of
 from khorig.run.look import Look
+from khorig.run.pci_watch import PciWatch
 from khorig.run.run_file import kernel_digests
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.run.stop_images import StopImages
@@ -76,11 +77,8 @@ class Run:
         self._spec, self._machine, self._images = spec, machine, images
         self._make_judge = judge
         self._statistics = Statistics()
-        self._hooks = hooks
-        self._directory = directory
-        self._journal = journal
-        self._cancellation = cancellation
-        self._limits = limits
+        self._hooks, self._directory = hooks, directory
+        self._journal, self._cancellation, self._limits = journal, cancellation, limits
         self._debugger, self._watch = debugger, watch
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
@@ -89,6 +87,7 @@ class Run:
         self._ending = Ending(spec, machine, symbols, self._emit, self._sequence.whereabouts)
         self._kernels = KernelStops(spec, jumps_of(spec, images.elves))
         self._monitor = GuestMonitor(spec)
+        self._pci = PciWatch(spec, self._emit)
         self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
         self._panicked = self._has_ended = False  # a Linux; any kernel by its own word
@@ -243,6 +242,7 @@ class Run:
             self._ending_by_s = None  # it goes on after its BUG or Oops
         findings += self._judge.on_event(event)
         self._poker.on_event(event)
+        self._pci.on_event(event, vm.qmp)
         if self._watch:
             self._watch.on_event(event, vm)
         findings += self._kernels.on_event(event)
@@ -275,7 +275,7 @@ class Run:
         boot = self._boot if self._boot and self._boot.generation == event.generation else None
         shift = self._spec.geometry_shift(number := event.generation, at)
         context = StopContext(number, at, event, vm.ram, facts, boot, shift, is_jump=is_jump)
-        look = Look(vm, self._machine, self._spec, self._emit)
+        look = Look(vm, self._machine, self._spec, self._emit, self._pci)
         context = look.before(context)
         findings = look.after(context, self._judge.on_stop(context))
         host_ms = round((time.monotonic() - started_s) * 1000, 3)

@@ -14,7 +14,6 @@ from khorig.guest.program_end import ProgramEnd
 from khorig.guest.spec import RunSpec
 from khorig.guest.spec_json import spec_from_json
 from khorig.mem.untrusted import (
-    Untrusted,
     count,
     fields,
     items,
@@ -23,6 +22,7 @@ from khorig.mem.untrusted import (
     text,
     texts,
     typed,
+    Untrusted,
 )
 from khorig.out.plain import verbose_text
 from khorig.rules.finding import Finding, Verdict
@@ -135,6 +135,9 @@ def _line(kind: str, entry: Mapping[str, Any]) -> str | None:
         for left_on in items(entry["left_on"]):
             typed(LeftOn, left_on, pci=lambda place: None)  # not shown
         texts(entry["unread"])
+    if kind == "pci":
+        texts([fields(change)["text"] for change in items(entry["changes"])])
+        texts([entry[name] for name in ("at", "since", "unread")])
     return verbose_text(entry)
 
 

@@ -43,6 +43,7 @@ FOUND = "KHR-I138"
 CRASH_KERNEL = "KHR-I150"
 CRASH_HEADERS = "KHR-I151"
 VMCORE = "KHR-I152"
+PCI_PRESERVED = "KHR-I153"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -374,5 +375,16 @@ PROTOCOL_RULES = (
         "A dump of another memory than that of the dead kernel is worse than none.",
         (),
         "The event `vmcore` has what was found; /proc/vmcore is an ELF core that `inspect` reads.",
+    ),
+    _protocol(
+        PCI_PRESERVED,
+        "a preserved PCI device is configured across a jump as it was",
+        "Of each device in `pci-v2`, from the last event of user space until the next kernel's "
+        "user space runs: its bus number and those of a bridge, bus mastering, ACS control, ARI "
+        "control and ARI forwarding.",
+        "A device that works on across the jump answers at another address, or stops, or reaches "
+        "another group's memory.",
+        (),
+        "events.jsonl has the changes of all functions by stop (`pci`); --verbose prints them.",
     ),
 )
