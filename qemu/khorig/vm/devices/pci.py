@@ -55,7 +55,8 @@ class PciSpace(Protocol):
         """8 bits."""
 
     def words(self, at: int, count: int) -> list[int]:
-        """Some words from a place."""
+        """Words from a place, where they can be read at once; none by ports, where each takes two
+        commands."""
 
 
 class _Ecam:
@@ -95,7 +96,7 @@ class _Ports:
         return self._monitor.port(_DATA_PORT + (at & 3))
 
     def words(self, at: int, count: int) -> list[int]:
-        return [self.word(at + 4 * number) for number in range(count)]
+        return []
 
 
 def read_pci(monitor: DeviceMonitor) -> list[LeftOn]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Iterator, Sequence
 
 from khorig.guest.machine import PciPlace
@@ -90,10 +91,10 @@ def paths_of(places: Sequence[PciPlace]) -> list[str]:
 def _registers(function: PciFunctionAt, space: PciSpace) -> Iterator[tuple[str, int]]:
     first = space.words(function.at(0), _HEADER_WORDS)
 
+    @functools.cache
     def word(offset: int) -> int:
-        if offset + 4 <= 4 * _HEADER_WORDS:
-            return first[offset // 4]
-        return space.word(function.at(offset))
+        at = offset // 4
+        return first[at] if at < len(first) else space.word(function.at(offset))
 
     yield COMMAND, word(_COMMAND) & 0xFFFF
     kind = word(_TYPE) >> 16 & 0x7F
@@ -113,9 +114,8 @@ def _registers(function: PciFunctionAt, space: PciSpace) -> Iterator[tuple[str, 
             if at + offset < 4 * _HEADER_WORDS:
                 yield name, word(at + offset) >> shift & 0xFFFF
         at = head >> 8 & 0xFC
-    if not is_express or space.address(function.at(_EXTENDED)) is None:
-        return
-    yield from _extended(function, space)
+    if is_express and space.address(function.at(_EXTENDED)) is not None:
+        yield from _extended(function, space)
 
 
 def _extended(function: PciFunctionAt, space: PciSpace) -> Iterator[tuple[str, int]]:
