@@ -89,16 +89,17 @@ def test_the_wrong_release_before_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "verdict"),
     [
-        "WARNING: mm/page_alloc.c:1 at x",
-        "BUG: Bad page state",
-        "test_kho: KHO restore failed",
+        ("WARNING: mm/page_alloc.c:1 at x", Verdict.CRASH),
+        ("BUG: Bad page state", Verdict.CRASH),
+        ("test_kho: KHO restore failed", Verdict.FAIL),
     ],
 )
-def test_bad_words_are_always_on(text: str) -> None:
+def test_bad_words_are_always_on(text: str, verdict: Verdict) -> None:
     words = LinuxMonitor(spec_of("linux-7.3", "linux-7.3"))
-    assert words.take(event("kernel-log", 2, text=text))
+    [finding] = words.take(event("kernel-log", 2, text=text))
+    assert (finding.verdict, finding.generation) == (verdict, 2)
     assert not words.take(event("kernel-log", 2, text="KHO: found kexec handover data."))
 
 
@@ -146,10 +147,23 @@ def test_an_expected_refusal_is_no_bad_word() -> None:
     assert not words.take(event("kernel-log", 2, text="KHO: disabling KHO revival"))
 
 
-def test_the_first_two_linuxes_share_the_session() -> None:
-    spec = spec_of("khorig", "linux-7.3", "khorig", "linux-7.2", "linux-7.3")
-    actions = [spec.session_action(generation) for generation in range(1, 6)]
-    assert actions == ["", "create", "", "retrieve", ""]
+@pytest.mark.parametrize(
+    ("kernels", "refused", "actions"),
+    [
+        ("kLkLL", (), ["", "create", "", "retrieve,create", "retrieve"]),
+        ("LLk", (), ["create", "retrieve,offer", ""]),
+        ("Lk", (), ["offer", ""]),
+        ("LLL", (2,), ["create", "create", "retrieve"]),
+        ("LkL", (2,), ["create", "", ""]),
+        ("kL", (), ["", ""]),
+    ],
+)
+def test_every_linux_hands_its_sessions_to_the_next(
+    kernels: str, refused: tuple[int, ...], actions: list[str]
+) -> None:
+    names = ("khorig" if letter == "k" else "linux-7.3" for letter in kernels)
+    spec = spec_of(*names, expected_refusals=dict.fromkeys(refused, "refused"))
+    assert [spec.session_action(number + 1) for number in range(len(kernels))] == actions
 
 
 def test_command_lines_carry_the_generation() -> None:

@@ -34,6 +34,11 @@ class DeadGuest:
         """A line of the console that is no event."""
         self._kernel.on_text(text)
 
+    @property
+    def speaking(self) -> int:
+        """The generation whose words are on the console."""
+        return self._kernel.speaking
+
     def on_stop(self, vm: Vm) -> None:
         """At a stop of the guest. A QEMU that does not answer is noticed elsewhere."""
         from khorig.vm.cpu_memory import CpuMemory  # while QEMU runs

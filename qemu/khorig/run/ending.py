@@ -61,6 +61,11 @@ class Ending:
         """A line of the console that is no event."""
         self._dead.on_text(text)
 
+    @property
+    def speaking(self) -> int:
+        """The generation whose words are on the console."""
+        return self._dead.speaking
+
     def on_stop(self, vm: Vm) -> None:
         """At a stop of the guest."""
         self._dead.on_stop(vm)

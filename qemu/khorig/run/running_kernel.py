@@ -53,6 +53,12 @@ class RunningKernel:
         """Whether a jump was announced and the next kernel has said nothing."""
         return self._jumped and not self._next_has_words
 
+    @property
+    def speaking(self) -> int:
+        """The generation whose words are on the console: the one before until the next has said
+        something, or has been seen to be entered."""
+        return self.generation + (self._jumped and self._next_has_words)
+
     def on_text(self, text: str) -> None:
         """A line of the console: a Linux that boots says so."""
         self._next_has_words |= self._jumped and "Linux version " in text
