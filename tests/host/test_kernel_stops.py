@@ -76,6 +76,20 @@ def test_a_linux_names_the_scratch_from_which_the_next_one_is_fetched(name: str)
     assert stops.take(_ENTRY) is None  # nobody waits for it
 
 
+def test_a_crash_kernel_is_fetched_from_its_own_memory() -> None:
+    stops = KernelStops(
+        ChainRun("x86_64", "q35", kernels=(_LINUX, _LINUX), probed=True, crash=1), {1: 0x1234}
+    )
+    _scratch(stops)
+    for start in ("0x2f000000", "0x100000000"):
+        stops.on_event(_event("crash-memory", 1, start=start, size=0x1000000))
+    put_off, probe = _armed(stops)
+    assert put_off and probe.address == (0x1234,)
+    assert [area.begin for area in probe.fetch] == [0x2F000000, 0x100000000]
+    stops.on_event(_event("boot", 2))
+    assert stops.scratch == ()
+
+
 def test_khorig_names_the_segments_which_are_narrower_than_scratch() -> None:
     stops = _stops("khorig", _LINUX)
     segments = [["kernel", "0x800000", "0xf1000"], ["parameters", "0x1a0a000", "0x2000"]]

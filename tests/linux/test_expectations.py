@@ -19,6 +19,7 @@ from khorig.rules.finding import Verdict
 from khorig.rules.protocol.definitions import LINUX_REPORTS
 from khorig.rules.temporal.page_hashes import hash_all, hash_pages
 from khorig.run.guest_monitor import GuestMonitor
+from khorig.run.rerun import rerun_command
 
 LINUX_KHORIG_LINUX = ("linux-7.3", "khorig", "linux-7.3")
 
@@ -189,6 +190,27 @@ def test_a_linux_is_told_the_size_of_scratch_by_both_names(given: str, renamed: 
     assert both.command_line(1).endswith(" kho_scratch=1% kho_bootmem=2%")
     khorig = spec_of("linux-7.3", "khorig", extra_options=("kho_scratch=8M,8M,4M",))
     assert "bootmem" not in khorig.command_line(2)
+
+
+def test_flags_of_kexec_are_on_the_command_line_of_the_kernel_that_loads() -> None:
+    spec = spec_of(
+        "linux-7.3", "khorig", "linux-7.3", "linux-7.2", kexec_flags=("1:no-cma", "debug,no-cma")
+    )
+    words = [spec.command_line(generation).split() for generation in (1, 2, 3, 4)]
+    found = [[word for word in line if "kexec" in word] for line in words]
+    assert found == [["khorig.kexec=no-cma,debug"], [], ["khorig.kexec=debug,no-cma"], []]
+    assert spec.first(1).kexec_flags == ("debug,no-cma",)
+    assert "--kexec-flag 1:no-cma --kexec-flag debug,no-cma" in rerun_command(spec)
+    assert spec.id.endswith("-1-no-cma-debug-no-cma")
+
+
+@pytest.mark.parametrize(("flags", "is_missing"), [("0x18", False), ("0x8", True), ("0x180", True)])
+def test_a_kernel_that_reports_how_it_loads_has_the_flags(flags: str, is_missing: bool) -> None:
+    expectations = Expectations(spec_of("linux-7.3", "khorig", kexec_flags=("no-cma,debug",)))
+    text = f"kexec_file: kexec_file_load: type:0, start:0x3e7fb0b0 head:0xca6002 flags:{flags}"
+    expectations.take(event("kernel-log", 1, text=text))
+    what = [finding.what for finding in expectations.finish()]
+    assert any(text.startswith("kexec flags: generation 1") for text in what) == is_missing
 
 
 def test_content_differs_by_owner_and_seed() -> None:

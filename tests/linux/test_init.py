@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import khorig
+from khorig.guest.kexec_flags import KEXEC_FLAGS
 
 _INIT = Path(khorig.__file__).parent / "linux" / "init"
 _MAIN = """
@@ -27,6 +28,7 @@ _MAIN = """
 #include <unistd.h>
 #define HUGE_PAGES "/nothing"
 #include "cpus.h"
+#include "kexec_flags.h"
 #include "kho_off.h"
 #include "liveupdate.h"
 #include "reserved.h"
@@ -56,6 +58,11 @@ int main(int argc, char **argv) {
   if (!strcmp(argv[1], "cpus")) {
     printf("%llu", count_cpus(argv[2]));
     return 0;
+  }
+  if (!strcmp(argv[1], "flags")) {
+    snprintf(command_line, sizeof(command_line), "%s", argv[2]);
+    printf("%#lx", kexec_flags());
+    return failed;
   }
   if (!strcmp(argv[1], "kho")) {
     snprintf(command_line, sizeof(command_line), "%s", argv[2]);
@@ -189,6 +196,21 @@ def test_size_and_seals_of_a_memfd_are_checked(
 
 def test_a_byte_behind_the_end_is_nobodys(init: Path) -> None:
     assert texts(init, "memfd", "odd", "byte", str(37 * 4096 + 1237)) == []
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("debug",), ("no-cma", "force-dtb"), tuple(KEXEC_FLAGS)], ids=",".join
+)
+def test_flags_of_kexec_are_those_of_their_words(init: Path, words: tuple[str, ...]) -> None:
+    line = f"quiet khorig.kexec={','.join(words)} ro"
+    done = subprocess.run([init, "flags", line], capture_output=True, text=True, check=True)
+    assert int(done.stdout, 16) == sum(KEXEC_FLAGS[word] for word in words)
+
+
+def test_a_word_that_is_no_flag_is_named(init: Path) -> None:
+    assert texts(init, "flags", "khorig.kexec=debug,none") == [
+        "kexec_file_load: khorig.kexec= has a word that is no flag"
+    ]
 
 
 @pytest.mark.parametrize("value", ["off", "0", "n", "OF"])

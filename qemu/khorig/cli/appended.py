@@ -43,6 +43,8 @@ _OF_INIT = {
     "khorig.stops": "use --stops",
     "khorig.content": "use --seed",
     "khorig.luo": "the first Linux creates the session, the next retrieves it",
+    "khorig.kexec": "use --kexec-flag",
+    "khorig.crash": "use --crash",
 }
 
 

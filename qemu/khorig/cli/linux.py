@@ -12,6 +12,8 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.appended import check_chain_options
+from khorig.cli.crash import checked_crash, crash_option
+from khorig.cli.kexec_flags import checked_kexec_flags, kexec_flag_option
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
 from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes
 from khorig.cli.session import run_session, session_options
@@ -220,6 +222,8 @@ def list_command() -> int:
     help="cpio archive to unpack over the rig's own initramfs in every Linux.",
 )
 @program_option
+@kexec_flag_option
+@crash_option
 @click.option(
     "--linux-append",
     multiple=True,
@@ -334,6 +338,8 @@ def chain_spec(
         linux_options=tuple(options.get("linux_append", ())),
         extra_initrd=checked_initrd(options.get("initrd"), kernels),
         programs=checked_programs(kernels, options.get("run", ())),
+        kexec_flags=checked_kexec_flags(kernels, options.get("kexec_flag", ())),
+        crash=checked_crash(kernels, options.get("crash")),
         **hardware,
     )
     if spec.counted and spec.accel != "tcg":

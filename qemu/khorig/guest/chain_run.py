@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Sequence
 
+from khorig.guest.kexec_flags import flag_words
 from khorig.guest.program import program_words
 from khorig.guest.spec import KHORIGS, RunSpec
 
@@ -27,6 +28,9 @@ _EARLY_CONSOLE = {"x86_64": "earlycon=uart8250,io,0x3f8,115200", "arm64": "early
 _CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
 # A busy host delays the timer; Linux then panics with "IO-APIC + timer doesn't work".
 _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
+# The crash kernel and its initrd fit into twice the size; the last crashkernel= counts.
+_CRASHES = ("crashkernel=256M", "khorig.crash=panic")
+_CRASH_KERNEL = ("nr_cpus=1", "reset_devices", "khorig.crash=check")
 # The second name is that of Linux 7.4 (8fe64603a475); a Linux ignores the one it does not know.
 _SCRATCH_OPTIONS = ("kho_scratch=", "kho_bootmem=")
 
@@ -60,6 +64,9 @@ class ChainRun(RunSpec):
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
     programs: tuple[str, ...] = ()  # that each Linux runs (khorig.guest.program)
+    # With which each Linux loads the next kernel (khorig.guest.kexec_flags).
+    kexec_flags: tuple[str, ...] = ()
+    crash: int = 0  # generation that panics, and has the last one as its crash kernel; 0: none
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
@@ -83,6 +90,17 @@ class ChainRun(RunSpec):
             return whole
         first, last = names[0][:_LONGEST_NAME], names[-1][:_LONGEST_NAME]
         return f"{first}+{len(names) - 2}-more-{_digits(whole)}+{last}"
+
+    @property
+    def variant(self) -> tuple[str, ...]:
+        """See RunSpec."""
+        flags = (flags.replace(":", "-").replace(",", "-") for flags in self.kexec_flags)
+        return (*flags, *((f"crash-{self.crash}",) if self.crash else ()))
+
+    @property
+    def crash_kernel(self) -> int:
+        """See RunSpec."""
+        return self.crash + 1 if self.crash else 0
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -118,8 +136,14 @@ class ChainRun(RunSpec):
         """See RunSpec."""
         shifts = self.page_shifts[:generations]
         programs = tuple(p for p in self.programs if (split_option(p)[0] or 0) <= generations)
+        flags = tuple(f for f in self.kexec_flags if (split_option(f)[0] or 0) < generations)
         return dataclasses.replace(
-            self, kernels=self.kernels[:generations], page_shifts=shifts, programs=programs
+            self,
+            kernels=self.kernels[:generations],
+            page_shifts=shifts,
+            programs=programs,
+            kexec_flags=flags,
+            crash=self.crash if self.crash < generations else 0,
         )
 
     def programs_of(self, generation: int) -> tuple[tuple[str, ...], ...]:
@@ -128,6 +152,14 @@ class ChainRun(RunSpec):
             return ()
         chosen = (split_option(program) for program in self.programs)
         return tuple(program_words(text) for only, text in chosen if only in (None, generation))
+
+    def kexec_flags_of(self, generation: int) -> tuple[str, ...]:
+        """The flags with which a generation loads the next kernel. Raises ValueError."""
+        if not 0 < generation < self.generations or not is_linux(self.kernel_of(generation)):
+            return ()
+        chosen = (split_option(flags) for flags in self.kexec_flags)
+        words = (flag_words(text) for only, text in chosen if only in (None, generation))
+        return tuple(dict.fromkeys(word for some in words for word in some))
 
     def _shift_of(self, generation: int) -> int | None:
         shifts = self.page_shifts
@@ -139,7 +171,7 @@ class ChainRun(RunSpec):
         before it and creates new ones, or offers them where no Linux follows: khorig hands them on
         unread, and the host reads them. "" for others."""
         linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
-        if generation not in linuxes:
+        if generation not in linuxes or generation == self.crash_kernel:
             return ""
         before = max((i for i in linuxes if i < generation), default=0)
         arrives = before and not set(range(before + 1, generation + 1)) & set(
@@ -162,6 +194,10 @@ class ChainRun(RunSpec):
             words += ["--initrd", self.extra_initrd]
         for program in self.programs:
             words += ["--run", program]
+        for flags in self.kexec_flags:
+            words += ["--kexec-flag", flags]
+        if self.crash:
+            words += ["--crash", str(self.crash)]
         return tuple(words)
 
     def _linux_words(self, generation: int) -> list[str]:
@@ -171,13 +207,19 @@ class ChainRun(RunSpec):
             *_OWN_OPTIONS[self.arch],
             # The same seed is to give the same run; who wants addresses at random says so.
             *(() if "kaslr" in self.linux_options else ("nokaslr",)),
-            _RESERVE,
             f"khorig.generation={generation}",
             f"khorig.generations={self.generations}",
-            f"khorig.content={RESERVED_NAME}:{content_state(self.seed, RESERVED_NAME):x}",
         ]
+        if generation == self.crash_kernel:
+            return [*words, *_CRASH_KERNEL]
+        if generation == self.crash:
+            words += _CRASHES
+        state = content_state(self.seed, RESERVED_NAME)
+        words += [_RESERVE, f"khorig.content={RESERVED_NAME}:{state:x}"]
         if action := self.session_action(generation):
             words.append(f"khorig.luo={action}")
+        if flags := self.kexec_flags_of(generation):
+            words.append(f"khorig.kexec={','.join(flags)}")
         return words
 
     def _khorig_words(self, generation: int) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from khorig.guest.chain_run import RESERVED_NAME, ChainRun, is_linux
 from khorig.guest.event import GuestEvent
+from khorig.guest.kexec_flags import DEBUG, KEXEC_FLAGS
 from khorig.guest.spec import KHORIG
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import LINUX_REPORTS
@@ -46,7 +47,10 @@ class Expectations:
             refused = generation in self.spec.expected_refusals
             for number, words in enumerate(self.spec.programs_of(generation)):
                 self._programs[generation, number] = words[0]
+            if generation == self.spec.crash_kernel:
+                continue  # it is given nothing (khorig.linux.crash_expectations)
             if is_linux(name):
+                self._expect_flags(generation)
                 pending = self._expect_linux(generation, pending and not refused, refused)
             elif generation > 1 and not refused and pending:
                 self._events.append(_Expected(generation, "kho_test", "kho_test"))
@@ -88,6 +92,14 @@ class Expectations:
             if not e.met
         ]
 
+    def _expect_flags(self, generation: int) -> None:
+        """A kernel that is to report how it loads the next one reports its flags, too."""
+        words = self.spec.kexec_flags_of(generation)
+        if DEBUG in words:
+            flags = sum(KEXEC_FLAGS[word] for word in words)
+            pattern = rf"kexec_file_load: .* flags:{flags:#x}\b"
+            self._logs.append(_Expected(generation, "kexec flags", pattern))
+
     def _expect_linux(self, generation: int, pending: bool, refused: bool) -> bool:
         """Returns whether test folios are in the handover after this Linux."""
         if self.spec.expected_refusals.get(generation) not in _WITHOUT_KHO:
@@ -114,7 +126,7 @@ class Expectations:
         before = self._releases.get(generation - 1)
         if before is None or not is_linux(names[generation - 1]):
             return
-        if generation in self.spec.expected_refusals:
+        if generation in self.spec.expected_refusals or generation == self.spec.crash_kernel:
             return
         pattern = re.escape(f"exec from: {before} (count {generation - 1})")
         self._logs.append(_Expected(generation, "linux record", pattern))

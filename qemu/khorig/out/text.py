@@ -88,6 +88,8 @@ def relative(path: Path) -> str:
 def _proven(result: RunResult) -> str:
     statistics = result.statistics
     ran = f"{_plural(result.generations, 'generation')}  {result.wall_s:.2f} s  "
+    if result.spec.crash_kernel and not statistics.preserved_pages:
+        return ran + "a crash kernel, which is given no handover"
     if not statistics.preserved_pages:
         return ran + "no handover was looked at"
     return (

@@ -47,7 +47,8 @@ class Plan:
 
     def takes_over(self, generation: int) -> bool:
         """Whether a generation must accept a handover."""
-        return generation > 1 and generation not in self._spec.expected_refusals
+        refuses = generation in self._spec.expected_refusals
+        return generation > 1 and not refuses and generation != self._spec.crash_kernel
 
     def is_compared(self, jump: int) -> bool:
         """Whether pages must be compared across the jump from generation `jump`: always, except to
@@ -137,6 +138,8 @@ class Plan:
         return (*self._at_jump(generation), *((protocol.LEVEL,) if seen else ()))
 
     def _at_jump(self, generation: int) -> tuple[str, ...]:
+        if generation == self._spec.crash_kernel:
+            return ()
         if self.is_linux(generation - 1):
             taken = self.takes_over(generation)  # else it may be corrupted
             if self.is_linux(generation):
@@ -161,6 +164,9 @@ class Plan:
         return (temporal.SETTLED,) if self.takes_over(generation) else ()
 
     def _at_restored(self, generation: int) -> tuple[str, ...]:
+        if generation == self._spec.crash_kernel:
+            entered = "entry" in self._spec.stops_of(generation)
+            return (protocol.CRASH_HEADERS, *((temporal.CRASH_MEMORY,) if entered else ()))
         if not self.takes_over(generation):
             return ()
         if self.is_linux(generation):

@@ -52,6 +52,7 @@ class GuestMonitor:
         self._panic_lines: list[str] = []
         self._text: deque[str] = deque(maxlen=OUTPUT_LINES)  # since the last event
         self._started: tuple[int, str] | None = None  # generation and program that runs
+        self._planned_panic = ""  # that a Linux has announced, which is to have a crash kernel
         self._linux_panic = ""
         self._linux_oops: list[str] = []  # first message and code locations
         self._broken = 0  # the generation of a Linux that said so outside of a program
@@ -101,6 +102,9 @@ class GuestMonitor:
         if self._linux_panic:
             return
         if panic := _LINUX_PANIC.search(text):
+            planned, self._planned_panic = self._planned_panic, ""
+            if planned and panic.group(0) == f"Kernel panic - not syncing: {planned}":
+                return
             self._linux_panic = panic.group(0)
         may_end = 0 < speaking and speaking not in self._spec.expected_refusals
         is_own = may_end and self._started is None
@@ -119,6 +123,9 @@ class GuestMonitor:
             self._linux_oops.clear()
         text = tuple(self._text)
         self._text.clear()
+        self._planned_panic = ""
+        if event.kind == "crash" and event.generation + 1 == self._spec.crash_kernel:
+            self._planned_panic = event.text("panic")
         if event.kind == "program-start":
             self._started = (event.generation, command_of(event, self._spec))
         if event.kind == "program":

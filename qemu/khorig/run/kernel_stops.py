@@ -93,6 +93,7 @@ class KernelStops:
     jumps: Mapping[int, int]  # the address of machine_kexec in these generations
     _areas: dict[str, list[int]] = field(default_factory=dict)
     _segments: tuple[PhysRange, ...] = ()
+    _crash_areas: tuple[PhysRange, ...] = ()  # where a crash kernel lies
     _held: GuestEvent | None = None  # the guest's `sealed`, until its machine_kexec
     _entering: int = 0  # generation whose first instruction is awaited
 
@@ -116,10 +117,13 @@ class KernelStops:
         if not self._is_probed:
             return []
         if event.kind == "boot":
-            self._areas, self._segments = {}, ()
+            self._areas, self._segments, self._crash_areas = {}, (), ()
             return self.missed()
         if event.kind == "segments":
             self._segments = tuple(s.area for s in parse_segments(event).items)
+        elif event.kind == "crash-memory":
+            area = PhysRange(event.address("start"), event.number("size"))
+            self._crash_areas = (*self._crash_areas, area)[:MAX_RANGES]
         elif event.kind == "debugfs" and event.text("file") in _PARTS:
             self._areas[_PARTS[event.text("file")]] = _addresses(event.text("text"))
         return []
@@ -127,8 +131,8 @@ class KernelStops:
     @property
     def scratch(self) -> tuple[PhysRange, ...]:
         """Where the next kernel is entered."""
-        if self._segments:
-            return self._segments
+        if self._segments or self._crash_areas:
+            return self._segments or self._crash_areas
         begins, sizes = self._areas.get("phys", []), self._areas.get("len", [])
         return tuple(PhysRange(begin, size) for begin, size in zip(begins, sizes) if size)
 

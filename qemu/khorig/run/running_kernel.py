@@ -40,7 +40,7 @@ class RunningKernel:
             self._segments = [(pair[0], sum(pair)) for pair in pairs if pair is not None]
         elif event.kind == "stop" and event.generation == self.generation + 1:
             self.generation, self.is_entered, self._jumped = event.generation, True, False
-        elif event.kind == "jump":
+        elif event.kind in ("jump", "crash"):
             self._jumped = True
 
     def on_stop(self, memory: CpuMemory) -> None:

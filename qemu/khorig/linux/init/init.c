@@ -8,6 +8,7 @@
 
 #include "command_line.h"
 #include "cpus.h"
+#include "crash.h"
 #include "debugfs.h"
 #include "idle.h"
 #include "kernel_log.h"
@@ -17,6 +18,7 @@
 #include "program.h"
 #include "reserved.h"
 #include "say.h"
+#include "vmcore.h"
 
 /* Exit codes of docs/abi.md. */
 enum { STATUS_PASS = 33, STATUS_FAIL = 35 };
@@ -108,6 +110,7 @@ int main(void) {
   report_debugfs("in/fdt", 0);
   if (offered && !handover) say_refused();
   if (generation == 1) name_kho_off();
+  check_vmcore();
   use_reserved_memory(!handover);
   use_liveupdate();
   use_programs_of_generation();
@@ -117,6 +120,7 @@ int main(void) {
     report_kernel_log();
     report_outgoing();
     stop_at("sealed");
+    if (is_to_crash()) crash();
     jump();
   }
   finish();

@@ -6,6 +6,7 @@
 #include <linux/liveupdate.h>
 
 #include "command_line.h"
+#include "dead.h"
 #include "memfds.h"
 #include "say.h"
 
@@ -59,6 +60,19 @@ static void leave_garbage(void) {
   munmap(words, size);
 }
 
+/* Where its pages lie, once nothing moves them any more: preserving takes them out of scratch. */
+static void remember_memfd(const struct memfd *file, int memfd) {
+  if (!is_to_crash()) return;
+  volatile unsigned long long *words = mmap(NULL, file->size, PROT_READ, MAP_SHARED, memfd, 0);
+  if (words == MAP_FAILED) {
+    FAIL_ERRNO("crash", "memfd");
+    return;
+  }
+  for (unsigned long i = 0; i < pages_of(file); i++) (void)words[i * (PAGE / sizeof(*words))];
+  remember_mapping("memfd", file->state, (const void *)words, pages_of(file));
+  munmap((void *)words, file->size);
+}
+
 static void preserve_memfds(int luo) {
   leave_garbage();
   for (size_t i = 0; i < MEMFDS; i++) {
@@ -80,6 +94,7 @@ static void preserve_memfds(int luo) {
     /* Still the same: preserving a file does not change it. */
     if (!check_memfd(&memfds[i], preserved[i], "preserved", BEFORE)) preserved[i] = -1;
     if (mappings[i] && memfds[i].is_late) write_memfd(&memfds[i], mappings[i], PRESERVED);
+    if (i == 0 && preserved[i] >= 0) remember_memfd(&memfds[i], preserved[i]);
   }
   are_preserved = 1;
 }

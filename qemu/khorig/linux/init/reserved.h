@@ -6,6 +6,7 @@
 
 #include "command_line.h"
 #include "content.h"
+#include "dead.h"
 #include "say.h"
 
 struct area {
@@ -78,6 +79,10 @@ static void use_area(const char *name, struct area area, unsigned long long stat
     check_page(page, content_base(state, i), PAGE, i, &wrong);
   }
   if (wrong.count != 0) fail_pages(name, area, &wrong, pages);
+  if (is_to_crash()) {
+    remember_pages(name, state, 0, area.start, pages);
+    end_run();
+  }
   munmap(words, area.size);
   close(memory);
   say_begin("reserved");

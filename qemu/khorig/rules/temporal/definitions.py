@@ -25,6 +25,7 @@ FIRMWARE_HEADERS = "KHR-I094"
 FIRMWARE_MAP = "KHR-I095"
 LIVE_PAGE = "KHR-I096"
 SETTLED = "KHR-I097"
+CRASH_MEMORY = "KHR-I155"
 
 _temporal = partial(Rule, kind=Kind.TEMPORAL)
 
@@ -199,5 +200,15 @@ TEMPORAL_RULES = (
         ("Q1", "Q2"),
         "The evidence names the devices that can write to memory. `--append settle=MS` waits "
         "longer.",
+    ),
+    _temporal(
+        CRASH_MEMORY,
+        "a crash kernel changes no memory but its own",
+        "From its first instruction until its user space has read /proc/vmcore, all of RAM outside "
+        "of crashkernel= keeps its content (on x86_64 but for the first MiB, which Linux gives to "
+        "crash kernels).",
+        "Every page it writes to is a page of the dead kernel that the dump has lost.",
+        (),
+        "The owner is the one in the handover that the dead kernel had prepared.",
     ),
 )
