@@ -27,6 +27,8 @@ class LastLook:
     log: tuple[str, ...] = ()  # of a Linux, from its memory, where it did not reach the console
     error: str = ""  # why there is no more
     is_certain: bool = False  # that this generation ran
+    place: str = ""  # whose code, where it was before a kernel's first words
+    exception: str = ""  # that the CPU took there
 
     def record(self) -> dict[str, Any]:
         """For the journal."""
@@ -34,6 +36,8 @@ class LastLook:
             "gen": self.generation,
             "what": self.kind,
             "no_names": self.no_names,
+            "place": self.place,
+            "exception": self.exception,
             "log": list(self.log),
             "error": self.error,
             "cpus": [cpu.record() for cpu in self.cpus],
