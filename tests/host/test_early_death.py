@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from khorig.run.early_exception import early_exception
 from khorig.run.next_segments import NextSegments
 from khorig.run.placed_names import Between, PlacedNames
 from khorig.run.running_kernel import RunningKernel
+from khorig.run.top_table import own_bits_line
 from khorig.vm.cpu_memory import CpuMemory
 from khorig.vm.cpu_report import CpuReport, Frame, with_frame
 from khorig.vm.cpu_state import CpuState
@@ -222,6 +224,37 @@ def test_the_next_kernels_functions_are_named_where_it_lies() -> None:
     assert names.describe(0x3E7FB230) == "0x000000003e7fb230 purgatory+0x230"
     assert names.function(0x3E7FB230) == ""
     assert PlacedNames(between, other).describe(0x3DC00200).endswith("kernel+0x200")
+
+
+class Table:
+    """RAM with one topmost table at 0x1000."""
+
+    def __init__(self, *entries: int) -> None:
+        self._data = struct.pack("<512Q", *entries, *([0] * (512 - len(entries))))
+
+    def read(self, address: int, size: int) -> bytes:
+        if address != 0x1000:
+            raise OutsideGuestRam(address, size)
+        return self._data[:size]
+
+
+@pytest.mark.parametrize(
+    "entries, registers, line",
+    [
+        ((0x2023, 0x0400_0000_0000_3063), {"CR3": 0x1000, "CR4": 0x1020}, "5 levels"),
+        ((0x0400_0000_0000_3063,), {"CR3": 0x8000000000001018, "CR4": 0x20}, "4 levels"),
+        ((0x2023, 0x0400_0000_0000_3062), {"CR3": 0x1000}, ""),
+        ((0x0400_0000_0000_3063,), {"CR3": 0x2000}, ""),
+        ((0x0400_0000_0000_3063,), {}, ""),
+    ],
+    ids=["second", "of 4 levels", "not present", "outside of RAM", "no register"],
+)
+def test_bits_of_the_kernel_before_in_the_topmost_table(
+    entries: tuple[int, ...], registers: dict[str, int], line: str
+) -> None:
+    found = own_bits_line(registers, cast(GuestRam, Table(*entries)), 1)
+    assert line in found and bool(line) == bool(found)
+    assert not line or found.endswith("0x0400000000003063 has software bits of generation 1: 58")
 
 
 def test_a_reset_behind_a_jump_says_where(rig: Rig) -> None:

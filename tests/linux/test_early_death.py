@@ -31,7 +31,7 @@ def first_instruction(arch: str, image: bytes) -> int:
     """The offset of a kernel's own code in its image (boot protocols of Linux)."""
     if arch == "x86_64":
         return (image[0x1F1] + 1) * 512 + 0x200
-    (branch,) = struct.unpack_from("<I", image, 4)
+    branch: int = struct.unpack_from("<I", image, 4)[0]
     return 4 + ((branch & 0x3FF_FFFF) << 2)
 
 

@@ -99,6 +99,7 @@ class DeadGuest:
                 is_certain=certain,
                 place=place,
                 exception=found.what if found is not None else "",
+                tables=self._tables(first, between, vm) if is_between else "",
             )
         except InfraError as error:
             return LastLook(generation, (), error=error.what)
@@ -111,6 +112,13 @@ class DeadGuest:
         if not self._is_linux(jumping):
             return None
         return early_exception(self._machine.arch, state, memory)
+
+    def _tables(self, state: CpuState, between: Between | None, vm: Vm) -> str:
+        from khorig.run.top_table import own_bits_line
+
+        if between is None or self._machine.arch != "x86_64":
+            return ""
+        return own_bits_line(state.registers, vm.ram, between.jumping)
 
     def _between(self) -> Between | None:
         """The two kernels of a jump after which none has said a word."""
