@@ -39,7 +39,8 @@ def kind_of(*states: CpuState, frames: tuple[int, ...] = (), **extra: Any) -> st
         for state in states
     ]
     sampled = extra.get("sampled", {})
-    return hang_kind(states, reports, NAMES, sampled, extra.get("is_between", False))
+    is_between, place = extra.get("is_between", False), extra.get("place", "")
+    return hang_kind(states, reports, NAMES, sampled, is_between, place)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,12 @@ def test_a_loop_in_panic_is_a_panic() -> None:
 
 def test_purgatory_is_no_loop() -> None:
     assert kind_of(CpuState(0, 0x77), is_between=True).startswith("in purgatory")
+
+
+def test_the_piece_of_the_next_kernel_that_loops_is_named() -> None:
+    state = CpuState(0, 0x77, interrupts=False)
+    kind = kind_of(state, is_between=True, place="generation 2's purgatory+0x10")
+    assert kind == "CPU 0 spins in generation 2's purgatory+0x10, interrupts off"
 
 
 TEXT = 0xFFFF_FFFF_8100_0000

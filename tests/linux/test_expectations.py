@@ -194,19 +194,19 @@ def test_a_linux_is_told_the_size_of_scratch_by_both_names(given: str, renamed: 
 
 def test_flags_of_kexec_are_on_the_command_line_of_the_kernel_that_loads() -> None:
     spec = spec_of(
-        "linux-7.3", "khorig", "linux-7.3", "linux-7.2", kexec_flags=("1:no-cma", "debug,no-cma")
+        "linux-7.3", "khorig", "linux-7.3", "linux-7.2", kexec_flags=("1:no-cma", "force-dtb,no-cma")
     )
     words = [spec.command_line(generation).split() for generation in (1, 2, 3, 4)]
     found = [[word for word in line if "kexec" in word] for line in words]
-    assert found == [["khorig.kexec=no-cma,debug"], [], ["khorig.kexec=debug,no-cma"], []]
-    assert spec.first(1).kexec_flags == ("debug,no-cma",)
-    assert "--kexec-flag 1:no-cma --kexec-flag debug,no-cma" in rerun_command(spec)
-    assert spec.id.endswith("-1-no-cma-debug-no-cma")
+    assert found == [["khorig.kexec=no-cma,force-dtb"], [], ["khorig.kexec=force-dtb,no-cma"], []]
+    assert spec.first(1).kexec_flags == ("force-dtb,no-cma",)
+    assert "--kexec-flag 1:no-cma --kexec-flag force-dtb,no-cma" in rerun_command(spec)
+    assert spec.id.endswith("-1-no-cma-force-dtb-no-cma")
 
 
 @pytest.mark.parametrize(("flags", "is_missing"), [("0x18", False), ("0x8", True), ("0x180", True)])
 def test_a_kernel_that_reports_how_it_loads_has_the_flags(flags: str, is_missing: bool) -> None:
-    expectations = Expectations(spec_of("linux-7.3", "khorig", kexec_flags=("no-cma,debug",)))
+    expectations = Expectations(spec_of("linux-7.3", "khorig", kexec_flags=("no-cma",)))
     text = f"kexec_file: kexec_file_load: type:0, start:0x3e7fb0b0 head:0xca6002 flags:{flags}"
     expectations.take(event("kernel-log", 1, text=text))
     what = [finding.what for finding in expectations.finish()]
