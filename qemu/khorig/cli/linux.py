@@ -45,17 +45,21 @@ _VERSIONS = (*VERSIONS, STOCK)
 
 
 class _Verbs(VerbGroup):
-    """The grid is in a file of its own, which needs this one."""
+    """Some are in files of their own, which need this one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "grid"])
+        return sorted([*super().list_commands(ctx), "grid", "selftests"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "grid":
-            return super().get_command(ctx, cmd_name)
-        from khorig.cli.linux_grid import grid
+        if cmd_name == "grid":
+            from khorig.cli.linux_grid import grid
 
-        return grid
+            return grid
+        if cmd_name == "selftests":
+            from khorig.cli.linux_selftests import selftests
+
+            return selftests
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(cls=_Verbs, short_help="Build Linux peers and run chains with them.")
@@ -69,6 +73,7 @@ def linux() -> None:
       khorig linux run --chain linux-7.3,khorig,linux-7.3
       khorig linux run --kernel ~/linux/arch/x86/boot/bzImage --machine q35
       khorig linux grid --source ~/linux               to and from every kernel, all directions
+      khorig linux selftests --source ~/linux          its own tests, beside the rig's verdict
     """
 
 
