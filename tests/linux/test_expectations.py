@@ -194,7 +194,11 @@ def test_a_linux_is_told_the_size_of_scratch_by_both_names(given: str, renamed: 
 
 def test_flags_of_kexec_are_on_the_command_line_of_the_kernel_that_loads() -> None:
     spec = spec_of(
-        "linux-7.3", "khorig", "linux-7.3", "linux-7.2", kexec_flags=("1:no-cma", "force-dtb,no-cma")
+        "linux-7.3",
+        "khorig",
+        "linux-7.3",
+        "linux-7.2",
+        kexec_flags=("1:no-cma", "force-dtb,no-cma"),
     )
     words = [spec.command_line(generation).split() for generation in (1, 2, 3, 4)]
     found = [[word for word in line if "kexec" in word] for line in words]

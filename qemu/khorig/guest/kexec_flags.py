@@ -9,8 +9,8 @@ FORM = "[N:]FLAG[,FLAG...]"
 NO_INITRAMFS = "no-initramfs"
 
 # Of kexec_file_load (include/uapi/linux/kexec.h). Unloading loads no kernel; DEBUG is always on, so
-# that the log has the segments.
-LOGS_SEGMENTS = 0x8
+# that the log has the segments, and --crash is an option of its own.
+ON_CRASH, LOGS_SEGMENTS = 0x2, 0x8
 KEXEC_FLAGS = MappingProxyType({NO_INITRAMFS: 0x4, "no-cma": 0x10, "force-dtb": 0x20})
 
 

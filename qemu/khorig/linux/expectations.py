@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from khorig.guest.chain_run import RESERVED_NAME, ChainRun, is_linux
 from khorig.guest.event import GuestEvent
-from khorig.guest.kexec_flags import KEXEC_FLAGS, LOGS_SEGMENTS
+from khorig.guest.kexec_flags import KEXEC_FLAGS, LOGS_SEGMENTS, ON_CRASH
 from khorig.guest.spec import KHORIG
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import LINUX_REPORTS
@@ -96,7 +96,8 @@ class Expectations:
         """A kernel logs the flags with which it loads the next one."""
         words = self.spec.kexec_flags_of(generation)
         if words:
-            flags = LOGS_SEGMENTS + sum(KEXEC_FLAGS[word] for word in words)
+            flags = LOGS_SEGMENTS | (ON_CRASH if generation == self.spec.crash else 0)
+            flags += sum(KEXEC_FLAGS[word] for word in words)
             pattern = rf"kexec_file_load: .* flags:{flags:#x}\b"
             self._logs.append(_Expected(generation, "kexec flags", pattern))
 
