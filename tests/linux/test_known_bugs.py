@@ -166,6 +166,7 @@ def test_l8_the_tail_of_a_segment_in_cma_is_not_cleared(
         assert result.cause == "generation 2 found no handover at boot"
     else:
         assert (result.verdict, result.generations) == (Verdict.HANG, 1)
+        assert "spins in generation 2's purgatory+" in result.cause
 
 
 class FlippedSegment:
@@ -204,3 +205,4 @@ def test_l7_a_wrong_digest_ends_in_a_loop(rig: Rig, flipped: bool) -> None:
         return
     assert (result.verdict, result.generations) == (Verdict.HANG, 1)
     assert result.findings[0].rule == "KHR-I105"
+    assert "spins in generation 2's purgatory+" in result.cause

@@ -167,12 +167,20 @@ class ChainRun(RunSpec):
         return found or super()._shift_of(generation)
 
     def session_action(self, generation: int) -> str:
-        """Action on the LUO session: the first Linux of a chain creates it, the next one retrieves
-        it. "" for others."""
+        """Actions on LUO sessions, separated by commas: each Linux retrieves those of the Linux
+        before it and creates new ones, or offers them where no Linux follows: khorig hands them on
+        unread, and the host reads them. "" for others."""
         linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
-        if len(linuxes) < 2 or generation not in linuxes[:2] or generation == self.crash_kernel:
+        if generation not in linuxes or generation == self.crash_kernel:
             return ""
-        return "create" if generation == linuxes[0] else "retrieve"
+        before = max((i for i in linuxes if i < generation), default=0)
+        arrives = before and not set(range(before + 1, generation + 1)) & set(
+            self.expected_refusals
+        )
+        words = ["retrieve"] if arrives else []
+        if generation < self.generations:
+            words.append("create" if generation < linuxes[-1] else "offer")
+        return ",".join(words)
 
     @property
     def rerun_words(self) -> tuple[str, ...]:

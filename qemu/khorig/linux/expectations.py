@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from khorig.guest.chain_run import RESERVED_NAME, ChainRun, is_linux
 from khorig.guest.event import GuestEvent
-from khorig.guest.kexec_flags import DEBUG, KEXEC_FLAGS
+from khorig.guest.kexec_flags import KEXEC_FLAGS, LOGS_SEGMENTS, ON_CRASH
 from khorig.guest.spec import KHORIG
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import LINUX_REPORTS
@@ -93,10 +93,11 @@ class Expectations:
         ]
 
     def _expect_flags(self, generation: int) -> None:
-        """A kernel that is to report how it loads the next one reports its flags, too."""
+        """A kernel logs the flags with which it loads the next one."""
         words = self.spec.kexec_flags_of(generation)
-        if DEBUG in words:
-            flags = sum(KEXEC_FLAGS[word] for word in words)
+        if words:
+            flags = LOGS_SEGMENTS | (ON_CRASH if generation == self.spec.crash else 0)
+            flags += sum(KEXEC_FLAGS[word] for word in words)
             pattern = rf"kexec_file_load: .* flags:{flags:#x}\b"
             self._logs.append(_Expected(generation, "kexec flags", pattern))
 
@@ -110,7 +111,7 @@ class Expectations:
         self._logs.append(_Expected(generation, "linux reserve_mem", re.escape(_REVIVED)))
         if pending:
             self._logs.append(_Expected(generation, "linux test_kho", re.escape(_RESTORED)))
-        if self.spec.session_action(generation) == "retrieve":
+        if "retrieve" in self.spec.session_action(generation):
             self._events.append(_Expected(generation, "liveupdate", "liveupdate"))
         return not pending  # after a restore the module creates no new folios
 

@@ -25,10 +25,19 @@ _PANIC_LINES = 24  # of a finding
 _ALL_PANIC_LINES = 64 * 28  # backtraces of 64 CPUs
 _OOPS_LINES = 6
 _LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
-_LINUX_OOPS = re.compile(
-    r"(Unable to handle kernel |Internal error: |BUG: (?!soft lockup|workqueue lockup)|Oops: ).*"
+_OOPS = (
+    "Unable to handle kernel |Internal error: |Oops: |kernel BUG at "
+    "|BUG: (?!soft lockup|workqueue lockup)"
 )
-_PLACE = re.compile(r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*")  # in Linux code
+_LINUX_OOPS = re.compile(rf"({_OOPS}).*")
+# A program may print such words, too; then only what the kernel's log has of them counts.
+_LINUX_TROUBLE = re.compile(rf"(?:{_OOPS}|(?:^|(?<=\] ))WARNING: ).*")
+_GOES_ON = re.compile(r"WARNING: |BUG: Bad ")  # it dies of something else, if at all
+_LAST_OF_TRACE = "---[ end trace "
+# In Linux code; and what is wrong with a bad page.
+_PLACE = re.compile(
+    r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*|page(:| dumped because:) .*"
+)
 
 
 class GuestMonitor:
@@ -46,14 +55,20 @@ class GuestMonitor:
         self._planned_panic = ""  # that a Linux has announced, which is to have a crash kernel
         self._linux_panic = ""
         self._linux_oops: list[str] = []  # first message and code locations
+        self._broken = 0  # the generation of a Linux that said so outside of a program
+        self._has_said_all = False
 
-    def on_text(self, text: str) -> None:
-        """A line of plain text: after a panic, registers and backtrace."""
+    def on_text(self, text: str, speaking: int = 0) -> bool:
+        """A line of plain text of generation `speaking`: after a panic, registers and backtrace.
+        Returns whether a Linux has little time left from now on: it panicked, is broken, or said
+        more of an Oops that may yet not be the end."""
+        had_panicked, was_broken = self.linux_panicked, self.linux_is_broken
         if text.strip():
             self._text.append(text.rstrip())
-        self._on_linux_text(text.rstrip())
+        self._on_linux_text(text.rstrip(), speaking)
         if self._panic is not None and len(self._panic_lines) < _ALL_PANIC_LINES and text.strip():
             self._panic_lines.append(text.rstrip())
+        return not had_panicked and (self.linux_panicked or (self.linux_dies and not was_broken))
 
     @property
     def panic_lines(self) -> Sequence[str]:
@@ -72,7 +87,18 @@ class GuestMonitor:
         rig's since: a Linux that goes on from there has words for the rig."""
         return bool(self._linux_panic or self._linux_oops)
 
-    def _on_linux_text(self, text: str) -> None:
+    @property
+    def linux_is_broken(self) -> bool:
+        """Whether Linux has said BUG:, Oops: or WARNING: on its own, where it may not: the run is
+        over."""
+        return bool(self._broken)
+
+    @property
+    def has_said_all(self) -> bool:
+        """Whether a broken Linux is done with saying how."""
+        return self._has_said_all and not self._linux_panic
+
+    def _on_linux_text(self, text: str, speaking: int) -> None:
         if self._linux_panic:
             return
         if panic := _LINUX_PANIC.search(text):
@@ -80,14 +106,21 @@ class GuestMonitor:
             if planned and panic.group(0) == f"Kernel panic - not syncing: {planned}":
                 return
             self._linux_panic = panic.group(0)
-        wanted = _PLACE if self._linux_oops else _LINUX_OOPS
+        may_end = 0 < speaking and speaking not in self._spec.expected_refusals
+        is_own = may_end and self._started is None
+        first = _LINUX_TROUBLE if is_own else _LINUX_OOPS
+        wanted = _PLACE if self._linux_oops else first
         if (found := wanted.search(text)) and len(self._linux_oops) < _OOPS_LINES:
             self._linux_oops.append(found.group(0))
+            self._broken = self._broken or speaking * is_own
+        self._has_said_all |= self.linux_is_broken and _LAST_OF_TRACE in text
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """Findings of this event. A panic is reported by `finish`, when its output is complete.
         Raises EventFieldError."""
-        self._linux_oops.clear()
+        self._has_said_all |= self.linux_is_broken
+        if not self.linux_is_broken:
+            self._linux_oops.clear()
         text = tuple(self._text)
         self._text.clear()
         self._planned_panic = ""
@@ -138,12 +171,14 @@ class GuestMonitor:
     def _death(self, running: int, look: LastLook) -> list[Finding]:
         """The panic with its output; the death of a Linux in generation `running`, or in that which
         the last look tells. A Linux that said Oops and was not looked at has gone on."""
-        if self._linux_panic or (look.was_taken and self._linux_oops):
+        said = self._linux_oops[0] if self._linux_oops else ""
+        if self._linux_panic or self._broken or (look.was_taken and said):
+            died = look.generation if look.is_certain else running
             return [
                 Finding(
                     rules.GUEST,
-                    self._linux_panic or self._linux_oops[0],
-                    generation=look.generation if look.is_certain else running,
+                    said if _GOES_ON.match(said) else self._linux_panic or said,
+                    generation=self._broken or died,
                     evidence=(*self._linux_oops, *look.lines),
                     verdict=Verdict.CRASH,
                 )

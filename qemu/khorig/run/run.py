@@ -90,7 +90,7 @@ class Run:
         self._pci = PciWatch(spec, self._emit)
         self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
-        self._panicked = self._has_ended = False  # a Linux; any kernel by its own word
+        self._has_ended = False  # any kernel, by its own word
         self._boot: GuestEvent | None = None
         self._clock = GuestClock(spec.timeout_s * (watch.slower if watch else 1))
         self._stop_images = StopImages(directory, machine, cancellation, spec, limits, keep)
@@ -168,8 +168,7 @@ class Run:
         self._poker = Poker(self._spec.pokes)
 
     def _drive(self, vm: Vm, watch: ProgressWatch) -> int | None:
-        """Follows the guest to its end. Returns QEMU's exit status, or None if a finding ended the
-        run."""
+        """Follows the guest to its end. Returns QEMU's status, None if a finding ended the run."""
         while True:
             left_s = min(self._clock.left_s, watch.next_look_in_s)
             if self._ending_by_s is not None:
@@ -202,14 +201,7 @@ class Run:
         """Processes one event. Returns whether to end the run."""
         findings: list[Finding] = []
         if isinstance(event, ConsoleLine):
-            self._monitor.on_text(event.text)
-            self._ending.on_text(event.text)
-            if self._monitor.linux_panicked and not self._panicked:
-                self._panicked = True
-                self._ending_by_s = time.monotonic() + self._limits.last_words_s
-            elif self._monitor.linux_dies and not self._panicked:  # from its last line on
-                self._ending_by_s = time.monotonic() + self._limits.oops_s
-            findings = self._firmware.on_text(event.text)
+            findings = self._on_text(event.text)
         elif isinstance(event, GarbledLine):
             what = f"garbled event ({event.why}): {event.text[:200]}"
             self._add(self._finding(rules.WELL_FORMED, what))
@@ -226,7 +218,15 @@ class Run:
             what = f"more than {self._limits.console} bytes of console output"
             findings.append(self._finding(rules.WELL_FORMED, what))
         self._add(*findings)
-        return bool(findings)
+        return bool(findings) or self._monitor.has_said_all
+
+    def _on_text(self, text: str) -> list[Finding]:
+        self._ending.on_text(text)
+        if self._monitor.on_text(text, self._ending.speaking):
+            limits, has_panicked = self._limits, self._monitor.linux_panicked
+            wait_s = limits.last_words_s if has_panicked else limits.oops_s
+            self._ending_by_s = time.monotonic() + wait_s
+        return self._firmware.on_text(text)
 
     def _on_event(self, vm: Vm, event: GuestEvent) -> list[Finding]:
         self._stop_images.facts.take(event)
@@ -360,8 +360,7 @@ class Run:
         self, rule: str, what: str, verdict: Verdict = Verdict.FAIL, evidence: Sequence[str] = ()
     ) -> Finding:
         lines = (*evidence, *self._sequence.whereabouts())
-        at = self._sequence.executing
-        return Finding(rule, what, generation=at, verdict=verdict, evidence=lines)
+        return Finding(rule, what, "", "", self._sequence.executing, "", lines, verdict)
 
     def _add_infra(self, what: str, evidence: tuple[str, ...] = ()) -> None:
         finding = self._finding("", what, Verdict.INFRA, evidence)

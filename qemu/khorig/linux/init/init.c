@@ -82,8 +82,9 @@ static void raw_console(void) {
   ioctl(0, 0x5402, termios);
 }
 
-/* From here on only errors may come between our lines; they are in the log all the same. */
-static void quiet_kernel(void) { syscall(__NR_syslog, 8, NULL, 4); /* CONSOLE_LEVEL */ }
+/* From here on only errors and warnings, WARN() among them, may come between our lines; what else
+   there is is in the log all the same. */
+static void quiet_kernel(void) { syscall(__NR_syslog, 8, NULL, 5); /* CONSOLE_LEVEL */ }
 
 static void finish(void) {
   report_kernel_log();
@@ -115,6 +116,7 @@ int main(void) {
   use_programs_of_generation();
   stop_at("restored");
   if (generation < last && load_next() == 0) {
+    write_memfds_again();
     report_kernel_log();
     report_outgoing();
     stop_at("sealed");

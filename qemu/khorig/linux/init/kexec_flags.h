@@ -13,7 +13,6 @@ static const struct {
   unsigned long flag;
 } kexec_words[] = {
     {"no-initramfs", 0x4},
-    {"debug", 0x8},
     {"no-cma", 0x10},
     {"force-dtb", 0x20},
 };

@@ -12,6 +12,10 @@
 #include "kexec_flags.h"
 #include "say.h"
 
+/* KEXEC_FILE_DEBUG: the kernel logs where it puts what, so that the host can name the piece of the
+   next kernel that runs between two kernels' words. */
+#define LOGS_SEGMENTS 0x8UL
+
 /* The archive this kernel came with, whole. Without it the next kernel gets no initrd. */
 static int open_archive(void) {
   static char buffer[1 << 16];
@@ -57,6 +61,7 @@ static int load_next(void) {
     FAIL_ERRNO("archive", kernel < 0 ? path : "/sys/firmware/initrd");
     return -1;
   }
+  flags |= LOGS_SEGMENTS;
   if (syscall(__NR_kexec_file_load, kernel, archive, size + 1, next_line, flags) < 0) {
     FAIL_ERRNO("kexec_file_load", path);
     return -1;
