@@ -138,9 +138,11 @@ def test_a_dump_of_the_dead_kernel(init: Path) -> None:
 def test_pages_that_are_wrong_or_missing_are_named(init: Path) -> None:
     damaged = _PAGES[: _PAGE + 9] + b"!" + _PAGES[_PAGE + 10 : -1]
     fail, event = check(init, vmcore(damaged, _NOTES))
+    wrong, right = (struct.unpack_from("<Q", pages, _PAGE + 8)[0] for pages in (damaged, _PAGES))
     assert fail["text"] == (
         "1 of 4 pages of the dead kernel changed and 1 are not in /proc/vmcore: page 1 of "
-        "reference at 0x10001000, page 3 of reference at 0x10003000 (not there)"
+        f"reference at 0x10001000: word at +0x8 is {wrong:#x}, expected {right:#x}; page 3 of "
+        "reference at 0x10003000 (not there)"
     )
     assert (event["wrong"], event["ok"]) == (2, False)
 
