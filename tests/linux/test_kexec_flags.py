@@ -13,7 +13,7 @@ from khorig.rules.finding import Verdict
 @each_arch
 def test_a_linux_loads_with_the_flags_and_reports_them(rig: Rig, machine: str) -> None:
     """The kernel's log has the sum of all flags, which the rig's expectations want."""
-    kernels = ("linux-7.3", "linux-7.2", "khorig")
+    kernels = ("linux-7.2", "linux-7.3", "khorig")
     flags = ("no-cma", "1:force-dtb")
     rig.run(machine, kernels=kernels, kexec_flags=flags).expect_pass()
 
