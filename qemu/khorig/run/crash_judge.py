@@ -66,7 +66,7 @@ class CrashJudge(RunJudge):
         findings: Findings = []
         if self._dead is not None:
             snapshot = self._before.snapshot if self._before else None
-            changed, pages = self._dead.compare(stop, self._own, snapshot)
+            changed, pages = self._dead.compare(stop, self._own, self._ram, snapshot)
             findings += changed
             self._evaluated.add(CRASH_MEMORY, stop.generation, stop.at)
             self._statistics.pages_compared += pages

@@ -90,6 +90,18 @@ def test_a_page_of_the_dead_kernel_that_changes_is_named(address: int) -> None:
     assert finding.where == f"{address & -PAGE:#018x}" and "of the dead kernel" in finding.what
 
 
+def test_memory_of_firmware_is_not_the_dead_kernels() -> None:
+    """Runtime services write to it."""
+    chain = CrashedChain()
+    chain.dies(PhysRange(RAM.begin, RAM.size - PAGE))
+    chain.headers = elf(
+        [*good_parts()[:-1], (_LOAD, PhysRange(_OWN.end, RAM.end - PAGE - _OWN.end))]
+    )
+    chain.image.ram.write(_HEADERS, chain.headers)
+    chain.flip(RAM.end - 1)
+    assert chain.looks() == set(), chain.findings
+
+
 def test_the_owner_is_that_of_the_handover_that_was_prepared() -> None:
     chain = CrashedChain()
     chain.dies()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from khorig.kho.blocks import Int64Array
+from khorig.kho.blocks import BoolArray, Int64Array
 from khorig.kho.layout import GEOMETRY_4K
 from khorig.kho.snapshot import Snapshot
 from khorig.mem.memory import PhysRange
@@ -35,13 +35,20 @@ class CrashMemory:
         return CrashMemory(stop.generation - 1, hash_all(stop.memory, GEOMETRY_4K))
 
     def compare(
-        self, stop: Stop, own: tuple[PhysRange, ...], snapshot: Snapshot | None
+        self,
+        stop: Stop,
+        own: tuple[PhysRange, ...],
+        ram: tuple[PhysRange, ...],
+        snapshot: Snapshot | None,
     ) -> tuple[list[Finding], int]:
         """One finding if pages changed that are not the crash kernel's, and the number of pages
-        that were compared: those that are not empty. `snapshot` has the owners."""
+        that were compared: those that are not empty. `ram` is the RAM of the dead kernel: what else
+        there is belongs to firmware, whose runtime services write to it. `snapshot` has the
+        owners."""
         now = hash_all(stop.memory, GEOMETRY_4K)
         known = np.union1d(self.hashes.pages.frames, now.pages.frames)
-        frames = _outside(known, own_memory(own, stop.arch))
+        is_own = _inside(known, own_memory(own, stop.arch))
+        frames: Int64Array = known[_inside(known, ram) & ~is_own]
         before, after = self.hashes.of(frames), now.of(frames)
         changed = before.differing(after).tolist()
         if not changed:
@@ -68,12 +75,12 @@ def own_memory(areas: tuple[PhysRange, ...], arch: str) -> tuple[PhysRange, ...]
     return (*areas, LOW_MEMORY) if arch == "x86_64" else areas
 
 
-def _outside(frames: Int64Array, areas: tuple[PhysRange, ...]) -> Int64Array:
-    keep = np.ones(len(frames), dtype=bool)
+def _inside(frames: Int64Array, areas: tuple[PhysRange, ...]) -> BoolArray:
+    """Which pages lie in one of them, all or in part."""
+    inside = np.zeros(len(frames), dtype=bool)
     for area in areas:
-        keep &= (frames < area.begin >> _SHIFT) | (frames >= -(-area.end >> _SHIFT))
-    outside: Int64Array = frames[keep]
-    return outside
+        inside |= (frames >= area.begin >> _SHIFT) & (frames < -(-area.end >> _SHIFT))
+    return inside
 
 
 def _owner(snapshot: Snapshot | None, frame: int) -> str:

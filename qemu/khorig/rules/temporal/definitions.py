@@ -204,9 +204,9 @@ TEMPORAL_RULES = (
     _temporal(
         CRASH_MEMORY,
         "a crash kernel changes no memory but its own",
-        "From its first instruction until its user space has read /proc/vmcore, all of RAM outside "
-        "of crashkernel= keeps its content (on x86_64 but for the first MiB, which Linux gives to "
-        "crash kernels).",
+        "From its first instruction until its user space has read /proc/vmcore, all RAM of the "
+        "dead kernel outside of crashkernel= keeps its content (on x86_64 but for the first MiB, "
+        "which Linux gives to crash kernels).",
         "Every page it writes to is a page of the dead kernel that the dump has lost.",
         (),
         "The owner is the one in the handover that the dead kernel had prepared.",
