@@ -54,3 +54,8 @@ def test_a_crash_kernel_that_dies_is_its_own_death(rig: Rig, machine: str) -> No
     result = rig.run(machine, kernels=("linux-7.3", "linux-7.3"), crash=1, linux_options=options)
     assert result.verdict is Verdict.CRASH and result.findings[0].generation == 2
     assert "Requested init /nothing failed" in result.cause
+
+
+def test_runtime_services_of_firmware_are_no_harm_to_the_dead_kernel(rig: Rig) -> None:
+    """The crash kernel calls them; their memory is not RAM of the kernel that died."""
+    rig.run("virt", kernels=("linux-7.3", "linux-7.3"), crash=1, boot="uefi").expect_pass()
