@@ -15,9 +15,10 @@ def _judge(spec: ChainRun) -> Judge:
     # Slow imports, while QEMU starts.
     from khorig.linux.expectations import Expectations
     from khorig.linux.linux_monitor import LinuxMonitor
+    from khorig.linux.online_cpus import OnlineCpus
     from khorig.run.judge import RunJudge
 
-    return RunJudge(spec, (LinuxMonitor(spec), Expectations(spec)))
+    return RunJudge(spec, (LinuxMonitor(spec), Expectations(spec), OnlineCpus(spec)))
 
 
 def _hooks(spec: ChainRun) -> Sequence[StopHook]:
