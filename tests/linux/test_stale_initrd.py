@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A Linux that its EFI stub started with an initrd leaves a configuration table about it, which the
-next Linux believes when it comes without one, and reads from memory that is used for other things."""
+"""A Linux that its EFI stub started with an initrd leaves a configuration table about it. The next
+Linux believes it when it comes without an initrd, and reads it from memory that has been reused."""
 
 from __future__ import annotations
 
