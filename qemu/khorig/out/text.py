@@ -128,7 +128,11 @@ def _program_line(program: ProgramEnd) -> str:
 
 
 def _idle_cpus(result: RunResult) -> list[str]:
-    """CPUs of the machine that a kernel did not use."""
+    """CPUs of the machine that a kernel did not use; how many there were where all did."""
+    smp = result.spec.smp
+    if smp > 1 and result.online and set(result.online.values()) == {smp}:
+        each = " in each generation" if len(result.online) > 1 else ""
+        return [f"{smp} CPUs{each}"]
     fewer = {g: online for g, online in result.online.items() if online < result.spec.smp}
     return [
         f"generation {generation} ran on {_plural(online, 'CPU')} of {result.spec.smp}"

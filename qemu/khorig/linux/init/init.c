@@ -54,6 +54,7 @@ static void say_boot(int handover) {
   say_text("protocol", "init");
   say_bool("handover", handover);
   say_number("cpus", online_cpus());
+  say_number("supported", supported_cpus());
   say_end();
 }
 
