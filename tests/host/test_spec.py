@@ -61,6 +61,7 @@ _SPECS: list[RunSpec] = [
         linux_options=("2:kho=off",),
         extra_initrd="/tmp/more.cpio",
         programs=("2:/x 'a b'", "3:/y"),
+        stress=(2,),
         page_shifts=(12, 14, 0),
         probed=True,
         expected_refusals={3: "map-missing"},

@@ -15,6 +15,7 @@ from khorig.cli.appended import check_chain_options
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
 from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes
 from khorig.cli.session import run_session, session_options
+from khorig.cli.stress import stress_option, stressed
 from khorig.cli.suggest import unknown_kernel
 from khorig.cli.types import ConfigSetting, FlavourName, NameOf, check_pokes
 from khorig.cli.user_space import (
@@ -226,6 +227,7 @@ def list_command() -> int:
     metavar="[N:]OPTION",
     help="Append to the command line of every Linux, or of generation N; repeatable.",
 )
+@stress_option
 @count_option
 @run_options(
     *("arch", "machine", "boot", "smp", "page_size", "seed", "pokes", "stops", "append"),
@@ -334,6 +336,7 @@ def chain_spec(
         linux_options=tuple(options.get("linux_append", ())),
         extra_initrd=checked_initrd(options.get("initrd"), kernels),
         programs=checked_programs(kernels, options.get("run", ())),
+        stress=stressed(kernels, options.get("stress")),
         **hardware,
     )
     if spec.counted and spec.accel != "tcg":

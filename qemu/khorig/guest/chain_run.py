@@ -60,6 +60,7 @@ class ChainRun(RunSpec):
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
     programs: tuple[str, ...] = ()  # that each Linux runs (khorig.guest.program)
+    stress: tuple[int, ...] = ()  # generations that touch all their memory before they jump
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
@@ -118,8 +119,10 @@ class ChainRun(RunSpec):
         """See RunSpec."""
         shifts = self.page_shifts[:generations]
         programs = tuple(p for p in self.programs if (split_option(p)[0] or 0) <= generations)
+        stress = tuple(g for g in self.stress if g <= generations)
+        kernels = self.kernels[:generations]
         return dataclasses.replace(
-            self, kernels=self.kernels[:generations], page_shifts=shifts, programs=programs
+            self, kernels=kernels, page_shifts=shifts, programs=programs, stress=stress
         )
 
     def programs_of(self, generation: int) -> tuple[tuple[str, ...], ...]:
@@ -154,6 +157,8 @@ class ChainRun(RunSpec):
             words += ["--initrd", self.extra_initrd]
         for program in self.programs:
             words += ["--run", program]
+        if self.stress:
+            words += ["--stress", ",".join(map(str, self.stress))]
         return tuple(words)
 
     def _linux_words(self, generation: int) -> list[str]:
@@ -170,6 +175,8 @@ class ChainRun(RunSpec):
         ]
         if action := self.session_action(generation):
             words.append(f"khorig.luo={action}")
+        if generation in self.stress:
+            words.append("khorig.stress=on")
         return words
 
     def _khorig_words(self, generation: int) -> list[str]:

@@ -17,6 +17,7 @@
 #include "program.h"
 #include "reserved.h"
 #include "say.h"
+#include "stress.h"
 
 /* Exit codes of docs/abi.md. */
 enum { STATUS_PASS = 33, STATUS_FAIL = 35 };
@@ -111,6 +112,7 @@ int main(void) {
   use_liveupdate();
   use_programs_of_generation();
   stop_at("restored");
+  use_stress();
   if (generation < last && load_next() == 0) {
     report_kernel_log();
     report_outgoing();

@@ -15,6 +15,7 @@
 #define MEMFD_STATE 0x6d656d6664ULL
 
 static int session_fd = -1; /* stays open: closing it would drop the session */
+static int memfd_kept = -1;
 
 /* Fills or compares the memfd. Returns the pages that are not as they should be. */
 static struct wrong_pages use_memfd(int memfd, int fill) {
@@ -46,6 +47,7 @@ static void create_session(int luo) {
     FAIL_ERRNO("liveupdate", "memfd");
     return;
   }
+  memfd_kept = memfd;
   struct liveupdate_session_preserve_fd preserve = {
       .size = sizeof(preserve), .fd = memfd, .token = TOKEN};
   if (ioctl(session_fd, LIVEUPDATE_SESSION_PRESERVE_FD, &preserve) < 0) {
@@ -76,6 +78,7 @@ static void retrieve_session(int luo) {
     FAIL_ERRNO("liveupdate", "retrieve memfd");
     return;
   }
+  memfd_kept = file.fd;
   struct wrong_pages wrong = use_memfd(file.fd, 0);
   struct liveupdate_session_finish finish = {.size = sizeof(finish)};
   if (ioctl(retrieve.fd, LIVEUPDATE_SESSION_FINISH, &finish) < 0) {
@@ -87,6 +90,13 @@ static void retrieve_session(int luo) {
   say_number("bytes", MEMFD_PAGES * PAGE);
   say_bool("ok", wrong.count == 0);
   say_end();
+}
+
+/* What was created or retrieved is still what it was. */
+static void check_memfd_again(void) {
+  if (memfd_kept < 0) return;
+  struct wrong_pages wrong = use_memfd(memfd_kept, 0);
+  if (wrong.count != 0) fail_memfd(&wrong);
 }
 
 /* khorig.luo=create or khorig.luo=retrieve. */
