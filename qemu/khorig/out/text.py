@@ -53,7 +53,8 @@ def result_lines(result: RunResult, in_document: bool = False) -> list[str]:
     head += f"{scenario_label(result.spec):<10} "
     if result.verdict is Verdict.PASS:
         programs = [_program_line(program) for program in result.programs]
-        return [head + _proven(result), *_cost_lines(result), *programs]
+        stress = ["       " + stress.line for stress in result.stress]
+        return [head + _proven(result), *_cost_lines(result), *stress, *programs]
     if result.verdict is Verdict.SKIP:
         return [head + printable(result.cause)]
     return [head + _place(result), *_failure_lines(result, in_document)]
@@ -182,6 +183,7 @@ def _failure_lines(result: RunResult, in_document: bool) -> list[str]:
     if finding.owner:
         lines.append(_line("owner", finding.owner))
     lines += _block("program", [program.line for program in result.programs])
+    lines += _block("stress", [stress.line for stress in result.stress])
     lines += _block("poked", [poked.line for poked in result.poked])
     lines += _block("why", [reason.what for reason in finding.why])
     lines += _block("who", result.who.lines if result.who else ())

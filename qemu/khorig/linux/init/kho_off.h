@@ -23,8 +23,8 @@ static unsigned long huge_mib(void) {
   return strtoul(at, NULL, 10) >> 10;
 }
 
-/* Linux before 7.3 takes huge pages that are reserved at boot for memory of its own, of which scratch
-   is to have twice as much (fdd843f2be1a). */
+/* Linux before 7.3 takes huge pages that are reserved at boot for memory of its own, of which
+   scratch is to have twice as much (fdd843f2be1a). */
 static void fail_no_scratch(void) {
   char text[160];
   unsigned long huge = huge_mib();

@@ -119,7 +119,7 @@ static int read_dead_page(const struct vmcore *core, unsigned long long address,
 
 struct dead_pages {
   unsigned long long count, wrong, absent;
-  char text[600]; /* of the first that are not as they should be */
+  char text[800]; /* of the first that are not as they should be */
   int length;
 };
 
@@ -128,14 +128,18 @@ static void check_run(const struct vmcore *core, const struct page_run *run,
   static unsigned long long page[PAGE / 8];
   for (unsigned long long i = 0; i < run->count; i++) {
     unsigned long long number = run->page + i, address = run->address + i * PAGE;
+    struct wrong_pages wrong = {0};
+    char words[96] = " (not there)";
     int is_there = read_dead_page(core, address, page);
     pages->count++;
-    if (is_there && has_content(page, content_base(run->state, number))) continue;
+    if (is_there) check_page(page, content_base(run->state, number), PAGE, number, &wrong);
+    if (is_there && !wrong.count) continue;
+    if (is_there) put_words(words, sizeof(words), &wrong.first[0]);
     if (pages->wrong + pages->absent < SHOWN) {
       pages->length +=
           snprintf(pages->text + pages->length, sizeof(pages->text) - (size_t)pages->length,
-                   "%s page %llu of %.40s at 0x%llx%s", pages->length ? "," : "", number, run->name,
-                   address, is_there ? "" : " (not there)");
+                   "%s page %llu of %.40s at 0x%llx%s", pages->length ? ";" : "", number, run->name,
+                   address, words);
     }
     *(is_there ? &pages->wrong : &pages->absent) += 1;
   }
@@ -149,7 +153,7 @@ static char *next_field(char **at) {
   return field;
 }
 
-static struct dead_pages check_pages(const struct vmcore *core) {
+static struct dead_pages check_dead_pages(const struct vmcore *core) {
   static char list[sizeof(dead_text) + 1];
   struct dead_pages pages = {0};
   if (read_file(dead_path, list, sizeof(list)) < 0) {
@@ -185,7 +189,7 @@ static unsigned long long headers_at(void) {
 }
 
 static void fail_dead_pages(const struct dead_pages *pages) {
-  char text[800];
+  char text[1000];
   snprintf(text, sizeof(text),
            "%llu of %llu pages of the dead kernel changed and %llu are not in /proc/vmcore:%s",
            pages->wrong, pages->count, pages->absent, pages->text);
@@ -217,7 +221,7 @@ static void check_vmcore(void) {
     for (unsigned i = 0; i < core.count; i++) {
       if (core.parts[i].p_type == PT_NOTE) read_part_with_notes(&core, &core.parts[i]);
     }
-    struct dead_pages pages = check_pages(&core);
+    struct dead_pages pages = check_dead_pages(&core);
     if (pages.wrong + pages.absent != 0) fail_dead_pages(&pages);
     report_vmcore(&core, &pages);
   }
