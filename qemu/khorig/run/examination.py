@@ -16,6 +16,7 @@ from khorig.rules.finding import Finding
 from khorig.rules.outcome import Status
 from khorig.rules.plan import Plan
 from khorig.rules.protocol.at_stops import STOP_RULES
+from khorig.rules.protocol.memfds import SealedMemfds
 from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
@@ -43,6 +44,7 @@ class Examination:
         self._evaluated = Evaluated()
         self._coverage = Coverage()
         self._statistics = Statistics()
+        self._memfds = SealedMemfds()
 
     def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
         """The handover at `root`, or at the root in the boot parameters."""
@@ -57,7 +59,7 @@ class Examination:
         return snapshot, []
 
     def _static(self, stop: Stop, snapshot: Snapshot) -> Findings:
-        """Findings of the static rules, at most 6 per rule."""
+        """Findings of the static rules, at most 6 per rule, and of what a Linux says it seals."""
         is_own = isinstance(self._spec, KhorigRun)
         findings: Findings = []
         for outcome in check(snapshot):
@@ -71,7 +73,7 @@ class Examination:
                     stop.finding(rule, violation.text, violation.address, violation.owner)
                     for violation in outcome.violations[:_MOST]
                 ]
-        return findings
+        return findings + self._memfds.check(stop, snapshot)
 
     def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
         findings: Findings = []
