@@ -51,7 +51,7 @@ class RunJudge(Examination):
     def __init__(self, spec: RunSpec, witnesses: Sequence[Witness] = ()) -> None:
         """`witnesses` receive every event, too; they check events of particular kernels."""
         super().__init__(spec)
-        self._witnesses = (*witnesses, FiredFault(spec))
+        self._witnesses = (*witnesses, FiredFault(spec), self._memfds)
         self._facts: dict[int, GuestFacts] = {}
         self._levels: dict[int, int | None] = {}  # of exceptions, when a kernel was entered
         self._generation = 0

@@ -20,6 +20,7 @@ from khorig.rules.protocol.definitions import ORDER
 from khorig.vm.elf_file import ElfFile
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
+from khorig.vm.probe.control_block import MAX_RANGES
 from khorig.vm.probe.errors import NoProbe
 from khorig.vm.probe.plugin import ProbeOptions, find_probe
 from khorig.vm.probe.records import ProbeStop
