@@ -63,6 +63,7 @@ _SPECS: list[RunSpec] = [
         programs=("2:/x 'a b'", "3:/y"),
         kexec_flags=("2:no-cma,force-dtb",),
         crash=2,
+        stress=(2,),
         page_shifts=(12, 14, 0),
         probed=True,
         expected_refusals={3: "map-missing"},

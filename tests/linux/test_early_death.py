@@ -15,8 +15,10 @@ from khorig.mem.memory import RamMemory
 from khorig.rules.finding import Verdict
 from khorig.run.judging import StopContext
 from khorig.vm.build_outputs import find_elf
+from khorig.vm.elf_file import ElfFile
 from khorig.vm.machines import machine_named
 
+_COPIERS = {"x86_64": "swap_pages", "arm64": "arm64_relocate_new_kernel"}
 _SAMPLE = 48  # bytes that no other place has
 _SPIN = {"x86_64": b"\xeb\xfe", "arm64": struct.pack("<I", 0x1400_0000)}
 _UNDEFINED = {"x86_64": b"\x0f\x0b", "arm64": bytes(4)}
@@ -35,6 +37,20 @@ def first_instruction(arch: str, image: bytes) -> int:
     return 4 + ((branch & 0x3FF_FFFF) << 2)
 
 
+def plant(context: StopContext, sample: bytes, code: bytes) -> list[str]:
+    """Other code wherever memory has the sample."""
+    found = []
+    for area in RamMemory(context.ram).ranges:
+        memory = context.ram.read(area.begin, area.size)
+        at = memory.find(sample)
+        while at >= 0:
+            found.append(area.begin + at)
+            at = memory.find(sample, at + 1)
+    for address in found:
+        context.ram.write(address, code)
+    return [f"planted code at {', '.join(map(hex, found))}"]
+
+
 class PlantedCode:
     """A StopHook: other code at the next kernel's first instruction, wherever it was loaded."""
 
@@ -48,16 +64,30 @@ class PlantedCode:
         """See khorig.run.judging.StopHook."""
         if (context.at, context.generation) != ("sealed", 1):
             return []
-        found = []
-        for area in RamMemory(context.ram).ranges:
-            memory = context.ram.read(area.begin, area.size)
-            at = memory.find(self._sample)
-            while at >= 0:
-                found.append(area.begin + at)
-                at = memory.find(self._sample, at + 1)
-        for address in found:
-            context.ram.write(address, self._code)
-        return [f"planted code at {', '.join(map(hex, found))}"]
+        return plant(context, self._sample, self._code)
+
+
+class PlantedCopier:
+    """A StopHook: a loop in the code that copies the next kernel, in the kernel's text and in the
+    pages to which it is copied; of a khorig in the page that it names."""
+
+    def __init__(self, machine: str, kernel: str) -> None:
+        self._arch = machine_named(machine).arch
+        self._is_linux = kernel.startswith("linux-")
+        if self._is_linux:
+            elf = ElfFile(find_peer(self._arch, kernel).symbols)
+            self._sample = elf.bytes_at(elf.symbol(_COPIERS[self._arch]), _SAMPLE)
+
+    def __call__(self, context: StopContext) -> list[str]:
+        """See khorig.run.judging.StopHook."""
+        if (context.at, context.generation) != ("sealed", 1):
+            return []
+        if self._is_linux:
+            return plant(context, self._sample, _SPIN[self._arch])
+        pages = {name: at for name, _, at in context.event.fields["tables"]["pages"]}
+        code = _SPIN[self._arch]
+        context.ram.write(int(pages["code"], 16), code * (4096 // len(code)))
+        return [f"planted code at {pages['code']}"]
 
 
 def run_planted(
@@ -105,3 +135,21 @@ def test_an_exception_before_the_first_words_is_a_crash_of_that_kernel(
     assert result.verdict is Verdict.CRASH
     assert cause in result.cause, result
     assert result.cpus[0].registers
+
+
+@pytest.mark.parametrize(
+    "machine, kernel, place",
+    [
+        ("q35", "linux-7.3", "control page (relocate_kernel)"),
+        ("virt", "linux-7.3", "control page (relocate_kernel)"),
+        ("q35", "khorig", "relocation code"),
+        ("virt", "khorig", "relocation code"),
+    ],
+)
+def test_the_code_that_copies_is_of_the_kernel_that_jumped(
+    rig: Rig, machine: str, kernel: str, place: str
+) -> None:
+    hook = PlantedCopier(machine, kernel)
+    result = rig.run(machine, kernels=(kernel, "linux-7.3"), hooks=(hook,), timeout_s=120.0)
+    assert (result.verdict, result.findings[0].generation) == (Verdict.HANG, 1), result
+    assert f"spins in generation 1's {place}" in result.cause, result

@@ -17,6 +17,7 @@ from khorig.cli.kexec_flags import checked_kexec_flags, kexec_flag_option
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
 from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes
 from khorig.cli.session import run_session, session_options
+from khorig.cli.stress import stress_option, stressed
 from khorig.cli.suggest import unknown_kernel
 from khorig.cli.types import ConfigSetting, FlavourName, NameOf, check_pokes
 from khorig.cli.user_space import (
@@ -235,6 +236,7 @@ def list_command() -> int:
     metavar="[N:]OPTION",
     help="Append to the command line of every Linux, or of generation N; repeatable.",
 )
+@stress_option
 @count_option
 @run_options(
     *("arch", "machine", "boot", "smp", "page_size", "seed", "pokes", "stops", "append"),
@@ -345,6 +347,7 @@ def chain_spec(
         programs=checked_programs(kernels, options.get("run", ())),
         kexec_flags=checked_kexec_flags(kernels, options.get("kexec_flag", ())),
         crash=checked_crash(kernels, options.get("crash")),
+        stress=stressed(kernels, options.get("stress")),
         **hardware,
     )
     if spec.counted and spec.accel != "tcg":

@@ -67,6 +67,7 @@ class ChainRun(RunSpec):
     # With which each Linux loads the next kernel (khorig.guest.kexec_flags).
     kexec_flags: tuple[str, ...] = ()
     crash: int = 0  # generation that panics, and has the last one as its crash kernel; 0: none
+    stress: tuple[int, ...] = ()  # generations that touch all their memory before they jump
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
@@ -136,6 +137,7 @@ class ChainRun(RunSpec):
         """See RunSpec."""
         shifts = self.page_shifts[:generations]
         programs = tuple(p for p in self.programs if (split_option(p)[0] or 0) <= generations)
+        stress = tuple(g for g in self.stress if g <= generations)
         flags = tuple(f for f in self.kexec_flags if (split_option(f)[0] or 0) < generations)
         return dataclasses.replace(
             self,
@@ -143,6 +145,7 @@ class ChainRun(RunSpec):
             page_shifts=shifts,
             programs=programs,
             kexec_flags=flags,
+            stress=stress,
             crash=self.crash if self.crash < generations else 0,
         )
 
@@ -198,6 +201,8 @@ class ChainRun(RunSpec):
             words += ["--kexec-flag", flags]
         if self.crash:
             words += ["--crash", str(self.crash)]
+        if self.stress:
+            words += ["--stress", ",".join(map(str, self.stress))]
         return tuple(words)
 
     def _linux_words(self, generation: int) -> list[str]:
@@ -220,6 +225,8 @@ class ChainRun(RunSpec):
             words.append(f"khorig.luo={action}")
         if flags := self.kexec_flags_of(generation):
             words.append(f"khorig.kexec={','.join(flags)}")
+        if generation in self.stress:
+            words.append("khorig.stress=on")
         return words
 
     def _khorig_words(self, generation: int) -> list[str]:

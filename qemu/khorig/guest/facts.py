@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.guest.machine import DeviceStates
+from khorig.guest.told_scratch import ToldScratch
 from khorig.mem.memory import PhysRange
 
 
@@ -93,6 +94,7 @@ class GuestFacts:
     devices: DeviceStates | None = None  # what the host saw at `entry` after a jump
     restored: GuestEvent | None = None
     refused: bool = False
+    told: ToldScratch = field(default_factory=ToldScratch)  # by a Linux
 
     def take(self, event: GuestEvent) -> None:
         """Processes any event. Raises EventFieldError."""
@@ -115,6 +117,8 @@ class GuestFacts:
             self.restored = event
         elif event.kind == "refused":
             self.refused = True
+        elif event.kind == "debugfs":
+            self.told.take(event)
 
 
 def parse_found(event: GuestEvent) -> FoundDevices:

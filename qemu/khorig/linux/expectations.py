@@ -10,6 +10,7 @@ from khorig.guest.chain_run import RESERVED_NAME, ChainRun, is_linux
 from khorig.guest.event import GuestEvent
 from khorig.guest.kexec_flags import KEXEC_FLAGS, LOGS_SEGMENTS, ON_CRASH
 from khorig.guest.spec import KHORIG
+from khorig.guest.stress_end import StressEnd
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import LINUX_REPORTS
 
@@ -52,6 +53,8 @@ class Expectations:
             if is_linux(name):
                 self._expect_flags(generation)
                 pending = self._expect_linux(generation, pending and not refused, refused)
+                if generation in self.spec.stress:
+                    self._events.append(_Expected(generation, "stress", "stress"))
             elif generation > 1 and not refused and pending:
                 self._events.append(_Expected(generation, "kho_test", "kho_test"))
 
@@ -62,6 +65,8 @@ class Expectations:
             self._on_boot(event)
         if event.kind == "program":
             self._programs.pop((generation, event.number("number")), None)
+        if event.kind == "stress":
+            StressEnd.of(event)
         if event.kind == "kernel-log":
             text = event.text("text")
             for expected in self._logs:

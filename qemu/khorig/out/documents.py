@@ -40,6 +40,7 @@ def verdict_document(result: RunResult) -> str:
             "cpus": [cpu.record() for cpu in result.cpus],
             "programs": [dataclasses.asdict(program) for program in result.programs],
             "pci": list(result.pci),
+            "stress": [dataclasses.asdict(stress) for stress in result.stress],
             "poked": [dataclasses.asdict(poked) for poked in result.poked],
             "who": result.who.json() if result.who else None,
             "recorded": result.recorded,

@@ -19,6 +19,7 @@ from khorig.rules.plan import Plan
 from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.at_stops import STOP_RULES
 from khorig.rules.protocol.entered import check_level
+from khorig.rules.protocol.memfds import SealedMemfds
 from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
@@ -46,6 +47,7 @@ class Examination:
         self._evaluated = Evaluated()
         self._coverage = Coverage()
         self._statistics = Statistics()
+        self._memfds = SealedMemfds()
 
     def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
         """The handover at `root`, or at the root in the boot parameters."""
@@ -60,7 +62,7 @@ class Examination:
         return snapshot, []
 
     def _static(self, stop: Stop, snapshot: Snapshot) -> Findings:
-        """Findings of the static rules, at most 6 per rule."""
+        """Findings of the static rules, at most 6 per rule, and of what a Linux says it seals."""
         is_own = isinstance(self._spec, KhorigRun)
         findings: Findings = []
         for outcome in check(snapshot):
@@ -74,7 +76,7 @@ class Examination:
                     stop.finding(rule, violation.text, violation.address, violation.owner)
                     for violation in outcome.violations[:_MOST]
                 ]
-        return findings
+        return findings + self._memfds.check(stop, snapshot)
 
     def _check_level(self, stop: Stop) -> Findings:
         if protocol.LEVEL not in self._plan.due(stop.generation, stop.at):

@@ -51,7 +51,7 @@ class RunJudge(Examination):
     def __init__(self, spec: RunSpec, witnesses: Sequence[Witness] = ()) -> None:
         """`witnesses` receive every event, too; they check events of particular kernels."""
         super().__init__(spec)
-        self._witnesses = (*witnesses, FiredFault(spec))
+        self._witnesses = (*witnesses, FiredFault(spec), self._memfds)
         self._facts: dict[int, GuestFacts] = {}
         self._levels: dict[int, int | None] = {}  # of exceptions, when a kernel was entered
         self._generation = 0
@@ -89,10 +89,10 @@ class RunJudge(Examination):
         """See khorig.run.judging.Judge. Raises EventFieldError."""
         if event.kind == "boot":
             self._begin(event.generation)
-        if event.kind == "refused" and self._plan.is_linux(event.generation):
-            self._booting_linux = False  # it went on cold: all of that memory was its own
+        if event.kind in ("refused", "stress-start") and self._plan.is_linux(event.generation):
+            self._booting_linux = False  # it went on cold, or has looked at all that arrived
         findings = self._firmware.take(event) if self._firmware else []
-        if not self._plan.is_linux(event.generation):
+        if event.kind == "debugfs" or not self._plan.is_linux(event.generation):
             self._facts.setdefault(event.generation, GuestFacts()).take(event)
         for witness in self._witnesses:
             findings += witness.take(event)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, TypeVar, cast
 
 from khorig.guest.chain_run import ChainRun, is_linux
-from khorig.guest.event import EventFieldError, GuestEvent
+from khorig.guest.event import GuestEvent
 from khorig.guest.facts import parse_segments
 from khorig.guest.khorig_run import LIVE_CPU, KhorigRun
 from khorig.guest.spec import RunSpec
+from khorig.guest.told_scratch import ToldScratch
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import ORDER
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 _JUMP = "machine_kexec"  # Linux's last function in C before the next kernel
 
 Spec = TypeVar("Spec", bound=RunSpec)
-
-# Files of debugfs with beginnings and sizes of scratch, which Linux 7.4 calls bootmem.
-_PARTS = {f"out/{name}_{part}": part for name in ("scratch", "bootmem") for part in ("phys", "len")}
 
 
 def why_no_probe(spec: RunSpec, machine: Machine, gdb: bool = False) -> str | None:
@@ -91,7 +89,7 @@ class KernelStops:
 
     spec: RunSpec
     jumps: Mapping[int, int]  # the address of machine_kexec in these generations
-    _areas: dict[str, list[int]] = field(default_factory=dict)
+    _told: ToldScratch = field(default_factory=ToldScratch)
     _segments: tuple[PhysRange, ...] = ()
     _crash_areas: tuple[PhysRange, ...] = ()  # where a crash kernel lies
     _held: GuestEvent | None = None  # the guest's `sealed`, until its machine_kexec
@@ -117,15 +115,15 @@ class KernelStops:
         if not self._is_probed:
             return []
         if event.kind == "boot":
-            self._areas, self._segments, self._crash_areas = {}, (), ()
+            self._told, self._segments, self._crash_areas = ToldScratch(), (), ()
             return self.missed()
         if event.kind == "segments":
             self._segments = tuple(s.area for s in parse_segments(event).items)
         elif event.kind == "crash-memory":
             area = PhysRange(event.address("start"), event.number("size"))
             self._crash_areas = (*self._crash_areas, area)[:MAX_RANGES]
-        elif event.kind == "debugfs" and event.text("file") in _PARTS:
-            self._areas[_PARTS[event.text("file")]] = _addresses(event.text("text"))
+        elif event.kind == "debugfs":
+            self._told.take(event)
         return []
 
     @property
@@ -133,8 +131,7 @@ class KernelStops:
         """Where the next kernel is entered."""
         if self._segments or self._crash_areas:
             return self._segments or self._crash_areas
-        begins, sizes = self._areas.get("phys", []), self._areas.get("len", [])
-        return tuple(PhysRange(begin, size) for begin, size in zip(begins, sizes) if size)
+        return tuple(area for area in self._told.areas if area.size)
 
     def arm(self, probe: Probe | None, event: GuestEvent) -> bool:
         """At a kernel's stop `sealed`. Returns whether the stop is put off until the kernel jumps.
@@ -174,14 +171,3 @@ class KernelStops:
         what = f"generation {generation} jumped without running machine_kexec at {address:#018x}"
         evidence = ("is the kernel that runs the one whose vmlinux is beside it?",)
         return [Finding(ORDER, what, generation=generation, evidence=evidence)]
-
-
-def _addresses(text: str) -> list[int]:
-    """The lines of a file of debugfs. Raises EventFieldError."""
-    try:
-        values = [int(line, 16) for line in text.split()[:MAX_RANGES]]
-    except ValueError:
-        raise EventFieldError(f"event 'debugfs': {text[:80]!r} is no list of addresses") from None
-    if any(not 0 <= value < 1 << 64 for value in values):
-        raise EventFieldError(f"event 'debugfs': {text[:80]!r} is beyond 64 bits")
-    return values

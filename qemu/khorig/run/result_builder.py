@@ -18,6 +18,7 @@ from khorig.run.result import Phase, RunResult
 from khorig.vm.machines import machine_named
 
 if TYPE_CHECKING:
+    from khorig.guest.stress_end import StressEnd
     from khorig.run.refusal import Refusal
     from khorig.run.who import Who
     from khorig.vm.cpu_report import CpuReport
@@ -43,6 +44,7 @@ class ResultBuilder:
         self._jump_ns: int | None = None
         self._text: deque[str] = deque(maxlen=OUTPUT_LINES)  # since the last event
         self._programs: dict[tuple[int, int], ProgramEnd] = {}
+        self._stress: dict[int, StressEnd] = {}
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """One line of the journal."""
@@ -86,9 +88,15 @@ class ResultBuilder:
         elif kind == "program":
             with contextlib.suppress(EventFieldError):  # the run has reported it
                 seen = GuestEvent(kind, generation, now, 0.0, event)
-                end = ProgramEnd.of(seen, self._spec, tuple(self._text))
-                if end.number < len(self._spec.programs_of(generation)):
-                    self._programs[generation, end.number] = end
+                program = ProgramEnd.of(seen, self._spec, tuple(self._text))
+                if program.number < len(self._spec.programs_of(generation)):
+                    self._programs[generation, program.number] = program
+        elif kind == "stress":
+            from khorig.guest.stress_end import StressEnd  # in few runs
+
+            with contextlib.suppress(EventFieldError):  # the run has reported it
+                end = StressEnd.of(GuestEvent(kind, generation, now, 0.0, event))
+                self._stress[generation] = end
         elif kind == "jump":
             self._jump_ns = now
         elif kind == "quiesce" and self._jump_ns is not None:
@@ -126,6 +134,7 @@ class ResultBuilder:
             images_left_out=self._images_left_out,
             who=self._who,
             programs=tuple(self._programs.values()),
+            stress=tuple(self._stress.values()),
             cpus=self._cpus,
             pci=self._pci,
         )

@@ -19,6 +19,7 @@
 #include "reserved.h"
 #include "say.h"
 #include "vmcore.h"
+#include "stress.h"
 
 /* Exit codes of docs/abi.md. */
 enum { STATUS_PASS = 33, STATUS_FAIL = 35 };
@@ -54,6 +55,7 @@ static void say_boot(int handover) {
   say_text("protocol", "init");
   say_bool("handover", handover);
   say_number("cpus", online_cpus());
+  say_number("supported", supported_cpus());
   say_end();
 }
 
@@ -115,6 +117,7 @@ int main(void) {
   use_liveupdate();
   use_programs_of_generation();
   stop_at("restored");
+  use_stress();
   if (generation < last && load_next() == 0) {
     write_memfds_again();
     report_kernel_log();

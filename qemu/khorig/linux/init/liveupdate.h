@@ -20,6 +20,7 @@ static struct {
 static int preserved[MEMFDS]; /* files */
 static unsigned long long *mappings[MEMFDS];
 static int are_preserved;
+static int received[MEMFDS]; /* 0: not there */
 
 /* The open session of a name, opened at its first file; -1 when that failed. */
 static int session_of(const char *name, int (*open_session)(int luo, const char *name), int luo) {
@@ -115,6 +116,7 @@ static int retrieve_memfd(const struct memfd *file, int session) {
     FAIL_ERRNO("liveupdate", "retrieve memfd");
     return 0;
   }
+  received[file - memfds] = retrieve.fd;
   int is_right = check_memfd(file, retrieve.fd, "received", LOADED);
   say_memfd(file, 1, is_right);
   return is_right;
@@ -142,6 +144,17 @@ static void retrieve_memfds(int luo) {
   say_number("bytes", bytes);
   say_bool("ok", all_right);
   say_end();
+}
+
+/* What was received or preserved is still what it was. */
+static void check_memfds_again(const char *after) {
+  char how[64];
+  for (size_t i = 0; i < MEMFDS; i++) {
+    snprintf(how, sizeof(how), "received, after %s", after);
+    if (received[i] > 0) check_memfd(&memfds[i], received[i], how, LOADED);
+    snprintf(how, sizeof(how), "preserved, after %s", after);
+    if (are_preserved && preserved[i] >= 0) check_memfd(&memfds[i], preserved[i], how, PRESERVED);
+  }
 }
 
 /* khorig.luo=retrieve and khorig.luo=create, or offer: create where this kernel can. */

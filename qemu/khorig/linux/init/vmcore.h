@@ -119,33 +119,27 @@ static int read_dead_page(const struct vmcore *core, unsigned long long address,
 
 struct dead_pages {
   unsigned long long count, wrong, absent;
-  char text[900]; /* of the first that are not as they should be */
+  char text[800]; /* of the first that are not as they should be */
   int length;
 };
-
-static void add_dead_page(struct dead_pages *pages, const struct page_run *run,
-                          unsigned long long address, const struct wrong_page *wrong,
-                          int is_there) {
-  char *end = pages->text + pages->length;
-  size_t left = sizeof(pages->text) - (size_t)pages->length;
-  int added = snprintf(end, left, "%s page %llu of %.40s at 0x%llx%s", pages->length ? ";" : "",
-                       wrong->page, run->name, address, is_there ? "" : " (not there)");
-  if (is_there) added += put_words(end + added, left - (size_t)added, wrong);
-  pages->length += added;
-}
 
 static void check_run(const struct vmcore *core, const struct page_run *run,
                       struct dead_pages *pages) {
   static unsigned long long page[PAGE / 8];
   for (unsigned long long i = 0; i < run->count; i++) {
     unsigned long long number = run->page + i, address = run->address + i * PAGE;
-    struct wrong_pages found = {.first = {{.page = number}}};
+    struct wrong_pages wrong = {0};
+    char words[96] = " (not there)";
     int is_there = read_dead_page(core, address, page);
     pages->count++;
-    if (is_there) check_page(page, content_base(run->state, number), PAGE, number, &found);
-    if (is_there && !found.count) continue;
+    if (is_there) check_page(page, content_base(run->state, number), PAGE, number, &wrong);
+    if (is_there && !wrong.count) continue;
+    if (is_there) put_words(words, sizeof(words), &wrong.first[0]);
     if (pages->wrong + pages->absent < SHOWN) {
-      add_dead_page(pages, run, address, &found.first[0], is_there);
+      pages->length +=
+          snprintf(pages->text + pages->length, sizeof(pages->text) - (size_t)pages->length,
+                   "%s page %llu of %.40s at 0x%llx%s", pages->length ? ";" : "", number, run->name,
+                   address, words);
     }
     *(is_there ? &pages->wrong : &pages->absent) += 1;
   }

@@ -40,6 +40,7 @@ COUNTING = "KHR-I133"
 LEVEL = "KHR-I131"
 INSIDE = "KHR-I134"
 FOUND = "KHR-I138"
+MEMFDS = "KHR-I145"
 CRASH_KERNEL = "KHR-I150"
 CRASH_HEADERS = "KHR-I151"
 VMCORE = "KHR-I152"
@@ -347,6 +348,15 @@ PROTOCOL_RULES = (
         "A kernel that does not see what its predecessor left on cannot switch it off.",
         (),
         "Of PCI the kernel looks at the first root bus and all below it.",
+    ),
+    _protocol(
+        MEMFDS,
+        "a Linux hands over the memfds of its user space as they are",
+        "Where a Linux jumps, the description of each memfd that user space has preserved holds "
+        "its size, seals and position, and a folio for every page that is dirty and up to date.",
+        "The next kernel believes the description: a clean folio is dropped when memory is short.",
+        (),
+        "The event `memfd` has what user space says; the address is that of the description.",
     ),
     _protocol(
         CRASH_KERNEL,
