@@ -15,11 +15,14 @@ from khorig.rules.evaluated import Evaluated
 from khorig.rules.finding import Finding
 from khorig.rules.outcome import Status
 from khorig.rules.plan import Plan
+from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.at_stops import STOP_RULES
+from khorig.rules.protocol.entered import check_level
 from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
 from khorig.rules.temporal.keeping import Span, pages_that_stay
+from khorig.rules.temporal.memory_maps import MemoryMaps
 from khorig.rules.temporal.pages import Before, compare_pages
 from khorig.rules.temporal.record import FullRecord, Record
 from khorig.rules.temporal.relayed import RELAYED, relayed_pages
@@ -43,6 +46,7 @@ class Examination:
         self._evaluated = Evaluated()
         self._coverage = Coverage()
         self._statistics = Statistics()
+        self._maps = MemoryMaps()
 
     def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
         """The handover at `root`, or at the root in the boot parameters."""
@@ -72,6 +76,14 @@ class Examination:
                     for violation in outcome.violations[:_MOST]
                 ]
         return findings
+
+    def _check_more(self, stop: Stop) -> Findings:
+        """Rules that need no handover."""
+        looks = {protocol.LEVEL: check_level, temporal.RAM_OF_COLD_BOOT: self._maps.check}
+        due = [rule for rule in self._plan.due(stop.generation, stop.at) if rule in looks]
+        for rule in due:
+            self._evaluated.add(rule, stop.generation, stop.at)
+        return [finding for rule in due for finding in looks[rule](stop)]
 
     def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
         findings: Findings = []
