@@ -24,6 +24,7 @@ from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
 from khorig.rules.temporal.keeping import Span, pages_that_stay
+from khorig.rules.temporal.memory_maps import MemoryMaps
 from khorig.rules.temporal.pages import Before, compare_pages
 from khorig.rules.temporal.record import FullRecord, Record
 from khorig.rules.temporal.relayed import RELAYED, relayed_pages
@@ -48,6 +49,7 @@ class Examination:
         self._coverage = Coverage()
         self._statistics = Statistics()
         self._memfds = SealedMemfds()
+        self._maps = MemoryMaps()
 
     def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
         """The handover at `root`, or at the root in the boot parameters."""
@@ -78,12 +80,6 @@ class Examination:
                 ]
         return findings + self._memfds.check(stop, snapshot)
 
-    def _check_level(self, stop: Stop) -> Findings:
-        if protocol.LEVEL not in self._plan.due(stop.generation, stop.at):
-            return []
-        self._evaluated.add(protocol.LEVEL, stop.generation, stop.at)
-        return check_level(stop)
-
     def _check_pci(self, stop: Stop, looks: PciLooks, snapshot: Snapshot | None) -> Findings:
         """Only of a kernel that preserves PCI devices."""
         if snapshot is None or looks.before is None:
@@ -94,6 +90,14 @@ class Examination:
             return []
         self._evaluated.add(protocol.PCI_PRESERVED, stop.generation, stop.at)
         return check_pci(stop, looks, names)
+
+    def _check_more(self, stop: Stop) -> Findings:
+        """Rules that need no handover."""
+        looks = {protocol.LEVEL: check_level, temporal.RAM_OF_COLD_BOOT: self._maps.check}
+        due = [rule for rule in self._plan.due(stop.generation, stop.at) if rule in looks]
+        for rule in due:
+            self._evaluated.add(rule, stop.generation, stop.at)
+        return [finding for rule in due for finding in looks[rule](stop)]
 
     def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
         findings: Findings = []

@@ -92,7 +92,7 @@ class RunJudge(Examination):
         if event.kind in ("refused", "stress-start") and self._plan.is_linux(event.generation):
             self._booting_linux = False  # it went on cold, or has looked at all that arrived
         findings = self._firmware.take(event) if self._firmware else []
-        if event.kind == "debugfs" or not self._plan.is_linux(event.generation):
+        if event.kind in ("debugfs", "memory-map") or not self._plan.is_linux(event.generation):
             self._facts.setdefault(event.generation, GuestFacts()).take(event)
         for witness in self._witnesses:
             findings += witness.take(event)
@@ -124,7 +124,7 @@ class RunJudge(Examination):
             self._begin(context.generation)
         stop = self._stop(context)
         found = self._check_firmware(stop) + self._check(stop, context.is_jump)
-        found += self._check_level(stop)
+        found += self._check_more(stop)
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
         found += self._check_pci(stop, context.pci, snapshot)
@@ -203,8 +203,6 @@ class RunJudge(Examination):
                 what = f"no pages compared across the jump from generation {jump} to {jump + 1}"
                 return [Finding(protocol.COMPARED, what, generation=jump + 1)]
         return []
-
-    # ---- at a stop
 
     def _check_firmware(self, stop: Stop) -> Findings:
         """The first kernel reports the regions after its `entry`, Linux never does."""
