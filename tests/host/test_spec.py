@@ -63,6 +63,7 @@ _SPECS: list[RunSpec] = [
         programs=("2:/x 'a b'", "3:/y"),
         page_shifts=(12, 14, 0),
         probed=True,
+        measured=True,
         expected_refusals={3: "map-missing"},
     ),
 ]

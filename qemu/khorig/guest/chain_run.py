@@ -63,6 +63,7 @@ class ChainRun(RunSpec):
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
+    measured: bool = False  # whether the probe counts instructions (khorig.run.marks)
 
     @property
     def generations(self) -> int:
@@ -137,6 +138,8 @@ class ChainRun(RunSpec):
     def session_action(self, generation: int) -> str:
         """Action on the LUO session: the first Linux of a chain creates it, the next one retrieves
         it. "" for others."""
+        if self.measured:  # the rig's own would be part of what is measured
+            return ""
         linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
         if len(linuxes) < 2 or generation not in linuxes[:2]:
             return ""
