@@ -19,31 +19,31 @@ def bench(out: Path, machine: str, *options: str) -> tuple[int, str, dict[str, A
     words = [sys.executable, "-m", "khorig", "bench", "linux", "--source", "7.3"]
     words += ["--machine", machine, "--out", str(out), *options]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    found = list(out.glob("*/cost.json"))
+    found = list(out.glob("20*/cost.json"))  # not by the link to the latest
     assert len(found) == 1, done.stdout + done.stderr
     assert found[0].with_name("cost.svg").read_text().startswith("<svg ")
     return done.returncode, done.stdout, json.loads(found[0].read_text())
 
 
 @each_arch
-def test_files_and_folios_cost_what_they_are(tmp_path: Path, machine: str) -> None:
-    status, text, document = bench(tmp_path, machine, "--kind", "files,folios", "--limit", "10")
+def test_files_cost_what_they_are(tmp_path: Path, machine: str) -> None:
+    status, text, document = bench(tmp_path, machine, "--kind", "files", "--limit", "10")
     assert status == 0, text
-    files, more_files, folios, more_folios = document["points"]
     for point in document["points"]:
         assert not point["why_not"] and point["done"] == point["wanted"]
         assert set(point["instructions"]) == {"preserve", "blackout", "boot", "retrieve", "finish"}
         assert all(count > 0 for count in point["instructions"].values())
-    # Each file has a description and two pages of folios' addresses; folios of one file share them.
-    assert more_files["pages"]["arrays"] == 10 * files["pages"]["arrays"] > 0
-    assert more_folios["pages"]["arrays"] == folios["pages"]["arrays"] > 0
-    assert more_folios["pages"]["payload"] == 10 * folios["pages"]["payload"] == 10
+    one, ten = document["points"]
+    for phase in ("preserve", "retrieve"):
+        assert ten["instructions"][phase] > 2 * one["instructions"][phase]
+    # Each file has a page that describes it, an array of its folios, and here one folio.
+    for part in ("arrays", "payload"):
+        assert ten["pages"][part] == 10 * one["pages"][part] > 0
 
 
-@each_arch
-def test_sessions_of_73_cost_more_the_more_there_are(tmp_path: Path, machine: str) -> None:
+def test_sessions_of_73_cost_more_the_more_there_are(tmp_path: Path) -> None:
     """A name is compared with those of all sessions before it (luo_session_insert())."""
-    status, text, document = bench(tmp_path, machine, "--kind", "sessions")
+    status, text, document = bench(tmp_path, "virt", "--kind", "sessions")
     flagged = {growth["what"] for growth in document["growth"] if growth["flagged"]}
     assert status == 1 and flagged == {"preserve", "retrieve"}, text
     assert text.count("<-- faster than its work") == 2
