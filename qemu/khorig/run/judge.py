@@ -159,7 +159,7 @@ class RunJudge(Examination):
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
         findings: Findings = []
-        if self._firmware:
+        if self._firmware and not self._plan.is_linux(self._generation):
             findings += self._firmware.compare(stop)
         if self._tables:
             findings += self._tables.compare(stop, dead=True)
@@ -218,7 +218,7 @@ class RunJudge(Examination):
         if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
             return findings
         self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
-        look = self._firmware.compare if is_linux else self._firmware.check
+        look = self._firmware.of_caller if is_linux else self._firmware.check
         return findings + look(stop)
 
     def _check_level(self, stop: Stop) -> Findings:

@@ -123,7 +123,8 @@ TEMPORAL_RULES = (
         RUNTIME_SERVICES,
         "UEFI runtime services memory does not change",
         "The regions in the firmware's memory map found by the first kernel keep their content, "
-        "and every later kernel finds the same regions.",
+        "and every later kernel finds the same regions. What changes while a Linux runs, which may "
+        "call the firmware, is the firmware's own.",
         "Firmware calls use code and data there for as long as the machine is up.",
         (),
         "A kernel that treats such a region as RAM lost the region's type on the way.",
