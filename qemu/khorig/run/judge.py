@@ -125,7 +125,7 @@ class RunJudge(Examination):
             self._begin(context.generation)
         stop = self._stop(context)
         found = self._check_firmware(stop) + self._check(stop, context.is_jump)
-        found += self._check_level(stop)
+        found += self._check_level(stop) + self._check_given(stop)
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
         findings = self._why.explain(stop, snapshot, found)
