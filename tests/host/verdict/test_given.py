@@ -93,6 +93,14 @@ def test_what_goes_on_is_well(chain: Chain) -> None:
     assert chain.entry(2) == []
 
 
+def test_parameters_of_pvh_are_others(chain: Chain) -> None:
+    chain.ram.write(PARAMETERS, b"\xff" * 4096)
+    facts = GuestFacts(parameters=PARAMETERS, protocol="pvh")
+    assert chain.stop(1, "entry", facts) == []
+    chain.nodes()
+    assert chain.entry(2) == []
+
+
 def test_what_is_missing_is_named(chain: Chain) -> None:
     chain.nodes(TREE, TREE, rsdp=0xE0000, efi=efi_info(0x1000, 0x2000))
     assert chain.entry(1) == []

@@ -16,6 +16,7 @@ from khorig.rules.temporal.not_handed_on import SEEDS, may_be_missing, may_diffe
 GIVEN_OWNER = "boot parameters"
 _PARAMETERS = "parameters"  # the segment's name
 _MOST = 8  # findings
+_PVH = "pvh"  # whose parameters are no boot_params
 
 
 class Given:
@@ -40,7 +41,7 @@ class Given:
     def _parameters(self, stop: Stop) -> int | None:
         if self._next and self._next[0] == stop.generation:
             return self._next[1]
-        return stop.facts.parameters
+        return None if stop.facts.protocol == _PVH else stop.facts.parameters
 
     def _compare(self, stop: Stop, parameters: int) -> list[Finding]:
         given = read_given(stop.memory, stop.arch, parameters)
