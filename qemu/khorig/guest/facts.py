@@ -88,6 +88,7 @@ class GuestFacts:
     """The events of one generation."""
 
     parameters: int | None = None  # address of what the boot protocol passed
+    protocol: str = ""  # that one: "pvh", "linux", "efi"
     image: int | None = None  # where the kernel lies
     memory: MemoryFacts | None = None
     cpus: CpuFacts | None = None
@@ -104,6 +105,7 @@ class GuestFacts:
         """Processes any event. Raises EventFieldError."""
         if event.kind == "boot":
             self.parameters = event.address("parameters")
+            self.protocol = str(event.fields.get("protocol", ""))
             if "image" in event.fields:
                 self.image = _addresses(event.fields["image"], 2, "event 'boot': 'image'")[0]
         elif event.kind == "mode":

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Iterable
+from typing import TYPE_CHECKING, Iterable
 
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.pci_config import PciLooks
@@ -32,6 +32,9 @@ from khorig.run.coverage import Coverage
 from khorig.run.judging import Statistics
 from khorig.run.proven import count_handover
 
+if TYPE_CHECKING:
+    from khorig.rules.temporal.given import Given
+
 _MOST = 6  # findings of a rule
 # Warnings that are failures if every client is known.
 _STRICT = ("KHR-I070",)
@@ -50,6 +53,15 @@ class Examination:
         self._statistics = Statistics()
         self._memfds = SealedMemfds()
         self._maps = MemoryMaps()
+        self._given: Given | None = None
+
+    def _check_given(self, stop: Stop) -> Findings:
+        """What kernels are given by their boot parameters."""
+        if self._given is None:
+            from khorig.rules.temporal.given import Given  # not before a guest runs
+
+            self._given = Given()
+        return self._given.check(stop)
 
     def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
         """The handover at `root`, or at the root in the boot parameters."""

@@ -124,7 +124,7 @@ class RunJudge(Examination):
             self._begin(context.generation)
         stop = self._stop(context)
         found = self._check_firmware(stop) + self._check(stop, context.is_jump)
-        found += self._check_more(stop)
+        found += self._check_more(stop) + self._check_given(stop)
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
         found += self._check_pci(stop, context.pci, snapshot)
@@ -159,7 +159,7 @@ class RunJudge(Examination):
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
         findings: Findings = []
-        if self._firmware:
+        if self._firmware and not self._plan.is_linux(self._generation):
             findings += self._firmware.compare(stop)
         if self._tables:
             findings += self._tables.compare(stop, dead=True)
@@ -216,7 +216,7 @@ class RunJudge(Examination):
         if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
             return findings
         self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
-        look = self._firmware.compare if is_linux else self._firmware.check
+        look = self._firmware.of_caller if is_linux else self._firmware.check
         return findings + look(stop)
 
     def _check(self, stop: Stop, is_jump: bool) -> Findings:

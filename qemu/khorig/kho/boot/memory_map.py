@@ -10,6 +10,7 @@ from typing import Iterable, Iterator, Sequence
 import libfdt
 
 from khorig.kho.boot.boot_params import nodes_of
+from khorig.kho.boot.efi_map import read_descriptors, read_efi_map
 from khorig.kho.fdt import FdtNode, parse_fdt, read_fdt
 from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysicalMemory, PhysRange, read_bytes
@@ -36,6 +37,7 @@ _EXTENDED = 1  # setup_data that holds the entries beyond _MOST_INSIDE
 _LARGEST_TREE = 2 << 20
 _FIRMWARE = b"khorig,efi-runtime-services\0"
 _MOST_RANGES = 4096
+_SERVICES = (5, 6)  # types of EFI's descriptors: code and data of the runtime services
 
 
 @dataclass(frozen=True, order=True)
@@ -131,6 +133,16 @@ def _device_tree(memory: PhysicalMemory, parameters: int) -> Iterator[MapEntry]:
                 areas = _reg(child, _cells(node), parameters)
                 yield from (MapEntry(area, kind) for area in areas)
     yield from _reserved_by_header(blob, parameters)
+    yield from _by_firmware(memory, parameters)
+
+
+def _by_firmware(memory: PhysicalMemory, parameters: int) -> Iterator[MapEntry]:
+    """What UEFI's map takes out of a device tree's RAM, for a kernel that is told of it."""
+    efi_map = read_efi_map(memory, "arm64", parameters)
+    for descriptor in read_descriptors(memory, efi_map) if efi_map else ():
+        if not descriptor.is_free:
+            kind = RUNTIME_SERVICES if descriptor.kind in _SERVICES else RESERVED
+            yield MapEntry(descriptor.area, kind)
 
 
 def _reserved_by_header(blob: bytes, address: int) -> Iterator[MapEntry]:

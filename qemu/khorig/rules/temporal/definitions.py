@@ -25,6 +25,7 @@ FIRMWARE_HEADERS = "KHR-I094"
 FIRMWARE_MAP = "KHR-I095"
 LIVE_PAGE = "KHR-I096"
 SETTLED = "KHR-I097"
+GIVEN = "KHR-I098"
 CRASH_MEMORY = "KHR-I155"
 RAM_OF_COLD_BOOT = "KHR-I160"
 
@@ -125,7 +126,8 @@ TEMPORAL_RULES = (
         RUNTIME_SERVICES,
         "UEFI runtime services memory does not change",
         "The regions in the firmware's memory map found by the first kernel keep their content, "
-        "and every later kernel finds the same regions.",
+        "and every later kernel finds the same regions. What changes while a Linux runs, which may "
+        "call the firmware, is the firmware's own.",
         "Firmware calls use code and data there for as long as the machine is up.",
         (),
         "A kernel that treats such a region as RAM lost the region's type on the way.",
@@ -201,6 +203,18 @@ TEMPORAL_RULES = (
         ("Q1", "Q2"),
         "The evidence names the devices that can write to memory. `--append settle=MS` waits "
         "longer.",
+    ),
+    _temporal(
+        GIVEN,
+        "the next kernel is given what a kernel was given",
+        "Each setup_data, efi_info and RSDP of boot_params, and each property of /chosen, is there "
+        "for every later kernel, with its content. Of one boot are initrd, command line, the "
+        "handover, what a crash kernel gets, and measurements; a seed (setup_data 9, rng-seed, "
+        "kaslr-seed) is new or none. Linux 7.3 on x86 hands on no setup_data but EFI's.",
+        "A kernel behind the next one may need what the one in between does not understand.",
+        ("N14",),
+        "docs/abi.md says what khorig hands on; arch/x86/kernel/kexec-bzimage64.c and "
+        "drivers/of/kexec.c what Linux does.",
     ),
     _temporal(
         CRASH_MEMORY,
