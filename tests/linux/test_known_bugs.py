@@ -2,7 +2,7 @@
 """Bugs of Linux that the rig shows. A test that fails says that the bug is mended.
 
 The ids are those of the catalogue of Kexec HandOver bugs that the rig was planned with; what Linux
-takes without a word is in khorig.linux.refusals, and docs/linux.md has the list.
+takes without a word is in khorig.linux.refusals, and docs/linux-bugs.md has the list.
 """
 
 from __future__ import annotations
