@@ -174,6 +174,11 @@ void Report(PhysRange kernel, const kexec::NextBoot& boot, PhysRange parameters,
   if (const char* missing = FindMachine(*system, &info); missing != nullptr) {
     EndWithError(RequestError::kUsage, "firmware", "%s", missing);
   }
+  info.firmware.secure_boot = SecureBootMode(*system);
+  if (const EFI_STATUS installed = InstallReservations(*system); EFI_ERROR(installed)) {
+    EndWithError(RequestError::kUsage, "firmware", "no table of reservations can be added: %s",
+                 StatusName(installed));
+  }
   const PhysRange kernel = LoadKernel(services, file, header);
   const kexec::NextBoot boot{.info = &info,
                              .image_file = file,

@@ -111,6 +111,17 @@ EFI_STATUS ExitBootServices(EFI_BOOT_SERVICES* services, EFI_HANDLE image, Memor
   return status;
 }
 
+void MapToItself(const MemoryMap& map) {
+  if (map.descriptor_size < sizeof(EFI_MEMORY_DESCRIPTOR)) return;
+  for (size_t at = 0; map.bytes - at >= map.descriptor_size; at += map.descriptor_size) {
+    EFI_MEMORY_DESCRIPTOR entry;
+    memcpy(&entry, map.buffer.data + at, sizeof(entry));
+    if ((entry.Attribute & EFI_MEMORY_RUNTIME) == 0) continue;
+    entry.VirtualStart = entry.PhysicalStart;
+    memcpy(map.buffer.data + at, &entry, sizeof(entry));
+  }
+}
+
 void DescribeMemory(const MemoryMap& map, BootInfo* info) {
   info->region_count = 0;
   info->regions_dropped = 0;

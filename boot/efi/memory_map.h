@@ -32,6 +32,11 @@ inline constexpr unsigned kMaxAttempts = 8;
 EFI_STATUS ExitBootServices(EFI_BOOT_SERVICES* services, EFI_HANDLE image, MemoryMap* map,
                             unsigned* attempts);
 
+/// Gives every runtime descriptor its physical address as virtual one, which is how Linux's boot
+/// protocol on arm64 says that the firmware may be called there and was told of no others
+/// (efi=novamap of Linux's EFI stub). On x86_64 the kernel itself chooses addresses.
+void MapToItself(const MemoryMap& map);
+
 /// Fills the regions of `info` from the map: ascending, neighbours of one kind made one. What the
 /// firmware only needs until the boot services have ended is RAM; its runtime services are regions
 /// of their own.

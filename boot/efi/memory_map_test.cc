@@ -158,5 +158,18 @@ TEST_F(MemoryMapTest, AMapThatOutgrowsItsBufferIsAnError) {
   EXPECT_EQ(ExitBootServices(&services_, nullptr, &map_, &attempts_), EFI_BUFFER_TOO_SMALL);
 }
 
+TEST(MapToItself, ConcernsWhatTheFirmwareNeeds) {
+  std::vector<uint8_t> bytes(2 * kDescriptor + 8);
+  const EFI_MEMORY_DESCRIPTOR entries[] = {
+      {EfiConventionalMemory, 0, 0x1000, 0, 1, 0},
+      {EfiRuntimeServicesData, 0, 0x2000, 7, 1, EFI_MEMORY_RUNTIME}};
+  for (size_t i = 0; i < 2; ++i) memcpy(&bytes[i * kDescriptor], &entries[i], sizeof(entries[i]));
+  MapToItself({{bytes.data(), bytes.size()}, bytes.size(), kDescriptor, 1});
+  EFI_MEMORY_DESCRIPTOR now[2];
+  for (size_t i = 0; i < 2; ++i) memcpy(&now[i], &bytes[i * kDescriptor], sizeof(now[i]));
+  EXPECT_EQ(now[0].VirtualStart, 0u);
+  EXPECT_EQ(now[1].VirtualStart, 0x2000u);
+}
+
 }  // namespace
 }  // namespace efi

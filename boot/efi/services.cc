@@ -63,4 +63,19 @@ const void* FindTable(const EFI_SYSTEM_TABLE& system, const EFI_GUID& guid) {
   return nullptr;
 }
 
+uint8_t SecureBootMode(const EFI_SYSTEM_TABLE& system) {
+  constexpr uint8_t kUnknown = 1;
+  constexpr uint8_t kOff = 2;
+  constexpr uint8_t kOn = 3;
+  EFI_GUID global = EFI_GLOBAL_VARIABLE;
+  CHAR16 name[] = {'S', 'e', 'c', 'u', 'r', 'e', 'B', 'o', 'o', 't', 0};
+  UINT8 value = 0;
+  UINTN size = sizeof(value);
+  const EFI_STATUS status =
+      system.RuntimeServices->GetVariable(name, &global, nullptr, &size, &value);
+  if (status == EFI_NOT_FOUND) return kOff;
+  if (EFI_ERROR(status) || size != sizeof(value)) return kUnknown;
+  return value == 1 ? kOn : kOff;
+}
+
 }  // namespace efi

@@ -26,4 +26,8 @@ khocore::PhysRange AllocatePages(EFI_BOOT_SERVICES* services, EFI_MEMORY_TYPE ty
 /// The address of the configuration table `guid`, or null.
 const void* FindTable(const EFI_SYSTEM_TABLE& system, const EFI_GUID& guid);
 
+/// Whether the firmware starts only what is signed, by Linux's enum efi_secureboot_mode: 1 unknown,
+/// 2 no, 3 yes.
+uint8_t SecureBootMode(const EFI_SYSTEM_TABLE& system);
+
 }  // namespace efi

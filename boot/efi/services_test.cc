@@ -163,5 +163,35 @@ TEST(AllocatePagesTest, GivesBackWhatAlignmentDoesNotNeed) {
   EXPECT_EQ(AllocatePages(&services, EfiLoaderData, 0x2000000).size, 0u);
 }
 
+/// The variable of firmware that a test is.
+struct Variable {
+  EFI_STATUS status = EFI_SUCCESS;
+  UINT8 value = 0;
+} variable;
+
+EFI_STATUS EFIAPI GetVariable(CHAR16* name, EFI_GUID*, UINT32*, UINTN* size, void* data) {
+  std::string text;
+  for (; *name != 0; ++name) text += static_cast<char>(*name);
+  EXPECT_EQ(text, "SecureBoot");
+  EXPECT_EQ(*size, 1u);
+  memcpy(data, &variable.value, 1);
+  return variable.status;
+}
+
+TEST(SecureBootModeTest, IsWhatTheVariableSays) {
+  EFI_RUNTIME_SERVICES services{};
+  services.GetVariable = GetVariable;
+  EFI_SYSTEM_TABLE system{};
+  system.RuntimeServices = &services;
+  variable = {EFI_SUCCESS, 1};
+  EXPECT_EQ(SecureBootMode(system), 3);
+  variable = {EFI_SUCCESS, 0};
+  EXPECT_EQ(SecureBootMode(system), 2);
+  variable = {EFI_NOT_FOUND, 1};
+  EXPECT_EQ(SecureBootMode(system), 2);
+  variable = {EFI_DEVICE_ERROR, 1};
+  EXPECT_EQ(SecureBootMode(system), 1);
+}
+
 }  // namespace
 }  // namespace efi

@@ -130,5 +130,43 @@ TEST_F(TablesTest, CountsWhatFindsNoRoom) {
   EXPECT_EQ(std::get<2>(Regions()[0]), MemoryType::kReserved);
 }
 
+std::vector<EFI_CONFIGURATION_TABLE> installed;
+
+EFI_STATUS EFIAPI Install(EFI_GUID* guid, void* table) {
+  installed.push_back({*guid, table});
+  return EFI_SUCCESS;
+}
+
+EFI_STATUS EFIAPI Allocate(EFI_ALLOCATE_TYPE, EFI_MEMORY_TYPE type, UINTN pages,
+                           EFI_PHYSICAL_ADDRESS* begin) {
+  alignas(kPageSize) static uint8_t page[2 * kPageSize];
+  EXPECT_EQ(type, EfiLoaderData);
+  EXPECT_LE(pages, 2u);
+  memset(page, 0xff, sizeof(page));
+  *begin = reinterpret_cast<uint64_t>(page);
+  return EFI_SUCCESS;
+}
+
+EFI_STATUS EFIAPI Free(EFI_PHYSICAL_ADDRESS, UINTN) { return EFI_SUCCESS; }
+
+TEST(InstallReservations, OnceAndEmpty) {
+  EFI_BOOT_SERVICES services{};
+  services.AllocatePages = Allocate;
+  services.FreePages = Free;
+  services.InstallConfigurationTable = Install;
+  EFI_SYSTEM_TABLE system{};
+  system.BootServices = &services;
+  EXPECT_EQ(InstallReservations(system), EFI_SUCCESS);
+  ASSERT_EQ(installed.size(), 1u);
+  EXPECT_EQ(installed[0].VendorGuid.Data1, 0x888eb0c6u);
+  const auto* const head = static_cast<const uint64_t*>(installed[0].VendorTable);
+  EXPECT_EQ(head[0], 0u);
+  EXPECT_EQ(head[1], 0u);
+  system.ConfigurationTable = installed.data();
+  system.NumberOfTableEntries = 1;
+  EXPECT_EQ(InstallReservations(system), EFI_SUCCESS);
+  EXPECT_EQ(installed.size(), 1u);
+}
+
 }  // namespace
 }  // namespace efi

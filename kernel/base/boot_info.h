@@ -27,9 +27,31 @@ struct MemoryRegion {
   MemoryType type;
 };
 
+/// What an EFI loader names of the firmware: for the next kernel, which may call it. Physical
+/// addresses.
+struct Firmware {
+  khocore::PhysAddr system_table;  ///< null on a machine that no EFI loader started
+  khocore::PhysRange map;          ///< EFI_MEMORY_DESCRIPTORs
+  uint32_t descriptor_size;
+  uint32_t descriptor_version;
+  uint8_t secure_boot;       ///< Linux's enum efi_secureboot_mode
+  khocore::PhysAddr tables;  ///< configuration tables; null where the system table has the address
+};
+
+/// A node of x86's setup_data that the next kernel gets as well. None on other architectures, whose
+/// device tree is handed on as a whole.
+struct SetupNode {
+  uint32_t type;
+  khocore::PhysRange payload;
+  khocore::PhysRange
+      buffer;        ///< memory that the payload points to and that moves with it, or empty
+  uint32_t pointer;  ///< where in the payload its address stands
+};
+
 struct BootInfo {
   static constexpr size_t kMaxRegions = 256;
   static constexpr size_t kMaxCommandLine = 2048;
+  static constexpr size_t kMaxSetupNodes = 16;
 
   const char* protocol;  ///< "pvh", "linux" (bzImage and Image), "efi" (those by an EFI loader)
   khocore::PhysAddr parameters;  ///< hvm_start_info, boot_params or device tree, as passed
@@ -47,6 +69,10 @@ struct BootInfo {
   /// What the boot protocol handed over besides: memory that must stay until it has been read.
   khocore::PhysRange keep[8];
   size_t keep_count;
+
+  Firmware firmware;
+  SetupNode setup_nodes[kMaxSetupNodes];
+  size_t setup_node_count;
 
   /// Whether the protocol carries Kexec HandOver. This is a cold boot when it does not; what it
   /// carries may be malformed, and is for the kernel to refuse: dropped here, its loss would go

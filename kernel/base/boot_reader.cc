@@ -6,6 +6,21 @@ namespace base {
 using khocore::PhysAddr;
 using khocore::PhysRange;
 
+namespace {
+
+/// Makes room for a region before that at `at`. False when there is none.
+bool Insert(size_t at, const MemoryRegion& region, BootInfo* info) {
+  if (info->region_count == BootInfo::kMaxRegions) {
+    ++info->regions_dropped;
+    return false;
+  }
+  for (size_t i = info->region_count++; i > at; --i) info->regions[i] = info->regions[i - 1];
+  info->regions[at] = region;
+  return true;
+}
+
+}  // namespace
+
 void AddRegion(BootInfo* info, uint64_t begin, uint64_t size, uint32_t type) {
   if (size == 0) return;
   if (info->region_count == BootInfo::kMaxRegions) {
@@ -14,6 +29,20 @@ void AddRegion(BootInfo* info, uint64_t begin, uint64_t size, uint32_t type) {
   }
   info->regions[info->region_count++] = {.range = {PhysAddr::FromRaw(begin), size},
                                          .type = static_cast<MemoryType>(type)};
+}
+
+void Reserve(BootInfo* info, PhysRange range, MemoryType type) {
+  for (size_t i = 0; i < info->region_count; ++i) {
+    const MemoryRegion region = info->regions[i];
+    if (region.type != MemoryType::kRam || !region.range.Overlaps(range)) continue;
+    const PhysAddr begin = region.range.begin < range.begin ? range.begin : region.range.begin;
+    const PhysAddr end = range.end() < region.range.end() ? range.end() : region.range.end();
+    info->regions[i] = {{begin, end - begin}, type};
+    const PhysRange before{region.range.begin, begin - region.range.begin};
+    const PhysRange after{end, region.range.end() - end};
+    if (after.size != 0) Insert(i + 1, {after, MemoryType::kRam}, info);
+    if (before.size != 0 && Insert(i, {before, MemoryType::kRam}, info)) ++i;
+  }
 }
 
 bool CoveredByRam(const BootInfo& info, PhysRange range) {

@@ -38,6 +38,10 @@ class BootReader {
 /// Appends a region, or counts it as dropped; those of size 0 are skipped.
 void AddRegion(BootInfo* info, uint64_t begin, uint64_t size, uint32_t type);
 
+/// Turns what is RAM in `range` into regions of another type. Pieces that find no room are counted
+/// as dropped.
+void Reserve(BootInfo* info, khocore::PhysRange range, MemoryType type);
+
 /// Whether every byte of `range` lies in RAM as `info` describes it so far.
 bool CoveredByRam(const BootInfo& info, khocore::PhysRange range);
 

@@ -62,6 +62,7 @@ def loaded(on: NextSegments | RunningKernel) -> None:
         (0x3D7BB008, "segment+0x8"),
         (0x3AC00010, "scratch+0x10"),
         (0x3E558FFF, "kernel+0x958fff"),
+        (0x3E800000, ""),
         (0x1D0450D, ""),
     ],
 )
@@ -201,10 +202,10 @@ class Ram:
         self._code = code
 
     def read(self, address: int, size: int) -> bytes:
-        at = address - 0x3DC00000
-        if not 0 <= at < len(self._code):
-            raise OutsideGuestRam(address, size)
-        return self._code[at:][:size]
+        for begin in (0x3DC00000, 0x3E7FB000):  # kernel, purgatory
+            if 0 <= address - begin < len(self._code):
+                return self._code[address - begin :][:size]
+        raise OutsideGuestRam(address, size)
 
 
 def test_the_next_kernels_functions_are_named_where_it_lies() -> None:
@@ -216,6 +217,8 @@ def test_the_next_kernels_functions_are_named_where_it_lies() -> None:
     changed = code[:0x200] + b"\xeb\xfe" + code[0x202:]
     here, other = (cast(GuestRam, Ram(data)) for data in (changed, bytes(4096)))
     assert between.place(0x3DC00200, here) == "generation 2's primary+0x200"
+    assert between.place(0x3DC00000, here) == "generation 2's primary+0x0"
+    assert between.place(0x3DC01000, here) == "generation 2's kernel+0x1000"
     assert between.place(0x3DC00200, other) == "generation 2's kernel+0x200"
     assert between.place(0x1D0450D, here) == "generation 1's control page (relocate_kernel)"
     names = PlacedNames(between, here)

@@ -66,6 +66,7 @@ _SPECS: list[RunSpec] = [
         stress=(2,),
         page_shifts=(12, 14, 0),
         probed=True,
+        measured=True,
         expected_refusals={3: "map-missing"},
     ),
 ]

@@ -129,6 +129,19 @@ def test_a4_a_dump_tells_the_page_size(rig: Rig) -> None:
         assert test and test.adds_up
 
 
+def test_k1_uefi_and_a_handover_stop_an_arm64_kernel_with_debug_vm(rig: Rig) -> None:
+    """efi_init() asks is_kho_boot(), which makes an address of the handover's by phys_to_virt()
+    before it is known where memory starts."""
+    peer = built_peer("arm64", "linux-7.3")
+    if "CONFIG_EFI=y" not in (peer.directory / "config").read_text():
+        pytest.skip(f"the peer {peer.pinned} is built without EFI")
+    result = rig.run("virt", kernels=("linux-7.3", "linux-7.3"), boot="uefi")
+    assert result.verdict is Verdict.CRASH
+    [panic] = result.findings
+    assert panic.generation == 2
+    assert any("is_kho_boot" in line for line in panic.evidence), panic.evidence
+
+
 def dirty_archive(folder: Path) -> Path:
     """An initramfs with a program that leaves memory dirty, and padding that makes it larger than
     the CMA area of the test."""

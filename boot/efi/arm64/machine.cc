@@ -41,6 +41,7 @@ Status BuildKernelParameters(const kexec::NextBoot& boot, const MemoryMap& map,
   const auto* const blob = reinterpret_cast<const void*>(boot.info->device_tree.begin.raw());
   const auto tree = DeviceTree::Open(blob, DeviceTree::kMaxSize);
   if (!tree.ok()) return tree.error();
+  MapToItself(map);
   const Firmware firmware{reinterpret_cast<uint64_t>(&system), map};
   return BuildTree(tree.value(), boot, firmware,
                    {reinterpret_cast<uint8_t*>(place.begin.raw()), place.size});

@@ -125,10 +125,12 @@ void WriteChosen(const kexec::NextBoot& next, const Firmware& firmware, TreeEdit
   editor->SetU64(chosen, "linux,initrd-start", next.initrd.begin.raw());
   editor->SetU64(chosen, "linux,initrd-end", next.initrd.end().raw());
   editor->SetU64(chosen, boot::kEfiSystemTable, firmware.system_table);
-  editor->SetU64(chosen, "linux,uefi-mmap-start", reinterpret_cast<uint64_t>(map.buffer.data));
-  editor->SetU32(chosen, "linux,uefi-mmap-size", static_cast<uint32_t>(map.bytes));
-  editor->SetU32(chosen, "linux,uefi-mmap-desc-size", static_cast<uint32_t>(map.descriptor_size));
-  editor->SetU32(chosen, "linux,uefi-mmap-desc-ver", map.version);
+  editor->SetU64(chosen, boot::kEfiMapStart, reinterpret_cast<uint64_t>(map.buffer.data));
+  editor->SetU32(chosen, boot::kEfiMapSize, static_cast<uint32_t>(map.bytes));
+  editor->SetU32(chosen, boot::kEfiDescriptorSize, static_cast<uint32_t>(map.descriptor_size));
+  editor->SetU32(chosen, boot::kEfiDescriptorVersion, map.version);
+  // Without it Linux knows no UEFI.
+  editor->SetU32(chosen, "linux,uefi-secure-boot", next.info->firmware.secure_boot);
 }
 
 }  // namespace

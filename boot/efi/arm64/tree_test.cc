@@ -37,6 +37,7 @@ class BuildTreeTest : public testing::Test {
     const auto tree = DeviceTree::Open(source.blob(), source.size());
     EXPECT_TRUE(tree.ok());
     built_ = std::make_unique<GuardedBytes>(size);
+    info_->firmware.secure_boot = 2;
     const kexec::NextBoot next{.info = info_.get(),
                                .image_file = {},
                                .command_line = command_line_.c_str(),
@@ -149,6 +150,7 @@ TEST_F(BuildTreeTest, ChosenHasWhatKernelsLookFor) {
   EXPECT_EQ(Get("/chosen", "linux,uefi-mmap-size"), Cells({96}));
   EXPECT_EQ(Get("/chosen", "linux,uefi-mmap-desc-size"), Cells({48}));
   EXPECT_EQ(Get("/chosen", "linux,uefi-mmap-desc-ver"), Cells({1}));
+  EXPECT_EQ(Get("/chosen", "linux,uefi-secure-boot"), Cells({2}));
 }
 
 TEST_F(BuildTreeTest, ANodeWithAnAddressInItsNameIsAnotherOne) {

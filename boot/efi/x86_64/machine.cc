@@ -54,6 +54,7 @@ Status BuildKernelParameters(const kexec::NextBoot& boot, const MemoryMap& map,
   info.memory_map_high = High(descriptors);
   info.memory_map_size = Low(map.bytes);
   memcpy(bytes + offsetof(boot::BootParams, efi), &info, sizeof(info));
+  bytes[offsetof(boot::BootParams, secure_boot)] = boot.info->firmware.secure_boot;
   return khocore::Ok{};
 }
 

@@ -11,5 +11,10 @@ namespace boot {
 inline constexpr char kRuntimeServicesCompatible[] = "khorig,efi-runtime-services";
 /// The property of /chosen by which Linux and khorig know that an EFI loader started them.
 inline constexpr char kEfiSystemTable[] = "linux,uefi-system-table";
+/// The firmware's memory map.
+inline constexpr char kEfiMapStart[] = "linux,uefi-mmap-start";
+inline constexpr char kEfiMapSize[] = "linux,uefi-mmap-size";
+inline constexpr char kEfiDescriptorSize[] = "linux,uefi-mmap-desc-size";
+inline constexpr char kEfiDescriptorVersion[] = "linux,uefi-mmap-desc-ver";
 
 }  // namespace boot

@@ -128,6 +128,25 @@ void ReadHandover(const DeviceTree& tree, int chosen, BootInfo* info, Note note)
   }
 }
 
+/// All of it or nothing: Linux would look for the memory map where it is not.
+void ReadFirmware(const DeviceTree& tree, int chosen, BootInfo* info, Note note) {
+  constexpr const char* kNames[] = {kEfiSystemTable, kEfiMapStart, kEfiMapSize, kEfiDescriptorSize,
+                                    kEfiDescriptorVersion};
+  constexpr size_t kCount = sizeof(kNames) / sizeof(kNames[0]);
+  uint64_t values[kCount];
+  for (size_t i = 0; i < kCount; ++i) {
+    if (!ReadNumber(tree.Property(chosen, kNames[i]), &values[i])) {
+      note("/chosen/linux,uefi-*: no system table and memory map; ignored");
+      return;
+    }
+  }
+  base::Firmware& firmware = info->firmware;
+  firmware.system_table = PhysAddr::FromRaw(values[0]);
+  firmware.map = {PhysAddr::FromRaw(values[1]), values[2]};
+  firmware.descriptor_size = static_cast<uint32_t>(values[3]);
+  firmware.descriptor_version = static_cast<uint32_t>(values[4]);
+}
+
 }  // namespace
 
 void ReadBootInfo(const DeviceTree& tree, PhysAddr address, BootInfo* info, Note note) {
@@ -140,7 +159,10 @@ void ReadBootInfo(const DeviceTree& tree, PhysAddr address, BootInfo* info, Note
   }
   const int chosen = ReadNodes(tree, info, note);
   if (chosen >= 0) {
-    if (tree.Property(chosen, kEfiSystemTable).size != 0) info->protocol = "efi";
+    if (tree.Property(chosen, kEfiSystemTable).size != 0) {
+      info->protocol = "efi";
+      ReadFirmware(tree, chosen, info, note);
+    }
     ReadCommandLine(tree, chosen, info, note);
     ReadInitrd(tree, chosen, info, note);
     ReadHandover(tree, chosen, info, note);

@@ -62,6 +62,26 @@ TestTree FullTree() {
   return tree.Pack();
 }
 
+TEST(ReadBootInfo, FirmwareIsNamedAsAWholeOrNotAtAll) {
+  TestTree tree;
+  tree.Node("/chosen").Cells("/chosen", "linux,uefi-system-table", {0x1000});
+  Outcome outcome = Read(tree);
+  EXPECT_STREQ(outcome.info->protocol, "efi");
+  EXPECT_TRUE(outcome.info->firmware.system_table.is_null());
+  EXPECT_EQ(
+      outcome.notes,
+      (std::vector<std::string>{"/chosen/linux,uefi-*: no system table and memory map; ignored"}));
+  tree.Cells("/chosen", "linux,uefi-mmap-start", {2, 0x3000});
+  tree.Cells("/chosen", "linux,uefi-mmap-size", {96});
+  tree.Cells("/chosen", "linux,uefi-mmap-desc-size", {48});
+  tree.Cells("/chosen", "linux,uefi-mmap-desc-ver", {1});
+  outcome = Read(tree);
+  EXPECT_EQ(outcome.info->firmware.system_table.raw(), 0x1000u);
+  EXPECT_EQ(outcome.info->firmware.map, Range(0x200003000, 96));
+  EXPECT_EQ(outcome.info->firmware.descriptor_size, 48u);
+  EXPECT_EQ(outcome.info->firmware.descriptor_version, 1u);
+}
+
 TEST(ReadBootInfo, ReadsEverything) {
   const TestTree tree = FullTree();
   const Outcome outcome = Read(tree);

@@ -10,7 +10,8 @@
 
 // The parameters are a device tree, at most 2 MiB in a 2 MiB block, and behind it the scratch
 // array. The tree is the one this kernel got with /chosen rewritten, as Linux's drivers/of/kexec.c
-// does it.
+// does it: what is not named here goes on, UEFI's system table and the place of its memory map,
+// too.
 
 namespace kexec {
 
@@ -35,27 +36,21 @@ extern const uint64_t kParametersAlignment = DeviceTree::kMaxSize;
 
 namespace {
 
-/// More than the properties of /chosen take that may be new, with their names and padding.
+/// More than the properties of /chosen take that may be new, with their names and padding, and a
+/// reservation.
 constexpr uint64_t kRoomForChosen = 1024;
 constexpr uint64_t kArrayAlignment = 16;
 
 /// Properties with addresses of an earlier kernel, or good for one boot only.
 constexpr const char* kDropped[] = {
-    "linux,initrd-start",
-    "linux,initrd-end",
-    "linux,kho-fdt",
-    "linux,kho-scratch",
-    "linux,elfcorehdr",
-    "linux,usable-memory-range",
-    "kaslr-seed",
-    "linux,ima-kexec-buffer",
-    "rng-seed",
-    // The firmware is gone after the first kernel.
-    boot::kEfiSystemTable,
-    "linux,uefi-mmap-start",
-    "linux,uefi-mmap-size",
-    "linux,uefi-mmap-desc-size",
-    "linux,uefi-mmap-desc-ver",
+    "linux,initrd-start", "linux,initrd-end",       "linux,kho-fdt",
+    "linux,kho-scratch",  "linux,elfcorehdr",       "linux,usable-memory-range",
+    "kaslr-seed",         "linux,ima-kexec-buffer", "rng-seed",
+};
+/// Those of a firmware whose memory map this kernel could not read.
+constexpr const char* kOfFirmware[] = {
+    boot::kEfiSystemTable,    boot::kEfiMapStart,          boot::kEfiMapSize,
+    boot::kEfiDescriptorSize, boot::kEfiDescriptorVersion,
 };
 
 Result<DeviceTree> OpenTree(const BootInfo& info) {
@@ -125,10 +120,20 @@ void ReserveHoles(const BootInfo& info, TreeEditor* editor) {
   }
 }
 
+/// A Linux without CONFIG_EFI hands the map on and does not keep it.
+void ReserveFirmwareMap(const BootInfo& info, TreeEditor* editor) {
+  if (info.firmware.system_table.is_null()) return;
+  const PhysRange map = WholePages(info.firmware.map);
+  editor->Check(fdt_add_mem_rsv(editor->fdt(), map.begin.raw(), map.size));
+}
+
 void RewriteChosen(const NextBoot& next, PhysRange array, TreeEditor* editor) {
   const int chosen = editor->Child(0, "chosen");
   if (chosen < 0) return;
   for (const char* const name : kDropped) editor->Delete(chosen, name);
+  if (next.info->firmware.system_table.is_null()) {
+    for (const char* const name : kOfFirmware) editor->Delete(chosen, name);
+  }
   editor->SetString(chosen, "bootargs", next.command_line);
   editor->SetEmpty(chosen, "linux,booted-from-kexec");
   if (next.initrd.size != 0) {
@@ -178,6 +183,7 @@ Status BuildParameters(const NextBoot& next, Span<uint8_t> buffer, PhysAddr dest
   if (editor.error() == 0) {
     DropOldReservations(*next.info, &editor);
     ReserveHoles(*next.info, &editor);
+    ReserveFirmwareMap(*next.info, &editor);
     RewriteChosen(next, {destination + array_offset, array_bytes}, &editor);
   }
   if (editor.error() == 0) editor.Check(fdt_pack(buffer.data));

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "boot/linux_image/arm64/read_device_tree.h"
+#include "kernel/base/boot_reader.h"
 #include "kernel/base/device_tree.h"
 #include "kernel/base/testing/guarded_bytes.h"
 #include "kernel/base/testing/test_tree.h"
@@ -91,6 +92,56 @@ TestTree QemuTree() {
   tree.Cells("/chosen", "linux,initrd-start", {0x48000000});
   tree.Cells("/chosen", "linux,initrd-end", {0x48010000});
   return tree;
+}
+
+/// The same, from firmware whose memory map lies at an address.
+TestTree FirmwareTree(uint32_t map) {
+  TestTree tree = QemuTree();
+  tree.Cells("/chosen", "linux,uefi-system-table", {1, 0x2000});
+  tree.Cells("/chosen", "linux,uefi-mmap-start", {0, map});
+  tree.Cells("/chosen", "linux,uefi-mmap-size", {480});
+  tree.Cells("/chosen", "linux,uefi-mmap-desc-size", {48});
+  tree.Cells("/chosen", "linux,uefi-mmap-desc-ver", {1});
+  tree.Cells("/chosen", "some,property", {7});
+  return tree;
+}
+
+TEST(BuildParameters, TheFirmwareGoesOnAndItsMapIsReserved) {
+  const TestTree tree = FirmwareTree(0x50000800);
+  Hop hop(tree);
+  ASSERT_TRUE(hop.Build().ok());
+  const auto info = hop.Received();
+  EXPECT_STREQ(info->protocol, "efi");
+  EXPECT_EQ(info->firmware.system_table.raw(), 0x100002000u);
+  EXPECT_EQ(info->firmware.map, Range(0x50000800, 480));
+  EXPECT_EQ(info->firmware.descriptor_size, 48u);
+  EXPECT_TRUE(hop.Has("some,property"));
+  ASSERT_EQ(info->region_count, 2u);
+  EXPECT_EQ(info->regions[1].range, Range(0x50000000, 0x1000));
+  EXPECT_EQ(info->regions[1].type, MemoryType::kReserved);
+  // Kept by the next kernel, it is reserved once again and not twice.
+  ASSERT_TRUE(base::Keep(info.get(), info->firmware.map));
+  hop.next.info = info.get();
+  const auto first = std::move(hop.built);
+  ASSERT_TRUE(hop.Build().ok());
+  EXPECT_EQ(hop.Received()->region_count, 2u);
+}
+
+TEST(BuildParameters, AFirmwareWhoseMapCannotBeReadIsNotNamed) {
+  const TestTree tree = FirmwareTree(0x50000800);
+  Hop hop(tree);
+  BootInfo info = *hop.next.info;
+  info.firmware = {};
+  hop.next.info = &info;
+  ASSERT_TRUE(hop.Build().ok());
+  EXPECT_EQ(hop.Received()->protocol, nullptr);
+  for (const char* const name :
+       {"linux,uefi-system-table", "linux,uefi-mmap-start", "linux,uefi-mmap-size",
+        "linux,uefi-mmap-desc-size", "linux,uefi-mmap-desc-ver"}) {
+    EXPECT_FALSE(hop.Has(name)) << name;
+  }
+  EXPECT_TRUE(hop.Has("some,property"));
+  EXPECT_FALSE(hop.Has("rng-seed"));
 }
 
 TEST(BuildParameters, TellsTheNextKernelEverything) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "boot/firmware/uefi.h"
 #include "boot/linux_image/x86_64/read_boot_params.h"
 #include "kernel/arch/exceptions.h"
 #include "kernel/arch/mmu.h"
@@ -32,6 +33,12 @@ extern "C" [[noreturn]] void LinuxBoot(uint64_t boot_params) {
   auto note = [](const char* text, uint64_t value) {
     console::PrintConsole("boot: ignored: %s 0x%lx\n", text, value);
   };
-  boot::ReadBootParams(*params, boot_params, base::BootReader(map, note), &info);
+  auto map_any = [](PhysRange range) -> const void* {
+    if (!arch::MapRam(range).ok()) return nullptr;
+    return reinterpret_cast<const void*>(range.begin.raw());
+  };
+  const base::BootReader reader(map, note);
+  boot::ReadBootParams(*params, boot_params, reader, &info);
+  boot::TakeFirmware(reader, base::BootReader(map_any, note), &info);
   KernelMain(info);
 }

@@ -92,7 +92,9 @@ struct __attribute__((packed)) BootParams {
   EfiInfo efi;
   uint8_t unused8[0x1e8 - 0x1e0];
   uint8_t e820_entries;
-  uint8_t unused4[0x1ef - 0x1e9];
+  uint8_t unused4[0x1ec - 0x1e9];
+  uint8_t secure_boot;
+  uint8_t unused9[0x1ef - 0x1ed];
   uint8_t sentinel;  ///< 0 from a loader that cleared what it did not fill in
   uint8_t unused5;
   SetupHeader header;
@@ -103,6 +105,7 @@ struct __attribute__((packed)) BootParams {
 static_assert(sizeof(BootParams) == 4096);
 static_assert(offsetof(BootParams, header) == kSetupHeaderOffset);
 static_assert(offsetof(BootParams, efi) == 0x1c0);
+static_assert(offsetof(BootParams, secure_boot) == 0x1ec);
 static_assert(offsetof(BootParams, e820) == 0x2d0);
 
 /// A node of the list that `SetupHeader::setup_data` starts; `length` bytes follow.
@@ -114,7 +117,36 @@ struct SetupData {
 static_assert(sizeof(SetupData) == 16);
 
 inline constexpr uint32_t kSetupDataE820 = 1;  ///< `E820Entry` after `E820Entry`
+inline constexpr uint32_t kSetupDataEfi = 4;   ///< `EfiSetupData`
+inline constexpr uint32_t kSetupDataIma = 8;   ///< `ImaData`
+inline constexpr uint32_t kSetupDataSeed = 9;  ///< random numbers, for one kernel
 inline constexpr uint32_t kSetupDataKho = 10;  ///< `KhoData`
+inline constexpr uint32_t kSetupDataIndirect = uint32_t{1} << 31;  ///< `IndirectData`
+
+/// What a Linux that has given UEFI virtual addresses leaves the next one (asm/efi.h).
+struct EfiSetupData {
+  uint64_t firmware_vendor;
+  uint64_t unused;
+  uint64_t tables;  ///< physical address of the configuration table
+  uint64_t smbios;
+  uint64_t reserved[8];
+};
+static_assert(sizeof(EfiSetupData) == 96);
+
+/// A buffer of the previous kernel's with measurements.
+struct ImaData {
+  uint64_t address;
+  uint64_t size;
+};
+
+/// A payload that lies elsewhere.
+struct IndirectData {
+  uint32_t type;
+  uint32_t reserved;
+  uint64_t length;
+  uint64_t address;
+};
+static_assert(sizeof(IndirectData) == 24);
 
 /// Where the previous kernel left its handover (include/uapi/asm/setup_data.h).
 struct KhoData {

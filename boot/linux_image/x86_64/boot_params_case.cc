@@ -123,6 +123,14 @@ void CheckSetupData(const BootParams& params, const Memory& memory, const BootIn
     }
   }
   CASE_CHECK(info.region_count + info.regions_dropped == regions);
+  CASE_CHECK(info.setup_node_count <= std::size(info.setup_nodes));
+  for (size_t i = 0; i < info.setup_node_count; ++i) {
+    const base::SetupNode& handed_on = info.setup_nodes[i];
+    CASE_CHECK(IsKept(info, handed_on.payload));
+    CASE_CHECK(handed_on.buffer.size == 0 || IsKept(info, handed_on.buffer));
+    CASE_CHECK(handed_on.buffer.size == 0 || handed_on.pointer + 8 <= handed_on.payload.size);
+    CASE_CHECK(handed_on.type != boot::kSetupDataKho && handed_on.type != boot::kSetupDataE820);
+  }
   CASE_CHECK(info.has_handover == handover);
   CASE_CHECK(info.kho_root.begin.raw() == kho.fdt_address && info.kho_root.size == kho.fdt_size);
   CASE_CHECK(info.kho_scratch.begin.raw() == kho.scratch_address &&
@@ -199,7 +207,9 @@ std::map<std::string, std::string> fuzz::Seeds() {
   Put(&memory, 0x60, SetupData{kMemory + 0xc0, boot::kSetupDataE820, 2 * sizeof(E820Entry)});
   Put(&memory, 0x70, reserved);
   Put(&memory, 0x84, E820Entry{kBase + 0x200000, 0x100000, 1});
-  Put(&memory, 0xc0, SetupData{0, 9, 8});
+  Put(&memory, 0xc0, SetupData{kMemory + 0xe0, boot::kSetupDataIma, 16});
+  Put(&memory, 0xd0, boot::ImaData{kMemory, 0x20});
+  Put(&memory, 0xe0, SetupData{0, 2, 8});
   memory.resize(0x100);
   memory += std::string("scenario=x generation=2\0", 24) + std::string(khocore::kPageSize, '\0');
 

@@ -58,6 +58,62 @@ void ReadKho(uint64_t payload, uint32_t length, const BootReader& reader, BootIn
   info->kho_scratch = Range(kho.scratch_address, kho.scratch_size);
 }
 
+bool IsHandedOn(uint32_t type) {
+  // A seed is good for one kernel. Linux makes a new one at its kexec, or none as long as it has no
+  // random numbers; there are none here. The others are written anew.
+  return type != boot::kSetupDataE820 && type != boot::kSetupDataSeed &&
+         type != boot::kSetupDataKho;
+}
+
+/// The memory that a payload points to, if it is RAM and would be overwritten.
+void FindBuffer(const BootReader& reader, base::SetupNode* node) {
+  const uint64_t at = node->payload.begin.raw();
+  PhysRange buffer;
+  uint32_t pointer = 0;
+  if (node->type == boot::kSetupDataIma) {
+    boot::ImaData ima;
+    if (node->payload.size < sizeof(ima) || !reader.Read(at, &ima)) return;
+    buffer = Range(ima.address, ima.size);
+    pointer = offsetof(boot::ImaData, address);
+  } else if (node->type == boot::kSetupDataIndirect) {
+    boot::IndirectData indirect;
+    if (node->payload.size < sizeof(indirect) || !reader.Read(at, &indirect)) return;
+    buffer = Range(indirect.address, indirect.length);
+    pointer = offsetof(boot::IndirectData, address);
+  } else {
+    return;
+  }
+  if (buffer.size == 0 || buffer.size > kMaxSetupDataBytes ||
+      reader.Find(buffer.begin.raw(), buffer.size) == nullptr) {
+    return;
+  }
+  node->buffer = buffer;
+  node->pointer = pointer;
+}
+
+/// What the next kernel gets as well, at most `kMaxSetupDataBytes` in all.
+void HandOn(uint32_t type, PhysRange payload, const BootReader& reader, BootInfo* info) {
+  if (!IsHandedOn(type)) return;
+  base::SetupNode node{type, payload, {}, 0};
+  FindBuffer(reader, &node);
+  uint64_t bytes = node.payload.size + node.buffer.size;
+  for (size_t i = 0; i < info->setup_node_count; ++i) {
+    bytes += info->setup_nodes[i].payload.size + info->setup_nodes[i].buffer.size;
+  }
+  if (bytes > kMaxSetupDataBytes || info->setup_node_count == BootInfo::kMaxSetupNodes ||
+      !base::Keep(info, node.buffer)) {
+    reader.Ignore("too much setup_data, not handed on from", payload.begin.raw());
+    return;
+  }
+  if (type == boot::kSetupDataEfi && payload.size >= sizeof(boot::EfiSetupData)) {
+    boot::EfiSetupData efi;
+    if (reader.Read(payload.begin.raw(), &efi)) {
+      info->firmware.tables = PhysAddr::FromRaw(efi.tables);
+    }
+  }
+  info->setup_nodes[info->setup_node_count++] = node;
+}
+
 void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
   uint64_t address = first;
   for (unsigned i = 0; address != 0; ++i) {
@@ -77,7 +133,11 @@ void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
       reader.Ignore("setup_data of impossible length at", address);
       if (node.type == boot::kSetupDataKho) info->has_handover = true;
     } else {
-      base::Keep(info, Range(address, sizeof(node) + node.length), reader);
+      if (base::Keep(info, Range(address, sizeof(node) + node.length))) {
+        HandOn(node.type, Range(payload, node.length), reader, info);
+      } else {
+        reader.Ignore("no room to keep the memory at", address);
+      }
       if (node.type == boot::kSetupDataE820) {
         ReadExtendedMemoryMap(bytes, node.length, info);
       } else if (node.type == boot::kSetupDataKho) {
@@ -86,6 +146,17 @@ void ReadSetupData(uint64_t first, const BootReader& reader, BootInfo* info) {
     }
     address = node.next;
   }
+}
+
+void ReadFirmware(const BootParams& params, BootInfo* info) {
+  const EfiInfo& efi = params.efi;
+  if (efi.loader_signature != kEfiLoader64) return;
+  base::Firmware& firmware = info->firmware;
+  firmware.system_table = PhysAddr::FromRaw(Join(efi.system_table_high, efi.system_table));
+  firmware.map = Range(Join(efi.memory_map_high, efi.memory_map), efi.memory_map_size);
+  firmware.descriptor_size = efi.descriptor_size;
+  firmware.descriptor_version = efi.descriptor_version;
+  firmware.secure_boot = params.secure_boot;
 }
 
 void ReadInitrd(const BootParams& params, const BootReader& reader, BootInfo* info) {
@@ -108,6 +179,7 @@ void ReadBootParams(const BootParams& params, uint64_t address, const BootReader
   info->rsdp = PhysAddr::FromRaw(params.acpi_rsdp);
   ReadMemoryMap(params, reader, info);
   base::Keep(info, Range(address, sizeof(params)), reader);
+  ReadFirmware(params, info);
   ReadSetupData(params.header.setup_data, reader, info);
   const uint64_t command_line = Join(params.command_line_high, params.header.command_line);
   if (command_line != 0) base::ReadCommandLine(info, command_line, reader);

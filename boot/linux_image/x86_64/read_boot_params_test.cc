@@ -105,6 +105,89 @@ TEST_F(ReadBootParamsTest, InitrdOutsideRamIsIgnored) {
   ExpectNote("initrd outside RAM at");
 }
 
+TEST_F(ReadBootParamsTest, HandsOnWhatOthersOwn) {
+  PutNode(kNode, kNextNode, 2, 64);
+  PutNode(kNextNode, kInitrd, kSetupDataEfi, sizeof(EfiSetupData));
+  memory_.Put(kNextNode + sizeof(SetupData), EfiSetupData{1, 0, 0x7f000000, 3, {}});
+  PutNode(kInitrd, 0, 77, 0);
+  params_->header.setup_data = kNode;
+  const BootInfo& info = Read();
+  ASSERT_EQ(info.setup_node_count, 3u);
+  EXPECT_EQ(info.setup_nodes[0].type, 2u);
+  EXPECT_EQ(info.setup_nodes[0].payload, Range(kNode + sizeof(SetupData), 64));
+  EXPECT_EQ(info.setup_nodes[1].type, kSetupDataEfi);
+  EXPECT_EQ(info.setup_nodes[2].payload.size, 0u);
+  EXPECT_EQ(info.firmware.tables.raw(), 0x7f000000u);
+  EXPECT_TRUE(Kept(kNode) && Kept(kNextNode));
+}
+
+TEST_F(ReadBootParamsTest, ASeedIsForOneKernel) {
+  PutNode(kNode, kNextNode, kSetupDataSeed, 32);
+  PutNode(kNextNode, 0, kSetupDataE820, sizeof(E820Entry));
+  memory_.Put(kNextNode + sizeof(SetupData), E820Entry{1 << 20, 1 << 20, 2});
+  params_->header.setup_data = kNode;
+  EXPECT_EQ(Read().setup_node_count, 0u);
+}
+
+TEST_F(ReadBootParamsTest, ABufferInRamGoesOnWithTheNodeThatPointsToIt) {
+  PutNode(kNode, kNextNode, kSetupDataIma, sizeof(ImaData));
+  memory_.Put(kNode + sizeof(SetupData), ImaData{kInitrd, 0x1234});
+  PutNode(kNextNode, 0, kSetupDataIndirect | 3, sizeof(IndirectData));
+  params_->header.setup_data = kNode;
+  const BootInfo& info = Read();
+  ASSERT_EQ(info.setup_node_count, 2u);
+  EXPECT_EQ(info.setup_nodes[0].buffer, Range(kInitrd, 0x1234));
+  EXPECT_EQ(info.setup_nodes[0].pointer, 0u);
+  EXPECT_TRUE(Kept(kInitrd + 0x1233));
+}
+
+TEST_F(ReadBootParamsTest, ABufferOutsideRamStaysWhereItIs) {
+  PutNode(kNode, kNextNode, kSetupDataIma, sizeof(ImaData));
+  memory_.Put(kNode + sizeof(SetupData), ImaData{0x1000, ~uint64_t{0}});
+  PutNode(kNextNode, 0, kSetupDataIma, 8);  // too short
+  params_->header.setup_data = kNode;
+  const BootInfo& info = Read();
+  ASSERT_EQ(info.setup_node_count, 2u);
+  EXPECT_EQ(info.setup_nodes[0].buffer.size, 0u);
+  EXPECT_EQ(info.setup_nodes[1].buffer.size, 0u);
+}
+
+TEST_F(ReadBootParamsTest, HandsOnNoMoreThanThereIsRoomFor) {
+  for (uint64_t i = 0; i < 40; ++i) {
+    const uint64_t at = kNode + i * 32;
+    PutNode(at, i == 39 ? 0 : at + 32, 2, 16);
+  }
+  params_->header.setup_data = kNode;
+  EXPECT_EQ(Read().setup_node_count, BootInfo::kMaxSetupNodes);
+  EXPECT_EQ(memory_.notes(), std::vector<std::string>(40 - BootInfo::kMaxSetupNodes,
+                                                      "too much setup_data, not handed on from"));
+}
+
+TEST_F(ReadBootParamsTest, HandsOnNoMoreThanTwoMegabytes) {
+  PutNode(kNode, kNextNode, 2, 1 << 20);
+  PutNode(kNextNode, kInitrd, 3, (1 << 20) + 1);
+  PutNode(kInitrd, 0, 5, 1 << 20);
+  params_->header.setup_data = kNode;
+  const BootInfo& info = Read();
+  ASSERT_EQ(info.setup_node_count, 2u);
+  EXPECT_EQ(info.setup_nodes[1].type, 5u);
+  ExpectNote("too much setup_data, not handed on from");
+}
+
+TEST_F(ReadBootParamsTest, ReadsWhatAnEfiLoaderNames) {
+  params_->efi = {kEfiLoader64, 0x5000, 48, 1, 0x6000, 480, 1, 2};
+  params_->secure_boot = 2;
+  const BootInfo& info = Read();
+  EXPECT_STREQ(info.protocol, "efi");
+  EXPECT_EQ(info.firmware.system_table.raw(), 0x100005000u);
+  EXPECT_EQ(info.firmware.map, Range(0x200006000, 480));
+  EXPECT_EQ(info.firmware.descriptor_size, 48u);
+  EXPECT_EQ(info.firmware.descriptor_version, 1u);
+  EXPECT_EQ(info.firmware.secure_boot, 2);
+  params_->efi.loader_signature = 0;
+  EXPECT_TRUE(Read().firmware.system_table.is_null());
+}
+
 TEST_F(ReadBootParamsTest, FindsTheHandoverBehindOtherNodes) {
   PutNode(kNode, kNextNode, 9, 64);
   PutKho(kNextNode, 0, kKho);

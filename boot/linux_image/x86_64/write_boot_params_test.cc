@@ -165,6 +165,81 @@ TEST_F(ParametersTest, WithoutAHandoverThereIsNoNode) {
   EXPECT_EQ(Get<uint64_t>(0x250), 0u);
 }
 
+TEST_F(ParametersTest, HandsOnSetupData) {
+  alignas(8) const char tree[] = "a device tree";
+  alignas(8) const char log[] = "measurements";
+  struct {
+    uint64_t address, size;
+  } ima{1, sizeof(log)};
+  const auto here = [](const void* bytes, uint64_t size) {
+    return PhysRange{PhysAddr::FromRaw(reinterpret_cast<uint64_t>(bytes)), size};
+  };
+  info_->setup_nodes[0] = {2, here(tree, sizeof(tree)), {}, 0};
+  info_->setup_nodes[1] = {8, here(&ima, sizeof(ima)), here(log, sizeof(log)), 0};
+  info_->setup_nodes[2] = {77, here(tree, 0), {}, 0};
+  info_->setup_node_count = 3;
+  AddRegions(129);
+  Build();
+  const uint64_t first = FindNode(2);
+  ASSERT_NE(first, 0u);
+  EXPECT_EQ(first % 8, 0u);
+  EXPECT_EQ(Get<uint32_t>(first + 12), sizeof(tree));
+  EXPECT_STREQ(reinterpret_cast<const char*>(&built_[first + 16]), tree);
+  const uint64_t second = FindNode(8);
+  EXPECT_EQ(Get<uint64_t>(first), kDestination + second);  // in the order in which they came
+  EXPECT_EQ(Get<uint64_t>(second + 24), sizeof(log));
+  const uint64_t moved = Get<uint64_t>(second + 16) - kDestination;
+  ASSERT_LT(moved, built_.size());
+  EXPECT_STREQ(reinterpret_cast<const char*>(&built_[moved]), log);
+  EXPECT_NE(FindNode(77), 0u);
+  EXPECT_NE(FindNode(1), 0u);
+  const uint64_t node = FindNode(10);
+  ASSERT_NE(node, 0u);
+  EXPECT_EQ(Get<uint64_t>(Get<uint64_t>(node + 32) - kDestination), 0x400000u);
+}
+
+TEST_F(ParametersTest, HandsOnWhatTheFirmwareNeedsToBeCalled) {
+  struct Descriptor {
+    uint64_t type, physical, at, pages, attributes, more;
+  };
+  constexpr uint64_t kRuntime = uint64_t{1} << 63 | 0xf;
+  const Descriptor map[] = {{7, 0x100000, 0, 1, 0xf, 1},
+                            {5, 0x200000, 0xffffffff00200000, 2, kRuntime, 2},
+                            {4, 0x300000, 0, 3, 0xf, 3},
+                            {6, 0x400000, 0, 4, kRuntime, 4}};
+  info_->firmware = {PhysAddr::FromRaw(0x1234567890),
+                     {PhysAddr::FromRaw(reinterpret_cast<uint64_t>(map)), sizeof(map)},
+                     sizeof(Descriptor),
+                     1,
+                     2,
+                     {}};
+  Build();
+  EXPECT_EQ(Get<uint32_t>(0x1c0), 0x34364c45u);
+  EXPECT_EQ(Get<uint32_t>(0x1c4), 0x34567890u);
+  EXPECT_EQ(Get<uint32_t>(0x1d8), 0x12u);
+  EXPECT_EQ(Get<uint32_t>(0x1c8), sizeof(Descriptor));
+  EXPECT_EQ(Get<uint32_t>(0x1cc), 1u);
+  EXPECT_EQ(Get<uint32_t>(0x1d4), 2 * sizeof(Descriptor));
+  EXPECT_EQ(built_[0x1ec], 2);
+  const uint64_t at = (Get<uint32_t>(0x1d0) | uint64_t{Get<uint32_t>(0x1dc)} << 32) - kDestination;
+  EXPECT_EQ(at % 8, 0u);
+  EXPECT_EQ(memcmp(&built_[at], &map[1], sizeof(Descriptor)), 0);
+  EXPECT_EQ(memcmp(&built_[at + sizeof(Descriptor)], &map[3], sizeof(Descriptor)), 0);
+}
+
+TEST_F(ParametersTest, AFirmwareThatCannotBeCalledIsNotNamed) {
+  const uint64_t map[6] = {7, 0x100000, 0, 1, 0xf, 1};
+  info_->firmware = {PhysAddr::FromRaw(0x1000),
+                     {PhysAddr::FromRaw(reinterpret_cast<uint64_t>(map)), sizeof(map)},
+                     sizeof(map),
+                     1,
+                     2,
+                     {}};
+  Build();
+  for (uint64_t at = 0x1c0; at < 0x1e0; ++at) EXPECT_EQ(built_[at], 0);
+  EXPECT_EQ(built_[0x1ec], 0);
+}
+
 TEST_F(ParametersTest, AddressesAreSplit) {
   Build();
   EXPECT_EQ(Get<uint32_t>(0x218), 0x45678000u);

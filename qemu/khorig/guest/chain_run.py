@@ -71,6 +71,7 @@ class ChainRun(RunSpec):
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
+    measured: bool = False  # whether the probe counts instructions (khorig.run.marks)
 
     @property
     def generations(self) -> int:
@@ -173,6 +174,8 @@ class ChainRun(RunSpec):
         """Actions on LUO sessions, separated by commas: each Linux retrieves those of the Linux
         before it and creates new ones, or offers them where no Linux follows: khorig hands them on
         unread, and the host reads them. "" for others."""
+        if self.measured:  # the rig's own would be part of what is measured
+            return ""
         linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
         if generation not in linuxes or generation == self.crash_kernel:
             return ""

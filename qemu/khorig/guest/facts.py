@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.guest.machine import DeviceStates
 from khorig.guest.told_scratch import ToldScratch
 from khorig.mem.memory import PhysRange
+
+if TYPE_CHECKING:
+    from khorig.guest.told_map import ToldMap
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class GuestFacts:
     """The events of one generation."""
 
     parameters: int | None = None  # address of what the boot protocol passed
+    protocol: str = ""  # that one: "pvh", "linux", "efi"
     image: int | None = None  # where the kernel lies
     memory: MemoryFacts | None = None
     cpus: CpuFacts | None = None
@@ -95,11 +99,13 @@ class GuestFacts:
     restored: GuestEvent | None = None
     refused: bool = False
     told: ToldScratch = field(default_factory=ToldScratch)  # by a Linux
+    told_map: ToldMap | None = None  # by a Linux
 
     def take(self, event: GuestEvent) -> None:
         """Processes any event. Raises EventFieldError."""
         if event.kind == "boot":
             self.parameters = event.address("parameters")
+            self.protocol = str(event.fields.get("protocol", ""))
             if "image" in event.fields:
                 self.image = _addresses(event.fields["image"], 2, "event 'boot': 'image'")[0]
         elif event.kind == "mode":
@@ -119,6 +125,11 @@ class GuestFacts:
             self.refused = True
         elif event.kind == "debugfs":
             self.told.take(event)
+        elif event.kind == "memory-map":
+            from khorig.guest.told_map import ToldMap  # of a Linux only
+
+            self.told_map = self.told_map or ToldMap()
+            self.told_map.take(event)
 
 
 def parse_found(event: GuestEvent) -> FoundDevices:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Iterable
+from typing import TYPE_CHECKING, Iterable
 
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.pci_config import PciLooks
@@ -24,12 +24,16 @@ from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
 from khorig.rules.temporal.keeping import Span, pages_that_stay
+from khorig.rules.temporal.memory_maps import MemoryMaps
 from khorig.rules.temporal.pages import Before, compare_pages
 from khorig.rules.temporal.record import FullRecord, Record
 from khorig.rules.temporal.relayed import RELAYED, relayed_pages
 from khorig.run.coverage import Coverage
 from khorig.run.judging import Statistics
 from khorig.run.proven import count_handover
+
+if TYPE_CHECKING:
+    from khorig.rules.temporal.given import Given
 
 _MOST = 6  # findings of a rule
 # Warnings that are failures if every client is known.
@@ -48,6 +52,16 @@ class Examination:
         self._coverage = Coverage()
         self._statistics = Statistics()
         self._memfds = SealedMemfds()
+        self._maps = MemoryMaps()
+        self._given: Given | None = None
+
+    def _check_given(self, stop: Stop) -> Findings:
+        """What kernels are given by their boot parameters."""
+        if self._given is None:
+            from khorig.rules.temporal.given import Given  # not before a guest runs
+
+            self._given = Given()
+        return self._given.check(stop)
 
     def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
         """The handover at `root`, or at the root in the boot parameters."""
@@ -78,12 +92,6 @@ class Examination:
                 ]
         return findings + self._memfds.check(stop, snapshot)
 
-    def _check_level(self, stop: Stop) -> Findings:
-        if protocol.LEVEL not in self._plan.due(stop.generation, stop.at):
-            return []
-        self._evaluated.add(protocol.LEVEL, stop.generation, stop.at)
-        return check_level(stop)
-
     def _check_pci(self, stop: Stop, looks: PciLooks, snapshot: Snapshot | None) -> Findings:
         """Only of a kernel that preserves PCI devices."""
         if snapshot is None or looks.before is None:
@@ -94,6 +102,14 @@ class Examination:
             return []
         self._evaluated.add(protocol.PCI_PRESERVED, stop.generation, stop.at)
         return check_pci(stop, looks, names)
+
+    def _check_more(self, stop: Stop) -> Findings:
+        """Rules that need no handover."""
+        looks = {protocol.LEVEL: check_level, temporal.RAM_OF_COLD_BOOT: self._maps.check}
+        due = [rule for rule in self._plan.due(stop.generation, stop.at) if rule in looks]
+        for rule in due:
+            self._evaluated.add(rule, stop.generation, stop.at)
+        return [finding for rule in due for finding in looks[rule](stop)]
 
     def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
         findings: Findings = []

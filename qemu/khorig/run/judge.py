@@ -92,7 +92,7 @@ class RunJudge(Examination):
         if event.kind in ("refused", "stress-start") and self._plan.is_linux(event.generation):
             self._booting_linux = False  # it went on cold, or has looked at all that arrived
         findings = self._firmware.take(event) if self._firmware else []
-        if event.kind == "debugfs" or not self._plan.is_linux(event.generation):
+        if event.kind in ("debugfs", "memory-map") or not self._plan.is_linux(event.generation):
             self._facts.setdefault(event.generation, GuestFacts()).take(event)
         for witness in self._witnesses:
             findings += witness.take(event)
@@ -124,7 +124,7 @@ class RunJudge(Examination):
             self._begin(context.generation)
         stop = self._stop(context)
         found = self._check_firmware(stop) + self._check(stop, context.is_jump)
-        found += self._check_level(stop)
+        found += self._check_more(stop) + self._check_given(stop)
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
         found += self._check_pci(stop, context.pci, snapshot)
@@ -159,7 +159,7 @@ class RunJudge(Examination):
         now = GuestEvent("trouble", self._generation, 0, 0.0, {})
         stop = self._stop(StopContext(self._generation, "", now, ram, machine))
         findings: Findings = []
-        if self._firmware:
+        if self._firmware and not self._plan.is_linux(self._generation):
             findings += self._firmware.compare(stop)
         if self._tables:
             findings += self._tables.compare(stop, dead=True)
@@ -204,8 +204,6 @@ class RunJudge(Examination):
                 return [Finding(protocol.COMPARED, what, generation=jump + 1)]
         return []
 
-    # ---- at a stop
-
     def _check_firmware(self, stop: Stop) -> Findings:
         """The first kernel reports the regions after its `entry`, Linux never does."""
         if self._tables is None:
@@ -218,7 +216,7 @@ class RunJudge(Examination):
         if self._firmware is None or (stop.generation == 1 and stop.at != "sealed"):
             return findings
         self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
-        look = self._firmware.compare if is_linux else self._firmware.check
+        look = self._firmware.of_caller if is_linux else self._firmware.check
         return findings + look(stop)
 
     def _check(self, stop: Stop, is_jump: bool) -> Findings:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Mapping, Sequence, TypeVar, cast
 
 from khorig.guest.chain_run import ChainRun, is_linux
 from khorig.guest.event import GuestEvent
@@ -17,6 +17,7 @@ from khorig.guest.told_scratch import ToldScratch
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import ORDER
+from khorig.run.marks import marks_of
 from khorig.vm.elf_file import ElfFile
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
@@ -84,38 +85,52 @@ class KernelStops:
     The next kernel's segments lie in scratch, by the ABI, or where a khorig reports them: the first
     fetch from there by a CPU whose virtual address is the physical one is the next kernel's, on
     x86_64 behind a Linux purgatory's. A Linux whose `machine_kexec` is at a known address is looked
-    at there, not when its user space speaks for the last time.
+    at there, not when its user space speaks for the last time. In a measured run all marks of the
+    running kernel are armed as well.
     """
 
     spec: RunSpec
     jumps: Mapping[int, int]  # the address of machine_kexec in these generations
+    marks: Mapping[int, Sequence[int]] = field(default_factory=dict)  # of measured generations
     _told: ToldScratch = field(default_factory=ToldScratch)
     _segments: tuple[PhysRange, ...] = ()
     _crash_areas: tuple[PhysRange, ...] = ()  # where a crash kernel lies
     _held: GuestEvent | None = None  # the guest's `sealed`, until its machine_kexec
     _entering: int = 0  # generation whose first instruction is awaited
+    _probe: Probe | None = None
+    _running: int = 1  # the generation whose marks are armed
+
+    @staticmethod
+    def of(spec: RunSpec, elves: Mapping[str, Path]) -> KernelStops:
+        """Those of a run, whose kernels have these ELF files."""
+        marks = {n: tuple(found.values()) for n, found in marks_of(spec, elves).items()}
+        return KernelStops(spec, jumps_of(spec, elves), marks)
 
     @property
     def options(self) -> ProbeOptions | None:
         """The probe that the run needs. Raises NoProbe."""
         watches = isinstance(self.spec, KhorigRun) and self.spec.probed
+        counts = watches or bool(self.marks)
         if not self._is_probed and not watches:
             return None
         from khorig.vm.machines import machine_named
 
         emulator = machine_named(self.spec.machine).emulator(self.spec.qemu)
-        return find_probe(emulator, stores=watches, fetches=watches)
+        return find_probe(emulator, stores=watches, fetches=counts)
 
     @property
     def _is_probed(self) -> bool:
         return isinstance(self.spec, ChainRun) and self.spec.probed
 
-    def on_event(self, event: GuestEvent) -> list[Finding]:
+    def on_event(self, event: GuestEvent, probe: Probe | None = None) -> list[Finding]:
         """Where the next kernel will lie. Raises EventFieldError."""
         if not self._is_probed:
             return []
         if event.kind == "boot":
             self._told, self._segments, self._crash_areas = ToldScratch(), (), ()
+            if event.generation == 1 and self.marks:  # of the others when they are entered
+                self._probe = probe
+                self._arm_marks()
             return self.missed()
         if event.kind == "segments":
             self._segments = tuple(s.area for s in parse_segments(event).items)
@@ -147,17 +162,29 @@ class KernelStops:
         if address is None:
             return False
         probe.check()
-        probe.stop_at(address)
+        if not self.marks.get(event.generation):
+            probe.stop_at(address)
         self._held = event
         return True
 
+    def _arm_marks(self) -> None:
+        if self._probe is not None:
+            self._probe.stop_at(*self.marks.get(self._running, ()))
+
     def take(self, stop: ProbeStop) -> GuestEvent | None:
         """The stop as an event of the kernel that runs; None for one that nobody waits for."""
+        if stop.kind == "address" and self.marks:
+            self._arm_marks()  # a stop disarms them
+            if self._held is None or stop.pc != self.jumps[self._held.generation]:
+                return None
         if stop.kind == "address" and self._held is not None:
             held, self._held = self._held, None
             return dataclasses.replace(held, fields={**held.fields, "pc": hex(stop.pc)})
         if stop.kind == "fetch" and self._entering:
             generation, self._entering = self._entering, 0
+            if self.marks:
+                self._running = generation
+                self._arm_marks()
             fields: dict[str, Any] = {"ev": "stop", "gen": generation, "at": "entry"}
             return GuestEvent("stop", generation, 0, 0.0, {**fields, "pc": hex(stop.pc)})
         return None

@@ -25,7 +25,7 @@ from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestMonitor
 from khorig.run.keep import Keep
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook, shown_by
-from khorig.run.kernel_stops import KernelStops, jumps_of
+from khorig.run.kernel_stops import KernelStops
 from khorig.run.look import Look
 from khorig.run.pci_watch import PciWatch
 from khorig.run.run_file import kernel_digests
@@ -85,7 +85,7 @@ class Run:
         self._sequence = EventSequence(spec)
         symbols = SymbolsByGeneration(spec, images.elves)
         self._ending = Ending(spec, machine, symbols, self._emit, self._sequence.whereabouts)
-        self._kernels = KernelStops(spec, jumps_of(spec, images.elves))
+        self._kernels = KernelStops.of(spec, images.elves)
         self._monitor = GuestMonitor(spec)
         self._pci = PciWatch(spec, self._emit)
         self._firmware = FirmwareMonitor(spec)
@@ -245,7 +245,7 @@ class Run:
         self._pci.on_event(event, vm.qmp)
         if self._watch:
             self._watch.on_event(event, vm)
-        findings += self._kernels.on_event(event)
+        findings += self._kernels.on_event(event, vm.probe)
         if event.kind == "stop" and not findings and not self._kernels.arm(vm.probe, event):
             # The guest polls meanwhile: with -icount QMP's 'cont' may deadlock (seen with 7.2.22).
             with self._clock.host():

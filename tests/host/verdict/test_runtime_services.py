@@ -62,6 +62,22 @@ def test_a_write_is_found_at_every_stop_of_every_kernel(machine: Machine) -> Non
     assert "was written:" in finding.what
 
 
+def test_what_changes_while_a_linux_runs_is_the_firmwares(machine: Machine) -> None:
+    look = machine.services.of_caller
+    assert look(machine.stop(2, "entry")) == []
+    machine.bytes[0x2000] = 1
+    assert look(machine.stop(2, "sealed")) == []
+    assert machine.check(3, "entry") == []
+    machine.bytes[0x2FFF] = 1
+    assert "was written:" in machine.check(3, "entry")[0]
+
+
+def test_a_jump_into_a_linux_is_compared(machine: Machine) -> None:
+    machine.bytes[0x2000] = 1
+    (finding,) = machine.services.of_caller(machine.stop(2, "entry"))
+    assert "was written:" in finding.what
+
+
 @pytest.mark.parametrize("at", ["restored", "sealed"])
 def test_a_kernel_that_has_not_found_the_regions_is_found(machine: Machine, at: str) -> None:
     assert machine.check(2, at) == ["no 'firmware' event before this stop"]

@@ -14,10 +14,10 @@ from view import firmware_image as image
 from view.firmware_image import FirmwareImage
 
 from khorig.kho.boot.efi import FirmwareTable, SystemTable, read_again
-from khorig.kho.boot.efi_map import EfiMap, read_efi_map
+from khorig.kho.boot.efi_map import EfiMap, read_descriptors, read_efi_map
 from khorig.kho.boot.memory_map import MapEntry, free_ranges, read_memory_map
 from khorig.mem.errors import DecodeError
-from khorig.mem.memory import PhysRange
+from khorig.mem.memory import OutsideRam, PhysRange
 
 
 MIB = 1 << 20
@@ -136,9 +136,10 @@ def test_the_memory_map_of_boot_params() -> None:
     assert caught.value.problem.id == "e820"
 
 
-def device_tree(*reserved: tuple[int, int]) -> bytes:
+def device_tree(*reserved: tuple[int, int], efi_map: EfiMap | None = None) -> bytes:
     """RAM from 1 to 17 MiB, a region that the firmware uses at run time, and `reserved` in the
-    memory reservation block, where Linux's kexec puts the initrd and the tree itself."""
+    memory reservation block, where Linux's kexec puts the initrd and the tree itself; and where
+    the firmware's map is."""
     fdt = libfdt.FdtSw()
     for begin, size in reserved:
         fdt.add_reservemap_entry(begin, size)
@@ -155,6 +156,11 @@ def device_tree(*reserved: tuple[int, int]) -> bytes:
             with fdt.add_node("runtime@200000"):
                 fdt.property_string("compatible", "khorig,efi-runtime-services")
                 fdt.property("reg", struct.pack(">2Q", 2 * MIB, 0x1000))
+        if efi_map is not None:
+            with fdt.add_node("chosen"):
+                fdt.property_u64("linux,uefi-mmap-start", efi_map.address)
+                fdt.property_u32("linux,uefi-mmap-size", efi_map.size)
+                fdt.property_u32("linux,uefi-mmap-desc-size", efi_map.descriptor_size)
     return bytes(fdt.as_fdt().as_bytearray())
 
 
@@ -186,3 +192,50 @@ def test_the_firmwares_map_in_boot_params() -> None:
     info = struct.pack("<4s7I", b"EL64", 0, 48, 1, 0, 4800, 0, 0)
     firmware.put(image.PARAMETERS + 0x1C0, info)
     assert read_efi_map(firmware.memory, "x86_64", image.PARAMETERS) == EfiMap(4800, 48)
+    info = struct.pack("<4s7I", b"EL64", 0, 48, 1, 0x5000, 96, 0, 1)
+    firmware.put(image.PARAMETERS + 0x1C0, info)
+    found = read_efi_map(firmware.memory, "x86_64", image.PARAMETERS)
+    assert found == EfiMap(96, 48, 0x100005000)
+
+
+def _descriptor(kind: int, begin: int, pages: int, attributes: int = 15) -> bytes:
+    return struct.pack("<I4x4Q8x", kind, begin, 0, pages, attributes)
+
+
+def test_the_firmwares_map() -> None:
+    firmware = FirmwareImage()
+    runtime = 1 << 63 | 15
+    content = _descriptor(7, 0, 8) + _descriptor(5, 0x8000, 2, runtime)
+    content += _descriptor(4, 0xA000, 1, runtime) + _descriptor(9, 0, (1 << 52) + 1)
+    firmware.put(0x5000, content)
+    free, services, kept = read_descriptors(firmware.memory, EfiMap(len(content), 48, 0x5000))
+    assert (free.area, free.is_free) == (PhysRange(0, 0x8000), True)
+    assert (services.area, services.is_free) == (PhysRange(0x8000, 0x2000), False)
+    assert (kept.kind, kept.is_free) == (4, False)
+
+
+@pytest.mark.parametrize("size, step", [(96, 0), (96, 39), (96, 1 << 20), (2 << 20, 48)])
+def test_a_map_of_impossible_size(size: int, step: int) -> None:
+    firmware = FirmwareImage()
+    with pytest.raises(DecodeError) as caught:
+        list(read_descriptors(firmware.memory, EfiMap(size, step, 0x5000)))
+    assert caught.value.problem.id == "efi-map"
+
+
+def test_a_map_outside_memory() -> None:
+    with pytest.raises(OutsideRam):
+        list(read_descriptors(FirmwareImage().memory, EfiMap(96, 48, image.SIZE - 48)))
+
+
+def test_the_firmwares_map_takes_memory_out_of_a_device_trees() -> None:
+    firmware = FirmwareImage()
+    content = _descriptor(4, 4 * MIB, 2) + _descriptor(6, 5 * MIB, 2) + _descriptor(0, 6 * MIB, 1)
+    firmware.put(0x5000, content)
+    tree = device_tree(efi_map=EfiMap(len(content), 48, 0x5000))
+    firmware.put(image.PARAMETERS, tree)
+    assert read_memory_map(firmware.memory, "arm64", image.PARAMETERS) == (
+        MapEntry(PhysRange(MIB, 16 * MIB), "RAM"),
+        MapEntry(PhysRange(2 * MIB, 0x1000), "runtime services"),
+        MapEntry(PhysRange(5 * MIB, 0x2000), "runtime services"),
+        MapEntry(PhysRange(6 * MIB, 0x1000), "reserved"),
+    )

@@ -59,6 +59,9 @@ class Kind:
     with_initrd: bool = True
     # Whether Linux on x86_64 reads it only where the firmware started it (64b45dd46e15).
     once: bool = False
+    # Whether it may lie in memory that is free by the firmware's map: a kernel that is told of the
+    # firmware keeps it, because the configuration table names it.
+    by_name: bool = False
 
 
 def _acpi(look: Look) -> Sequence[Part]:
@@ -149,17 +152,20 @@ KINDS: Mapping[UUID, Kind] = {
         ("eb9d2d30-2d88-11d3-9a16-0090273fc14d", Kind("ACPI", _acpi)),
         ("eb9d2d31-2d88-11d3-9a16-0090273fc14d", Kind("SMBIOS", _smbios)),
         ("f2fd1544-9794-4a2c-992e-e5bbcf20e394", Kind("SMBIOS3", _smbios)),
-        ("dcfa911d-26eb-469f-a220-38b7dc461220", Kind("MEMATTR", _memory_attributes, once=True)),
-        ("b122a263-3661-4f68-9929-78f8b0d62180", Kind("ESRT", _resources)),
-        ("eb66918a-7eef-402a-842e-931d21c38ae9", Kind("RTPROP", _sized("<HHI"))),
+        (
+            "dcfa911d-26eb-469f-a220-38b7dc461220",
+            Kind("MEMATTR", _memory_attributes, once=True, by_name=True),
+        ),
+        ("b122a263-3661-4f68-9929-78f8b0d62180", Kind("ESRT", _resources, by_name=True)),
+        ("eb66918a-7eef-402a-842e-931d21c38ae9", Kind("RTPROP", _sized("<HHI"), by_name=True)),
         (  # Linux mixes it into its own and clears it
             "1ce1e5bc-7ceb-42f2-81e5-8aadf180f57b",
-            Kind("RNG seed", _sized("<I", 0, changes=True)),
+            Kind("RNG seed", _sized("<I", 0, changes=True), by_name=True),
         ),
         ("c451ed2b-9694-45d3-baba-ed9f8988a389", Kind("MOKvar", _sized("<256x"))),
         (
             "b7799cb0-eca2-4943-9667-1fae07b747fa",
-            Kind("TPM event log", _sized("<IIB", 0)),
+            Kind("TPM event log", _sized("<IIB", 0), by_name=True),
         ),
         (  # the firmware appends to it
             "1e2ed096-30e2-4254-bd89-863bbef82325",
@@ -172,7 +178,7 @@ KINDS: Mapping[UUID, Kind] = {
         ),
         (  # Linux appends to it
             "888eb0c6-8ede-4ff5-a8f0-9aee5cb977c2",
-            Kind("MEMRESERVE", _sized("<IIQ", 0, 16, changes=True)),
+            Kind("MEMRESERVE", _sized("<IIQ", 0, 16, changes=True), by_name=True),
         ),
     )
 }

@@ -14,6 +14,7 @@
 #include "kernel_log.h"
 #include "kho_off.h"
 #include "liveupdate.h"
+#include "memory_map.h"
 #include "next.h"
 #include "program.h"
 #include "reserved.h"
@@ -108,6 +109,7 @@ int main(void) {
   int handover = access("/debug/kho/in/fdt", F_OK) == 0;
   int offered = handover || was_offered();
   say_boot(offered);
+  report_memory_map();
   report_kernel_log();
   report_debugfs("in/fdt", 0);
   if (offered && !handover) say_refused();

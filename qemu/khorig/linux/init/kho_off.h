@@ -13,28 +13,26 @@ static int is_off(const char *value) {
   return strchr("nNfF0", value[0]) || ((value[0] | 0x20) == 'o' && (value[1] | 0x20) == 'f');
 }
 
-/* MiB of memory that is huge pages, 0 without. */
-static unsigned long huge_mib(void) {
-  static char text[8192];
-  if (read_file("/proc/meminfo", text, sizeof(text)) <= 0) return 0;
-  const char *at = strstr(text, "Hugetlb:");
-  if (!at) return 0;
-  for (at += sizeof("Hugetlb:") - 1; *at == ' ';) at++;
-  return strtoul(at, NULL, 10) >> 10;
+/* Huge pages of 1 GiB, which the page allocator does not have: they are reserved before scratch is,
+   smaller ones later. */
+static unsigned long gigantic_pages(void) {
+  char count[32];
+  const char *path = "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages";
+  return read_file(path, count, sizeof(count)) > 0 ? strtoul(count, NULL, 10) : 0;
 }
 
 /* Linux before 7.3 takes huge pages that are reserved at boot for memory of its own, of which
    scratch is to have twice as much (fdd843f2be1a). */
 static void fail_no_scratch(void) {
   char text[160];
-  unsigned long huge = huge_mib();
-  if (huge) {
+  unsigned long pages = gigantic_pages();
+  if (pages) {
     snprintf(text, sizeof(text),
              "switched itself off: no room for scratch beside %lu MiB of huge pages, which before "
              "7.3 count twice for its size (see kho_scratch=)",
-             huge);
+             pages << 10);
   }
-  FAIL("kho", huge ? text : "switched itself off: no room for scratch (see kho_scratch=)");
+  FAIL("kho", pages ? text : "switched itself off: no room for scratch (see kho_scratch=)");
 }
 
 static void name_kho_off(void) {

@@ -25,7 +25,9 @@ FIRMWARE_HEADERS = "KHR-I094"
 FIRMWARE_MAP = "KHR-I095"
 LIVE_PAGE = "KHR-I096"
 SETTLED = "KHR-I097"
+GIVEN = "KHR-I098"
 CRASH_MEMORY = "KHR-I155"
+RAM_OF_COLD_BOOT = "KHR-I160"
 
 _temporal = partial(Rule, kind=Kind.TEMPORAL)
 
@@ -124,7 +126,8 @@ TEMPORAL_RULES = (
         RUNTIME_SERVICES,
         "UEFI runtime services memory does not change",
         "The regions in the firmware's memory map found by the first kernel keep their content, "
-        "and every later kernel finds the same regions.",
+        "and every later kernel finds the same regions. What changes while a Linux runs, which may "
+        "call the firmware, is the firmware's own.",
         "Firmware calls use code and data there for as long as the machine is up.",
         (),
         "A kernel that treats such a region as RAM lost the region's type on the way.",
@@ -202,6 +205,18 @@ TEMPORAL_RULES = (
         "longer.",
     ),
     _temporal(
+        GIVEN,
+        "the next kernel is given what a kernel was given",
+        "Each setup_data, efi_info and RSDP of boot_params, and each property of /chosen, is there "
+        "for every later kernel, with its content. Of one boot are initrd, command line, the "
+        "handover, what a crash kernel gets, and measurements; a seed (setup_data 9, rng-seed, "
+        "kaslr-seed) is new or none. Linux 7.3 on x86 hands on no setup_data but EFI's.",
+        "A kernel behind the next one may need what the one in between does not understand.",
+        ("N14",),
+        "docs/abi.md says what khorig hands on; arch/x86/kernel/kexec-bzimage64.c and "
+        "drivers/of/kexec.c what Linux does.",
+    ),
+    _temporal(
         CRASH_MEMORY,
         "a crash kernel changes no memory but its own",
         "From its first instruction until its user space has read /proc/vmcore, all RAM of the "
@@ -210,5 +225,18 @@ TEMPORAL_RULES = (
         "Every page it writes to is a page of the dead kernel that the dump has lost.",
         (),
         "The owner is the one in the handover that the dead kernel had prepared.",
+    ),
+    _temporal(
+        RAM_OF_COLD_BOOT,
+        "memory that is no RAM in a cold boot is none after a jump",
+        "In a chain with real Linux, every range that a kernel behind a jump takes for RAM is RAM "
+        "in the map of the first kernel, and a Linux has not lost 1 MiB of it or more, unless "
+        "mem=, memmap= or a crash limits it. A Linux's map is /proc/iomem, khorig's what it is "
+        "given. Started by UEFI, Linuxes are compared with each other.",
+        "What firmware has reserved, and for whom, only the first kernel is told. A successor that "
+        "takes it for RAM writes there when memory gets short.",
+        ("N12",),
+        "The message has range, size and what it was. boot_params' e820 of the jump is made by the "
+        "kernel before; `--stress` makes use of all RAM.",
     ),
 )

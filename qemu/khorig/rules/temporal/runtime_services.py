@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""UEFI runtime services memory, which no kernel may write."""
+"""UEFI runtime services memory, which only the firmware writes, when a kernel calls it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _PAGE = 4096  # bytes; UEFI's, on every architecture
 
 
 class RuntimeServices:
-    """Hashes the regions reported by the first generation at every later stop."""
+    """Hashes the regions reported by the first generation at every later stop. A khorig never calls
+    the firmware; a Linux is told of it, gives it virtual addresses and calls it, so what changes
+    while a Linux runs is the firmware's own."""
 
     def __init__(self) -> None:
         self._regions: tuple[PhysRange, ...] = ()
@@ -47,6 +49,13 @@ class RuntimeServices:
         if due or not self._regions:
             findings.append(stop.finding(RUNTIME_SERVICES, "no 'firmware' event before this stop"))
         return findings
+
+    def of_caller(self, stop: Stop) -> list[Finding]:
+        """For a Linux: compares at its first instruction, and afterwards takes what is there."""
+        if stop.at != "entry":
+            self._hashes.clear()
+            self._since.clear()
+        return self.compare(stop)
 
     def compare(self, stop: Stop) -> list[Finding]:
         """One finding per region changed since it was first hashed; names the first changed
