@@ -262,7 +262,7 @@ class RunJudge(Examination):
         """Unless this is the jump, state serialized on the way down is not there yet."""
         snapshot: Snapshot | None = None
         findings: Findings = []
-        if self._plan.due(stop.generation, "sealed"):
+        if self._plan.takes_over(stop.generation + 1):
             try:
                 snapshot = find_snapshot(stop.dump(None))
                 count_handover(self._statistics, snapshot)

@@ -90,6 +90,16 @@ def test_a_page_of_the_dead_kernel_that_changes_is_named(address: int) -> None:
     assert finding.where == f"{address & -PAGE:#018x}" and "of the dead kernel" in finding.what
 
 
+def test_what_it_had_prepared_to_hand_over_is_not_checked() -> None:
+    """It dies before it serializes; by firmware other rules are due at the same stop."""
+    for boot in ("direct", "uefi"):
+        chain = CrashedChain(boot=boot)
+        chain.boots(1)
+        chain.stops("restored", 1)
+        chain.seals(1, is_jump=True)
+        assert chain.judge.statistics.preserved_pages == 0
+
+
 def test_memory_of_firmware_is_not_the_dead_kernels() -> None:
     """Runtime services write to it."""
     chain = CrashedChain()
