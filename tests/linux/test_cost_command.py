@@ -59,6 +59,13 @@ def test_each_size_is_a_run_of_each_kernel_to_itself(specs: list[ChainRun]) -> N
     assert all("khorig.luo" not in spec.command_line(1) for spec in specs)
 
 
+def test_time_may_go_by_instructions(specs: list[ChainRun]) -> None:
+    words = ("--source", "7.3", "--limit", "1", "--kind", "files")
+    assert bench(*words, "--machine", "q35", "--count") == exit_codes.PASS
+    assert bench(*words, "--machine", "microvm") == exit_codes.PASS
+    assert [spec.counted for spec in specs] == [True, True]
+
+
 def test_reserved_areas_are_on_the_command_line(specs: list[ChainRun]) -> None:
     assert bench("--source", "7.3", "--machine", "q35", "--kind", "reserved") == exit_codes.PASS
     assert [spec.command_line(2).count(":cost") for spec in specs] == [1, 3, 10]
@@ -78,6 +85,7 @@ def test_a_machine_without_peers_is_left_out(
     [
         (("--against", "7.2"), 2, "--against needs --source"),
         (("--limit", "10"), 2, "--limit needs --source"),
+        (("--count",), 2, "--count needs --source"),
         (("--kind", "files"), 2, "--kind needs --source"),
         (("--source", "7.3", "--rounds", "2"), 2, "--rounds does not go with --source"),
         (("--source", "7.3", "--against", "7.3"), 2, "the same as --source"),

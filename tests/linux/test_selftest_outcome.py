@@ -12,7 +12,7 @@ from khorig.guest.chain_run import ChainRun
 from khorig.guest.program_end import ProgramEnd
 from khorig.linux.selftest_outcome import Theirs, outcome_of
 from khorig.out.documents import results_document
-from khorig.out.selftests_text import render_selftests
+from khorig.out.selftests_text import render_selftests, selftests_ktap
 from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol.definitions import GUEST
 from khorig.run.coverage import JumpCoverage
@@ -123,6 +123,32 @@ def test_nothing_compared_is_not_good(tmp_path: Path, programs: tuple[str, ...])
     outcome = outcome_of(made(tmp_path, console, end(1), end(2), programs=programs, pages=0))
     assert outcome.theirs is Theirs.PASS and outcome.ours is Verdict.FAIL
     assert outcome.finding and "across 0 of 1 jumps" in outcome.finding.what
+
+
+def test_both_verdicts_are_tests_of_their_own_in_ktap(tmp_path: Path) -> None:
+    good = made(tmp_path / "good", f"{PASSED}\n", end(1), end(2))
+    bad = made(tmp_path / "bad", "", end(1), findings=(LOST,))
+    heard = outcome_of(bad).heard(good)
+    silent = made(tmp_path / "silent", "", programs=())
+    outcomes = [outcome_of(good), heard, outcome_of(bad), outcome_of(silent)]
+    text = selftests_ktap([good, bad, bad, silent], outcomes)
+    assert text.splitlines()[:4] == [
+        "KTAP version 1",
+        "1..8",
+        f"# {PASSED}",
+        "ok 1 luo_kexec_simple x86_64/q35",
+    ]
+    points = [line for line in text.splitlines()[2:] if not line.startswith("#")]
+    assert points[1:] == [
+        "ok 2 luo_kexec_simple x86_64/q35 memory",
+        "ok 3 luo_kexec_simple x86_64/q35",
+        "not ok 4 luo_kexec_simple x86_64/q35 memory",
+        "ok 5 luo_kexec_simple x86_64/q35 # SKIP",
+        "not ok 6 luo_kexec_simple x86_64/q35 memory",
+        "not ok 7 kho x86_64/q35",
+        "ok 8 kho x86_64/q35 memory",
+    ]
+    assert f"# {LOST.what}" in text
 
 
 def test_the_document_has_both_verdicts(tmp_path: Path) -> None:

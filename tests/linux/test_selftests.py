@@ -72,6 +72,8 @@ def test_both_verdicts_are_in_one_table(tmp_path: Path, machine: str) -> None:
         "rig: 2 of 2 handovers good, 0 where they disagree",
     ):
         assert line in done.stdout
+    (ktap,) = tmp_path.glob("20*/selftests.ktap")
+    assert ktap.read_text().count("\nok ") == 4
 
 
 @each_arch

@@ -105,6 +105,27 @@ def test_stages_are_at_both_ends_of_the_chain(specs: list[ChainRun], peer: Peer)
     ]
 
 
+def test_a_tree_is_built_and_hands_over_to_itself(
+    specs: list[ChainRun], peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+
+    def build(sources: Sequence[Any], archs: Sequence[str], *rest: Any) -> None:
+        assert (sources[0].name, tuple(archs)) == ("linux-mine", ("x86_64",))
+        mine = Peer("x86_64", "linux-mine", "7.4.0", cache_directory() / f"peers/m-{'0' * 16}")
+        mine.directory.mkdir(parents=True, exist_ok=True)
+        mine.image.write_bytes(b"")
+        write_peer(mine)
+        build_selftests(mine, lambda: tmp_path / "tree", lambda line: None)
+
+    monkeypatch.setattr(linux_selftests, "build_peers", build)
+    tree = ("--source", str(tmp_path / "mine"))
+    assert command(*tree, "--test", "luo_one") == exit_codes.PASS
+    assert command(*tree, "--test", "kho", "--chain", "linux,linux-7.3") == exit_codes.PASS
+    kernels = [tuple(name.partition(":")[0] for name in spec.kernels) for spec in specs]
+    assert kernels == [("linux-mine", "linux-mine"), ("linux-mine", "linux-7.3")]
+
+
 def test_one_test_can_be_chosen(specs: list[ChainRun]) -> None:
     assert command("--test", "kho") == exit_codes.PASS
     assert [spec.programs for spec in specs] == [()]

@@ -16,6 +16,7 @@ from khorig.cli.linux import build_peers
 from khorig.cli.qemu_arguments import check_qemu_arguments
 from khorig.cli.session import run_session, session_options
 from khorig.guest.chain_run import ChainRun, split_build
+from khorig.linux.chain import must_count
 from khorig.linux.chain_kind import chain_kind
 from khorig.linux.cost.judgement import DEAREST, STEEPEST
 from khorig.linux.cost.kind import DEFAULT_LIMIT, MOST, Kind
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from khorig.linux.cost.point import Point
     from khorig.run.result import RunResult
 
-OPTIONS = ("against", "kinds", "limit", "exponent", "ratio")  # need --source
+OPTIONS = ("against", "kinds", "limit", "exponent", "ratio", "count")  # need --source
 COMPARISON = ("linux_version", "rounds")  # do not go with it
 _BUILD_JOBS = 2  # of make
 _PREFIX = "linux-"
@@ -78,6 +79,12 @@ def cost_options(command: Any) -> Any:
                 default=DEAREST,
                 show_default=True,
                 help="Flag a cost that is more than so many times that of --against.",
+            ),
+            click.option(
+                "--count",
+                is_flag=True,
+                help="Count virtual time in instructions (-icount), with --source: as many timer "
+                "interrupts in every run, at several times the wall time.",
             ),
         )
     ):
@@ -163,7 +170,7 @@ class _Planned:
             timeout_s=options["timeout"],
             kernels=(kernel, kernel),
             extra_qemu=extra_qemu,
-            counted=False,
+            counted=options["count"] or must_count(self.machine.name),
         )
         return measured(plain, self.kind, self.size, build_program(self.peer))
 

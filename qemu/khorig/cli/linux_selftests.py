@@ -144,7 +144,9 @@ def _print_outcomes(
 ) -> None:
     """A test that the rig stopped, because of what it saw in memory, is run once more to hear what
     the test says."""
-    from khorig.out.selftests_text import render_selftests
+    from khorig.out.selftests_text import render_selftests, selftests_ktap
+    from khorig.out.text import relative
+    from khorig.run.artifacts import write_whole
 
     outcomes = [outcome_of(result) for result in results]
     cut = [n for n, outcome in enumerate(outcomes) if _is_cut(outcome)]
@@ -157,6 +159,10 @@ def _print_outcomes(
         for n, result in zip(cut, again):
             outcomes[n] = outcomes[n].heard(result)
     report(render_selftests(results, outcomes, not_built))
+    if (done := next((result for result in results if result.directory), None)) is not None:
+        folder = Path(done.directory.removesuffix(done.id))
+        write_whole(folder / "selftests.ktap", selftests_ktap(results, outcomes))
+        report(f"ktap     {relative(folder)}/selftests.ktap")
 
 
 def _is_cut(outcome: SelftestOutcome) -> bool:

@@ -38,6 +38,23 @@ def render_selftests(
     return "\n".join(printable(line) for line in [*lines, "", *_summary(outcomes)])
 
 
+def selftests_ktap(results: Sequence[RunResult], outcomes: Sequence[SelftestOutcome]) -> str:
+    """Both verdicts as KTAP, each a test of its own."""
+    lines = ["KTAP version 1", f"1..{2 * len(outcomes)}"]
+    for number, (result, outcome) in enumerate(zip(results, outcomes)):
+        name = f"{outcome.name} {result.spec.arch}/{result.spec.machine}"
+        theirs, ours = outcome.theirs, outcome.ours
+        skipped = " # SKIP" if theirs in (Theirs.SKIP, Theirs.NOT_RUN) else ""
+        mark = "not ok" if theirs is Theirs.FAIL else "ok"
+        lines += [f"# {outcome.line}", f"{mark} {2 * number + 1} {name}{skipped}"]
+        if outcome.finding is not None:
+            lines.append(f"# {outcome.finding.what}")
+        skipped = " # SKIP" if ours in (Verdict.SKIP, Verdict.INFRA) else ""
+        mark = "ok" if ours is Verdict.PASS or skipped else "not ok"
+        lines.append(f"{mark} {2 * number + 2} {name} memory{skipped}")
+    return "".join(f"{printable(line)}\n" for line in lines)
+
+
 def _row(outcome: SelftestOutcome) -> Iterator[str]:
     mark = "   <-- they disagree" if outcome.disagree else ""
     pages = f"{outcome.pages} pages" if outcome.pages else "nothing"

@@ -14,7 +14,7 @@ STEEPEST = 1.2  # exponent of cost over N that is still linear: instructions are
 DEAREST = 1.25  # ratio of two kernels' costs
 
 # Below that a difference is the timer's, whose interrupts fall where they fall, or of a whole page.
-_LEAST = {**{phase.name: 20_000 for phase in PHASES}, **{name: 4 for name in METADATA}}
+_LEAST = {**{phase.name: 50_000 for phase in PHASES}, **{name: 4 for name in METADATA}}
 _ABOVE_BASE = 0.5  # of what the smallest handover costs
 
 _Place = tuple[str, str, Kind]  # kernel, machine, kind
