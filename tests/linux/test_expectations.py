@@ -93,6 +93,8 @@ def test_the_wrong_release_before_is_found() -> None:
     [
         "WARNING: mm/page_alloc.c:1 at x",
         "BUG: Bad page state",
+        "BUG: KASAN: slab-use-after-free in kho_restore_page+0x10/0x20",
+        "BUG: KFENCE: out-of-bounds read in kho_preserve_folio+0x10/0x20",
         "test_kho: KHO restore failed",
     ],
 )
