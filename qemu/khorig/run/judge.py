@@ -128,7 +128,7 @@ class RunJudge(Examination):
         found += self._check_level(stop) + self._check_given(stop)
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
-        findings = self._why.explain(stop, snapshot, found)
+        findings = self._why.explain(stop, snapshot, found + self._check_poison(stop, snapshot))
         self._counters = read_counters(stop, snapshot)
         live = snapshot.clients.live_cpu if snapshot else None
         if context.accesses and live and stop.at == "sealed":
