@@ -236,11 +236,13 @@ def test_what_linux_says_is_broken_ends_the_run_at_once(rig: Rig, words: str) ->
     """Though it goes on, and would report a pass."""
     on = [event("boot", 2, handover=True), ["busy", 60], event("done", 2, status="pass")]
     script = [*_broken()[:3], ["say", f"[    0.400000] {words}"]]
+    for printed in ("dump_stack_lvl+0x59/0x6b", "dump_stack+0x10/0x12", "bad_page+0xcc/0xee"):
+        script.append(["say", f"[    0.405000]  {printed}"])
     script += [["say", "[    0.410000]  kho_restore_folio+0xc/0x20"], *on, ["exit", 33]]
     result = rig.run(script, stops=(), generations=2)
     assert (result.verdict, result.findings[0].generation) == (Verdict.CRASH, 2)
     assert (len(result.findings), result.cause) == (1, words)
-    assert result.findings[0].evidence[:2] == (words, "kho_restore_folio+0xc/0x20")
+    assert result.findings[0].evidence[:1] == ("kho_restore_folio+0xc/0x20",)
     assert result.wall_s < 15
 
 
@@ -251,7 +253,7 @@ def test_the_trace_of_a_warning_is_waited_for(rig: Rig) -> None:
     script += [["say", "[    0.420000] ---[ end trace 0000000000000000 ]---"], ["busy", 60]]
     result = rig.run(script, stops=(), generations=2)
     assert (result.verdict, result.findings[0].generation) == (Verdict.CRASH, 2)
-    assert result.findings[0].evidence[1:2] == ("kho_restore_folio+0xc/0x20",)
+    assert result.findings[0].evidence[:1] == ("kho_restore_folio+0xc/0x20",)
     assert result.wall_s < 15
 
 

@@ -183,6 +183,11 @@ def test_the_picture_has_a_panel_for_each_kind_and_unit() -> None:
     assert titles.count("thick: faster than N") == 1
 
 
+def test_sizes_that_tell_nothing_of_growth_are_said(tmp_path: Path) -> None:
+    text = render_costs(Measurement(NEW, "", tuple(points()[:2])))
+    assert text.endswith("\nno cost grows by more than noise")
+
+
 def test_a_picture_of_nothing_says_so() -> None:
     dead = Point(NEW, "x86_64", "q35", Kind.FILES, 1, why_not='<HANG> & "more"')
     assert "nothing was measured" in draw_costs(Measurement(NEW, "", (dead,)))

@@ -94,6 +94,8 @@ def test_the_wrong_release_before_is_found() -> None:
     [
         ("WARNING: mm/page_alloc.c:1 at x", Verdict.CRASH),
         ("BUG: Bad page state", Verdict.CRASH),
+        ("BUG: KASAN: slab-use-after-free in kho_restore_page+0x10/0x20", Verdict.CRASH),
+        ("BUG: KFENCE: out-of-bounds read in kho_preserve_folio+0x10/0x20", Verdict.CRASH),
         ("test_kho: KHO restore failed", Verdict.FAIL),
     ],
 )

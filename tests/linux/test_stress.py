@@ -15,13 +15,12 @@ from khorig.api.rig_result import RigResult
 from khorig.guest.chain_run import RESERVED_BYTES
 from khorig.kho.layout import Geometry
 from khorig.kho.snapshot import find_snapshot
-from khorig.linux.peer import find_peer
 from khorig.mem.formats.dump import Dump
 from khorig.mem.memory import RamMemory
+from khorig.pytest_plugin import built_peer
 from khorig.rules.finding import Verdict
 from khorig.run.judging import StopContext
 from khorig.run.tamper.target import Target
-from khorig.vm.errors import InfraError
 
 LINUX = "linux-7.3"
 CHAIN = (LINUX, "khorig", LINUX)
@@ -110,19 +109,15 @@ def test_memory_that_was_given_away_is_found(
 @pytest.mark.parametrize(
     ("machine", "flavour"),
     [
-        ("q35", "linux-7.3@KASAN"),
-        ("virt", "linux-7.3@KFENCE@DEBUG_PAGEALLOC"),
+        ("virt", "linux-7.3@KASAN"),
+        ("q35", "linux-7.3@KFENCE@DEBUG_PAGEALLOC"),
         ("virt", "linux-7.3@ARM64_64K_PAGES"),
     ],
 )
 @pytest.mark.parametrize("between", ["khorig", ""])
 def test_flavours_stand_it(rig: Rig, machine: str, flavour: str, between: str) -> None:
-    arch = {"q35": "x86_64", "virt": "arm64"}[machine]
-    try:
-        find_peer(arch, flavour)
-    except InfraError as error:
-        pytest.skip(f"{error.what}: scripts/khorig linux build {flavour} --arch {arch}")
-    size = "-64k" if "64K" in flavour else ""
+    built_peer({"q35": "x86_64", "virt": "arm64"}[machine], flavour)
+    size = "-64k" if between and "64K" in flavour else ""
     chain = (flavour, *([between + size] if between else []), flavour)
     result = stressed(rig, machine, chain, memory=1 << 30, smp=2)
     result.expect_pass()

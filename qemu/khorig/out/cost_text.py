@@ -128,4 +128,5 @@ def _flags(measurement: Measurement) -> Iterator[str]:
     steep, dear = len(measurement.steep), len(measurement.dear)
     compared = f", {dear} of {len(measurement.ratios)} more expensive" if measurement.other else ""
     known = sum(g.exponent is not None for g in measurement.growths)
-    yield f"{steep} of {known} costs that grow do so faster than their work{compared}"
+    grown = f"{steep} of {known} costs that grow do so faster than their work"
+    yield (grown if known else "no cost grows by more than noise") + compared

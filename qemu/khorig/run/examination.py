@@ -34,6 +34,7 @@ from khorig.run.proven import count_handover
 
 if TYPE_CHECKING:
     from khorig.rules.temporal.given import Given
+    from khorig.rules.temporal.poison import Poison
 
 _MOST = 6  # findings of a rule
 # Warnings that are failures if every client is known.
@@ -54,6 +55,7 @@ class Examination:
         self._memfds = SealedMemfds()
         self._maps = MemoryMaps()
         self._given: Given | None = None
+        self._poison: Poison | None = None
 
     def _check_given(self, stop: Stop) -> Findings:
         """What kernels are given by their boot parameters."""
@@ -62,6 +64,16 @@ class Examination:
 
             self._given = Given()
         return self._given.check(stop)
+
+    def _check_poison(self, stop: Stop, snapshot: Snapshot | None) -> Findings:
+        """Pages that a Linux took out of use."""
+        if isinstance(self._spec, KhorigRun):
+            return []
+        if self._poison is None:
+            from khorig.rules.temporal.poison import Poison
+
+            self._poison = Poison()
+        return self._poison.check(stop, snapshot)
 
     def _read(self, stop: Stop, root: int | None, owner: str) -> tuple[Snapshot | None, Findings]:
         """The handover at `root`, or at the root in the boot parameters."""

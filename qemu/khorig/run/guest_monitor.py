@@ -38,6 +38,11 @@ _LAST_OF_TRACE = "---[ end trace "
 _PLACE = re.compile(
     r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*|page(:| dumped because:) .*"
 )
+# Functions that print how it is broken, not where.
+_PRINTS = re.compile(
+    r"(dump_stack|show_stack|dump_backtrace|dump_page|bad_page|__warn|report_bug|handle_bug|"
+    r"(asm_)?exc_invalid_op)(_\w+)?\+0x"
+)
 
 
 class GuestMonitor:
@@ -110,7 +115,8 @@ class GuestMonitor:
         is_own = may_end and self._started is None
         first = _LINUX_TROUBLE if is_own else _LINUX_OOPS
         wanted = _PLACE if self._linux_oops else first
-        if (found := wanted.search(text)) and len(self._linux_oops) < _OOPS_LINES:
+        found = wanted.search(text)
+        if found and len(self._linux_oops) < _OOPS_LINES and not _PRINTS.match(found.group(0)):
             self._linux_oops.append(found.group(0))
             self._broken = self._broken or speaking * is_own
         self._has_said_all |= self.linux_is_broken and _LAST_OF_TRACE in text
@@ -174,12 +180,13 @@ class GuestMonitor:
         said = self._linux_oops[0] if self._linux_oops else ""
         if self._linux_panic or self._broken or (look.was_taken and said):
             died = look.generation if look.is_certain else running
+            what = said if _GOES_ON.match(said) else self._linux_panic or said
             return [
                 Finding(
                     rules.GUEST,
-                    said if _GOES_ON.match(said) else self._linux_panic or said,
+                    what,
                     generation=self._broken or died,
-                    evidence=(*self._linux_oops, *look.lines),
+                    evidence=(*(line for line in self._linux_oops if line != what), *look.lines),
                     verdict=Verdict.CRASH,
                 )
             ]

@@ -127,7 +127,7 @@ class RunJudge(Examination):
         found += self._check_more(stop) + self._check_given(stop)
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
-        found += self._check_pci(stop, context.pci, snapshot)
+        found += self._check_pci(stop, context.pci, snapshot) + self._check_poison(stop, snapshot)
         findings = self._why.explain(stop, snapshot, found)
         self._counters = read_counters(stop, snapshot)
         live = snapshot.clients.live_cpu if snapshot else None

@@ -26,6 +26,7 @@ FIRMWARE_MAP = "KHR-I095"
 LIVE_PAGE = "KHR-I096"
 SETTLED = "KHR-I097"
 GIVEN = "KHR-I098"
+POISON = "KHR-I099"
 CRASH_MEMORY = "KHR-I155"
 RAM_OF_COLD_BOOT = "KHR-I160"
 
@@ -215,6 +216,18 @@ TEMPORAL_RULES = (
         ("N14",),
         "docs/abi.md says what khorig hands on; arch/x86/kernel/kexec-bzimage64.c and "
         "drivers/of/kexec.c what Linux does.",
+    ),
+    _temporal(
+        POISON,
+        "no page that was reported bad is used again",
+        "A page with PG_hwpoison in a Linux of the chain is not preserved, holds no node of the "
+        "tracker, and lies neither in scratch nor where a khorig puts a segment, in that kernel "
+        "and in every later one. A Linux tells by VMCOREINFO where its struct pages are; with "
+        "KASLR on x86_64, or behind other Linuxes, nothing is known.",
+        "A kernel that is booted by kexec starts without that knowledge, and reads memory that "
+        "fails.",
+        ("N7",),
+        "The Linux that found the page bad has said `Memory failure:` with its frame.",
     ),
     _temporal(
         CRASH_MEMORY,
