@@ -104,7 +104,7 @@ class KernelStops:
         """Those of a run, whose kernels have these ELF files."""
         if not isinstance(spec, ChainRun) or not spec.measured:
             return KernelStops(spec, jumps_of(spec, elves))
-        from khorig.run.marks import marks_of
+        from khorig.run.marks import marks_of  # of few runs
 
         marks = {n: tuple(found.values()) for n, found in marks_of(spec, elves).items()}
         return KernelStops(spec, jumps_of(spec, elves), marks)
