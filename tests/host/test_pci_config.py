@@ -212,7 +212,7 @@ def test_a_chain_is_looked_at_where_its_kernels_stop() -> None:
         "[host] PCI at jump, since sealed in generation 1: "
         "00:05.0 command 0x107 -> 0x103 (bus mastering off)"
     )
-    assert looks.before is not None
+    assert looks is not None and looks.before is not None
     assert len(list(looks.before.changes(looks.now))) == 2, "since user space of the kernel before"
 
 
@@ -227,4 +227,4 @@ def test_a_sealed_without_a_jump_is_read_once() -> None:
 def test_runs_of_khorig_alone_are_not_looked_at() -> None:
     watch, records = _watch(KhorigRun("arm64", "virt"))
     qmp: Any = machine()
-    assert watch.look(qmp, 1, "sealed", False).before is None and not records
+    assert watch.look(qmp, 1, "sealed", False) is None and not records

@@ -13,13 +13,14 @@ import click
 from khorig.cli import exit_codes
 from khorig.cli.appended import check_chain_options
 from khorig.cli.crash import checked_crash, crash_option
+from khorig.cli.flavour_name import FlavourName
 from khorig.cli.kexec_flags import checked_kexec_flags, kexec_flag_option
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
 from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes
 from khorig.cli.session import run_session, session_options
 from khorig.cli.stress import stress_option, stressed
 from khorig.cli.suggest import unknown_kernel
-from khorig.cli.types import ConfigSetting, FlavourName, NameOf, check_pokes
+from khorig.cli.types import ConfigSetting, NameOf, check_pokes
 from khorig.cli.user_space import (
     archs_of_programs,
     checked_initrd,

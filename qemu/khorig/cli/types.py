@@ -14,7 +14,6 @@ from khorig.cli.suggest import unknown
 from khorig.guest.spec import PAGE_SIZES
 from khorig.guest.poke import FORM, Poke, parse_poke
 from khorig.linux.kconfig_option import KconfigOption, parse_setting
-from khorig.linux.peer import STOCK, VERSIONS
 
 _NONE = "none"  # of the stops
 _RAM_UNIT = 1 << 16  # bytes: the largest page of all machines
@@ -236,29 +235,6 @@ class ConfigSetting(click.ParamType):
         if setting is None:
             self.fail(f"invalid setting '{value}' (expected e.g. CMA=y, NR_CPUS=4)", param, ctx)
         return setting
-
-
-class FlavourName(click.ParamType):
-    """A peer that can be built: a version and Kconfig symbols."""
-
-    name = "peer"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, tuple[KconfigOption, ...]]:
-        from khorig.linux.flavour import split_flavour
-
-        known = [f"linux-{version}" for version in (*VERSIONS, STOCK)]
-        try:
-            peer, settings = split_flavour(str(value))
-        except ValueError as error:
-            self.fail(f"'{value}': {error}", param, ctx)
-        if peer not in known:
-            raise unknown("peer", peer, known)
-        version = peer.removeprefix("linux-")
-        if settings and version == STOCK:
-            self.fail(f"'{value}': {peer} is as Debian has built it", param, ctx)
-        return version, settings
 
 
 class PokeOf(click.ParamType):

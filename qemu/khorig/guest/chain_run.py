@@ -9,7 +9,6 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Sequence
 
-from khorig.guest.kexec_flags import flag_words
 from khorig.guest.program import program_words
 from khorig.guest.spec import KHORIGS, RunSpec
 
@@ -161,6 +160,8 @@ class ChainRun(RunSpec):
         """The flags with which a generation loads the next kernel. Raises ValueError."""
         if not 0 < generation < self.generations or not is_linux(self.kernel_of(generation)):
             return ()
+        from khorig.guest.kexec_flags import flag_words  # of few runs
+
         chosen = (split_option(flags) for flags in self.kexec_flags)
         words = (flag_words(text) for only, text in chosen if only in (None, generation))
         return tuple(dict.fromkeys(word for some in words for word in some))

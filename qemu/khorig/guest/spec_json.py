@@ -7,7 +7,6 @@ import dataclasses
 from typing import Any, Mapping
 
 from khorig.guest.chain_run import ChainRun, split_option
-from khorig.guest.kexec_flags import flag_words
 from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.poke import FORM, Poke, parse_poke
 from khorig.guest.program import program_words
@@ -61,6 +60,10 @@ def _programs(value: Any) -> tuple[str, ...]:
 
 def _kexec_flags(value: Any) -> tuple[str, ...]:
     flags = texts(value)
+    if not flags:
+        return flags
+    from khorig.guest.kexec_flags import flag_words  # of few runs
+
     for words in flags:
         flag_words(split_option(words)[1])
     return flags

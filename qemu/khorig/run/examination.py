@@ -104,9 +104,9 @@ class Examination:
                 ]
         return findings + self._memfds.check(stop, snapshot)
 
-    def _check_pci(self, stop: Stop, looks: PciLooks, snapshot: Snapshot | None) -> Findings:
+    def _check_pci(self, stop: Stop, looks: PciLooks | None, snapshot: Snapshot | None) -> Findings:
         """Only of a kernel that preserves PCI devices."""
-        if snapshot is None or looks.before is None:
+        if snapshot is None or looks is None or looks.before is None:
             return []
         from khorig.rules.protocol.pci_preserved import check_pci, preserved_devices
 

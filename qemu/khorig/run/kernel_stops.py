@@ -17,7 +17,6 @@ from khorig.guest.told_scratch import ToldScratch
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import ORDER
-from khorig.run.marks import marks_of
 from khorig.vm.elf_file import ElfFile
 from khorig.vm.errors import InfraError
 from khorig.vm.machines.machine import Machine
@@ -103,6 +102,10 @@ class KernelStops:
     @staticmethod
     def of(spec: RunSpec, elves: Mapping[str, Path]) -> KernelStops:
         """Those of a run, whose kernels have these ELF files."""
+        if not isinstance(spec, ChainRun) or not spec.measured:
+            return KernelStops(spec, jumps_of(spec, elves))
+        from khorig.run.marks import marks_of  # of few runs
+
         marks = {n: tuple(found.values()) for n, found in marks_of(spec, elves).items()}
         return KernelStops(spec, jumps_of(spec, elves), marks)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from khorig.guest.khorig_run import LIVE_CPU, KhorigRun
 from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
@@ -13,10 +13,12 @@ from khorig.guest.spec import KHORIG, RunSpec
 from khorig.rules.finding import Finding
 from khorig.rules.temporal.definitions import SETTLED
 from khorig.run.judging import StopContext
-from khorig.run.pci_watch import PciWatch
 from khorig.vm.machines.machine import Machine
 from khorig.vm.modes import read_modes
 from khorig.vm.vm import Vm
+
+if TYPE_CHECKING:
+    from khorig.run.pci_watch import PciWatch
 
 # Time for INIT to reach a CPU: unless instructions are counted, QEMU leaves it to the CPU's own
 # thread, which the host may schedule late.

@@ -32,10 +32,10 @@ class PciWatch:
         if event.kind == "stop" and event.text("at") == "sealed":
             self.look(qmp, event.generation, "sealed", is_jump=False)
 
-    def look(self, qmp: Qmp, generation: int, at: str, is_jump: bool) -> PciLooks:
-        """At a stop. Raises QmpClosed."""
+    def look(self, qmp: Qmp, generation: int, at: str, is_jump: bool) -> PciLooks | None:
+        """At a stop; None where nobody looks. Raises QmpClosed."""
         if not self._is_on:
-            return PciLooks()
+            return None
         where = "jump" if is_jump and at == "sealed" else at
         if self._last is not None and self._last[:2] == (generation, where):
             return PciLooks(self._before(generation), self._last[2])

@@ -27,7 +27,6 @@ from khorig.run.keep import Keep
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook, shown_by
 from khorig.run.kernel_stops import KernelStops
 from khorig.run.look import Look
-from khorig.run.pci_watch import PciWatch
 from khorig.run.run_file import kernel_digests
 from khorig.run.sequence import Sequence as EventSequence
 from khorig.run.stop_images import StopImages
@@ -87,7 +86,6 @@ class Run:
         self._ending = Ending(spec, machine, symbols, self._emit, self._sequence.whereabouts)
         self._kernels = KernelStops.of(spec, images.elves)
         self._monitor = GuestMonitor(spec)
-        self._pci = PciWatch(spec, self._emit)
         self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
         self._has_ended = False  # any kernel, by its own word
@@ -162,9 +160,11 @@ class Run:
             self._debugger.finish(vm)
 
     def _prepare(self) -> None:
+        from khorig.run.pci_watch import PciWatch
         from khorig.run.poke.poker import Poker
 
         self._judge = self._make_judge()
+        self._pci = PciWatch(self._spec, self._emit)
         self._poker = Poker(self._spec.pokes)
 
     def _drive(self, vm: Vm, watch: ProgressWatch) -> int | None:

@@ -65,6 +65,8 @@ class CrashedChain(FakeChain):
 
     def looks(self, headers: int | None = _HEADERS) -> set[str]:
         self.says("boot", 2, parameters="0x1000", handover=False)
+        own = [hex(_OWN.begin), hex(_OWN.size), "System RAM"]
+        self.says("memory-map", 2, ranges=[own], last=True, limited=True)
         if headers is not None:
             self.says("vmcore", 2, headers=hex(headers))
         return self.stops("restored", 2)
