@@ -16,7 +16,7 @@ void start_kernel(void) {
 }
 """
 _JUMP = """\
-extern int counter;
+extern int counter; __asm__("__pi_entry_code = entry_code");
 void machine_kexec(void) { counter++;
   counter--; }
 static inline __attribute__((always_inline)) void cpu_stop(void) { counter = 5; }

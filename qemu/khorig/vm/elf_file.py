@@ -21,6 +21,7 @@ _SYMBOLS, _LOAD = 2, 1  # SHT_SYMTAB, PT_LOAD
 _NO_TYPE, _OBJECT, _FUNCTION = 0, 1, 2  # STT_NOTYPE, STT_OBJECT, STT_FUNC
 _GLOBAL_FUNCTION = 1 << 4 | _FUNCTION  # STB_GLOBAL
 _EXECUTE = 4  # SHF_EXECINSTR
+_ALIASES = ("__efistub_", "__pi_")  # of arm64's Linux
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,19 @@ class ElfFile:
         ]
 
     def functions(self) -> dict[int, str]:
-        """Names of code in executable sections, by address: of several, a global function's."""
+        """Names of code in executable sections, by address: of several, a global function's, and
+        none that the linker gave it for the code that runs before relocation."""
         executable = {n for n, section in enumerate(self._sections) if section.flags & _EXECUTE}
-        found: dict[int, tuple[bool, str]] = {}
+        found: dict[int, tuple[int, str]] = {}
         for name, info, _, section, value, _ in _SYMBOL.iter_unpack(self._table[0]):
             if section not in executable or info & 0xF not in (_NO_TYPE, _FUNCTION):
                 continue
             text = _name(self._table[1], name)
             if not text or text[0] in "$.":  # mapping symbols of arm64, labels
                 continue
-            is_best = info == _GLOBAL_FUNCTION
-            if value not in found or (is_best and not found[value][0]):
-                found[value] = (is_best, text)
+            rank = 0 if text.startswith(_ALIASES) else 1 + (info == _GLOBAL_FUNCTION)
+            if value not in found or rank > found[value][0]:
+                found[value] = (rank, text)
         return {address: text for address, (_, text) in found.items()}
 
     def text(self) -> tuple[int, int]:

@@ -105,6 +105,21 @@ def test_ram_that_is_lost() -> None:
     assert compared(linux(*COLD), linux(*small, generation=3)) == []
 
 
+def test_a_map_in_memory_of_the_firmware_is_not_seen() -> None:
+    """The first that is seen is compared with then."""
+    places = (0xF31E0, 0xDFFF8)
+    unseen, seen = (
+        stop_of(FirmwareImage().memory, SPEC, 2, "entry", GuestFacts(parameters=at))
+        for at in places
+    )
+    assert compared(unseen) == []
+    more = (*COLD[:4], (200 * MIB, HOLE, "System RAM"), COLD[5])
+    assert compared(unseen, linux(*COLD), linux(*COLD, generation=3)) == []
+    assert compared(unseen, linux(*COLD), linux(*more, generation=3)) != []
+    assert compared(linux(*COLD), unseen) == ["the memory map has no RAM"]
+    assert compared(seen) == ["the memory map has no RAM"]
+
+
 def test_what_cannot_be_looked_at_is_a_finding() -> None:
     assert compared(linux()) == ["no 'memory-map' event before this stop"]
     assert compared(linux(*COLD, last=False)) == ["no 'memory-map' event before this stop"]

@@ -20,6 +20,7 @@ _PAGE = 4096
 _LEAST_LOST = 1 << 20  # bytes; kernels leave out what is no whole page or block
 _UNITS = (("GiB", 30), ("MiB", 20), ("KiB", 10))
 _MOST = 4  # findings
+_FIRMWARE = (0xE0000, 0x100000)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class MemoryMaps:
             kind = "memory-map" if is_linux(stop.spec.kernel_of(stop.generation)) else "boot"
             return stop.no_event(RAM_OF_COLD_BOOT, kind)
         if not now.ram:
+            if self._cold is None and _is_in_firmware(stop):
+                return []  # the next map is the first
             return [stop.finding(RAM_OF_COLD_BOOT, "the memory map has no RAM", owner=_OWNER)]
         if self._cold is None:
             self._cold = now
@@ -73,6 +76,13 @@ class MemoryMaps:
                 for area in lost
             ]
         return findings[:_MOST]
+
+
+def _is_in_firmware(stop: Stop) -> bool:
+    """Whether a map is where the firmware of a PC has memory of its own, which the host does not
+    see: qboot on microvm puts hvm_start_info there."""
+    at = stop.facts.parameters
+    return stop.arch == "x86_64" and at is not None and at in range(*_FIRMWARE)
 
 
 def _map_at(stop: Stop) -> _Map | None:
