@@ -32,9 +32,9 @@ bool ReadDescriptor(const base::Firmware& firmware, const void* map, uint64_t in
 
 /// Takes from RAM what `info->firmware` says is in use: its runtime services, what its map says is
 /// not to be used, and tables (`KeepTables`). The map itself is kept, for the next kernel. `ram`
-/// reads RAM alone, `firmware` whatever it is asked for. A map that cannot be read, or that does not
-/// fit to a system table, is reported, and `info->firmware` empty afterwards: the next kernel is
-/// told of no firmware. A kernel that knows no UEFI hands its properties on and keeps no memory.
+/// reads RAM alone, `firmware` whatever it is asked for. A map that cannot be read, or that does
+/// not fit to a system table, is reported, and `info->firmware` empty afterwards: the next kernel
+/// is told of no firmware. A kernel that knows no UEFI hands its properties on and keeps no memory.
 void TakeFirmware(const base::BootReader& ram, const base::BootReader& firmware,
                   base::BootInfo* info);
 

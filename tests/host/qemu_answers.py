@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from khorig.vm.errors import InfraError
@@ -90,6 +91,14 @@ class FakeQmp:
             address = int(command.split()[2], 16)
             digits = 8 if "w" in command else 2
             return f"{address:016x}: 0x{self.words.get(address, 0):0{digits}x}\r\n"
+        if found := re.fullmatch(r"xp /(\d+)wx (0x[0-9a-f]+)", command):
+            count, address = int(found[1]), int(found[2], 16)
+            lines = []
+            for at in range(address, address + 4 * count, 16):
+                some = range(at, min(at + 16, address + 4 * count), 4)
+                words = " ".join(f"0x{self.words.get(word, 0):08x}" for word in some)
+                lines.append(f"{at:016x}: {words}\r\n")
+            return "".join(lines)
         if command not in self.answers:
             raise InfraError(f"QMP error: {command}")
         answer = self.answers[command]

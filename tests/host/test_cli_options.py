@@ -33,7 +33,7 @@ from khorig.vm.build_outputs import find_images
 from khorig.vm.machines import machine_named
 
 # The verbs that run guests.
-_RUNNING = ("run", "linux run", "linux grid", "bench linux", "teeth")
+_RUNNING = ("run", "linux run", "linux grid", "linux selftests", "bench linux", "teeth")
 # The options that all of them have or refuse by name.
 _EVERYWHERE = ("arch", "machine", "boot", "smp", "mem", "seed", "timeout", "out", "json", "verbose",
                "jobs", "stops", "tamper", "keep", "gdb", "dry_run", "poke")  # fmt: skip

@@ -39,7 +39,8 @@ def kind_of(*states: CpuState, frames: tuple[int, ...] = (), **extra: Any) -> st
         for state in states
     ]
     sampled = extra.get("sampled", {})
-    return hang_kind(states, reports, NAMES, sampled, extra.get("is_between", False))
+    is_between, place = extra.get("is_between", False), extra.get("place", "")
+    return hang_kind(states, reports, NAMES, sampled, is_between, place)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,12 @@ def test_a_loop_in_panic_is_a_panic() -> None:
 
 def test_purgatory_is_no_loop() -> None:
     assert kind_of(CpuState(0, 0x77), is_between=True).startswith("in purgatory")
+
+
+def test_the_piece_of_the_next_kernel_that_loops_is_named() -> None:
+    state = CpuState(0, 0x77, interrupts=False)
+    kind = kind_of(state, is_between=True, place="generation 2's purgatory+0x10")
+    assert kind == "CPU 0 spins in generation 2's purgatory+0x10, interrupts off"
 
 
 TEXT = 0xFFFF_FFFF_8100_0000
@@ -218,10 +225,62 @@ def test_a_linux_that_oopsed_and_is_silent_has_crashed(rig: Rig) -> None:
     assert result.wall_s < 15
 
 
-def test_a_linux_that_goes_on_after_its_oops_has_not_crashed(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "BUG: Bad page state in process swapper  pfn:3ac00",
+        "WARNING: kernel/liveupdate/kexec_handover.c:529 at kho_restore_page+0x3c/0x120, CPU#0",
+    ],
+)
+def test_what_linux_says_is_broken_ends_the_run_at_once(rig: Rig, words: str) -> None:
+    """Though it goes on, and would report a pass."""
+    on = [event("boot", 2, handover=True), ["busy", 60], event("done", 2, status="pass")]
+    script = [*_broken()[:3], ["say", f"[    0.400000] {words}"]]
+    for printed in ("dump_stack_lvl+0x59/0x6b", "dump_stack+0x10/0x12", "bad_page+0xcc/0xee"):
+        script.append(["say", f"[    0.405000]  {printed}"])
+    script += [["say", "[    0.410000]  kho_restore_folio+0xc/0x20"], *on, ["exit", 33]]
+    result = rig.run(script, stops=(), generations=2)
+    assert (result.verdict, result.findings[0].generation) == (Verdict.CRASH, 2)
+    assert (len(result.findings), result.cause) == (1, words)
+    assert result.findings[0].evidence[:1] == ("kho_restore_folio+0xc/0x20",)
+    assert result.wall_s < 15
+
+
+def test_the_trace_of_a_warning_is_waited_for(rig: Rig) -> None:
+    rig.limits = replace(rig.limits, oops_s=30.0)
+    script = [*_broken()[:3], ["say", "[    0.400000] WARNING: mm/page_alloc.c:1 at free+0x1/0x2"]]
+    script += [["busy", 1], ["say", "[    0.410000]  kho_restore_folio+0xc/0x20"]]
+    script += [["say", "[    0.420000] ---[ end trace 0000000000000000 ]---"], ["busy", 60]]
+    result = rig.run(script, stops=(), generations=2)
+    assert (result.verdict, result.findings[0].generation) == (Verdict.CRASH, 2)
+    assert result.findings[0].evidence[:1] == ("kho_restore_folio+0xc/0x20",)
+    assert result.wall_s < 15
+
+
+def test_what_broke_first_is_the_cause_of_a_later_panic(rig: Rig) -> None:
+    panic = ["say", "[    0.600000] Kernel panic - not syncing: Fatal exception"]
+    result = rig.run(_broken(panic, ["busy", 60]), stops=(), generations=2)
+    assert (result.verdict, result.findings[0].generation) == (Verdict.CRASH, 2)
+    assert result.cause == "BUG: Bad page state in process swapper  pfn:3ac00"
+    oops = [*_broken()[:3], *_broken()[4:], panic, ["busy", 60]]
+    result = rig.run(oops, stops=(), generations=2)
+    assert result.cause == "Kernel panic - not syncing: Fatal exception"
+
+
+@pytest.mark.parametrize("words", ["BUG: Bad page state", "Oops: 0000", "WARNING: on its own"])
+def test_what_a_program_says_is_the_programs(rig: Rig, words: str) -> None:
+    """A kernel that is broken then has it in its log as well."""
     rig.limits = replace(rig.limits, oops_s=2.0)
-    on = [event("boot", 2, handover=True), ["busy", 3], event("done", 2, status="pass")]
-    result = rig.run(_broken(*on, ["exit", 33]), stops=(), generations=2)
+    script: Script = [
+        event("boot", 1, handover=False),
+        event("program-start", 1, number=0, path="/p"),
+        ["say", words],
+        event("program", 1, number=0, path="/p", errno=0, signal=0, status=0, ok=True),
+        ["busy", 3],
+        event("done", 1, status="pass"),
+        ["exit", 33],
+    ]
+    result = rig.run(script, stops=(), generations=1)
     assert result.verdict is Verdict.PASS, result.findings
 
 

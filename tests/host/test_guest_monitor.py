@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
 from khorig.guest.khorig_run import KhorigRun
 from khorig.rules.finding import Verdict
@@ -39,6 +40,42 @@ def test_a_word_explains_its_own_status_only(kind: str, statuses: set[int]) -> N
     said.on_event(event(kind))
     explained = {status for status in (PASS, FAIL, PANIC, NO_MEMORY, USAGE) if said.explain(status)}
     assert explained == statuses
+
+
+_KILLED = "Attempted to kill init! exitcode=0x00002d00"
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([f"[    1.2] Kernel panic - not syncing: {_KILLED}", "Call Trace:"], []),
+        (["Kernel panic - not syncing: Fatal exception"], ["Fatal exception"]),
+        ([f"Kernel panic - not syncing: {_KILLED} and more"], [f"{_KILLED} and more"]),
+        # The crash kernel was not entered.
+        ([f"Kernel panic - not syncing: {_KILLED}"] * 2, [_KILLED]),
+    ],
+)
+@pytest.mark.parametrize("crash", [0, 1])
+def test_a_panic_is_none_of_its_own_that_was_announced(
+    lines: list[str], found: list[str], crash: int
+) -> None:
+    said = GuestMonitor(ChainRun("x86_64", "q35", kernels=("linux-7.3",) * 2, crash=crash))
+    said.on_event(GuestEvent("crash", 1, 0, 0.0, {"panic": _KILLED}))
+    for line in lines:
+        said.on_text(line)
+    texts = [
+        finding.what.removeprefix("Kernel panic - not syncing: ") for finding in said.finish(1)
+    ]
+    assert texts == (found if crash else [(found or [_KILLED])[0]])
+
+
+def test_a_panic_of_the_crash_kernel_is_not_the_announced_one() -> None:
+    said = GuestMonitor(ChainRun("x86_64", "q35", kernels=("linux-7.3",) * 2, crash=1))
+    said.on_event(GuestEvent("crash", 1, 0, 0.0, {"panic": _KILLED}))
+    said.on_event(GuestEvent("boot", 2, 0, 0.0, {}))
+    said.on_text(f"Kernel panic - not syncing: {_KILLED}")
+    [finding] = said.finish(2)
+    assert finding.verdict is Verdict.CRASH and finding.generation == 2
 
 
 @pytest.mark.parametrize("kind", ["fail", "mismatch", "error"])

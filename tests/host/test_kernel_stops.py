@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
+from tiny_vmlinux import build as build_vmlinux
 
 from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import EventFieldError, GuestEvent
@@ -15,6 +16,8 @@ from khorig.guest.khorig_run import KhorigRun
 from khorig.mem.memory import PhysRange
 from khorig.run import kernel_stops
 from khorig.run.kernel_stops import KernelStops, why_no_probe, with_probe
+from khorig.run.marks import marks_of
+from khorig.vm.elf_file import ElfFile
 from khorig.vm.machines import machine_named
 from khorig.vm.probe.errors import NoProbe
 from khorig.vm.probe.plugin import ProbeOptions
@@ -74,6 +77,20 @@ def test_a_linux_names_the_scratch_from_which_the_next_one_is_fetched(name: str)
     assert entry is not None and (entry.kind, entry.generation) == ("stop", 2)
     assert (entry.text("at"), entry.text("pc")) == ("entry", "0x3e7fb0b0")
     assert stops.take(_ENTRY) is None  # nobody waits for it
+
+
+def test_a_crash_kernel_is_fetched_from_its_own_memory() -> None:
+    stops = KernelStops(
+        ChainRun("x86_64", "q35", kernels=(_LINUX, _LINUX), probed=True, crash=1), {1: 0x1234}
+    )
+    _scratch(stops)
+    for start in ("0x2f000000", "0x100000000"):
+        stops.on_event(_event("crash-memory", 1, start=start, size=0x1000000))
+    put_off, probe = _armed(stops)
+    assert put_off and probe.address == (0x1234,)
+    assert [area.begin for area in probe.fetch] == [0x2F000000, 0x100000000]
+    stops.on_event(_event("boot", 2))
+    assert stops.scratch == ()
 
 
 def test_khorig_names_the_segments_which_are_narrower_than_scratch() -> None:
@@ -159,3 +176,54 @@ def test_without_a_plugin_the_run_is_done_as_before(monkeypatch: pytest.MonkeyPa
     assert spec == chain and spec.stops_of(2) == ("sealed", "restored")
     assert why_no_probe(chain, _Q35) == "QEMU 8.2 was built without plugins"
     assert KernelStops(spec, {}).options is None
+
+
+def test_a_measured_run_counts_at_all_marks_of_the_running_kernel() -> None:
+    spec = ChainRun("x86_64", "q35", kernels=(_LINUX, _LINUX), probed=True, measured=True)
+    stops = KernelStops(spec, {1: 0x30}, {1: (0x10, 0x20, 0x30), 2: (0x40,)})
+    probe: Any = FakeProbe()
+    stops.on_event(_event("boot", 1), probe)
+    assert list(probe.address) == [0x10, 0x20, 0x30]
+    probe.stop_at()  # as the probe's stop does
+    assert stops.take(ProbeStop("address", 0, 0x10, None)) is None
+    assert list(probe.address) == [0x10, 0x20, 0x30]
+    _scratch(stops)
+    assert stops.arm(probe, _event("stop", 1, at="sealed"))
+    assert stops.take(ProbeStop("address", 0, 0x20, None)) is None
+    sealed = stops.take(ProbeStop("address", 0, 0x30, None))
+    assert sealed is not None and sealed.text("at") == "sealed"
+    assert stops.take(_ENTRY) is not None
+    assert list(probe.address) == [0x40]
+
+
+def test_a_measured_run_has_a_probe_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(binary: str, stores: bool, fetches: bool) -> ProbeOptions:
+        return ProbeOptions(Path("probe.so"), True, stores, fetches)
+
+    monkeypatch.setattr(kernel_stops, "find_probe", find)
+    spec = ChainRun("x86_64", "q35", kernels=(_LINUX, _LINUX), probed=True, measured=True)
+    measured = KernelStops(spec, {}, {1: (0x10,)}).options
+    plain = KernelStops(spec, {}).options
+    assert measured and measured.fetches and not measured.stores
+    assert plain and not plain.fetches
+
+
+def test_the_marks_are_where_kernel_and_program_have_them(tmp_path: Path) -> None:
+    made = []
+    for name, symbols in (
+        ("kernel", {"kernel_kexec": 0x1000, "kho_memory_init": 0x3000}),
+        ("program", {"mark_preserve": 0x7E001410, "mark_retrieved": 0x7E001413}),
+    ):
+        (tmp_path / name).mkdir()
+        options = (f"-Wl,--defsym={symbol}={at:#x}" for symbol, at in symbols.items())
+        made.append(build_vmlinux(tmp_path / name, *options))
+    kernel, program = made
+    jump = ElfFile(kernel).symbol("machine_kexec")
+    spec = ChainRun(
+        "x86_64", "q35", kernels=(_LINUX, _LINUX), measured=True, programs=(f"{program} x",)
+    )
+    first = {"kernel_kexec": 0x1000, "machine_kexec": jump, "mark_preserve": 0x7E001410}
+    second = {"kho_memory_init": 0x3000, "mark_retrieved": 0x7E001413}
+    assert marks_of(spec, {_LINUX: kernel}) == {1: first, 2: second}
+    assert marks_of(replace(spec, measured=False), {_LINUX: kernel}) == {}
+    assert marks_of(replace(spec, programs=("/none",)), {}) == {1: {}, 2: {}}

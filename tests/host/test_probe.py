@@ -113,7 +113,7 @@ def test_a_stop_is_reported_and_answered(probe: Probe, plugin: Plugin) -> None:
     os.write(plugin.socket, record[:10])
     assert probe.receive() == []  # not whole yet
     os.write(plugin.socket, record[10:])
-    assert probe.receive() == [ProbeStop("fetch", 2, 0x4010, 0x4010)]
+    assert probe.receive() == [ProbeStop("fetch", 2, 0x4010, 0x4010, 7)]
     probe.resume()
     assert os.read(plugin.socket, 8) == b"g"
     probe.stop_on_fetch([])

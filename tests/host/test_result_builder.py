@@ -81,6 +81,17 @@ def test_cpus_that_did_not_run_are_named() -> None:
     assert "generation 1 ran on 2 CPUs of 4" in text and "generation 2" not in text
 
 
+def test_that_every_cpu_ran_is_said_of_more_than_one() -> None:
+    for smp, said in ((4, "4 CPUs in each generation"), (1, "")):
+        builder = ResultBuilder(KhorigRun("x86_64", "q35", smp=smp))
+        for generation in (1, 2):
+            event = {"ev": "boot", "cpus": smp, "gen": generation, "t": 0}
+            builder({"ev": "guest", "event": event})
+        builder({**VERDICT, "verdict": "PASS"})
+        text = "\n".join(result_lines(builder.result()))
+        assert said in text and ("CPUs" in text) == bool(said)
+
+
 def test_a_refusal_is_kept_whatever_its_event_holds() -> None:
     builder = ResultBuilder(KhorigRun("x86_64", "q35"))
     words = {"cause": "compatible-mismatch", "text": "KHO: incompatible"}

@@ -11,6 +11,7 @@ from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
 from khorig.guest.khorig_run import KhorigRun
 from khorig.rules.finding import Finding, Verdict
+from khorig.rules.protocol import definitions as rules
 from khorig.run.sequence import STOPS, Sequence
 
 GOOD = (
@@ -190,3 +191,34 @@ def test_after_the_jump_the_next_generation_runs() -> None:
     assert (sequence.generation, sequence.running) == (1, 2)
     course(sequence, "boot2")
     assert (sequence.generation, sequence.running) == (2, 2)
+
+
+_DIES = "cold1 restored1 sealed1 crash1 cold2 entry2 restored2 done2"
+
+
+@pytest.mark.parametrize(
+    "old, new, wrong, rule",
+    [
+        ("", "", "", ""),
+        ("crash1", "jump1", "event 'jump', expected 'crash'", rules.ORDER),
+        ("cold2", "warm2", "generation 2, a crash kernel, found a handover", rules.CRASH_KERNEL),
+        ("crash1 ", "", "generation 2 booted, but generation 1 did not jump", rules.ORDER),
+        ("done2", "crash2", "event 'crash', expected no panic", rules.ORDER),
+    ],
+)
+def test_a_kernel_that_panics_has_a_crash_kernel(old: str, new: str, wrong: str, rule: str) -> None:
+    chain = ChainRun("x86_64", "q35", kernels=("linux-7.3",) * 2, crash=1)
+    sequence = Sequence(chain)
+    findings = course(sequence, _DIES.replace("entry2 ", "").replace(old, new))
+    assert bool(findings) == bool(wrong), findings
+    if wrong:
+        assert wrong in findings[0].what and findings[0].rule == rule
+
+
+def test_a_crash_kernel_that_is_not_entered_is_told_apart_from_a_jump() -> None:
+    chain = ChainRun("x86_64", "q35", kernels=("linux-7.3",) * 2, crash=1, probed=True)
+    sequence = Sequence(chain)
+    follow(sequence, "cold1 restored1 sealed1 crash1")
+    (line,) = sequence.whereabouts()
+    assert line == "generation 1 panicked as asked for, and generation 2 was not entered"
+    assert sequence.on_entry(2) == [] and sequence.executing == 2

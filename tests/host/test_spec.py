@@ -61,8 +61,12 @@ _SPECS: list[RunSpec] = [
         linux_options=("2:kho=off",),
         extra_initrd="/tmp/more.cpio",
         programs=("2:/x 'a b'", "3:/y"),
+        kexec_flags=("2:no-cma,force-dtb",),
+        crash=2,
+        stress=(2,),
         page_shifts=(12, 14, 0),
         probed=True,
+        measured=True,
         expected_refusals={3: "map-missing"},
     ),
 ]
@@ -100,6 +104,7 @@ def test_the_trips_above_change_every_field() -> None:
         ({"expected_refusals": {"two": "x"}}, "'expected_refusals'"),
         ({"expected_refusals": [1]}, "'expected_refusals'"),
         ({"machine": None}, "'machine'"),
+        ({"kind": "chain", "kernels": ["a"], "kexec_flags": ["1:no-such"]}, "no flag of kexec"),
     ],
 )
 def test_what_is_no_spec_is_named(change: dict[str, Any], why: str) -> None:

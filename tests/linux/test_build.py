@@ -263,3 +263,18 @@ def test_options_that_contradict(
         main(["linux", "build", *options])
     assert done.value.code == exit_codes.USAGE
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "folder, name",
+    [
+        ("toy", "linux-toy"),
+        ("linux", "linux-linux"),
+        ("linux-next", "linux-next"),
+        ("linux-7.3", "linux-linux-7.3"),  # not that of Debian
+        ("linux-stock", "linux-linux-stock"),
+        ("a,b@c", "linux-a_b_c"),
+    ],
+)
+def test_a_tree_is_named_after_its_folder(tmp_path: Path, folder: str, name: str) -> None:
+    assert OwnSource(tmp_path / folder).name == name

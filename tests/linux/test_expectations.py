@@ -19,6 +19,7 @@ from khorig.rules.finding import Verdict
 from khorig.rules.protocol.definitions import LINUX_REPORTS
 from khorig.rules.temporal.page_hashes import hash_all, hash_pages
 from khorig.run.guest_monitor import GuestMonitor
+from khorig.run.rerun import rerun_command
 
 LINUX_KHORIG_LINUX = ("linux-7.3", "khorig", "linux-7.3")
 
@@ -89,16 +90,19 @@ def test_the_wrong_release_before_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "verdict"),
     [
-        "WARNING: mm/page_alloc.c:1 at x",
-        "BUG: Bad page state",
-        "test_kho: KHO restore failed",
+        ("WARNING: mm/page_alloc.c:1 at x", Verdict.CRASH),
+        ("BUG: Bad page state", Verdict.CRASH),
+        ("BUG: KASAN: slab-use-after-free in kho_restore_page+0x10/0x20", Verdict.CRASH),
+        ("BUG: KFENCE: out-of-bounds read in kho_preserve_folio+0x10/0x20", Verdict.CRASH),
+        ("test_kho: KHO restore failed", Verdict.FAIL),
     ],
 )
-def test_bad_words_are_always_on(text: str) -> None:
+def test_bad_words_are_always_on(text: str, verdict: Verdict) -> None:
     words = LinuxMonitor(spec_of("linux-7.3", "linux-7.3"))
-    assert words.take(event("kernel-log", 2, text=text))
+    [finding] = words.take(event("kernel-log", 2, text=text))
+    assert (finding.verdict, finding.generation) == (verdict, 2)
     assert not words.take(event("kernel-log", 2, text="KHO: found kexec handover data."))
 
 
@@ -146,10 +150,23 @@ def test_an_expected_refusal_is_no_bad_word() -> None:
     assert not words.take(event("kernel-log", 2, text="KHO: disabling KHO revival"))
 
 
-def test_the_first_two_linuxes_share_the_session() -> None:
-    spec = spec_of("khorig", "linux-7.3", "khorig", "linux-7.2", "linux-7.3")
-    actions = [spec.session_action(generation) for generation in range(1, 6)]
-    assert actions == ["", "create", "", "retrieve", ""]
+@pytest.mark.parametrize(
+    ("kernels", "refused", "actions"),
+    [
+        ("kLkLL", (), ["", "create", "", "retrieve,create", "retrieve"]),
+        ("LLk", (), ["create", "retrieve,offer", ""]),
+        ("Lk", (), ["offer", ""]),
+        ("LLL", (2,), ["create", "create", "retrieve"]),
+        ("LkL", (2,), ["create", "", ""]),
+        ("kL", (), ["", ""]),
+    ],
+)
+def test_every_linux_hands_its_sessions_to_the_next(
+    kernels: str, refused: tuple[int, ...], actions: list[str]
+) -> None:
+    names = ("khorig" if letter == "k" else "linux-7.3" for letter in kernels)
+    spec = spec_of(*names, expected_refusals=dict.fromkeys(refused, "refused"))
+    assert [spec.session_action(number + 1) for number in range(len(kernels))] == actions
 
 
 def test_command_lines_carry_the_generation() -> None:
@@ -175,6 +192,31 @@ def test_a_linux_is_told_the_size_of_scratch_by_both_names(given: str, renamed: 
     assert both.command_line(1).endswith(" kho_scratch=1% kho_bootmem=2%")
     khorig = spec_of("linux-7.3", "khorig", extra_options=("kho_scratch=8M,8M,4M",))
     assert "bootmem" not in khorig.command_line(2)
+
+
+def test_flags_of_kexec_are_on_the_command_line_of_the_kernel_that_loads() -> None:
+    spec = spec_of(
+        "linux-7.3",
+        "khorig",
+        "linux-7.3",
+        "linux-7.2",
+        kexec_flags=("1:no-cma", "force-dtb,no-cma"),
+    )
+    words = [spec.command_line(generation).split() for generation in (1, 2, 3, 4)]
+    found = [[word for word in line if "kexec" in word] for line in words]
+    assert found == [["khorig.kexec=no-cma,force-dtb"], [], ["khorig.kexec=force-dtb,no-cma"], []]
+    assert spec.first(1).kexec_flags == ("force-dtb,no-cma",)
+    assert "--kexec-flag 1:no-cma --kexec-flag force-dtb,no-cma" in rerun_command(spec)
+    assert spec.id.endswith("-1-no-cma-force-dtb-no-cma")
+
+
+@pytest.mark.parametrize(("flags", "is_missing"), [("0x18", False), ("0x8", True), ("0x180", True)])
+def test_a_kernel_that_reports_how_it_loads_has_the_flags(flags: str, is_missing: bool) -> None:
+    expectations = Expectations(spec_of("linux-7.3", "khorig", kexec_flags=("no-cma",)))
+    text = f"kexec_file: kexec_file_load: type:0, start:0x3e7fb0b0 head:0xca6002 flags:{flags}"
+    expectations.take(event("kernel-log", 1, text=text))
+    what = [finding.what for finding in expectations.finish()]
+    assert any(text.startswith("kexec flags: generation 1") for text in what) == is_missing
 
 
 def test_content_differs_by_owner_and_seed() -> None:

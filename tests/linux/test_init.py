@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import khorig
+from khorig.guest.kexec_flags import KEXEC_FLAGS
 
 _INIT = Path(khorig.__file__).parent / "linux" / "init"
 _MAIN = """
@@ -23,14 +26,43 @@ _MAIN = """
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#define HUGE_PAGES "/nothing"
 #include "cpus.h"
+#include "kexec_flags.h"
 #include "kho_off.h"
 #include "liveupdate.h"
 #include "reserved.h"
+/* Makes the memfd of that name as the next kernel is to get it, damages it and checks it. */
+static int use(const char *name, const char *damage, int number) {
+  const struct memfd *file = memfds;
+  while (strcmp(file->name, name)) file++;
+  unsigned long long *words = NULL, *bytes;
+  int memfd = create_memfd(file, &words);
+  if (memfd < 0) return 3;
+  for (int when = PRESERVED; when <= LOADED; when++) {
+    if (file->is_late) write_memfd(file, words, when);
+  }
+  if (!strcmp(damage, "size") && ftruncate(memfd, number)) return 3;
+  if (!strcmp(damage, "position")) lseek(memfd, number, SEEK_SET);
+  if (!strcmp(damage, "seals") && fcntl(memfd, F_ADD_SEALS, number)) return 3;
+  if (!strcmp(damage, "byte")) {
+    bytes = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+    if (bytes == MAP_FAILED) return 3;
+    ((char *)bytes)[number] ^= 0x55;
+  }
+  if (!strcmp(damage, "lost")) write_memfd(file, words, number); /* what was written last */
+  say_memfd(file, 1, check_memfd(file, memfd, "received", LOADED));
+  return failed;
+}
 int main(int argc, char **argv) {
   if (!strcmp(argv[1], "cpus")) {
     printf("%llu", count_cpus(argv[2]));
     return 0;
+  }
+  if (!strcmp(argv[1], "flags")) {
+    snprintf(command_line, sizeof(command_line), "%s", argv[2]);
+    printf("%#lx", kexec_flags());
+    return failed;
   }
   if (!strcmp(argv[1], "kho")) {
     snprintf(command_line, sizeof(command_line), "%s", argv[2]);
@@ -43,11 +75,14 @@ int main(int argc, char **argv) {
     say_refused();
     return 0;
   }
+  if (!strcmp(argv[1], "memfd")) return use(argv[2], argv[3], atoi(argv[4]));
   struct wrong_pages wrong = {0};
   struct area area = {0x3fc00000, 0x100000};
-  for (int i = 2; i < argc; i++) add_wrong(&wrong, strtoull(argv[i], NULL, 0));
-  if (!strcmp(argv[1], "reserved")) fail_pages("reference", area, &wrong, 256);
-  if (!strcmp(argv[1], "memfd")) fail_memfd(&wrong);
+  unsigned long long pages[256][512] = {0};
+  for (int i = 0; i < 256; i++) fill_page(pages[i], content_base(7, i));
+  for (int i = 2; i < argc; i++) pages[strtoul(argv[i], NULL, 0)][2] = 0xbad;
+  for (int i = 0; i < 256; i++) check_page(pages[i], content_base(7, i), PAGE, i, &wrong);
+  if (wrong.count) fail_pages("reference", area, &wrong, 256);
   return failed;
 }
 """
@@ -78,30 +113,104 @@ def init(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "main"
 
 
-def texts(init: Path, *words: str) -> list[str]:
-    """What it says of its failures."""
+def events(init: Path, *words: str) -> list[dict[str, Any]]:
+    """What it says."""
     done = subprocess.run([init, *words], capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("@khorig ")]
-    events = [json.loads(line.removeprefix("@khorig ")) for line in lines]
-    assert done.returncode == len(events) and all(event["ev"] == "fail" for event in events)
-    return [f"{event['what']}: {event['text']}" for event in events]
+    found = [json.loads(line.removeprefix("@khorig ")) for line in lines]
+    assert done.returncode == any(event["ev"] == "fail" for event in found), done
+    return found
 
 
-def test_wrong_pages_have_their_numbers_and_addresses(init: Path) -> None:
-    assert texts(init, "reserved", "5", "7") == [
+def texts(init: Path, *words: str) -> list[str]:
+    """What it says of its failures."""
+    failures = [event for event in events(init, *words) if event["ev"] == "fail"]
+    return [f"{event['what']}: {event['text']}" for event in failures]
+
+
+def test_wrong_pages_have_their_numbers_addresses_and_words(init: Path) -> None:
+    [text] = texts(init, "reserved", "5", "7")
+    assert re.fullmatch(
         "reserve_mem: 2 of 256 pages lost their content: page 5 of memblock/reference at "
-        "0x3fc05000, page 7 of memblock/reference at 0x3fc07000"
-    ]
-    assert texts(init, "memfd", "299") == [
-        "liveupdate: 1 of 300 pages of the memfd lost their content: page 299"
-    ]
+        "0x3fc05000: word at [+]0x10 is 0xbad, expected 0x[0-9a-f]{12,16}; page 7 of "
+        "memblock/reference at 0x3fc07000: word at [+]0x10 is 0xbad, expected 0x[0-9a-f]{12,16}",
+        text,
+    )
+    assert texts(init, "reserved") == []
 
 
 def test_of_many_wrong_pages_the_first_are_named(init: Path) -> None:
     [text] = texts(init, "reserved", *map(str, range(200)))
-    assert "200 of 256 pages" in text and text.count(" at 0x") == 4 and text.endswith("0x3fc03000")
-    [text] = texts(init, "memfd", *map(str, range(300)))
-    assert text.endswith("300 of 300 pages of the memfd lost their content: page 0, 1, 2, 3")
+    assert "200 of 256 pages" in text and text.count(" at 0x") == 4 and "0x3fc03000: " in text
+
+
+@pytest.mark.parametrize(
+    "name", ["whole", "odd", "sparse", "sealed", "future", "many", "huge", "empty"]
+)
+def test_a_memfd_that_arrives_is_right(init: Path, name: str) -> None:
+    [event] = events(init, "memfd", name, "nothing", "0")
+    assert event["ev"] == "memfd" and event["name"] == name and event["ok"] is True
+    damaged = texts(init, "memfd", name, "position", "77")
+    assert [text.rpartition(": ")[2] for text in damaged] == [
+        f"position 0x4d, expected {int(event['position']):#x}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, at, where",
+    [
+        ("whole", 299 * 4096, "1 of 300 pages lost their content: page 299: word at +0x0 is"),
+        ("odd", 37 * 4096 + 1236, "1 of 38 pages lost their content: page 37: word at +0x4d0 is"),
+        ("sparse", 16 * 4096 + 9, "hole at page 16: word at +0x8 is 0x5500, expected 0x0"),
+        ("many", 4096 + 7, "1 of 601 pages lost their content: page 1: word at +0x0 is"),
+        ("huge", 514 * 4096, "1 of 516 pages lost their content: page 514: word"),
+    ],
+)
+def test_one_byte_of_a_memfd_is_enough(init: Path, name: str, at: int, where: str) -> None:
+    [text] = texts(init, "memfd", name, "byte", str(at))
+    assert text.startswith(f"liveupdate: memfd '{name}' (session khorig") and where in text
+
+
+@pytest.mark.parametrize("name", ["odd", "sparse", "future", "many", "huge"])
+def test_what_was_written_last_must_arrive(init: Path, name: str) -> None:
+    """After the file was preserved, and when the next kernel was loaded."""
+    [text] = texts(init, "memfd", name, "lost", "2")
+    assert "pages lost their content: page 2: word at +0x0 is" in text
+
+
+@pytest.mark.parametrize(
+    "name, damage, number, text",
+    [
+        ("whole", "size", 300 * 4096 - 1, "size 0x12bfff, expected 0x12c000"),
+        ("odd", "size", 37 * 4096 + 1238, "size 0x254d6, expected 0x254d5"),
+        ("odd", "seals", 4, "seals 0x4, expected 0x0"),
+        ("future", "seals", 1, "seals 0x13, expected 0x12"),
+    ],
+)
+def test_size_and_seals_of_a_memfd_are_checked(
+    init: Path, name: str, damage: str, number: int, text: str
+) -> None:
+    [found] = texts(init, "memfd", name, damage, str(number))
+    assert found.endswith(f"), received: {text}")
+
+
+def test_a_byte_behind_the_end_is_nobodys(init: Path) -> None:
+    assert texts(init, "memfd", "odd", "byte", str(37 * 4096 + 1237)) == []
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("no-cma",), ("no-cma", "force-dtb"), tuple(KEXEC_FLAGS)], ids=",".join
+)
+def test_flags_of_kexec_are_those_of_their_words(init: Path, words: tuple[str, ...]) -> None:
+    line = f"quiet khorig.kexec={','.join(words)} ro"
+    done = subprocess.run([init, "flags", line], capture_output=True, text=True, check=True)
+    assert int(done.stdout, 16) == sum(KEXEC_FLAGS[word] for word in words)
+
+
+def test_a_word_that_is_no_flag_is_named(init: Path) -> None:
+    assert texts(init, "flags", "khorig.kexec=no-cma,none") == [
+        "kexec_file_load: khorig.kexec= has a word that is no flag"
+    ]
 
 
 @pytest.mark.parametrize("value", ["off", "0", "n", "OF"])

@@ -2,7 +2,7 @@
 """Bugs of Linux that the rig shows. A test that fails says that the bug is mended.
 
 The ids are those of the catalogue of Kexec HandOver bugs that the rig was planned with; what Linux
-takes without a word is in khorig.linux.refusals, and docs/linux.md has the list.
+takes without a word is in khorig.linux.refusals, and docs/linux-bugs.md has the list.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def test_l8_the_tail_of_a_segment_in_cma_is_not_cleared(
         assert result.cause == "generation 2 found no handover at boot"
     else:
         assert (result.verdict, result.generations) == (Verdict.HANG, 1)
+        assert "spins in generation 2's purgatory+" in result.cause
 
 
 class FlippedSegment:
@@ -217,3 +218,4 @@ def test_l7_a_wrong_digest_ends_in_a_loop(rig: Rig, flipped: bool) -> None:
         return
     assert (result.verdict, result.generations) == (Verdict.HANG, 1)
     assert result.findings[0].rule == "KHR-I105"
+    assert "spins in generation 2's purgatory+" in result.cause

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A memory map of more entries than boot_params has room for, towards Linux."""
+"""Memory maps across jumps to Linux: one of more entries than boot_params has room for, and RAM
+that a kernel gets or loses on the way."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from typing import Any, Iterator, Sequence
 from khorig.api.rig import Rig
 from khorig.mem.guest_ram import GuestRam
 from khorig.mem.memory import PhysRange, RamMemory
+from khorig.rules.finding import Verdict
+from khorig.rules.temporal.definitions import RAM_OF_COLD_BOOT
 from khorig.run.judging import StopContext
 from khorig.run.tamper.handoff_source import find_handoff_source, find_scratch_source
 
@@ -94,3 +97,52 @@ def test_linux_gets_all_of_a_long_memory_map(rig: Rig) -> None:
     found = re.findall(r"\[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]\s+(?:device )?reserved", final)
     sizes = [int(end, 16) + 1 - int(begin, 16) for begin, end in found]
     assert sizes.count(PAGES * PAGE) == HOLES
+
+
+HOLE = 42 << 20
+
+
+def test_what_firmware_reserved_is_ram_after_kexec(rig: Rig) -> None:
+    """Linux does not hand on what memmap= reserves: as with a firmware whose word is lost (N12)."""
+    options = (f"1:memmap={HOLE >> 20}M$0x8000000",)
+    result = rig.run("q35", kernels=("linux-7.3", "linux-7.3"), linux_options=options)
+    assert result.verdict is Verdict.FAIL
+    cause = result.findings[0]
+    assert (cause.rule, cause.generation) == (RAM_OF_COLD_BOOT, 2)
+    assert cause.what.startswith("42 MiB at [0x0000000008000000, 0x000000000aa00000) are RAM")
+    assert cause.what.endswith("in generation 1, the cold boot, 'Reserved'")
+
+
+class Shortened:
+    """A StopHook: takes the last of RAM out of the device tree that the next kernel gets."""
+
+    def __call__(self, context: StopContext) -> list[str]:
+        """See khorig.run.judging.StopHook."""
+        if (context.at, context.generation) != ("sealed", 1):
+            return []
+        ram = context.ram
+        root = context.event.address("root")
+        handoff = find_handoff_source(RamMemory(ram), context.machine.arch, root)
+        tree = handoff.root.address & -PAGE
+        while ram.read(tree, 4) != b"\xd0\x0d\xfe\xed":
+            tree -= PAGE
+        size = int.from_bytes(ram.read(tree + 4, 4), "big")
+        reg = (0x40000000).to_bytes(8, "big")
+        at = ram.read(tree, size).index(reg + (1 << 30).to_bytes(8, "big"))
+        ram.write(tree + at + 8, ((1 << 30) - HOLE).to_bytes(8, "big"))
+        return [f"the last {HOLE >> 20} MiB are not in the device tree at {tree:#x}"]
+
+
+def test_ram_that_a_linux_does_not_get_is_lost(rig: Rig) -> None:
+    result = rig.run("virt", kernels=("khorig", "linux-7.3"), hooks=(Shortened(),))
+    assert result.verdict is Verdict.FAIL
+    [cause] = (finding for finding in result.findings if finding.rule == RAM_OF_COLD_BOOT)
+    assert cause.generation == 2 and cause.what.startswith("42 MiB at [0x000000007d600000")
+
+
+def test_a_linux_that_is_told_to_have_less_has_lost_nothing(rig: Rig) -> None:
+    options = ("3:mem=512M",)
+    for machine in ("q35", "virt"):
+        result = rig.run(machine, kernels=("linux-7.3", "khorig", "linux-7.3"),
+                         linux_options=options)  # fmt: skip
+        assert not [f for f in result.findings if f.rule == RAM_OF_COLD_BOOT], str(result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Debian's own programs before and after the jump, as docs/linux.md has them."""
+"""Debian's own programs before and after the jump, as docs/linux-options.md has them."""
 
 from __future__ import annotations
 

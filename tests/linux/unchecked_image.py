@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A Linux without a check that stops it (docs/linux.md, K1)."""
+"""A Linux without a check that stops it (docs/linux-bugs.md, K1)."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Rig:
         the times of the hang detector, among others. All other options are fields of KhorigRun or
         ChainRun: `generations`, `memory` (bytes), `smp`, `seed`, `timeout_s`, `stops`, `fault`,
         `boot`, `extra_options`, `extra_qemu`; of a chain `linux_options`, `extra_initrd`,
-        `programs` (each as in --run).
+        `programs` (each as in --run), `kexec_flags` (each as in --kexec-flag), `crash`.
 
         Whatever happens to the run is in the result. Raises InfraError when `out` cannot be
         written, UnmetNeed when the machine lacks what the scenario needs, KeyError for an unknown

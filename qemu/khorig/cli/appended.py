@@ -42,7 +42,10 @@ _OF_INIT = {
     "khorig.generations": "use --chain",
     "khorig.stops": "use --stops",
     "khorig.content": "use --seed",
+    "khorig.stress": "use --stress",
     "khorig.luo": "the first Linux creates the session, the next retrieves it",
+    "khorig.kexec": "use --kexec-flag",
+    "khorig.crash": "use --crash",
 }
 
 

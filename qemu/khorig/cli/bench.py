@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 
 import click
 
+from khorig.cli.bench_cost import check_options, cost_options, measure
 from khorig.cli.qemu_arguments import check_qemu_arguments
 from khorig.cli.run_options import machines_of, run_options, without
 from khorig.cli.session import run_session, session_options
@@ -28,8 +29,9 @@ def bench() -> None:
 
 
 @bench.command(
-    takes_qemu=True, short_help="Run Linux's own handover test and khorig's, side by side."
+    takes_qemu=True, short_help="What a handover costs Linux, over its size, or beside khorig's."
 )
+@cost_options
 @click.option(
     "--linux-version", default="7.3", show_default=True, help="Linux version to compare with."
 )
@@ -54,10 +56,19 @@ def bench() -> None:
     keep="time for images is the host's",
     gdb="it is more than one run",
 )
-@click.pass_obj
-def linux(extra_qemu: tuple[str, ...], linux_version: str, rounds: int, **options: Any) -> int:
-    """Run Linux's own handover test (test_kho over 8 MiB) and khorig's on the same QEMU, in turns,
-    and print the ratios.
+@click.pass_context
+def linux(context: click.Context, linux_version: str, rounds: int, **options: Any) -> int:
+    """With --source, hand over 1, 10, ... sessions, files or folios from a Linux to itself, and
+    print what each phase costs in instructions, and in pages: the tables, what grows faster than
+    its work, and what is more expensive than with --against. The exit status is 1 when --source has
+    one of these and --against does not.
+
+    \b
+      khorig bench linux --source ~/linux --against 7.3
+      khorig bench linux --source 7.3 --machine q35 --kind sessions --limit 10000
+
+    Without, run Linux's own handover test (test_kho over 8 MiB) and khorig's on the same QEMU, in
+    turns, and print the ratios.
 
     Both begin with the start of QEMU and end when the second kernel has checked what it was handed.
     Wall time is that of plain runs, --rounds of each; instructions are counted in one more run of
@@ -65,6 +76,10 @@ def linux(extra_qemu: tuple[str, ...], linux_version: str, rounds: int, **option
     """
     from khorig.linux.chain_kind import chain_kind
 
+    extra_qemu: tuple[str, ...] = context.obj
+    check_options(context, options["source"] is not None)
+    if options["source"] is not None:
+        return measure(extra_qemu, machines_of(options["arch"], options["machine"]), options)
     pair = ((f"linux-{linux_version}",) * 2, ("khorig",) * 2)
     specs = [
         ChainRun(

@@ -12,9 +12,13 @@ import click
 
 from khorig.cli import exit_codes
 from khorig.cli.appended import check_chain_options
+from khorig.cli.crash import checked_crash, crash_option
+from khorig.cli.flavour_name import FlavourName
+from khorig.cli.kexec_flags import checked_kexec_flags, kexec_flag_option
 from khorig.cli.qemu_arguments import HARDWARE, check_qemu_arguments, hardware_of
 from khorig.cli.run_options import ALL, machines_of, run_options, with_page_sizes
 from khorig.cli.session import run_session, session_options
+from khorig.cli.stress import stress_option, stressed
 from khorig.cli.suggest import unknown_kernel
 from khorig.cli.types import ConfigSetting, NameOf, check_pokes
 from khorig.cli.user_space import (
@@ -43,17 +47,21 @@ _VERSIONS = (*VERSIONS, STOCK)
 
 
 class _Verbs(VerbGroup):
-    """The grid is in a file of its own, which needs this one."""
+    """Some are in files of their own, which need this one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "grid"])
+        return sorted([*super().list_commands(ctx), "grid", "selftests"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "grid":
-            return super().get_command(ctx, cmd_name)
-        from khorig.cli.linux_grid import grid
+        if cmd_name == "grid":
+            from khorig.cli.linux_grid import grid
 
-        return grid
+            return grid
+        if cmd_name == "selftests":
+            from khorig.cli.linux_selftests import selftests
+
+            return selftests
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(cls=_Verbs, short_help="Build Linux peers and run chains with them.")
@@ -63,14 +71,16 @@ def linux() -> None:
     \b
       khorig linux build                               7.3 and 7.2 for both architectures
       khorig linux build --source ~/linux --arch arm64 your own tree
-      khorig linux build --version 7.3 --arch arm64 --config ARM64_16K_PAGES=y
+      khorig linux build linux-7.3@KASAN --arch arm64  with one more Kconfig symbol
       khorig linux run --chain linux-7.3,khorig,linux-7.3
       khorig linux run --kernel ~/linux/arch/x86/boot/bzImage --machine q35
       khorig linux grid --source ~/linux               to and from every kernel, all directions
+      khorig linux selftests --source ~/linux          its own tests, beside the rig's verdict
     """
 
 
 @linux.command(short_help="Build Linux peers into the cache.")
+@click.argument("peers", nargs=-1, type=FlavourName(), metavar="[PEER]...")
 @click.option(
     "--version",
     "versions",
@@ -98,6 +108,7 @@ def linux() -> None:
     "--jobs", "-j", type=click.IntRange(1), default=2, show_default=True, help="As make's -j."
 )
 def build(
+    peers: tuple[tuple[str, tuple[KconfigOption, ...]], ...],
     versions: tuple[str, ...] | None,
     arch: tuple[str, ...] | None,
     source: Path | None,
@@ -106,6 +117,9 @@ def build(
 ) -> int:
     """Build Linux with KHO, LUO and test_kho, in a tiny configuration.
 
+    PEER is a name as in --chain, linux-7.3 or linux-7.3@KASAN: with more Kconfig symbols, and what
+    they need.
+
     Debian's linux-source is downloaded from the system's mirror into a private cache; the system is
     not changed. Cached builds are reused. Version "stock" is Debian's own x86_64 kernel, without
     KHO: the peer that a handover must not be made to.
@@ -113,20 +127,25 @@ def build(
     from khorig.linux.build import only_builder
     from khorig.linux.source import DebianSource, OwnSource
 
+    if peers and (versions or settings or source):
+        raise click.UsageError("PEER excludes --version, --config and --source")
     if source is not None and versions:
         raise click.UsageError("--version and --source exclude each other")
     if settings and STOCK in (versions or ()):
         raise click.UsageError(
             f"--config does not apply to version {STOCK}, which Debian has built"
         )
-    wanted = versions or _VERSIONS
-    sources: list[Source] = [DebianSource(version) for version in wanted if version != STOCK]
-    if source is not None:
-        sources = [OwnSource(source)]
+    archs = arch or ARCHITECTURES
+    wanted = peers or tuple((version, settings) for version in versions or _VERSIONS)
     with only_builder(click.echo):
-        if source is None and not settings and STOCK in wanted:
-            _fetch(arch or ARCHITECTURES)
-        build_peers(sources, arch or ARCHITECTURES, settings, jobs, click.echo)
+        if source is not None:
+            build_peers([OwnSource(source)], archs, settings, jobs, click.echo)
+            return exit_codes.PASS
+        if (STOCK, ()) in wanted:
+            _fetch(archs)
+        for version, more in wanted:
+            if version != STOCK:
+                build_peers([DebianSource(version)], archs, more, jobs, click.echo)
     return exit_codes.PASS
 
 
@@ -210,12 +229,15 @@ def list_command() -> int:
     help="cpio archive to unpack over the rig's own initramfs in every Linux.",
 )
 @program_option
+@kexec_flag_option
+@crash_option
 @click.option(
     "--linux-append",
     multiple=True,
     metavar="[N:]OPTION",
     help="Append to the command line of every Linux, or of generation N; repeatable.",
 )
+@stress_option
 @count_option
 @run_options(
     *("arch", "machine", "boot", "smp", "page_size", "seed", "pokes", "stops", "append"),
@@ -324,6 +346,9 @@ def chain_spec(
         linux_options=tuple(options.get("linux_append", ())),
         extra_initrd=checked_initrd(options.get("initrd"), kernels),
         programs=checked_programs(kernels, options.get("run", ())),
+        kexec_flags=checked_kexec_flags(kernels, options.get("kexec_flag", ())),
+        crash=checked_crash(kernels, options.get("crash")),
+        stress=stressed(kernels, options.get("stress")),
         **hardware,
     )
     if spec.counted and spec.accel != "tcg":

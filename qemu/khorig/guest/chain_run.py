@@ -27,6 +27,9 @@ _EARLY_CONSOLE = {"x86_64": "earlycon=uart8250,io,0x3f8,115200", "arm64": "early
 _CONSOLE = {"x86_64": "ttyS0,115200", "arm64": "ttyAMA0"}
 # A busy host delays the timer; Linux then panics with "IO-APIC + timer doesn't work".
 _OWN_OPTIONS = {"x86_64": ("no_timer_check",), "arm64": ()}
+# The crash kernel and its initrd fit into twice the size; the last crashkernel= counts.
+_CRASHES = ("crashkernel=256M", "khorig.crash=panic")
+_CRASH_KERNEL = ("nr_cpus=1", "reset_devices", "khorig.crash=check")
 # The second name is that of Linux 7.4 (8fe64603a475); a Linux ignores the one it does not know.
 _SCRATCH_OPTIONS = ("kho_scratch=", "kho_bootmem=")
 
@@ -60,9 +63,14 @@ class ChainRun(RunSpec):
     linux_options: tuple[str, ...] = ()  # more of the command line of each Linux
     extra_initrd: str = ""  # a file with more of a Linux's user space, as cpio
     programs: tuple[str, ...] = ()  # that each Linux runs (khorig.guest.program)
+    # With which each Linux loads the next kernel (khorig.guest.kexec_flags).
+    kexec_flags: tuple[str, ...] = ()
+    crash: int = 0  # generation that panics, and has the last one as its crash kernel; 0: none
+    stress: tuple[int, ...] = ()  # generations that touch all their memory before they jump
     # The page shift of each kernel by its image, 0 where it does not say; empty: nobody has looked.
     page_shifts: tuple[int, ...] = ()
     probed: bool = False  # whether the host stops a Linux at its first instruction, by the probe
+    measured: bool = False  # whether the probe counts instructions (khorig.run.marks)
 
     @property
     def generations(self) -> int:
@@ -83,6 +91,17 @@ class ChainRun(RunSpec):
             return whole
         first, last = names[0][:_LONGEST_NAME], names[-1][:_LONGEST_NAME]
         return f"{first}+{len(names) - 2}-more-{_digits(whole)}+{last}"
+
+    @property
+    def variant(self) -> tuple[str, ...]:
+        """See RunSpec."""
+        flags = (flags.replace(":", "-").replace(",", "-") for flags in self.kexec_flags)
+        return (*flags, *((f"crash-{self.crash}",) if self.crash else ()))
+
+    @property
+    def crash_kernel(self) -> int:
+        """See RunSpec."""
+        return self.crash + 1 if self.crash else 0
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -118,8 +137,16 @@ class ChainRun(RunSpec):
         """See RunSpec."""
         shifts = self.page_shifts[:generations]
         programs = tuple(p for p in self.programs if (split_option(p)[0] or 0) <= generations)
+        stress = tuple(g for g in self.stress if g <= generations)
+        flags = tuple(f for f in self.kexec_flags if (split_option(f)[0] or 0) < generations)
         return dataclasses.replace(
-            self, kernels=self.kernels[:generations], page_shifts=shifts, programs=programs
+            self,
+            kernels=self.kernels[:generations],
+            page_shifts=shifts,
+            programs=programs,
+            kexec_flags=flags,
+            stress=stress,
+            crash=self.crash if self.crash < generations else 0,
         )
 
     def programs_of(self, generation: int) -> tuple[tuple[str, ...], ...]:
@@ -129,18 +156,38 @@ class ChainRun(RunSpec):
         chosen = (split_option(program) for program in self.programs)
         return tuple(program_words(text) for only, text in chosen if only in (None, generation))
 
+    def kexec_flags_of(self, generation: int) -> tuple[str, ...]:
+        """The flags with which a generation loads the next kernel. Raises ValueError."""
+        if not 0 < generation < self.generations or not is_linux(self.kernel_of(generation)):
+            return ()
+        from khorig.guest.kexec_flags import flag_words  # of few runs
+
+        chosen = (split_option(flags) for flags in self.kexec_flags)
+        words = (flag_words(text) for only, text in chosen if only in (None, generation))
+        return tuple(dict.fromkeys(word for some in words for word in some))
+
     def _shift_of(self, generation: int) -> int | None:
         shifts = self.page_shifts
         found = shifts[generation - 1] if len(shifts) == self.generations else 0
         return found or super()._shift_of(generation)
 
     def session_action(self, generation: int) -> str:
-        """Action on the LUO session: the first Linux of a chain creates it, the next one retrieves
-        it. "" for others."""
-        linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
-        if len(linuxes) < 2 or generation not in linuxes[:2]:
+        """Actions on LUO sessions, separated by commas: each Linux retrieves those of the Linux
+        before it and creates new ones, or offers them where no Linux follows: khorig hands them on
+        unread, and the host reads them. "" for others."""
+        if self.measured:  # the rig's own would be part of what is measured
             return ""
-        return "create" if generation == linuxes[0] else "retrieve"
+        linuxes = [i for i, name in enumerate(self.kernels, 1) if is_linux(name)]
+        if generation not in linuxes or generation == self.crash_kernel:
+            return ""
+        before = max((i for i in linuxes if i < generation), default=0)
+        arrives = before and not set(range(before + 1, generation + 1)) & set(
+            self.expected_refusals
+        )
+        words = ["retrieve"] if arrives else []
+        if generation < self.generations:
+            words.append("create" if generation < linuxes[-1] else "offer")
+        return ",".join(words)
 
     @property
     def rerun_words(self) -> tuple[str, ...]:
@@ -154,6 +201,12 @@ class ChainRun(RunSpec):
             words += ["--initrd", self.extra_initrd]
         for program in self.programs:
             words += ["--run", program]
+        for flags in self.kexec_flags:
+            words += ["--kexec-flag", flags]
+        if self.crash:
+            words += ["--crash", str(self.crash)]
+        if self.stress:
+            words += ["--stress", ",".join(map(str, self.stress))]
         return tuple(words)
 
     def _linux_words(self, generation: int) -> list[str]:
@@ -163,13 +216,21 @@ class ChainRun(RunSpec):
             *_OWN_OPTIONS[self.arch],
             # The same seed is to give the same run; who wants addresses at random says so.
             *(() if "kaslr" in self.linux_options else ("nokaslr",)),
-            _RESERVE,
             f"khorig.generation={generation}",
             f"khorig.generations={self.generations}",
-            f"khorig.content={RESERVED_NAME}:{content_state(self.seed, RESERVED_NAME):x}",
         ]
+        if generation == self.crash_kernel:
+            return [*words, *_CRASH_KERNEL]
+        if generation == self.crash:
+            words += _CRASHES
+        state = content_state(self.seed, RESERVED_NAME)
+        words += [_RESERVE, f"khorig.content={RESERVED_NAME}:{state:x}"]
         if action := self.session_action(generation):
             words.append(f"khorig.luo={action}")
+        if flags := self.kexec_flags_of(generation):
+            words.append(f"khorig.kexec={','.join(flags)}")
+        if generation in self.stress:
+            words.append("khorig.stress=on")
         return words
 
     def _khorig_words(self, generation: int) -> list[str]:

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Sequence
 
 from khorig.guest.event import EventFieldError, GuestEvent, parse_address
 from khorig.guest.machine import DeviceStates
+from khorig.guest.told_scratch import ToldScratch
 from khorig.mem.memory import PhysRange
+
+if TYPE_CHECKING:
+    from khorig.guest.told_map import ToldMap
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class GuestFacts:
     devices: DeviceStates | None = None  # what the host saw at `entry` after a jump
     restored: GuestEvent | None = None
     refused: bool = False
+    told: ToldScratch = field(default_factory=ToldScratch)  # by a Linux
+    told_map: ToldMap | None = None  # by a Linux
 
     def take(self, event: GuestEvent) -> None:
         """Processes any event. Raises EventFieldError."""
@@ -117,6 +123,13 @@ class GuestFacts:
             self.restored = event
         elif event.kind == "refused":
             self.refused = True
+        elif event.kind == "debugfs":
+            self.told.take(event)
+        elif event.kind == "memory-map":
+            from khorig.guest.told_map import ToldMap  # of a Linux only
+
+            self.told_map = self.told_map or ToldMap()
+            self.told_map.take(event)
 
 
 def parse_found(event: GuestEvent) -> FoundDevices:

@@ -120,6 +120,11 @@ class RunSpec(abc.ABC):
         """The stops of a generation."""
         return self.stops
 
+    @property
+    def crash_kernel(self) -> int:
+        """The generation that boots as the crash kernel of the one before; 0: none does."""
+        return 0
+
     def programs_of(self, generation: int) -> tuple[tuple[str, ...], ...]:
         """The words of each program of the user's that a generation runs."""
         return ()

@@ -36,7 +36,12 @@ def spec_from_json(record: Any) -> RunSpec:
         raise Untrusted(f"kind of run {shown(kind)}, expected one of {', '.join(_KINDS)}")
     try:
         return typed(
-            _KINDS[kind], record, expected_refusals=_causes, pokes=_pokes, programs=_programs
+            _KINDS[kind],
+            record,
+            expected_refusals=_causes,
+            pokes=_pokes,
+            programs=_programs,
+            kexec_flags=_kexec_flags,
         )
     except Untrusted as error:
         raise Untrusted(f"a run's specification: {error}") from None
@@ -51,6 +56,17 @@ def _programs(value: Any) -> tuple[str, ...]:
     for program in programs:
         program_words(split_option(program)[1])
     return programs
+
+
+def _kexec_flags(value: Any) -> tuple[str, ...]:
+    flags = texts(value)
+    if not flags:
+        return flags
+    from khorig.guest.kexec_flags import flag_words  # of few runs
+
+    for words in flags:
+        flag_words(split_option(words)[1])
+    return flags
 
 
 def _pokes(value: Any) -> tuple[Poke, ...]:

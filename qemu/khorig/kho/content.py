@@ -14,7 +14,7 @@ from khorig.kho.snapshot import Snapshot
 PAGE = 4096  # bytes that one index stands for, whatever the size of the kernel's pages
 STEP = 0x9E3779B97F4A7C15
 _U64 = (1 << 64) - 1
-_MEMFD_STATE = 0x6D656D6664  # linux/init/liveupdate.h, with the names of its session and file
+_MEMFD_STATE = 0x6D656D6664  # linux/init/memfds.h, with the names of its session and file
 _MEMFD_OWNER = "LUO/khorig/0x6b686f folio"
 
 # Owners that the rig fills, as `Owners.name` has them. Stores of other names have words of their

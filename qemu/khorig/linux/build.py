@@ -16,6 +16,7 @@ from typing import Iterator, Sequence
 import xxhash
 
 from khorig.guest.chain_run import short_name
+from khorig.linux.flavour import already_so, needs_of, unknown, why_not
 from khorig.linux.peer import (
     CROSS_PREFIX,
     IMAGE_PATH,
@@ -70,12 +71,13 @@ class Builder:
         settings: Sequence[KconfigOption] = (),
     ) -> None:
         """`report` gets progress lines, at least every ten seconds. `settings` are added to the
-        rig's configuration and to the name of the peer."""
+        rig's configuration, with what they need, and to the name of the peer."""
         self._source = source
         self._arch = arch
         self._jobs = jobs
         self._report = report
         self._settings = sorted(settings)
+        self._needs = needs_of(self._settings)
         self._name = source.name + "".join(setting.suffix for setting in self._settings)
         self._started_s = 0.0
 
@@ -113,14 +115,19 @@ class Builder:
         digest = xxhash.xxh64(f"{_RECIPE} {self._arch} {identity}")
         for path in self._fragments():
             digest.update(path.read_bytes())
-        for setting in self._settings:
-            digest.update(f"{setting.line}\n")
+        for line in self._added:
+            digest.update(f"{line}\n")
         compiler = [CROSS_PREFIX[self._arch] + "gcc", "-v"]
         digest.update(subprocess.run(compiler, capture_output=True, check=False).stderr)
         return f"{short_name(name)}-{self._arch}-{digest.hexdigest()}"
 
     def _fragments(self) -> list[Path]:
         return [_CONFIG / "common.config", _CONFIG / f"{self._arch}.config"]
+
+    @property
+    def _added(self) -> list[str]:
+        """On top of the rig's configuration; later lines win."""
+        return [*self._needs, *(setting.line for setting in self._settings)]
 
     def _build(self, tree: Path, objects: Path) -> None:
         log = objects / _LOG
@@ -129,14 +136,18 @@ class Builder:
             f"CROSS_COMPILE={CROSS_PREFIX[self._arch]}",
         ]
         config = objects / ".config"
-        wanted = objects / "settings.config"
-        wanted.write_text("".join(f"{setting.line}\n" for setting in self._settings))
+        added = objects / "settings.config"
+        added.write_text("".join(f"{line}\n" for line in self._added))
         merge = [str(tree / "scripts/kconfig/merge_config.sh"), "-m", "-O", str(objects)]
-        fragments = map(str, (config, *self._fragments(), wanted))
+        merge.append(str(config))
         self._run([*make, "tinyconfig"], tree, log)
-        self._run([*merge, *fragments], tree, log)
+        self._run([*merge, *map(str, self._fragments())], tree, log)
         self._run([*make, "olddefconfig"], tree, log)
-        self._check_config(config.read_text())
+        if self._settings:
+            self._check_settings(config.read_text(), tree)
+            self._run([*merge, str(added)], tree, log)
+            self._run([*make, "olddefconfig"], tree, log)
+        self._check_config(config.read_text(), tree)
         self._run([*make, IMAGE_TARGET[self._arch]], tree, log)
         self._run([*make, "headers"], tree, log)
 
@@ -152,14 +163,28 @@ class Builder:
         write_peer(peer)
         return peer
 
-    def _check_config(self, config: str) -> None:
+    def _check_settings(self, base: str, tree: Path) -> None:
+        """Raises InfraError where the peer would be the one without settings under another name."""
+        so = already_so(self._settings, base)
+        name = f"{short_name(self._name)} for {self._arch}"
+        for setting in so:
+            if setting.value == "n" and (gone := unknown(setting, self._arch, tree)):
+                raise InfraError(f"{name}: no such option", (gone,))
+            self._report(f"{name}: {setting.line}: already so in {self._source.name}")
+        if len(so) == len(self._settings):
+            what = f"{name} is {self._source.name}: it has these settings already"
+            lines = (setting.line for setting in so)
+            raise InfraError(what, (*lines, f"fix: use {self._source.name}"))
+
+    def _check_config(self, config: str, tree: Path) -> None:
         """Raises InfraError for options dropped by olddefconfig."""
         lines = [line for path in self._fragments() for line in path.read_text().splitlines()]
         wanted = [line for line in lines if line.startswith("CONFIG_")]
-        wanted += [setting.line for setting in self._settings]
-        if missing := unmet(wanted, config):
+        if missing := unmet([*wanted, *self._added], config):
             what = f"{short_name(self._name)} for {self._arch}: options not applied by olddefconfig"
-            raise InfraError(what, tuple(missing))
+            failed = (s for s in self._settings if unmet([s.line], config))
+            why = (line for setting in failed for line in why_not(setting, self._arch, tree))
+            raise InfraError(what, (*missing, *why))
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._started_s

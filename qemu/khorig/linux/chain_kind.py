@@ -15,9 +15,16 @@ def _judge(spec: ChainRun) -> Judge:
     # Slow imports, while QEMU starts.
     from khorig.linux.expectations import Expectations
     from khorig.linux.linux_monitor import LinuxMonitor
+    from khorig.linux.online_cpus import OnlineCpus
     from khorig.run.judge import RunJudge
 
-    return RunJudge(spec, (LinuxMonitor(spec), Expectations(spec)))
+    witnesses = (LinuxMonitor(spec), Expectations(spec), OnlineCpus(spec))
+    if spec.crash:
+        from khorig.linux.crash_expectations import CrashExpectations
+        from khorig.run.crash_judge import CrashJudge
+
+        return CrashJudge(spec, (*witnesses, CrashExpectations(spec)))
+    return RunJudge(spec, witnesses)
 
 
 def _hooks(spec: ChainRun) -> Sequence[StopHook]:

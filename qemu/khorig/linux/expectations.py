@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from khorig.guest.chain_run import RESERVED_NAME, ChainRun, is_linux
 from khorig.guest.event import GuestEvent
+from khorig.guest.kexec_flags import KEXEC_FLAGS, LOGS_SEGMENTS, ON_CRASH
 from khorig.guest.spec import KHORIG
+from khorig.guest.stress_end import StressEnd
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import LINUX_REPORTS
 
@@ -46,8 +48,13 @@ class Expectations:
             refused = generation in self.spec.expected_refusals
             for number, words in enumerate(self.spec.programs_of(generation)):
                 self._programs[generation, number] = words[0]
+            if generation == self.spec.crash_kernel:
+                continue  # it is given nothing (khorig.linux.crash_expectations)
             if is_linux(name):
+                self._expect_flags(generation)
                 pending = self._expect_linux(generation, pending and not refused, refused)
+                if generation in self.spec.stress:
+                    self._events.append(_Expected(generation, "stress", "stress"))
             elif generation > 1 and not refused and pending:
                 self._events.append(_Expected(generation, "kho_test", "kho_test"))
 
@@ -58,6 +65,8 @@ class Expectations:
             self._on_boot(event)
         if event.kind == "program":
             self._programs.pop((generation, event.number("number")), None)
+        if event.kind == "stress":
+            StressEnd.of(event)
         if event.kind == "kernel-log":
             text = event.text("text")
             for expected in self._logs:
@@ -88,6 +97,15 @@ class Expectations:
             if not e.met
         ]
 
+    def _expect_flags(self, generation: int) -> None:
+        """A kernel logs the flags with which it loads the next one."""
+        words = self.spec.kexec_flags_of(generation)
+        if words:
+            flags = LOGS_SEGMENTS | (ON_CRASH if generation == self.spec.crash else 0)
+            flags += sum(KEXEC_FLAGS[word] for word in words)
+            pattern = rf"kexec_file_load: .* flags:{flags:#x}\b"
+            self._logs.append(_Expected(generation, "kexec flags", pattern))
+
     def _expect_linux(self, generation: int, pending: bool, refused: bool) -> bool:
         """Returns whether test folios are in the handover after this Linux."""
         if self.spec.expected_refusals.get(generation) not in _WITHOUT_KHO:
@@ -98,7 +116,7 @@ class Expectations:
         self._logs.append(_Expected(generation, "linux reserve_mem", re.escape(_REVIVED)))
         if pending:
             self._logs.append(_Expected(generation, "linux test_kho", re.escape(_RESTORED)))
-        if self.spec.session_action(generation) == "retrieve":
+        if "retrieve" in self.spec.session_action(generation):
             self._events.append(_Expected(generation, "liveupdate", "liveupdate"))
         return not pending  # after a restore the module creates no new folios
 
@@ -114,7 +132,7 @@ class Expectations:
         before = self._releases.get(generation - 1)
         if before is None or not is_linux(names[generation - 1]):
             return
-        if generation in self.spec.expected_refusals:
+        if generation in self.spec.expected_refusals or generation == self.spec.crash_kernel:
             return
         pattern = re.escape(f"exec from: {before} (count {generation - 1})")
         self._logs.append(_Expected(generation, "linux record", pattern))

@@ -11,9 +11,8 @@ from khorig.rules.finding import Finding, Verdict
 from khorig.rules.protocol.definitions import LINUX_LOG
 
 # Messages of Linux 7.2 and 7.3.
-_BAD = re.compile(
-    r"WARNING:|BUG:|Bad page|Oops|KHO restore failed|failed to retrieve|broken KHO subnode"
-)
+_BROKEN = re.compile(r"WARNING:|BUG:|Bad page|Oops")
+_BAD = re.compile(r"KHO restore failed|failed to retrieve|broken KHO subnode")
 _REFUSED = re.compile(r"disabling KHO revival|handover FDT .* is (invalid|incompatible)")
 
 
@@ -41,6 +40,8 @@ class LinuxMonitor:
             finding = self._finding(event, f"Linux refused the handover: {text}")
             self._refusing.setdefault(event.generation, finding)
             return []
+        if _BROKEN.search(text):
+            return [self._finding(event, f"Linux log: {text}", Verdict.CRASH)]
         if _BAD.search(text):
             return [self._finding(event, f"Linux log: {text}")]
         return []
@@ -50,5 +51,5 @@ class LinuxMonitor:
         return list(self._refusing.values())
 
     @staticmethod
-    def _finding(event: GuestEvent, what: str) -> Finding:
-        return Finding(LINUX_LOG, what, generation=event.generation, verdict=Verdict.FAIL)
+    def _finding(event: GuestEvent, what: str, verdict: Verdict = Verdict.FAIL) -> Finding:
+        return Finding(LINUX_LOG, what, generation=event.generation, verdict=verdict)

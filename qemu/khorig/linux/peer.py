@@ -128,12 +128,18 @@ def build_command(arch: str, name: str) -> str:
     return " ".join(words)
 
 
+def _parts(name: str) -> tuple[str, list[str]]:
+    """Of a peer's name: the order of its settings does not matter."""
+    peer, *settings = name.split("@")
+    return peer, sorted(settings)
+
+
 def find_peer(arch: str, name: str) -> Peer:
     """The newest build of `name`, long or short, or the one it pins. Raises InfraError with the
     command that builds it."""
     plain, build = split_build(name)
     peers = (peer for peer in list_peers() if peer.arch == arch)
-    builds = [peer for peer in peers if plain in (peer.name, peer.short)]
+    builds = [p for p in peers if plain == p.short or _parts(plain) == _parts(p.name)]
     for peer in builds:
         if peer.build.startswith(build):
             return peer

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import xxhash
 
-from khorig.linux.peer import cache_directory
+from khorig.linux.peer import STOCK, VERSIONS, cache_directory
 from khorig.vm.errors import InfraError
 from khorig.vm.private_apt import PrivateApt, Report, command
 
@@ -87,7 +87,9 @@ class OwnSource:
         self._directory = directory.resolve()
         self.edited = str(self._directory)
         # Chains have commas between the names of kernels, and paths have slashes.
-        self.name = "linux-" + re.sub(r"[^\w.-]", "_", self._directory.name)
+        name = re.sub(r"[^\w.-]", "_", self._directory.name)
+        plain = name.removeprefix("linux-")
+        self.name = f"linux-{name if plain in (*VERSIONS, STOCK) else plain}"
 
     def identity(self, report: Report) -> str:
         """A digest of names and contents of all files."""

@@ -19,15 +19,20 @@ FLAGS = (
 
 
 def compile_static(
-    peer: Peer, sources: Sequence[Path], includes: Sequence[Path], what: str
+    peer: Peer,
+    sources: Sequence[Path],
+    includes: Sequence[Path],
+    what: str,
+    more: Sequence[str] = (),
 ) -> bytes:
-    """Compiles `sources` to a program. Raises InfraError with `what` as its name."""
+    """Compiles `sources` to a program, with `more` options. Raises InfraError with `what` as its
+    name."""
     compiler = command(["clang-19", "-print-resource-dir"], what).strip()
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "program"
         words = ["clang-19", f"--target={_TARGET[peer.arch]}", *FLAGS]
         words += ["-isystem", f"{compiler}/include", "-I", str(peer.headers)]
         words += [word for folder_ in includes for word in ("-I", str(folder_))]
-        words += ["-include", "nolibc.h", *map(str, sources), "-o", str(program)]
+        words += ["-include", "nolibc.h", *more, *map(str, sources), "-o", str(program)]
         command(words, what)
         return program.read_bytes()

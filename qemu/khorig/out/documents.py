@@ -9,15 +9,18 @@ from typing import Any, Sequence
 
 from khorig.guest.spec_json import spec_to_json
 from khorig.linux.grid.grid import grids_of
+from khorig.linux.selftest_outcome import selftests_in
 from khorig.run.result import RunResult
 
 _SCHEMA = 1  # of both
 
 
 def results_document(results: Sequence[RunResult], folder: str = ".") -> str:
-    """results.json: all runs of a session, and of a grid its cells. `folder` is the session's, seen
-    from the document; the `artifacts` of a run lie below it."""
+    """results.json: all runs of a session, of a grid its cells, of selftests both verdicts.
+    `folder` is the session's, seen from the document; the `artifacts` of a run lie below it."""
     document = {"schema": _SCHEMA, "folder": folder, "runs": [_run(result) for result in results]}
+    if selftests := selftests_in(results):
+        document["selftests"] = [outcome.json() for outcome in selftests]
     if grids := grids_of(results):
         document["grids"] = [grid.json() for grid in grids]
     return _json(document)
@@ -36,6 +39,8 @@ def verdict_document(result: RunResult) -> str:
             "phases": [dataclasses.asdict(phase) for phase in result.phases],
             "cpus": [cpu.record() for cpu in result.cpus],
             "programs": [dataclasses.asdict(program) for program in result.programs],
+            "pci": list(result.pci),
+            "stress": [dataclasses.asdict(stress) for stress in result.stress],
             "poked": [dataclasses.asdict(poked) for poked in result.poked],
             "who": result.who.json() if result.who else None,
             "recorded": result.recorded,

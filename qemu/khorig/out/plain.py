@@ -76,6 +76,10 @@ def verbose_text(record: Mapping[str, Any]) -> str | None:
         notes = [f"left on: {on['device']}, {on['why']}" for on in record["left_on"]]
         notes += [f"not read: {what}" for what in record["unread"]]
         text = "[host] " + "; ".join(notes)
+    elif kind == "pci" and (record["changes"] or record["unread"]):
+        notes = [change["text"] for change in record["changes"]]
+        notes += [f"not read: {record['unread']}"] * bool(record["unread"])
+        text = f"[host] PCI at {record['at']}, since {record['since']}: " + "; ".join(notes)
     else:
         return None
     return printable(text)

@@ -53,7 +53,8 @@ def result_lines(result: RunResult, in_document: bool = False) -> list[str]:
     head += f"{scenario_label(result.spec):<10} "
     if result.verdict is Verdict.PASS:
         programs = [_program_line(program) for program in result.programs]
-        return [head + _proven(result), *_cost_lines(result), *programs]
+        stress = ["       " + stress.line for stress in result.stress]
+        return [head + _proven(result), *_cost_lines(result), *stress, *programs]
     if result.verdict is Verdict.SKIP:
         return [head + printable(result.cause)]
     return [head + _place(result), *_failure_lines(result, in_document)]
@@ -88,6 +89,8 @@ def relative(path: Path) -> str:
 def _proven(result: RunResult) -> str:
     statistics = result.statistics
     ran = f"{_plural(result.generations, 'generation')}  {result.wall_s:.2f} s  "
+    if result.spec.crash_kernel and not statistics.preserved_pages:
+        return ran + "a crash kernel, which is given no handover"
     if not statistics.preserved_pages:
         return ran + "no handover was looked at"
     return (
@@ -126,7 +129,11 @@ def _program_line(program: ProgramEnd) -> str:
 
 
 def _idle_cpus(result: RunResult) -> list[str]:
-    """CPUs of the machine that a kernel did not use."""
+    """CPUs of the machine that a kernel did not use; how many there were where all did."""
+    smp = result.spec.smp
+    if smp > 1 and result.online and set(result.online.values()) == {smp}:
+        each = " in each generation" if len(result.online) > 1 else ""
+        return [f"{smp} CPUs{each}"]
     fewer = {g: online for g, online in result.online.items() if online < result.spec.smp}
     return [
         f"generation {generation} ran on {_plural(online, 'CPU')} of {result.spec.smp}"
@@ -176,6 +183,7 @@ def _failure_lines(result: RunResult, in_document: bool) -> list[str]:
     if finding.owner:
         lines.append(_line("owner", finding.owner))
     lines += _block("program", [program.line for program in result.programs])
+    lines += _block("stress", [stress.line for stress in result.stress])
     lines += _block("poked", [poked.line for poked in result.poked])
     lines += _block("why", [reason.what for reason in finding.why])
     lines += _block("who", result.who.lines if result.who else ())

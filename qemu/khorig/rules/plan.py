@@ -32,6 +32,8 @@ class Plan:
     def __init__(self, spec: RunSpec) -> None:
         self._spec = spec
         self._is_chain = not isinstance(spec, KhorigRun)
+        generations = range(1, spec.generations + 1)
+        self._has_linux = self._is_chain and any(map(self.is_linux, generations))
         self._is_live = isinstance(spec, KhorigRun) and spec.scenario == LIVE_CPU
         self._of_live_cpu = [protocol.COUNTING] if self._is_live else []
         if isinstance(spec, KhorigRun) and spec.probed:
@@ -47,7 +49,8 @@ class Plan:
 
     def takes_over(self, generation: int) -> bool:
         """Whether a generation must accept a handover."""
-        return generation > 1 and generation not in self._spec.expected_refusals
+        refuses = generation in self._spec.expected_refusals
+        return generation > 1 and not refuses and generation != self._spec.crash_kernel
 
     def is_compared(self, jump: int) -> bool:
         """Whether pages must be compared across the jump from generation `jump`: always, except to
@@ -70,11 +73,25 @@ class Plan:
         else:
             rules = ()
         modes = (protocol.MODES,) if rules and self._has_modes(generation, at) else ()
-        return (*firmware, *rules, *modes) if rules or generation == 1 else rules
+        maps = (temporal.RAM_OF_COLD_BOOT,) if self._has_map(generation, at) else ()
+        return (*firmware, *rules, *modes, *maps) if rules or generation == 1 else rules
 
     def _has_modes(self, generation: int, at: str) -> bool:
         is_own = self._spec.arch == "x86_64" and not self.is_linux(generation)
         return is_own and at in ("restored", "sealed")
+
+    def _has_map(self, generation: int, at: str) -> bool:
+        """Whether a kernel's memory map is looked at here, in a chain where the first one's is as
+        well. UEFI's is in other words for each kind of kernel."""
+        told = self.is_linux(1) and self.is_linux(generation)
+        if not self._has_linux or (self._spec.boot == "uefi" and not told):
+            return False
+        return self._map_stop(1) is not None and at == self._map_stop(generation)
+
+    def _map_stop(self, generation: int) -> str | None:
+        stops = self._spec.stops_of(generation)
+        wanted = ("restored", "sealed") if self.is_linux(generation) else ("entry",)
+        return next((at for at in wanted if at in stops), None)
 
     def _of_firmware(self, generation: int, at: str) -> tuple[str, ...]:
         """The first kernel reports the regions of runtime services after its `entry`, and has no
@@ -137,6 +154,8 @@ class Plan:
         return (*self._at_jump(generation), *((protocol.LEVEL,) if seen else ()))
 
     def _at_jump(self, generation: int) -> tuple[str, ...]:
+        if generation == self._spec.crash_kernel:
+            return ()
         if self.is_linux(generation - 1):
             taken = self.takes_over(generation)  # else it may be corrupted
             if self.is_linux(generation):
@@ -161,6 +180,9 @@ class Plan:
         return (temporal.SETTLED,) if self.takes_over(generation) else ()
 
     def _at_restored(self, generation: int) -> tuple[str, ...]:
+        if generation == self._spec.crash_kernel:
+            entered = "entry" in self._spec.stops_of(generation)
+            return (protocol.CRASH_HEADERS, *((temporal.CRASH_MEMORY,) if entered else ()))
         if not self.takes_over(generation):
             return ()
         if self.is_linux(generation):

@@ -68,7 +68,7 @@ class Stop:
             at=self.at,
             root=root,
             parameters=self.facts.parameters,
-            scratch=memory.scratch if memory else (),
+            scratch=memory.scratch if memory else self.facts.told.areas,
             frame_table=table,
         )
         return dataclasses.replace(self.machine, run=run)

@@ -61,6 +61,11 @@ class Ending:
         """A line of the console that is no event."""
         self._dead.on_text(text)
 
+    @property
+    def speaking(self) -> int:
+        """The generation whose words are on the console."""
+        return self._dead.speaking
+
     def on_stop(self, vm: Vm) -> None:
         """At a stop of the guest."""
         self._dead.on_stop(vm)
@@ -77,6 +82,9 @@ class Ending:
         look = self.take_look(vm, watch)
         if look.last_words:
             return self._finding(rules.GUEST, look.last_words, Verdict.CRASH, watch)
+        if look.exception:
+            what = f"{look.exception}: {look.place}" if look.place else look.exception
+            return self._finding(rules.GUEST, what, Verdict.CRASH, watch)
         return self._finding(rules.PROGRESS, f"no progress: {look.kind}", Verdict.HANG, watch)
 
     def panics(self, vm: Vm, watch: ProgressWatch) -> bool:
@@ -127,7 +135,10 @@ class Ending:
         """The guest ended the machine without a status, None when it did not."""
         if self._reason not in _BY_GUEST:
             return None
-        return self._finding(rules.GUEST, _BY_GUEST[self._reason], Verdict.CRASH)
+        what = _BY_GUEST[self._reason]
+        if self.look.place:
+            what += f" in {self.look.place}"
+        return self._finding(rules.GUEST, what, Verdict.CRASH)
 
     def _finding(
         self, rule: str, what: str, verdict: Verdict, watch: ProgressWatch | None = None

@@ -20,7 +20,8 @@ def event_record(event: VmEvent) -> tuple[str, dict[str, Any]]:
     if isinstance(event, QmpEvent):
         return "qmp", {"name": event.name, "data": event.data}
     if isinstance(event, ProbeStop):
-        return "probe", {"stop": event.kind, "cpu": event.cpu, "pc": hex(event.pc)}
+        count = {"instruction": event.instruction} if event.instruction else {}
+        return "probe", {"stop": event.kind, "cpu": event.cpu, "pc": hex(event.pc), **count}
     if isinstance(event, Exited):
         return "exit", {"status": event.status}
     return "guest", {"event": event.fields}

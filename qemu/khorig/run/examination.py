@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Iterable
 
 from khorig.guest.khorig_run import KhorigRun
+from khorig.guest.pci_config import PciLooks
 from khorig.guest.spec import RunSpec
 from khorig.kho.snapshot import NoHandover, Snapshot, snapshot_of_stop
 from khorig.mem.errors import DecodeError
@@ -15,11 +16,15 @@ from khorig.rules.evaluated import Evaluated
 from khorig.rules.finding import Finding
 from khorig.rules.outcome import Status
 from khorig.rules.plan import Plan
+from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.at_stops import STOP_RULES
+from khorig.rules.protocol.entered import check_level
+from khorig.rules.protocol.memfds import SealedMemfds
 from khorig.rules.registry import rule_of
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
 from khorig.rules.temporal.keeping import Span, pages_that_stay
+from khorig.rules.temporal.memory_maps import MemoryMaps
 from khorig.rules.temporal.pages import Before, compare_pages
 from khorig.rules.temporal.record import FullRecord, Record
 from khorig.rules.temporal.relayed import RELAYED, relayed_pages
@@ -47,6 +52,8 @@ class Examination:
         self._evaluated = Evaluated()
         self._coverage = Coverage()
         self._statistics = Statistics()
+        self._memfds = SealedMemfds()
+        self._maps = MemoryMaps()
         self._given: Given | None = None
         self._poison: Poison | None = None
 
@@ -81,7 +88,7 @@ class Examination:
         return snapshot, []
 
     def _static(self, stop: Stop, snapshot: Snapshot) -> Findings:
-        """Findings of the static rules, at most 6 per rule."""
+        """Findings of the static rules, at most 6 per rule, and of what a Linux says it seals."""
         is_own = isinstance(self._spec, KhorigRun)
         findings: Findings = []
         for outcome in check(snapshot):
@@ -95,7 +102,26 @@ class Examination:
                     stop.finding(rule, violation.text, violation.address, violation.owner)
                     for violation in outcome.violations[:_MOST]
                 ]
-        return findings
+        return findings + self._memfds.check(stop, snapshot)
+
+    def _check_pci(self, stop: Stop, looks: PciLooks | None, snapshot: Snapshot | None) -> Findings:
+        """Only of a kernel that preserves PCI devices."""
+        if snapshot is None or looks is None or looks.before is None:
+            return []
+        from khorig.rules.protocol.pci_preserved import check_pci, preserved_devices
+
+        if not (names := preserved_devices(snapshot)):
+            return []
+        self._evaluated.add(protocol.PCI_PRESERVED, stop.generation, stop.at)
+        return check_pci(stop, looks, names)
+
+    def _check_more(self, stop: Stop) -> Findings:
+        """Rules that need no handover."""
+        looks = {protocol.LEVEL: check_level, temporal.RAM_OF_COLD_BOOT: self._maps.check}
+        due = [rule for rule in self._plan.due(stop.generation, stop.at) if rule in looks]
+        for rule in due:
+            self._evaluated.add(rule, stop.generation, stop.at)
+        return [finding for rule in due for finding in looks[rule](stop)]
 
     def _by_rule(self, stop: Stop, record: Record, due: Iterable[str]) -> Findings:
         findings: Findings = []

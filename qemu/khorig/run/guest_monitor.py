@@ -25,10 +25,24 @@ _PANIC_LINES = 24  # of a finding
 _ALL_PANIC_LINES = 64 * 28  # backtraces of 64 CPUs
 _OOPS_LINES = 6
 _LINUX_PANIC = re.compile(r"Kernel panic - not syncing: .*")
-_LINUX_OOPS = re.compile(
-    r"(Unable to handle kernel |Internal error: |BUG: (?!soft lockup|workqueue lockup)|Oops: ).*"
+_OOPS = (
+    "Unable to handle kernel |Internal error: |Oops: |kernel BUG at "
+    "|BUG: (?!soft lockup|workqueue lockup)"
 )
-_PLACE = re.compile(r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*")  # in Linux code
+_LINUX_OOPS = re.compile(rf"({_OOPS}).*")
+# A program may print such words, too; then only what the kernel's log has of them counts.
+_LINUX_TROUBLE = re.compile(rf"(?:{_OOPS}|(?:^|(?<=\] ))WARNING: ).*")
+_GOES_ON = re.compile(r"WARNING: |BUG: Bad ")  # it dies of something else, if at all
+_LAST_OF_TRACE = "---[ end trace "
+# In Linux code; and what is wrong with a bad page.
+_PLACE = re.compile(
+    r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*|page(:| dumped because:) .*"
+)
+# Functions that print how it is broken, not where.
+_PRINTS = re.compile(
+    r"(dump_stack|show_stack|dump_backtrace|dump_page|bad_page|__warn|report_bug|handle_bug|"
+    r"(asm_)?exc_invalid_op)(_\w+)?\+0x"
+)
 
 
 class GuestMonitor:
@@ -43,16 +57,23 @@ class GuestMonitor:
         self._panic_lines: list[str] = []
         self._text: deque[str] = deque(maxlen=OUTPUT_LINES)  # since the last event
         self._started: tuple[int, str] | None = None  # generation and program that runs
+        self._planned_panic = ""  # that a Linux has announced, which is to have a crash kernel
         self._linux_panic = ""
         self._linux_oops: list[str] = []  # first message and code locations
+        self._broken = 0  # the generation of a Linux that said so outside of a program
+        self._has_said_all = False
 
-    def on_text(self, text: str) -> None:
-        """A line of plain text: after a panic, registers and backtrace."""
+    def on_text(self, text: str, speaking: int = 0) -> bool:
+        """A line of plain text of generation `speaking`: after a panic, registers and backtrace.
+        Returns whether a Linux has little time left from now on: it panicked, is broken, or said
+        more of an Oops that may yet not be the end."""
+        had_panicked, was_broken = self.linux_panicked, self.linux_is_broken
         if text.strip():
             self._text.append(text.rstrip())
-        self._on_linux_text(text.rstrip())
+        self._on_linux_text(text.rstrip(), speaking)
         if self._panic is not None and len(self._panic_lines) < _ALL_PANIC_LINES and text.strip():
             self._panic_lines.append(text.rstrip())
+        return not had_panicked and (self.linux_panicked or (self.linux_dies and not was_broken))
 
     @property
     def panic_lines(self) -> Sequence[str]:
@@ -71,21 +92,46 @@ class GuestMonitor:
         rig's since: a Linux that goes on from there has words for the rig."""
         return bool(self._linux_panic or self._linux_oops)
 
-    def _on_linux_text(self, text: str) -> None:
+    @property
+    def linux_is_broken(self) -> bool:
+        """Whether Linux has said BUG:, Oops: or WARNING: on its own, where it may not: the run is
+        over."""
+        return bool(self._broken)
+
+    @property
+    def has_said_all(self) -> bool:
+        """Whether a broken Linux is done with saying how."""
+        return self._has_said_all and not self._linux_panic
+
+    def _on_linux_text(self, text: str, speaking: int) -> None:
         if self._linux_panic:
             return
         if panic := _LINUX_PANIC.search(text):
+            planned, self._planned_panic = self._planned_panic, ""
+            if planned and panic.group(0) == f"Kernel panic - not syncing: {planned}":
+                return
             self._linux_panic = panic.group(0)
-        wanted = _PLACE if self._linux_oops else _LINUX_OOPS
-        if (found := wanted.search(text)) and len(self._linux_oops) < _OOPS_LINES:
+        may_end = 0 < speaking and speaking not in self._spec.expected_refusals
+        is_own = may_end and self._started is None
+        first = _LINUX_TROUBLE if is_own else _LINUX_OOPS
+        wanted = _PLACE if self._linux_oops else first
+        found = wanted.search(text)
+        if found and len(self._linux_oops) < _OOPS_LINES and not _PRINTS.match(found.group(0)):
             self._linux_oops.append(found.group(0))
+            self._broken = self._broken or speaking * is_own
+        self._has_said_all |= self.linux_is_broken and _LAST_OF_TRACE in text
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """Findings of this event. A panic is reported by `finish`, when its output is complete.
         Raises EventFieldError."""
-        self._linux_oops.clear()
+        self._has_said_all |= self.linux_is_broken
+        if not self.linux_is_broken:
+            self._linux_oops.clear()
         text = tuple(self._text)
         self._text.clear()
+        self._planned_panic = ""
+        if event.kind == "crash" and event.generation + 1 == self._spec.crash_kernel:
+            self._planned_panic = event.text("panic")
         if event.kind == "program-start":
             self._started = (event.generation, command_of(event, self._spec))
         if event.kind == "program":
@@ -131,13 +177,16 @@ class GuestMonitor:
     def _death(self, running: int, look: LastLook) -> list[Finding]:
         """The panic with its output; the death of a Linux in generation `running`, or in that which
         the last look tells. A Linux that said Oops and was not looked at has gone on."""
-        if self._linux_panic or (look.was_taken and self._linux_oops):
+        said = self._linux_oops[0] if self._linux_oops else ""
+        if self._linux_panic or self._broken or (look.was_taken and said):
+            died = look.generation if look.is_certain else running
+            what = said if _GOES_ON.match(said) else self._linux_panic or said
             return [
                 Finding(
                     rules.GUEST,
-                    self._linux_panic or self._linux_oops[0],
-                    generation=look.generation if look.is_certain else running,
-                    evidence=(*self._linux_oops, *look.lines),
+                    what,
+                    generation=self._broken or died,
+                    evidence=(*(line for line in self._linux_oops if line != what), *look.lines),
                     verdict=Verdict.CRASH,
                 )
             ]

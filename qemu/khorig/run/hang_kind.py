@@ -17,9 +17,11 @@ def hang_kind(
     names: GuestNames,
     sampled: dict[int, set[int]],
     is_between: bool,
+    place: str = "",
 ) -> str:
     """One line. `sampled`: by CPU, the PCs since the last output; `is_between`: a CPU is at an
-    address that is mapped 1:1, after a Linux jumped and before its successor has page tables."""
+    address that is mapped 1:1, after a kernel jumped and before its successor has page tables;
+    `place`: whose code that is, where it is known."""
     on = [state for state in states if state.is_on]
     if not on:
         return "no CPU is on"
@@ -29,11 +31,13 @@ def hang_kind(
         if not any(state.interrupts for state in on):
             return "no CPU runs: all halted, interrupts off"
         return "no CPU runs: all halted, nothing wakes them"
-    if is_between:
+    if is_between and not place:
         return "in purgatory, or in the next kernel before its own page tables"
     main = main_cpu(cpus)
     state = next(state for state in states if state.number == main.number)
     off = ", interrupts off" if state.interrupts is False else ""
+    if is_between:
+        return f"CPU {state.number} spins in {place}{off}"
     places = sampled.get(state.number, set()) | {state.pc}
     return f"CPU {state.number} spins in {_loop(main, names, places)}{off}"
 

@@ -18,7 +18,6 @@ from khorig.mem.guest_ram import GuestRam
 from khorig.rules.finding import Finding
 from khorig.rules.protocol import definitions as protocol
 from khorig.rules.protocol.at_stops import scenario_rule
-from khorig.rules.protocol.entered import check_level
 from khorig.rules.protocol.ram import check_ram
 from khorig.rules.stop import Stop
 from khorig.rules.temporal import definitions as temporal
@@ -52,7 +51,7 @@ class RunJudge(Examination):
     def __init__(self, spec: RunSpec, witnesses: Sequence[Witness] = ()) -> None:
         """`witnesses` receive every event, too; they check events of particular kernels."""
         super().__init__(spec)
-        self._witnesses = (*witnesses, FiredFault(spec))
+        self._witnesses = (*witnesses, FiredFault(spec), self._memfds)
         self._facts: dict[int, GuestFacts] = {}
         self._levels: dict[int, int | None] = {}  # of exceptions, when a kernel was entered
         self._generation = 0
@@ -90,10 +89,10 @@ class RunJudge(Examination):
         """See khorig.run.judging.Judge. Raises EventFieldError."""
         if event.kind == "boot":
             self._begin(event.generation)
-        if event.kind == "refused" and self._plan.is_linux(event.generation):
-            self._booting_linux = False  # it went on cold: all of that memory was its own
+        if event.kind in ("refused", "stress-start") and self._plan.is_linux(event.generation):
+            self._booting_linux = False  # it went on cold, or has looked at all that arrived
         findings = self._firmware.take(event) if self._firmware else []
-        if not self._plan.is_linux(event.generation):
+        if event.kind in ("debugfs", "memory-map") or not self._plan.is_linux(event.generation):
             self._facts.setdefault(event.generation, GuestFacts()).take(event)
         for witness in self._witnesses:
             findings += witness.take(event)
@@ -125,10 +124,11 @@ class RunJudge(Examination):
             self._begin(context.generation)
         stop = self._stop(context)
         found = self._check_firmware(stop) + self._check(stop, context.is_jump)
-        found += self._check_level(stop) + self._check_given(stop)
+        found += self._check_more(stop) + self._check_given(stop)
         record = self._before if stop.at == "sealed" else self._arrived or self._before
         snapshot = record.snapshot if record else None
-        findings = self._why.explain(stop, snapshot, found + self._check_poison(stop, snapshot))
+        found += self._check_pci(stop, context.pci, snapshot) + self._check_poison(stop, snapshot)
+        findings = self._why.explain(stop, snapshot, found)
         self._counters = read_counters(stop, snapshot)
         live = snapshot.clients.live_cpu if snapshot else None
         if context.accesses and live and stop.at == "sealed":
@@ -204,8 +204,6 @@ class RunJudge(Examination):
                 return [Finding(protocol.COMPARED, what, generation=jump + 1)]
         return []
 
-    # ---- at a stop
-
     def _check_firmware(self, stop: Stop) -> Findings:
         """The first kernel reports the regions after its `entry`, Linux never does."""
         if self._tables is None:
@@ -220,12 +218,6 @@ class RunJudge(Examination):
         self._evaluated.add(temporal.RUNTIME_SERVICES, stop.generation, stop.at)
         look = self._firmware.of_caller if is_linux else self._firmware.check
         return findings + look(stop)
-
-    def _check_level(self, stop: Stop) -> Findings:
-        if protocol.LEVEL not in self._plan.due(stop.generation, stop.at):
-            return []
-        self._evaluated.add(protocol.LEVEL, stop.generation, stop.at)
-        return check_level(stop)
 
     def _check(self, stop: Stop, is_jump: bool) -> Findings:
         is_linux = self._plan.is_linux(stop.generation)
@@ -270,7 +262,7 @@ class RunJudge(Examination):
         """Unless this is the jump, state serialized on the way down is not there yet."""
         snapshot: Snapshot | None = None
         findings: Findings = []
-        if self._plan.due(stop.generation, "sealed"):
+        if self._plan.takes_over(stop.generation + 1):
             try:
                 snapshot = find_snapshot(stop.dump(None))
                 count_handover(self._statistics, snapshot)

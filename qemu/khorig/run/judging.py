@@ -21,6 +21,7 @@ from khorig.rules.finding import Finding
 from khorig.run.coverage import JumpCoverage
 
 if TYPE_CHECKING:
+    from khorig.guest.pci_config import PciLooks
     from khorig.run.cpu_accesses import CpuAccesses
 
 
@@ -42,6 +43,7 @@ class StopContext:
     level: int | None = None  # exception level of CPU 0 at `entry`, of machines that have them
     modes: CpuModes = CpuModes()  # at khorig's other stops on x86_64
     accesses: CpuAccesses | None = None  # with a probe that watches a CPU
+    pci: PciLooks | None = None  # in a chain
     is_jump: bool = False  # a Linux's `sealed`: its jump, not the last event of its user space
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Mapping, Sequence, TypeVar, cast
 
 from khorig.guest.chain_run import ChainRun, is_linux
-from khorig.guest.event import EventFieldError, GuestEvent
+from khorig.guest.event import GuestEvent
 from khorig.guest.facts import parse_segments
 from khorig.guest.khorig_run import LIVE_CPU, KhorigRun
 from khorig.guest.spec import RunSpec
+from khorig.guest.told_scratch import ToldScratch
 from khorig.mem.memory import PhysRange
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import ORDER
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 _JUMP = "machine_kexec"  # Linux's last function in C before the next kernel
 
 Spec = TypeVar("Spec", bound=RunSpec)
-
-# Files of debugfs with beginnings and sizes of scratch, which Linux 7.4 calls bootmem.
-_PARTS = {f"out/{name}_{part}": part for name in ("scratch", "bootmem") for part in ("phys", "len")}
 
 
 def why_no_probe(spec: RunSpec, machine: Machine, gdb: bool = False) -> str | None:
@@ -86,51 +84,72 @@ class KernelStops:
     The next kernel's segments lie in scratch, by the ABI, or where a khorig reports them: the first
     fetch from there by a CPU whose virtual address is the physical one is the next kernel's, on
     x86_64 behind a Linux purgatory's. A Linux whose `machine_kexec` is at a known address is looked
-    at there, not when its user space speaks for the last time.
+    at there, not when its user space speaks for the last time. In a measured run all marks of the
+    running kernel are armed as well.
     """
 
     spec: RunSpec
     jumps: Mapping[int, int]  # the address of machine_kexec in these generations
-    _areas: dict[str, list[int]] = field(default_factory=dict)
+    marks: Mapping[int, Sequence[int]] = field(default_factory=dict)  # of measured generations
+    _told: ToldScratch = field(default_factory=ToldScratch)
     _segments: tuple[PhysRange, ...] = ()
+    _crash_areas: tuple[PhysRange, ...] = ()  # where a crash kernel lies
     _held: GuestEvent | None = None  # the guest's `sealed`, until its machine_kexec
     _entering: int = 0  # generation whose first instruction is awaited
+    _probe: Probe | None = None
+    _running: int = 1  # the generation whose marks are armed
+
+    @staticmethod
+    def of(spec: RunSpec, elves: Mapping[str, Path]) -> KernelStops:
+        """Those of a run, whose kernels have these ELF files."""
+        if not isinstance(spec, ChainRun) or not spec.measured:
+            return KernelStops(spec, jumps_of(spec, elves))
+        from khorig.run.marks import marks_of  # of few runs
+
+        marks = {n: tuple(found.values()) for n, found in marks_of(spec, elves).items()}
+        return KernelStops(spec, jumps_of(spec, elves), marks)
 
     @property
     def options(self) -> ProbeOptions | None:
         """The probe that the run needs. Raises NoProbe."""
         watches = isinstance(self.spec, KhorigRun) and self.spec.probed
+        counts = watches or bool(self.marks)
         if not self._is_probed and not watches:
             return None
         from khorig.vm.machines import machine_named
 
         emulator = machine_named(self.spec.machine).emulator(self.spec.qemu)
-        return find_probe(emulator, stores=watches, fetches=watches)
+        return find_probe(emulator, stores=watches, fetches=counts)
 
     @property
     def _is_probed(self) -> bool:
         return isinstance(self.spec, ChainRun) and self.spec.probed
 
-    def on_event(self, event: GuestEvent) -> list[Finding]:
+    def on_event(self, event: GuestEvent, probe: Probe | None = None) -> list[Finding]:
         """Where the next kernel will lie. Raises EventFieldError."""
         if not self._is_probed:
             return []
         if event.kind == "boot":
-            self._areas, self._segments = {}, ()
+            self._told, self._segments, self._crash_areas = ToldScratch(), (), ()
+            if event.generation == 1 and self.marks:  # of the others when they are entered
+                self._probe = probe
+                self._arm_marks()
             return self.missed()
         if event.kind == "segments":
             self._segments = tuple(s.area for s in parse_segments(event).items)
-        elif event.kind == "debugfs" and event.text("file") in _PARTS:
-            self._areas[_PARTS[event.text("file")]] = _addresses(event.text("text"))
+        elif event.kind == "crash-memory":
+            area = PhysRange(event.address("start"), event.number("size"))
+            self._crash_areas = (*self._crash_areas, area)[:MAX_RANGES]
+        elif event.kind == "debugfs":
+            self._told.take(event)
         return []
 
     @property
     def scratch(self) -> tuple[PhysRange, ...]:
         """Where the next kernel is entered."""
-        if self._segments:
-            return self._segments
-        begins, sizes = self._areas.get("phys", []), self._areas.get("len", [])
-        return tuple(PhysRange(begin, size) for begin, size in zip(begins, sizes) if size)
+        if self._segments or self._crash_areas:
+            return self._segments or self._crash_areas
+        return tuple(area for area in self._told.areas if area.size)
 
     def arm(self, probe: Probe | None, event: GuestEvent) -> bool:
         """At a kernel's stop `sealed`. Returns whether the stop is put off until the kernel jumps.
@@ -146,17 +165,29 @@ class KernelStops:
         if address is None:
             return False
         probe.check()
-        probe.stop_at(address)
+        if not self.marks.get(event.generation):
+            probe.stop_at(address)
         self._held = event
         return True
 
+    def _arm_marks(self) -> None:
+        if self._probe is not None:
+            self._probe.stop_at(*self.marks.get(self._running, ()))
+
     def take(self, stop: ProbeStop) -> GuestEvent | None:
         """The stop as an event of the kernel that runs; None for one that nobody waits for."""
+        if stop.kind == "address" and self.marks:
+            self._arm_marks()  # a stop disarms them
+            if self._held is None or stop.pc != self.jumps[self._held.generation]:
+                return None
         if stop.kind == "address" and self._held is not None:
             held, self._held = self._held, None
             return dataclasses.replace(held, fields={**held.fields, "pc": hex(stop.pc)})
         if stop.kind == "fetch" and self._entering:
             generation, self._entering = self._entering, 0
+            if self.marks:
+                self._running = generation
+                self._arm_marks()
             fields: dict[str, Any] = {"ev": "stop", "gen": generation, "at": "entry"}
             return GuestEvent("stop", generation, 0, 0.0, {**fields, "pc": hex(stop.pc)})
         return None
@@ -170,14 +201,3 @@ class KernelStops:
         what = f"generation {generation} jumped without running machine_kexec at {address:#018x}"
         evidence = ("is the kernel that runs the one whose vmlinux is beside it?",)
         return [Finding(ORDER, what, generation=generation, evidence=evidence)]
-
-
-def _addresses(text: str) -> list[int]:
-    """The lines of a file of debugfs. Raises EventFieldError."""
-    try:
-        values = [int(line, 16) for line in text.split()[:MAX_RANGES]]
-    except ValueError:
-        raise EventFieldError(f"event 'debugfs': {text[:80]!r} is no list of addresses") from None
-    if any(not 0 <= value < 1 << 64 for value in values):
-        raise EventFieldError(f"event 'debugfs': {text[:80]!r} is beyond 64 bits")
-    return values

@@ -27,6 +27,9 @@ class LastLook:
     log: tuple[str, ...] = ()  # of a Linux, from its memory, where it did not reach the console
     error: str = ""  # why there is no more
     is_certain: bool = False  # that this generation ran
+    place: str = ""  # whose code, where it was before a kernel's first words
+    exception: str = ""  # that the CPU took there
+    tables: str = ""  # what is odd about the page tables that it was entered on
 
     def record(self) -> dict[str, Any]:
         """For the journal."""
@@ -34,6 +37,8 @@ class LastLook:
             "gen": self.generation,
             "what": self.kind,
             "no_names": self.no_names,
+            "place": self.place,
+            "exception": self.exception,
             "log": list(self.log),
             "error": self.error,
             "cpus": [cpu.record() for cpu in self.cpus],
@@ -67,6 +72,8 @@ class LastLook:
         shown += [f"CPU {cpu.number} {cpu.here}" for cpu in others[:_OTHERS]]
         if len(others) > _OTHERS:
             shown.append(f"and {len(others) - _OTHERS} more CPUs in verdict.json")
+        if self.tables:
+            shown.append(self.tables)
         if self.no_names:
             shown.append(f"no symbols: {self.no_names}")
         shown += [f"kernel log in memory: {line}" for line in self.log]

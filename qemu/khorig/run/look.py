@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from khorig.guest.khorig_run import LIVE_CPU, KhorigRun
 from khorig.guest.machine import DeviceStates, RunningCpu, Translate, translates_nothing
@@ -17,6 +17,9 @@ from khorig.vm.machines.machine import Machine
 from khorig.vm.modes import read_modes
 from khorig.vm.vm import Vm
 
+if TYPE_CHECKING:
+    from khorig.run.pci_watch import PciWatch
+
 # Time for INIT to reach a CPU: unless instructions are counted, QEMU leaves it to the CPU's own
 # thread, which the host may schedule late.
 _INIT_S = 2.0
@@ -26,9 +29,17 @@ _INTERVAL_S = 0.005
 class Look:
     """The looks at one stop."""
 
-    def __init__(self, vm: Vm, machine: Machine, spec: RunSpec, emit: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        vm: Vm,
+        machine: Machine,
+        spec: RunSpec,
+        emit: Callable[..., None],
+        pci: PciWatch,
+    ) -> None:
         """`emit` writes a record to the journal."""
         self._vm, self._machine, self._spec, self._emit = vm, machine, spec, emit
+        self._pci = pci
         self._qmp = vm.qmp
 
     def before(self, context: StopContext) -> StopContext:
@@ -36,6 +47,8 @@ class Look:
         the first that are not parked, if it can be told; in which mode khorig runs; and what the
         probe has seen of a CPU that runs on."""
         context = self._with_accesses(context)
+        looks = self._pci.look(self._qmp, context.generation, context.at, context.is_jump)
+        context = dataclasses.replace(context, pci=looks)
         if context.at != "entry":
             is_own = self._spec.kernel_of(context.generation) == KHORIG
             if self._machine.arch != "x86_64" or not is_own:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from khorig.guest.poked import Poked
 from khorig.guest.program_end import ProgramEnd
@@ -13,6 +13,7 @@ from khorig.rules.finding import Finding, Verdict
 from khorig.run.judging import Statistics
 
 if TYPE_CHECKING:
+    from khorig.guest.stress_end import StressEnd
     from khorig.run.refusal import Refusal
     from khorig.run.who import Who
     from khorig.vm.cpu_report import CpuReport
@@ -48,7 +49,9 @@ class RunResult:
     console_tail: Sequence[str] = ()  # last lines of text, without events
     poked: Sequence[Poked] = ()  # bytes changed by `--poke`
     programs: Sequence[ProgramEnd] = ()  # of the user's, that ended
+    stress: Sequence[StressEnd] = ()  # of Linuxes that were told to
     cpus: Sequence[CpuReport] = ()  # of a dead guest
+    pci: Sequence[Mapping[str, Any]] = ()  # records of looks at registers that had changed
     images_left_out: int = 0  # images not saved, because of their time limit
     who: Who | None = None  # who changed memory, by the repeated run
     recorded: str = ""  # outcome of repeating a failed run to record it, or ""

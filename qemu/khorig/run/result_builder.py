@@ -18,6 +18,7 @@ from khorig.run.result import Phase, RunResult
 from khorig.vm.machines import machine_named
 
 if TYPE_CHECKING:
+    from khorig.guest.stress_end import StressEnd
     from khorig.run.refusal import Refusal
     from khorig.run.who import Who
     from khorig.vm.cpu_report import CpuReport
@@ -38,10 +39,12 @@ class ResultBuilder:
         self._kernels: Mapping[str, str] = {}
         self._who: Who | None = None
         self._cpus: tuple[CpuReport, ...] = ()
+        self._pci: list[Mapping[str, Any]] = []
         self._verdict: Mapping[str, Any] | None = None
         self._jump_ns: int | None = None
         self._text: deque[str] = deque(maxlen=OUTPUT_LINES)  # since the last event
         self._programs: dict[tuple[int, int], ProgramEnd] = {}
+        self._stress: dict[int, StressEnd] = {}
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """One line of the journal."""
@@ -67,6 +70,9 @@ class ResultBuilder:
             from khorig.vm.cpu_report import CpuReport
 
             self._cpus = tuple(CpuReport.of(cpu) for cpu in record["cpus"])
+        elif record["ev"] == "pci" and record["changes"]:
+            names = ("gen", "at", "since", "changes")
+            self._pci.append({name: record[name] for name in names})
         elif record["ev"] == "verdict":
             self._verdict = record
 
@@ -82,9 +88,15 @@ class ResultBuilder:
         elif kind == "program":
             with contextlib.suppress(EventFieldError):  # the run has reported it
                 seen = GuestEvent(kind, generation, now, 0.0, event)
-                end = ProgramEnd.of(seen, self._spec, tuple(self._text))
-                if end.number < len(self._spec.programs_of(generation)):
-                    self._programs[generation, end.number] = end
+                program = ProgramEnd.of(seen, self._spec, tuple(self._text))
+                if program.number < len(self._spec.programs_of(generation)):
+                    self._programs[generation, program.number] = program
+        elif kind == "stress":
+            from khorig.guest.stress_end import StressEnd  # in few runs
+
+            with contextlib.suppress(EventFieldError):  # the run has reported it
+                end = StressEnd.of(GuestEvent(kind, generation, now, 0.0, event))
+                self._stress[generation] = end
         elif kind == "jump":
             self._jump_ns = now
         elif kind == "quiesce" and self._jump_ns is not None:
@@ -122,7 +134,9 @@ class ResultBuilder:
             images_left_out=self._images_left_out,
             who=self._who,
             programs=tuple(self._programs.values()),
+            stress=tuple(self._stress.values()),
             cpus=self._cpus,
+            pci=self._pci,
         )
 
 

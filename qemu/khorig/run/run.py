@@ -25,7 +25,7 @@ from khorig.run.guest_clock import GuestClock
 from khorig.run.guest_monitor import GuestMonitor
 from khorig.run.keep import Keep
 from khorig.run.judging import Judge, Statistics, StopContext, StopHook, shown_by
-from khorig.run.kernel_stops import KernelStops, jumps_of
+from khorig.run.kernel_stops import KernelStops
 from khorig.run.look import Look
 from khorig.run.run_file import kernel_digests
 from khorig.run.sequence import Sequence as EventSequence
@@ -76,22 +76,19 @@ class Run:
         self._spec, self._machine, self._images = spec, machine, images
         self._make_judge = judge
         self._statistics = Statistics()
-        self._hooks = hooks
-        self._directory = directory
-        self._journal = journal
-        self._cancellation = cancellation
-        self._limits = limits
+        self._hooks, self._directory = hooks, directory
+        self._journal, self._cancellation, self._limits = journal, cancellation, limits
         self._debugger, self._watch = debugger, watch
         self._started_s = time.monotonic()
         self._findings: list[Finding] = []
         self._sequence = EventSequence(spec)
         symbols = SymbolsByGeneration(spec, images.elves)
         self._ending = Ending(spec, machine, symbols, self._emit, self._sequence.whereabouts)
-        self._kernels = KernelStops(spec, jumps_of(spec, images.elves))
+        self._kernels = KernelStops.of(spec, images.elves)
         self._monitor = GuestMonitor(spec)
         self._firmware = FirmwareMonitor(spec)
         self._ending_by_s: float | None = None
-        self._panicked = self._has_ended = False  # a Linux; any kernel by its own word
+        self._has_ended = False  # any kernel, by its own word
         self._boot: GuestEvent | None = None
         self._clock = GuestClock(spec.timeout_s * (watch.slower if watch else 1))
         self._stop_images = StopImages(directory, machine, cancellation, spec, limits, keep)
@@ -163,14 +160,15 @@ class Run:
             self._debugger.finish(vm)
 
     def _prepare(self) -> None:
+        from khorig.run.pci_watch import PciWatch
         from khorig.run.poke.poker import Poker
 
         self._judge = self._make_judge()
+        self._pci = PciWatch(self._spec, self._emit)
         self._poker = Poker(self._spec.pokes)
 
     def _drive(self, vm: Vm, watch: ProgressWatch) -> int | None:
-        """Follows the guest to its end. Returns QEMU's exit status, or None if a finding ended the
-        run."""
+        """Follows the guest to its end. Returns QEMU's status, None if a finding ended the run."""
         while True:
             left_s = min(self._clock.left_s, watch.next_look_in_s)
             if self._ending_by_s is not None:
@@ -203,14 +201,7 @@ class Run:
         """Processes one event. Returns whether to end the run."""
         findings: list[Finding] = []
         if isinstance(event, ConsoleLine):
-            self._monitor.on_text(event.text)
-            self._ending.on_text(event.text)
-            if self._monitor.linux_panicked and not self._panicked:
-                self._panicked = True
-                self._ending_by_s = time.monotonic() + self._limits.last_words_s
-            elif self._monitor.linux_dies and not self._panicked:  # from its last line on
-                self._ending_by_s = time.monotonic() + self._limits.oops_s
-            findings = self._firmware.on_text(event.text)
+            findings = self._on_text(event.text)
         elif isinstance(event, GarbledLine):
             what = f"garbled event ({event.why}): {event.text[:200]}"
             self._add(self._finding(rules.WELL_FORMED, what))
@@ -227,7 +218,15 @@ class Run:
             what = f"more than {self._limits.console} bytes of console output"
             findings.append(self._finding(rules.WELL_FORMED, what))
         self._add(*findings)
-        return bool(findings)
+        return bool(findings) or self._monitor.has_said_all
+
+    def _on_text(self, text: str) -> list[Finding]:
+        self._ending.on_text(text)
+        if self._monitor.on_text(text, self._ending.speaking):
+            limits, has_panicked = self._limits, self._monitor.linux_panicked
+            wait_s = limits.last_words_s if has_panicked else limits.oops_s
+            self._ending_by_s = time.monotonic() + wait_s
+        return self._firmware.on_text(text)
 
     def _on_event(self, vm: Vm, event: GuestEvent) -> list[Finding]:
         self._stop_images.facts.take(event)
@@ -243,9 +242,10 @@ class Run:
             self._ending_by_s = None  # it goes on after its BUG or Oops
         findings += self._judge.on_event(event)
         self._poker.on_event(event)
+        self._pci.on_event(event, vm.qmp)
         if self._watch:
             self._watch.on_event(event, vm)
-        findings += self._kernels.on_event(event)
+        findings += self._kernels.on_event(event, vm.probe)
         if event.kind == "stop" and not findings and not self._kernels.arm(vm.probe, event):
             # The guest polls meanwhile: with -icount QMP's 'cont' may deadlock (seen with 7.2.22).
             with self._clock.host():
@@ -275,7 +275,7 @@ class Run:
         boot = self._boot if self._boot and self._boot.generation == event.generation else None
         shift = self._spec.geometry_shift(number := event.generation, at)
         context = StopContext(number, at, event, vm.ram, facts, boot, shift, is_jump=is_jump)
-        look = Look(vm, self._machine, self._spec, self._emit)
+        look = Look(vm, self._machine, self._spec, self._emit, self._pci)
         context = look.before(context)
         findings = look.after(context, self._judge.on_stop(context))
         host_ms = round((time.monotonic() - started_s) * 1000, 3)
@@ -360,8 +360,7 @@ class Run:
         self, rule: str, what: str, verdict: Verdict = Verdict.FAIL, evidence: Sequence[str] = ()
     ) -> Finding:
         lines = (*evidence, *self._sequence.whereabouts())
-        at = self._sequence.executing
-        return Finding(rule, what, generation=at, verdict=verdict, evidence=lines)
+        return Finding(rule, what, "", "", self._sequence.executing, "", lines, verdict)
 
     def _add_infra(self, what: str, evidence: tuple[str, ...] = ()) -> None:
         finding = self._finding("", what, Verdict.INFRA, evidence)

@@ -43,8 +43,8 @@ class Sequence:
             return self._on_stop(event)
         if event.kind == "refused":
             return self._on_refused(event)
-        if event.kind == "jump":
-            self._jumped = True
+        if event.kind in ("jump", "crash"):
+            return self._on_jump(event)
         if event.kind == "done":
             self._done = event.text("status")
         return []
@@ -80,10 +80,12 @@ class Sequence:
         """Which kernel runs between a jump and the next `boot`, where it is seen."""
         if not self._jumped or not self._sees_entry:
             return ()
-        following = self.generation + 1
+        following, did = self.generation + 1, "jumped"
+        if following == self._spec.crash_kernel:
+            did = "panicked as asked for"
         if self._entered:
             return (f"generation {following} was entered, and has not reported its boot",)
-        return (f"generation {self.generation} jumped, and generation {following} was not entered",)
+        return (f"generation {self.generation} {did}, and generation {following} was not entered",)
 
     @property
     def _sees_entry(self) -> bool:
@@ -111,6 +113,15 @@ class Sequence:
                 findings.append(self._wrong(f"{what} with {cause}", rule=rules.REFUSAL))
         return findings
 
+    def _on_jump(self, event: GuestEvent) -> list[Finding]:
+        """A jump, or the panic of a kernel that is to have a crash kernel."""
+        self._jumped = True
+        dies = event.generation + 1 == self._spec.crash_kernel
+        if dies == (event.kind == "crash"):
+            return []
+        expected = "'crash'" if dies else "no panic"
+        return [self._wrong(f"event '{event.kind}', expected {expected}")]
+
     def _on_boot(self, event: GuestEvent) -> list[Finding]:
         expected = self.generation + 1
         if event.generation != expected or (self.generation > 0 and not self._jumped):
@@ -128,9 +139,14 @@ class Sequence:
             findings.append(self._wrong(what))
         handover = event.fields.get("handover")
         refusing = event.generation in self._spec.expected_refusals
-        if handover is not (event.generation > 1) and not refusing:
+        is_crash_kernel = event.generation == self._spec.crash_kernel
+        if handover is not (event.generation > 1 and not is_crash_kernel) and not refusing:
             found = "found a handover" if handover else "found no handover"
-            findings.append(self._wrong(f"generation {event.generation} {found} at boot"))
+            what = f"generation {event.generation} {found} at boot"
+            if is_crash_kernel:
+                what = f"generation {event.generation}, a crash kernel, {found} at boot"
+            rule = rules.CRASH_KERNEL if is_crash_kernel else rules.ORDER
+            findings.append(self._wrong(what, rule))
         return findings
 
     def _on_stop(self, event: GuestEvent) -> list[Finding]:

@@ -52,7 +52,7 @@ class StorePlaces:
             self._add(seen, _From(event.generation, False, others))
         elif event.kind == "cpus":
             self._add(seen, _From(event.generation, False, event.generation))
-        elif event.kind == "jump":
+        elif event.kind in ("jump", "crash"):
             self._add(seen, _From(event.generation + 1, True, event.generation))
 
     def on_entry(self, generation: int, seen: int) -> None:

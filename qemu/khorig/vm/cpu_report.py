@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Mapping, Sequence
 
 from khorig.mem.untrusted import count, fields, items, text
 
@@ -61,3 +61,9 @@ class CpuReport:
             ),
             text(values["error"]),
         )
+
+
+def with_frame(cpus: Sequence[CpuReport], pc: int, where: str) -> tuple[CpuReport, ...]:
+    """The first CPU's handler was entered from `pc`: what is below it on the stack is not known."""
+    first, *others = cpus
+    return (replace(first, frames=(*first.frames[:1], Frame(pc, where)), error=""), *others)

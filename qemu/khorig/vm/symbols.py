@@ -28,6 +28,7 @@ class Symbols:
         self._begin = self._end = 0  # of text
         self._image = (0, 0)  # linked address and size
         self._lines = SourceLines(None, "")
+        self._path = elf_path
         try:
             if elf_path is not None:
                 self._read(elf_path, ElfFile(elf_path))
@@ -46,6 +47,7 @@ class Symbols:
             self._addresses = sorted(functions)
             self._names = [functions[address] for address in self._addresses]
             self._begin, self._end = elf.text()
+            self._image = _linux_image(elf)
             source_of = next((a for a, n in functions.items() if n == _LANDMARK[0]), None)
         if elf.section(".debug_line") is not None:
             self._lines = SourceLines(path, _LANDMARK[1], source_of)
@@ -84,8 +86,27 @@ class Symbols:
         text = f"{pc:#018x} {name}+{linked - self._addresses[index]:#x}"
         return f"{text} ({line})" if line else text
 
+    def code_at(self, pc: int, loaded_at: int, size: int) -> bytes:
+        """What the kernel's image has at an address, b"" where it has nothing. `loaded_at`: see
+        `describe`."""
+        try:
+            if self._path is not None:
+                return ElfFile(self._path).bytes_at(self._linked(pc, loaded_at), size)
+        except (OSError, ValueError):
+            pass
+        return b""
+
     def _linked(self, pc: int, loaded_at: int | None) -> int:
         base, size = self._image
         if loaded_at is not None and loaded_at <= pc < loaded_at + size:
             return base + pc - loaded_at
         return pc
+
+
+def _linux_image(elf: ElfFile) -> tuple[int, int]:
+    """Linked address and size of a Linux, as it is loaded."""
+    try:
+        begin = elf.symbol("_text")
+        return begin, elf.symbol("_end") - begin
+    except ValueError:
+        return 0, 0

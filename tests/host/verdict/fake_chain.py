@@ -32,6 +32,8 @@ class FakeChain:
         self.sample = sample or Sample()
         self.sample.finish()
         self.image = self.sample.image
+        self.image.ram.write(BOOT_PARAMS + 0x1E8, b"\1")  # regions of e820
+        self.image.ram.write(BOOT_PARAMS + 0x2D0, struct.pack("<QQI", RAM.begin, RAM.size, 1))
         self.spec = ChainRun("x86_64", "q35", kernels=kernels, **spec)
         self.judge = RunJudge(self.spec)
         self.findings: list[Finding] = []  # of the last step
@@ -64,6 +66,9 @@ class FakeChain:
 
     def boots(self, generation: int) -> None:
         self.says("boot", generation, parameters=hex(BOOT_PARAMS), handover=generation > 1)
+        if self.spec.kernel_of(generation) != KHORIG:
+            ram = [hex(RAM.begin), hex(RAM.size), "System RAM"]
+            self.says("memory-map", generation, ranges=[ram], last=True, limited=False)
 
     def enters(self, generation: int) -> set[str]:
         """A kernel of khorig at its first instruction."""

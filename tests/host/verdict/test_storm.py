@@ -20,6 +20,7 @@ from khorig.rules.stop import Stop
 from khorig.rules.temporal.record import Record
 from khorig.run.judging import StopContext
 from khorig.run.look import Look
+from khorig.run.pci_watch import PciWatch
 from khorig.run.rerun import rerun_command
 from khorig.vm.machines import machine_named
 
@@ -144,7 +145,8 @@ def test_init_has_time_to_reach_a_cpu(counted: bool, looks: int) -> None:
     vm = Mock(**{"qmp.monitor": monitor, "probe": None})
     spec = KhorigRun("x86_64", "q35", smp=5, counted=counted)
     stop = StopContext(1, "entry", Mock(), Mock(), Mock())
-    context = Look(vm, machine_named("q35"), spec, Mock()).before(stop)
+    pci = PciWatch(spec, Mock())
+    context = Look(vm, machine_named("q35"), spec, Mock(), pci).before(stop)
     assert asked[:looks] == ["info registers -a"] * looks
     assert [cpu.number for cpu in context.running_cpus] == ([2, 3] if counted else [])
 

@@ -29,6 +29,10 @@ _KINDS = {
 }
 _COUNT, _TABLE, _MOST_INSIDE = 0x1E8, 0x2D0, 128  # in boot_params
 _ENTRY = struct.Struct("<QQI")
+_PVH_MAGIC = 0x336EC578  # of hvm_start_info (Xen's include/public/arch-x86/hvm/start_info.h)
+_PVH_TABLE = struct.Struct("<QI")  # its address and number of entries
+_PVH_TABLE_AT = 40
+_PVH_ENTRY = struct.Struct("<QQII")
 _EXTENDED = 1  # setup_data that holds the entries beyond _MOST_INSIDE
 _LARGEST_TREE = 2 << 20
 _FIRMWARE = b"khorig,efi-runtime-services\0"
@@ -45,7 +49,8 @@ class MapEntry:
 
 
 def read_memory_map(memory: PhysicalMemory, arch: str, parameters: int) -> tuple[MapEntry, ...]:
-    """By address; neighbours of one kind are one entry. What the parameters themselves and the
+    """By address; neighbours of one kind are one entry. On x86_64 the parameters are boot_params
+    or hvm_start_info of PVH. What the parameters themselves and the
     initrd take is RAM in e820, and reserved in a device tree. Raises DecodeError."""
     found = _e820(memory, parameters) if arch == "x86_64" else _device_tree(memory, parameters)
     return _merged(found)
@@ -81,7 +86,21 @@ def _merged(entries: Iterable[MapEntry]) -> tuple[MapEntry, ...]:
     return tuple(merged)
 
 
+def _pvh(memory: PhysicalMemory, parameters: int) -> Iterator[MapEntry]:
+    content = read_bytes(memory, parameters + _PVH_TABLE_AT, _PVH_TABLE.size)
+    table, count = _PVH_TABLE.unpack(content)
+    if count > _MOST_RANGES:
+        text = f"hvm_start_info has {count} regions, at most {_MOST_RANGES}"
+        raise DecodeError("e820", parameters + _PVH_TABLE_AT, text)
+    content = read_bytes(memory, table, count * _PVH_ENTRY.size)
+    for begin, size, kind, _ in _PVH_ENTRY.iter_unpack(content):
+        yield MapEntry(PhysRange(begin, size), _KINDS.get(kind, f"type {kind:#x}"))
+
+
 def _e820(memory: PhysicalMemory, parameters: int) -> Iterator[MapEntry]:
+    if int.from_bytes(read_bytes(memory, parameters, 4), "little") == _PVH_MAGIC:
+        yield from _pvh(memory, parameters)
+        return
     count = read_bytes(memory, parameters + _COUNT, 1)[0]
     if count > _MOST_INSIDE:
         text = f"boot_params has {count} regions, at most {_MOST_INSIDE}"

@@ -15,7 +15,7 @@ import numpy as np
 from khorig.kho.block_chain import BlockChain, read_block_chain
 from khorig.kho.blocks import Blocks
 from khorig.kho.client_decoder import DecodedClient
-from khorig.kho.clients.lists import FOLIO, ListReader
+from khorig.kho.clients.lists import FOLIO, ListReader, folio_flags
 from khorig.kho.clients.luo_decoder import LuoState
 from khorig.kho.clients.outside import decode_luo
 from khorig.kho.fdt import FdtNode, parse_fdt, read_fdt
@@ -62,6 +62,7 @@ class Memfd:
     vmalloc: Vmalloc  # the array of folios
     folios: Blocks  # as the tracker has them, in the array's sequence
     indices: Uint64Array  # page offset in the file of each
+    folio_flags: Uint64Array  # of each: 1 dirty, 2 up to date
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,7 +268,8 @@ class _Reader:
             raise DecodeError("memfd-count", at, text)
         array = self.lists.array(vmalloc, needed, at, what, "memfd-count")
         blocks, indices = self.lists.folios(array, size, at, what, "memfd")
-        return Memfd(at, position, size, seals, vmalloc, blocks, indices)
+        flags = folio_flags(array)
+        return Memfd(at, position, size, seals, vmalloc, blocks, indices, flags)
 
     def _flbs(self, at: int) -> tuple[PhysRange, tuple[LuoFlb, ...]]:
         none = PhysRange(0, 0)

@@ -14,7 +14,14 @@ from khorig.mem.errors import DecodeError
 from khorig.mem.memory import PhysicalMemory
 
 FOLIO = np.dtype([("frame", "<u8"), ("index", "<u8")])
-_FRAME_MASK = (1 << 52) - 1  # the rest of the word are flags
+_FRAME_BITS = 52  # the rest of the word are flags
+_FRAME_MASK = (1 << _FRAME_BITS) - 1
+
+
+def folio_flags(array: bytes) -> Uint64Array:
+    """The flags of each folio of an array."""
+    flags: Uint64Array = np.frombuffer(array, dtype=FOLIO)["frame"] >> np.uint64(_FRAME_BITS)
+    return flags
 
 
 class ListReader:

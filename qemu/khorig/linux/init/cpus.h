@@ -23,3 +23,10 @@ static unsigned long long online_cpus(void) {
   if (read_file("/sys/devices/system/cpu/online", list, sizeof(list)) <= 0) return 0;
   return count_cpus(list);
 }
+
+/* CPUs that this kernel was built for (NR_CPUS). */
+static unsigned long long supported_cpus(void) {
+  char number[32];
+  if (read_file("/sys/devices/system/cpu/kernel_max", number, sizeof(number)) <= 0) return 0;
+  return strtoul(number, NULL, 10) + 1;
+}

@@ -8,15 +8,19 @@
 
 #include "command_line.h"
 #include "cpus.h"
+#include "crash.h"
 #include "debugfs.h"
 #include "idle.h"
 #include "kernel_log.h"
 #include "kho_off.h"
 #include "liveupdate.h"
+#include "memory_map.h"
 #include "next.h"
 #include "program.h"
 #include "reserved.h"
 #include "say.h"
+#include "vmcore.h"
+#include "stress.h"
 
 /* Exit codes of docs/abi.md. */
 enum { STATUS_PASS = 33, STATUS_FAIL = 35 };
@@ -52,6 +56,7 @@ static void say_boot(int handover) {
   say_text("protocol", "init");
   say_bool("handover", handover);
   say_number("cpus", online_cpus());
+  say_number("supported", supported_cpus());
   say_end();
 }
 
@@ -80,8 +85,9 @@ static void raw_console(void) {
   ioctl(0, 0x5402, termios);
 }
 
-/* From here on only errors may come between our lines; they are in the log all the same. */
-static void quiet_kernel(void) { syscall(__NR_syslog, 8, NULL, 4); /* CONSOLE_LEVEL */ }
+/* From here on only errors and warnings, WARN() among them, may come between our lines; what else
+   there is is in the log all the same. */
+static void quiet_kernel(void) { syscall(__NR_syslog, 8, NULL, 5); /* CONSOLE_LEVEL */ }
 
 static void finish(void) {
   report_kernel_log();
@@ -103,18 +109,23 @@ int main(void) {
   int handover = access("/debug/kho/in/fdt", F_OK) == 0;
   int offered = handover || was_offered();
   say_boot(offered);
+  report_memory_map();
   report_kernel_log();
   report_debugfs("in/fdt", 0);
   if (offered && !handover) say_refused();
   if (generation == 1) name_kho_off();
+  check_vmcore();
   use_reserved_memory(!handover);
   use_liveupdate();
   use_programs_of_generation();
   stop_at("restored");
+  use_stress();
   if (generation < last && load_next() == 0) {
+    write_memfds_again();
     report_kernel_log();
     report_outgoing();
     stop_at("sealed");
+    if (is_to_crash()) crash();
     jump();
   }
   finish();

@@ -1,107 +1,175 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* A session of the Live Update Orchestrator with one memfd, from one kernel to a later one. */
+/* Sessions of the Live Update Orchestrator with memfds, from one kernel to a later one. */
 
 #include <linux/liveupdate.h>
 
 #include "command_line.h"
-#include "content.h"
+#include "dead.h"
+#include "memfds.h"
 #include "say.h"
 
-#define SESSION "khorig"
-#define TOKEN 0x6b686f
-#define MEMFD_PAGES 300UL
-#define MEMFD_STATE 0x6d656d6664ULL
+#define MAX_SESSIONS 8
 
-static int session_fd = -1; /* stays open: closing it would drop the session */
+/* All of these stay open: closing a session would drop it. */
+static struct {
+  const char *name;
+  int fd;
+} sessions[MAX_SESSIONS];
+static int preserved[MEMFDS]; /* files */
+static unsigned long long *mappings[MEMFDS];
+static int are_preserved;
+static int received[MEMFDS]; /* 0: not there */
 
-/* Fills or compares the memfd. Returns the pages that are not as they should be. */
-static struct wrong_pages use_memfd(int memfd, int fill) {
-  struct wrong_pages wrong = {0};
+/* The open session of a name, opened at its first file; -1 when that failed. */
+static int session_of(const char *name, int (*open_session)(int luo, const char *name), int luo) {
+  size_t i = 0;
+  while (i < MAX_SESSIONS - 1 && sessions[i].name && strcmp(sessions[i].name, name)) i++;
+  if (!sessions[i].name) {
+    sessions[i].name = name;
+    sessions[i].fd = open_session(luo, name);
+  }
+  return sessions[i].fd;
+}
+
+static void name_session(unsigned char *to, const char *name) { memcpy(to, name, strlen(name)); }
+
+static int create_session(int luo, const char *name) {
+  struct liveupdate_ioctl_create_session create = {.size = sizeof(create)};
+  name_session((unsigned char *)create.name, name);
+  if (ioctl(luo, LIVEUPDATE_IOCTL_CREATE_SESSION, &create) >= 0) return create.fd;
+  FAIL_ERRNO("liveupdate", "create session");
+  return -1;
+}
+
+static int open_received(int luo, const char *name) {
+  struct liveupdate_ioctl_retrieve_session retrieve = {.size = sizeof(retrieve)};
+  name_session((unsigned char *)retrieve.name, name);
+  if (ioctl(luo, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &retrieve) >= 0) return retrieve.fd;
+  FAIL_ERRNO("liveupdate", "retrieve session");
+  return -1;
+}
+
+/* Memory that nobody has cleared: pages for holes that are not zeroed show. */
+static void leave_garbage(void) {
+  size_t size = 1024 * PAGE;
   unsigned long long *words =
-      mmap(NULL, MEMFD_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (words == MAP_FAILED) return;
+  for (size_t i = 0; i < size / PAGE; i++) fill_page(words + i * (PAGE / sizeof(*words)), ~i);
+  munmap(words, size);
+}
+
+/* Where its pages lie, once nothing moves them any more: preserving takes them out of scratch. */
+static void remember_memfd(const struct memfd *file, int memfd) {
+  if (!is_to_crash()) return;
+  volatile unsigned long long *words = mmap(NULL, file->size, PROT_READ, MAP_SHARED, memfd, 0);
   if (words == MAP_FAILED) {
-    wrong.count = MEMFD_PAGES;
-    return wrong;
-  }
-  for (unsigned long i = 0; i < MEMFD_PAGES; i++) {
-    unsigned long long *page = words + i * (PAGE / sizeof(*words));
-    if (fill) fill_page(page, content_base(MEMFD_STATE, i));
-    if (!has_content(page, content_base(MEMFD_STATE, i))) add_wrong(&wrong, i);
-  }
-  munmap(words, MEMFD_PAGES * PAGE);
-  return wrong;
-}
-
-static void create_session(int luo) {
-  struct liveupdate_ioctl_create_session create = {.size = sizeof(create), .name = SESSION};
-  if (ioctl(luo, LIVEUPDATE_IOCTL_CREATE_SESSION, &create) < 0) {
-    FAIL_ERRNO("liveupdate", "create session");
+    FAIL_ERRNO("crash", "memfd");
     return;
   }
-  session_fd = create.fd;
-  int memfd = (int)syscall(__NR_memfd_create, SESSION, 0);
-  if (memfd < 0 || ftruncate(memfd, MEMFD_PAGES * PAGE) < 0 || use_memfd(memfd, 1).count != 0) {
-    FAIL_ERRNO("liveupdate", "memfd");
-    return;
+  for (unsigned long i = 0; i < pages_of(file); i++) (void)words[i * (PAGE / sizeof(*words))];
+  remember_mapping("memfd", file->state, (const void *)words, pages_of(file));
+  munmap((void *)words, file->size);
+}
+
+static void preserve_memfds(int luo) {
+  leave_garbage();
+  for (size_t i = 0; i < MEMFDS; i++) {
+    int session = session_of(memfds[i].session, create_session, luo);
+    preserved[i] = -1;
+    if (session < 0) continue;
+    preserved[i] = create_memfd(&memfds[i], &mappings[i]);
+    if (preserved[i] < 0) {
+      FAIL_ERRNO("liveupdate", memfds[i].name);
+      continue;
+    }
+    struct liveupdate_session_preserve_fd preserve = {
+        .size = sizeof(preserve), .fd = preserved[i], .token = memfds[i].token};
+    if (ioctl(session, LIVEUPDATE_SESSION_PRESERVE_FD, &preserve) < 0) {
+      FAIL_ERRNO("liveupdate", "preserve memfd");
+      preserved[i] = -1;
+      continue;
+    }
+    /* Still the same: preserving a file does not change it. */
+    if (!check_memfd(&memfds[i], preserved[i], "preserved", BEFORE)) preserved[i] = -1;
+    if (mappings[i] && memfds[i].is_late) write_memfd(&memfds[i], mappings[i], PRESERVED);
+    if (i == 0 && preserved[i] >= 0) remember_memfd(&memfds[i], preserved[i]);
   }
-  struct liveupdate_session_preserve_fd preserve = {
-      .size = sizeof(preserve), .fd = memfd, .token = TOKEN};
-  if (ioctl(session_fd, LIVEUPDATE_SESSION_PRESERVE_FD, &preserve) < 0) {
-    FAIL_ERRNO("liveupdate", "preserve memfd");
+  are_preserved = 1;
+}
+
+/* Writes for the last time, the next kernel being loaded. */
+static void write_memfds_again(void) {
+  for (size_t i = 0; are_preserved && i < MEMFDS; i++) {
+    if (preserved[i] < 0) continue;
+    if (mappings[i] && memfds[i].is_late) write_memfd(&memfds[i], mappings[i], LOADED);
+    int is_right = check_memfd(&memfds[i], preserved[i], "handed over", LOADED);
+    say_memfd(&memfds[i], 0, is_right);
   }
 }
 
-/* Where a page of a file lies in memory the kernel does not say; the host finds it by its offset.
- */
-static void fail_memfd(const struct wrong_pages *wrong) {
-  char text[200];
-  int at = snprintf(text, sizeof(text), "%llu of %lu pages of the memfd lost their content: page",
-                    wrong->count, MEMFD_PAGES);
-  for (unsigned i = 0; i < SHOWN && i < wrong->count; i++) {
-    at += snprintf(text + at, sizeof(text) - (size_t)at, "%s %llu", i ? "," : "", wrong->first[i]);
-  }
-  FAIL("liveupdate", text);
-}
-
-static void retrieve_session(int luo) {
-  struct liveupdate_ioctl_retrieve_session retrieve = {.size = sizeof(retrieve), .name = SESSION};
-  if (ioctl(luo, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &retrieve) < 0) {
-    FAIL_ERRNO("liveupdate", "retrieve session");
-    return;
-  }
-  struct liveupdate_session_retrieve_fd file = {.size = sizeof(file), .token = TOKEN};
-  if (ioctl(retrieve.fd, LIVEUPDATE_SESSION_RETRIEVE_FD, &file) < 0) {
+static int retrieve_memfd(const struct memfd *file, int session) {
+  struct liveupdate_session_retrieve_fd retrieve = {.size = sizeof(retrieve), .token = file->token};
+  if (ioctl(session, LIVEUPDATE_SESSION_RETRIEVE_FD, &retrieve) < 0) {
     FAIL_ERRNO("liveupdate", "retrieve memfd");
-    return;
+    return 0;
   }
-  struct wrong_pages wrong = use_memfd(file.fd, 0);
-  struct liveupdate_session_finish finish = {.size = sizeof(finish)};
-  if (ioctl(retrieve.fd, LIVEUPDATE_SESSION_FINISH, &finish) < 0) {
+  received[file - memfds] = retrieve.fd;
+  int is_right = check_memfd(file, retrieve.fd, "received", LOADED);
+  say_memfd(file, 1, is_right);
+  return is_right;
+}
+
+static void retrieve_memfds(int luo) {
+  unsigned long long bytes = 0;
+  int all_right = 1;
+  for (size_t i = 0; i < MEMFDS; i++) {
+    int session = session_of(memfds[i].session, open_received, luo);
+    all_right &= session >= 0 && retrieve_memfd(&memfds[i], session);
+    bytes += memfds[i].size;
+  }
+  for (size_t i = 0; i < MAX_SESSIONS && sessions[i].name; i++) {
+    struct liveupdate_session_finish finish = {.size = sizeof(finish)};
+    if (sessions[i].fd < 0 || ioctl(sessions[i].fd, LIVEUPDATE_SESSION_FINISH, &finish) >= 0) {
+      continue;
+    }
     FAIL_ERRNO("liveupdate", "finish session");
+    all_right = 0;
   }
-  if (wrong.count != 0) fail_memfd(&wrong);
+  memset(sessions, 0, sizeof(sessions)); /* open they stay, with what they hold */
   say_begin("liveupdate");
-  say_text("session", SESSION);
-  say_number("bytes", MEMFD_PAGES * PAGE);
-  say_bool("ok", wrong.count == 0);
+  say_number("files", MEMFDS);
+  say_number("bytes", bytes);
+  say_bool("ok", all_right);
   say_end();
 }
 
-/* khorig.luo=create or khorig.luo=retrieve. */
+/* What was received or preserved is still what it was. */
+static void check_memfds_again(const char *after) {
+  char how[64];
+  for (size_t i = 0; i < MEMFDS; i++) {
+    snprintf(how, sizeof(how), "received, after %s", after);
+    if (received[i] > 0) check_memfd(&memfds[i], received[i], how, LOADED);
+    snprintf(how, sizeof(how), "preserved, after %s", after);
+    if (are_preserved && preserved[i] >= 0) check_memfd(&memfds[i], preserved[i], how, PRESERVED);
+  }
+}
+
+/* khorig.luo=retrieve and khorig.luo=create, or offer: create where this kernel can. */
 static void use_liveupdate(void) {
-  int create = option_has("khorig.luo=", "create");
-  if (!create && !option_has("khorig.luo=", "retrieve")) return;
+  int offer = option_has("khorig.luo=", "offer");
+  int create = offer || option_has("khorig.luo=", "create");
+  int retrieve = option_has("khorig.luo=", "retrieve");
+  if (!create && !retrieve) return;
+  if (offer && !retrieve && access("/dev/liveupdate", F_OK) != 0) return;
   int luo = open("/dev/liveupdate", O_RDWR);
   if (luo < 0) {
     FAIL_ERRNO("liveupdate", "/dev/liveupdate");
     return;
   }
-  if (create) {
-    create_session(luo);
-  } else {
-    retrieve_session(luo);
-  }
+  if (retrieve) retrieve_memfds(luo);
+  if (create) preserve_memfds(luo);
   close(luo); /* one program at a time may have it open */
 }

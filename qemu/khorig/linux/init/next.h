@@ -7,8 +7,14 @@
 #include <linux/reboot.h>
 
 #include "command_line.h"
+#include "crash.h"
 #include "idle.h"
+#include "kexec_flags.h"
 #include "say.h"
+
+/* KEXEC_FILE_DEBUG: the kernel logs where it puts what, so that the host can name the piece of the
+   next kernel that runs between two kernels' words. */
+#define LOGS_SEGMENTS 0x8UL
 
 /* The archive this kernel came with, whole. Without it the next kernel gets no initrd. */
 static int open_archive(void) {
@@ -22,6 +28,7 @@ static int open_archive(void) {
   }
   close(from);
   close(to);
+  if (is_to_crash()) append_dead_pages();
   return got < 0 ? -1 : open("/archive", O_RDONLY);
 }
 
@@ -44,12 +51,18 @@ static int load_next(void) {
   if (size && next_line[size - 1] == '\n') next_line[--size] = '\0';
   snprintf(path, sizeof(path), "/%s", hop);
   int kernel = open(path, O_RDONLY);
-  int archive = open_archive();
-  if (kernel < 0 || archive < 0) {
+  unsigned long flags = kexec_flags();
+  if (is_to_crash()) {
+    flags |= ON_CRASH;
+    report_crash_memory();
+  }
+  int archive = flags & NO_INITRAMFS ? -1 : open_archive();
+  if (kernel < 0 || (archive < 0 && !(flags & NO_INITRAMFS))) {
     FAIL_ERRNO("archive", kernel < 0 ? path : "/sys/firmware/initrd");
     return -1;
   }
-  if (syscall(__NR_kexec_file_load, kernel, archive, size + 1, next_line, 0UL) < 0) {
+  flags |= LOGS_SEGMENTS;
+  if (syscall(__NR_kexec_file_load, kernel, archive, size + 1, next_line, flags) < 0) {
     FAIL_ERRNO("kexec_file_load", path);
     return -1;
   }

@@ -6,6 +6,7 @@
 
 #include "command_line.h"
 #include "content.h"
+#include "dead.h"
 #include "say.h"
 
 struct area {
@@ -50,12 +51,14 @@ static int find_area(const unsigned char *fdt, size_t size, const char *name, st
 
 static void fail_pages(const char *name, struct area area, const struct wrong_pages *wrong,
                        unsigned long long pages) {
-  char text[400];
+  char text[1000];
   int at =
       snprintf(text, sizeof(text), "%llu of %llu pages lost their content:", wrong->count, pages);
   for (unsigned i = 0; i < SHOWN && i < wrong->count; i++) {
+    const struct wrong_page *page = &wrong->first[i];
     at += snprintf(text + at, sizeof(text) - (size_t)at, "%s page %llu of memblock/%s at 0x%llx",
-                   i ? "," : "", wrong->first[i], name, area.start + wrong->first[i] * PAGE);
+                   i ? ";" : "", page->page, name, area.start + page->page * PAGE);
+    at += put_words(text + at, sizeof(text) - (size_t)at, page);
   }
   FAIL("reserve_mem", text);
 }
@@ -73,9 +76,13 @@ static void use_area(const char *name, struct area area, unsigned long long stat
   for (unsigned long long i = 0; i < pages; i++) {
     unsigned long long *page = words + i * (PAGE / sizeof(*words));
     if (fill) fill_page(page, content_base(state, i));
-    if (!has_content(page, content_base(state, i))) add_wrong(&wrong, i);
+    check_page(page, content_base(state, i), PAGE, i, &wrong);
   }
   if (wrong.count != 0) fail_pages(name, area, &wrong, pages);
+  if (is_to_crash()) {
+    remember_pages(name, state, 0, area.start, pages);
+    end_run();
+  }
   munmap(words, area.size);
   close(memory);
   say_begin("reserved");

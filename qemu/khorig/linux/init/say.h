@@ -38,9 +38,8 @@ static void say_key(const char *key) {
   put("\":");
 }
 
-static void say_text(const char *key, const char *value) {
+static void put_quoted(const char *value) {
   static const char digits[] = "0123456789abcdef";
-  say_key(key);
   put("\"");
   for (; *value && length < sizeof(line) - 16; value++) {
     unsigned char c = (unsigned char)*value;
@@ -55,6 +54,11 @@ static void say_text(const char *key, const char *value) {
     }
   }
   put("\"");
+}
+
+static void say_text(const char *key, const char *value) {
+  say_key(key);
+  put_quoted(value);
 }
 
 static void say_number(const char *key, unsigned long long value) {

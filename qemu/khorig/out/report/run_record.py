@@ -11,10 +11,10 @@ from khorig.guest.khorig_run import KhorigRun
 from khorig.guest.machine import LeftOn
 from khorig.guest.poked import Poked
 from khorig.guest.program_end import ProgramEnd
+from khorig.guest.stress_end import StressEnd
 from khorig.guest.spec import RunSpec
 from khorig.guest.spec_json import spec_from_json
 from khorig.mem.untrusted import (
-    Untrusted,
     count,
     fields,
     items,
@@ -23,6 +23,7 @@ from khorig.mem.untrusted import (
     text,
     texts,
     typed,
+    Untrusted,
 )
 from khorig.out.plain import verbose_text
 from khorig.rules.finding import Finding, Verdict
@@ -135,6 +136,9 @@ def _line(kind: str, entry: Mapping[str, Any]) -> str | None:
         for left_on in items(entry["left_on"]):
             typed(LeftOn, left_on, pci=lambda place: None)  # not shown
         texts(entry["unread"])
+    if kind == "pci":
+        texts([fields(change)["text"] for change in items(entry["changes"])])
+        texts([entry[name] for name in ("at", "since", "unread")])
     return verbose_text(entry)
 
 
@@ -169,6 +173,7 @@ def read_result(document: Any, spec: RunSpec | None = None) -> RunResult:
         exit_status=found.exit_status,
         poked=found.poked,
         programs=found.programs,
+        stress=found.stress,
         who=found.who,
         recorded=found.recorded,
         id=found.id,
@@ -199,6 +204,7 @@ class _Document:
     phases: list[Phase] = field(default_factory=list)
     poked: list[Poked] = field(default_factory=list)
     programs: list[ProgramEnd] = field(default_factory=list)
+    stress: list[StressEnd] = field(default_factory=list)
     online: dict[int, int] = field(default_factory=dict)
     refusals: dict[int, Refusal] = field(default_factory=dict)
     kernels: dict[str, str] = field(default_factory=dict)
@@ -216,6 +222,7 @@ _DOCUMENT = {
     "who": Who.of,
     "poked": lambda value: [typed(Poked, item) for item in items(value)],
     "programs": lambda value: [typed(ProgramEnd, item) for item in items(value)],
+    "stress": lambda value: [typed(StressEnd, item) for item in items(value)],
 }
 
 

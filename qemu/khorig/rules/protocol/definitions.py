@@ -40,6 +40,11 @@ COUNTING = "KHR-I133"
 LEVEL = "KHR-I131"
 INSIDE = "KHR-I134"
 FOUND = "KHR-I138"
+MEMFDS = "KHR-I145"
+CRASH_KERNEL = "KHR-I150"
+CRASH_HEADERS = "KHR-I151"
+VMCORE = "KHR-I152"
+PCI_PRESERVED = "KHR-I153"
 
 _protocol = partial(Rule, kind=Kind.PROTOCOL)
 
@@ -343,5 +348,53 @@ PROTOCOL_RULES = (
         "A kernel that does not see what its predecessor left on cannot switch it off.",
         (),
         "Of PCI the kernel looks at the first root bus and all below it.",
+    ),
+    _protocol(
+        MEMFDS,
+        "a Linux hands over the memfds of its user space as they are",
+        "Where a Linux jumps, the description of each memfd that user space has preserved holds "
+        "its size, seals and position, and a folio for every page that is dirty and up to date.",
+        "The next kernel believes the description: a clean folio is dropped when memory is short.",
+        (),
+        "The event `memfd` has what user space says; the address is that of the description.",
+    ),
+    _protocol(
+        CRASH_KERNEL,
+        "a crash kernel is given no handover",
+        "A kernel loaded with KEXEC_FILE_ON_CRASH finds no handover in its boot parameters.",
+        "It lives in its own memory; preserved memory is that of the kernel that died, and part of "
+        "the dump.",
+        ("L2",),
+        "kho_fill_kimage() leaves images of type KEXEC_TYPE_CRASH alone.",
+    ),
+    _protocol(
+        CRASH_HEADERS,
+        "the ELF headers of a crash kernel describe the RAM of the machine",
+        "Every PT_LOAD of the headers is RAM as the dead kernel and the machine have it, none is "
+        "memory of the crash kernel, and all other RAM is in one (on x86_64 but for the first "
+        "MiB).",
+        "What no header describes is missing from the dump; what is no RAM cannot be read.",
+        (),
+        "The headers are at `elfcorehdr=` or in /chosen/linux,elfcorehdr of the crash kernel.",
+    ),
+    _protocol(
+        VMCORE,
+        "/proc/vmcore is the memory of the kernel that died",
+        "A crash kernel finds in /proc/vmcore the registers of every CPU that ran, the release of "
+        "the dead kernel, and every page of reserved memory and the memfd with its content.",
+        "A dump of another memory than that of the dead kernel is worse than none.",
+        (),
+        "The event `vmcore` has what was found; /proc/vmcore is an ELF core that `inspect` reads.",
+    ),
+    _protocol(
+        PCI_PRESERVED,
+        "a preserved PCI device is configured across a jump as it was",
+        "Of each device in `pci-v2`, from the last event of user space until the next kernel's "
+        "user space runs: its bus number and those of a bridge, bus mastering, ACS control, ARI "
+        "control and ARI forwarding.",
+        "A device that works on across the jump answers at another address, or stops, or reaches "
+        "another group's memory.",
+        (),
+        "events.jsonl has the changes of all functions by stop (`pci`); --verbose prints them.",
     ),
 )

@@ -27,6 +27,8 @@ LIVE_PAGE = "KHR-I096"
 SETTLED = "KHR-I097"
 GIVEN = "KHR-I098"
 POISON = "KHR-I099"
+CRASH_MEMORY = "KHR-I155"
+RAM_OF_COLD_BOOT = "KHR-I160"
 
 _temporal = partial(Rule, kind=Kind.TEMPORAL)
 
@@ -226,5 +228,28 @@ TEMPORAL_RULES = (
         "fails.",
         ("N7",),
         "The Linux that found the page bad has said `Memory failure:` with its frame.",
+    ),
+    _temporal(
+        CRASH_MEMORY,
+        "a crash kernel changes no memory but its own",
+        "From its first instruction until its user space has read /proc/vmcore, all RAM of the "
+        "dead kernel outside of crashkernel= keeps its content (on x86_64 but for the first MiB, "
+        "which Linux gives to crash kernels).",
+        "Every page it writes to is a page of the dead kernel that the dump has lost.",
+        (),
+        "The owner is the one in the handover that the dead kernel had prepared.",
+    ),
+    _temporal(
+        RAM_OF_COLD_BOOT,
+        "memory that is no RAM in a cold boot is none after a jump",
+        "In a chain with real Linux, every range that a kernel behind a jump takes for RAM is RAM "
+        "in the map of the first kernel, and a Linux has not lost 1 MiB of it or more, unless "
+        "mem=, memmap= or a crash limits it. A Linux's map is /proc/iomem, khorig's what it is "
+        "given. Started by UEFI, Linuxes are compared with each other.",
+        "What firmware has reserved, and for whom, only the first kernel is told. A successor that "
+        "takes it for RAM writes there when memory gets short.",
+        ("N12",),
+        "The message has range, size and what it was. boot_params' e820 of the jump is made by the "
+        "kernel before; `--stress` makes use of all RAM.",
     ),
 )

@@ -66,6 +66,19 @@ class DeviceMonitor:
         two at a time, which not every device allows."""
         return self._number(f"xp /1wx {address:#x}")
 
+    def words(self, address: int, count: int) -> list[int]:
+        """Memory that may be read in any pieces, such as configuration space of PCI."""
+        command = f"xp /{count}wx {address:#x}"
+        answer = self.text(command)
+        lines = [line.partition(": ")[2].split() for line in answer.splitlines()]
+        try:
+            found = [int(word, 16) for line in lines for word in line]
+        except ValueError:
+            found = []
+        if len(found) != count:
+            raise Unreadable(f"'{command}': {answer.strip()[:80]}")
+        return found
+
     def byte(self, address: int) -> int:
         """The 8-bit register at a physical address."""
         return self._number(f"xp /1bx {address:#x}")

@@ -25,12 +25,15 @@ _NO_ADDRESS = -1  # of a BAR that nobody has given one
 
 
 @dataclass(frozen=True)
-class _Function:
+class PciFunctionAt:
+    """A function, and what it is."""
+
     place: PciPlace
     id: tuple[int, int]  # vendor, device
 
     @property
     def name(self) -> str:
+        """ "PCI function 40:00.0"."""
         at = self.place.function
         return f"PCI function {at >> 8:02x}:{at >> 3 & 0x1F:02x}.{at & 7}"
 
@@ -39,17 +42,21 @@ class _Function:
         return self.place.function << 12 | offset
 
 
-class _Config(Protocol):
+class PciSpace(Protocol):
     """Access to configuration space; `at` is a place in ECAM."""
 
     def address(self, at: int) -> int | None:
-        ...
+        """Where that is in physical memory; None: only the first 256 bytes are there, by ports."""
 
     def word(self, at: int) -> int:
-        ...
+        """32 bits."""
 
     def byte(self, at: int) -> int:
-        ...
+        """8 bits."""
+
+    def words(self, at: int, count: int) -> list[int]:
+        """Words from a place, where they can be read at once; none by ports, where each takes two
+        commands."""
 
 
 class _Ecam:
@@ -64,6 +71,9 @@ class _Ecam:
 
     def byte(self, at: int) -> int:
         return self._monitor.byte(self._base + at)
+
+    def words(self, at: int, count: int) -> list[int]:
+        return self._monitor.words(self._base + at, count)
 
 
 class _Ports:
@@ -85,25 +95,28 @@ class _Ports:
         self._select(at)
         return self._monitor.port(_DATA_PORT + (at & 3))
 
+    def words(self, at: int, count: int) -> list[int]:
+        return []
+
 
 def read_pci(monitor: DeviceMonitor) -> list[LeftOn]:
     """What is on in the functions, by their configuration space, those behind bridges and extra
     root buses included."""
-    functions = _sorted(monitor)
+    functions = pci_functions(monitor)
     if not functions:
         return []
-    with _config(monitor) as config:
+    with pci_space(monitor) as config:
         return [left for function in functions for left in _left_on(function, config)]
 
 
 def watchdogs(monitor: DeviceMonitor) -> list[str]:
     """The functions that are watchdogs."""
-    return [function.name for function in _sorted(monitor) if function.id == _WATCHDOG]
+    return [function.name for function in pci_functions(monitor) if function.id == _WATCHDOG]
 
 
 @contextlib.contextmanager
-def _config(monitor: DeviceMonitor) -> Iterator[_Config]:
-    """Leaves the address port as it was."""
+def pci_space(monitor: DeviceMonitor) -> Iterator[PciSpace]:
+    """Configuration space. Leaves the address port as it was."""
     if (base := monitor.region(_ECAM)) is not None:
         yield _Ecam(monitor, base)
         return
@@ -112,7 +125,7 @@ def _config(monitor: DeviceMonitor) -> Iterator[_Config]:
     monitor.write_port_word(_ADDRESS_PORT, selected)
 
 
-def _left_on(function: _Function, config: _Config) -> Iterator[LeftOn]:
+def _left_on(function: PciFunctionAt, config: PciSpace) -> Iterator[LeftOn]:
     def left(register: str, value: int, why: str, at: int) -> LeftOn:
         return LeftOn(function.name, register, value, why, config.address(at), function.place)
 
@@ -126,16 +139,17 @@ def _left_on(function: _Function, config: _Config) -> Iterator[LeftOn]:
         yield left("lock", value, WATCHDOG, lock)
 
 
-def _sorted(monitor: DeviceMonitor) -> list[_Function]:
+def pci_functions(monitor: DeviceMonitor) -> list[PciFunctionAt]:
+    """Those that can be reached, ascending."""
     return sorted(_functions(monitor), key=lambda function: function.place.function)
 
 
-def _functions(monitor: DeviceMonitor) -> Iterator[_Function]:
+def _functions(monitor: DeviceMonitor) -> Iterator[PciFunctionAt]:
     for root in items(monitor.execute("query-pci")):
         yield from _on_bus(items(fields(root)["devices"]))
 
 
-def _on_bus(devices: Any) -> Iterator[_Function]:
+def _on_bus(devices: Any) -> Iterator[PciFunctionAt]:
     for device in map(fields, devices):
         bus, slot, function = (count(device[part]) for part in ("bus", "slot", "function"))
         ids = fields(device["id"])
@@ -146,7 +160,7 @@ def _on_bus(devices: Any) -> Iterator[_Function]:
         given = (r["address"] for r in regions if r["type"] == "memory")
         memory = tuple(count(at) for at in given if at != _NO_ADDRESS)
         place = PciPlace(bus << 8 | slot << 3 | function, memory, behind)
-        yield _Function(place, (count(ids["vendor"]), count(ids["device"])))
+        yield PciFunctionAt(place, (count(ids["vendor"]), count(ids["device"])))
         # Behind a bridge without bus numbers nothing can be reached, nor reach memory.
         if behind is not None and behind[0]:
             yield from _on_bus(items(bridge.get("devices", [])))

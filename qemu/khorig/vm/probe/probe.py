@@ -101,8 +101,9 @@ class Probe:
         while len(self._received) >= block.STOP_RECORD.size:
             record = self._received[: block.STOP_RECORD.size]
             self._received = self._received[block.STOP_RECORD.size :]
-            kind, cpu, pc, physical, _ = block.STOP_RECORD.unpack(record)
-            stops.append(ProbeStop(_KINDS.get(kind, "unknown"), cpu, pc, _physical(physical)))
+            kind, cpu, pc, physical, count = block.STOP_RECORD.unpack(record)
+            where = _physical(physical)
+            stops.append(ProbeStop(_KINDS.get(kind, "unknown"), cpu, pc, where, count))
         return stops
 
     def resume(self) -> None:

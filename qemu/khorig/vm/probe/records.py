@@ -46,9 +46,11 @@ class Outside:
 @dataclass(frozen=True)
 class ProbeStop:
     """A CPU waits at an instruction until `Probe.resume`. `kind` is "fetch" or "address";
-    `physical` is None where the probe does not know it (an address stop)."""
+    `physical` is None where the probe does not know it (an address stop). `instruction` counts
+    those of all CPUs, with a probe that counts."""
 
     kind: str
     cpu: int
     pc: int
     physical: int | None
+    instruction: int = 0

@@ -8,6 +8,9 @@ static unsigned long long counter(void) {
   return ticks / frequency * 1000000000ULL + ticks % frequency * 1000000000ULL / frequency;
 }
 
+/* Where struct elf_prstatus has the PC: pc of user_pt_regs. */
+enum { PRSTATUS_PC = 112 + 32 * 8 };
+
 /* Ends QEMU with a status by semihosting, which user space must be allowed. */
 static void end_qemu(int status) {
   unsigned long block[2] = {0x20026, (unsigned long)status};

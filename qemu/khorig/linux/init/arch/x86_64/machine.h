@@ -8,6 +8,9 @@ static unsigned long long counter(void) {
   return (unsigned long long)high << 32 | low;
 }
 
+/* Where struct elf_prstatus has the PC: rip of user_regs_struct. */
+enum { PRSTATUS_PC = 112 + 16 * 8 };
+
 /* Ends QEMU with an odd status through isa-debug-exit. Returns where there is none. A kernel has
    /dev/port or ioperm, seldom both. */
 static void end_qemu(int status) {
