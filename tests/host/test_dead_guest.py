@@ -246,14 +246,17 @@ def test_what_linux_says_is_broken_ends_the_run_at_once(rig: Rig, words: str) ->
     assert result.wall_s < 15
 
 
-def test_the_trace_of_a_warning_is_waited_for(rig: Rig) -> None:
+def test_a_panic_behind_a_warning_is_waited_for(rig: Rig) -> None:
     rig.limits = replace(rig.limits, oops_s=30.0)
+    panic = "Kernel panic - not syncing: Attempted to kill the idle task!"
     script = [*_broken()[:3], ["say", "[    0.400000] WARNING: mm/page_alloc.c:1 at free+0x1/0x2"]]
     script += [["busy", 1], ["say", "[    0.410000]  kho_restore_folio+0xc/0x20"]]
-    script += [["say", "[    0.420000] ---[ end trace 0000000000000000 ]---"], ["busy", 60]]
+    script += [["say", "[    0.420000] ---[ end trace 0000000000000000 ]---"], ["busy", 1]]
+    script += [["say", f"[    0.420000] {panic}"], ["busy", 60]]
     result = rig.run(script, stops=(), generations=2)
     assert (result.verdict, result.findings[0].generation) == (Verdict.CRASH, 2)
-    assert result.findings[0].evidence[:1] == ("kho_restore_folio+0xc/0x20",)
+    assert result.cause == "WARNING: mm/page_alloc.c:1 at free+0x1/0x2"
+    assert result.findings[0].evidence[:2] == ("kho_restore_folio+0xc/0x20", panic)
     assert result.wall_s < 15
 
 
@@ -262,7 +265,8 @@ def test_what_broke_first_is_the_cause_of_a_later_panic(rig: Rig) -> None:
     result = rig.run(_broken(panic, ["busy", 60]), stops=(), generations=2)
     assert (result.verdict, result.findings[0].generation) == (Verdict.CRASH, 2)
     assert result.cause == "BUG: Bad page state in process swapper  pfn:3ac00"
-    oops = [*_broken()[:3], *_broken()[4:], panic, ["busy", 60]]
+    trace = ["say", "[    0.510000] ---[ end trace 0000000000000000 ]---"]
+    oops = [*_broken()[:3], *_broken()[4:], trace, ["busy", 1], panic, ["busy", 60]]
     result = rig.run(oops, stops=(), generations=2)
     assert result.cause == "Kernel panic - not syncing: Fatal exception"
 

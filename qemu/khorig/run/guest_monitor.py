@@ -33,7 +33,6 @@ _LINUX_OOPS = re.compile(rf"({_OOPS}).*")
 # A program may print such words, too; then only what the kernel's log has of them counts.
 _LINUX_TROUBLE = re.compile(rf"(?:{_OOPS}|(?:^|(?<=\] ))WARNING: ).*")
 _GOES_ON = re.compile(r"WARNING: |BUG: Bad ")  # it dies of something else, if at all
-_LAST_OF_TRACE = "---[ end trace "
 # In Linux code; and what is wrong with a bad page.
 _PLACE = re.compile(
     r"(\w+ ?: |RIP: \w+:)?[\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+.*|page(:| dumped because:) .*"
@@ -100,7 +99,7 @@ class GuestMonitor:
 
     @property
     def has_said_all(self) -> bool:
-        """Whether a broken Linux is done with saying how."""
+        """Whether a broken Linux has had time to say how: something of the rig's came after."""
         return self._has_said_all and not self._linux_panic
 
     def _on_linux_text(self, text: str, speaking: int) -> None:
@@ -119,7 +118,6 @@ class GuestMonitor:
         if found and len(self._linux_oops) < _OOPS_LINES and not _PRINTS.match(found.group(0)):
             self._linux_oops.append(found.group(0))
             self._broken = self._broken or speaking * is_own
-        self._has_said_all |= self.linux_is_broken and _LAST_OF_TRACE in text
 
     def on_event(self, event: GuestEvent) -> list[Finding]:
         """Findings of this event. A panic is reported by `finish`, when its output is complete.
@@ -181,12 +179,13 @@ class GuestMonitor:
         if self._linux_panic or self._broken or (look.was_taken and said):
             died = look.generation if look.is_certain else running
             what = said if _GOES_ON.match(said) else self._linux_panic or said
+            lines = (*self._linux_oops, *filter(None, (self._linux_panic,)))
             return [
                 Finding(
                     rules.GUEST,
                     what,
                     generation=self._broken or died,
-                    evidence=(*(line for line in self._linux_oops if line != what), *look.lines),
+                    evidence=(*(line for line in lines if line != what), *look.lines),
                     verdict=Verdict.CRASH,
                 )
             ]
