@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Iterable, Sequence
 
+from khorig.mem.errors import Error
 from khorig.mem.memory import OutsideRam, PhysicalMemory, PhysRange, range_at, read_bytes
 from khorig.rules.finding import Finding
 from khorig.rules.protocol.definitions import CRASH_HEADERS
@@ -29,7 +30,7 @@ class CoreHeaders:
     loads: tuple[PhysRange, ...]
 
 
-class DamagedHeaders(ValueError):
+class DamagedHeaders(Error):
     """They are none; the message says why."""
 
 
