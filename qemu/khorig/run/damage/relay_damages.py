@@ -27,30 +27,29 @@ def _subtree_dropped(target: Target) -> str:
     return f"client {foreign} dropped"
 
 
-def _block_dropped(target: Target) -> str:
-    """The last block that no fragment or blob lies in: nobody but its owner looks for it."""
-    taken = {f.address for f in target.handover.fragments}
-    blobs = [link.blob for link in target.handover.blobs]
-    blocks, shift = target.handover.blocks, target.geometry.page_shift
-    for frame, order in zip(blocks.frames[::-1].tolist(), blocks.orders[::-1].tolist()):
-        begin, size = frame << shift, target.geometry.page_size << order
-        if any(begin <= at < begin + size for at in taken):
-            continue
-        if any(blob.overlaps(begin, size) for blob in blobs):
-            continue
-        target.clear_key(target.geometry.key(begin, order))
-        return f"block {begin:#018x} of order {order} dropped"
-    raise CannotTamper("no block that only its owner knows")
-
-
-def _page_written(target: Target) -> str:
-    """Of a memfd, of which nobody keeps a sum."""
+def _memfd_frame(target: Target) -> int:
+    """The first frame of a memfd, of which nobody but its owner knows."""
     luo = decode_linux_clients(RamMemory(target.ram), target.handover).luo
     files = [file for session in luo.sessions for file in session.files] if luo else []
     folios = next((file.memfd.folios for file in files if file.memfd), None)
     if folios is None or not len(folios):
         raise CannotTamper("no memfd")
-    page = int(folios.frames[0]) << target.geometry.page_shift
+    return int(folios.frames[0])
+
+
+def _block_dropped(target: Target) -> str:
+    blocks, frame = target.handover.blocks, _memfd_frame(target)
+    order = next((int(o) for f, o in zip(blocks.frames, blocks.orders) if f == frame), None)
+    if order is None:
+        raise CannotTamper("no block begins at the memfd's first folio")
+    begin = frame << target.geometry.page_shift
+    target.clear_key(target.geometry.key(begin, order))
+    return f"block {begin:#018x} of order {order} dropped"
+
+
+def _page_written(target: Target) -> str:
+    """Of a memfd, of which nobody keeps a sum."""
+    page = _memfd_frame(target) << target.geometry.page_shift
     target.ram.write(page + 64, b"not mine")
     return f"page {page:#018x} of another kernel written"
 
