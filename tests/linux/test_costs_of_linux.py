@@ -47,3 +47,15 @@ def test_sessions_of_73_cost_more_the_more_there_are(tmp_path: Path) -> None:
     flagged = {growth["what"] for growth in document["growth"] if growth["flagged"]}
     assert status == 1 and flagged == {"preserve", "retrieve"}, text
     assert text.count("<-- faster than its work") == 2
+
+
+@each_arch
+def test_the_comparison_with_khorig_has_its_ratios(tmp_path: Path, machine: str) -> None:
+    """Its runs have no stops, so that no time is the host's: the kernels are their own judges."""
+    built_peer(machine_named(machine).arch, "linux-7.3")
+    words = [sys.executable, "-m", "khorig", "bench", "linux", "--machine", machine]
+    words += ["--rounds", "1", "--out", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in ("cold boot to verdict, M instr.", "jump to verdict, s"):
+        assert line in done.stdout, done.stdout

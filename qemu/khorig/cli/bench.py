@@ -74,7 +74,7 @@ def linux(context: click.Context, linux_version: str, rounds: int, **options: An
     Wall time is that of plain runs, --rounds of each; instructions are counted in one more run of
     each, whose virtual time goes by instructions.
     """
-    from khorig.linux.chain_kind import chain_kind
+    from khorig.linux.chain_kind import timed_kind
 
     extra_qemu: tuple[str, ...] = context.obj
     check_options(context, options["source"] is not None)
@@ -102,7 +102,7 @@ def linux(context: click.Context, linux_version: str, rounds: int, **options: An
         check_qemu_arguments(spec)
     return run_session(
         specs,
-        chain_kind(hooks=lambda spec: ()),
+        timed_kind(),
         dataclasses.replace(session_options(options, record=False), people=sys.stderr),
         lambda results: _comparison(specs, results, pair),
     )

@@ -7,24 +7,35 @@ from typing import Callable, Sequence
 
 from khorig.guest.chain_run import ChainRun
 from khorig.linux.chain import make_images, with_page_sizes
-from khorig.run.judging import Judge, StopHook
+from khorig.run.judging import Judge, StopHook, Witness
 from khorig.run.session import RunKind
 
 
-def _judge(spec: ChainRun) -> Judge:
+def _witnesses(spec: ChainRun) -> tuple[Witness, ...]:
     # Slow imports, while QEMU starts.
     from khorig.linux.expectations import Expectations
     from khorig.linux.linux_monitor import LinuxMonitor
     from khorig.linux.online_cpus import OnlineCpus
+
+    return LinuxMonitor(spec), Expectations(spec), OnlineCpus(spec)
+
+
+def _judge(spec: ChainRun) -> Judge:
     from khorig.run.judge import RunJudge
 
-    witnesses = (LinuxMonitor(spec), Expectations(spec), OnlineCpus(spec))
+    witnesses = _witnesses(spec)
     if spec.crash:
         from khorig.linux.crash_expectations import CrashExpectations
         from khorig.run.crash_judge import CrashJudge
 
         return CrashJudge(spec, (*witnesses, CrashExpectations(spec)))
     return RunJudge(spec, witnesses)
+
+
+def _timed_judge(spec: ChainRun) -> Judge:
+    from khorig.run.timed_judge import TimedJudge
+
+    return TimedJudge(spec, _witnesses(spec))
 
 
 def _hooks(spec: ChainRun) -> Sequence[StopHook]:
@@ -41,3 +52,8 @@ def chain_kind(
 ) -> RunKind[ChainRun]:
     """`judge` and `hooks` can be replaced by tests."""
     return RunKind(judge, hooks, make_images, with_page_sizes)
+
+
+def timed_kind() -> RunKind[ChainRun]:
+    """Of chains whose time is taken: without stops, judged by what their kernels say."""
+    return RunKind(_timed_judge, lambda spec: (), make_images, with_page_sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from khorig.guest.chain_run import ChainRun
 from khorig.guest.event import GuestEvent
 from khorig.guest.khorig_run import KhorigRun
 from khorig.rules.evaluated import Evaluated
@@ -12,6 +13,7 @@ from khorig.rules.plan import Plan
 from khorig.rules.protocol import definitions as protocol
 from khorig.run.coverage import Coverage, JumpCoverage
 from khorig.run.judge import RunJudge
+from khorig.run.timed_judge import TimedJudge
 
 A, B = protocol.SEGMENTS, protocol.LEDGER
 STOPS = ("entry", "restored", "sealed")
@@ -99,6 +101,13 @@ def test_the_first_jump_across_which_nothing_was_compared_is_named() -> None:
                 judge._coverage.add(generation, 7, 4096)
         found = [f for f in judge.finish(33) if f.rule == protocol.COMPARED]
         assert [f.generation for f in found] == ([wanted + 1] if wanted else [])
+
+
+def test_a_run_that_is_timed_is_judged_by_its_kernels() -> None:
+    judge = TimedJudge(ChainRun("x86_64", "q35", kernels=("khorig",) * 2, stops=()))
+    for generation in (1, 2):
+        boot(judge, generation)
+    assert judge.finish(33) == []
 
 
 def test_another_fault_is_not_the_one_that_was_armed() -> None:
