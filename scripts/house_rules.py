@@ -111,6 +111,16 @@ def check_unfinished(path: Path, lines: list[str]) -> Iterator[Breach]:
             yield number, "is not finished"
 
 
+def check_run(path: Path, lines: list[str]) -> Iterator[Breach]:
+    """A file of tests is run: the BUILD of its folder names it, or all of them by a pattern."""
+    build = path.with_name("BUILD")
+    if not re.fullmatch(r"test_\w+\.py", path.name) or not build.is_file():
+        return
+    names = rf'"((test_)?{path.stem.removeprefix("test_")}(\.py)?|test_\*\.py)"'
+    if not re.search(names, build.read_text(encoding="utf-8")):
+        yield 1, f"no target of {build} runs it"
+
+
 RULES: list[Callable[[Path, list[str]], Iterator[Breach]]] = [
     check_license,
     check_length,
@@ -118,6 +128,7 @@ RULES: list[Callable[[Path, list[str]], Iterator[Breach]]] = [
     check_architecture,
     check_rooms,
     check_unfinished,
+    check_run,
 ]
 
 

@@ -94,3 +94,21 @@ def test_rule(
     assert house_rules.main([name]) == (0 if breach is None else 1)
     output = capsys.readouterr().out
     assert output == "" if breach is None else output.startswith(breach)
+
+
+@pytest.mark.parametrize(
+    ("build", "is_run"),
+    [
+        ('["test_a.py"]', True),
+        ('["a"]', True),
+        ('glob(["test_*.py"])', True),
+        ('["test_ab"]', False),
+    ],
+)
+def test_a_test_that_nothing_runs(
+    build: str, is_run: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("BUILD").write_text(f"# {LICENSE}\nsrcs = {build}\n")
+    Path("test_a.py").write_text(f"# {LICENSE}\n")
+    assert house_rules.main(["test_a.py"]) == (0 if is_run else 1)
