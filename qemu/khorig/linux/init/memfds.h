@@ -68,7 +68,7 @@ static void write_memfd(const struct memfd *file, unsigned long long *words, int
 static long long position_of(const struct memfd *file) { return (long long)(file->token % 64 + 3); }
 
 /* Where the pages of a file lie in memory the kernel does not say; the host finds them by their
-   offset. `how` is "handed over" or "received". */
+   offset. `how` says when: "preserved", "handed over", "received". */
 static void fail_memfd(const struct memfd *file, const char *how, const char *what) {
   char text[1100];
   snprintf(text, sizeof(text), "memfd '%s' (session %s, token 0x%llx), %s: %s", file->name,

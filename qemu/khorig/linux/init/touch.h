@@ -16,7 +16,7 @@
 #define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS | 0x4000 /* MAP_NORESERVE */)
 #define TOUCH_CHUNK (8UL << 20) /* of one size of folios */
 #define LAST_BYTES (48UL << 20) /* are touched as single pages: a choice needs memory */
-#define TOUCH_SECONDS 60        /* of the guest; what is not touched by then is told */
+#define TOUCH_SECONDS 60        /* of the guest; what is not touched by then is reported */
 #define MAX_MERGES 16
 #define MAX_ATTEMPTS 4
 
